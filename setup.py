@@ -78,6 +78,7 @@ setup(
             "avatar/page/robot/*",
             "avatar/page/looks/*",
             "evaluation/report/page/*",
+            "avatar/drawing.js",
         ],
     },
     data_files=shared_files(),

@@ -22,13 +22,13 @@ version = release = re.findall(r"<version>(.+?)</version>", (ROOT / "package.xml
 
 extensions = ["myst_parser"]
 include_patterns = ["docs/**.md", "resource/**/README.md"]
-source_suffix = {".md": "markdown"}  # what else is linked, CHANGELOG.rst too, is a file to be copied
+source_suffix = {".md": "markdown"}  # other linked files, CHANGELOG.rst too, are copied
 root_doc = "docs/index"
 myst_heading_anchors = 4  # the anchors that GitHub gives to headings
 
 html_theme = "furo"
 html_title = f"reactdiff_ros {version}"
-html_additional_pages = {"index": "forward.html"}  # the site's own door leads to docs/index.html
+html_additional_pages = {"index": "forward.html"}  # the root of the site forwards to docs/index.html
 templates_path = ["site"]
 html_copy_source = False
 html_show_copyright = False

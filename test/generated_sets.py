@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.attributes import ATTRIBUTE_NAMES
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
-from reactdiff_ros.recordings.datasets.dualtalk import CHANNELS
+from reactdiff_ros.recordings.datasets.public import CHANNELS
 
 FACEVERSE_ORDER = tuple(BLENDSHAPE_NAMES[i] for i in np.random.default_rng(58).permutation(52))
 """Some order that is not ours; the real one is in a file that only its owners may pass on."""

@@ -47,6 +47,8 @@ HOMES = {
     "sounddevice": {"capture"},
     "aiohttp": {"avatar", "actuation/drivers"},
     "pythonosc": {"avatar"},
+    "py_mini_racer": {"avatar"},
+    "resvg_py": {"avatar"},
     "torch": {"training"},
     "onnx": {"training", "model"},
     "polygraphy": {"model"},

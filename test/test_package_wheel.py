@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import tarfile
 import venv
 import zipfile
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import av
@@ -23,7 +21,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def left_out(folder: str, names: list[str]) -> set[str]:
@@ -128,17 +126,9 @@ def test_the_wheel_has_no_strays(wheel: Path) -> None:
     assert wheel.stat().st_size < 40e6
 
 
-def test_it_says_who_it_is(run: Run) -> None:
-    version = run("--version").stdout
-    assert version.split()[-1] in (ROOT / "package.xml").read_text()
-    told = run("-c", "import reactdiff_ros, reactdiff_ros.session; print(reactdiff_ros.__file__)").stdout
-    assert str(ROOT) not in told
-    assert "site-packages" in told
-
-
 def test_it_finds_what_ships_beside_it(run: Run) -> None:
     assert "opsoro_ono" in run("robot", "list").stdout
-    assert "warm" in run("style", "list").stdout
+    assert run("--version").stdout.split()[-1] in (ROOT / "package.xml").read_text()
     checked = run("robot", "check", "ohbot")
     assert str(ROOT) not in checked.stdout + checked.stderr
     assert "## reaction_node" in run("docs", "nodes").stdout
@@ -154,14 +144,6 @@ def test_the_doctor_finds_all_that_ships_and_misses_ros(run: Run) -> None:
     missed = {line.split()[1] for line in lines if line.startswith("ERROR")}
     assert "ros" in missed
     assert not missed & {"python", "packages", "weights", "backend"}, lines
-
-
-def test_a_robot_is_simulated(run: Run, tmp_path: Path) -> None:
-    values = np.random.default_rng(2).uniform(0, 1, (20, 58))
-    np.savez(tmp_path / "frames.npz", coefficients=values, times=np.arange(20) * 0.02)
-    log = tmp_path / "log.csv"
-    run("robot", "simulate", "--robot", "opsoro_ono", "--frames", tmp_path / "frames.npz", "--log", log)
-    assert len(log.read_text().splitlines()) > 13
 
 
 def test_a_clip_is_read_and_reactions_are_scored(run: Run, clip: Path, tmp_path: Path) -> None:
@@ -196,13 +178,3 @@ def test_what_needs_ros_says_so(run: Run) -> None:
     told = run("listen", code=3).stderr
     assert "make setup" in told
     assert "Traceback" not in told
-
-
-def test_what_needs_torch_names_a_file_that_is_there(run: Run, tmp_path: Path) -> None:
-    if find_spec("torch"):
-        pytest.skip("torch is installed")
-    told = run("train", "--output", tmp_path / "out", code=3).stderr
-    named = re.search(r"pip install -r (\S+)", told)
-    assert named, told
-    assert Path(named[1]).is_file()
-    assert ROOT not in Path(named[1]).parents

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reactdiff_ros import resources
-from reactdiff_ros.errors import MissingExtraError, ReactdiffError
+from reactdiff_ros.errors import ReactdiffError
 
 ROOT = Path(__file__).resolve().parents[1]
 WITHOUT = """
@@ -64,15 +64,6 @@ def test_every_module_comes_from_the_file_of_its_extra() -> None:
         assert re.search(rf"^{packages.get(module, module)}[<>=]", text, re.MULTILINE), (module, extra)
 
 
-def test_what_no_extra_has_stays_an_error() -> None:
-    error = ModuleNotFoundError("No module named 'nothing'", name="nothing")
-    with pytest.raises(ModuleNotFoundError) as raised:
-        resources.missing_extra(error)
-    assert raised.value is error
-    with pytest.raises(MissingExtraError, match=r"distributed, of the extra cluster, is not installed: pip install"):
-        raise resources.missing_extra(ModuleNotFoundError("no", name="distributed.client"))
-
-
 ROBOTS, EVALUATE = {"ruckig", "serial"}, {"jinja2", "matplotlib", "numba", "rosbags", "scipy"}
 
 
@@ -80,17 +71,10 @@ ROBOTS, EVALUATE = {"ruckig", "serial"}, {"jinja2", "matplotlib", "numba", "rosb
     ("modules", "command", "said"),
     [
         (ROBOTS, "listen --robot ohbot", "setup-robots"),
-        (ROBOTS, "robot simulate --robot ohbot --frames {folder}/frames.npz --log {folder}/log.csv", "setup-robots"),
         (ROBOTS, "robot calibrate ohbot", "setup-robots"),
-        (ROBOTS, "robot preview ohbot", "setup-robots"),
         (EVALUATE, "listen record:=true", "setup-evaluate"),
-        (EVALUATE, "bag record -o {folder}/bag", "setup-evaluate"),
         (EVALUATE, "bag replay {folder}/talk.mcap -o {folder}/out --video {folder}/out.mp4", "setup-evaluate"),
-        (EVALUATE, "bag from-video resource/demo/speaker.mp4 -o {folder}/bag", "setup-evaluate"),
-        (EVALUATE, "bench response --output {folder}", "setup-evaluate"),
         (EVALUATE, "evaluate simulator", "setup-evaluate"),
-        (EVALUATE, "report {folder}/talk.npz", "setup-evaluate"),
-        (EVALUATE, "simulate --plots {folder}/plots", "setup-evaluate"),
     ],
 )
 def test_a_command_names_what_it_lacks_and_ends_with_3(
@@ -133,11 +117,6 @@ def test_a_node_that_lacks_a_library_ends_with_one_sentence(tmp_path: Path) -> N
 # Shipped files
 
 
-def test_source_tree_is_found_first():
-    assert resources.share_path("config").is_dir()
-    assert resources.share_path("config").parent == Path(resources.__file__).resolve().parents[1]
-
-
 def test_installed_share_and_wheel_are_found(tmp_path, monkeypatch):
     monkeypatch.setattr(resources, "__file__", str(tmp_path / "lib" / "reactdiff_ros" / "resources.py"))
     ros, wheel = tmp_path / "ros", tmp_path / "wheel"
@@ -154,26 +133,3 @@ def test_installed_share_and_wheel_are_found(tmp_path, monkeypatch):
 def test_missing_file_names_itself_and_the_remedy():
     with pytest.raises(ReactdiffError, match=r"no_such_thing.*make setup"):
         resources.resource_path("no_such_thing")
-
-
-def test_the_own_prefix_comes_before_a_sourced_one(tmp_path, monkeypatch):
-    own, ros = tmp_path / "own", tmp_path / "ros"
-    for prefix, version in ((own, "1.2.3"), (ros, "4.5.6")):
-        (prefix / "share" / "reactdiff_ros").mkdir(parents=True)
-        (prefix / "share" / "reactdiff_ros" / "package.xml").write_text(f"<version>{version}</version>")
-    monkeypatch.setattr(resources, "__file__", str(own / "lib" / "python3" / "reactdiff_ros" / "resources.py"))
-    monkeypatch.setenv("AMENT_PREFIX_PATH", str(ros))
-    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(own))
-    assert resources.package_version() == "1.2.3"
-    monkeypatch.setattr(resources, "__file__", str(ros / "lib" / "reactdiff_ros" / "resources.py"))
-    assert resources.package_version() == "4.5.6"
-
-
-def test_a_manifest_without_a_version_is_said(tmp_path, monkeypatch):
-    folder = tmp_path / "share" / "reactdiff_ros"
-    folder.mkdir(parents=True)
-    (folder / "package.xml").write_text("<package/>")
-    monkeypatch.setattr(resources, "__file__", str(tmp_path / "lib" / "reactdiff_ros" / "resources.py"))
-    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
-    with pytest.raises(ReactdiffError, match="has no version"):
-        resources.package_version()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from command_lines import parses
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+from closing_line import closing_line  # noqa: E402
+
 SHELL = [*sorted((ROOT / "scripts").glob("*.sh")), ROOT / ".ci" / "run", ROOT / "docker" / "entrypoint.sh"]
 
 
@@ -54,20 +56,21 @@ def test_what_it_does_not_know_is_one_sentence(name: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("real_time", "rest", "typed", "words", "code", "said"),
+    ("ended", "typed", "words", "code", "said"),
     [
-        (0, 0, 0, (), 0, "3 passed"),
-        (0, 5, 0, ("test/ros",), 0, "3 passed"),  # 5: pytest found no test in that half
-        (5, 5, 0, ("test/none",), 1, "FAILED: pytest"),
-        (1, 0, 0, (), 1, "FAILED: pytest"),
-        (0, 1, 0, (), 1, "FAILED: pytest"),
-        (0, 0, 1, (), 1, "FAILED: mypy"),
-        (0, 0, 0, ("-m", "slow"), 0, "pytest begins"),
-        (1, 0, 0, ("-m", "slow"), 1, "FAILED: pytest"),
+        ("0 0 0", 0, (), 0, "6 passed"),
+        ("5 0 5", 0, ("test/ros",), 0, "6 passed"),  # 5: pytest found no test in that run
+        ("5 5 5", 0, ("test/none",), 1, "FAILED: pytest"),
+        ("1 0 0", 0, (), 1, "FAILED: pytest"),
+        ("0 137 0", 0, (), 1, "FAILED: pytest"),
+        ("0 0 1", 0, (), 1, "FAILED: pytest"),
+        ("0 0 0", 1, (), 1, "FAILED: mypy"),
+        ("0 0 0", 0, ("-m", "slow"), 0, "pytest begins"),
+        ("1 0 0", 0, ("-m", "slow"), 1, "FAILED: pytest"),
     ],
 )
 def test_all_tests_fail_where_one_part_does(
-    tmp_path: Path, real_time: int, rest: int, typed: int, words: tuple[str, ...], code: int, said: str
+    tmp_path: Path, ended: str, typed: int, words: tuple[str, ...], code: int, said: str
 ) -> None:
     for name in ("test.sh", "closing_line.py"):
         (tmp_path / "scripts").mkdir(exist_ok=True)
@@ -77,8 +80,10 @@ def test_all_tests_fail_where_one_part_does(
     program(tools / "mypy", f"echo checked; exit {typed}")
     program(
         tools / "python",
-        f'case "$*" in *pytest*-n*) echo "2 passed in 1.00s"; exit {rest} ;; '
-        f'*pytest*) echo "1 passed in 1.00s"; exit {real_time} ;; *) exec {sys.executable} "$@" ;; esac',
+        f'ended=({ended}); case "$*" in '
+        f'*pytest*"not real_time and not"*) echo "3 passed in 1.00s"; exit ${{ended[2]}} ;; '
+        f'*pytest*"not real_time and"*) echo "2 passed in 1.00s"; exit ${{ended[1]}} ;; '
+        f'*pytest*) echo "1 passed in 1.00s"; exit ${{ended[0]}} ;; *) exec {sys.executable} "$@" ;; esac',
     )
     told = run("scripts/test.sh", *words, cwd=tmp_path, PATH=f"{tools}:{os.environ['PATH']}")
     assert told.returncode == code, told.stdout + told.stderr
@@ -110,20 +115,6 @@ def test_env_sh_takes_an_installed_ros_and_what_was_built(tmp_path: Path) -> Non
     ]  # fmt: skip
 
 
-def test_checks_of_a_gpu_name_what_is_missing_and_overwrite_nothing(tmp_path: Path) -> None:
-    pytest.importorskip("onnx", reason="onnx is not installed (requirements/train.txt)")
-    output = tmp_path / "results.json"
-    script = (sys.executable, ROOT / "scripts" / "gpu_checks.py", "--minutes", "0", "--output", output)
-    told = run(*script)
-    assert told.returncode == 0, told.stderr
-    results = json.loads(output.read_text())
-    assert results["failures"] == []
-    assert {"backends: no time was left", "auto: no time was left"} <= set(results["missing"])
-    again = run(*script)
-    assert again.returncode == 2
-    assert "is there already" in again.stderr
-
-
 def test_checks_of_a_gpu_compare_what_computes_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnx", reason="onnx is not installed (requirements/train.txt)")
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
@@ -143,7 +134,7 @@ def test_checks_of_a_gpu_compare_what_computes_here(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.browser
-@pytest.mark.real_time
+@pytest.mark.slow
 def test_pictures_of_a_robot_are_of_its_mapping_and_its_preview(tmp_path: Path) -> None:
     import cv2
 
@@ -155,38 +146,30 @@ def test_pictures_of_a_robot_are_of_its_mapping_and_its_preview(tmp_path: Path) 
     assert preview.std() > 15
 
 
-REACTDIFF = """echo "$@" >>"$CALLS"
-[ "$1" != dev ] || shift
-case "$1 $*" in
-  train\\ *"$BREAKS"*) exit 130 ;;
-  train\\ *) mkdir -p "$3"; touch "$3/checkpoint.pt" ;;
-  export\\ *) mkdir -p "$4"; touch "$4/manifest.json" ;;
-  *) echo '{"groups": 1}' ;;
-esac
-"""
+# One closing line of several runs
+
+SEARCHED = re.compile(r"^(=+ )?.*[0-9]+ (passed|failed|skipped|error).* in [0-9.:]+ ?s", re.MULTILINE)
+"""What .ci/run looks for."""
 
 
-def ablations(folder: Path, *options: str, breaks: str = "nothing") -> tuple[int, list[str]]:
-    """Exit status, and the commands that were run, of ablations on two seeds without voice."""
-    program(folder / "bin" / "reactdiff", REACTDIFF)
-    calls = folder / "calls"
-    calls.unlink(missing_ok=True)
-    told = run(
-        ROOT / "scripts" / "ablations.sh", folder / "out", "voices.npz", *options, CALLS=str(calls), BREAKS=breaks,
-        PATH=f"{folder / 'bin'}:{os.environ['PATH']}", SEEDS="0 1", WITHOUT="voice", ITEMS="4",
-    )  # fmt: skip
-    return told.returncode, calls.read_text().splitlines()
+@pytest.mark.parametrize(
+    ("logs", "told"),
+    [
+        (["== 3 passed, 5 deselected in 1.00s ==", "== 5 passed, 3 deselected in 2.00s =="], "8 passed"),
+        (["text\n1 failed, 2 passed, 1 warning in 3.1s\n", "== 2 skipped, 1 error in 9.00s =="],
+         "1 failed, 2 passed, 2 skipped, 1 error, 1 warning"),
+        (["\x1b[32m== \x1b[1m7 passed\x1b[0m, \x1b[33m2 warnings\x1b[0m\x1b[32m in 70.20s (0:01:10)\x1b[0m ==\x1b[0m"],
+         "7 passed, 2 warnings"),
+        (["== 4 passed in 0.1s ==", "no tests ran in 0.01s"], "4 passed"),
+        (["== 4 passed in 0.1s ==", "Killed"], "4 passed, 1 error"),
+    ],
+)  # fmt: skip
+def test_counts_are_added_and_a_run_without_an_end_is_an_error(logs: list[str], told: str) -> None:
+    line = closing_line(logs, 754.5)
+    assert line.strip("= ") == f"{told} in 754.50s (0:12:34)"
+    assert SEARCHED.search(line)
 
 
-def test_ablations_train_export_and_compare_all(tmp_path: Path) -> None:
-    code, called = ablations(tmp_path, "--steps", "3", "--dyads", "calls")
-    assert code == 0
-    trained = [line for line in called if line.startswith("dev train ")]
-    assert len(trained) == 6
-    assert sum("--ablate voice" in line for line in trained) == sum("--ablate real" in line for line in trained) == 2
-    assert all("--voices voices.npz" in line and "--steps 3" in line for line in trained)
-    for line in called:
-        parses(line.split())
-    assert called[-1].startswith("evaluate ablations ")
-    assert sum(word.endswith("/model") for word in called[-1].split()) == 6
-    assert json.loads((tmp_path / "out" / "ablations.json").read_text()) == {"groups": 1}
+def test_the_last_closing_line_of_a_log_counts() -> None:
+    log = "== 1 passed in 1.0s ==\nanother run of a test's own: 9 passed in 2s\n== 2 failed in 3.0s ==\n"
+    assert closing_line([log], 5.0).strip("= ") == "2 failed in 5.00s"

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reactdiff_ros.coefficients import INDEX, SMILE
 from reactdiff_ros.evaluation.online import (
     PaintedPerception,
     end_ns,
@@ -42,12 +41,13 @@ def listener(any_weights: Path) -> DiffusionListener:
 
 
 @pytest.mark.timeout(900)  # two hundred sessions
-def test_no_picture_and_no_sound_acts_before_it_was_captured(listener: DiffusionListener) -> None:
-    """200 random t: everything after t is another person; every face up to t has the same bits."""
+@pytest.mark.parametrize("cuts", [40, pytest.param(CUTS, marks=pytest.mark.slow)])
+def test_no_picture_and_no_sound_acts_before_it_was_captured(listener: DiffusionListener, cuts: int) -> None:
+    """So many random t: everything after t is another person; every face up to t has the same bits."""
     whole = show(session_of(listener, PaintedPerception(), 3), painted(0, SECONDS), round(SECONDS * 1e9), 3)
     assert max(np.abs(np.diff([f.coefficients for f in whole], axis=0)).max(1)) > 0.01
-    verdict = verify(listener, seconds=SECONDS, cuts=CUTS, seed=3)
-    assert verdict.cuts == CUTS
+    verdict = verify(listener, seconds=SECONDS, cuts=cuts, seed=3)
+    assert verdict.cuts == cuts
     assert verdict.deterministic
     assert verdict.first is None
     assert verdict.holds
@@ -101,10 +101,3 @@ def test_splicing_replaces_what_ends_after_the_cut() -> None:
     assert len(spliced_items) == len(mine)
     for item in spliced_items:
         assert any(item is own for own in mine) == (end_ns(item) <= 100 * MS)
-
-
-def test_the_reader_of_pictures_reads_a_smile() -> None:
-    pixels = np.zeros((1, 59, 3), np.uint8)
-    pixels[0, [*SMILE, 58], 0] = 255
-    frame = PaintedPerception().observe_picture(Picture(0, pixels))
-    assert frame.coefficients[INDEX["mouthSmileLeft"]] > 0.4

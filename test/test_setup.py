@@ -110,30 +110,12 @@ def test_where_nothing_changed_nothing_is_called(run: Run, tmp_path: Path) -> No
     assert (tmp_path / "checkout" / "env.sh").exists()
 
 
-def test_what_was_asked_for_once_is_kept_up_to_date(run: Run, tmp_path: Path) -> None:
-    assert run()[0] == 0
-    assert installed(run("--robots")[1]) == ["robots", "robots-i2c"]
-    assert run("--robots") == (0, [], [])
-    requirements = tmp_path / "checkout" / "requirements"
-    (requirements / "robots.txt").write_text("ruckig\n")
-    (requirements / "evaluate.txt").write_text("numba\n")
-    assert installed(run()[1]) == ["robots", "robots-i2c"]
-    assert installed(run("--test")[1]) == ["evaluate", "test", "docs"]
-
-
 @pytest.mark.parametrize("failing", ["uv pip*", "*install uv*"])
 def test_pip_installs_the_same_where_uv_does_not(run: Run, failing: str) -> None:
     code, called, said = run(failing=failing)
     assert code == 0, said
     assert installed(called, "python") == ["ros", "run", "run-no-deps"]
     assert any("pip" in line for line in said)
-
-
-def test_uv_takes_packages_from_where_pip_does(run: Run, tmp_path: Path) -> None:
-    listing = "global.index-url='https://one.example/simple'\n:env:.cert='/etc/a cert.pem'\n"
-    assert run(PIP_CONFIG=listing)[0] == 0
-    told = (tmp_path / "calls.uv").read_text().splitlines()
-    assert {"UV_DEFAULT_INDEX=https://one.example/simple", "SSL_CERT_FILE=/etc/a cert.pem"} <= set(told)
 
 
 def test_a_failed_build_is_one_sentence_and_the_next_call_resumes(run: Run) -> None:

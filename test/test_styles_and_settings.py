@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT
 from reactdiff_ros.settings import check_settings, setting, written_path
@@ -34,15 +33,6 @@ def test_shipped_styles_load_and_natural_is_the_default() -> None:
     assert replace(styles["neutral"], name="natural") == Style(), "another name of it"
     assert styles["warm"].attitude > 0 > styles["sceptical"].attitude
     assert styles["responsive"].responsiveness == 1.0
-
-
-def test_personalities_are_even_steps_of_every_control() -> None:
-    styles = load_styles()
-    order = [styles[name] for name in ("extravert", "sociable", "natural", "quiet", "reserved")]
-    for control, sign in {"smiling": -1, "nodding": -1, "liveliness": -1, "intensity": -1, "stillness": 1}.items():
-        values = [sign * getattr(style, control) for style in order]
-        assert values == sorted(values), control
-        assert values[0] < values[-1], control
 
 
 def test_numbers_of_a_control_go_before_its_style_and_are_clipped() -> None:
@@ -142,22 +132,6 @@ def test_a_path_as_somebody_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert written_path("robot.yaml") == Path("robot.yaml")
     with pytest.raises(ConfigError, match=r"home folder of an unknown user \(~nobody-here/robot.yaml\)"):
         written_path("~nobody-here/robot.yaml")
-
-
-@pytest.mark.parametrize(
-    ("words", "config", "code"),
-    [
-        (["robot", "check", "~nobody-here/robot.yaml"], "none", 1),
-        (["config", "show", "--robot", "~nobody-here/robot.yaml"], "none", 2),
-        (["config", "show"], "~nobody-here/config.yaml", 1),
-    ],
-)
-def test_a_home_that_is_not_there_is_one_sentence_of_a_command(
-    words: list[str], config: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("REACTDIFF_CONFIG", config)
-    assert main(words) == code
-    assert capsys.readouterr().err.splitlines()[-1].endswith(f"user ({words[-1] if config == 'none' else config})")
 
 
 def test_two_controls_in_one_do_what_they_do_one_after_the_other() -> None:

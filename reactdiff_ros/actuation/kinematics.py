@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +15,13 @@ def usable(speed: float, acceleration: float, jerk: float) -> tuple[float, float
     return SHORTEST * speed, SHORTEST**2 * acceleration, SHORTEST**3 * jerk
 
 
+def _ramp_s(speed: float, acceleration: float, jerk: float) -> float:
+    """Shortest time from rest to full speed."""
+    if speed * jerk >= acceleration**2:
+        return acceleration / jerk + speed / acceleration
+    return 2 * math.sqrt(speed / jerk)
+
+
 def travel_time_s(distance: float, speed: float, acceleration: float, jerk: float) -> float:
     """Shortest time from rest to rest over `distance` (>= 0) within the limits.
 
@@ -24,9 +30,7 @@ def travel_time_s(distance: float, speed: float, acceleration: float, jerk: floa
     """
     if distance <= 0.0:
         return 0.0
-    ramp = (
-        acceleration / jerk + speed / acceleration if speed * jerk >= acceleration**2 else 2 * math.sqrt(speed / jerk)
-    )
+    ramp = _ramp_s(speed, acceleration, jerk)
     if distance >= speed * ramp:
         return distance / speed + ramp
     rise = acceleration / jerk  # infinite for the smallest jerks, whose square would be 0
@@ -40,9 +44,7 @@ def travel_time_s(distance: float, speed: float, acceleration: float, jerk: floa
 def stopping_time_s(speed: float, acceleration: float, jerk: float) -> float:
     """Longest time that a joint within its limits needs to come to rest."""
     # Worst: full speed is reached with the jerk still against it, so one more ramp of the acceleration.
-    ramp = (
-        acceleration / jerk + speed / acceleration if speed * jerk >= acceleration**2 else 2 * math.sqrt(speed / jerk)
-    )
+    ramp = _ramp_s(speed, acceleration, jerk)
     return ramp + acceleration / jerk
 
 
@@ -95,14 +97,3 @@ def stop(position: float, velocity: float, acceleration: float, max_acceleration
     first = (a + peak) / jerk
     flat = max((v + a * a / (2 * jerk) - peak * peak / jerk) / peak, 0.0) if peak > 1e-12 else 0.0
     return Stop(position, velocity, acceleration, ((first, -sign * jerk), (flat, 0.0), (peak / jerk, sign * jerk)))
-
-
-def stops(
-    positions: Sequence[float],
-    velocities: Sequence[float],
-    accelerations: Sequence[float],
-    max_accelerations: Sequence[float],
-    jerks: Sequence[float],
-) -> list[Stop]:
-    """The stop of every joint."""
-    return [stop(*of) for of in zip(positions, velocities, accelerations, max_accelerations, jerks, strict=True)]

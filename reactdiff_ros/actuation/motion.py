@@ -7,7 +7,7 @@ from typing import Final
 
 from ruckig import InputParameter, OutputParameter, Result, Ruckig, Synchronization
 
-from reactdiff_ros.actuation.kinematics import Stop, stop, stops, usable
+from reactdiff_ros.actuation.kinematics import Stop, stop, usable
 from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.errors import ReactdiffError
 
@@ -83,13 +83,9 @@ class Motion:
     def stops(self) -> list[Stop]:
         """The quickest stop of every joint from here."""
         use = 1.0 - 1e-6
-        return stops(
-            self.position,
-            self.velocity,
-            self.acceleration,
-            [use * a for a in self.max_acceleration],
-            [use * j for j in self.jerk],
-        )
+        limits = zip(self.max_acceleration, self.jerk, strict=True)
+        states = zip(self.position, self.velocity, self.acceleration, limits, strict=True)
+        return [stop(p, v, a, use * most, use * jerk) for p, v, a, (most, jerk) in states]
 
     def put(self, positions: list[float], velocities: list[float], accelerations: list[float]) -> None:
         """Take over a state that was computed elsewhere (a stop), clipped to the limits of position."""

@@ -301,7 +301,7 @@ class AvatarServer(PageServer):
             return await self._console.command(command, body.get("token"))
 
 
-def _json(value: dict[str, Any], status: int = 200) -> web.Response:
+def _json(value: dict[str, Any] | None, status: int = 200) -> web.Response:
     """`value` as JSON that no cache keeps."""
     headers = {"Cache-Control": "no-store"}
     return web.Response(text=to_json(value), status=status, content_type="application/json", headers=headers)

@@ -144,7 +144,7 @@ def record(
     if output.exists() or output.is_symlink():
         raise MediaError("a file of this name already exists", where=str(output), todo="choose another name")
     join_graph(namespace, lan)
-    from reactdiff_ros.recordings.graph.record_command import record_until_stopped
+    from reactdiff_ros.recordings.graph.recorder_node import record_until_stopped
 
     values = {
         "output": str(written_path(output).absolute()),
@@ -184,7 +184,7 @@ def mark(text: str, namespace: str | None, lan: bool) -> int:
     if not text.strip():
         raise click.UsageError("TEXT is empty")
     join_graph(namespace, lan)
-    from reactdiff_ros.recordings.graph.record_command import send_mark
+    from reactdiff_ros.recordings.graph.recorder_node import send_mark
 
     send_mark(text.strip(), namespace=ros_namespace(namespace), wait_s=MARK_WAIT_S)
     log(f"marked: {text.strip()}")
@@ -278,7 +278,7 @@ def _play(bag: Path, namespace: str | None, lan: bool, as_json: bool, **how: Any
     stop, begin = StopFlag(), time.monotonic()
     with json_on_stdout(as_json) as result:
         with progress_bar(bag.name) as progress:
-            played = play(bag, settings, say=log, progress=progress, stop=lambda: stop.set)
+            played = play(bag, settings, log=log, progress=progress, stop=lambda: stop.set)
         result.update(
             bag=str(bag), rate=settings.rate, pictures=played.pictures, sounds=played.sounds,
             recorded_s=round(played.seconds, 3), took_s=round(time.monotonic() - begin, 3),
@@ -323,9 +323,8 @@ def _replay(
     plans: bool, video: Path | None, ahead: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Replay, write what is wanted, and describe it for JSON."""
-    from reactdiff_ros.evaluation.listeners import Spec, blamed, check
-    from reactdiff_ros.recordings.replay.output import ReplayBag
-    from reactdiff_ros.recordings.replay.replay import Tally, open_recording
+    from reactdiff_ros.evaluation.listeners import Spec, check, named_errors
+    from reactdiff_ros.recordings.replay.replay import ReplayBag, Tally, open_recording
     from reactdiff_ros.recordings.replay.replay import replay as run
     from reactdiff_ros.recordings.replay.senses import as_recorded
     from reactdiff_ros.recordings.replay.video import FaceReel, prepare, write_video
@@ -359,13 +358,14 @@ def _replay(
 
     try:
         listener = spec.make(settings.seed) if spec.own else None
-        with progress_bar(path.name) as show, blamed(spec):
+        with progress_bar(path.name) as show, named_errors(spec):
             done = run(path, settings, listener=listener, tally=tally, ahead=ahead, progress=report, each=each)
         seconds, stopped = time.perf_counter() - begin, stop.set
         for note in tally.notes():
             log(note)
         if bag is not None:
-            bag.close(tally, done.complete)
+            bag.describe(tally, done.complete)
+            bag.close()
             written.append(str(bag.path))
             log(f"wrote {bag.path}" + ("" if done.complete else f", incomplete: {tally.done_s:.1f} s"))
         if reel is not None and video is not None:
@@ -383,7 +383,7 @@ def _replay(
     frames = len(done.times_ns)
     return {
         "complete": done.complete, "recording_s": round(tally.done_s, 3), "frames": frames,
-        "face_share": round(float(done.speaker.mesh.mean()), 4) if frames else 0.0,
+        "face_share": round(float(done.face_seen.mean()), 4) if frames else 0.0,
         "listening_share": round(float(done.listening.mean()), 4) if frames else 0.0, "policy": settings.policy,
         "seed": settings.seed, "backend": tally.state.backend if tally.state else "",
         "perception_ms": _mean_ms(done.perception_s), "listener_ms": _mean_ms(done.listener_s),

@@ -103,7 +103,8 @@ def measure_live(
         MediaError: there is no such clip.
         click.UsageError: arguments of the graph are wrong.
     """
-    from reactdiff_ros.evaluation.bench.live import bench_live, median_run
+    from reactdiff_ros.evaluation.bench.graph import bench_live
+    from reactdiff_ros.evaluation.bench.live import median_run
 
     played = _played(clip)
     wanted = _graph(played, arguments, params_file=params)
@@ -150,7 +151,7 @@ def actuator(robot: str, clip: Path | None, seconds: float, policy: str | None) 
     Reports 99th percentiles: the delay of commands after they were due (jitter), and the time from an expression's
     stamp to the end of the first command that follows it (latency). At 50 Hz, 5 ms and 15 ms are required.
     """
-    from reactdiff_ros.evaluation.bench.actuator import bench_actuator
+    from reactdiff_ros.evaluation.bench.graph import bench_actuator
 
     stop = StopFlag()
     return bench_actuator(_graph(_played(clip), {"policy": policy}), robot, seconds, log, lambda: stop.set)
@@ -454,13 +455,13 @@ def reference(
 
 def _measure_reference(plan: Any, folder: Path | str, threads: int | None, *, short: bool = False) -> dict[str, Any]:
     """`short`: in CPU seconds of one thread, which other processes hardly change."""
-    from reactdiff_ros.evaluation.bench.reference import Run
+    from reactdiff_ros.evaluation.bench.reference import bench_reference
     from reactdiff_ros.model.weights import find_weights
 
     count = 1 if short else threads or len(os.sched_getaffinity(0))
     timer = process_time if short else perf_counter
     with progress_bar("reference") as show:
-        return Run(find_weights(folder), plan, timer, threads=count, progress=show, log=log).figures()
+        return bench_reference(find_weights(folder), plan, timer, threads=count, progress=show, log=log)
 
 
 @bench.command()
@@ -495,11 +496,11 @@ def response(run: evaluation.Run, trials: int) -> int:
     rate minus the share of trials in which the run with the event is lower by as much, which is what chance does.
     """
     from reactdiff_ros.evaluation.plots import plot_responses
-    from reactdiff_ros.evaluation.studies.response import bench_response
+    from reactdiff_ros.evaluation.studies.controls import bench_response
 
     with run.result() as result:
         label = f"paired trials, {run.listener}"
-        found = run.study(bench_response, run.who(), label, report="progress", trials=trials)
+        found = run.study(bench_response, run.who(), label, trials=trials)
         result.update(found.figures, listener=run.listener, seed=run.seed)
         run.plot("responses.png", lambda path: plot_responses(found.curves, path))
     return EXIT_DONE

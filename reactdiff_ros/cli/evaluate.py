@@ -146,7 +146,7 @@ def dyads(run: Run, folder: Path, models: tuple[Path, ...] | None, systems: tupl
         with progress_bar("recorded calls") as show:
             table = evaluate_dyads(
                 calls, listeners, systems=chosen, seed=run.seed, permutations=permutations,
-                told=lambda name, share: show((chosen.index(name) + share) / len(chosen)),
+                progress=show,
             )  # fmt: skip
         result.update(table.figures, seed=run.seed, calls=len(calls.recordings) // 2, pairs=len(calls.pairs))
         result.update(frames=calls.frames, left_out=dict(calls.left_out))
@@ -176,9 +176,8 @@ def simulator(run: Run, items: int, seconds: float, systems: str | None) -> int:
     The figures show a known distribution recovered from noisy perception. They are no evidence of human likeness; never
     compare them with figures of real recordings.
     """
-    from reactdiff_ros.evaluation.baselines import Setup
     from reactdiff_ros.evaluation.plots import plot_systems, plot_time_line
-    from reactdiff_ros.evaluation.studies.simulator import Example, SimulatorFile
+    from reactdiff_ros.evaluation.studies.simulator import Setup
     from reactdiff_ros.evaluation.studies.simulator import evaluate as evaluate_simulator
     from reactdiff_ros.types import REACTION_RATE_HZ
 
@@ -190,27 +189,19 @@ def simulator(run: Run, items: int, seconds: float, systems: str | None) -> int:
     with run.result() as result:
         weights = run.weights(run.model) if "model" in chosen else None
         setup = Setup(run.workers, run.bank(), weights, run.sampling())
-        example, collected = Example(), SimulatorFile()
-
-        def shown(*streams: Any) -> None:
-            example.keep(*streams)
-            collected.keep(*streams)
-
         with progress_bar("held-out speakers") as show:
-            result.update(
-                evaluate_simulator(
-                    seed=run.seed, items=items, frames=round(seconds * REACTION_RATE_HZ), systems=chosen, means=setup,
-                    progress=lambda name, share: show((chosen.index(name) + share) / len(chosen)), show=shown,
-                    scored=collected.take,
-                )
+            found = evaluate_simulator(
+                seed=run.seed, items=items, frames=round(seconds * REACTION_RATE_HZ), systems=chosen, setup=setup,
+                progress=show,
             )  # fmt: skip
+        result.update(found.figures)
         if plots is not None:
             systems_plot = plot_systems(result, chosen, plots / "systems.png")
-            time_line = plot_time_line(example.speaker, example.listeners, plots / "time_line.png")
+            time_line = plot_time_line(found.speaker, found.listeners, plots / "time_line.png")
             result["plots"] = [str(systems_plot), str(time_line)]
         if file is not None:
             head = evaluation.info_of("simulator", "Held-out simulated speakers", str(run.model or ""), chosen)
-            result.update(evaluation.write(collected.result(head), file, force=plots is not None))
+            result.update(evaluation.write(found.result(head), file, force=plots is not None))
         if "model" in chosen and result["bands"]:
             missed = [name for name, kept in result["bands"]["model"].items() if not kept and name != "all"]
             log("the model keeps all bands" if not missed else f"the model misses {', '.join(missed)}")
@@ -358,7 +349,7 @@ def evidence(
     from time import perf_counter
 
     from reactdiff_ros.evaluation.bounds import judge, passed
-    from reactdiff_ros.evaluation.listeners import voices_told
+    from reactdiff_ros.evaluation.listeners import voices_facts
     from reactdiff_ros.evaluation.studies.evidence import Subject, collect, sizes_for
     from reactdiff_ros.model.weights import find_weights
     from reactdiff_ros.whole_file import write_whole
@@ -379,10 +370,10 @@ def evidence(
         today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
         with progress_bar(f"evidence for {subject.weights.digest}") as show:
             found = collect(
-                subject, folder, parts=wanted, run=parts or None, date=date or today, encode=dumps, tell=log,
-                told=lambda part, share: show((wanted.index(part) + share) / len(wanted)),
+                subject, folder, parts=wanted, run=parts or None, date=date or today, encode=dumps, log=log,
+                progress=show,
             )  # fmt: skip
-        result.update(found, voices=voices_told(subject.bank))
+        result.update(found, voices=voices_facts(subject.bank))
         with common.writing("the evidence", folder / "evidence.json"):
             write_whole(folder / "evidence.json", dumps(result, indent=1) + "\n")
         verdicts = judge(result["parts"])
@@ -421,7 +412,7 @@ def react(
     """
     from reactdiff_ros.evaluation.online import verified
     from reactdiff_ros.evaluation.runs.react import Plan, kind_of, run_react
-    from reactdiff_ros.recordings.datasets.faceverse import expression_names
+    from reactdiff_ros.recordings.datasets.public import expression_names
 
     with json_on_stdout(course.as_json) as result, course.context() as context:
         chosen = compat or ("mars" if kind_of(data, split) == "mars" else "react2024")
@@ -462,7 +453,7 @@ def online(
     t - look-ahead must have the same bits. A listener that looks further fails with the frame furthest before its t
     that differed; the exit code is then 1.
     """
-    from reactdiff_ros.evaluation.listeners import Spec, blamed
+    from reactdiff_ros.evaluation.listeners import Spec, named_errors
     from reactdiff_ros.evaluation.online import items_of, verify
     from reactdiff_ros.perception import SpeakerPerception
 
@@ -473,8 +464,8 @@ def online(
             mine, other = (items_of(clip, seconds) for clip in clips)
             given = {"mine": mine, "other": other, "perception": SpeakerPerception()}
         tested = spec.make(seed)
-        with progress_bar("cuts") as show, blamed(spec):
-            verdict = verify(tested, seconds=seconds, cuts=cuts, seed=seed, told=show, **given)
+        with progress_bar("cuts") as show, named_errors(spec):
+            verdict = verify(tested, seconds=seconds, cuts=cuts, seed=seed, progress=show, **given)
         result.update(listener=listener, seconds=seconds, seed=seed, **verdict.as_dict())
         log(verdict.sentence(spec.name))
         if verdict.deterministic and verdict.acted < 0.2:
@@ -510,7 +501,7 @@ def recordings(
     """
     from reactdiff_ros.evaluation.online import verified
     from reactdiff_ros.evaluation.runs.recordings import LabPlan, run_recordings, sources, unblinded
-    from reactdiff_ros.recordings.studies.blinding import Key
+    from reactdiff_ros.recordings.blinding import Key
 
     key = None if study_key is None else Key(study_key)
     with json_on_stdout(course.as_json) as result, course.context() as context:
@@ -546,12 +537,18 @@ def arrays(file: Path, compat: str, rate_hz: float | None, seed: int, workers: i
     from time import perf_counter
 
     from reactdiff_ros.errors import ReactdiffError
-    from reactdiff_ros.evaluation.metrics.mars import NAMES, RATE_HZ, evaluate_mars_arrays, load_arrays
-    from reactdiff_ros.evaluation.metrics.react import REFERENCE_RATE_HZ, evaluate_reactions
+    from reactdiff_ros.evaluation.metrics.react import (
+        NAMES,
+        RATE_HZ,
+        REFERENCE_RATE_HZ,
+        evaluate_mars_arrays,
+        evaluate_reactions,
+        load_arrays,
+    )
 
     data = load_arrays(file)
     with progress_bar("metrics") as show:
-        given: dict[str, Any] = {"workers": workers, "timer": perf_counter, "told": show}
+        given: dict[str, Any] = {"workers": workers, "timer": perf_counter, "progress": show}
         try:
             if compat == "mars":
                 found: ReactMetrics = evaluate_mars_arrays(data, rate_hz=rate_hz or RATE_HZ, seed=seed, **given)

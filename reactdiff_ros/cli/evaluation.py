@@ -19,7 +19,7 @@ from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, echo, json_o
 from reactdiff_ros.resources import require
 
 if TYPE_CHECKING:
-    from reactdiff_ros.evaluation.listeners import Listens, ModelListens
+    from reactdiff_ros.evaluation.listeners import StreamListener
     from reactdiff_ros.evaluation.results import Info, Result
     from reactdiff_ros.evaluation.runs.scoring import RunContext, RunOutcome
     from reactdiff_ros.model.plan.sampler import Sampling
@@ -83,39 +83,39 @@ class Run:
 
     def bank(self) -> VoiceBank:
         """The voices of simulated speakers; a bank that does not exist is made."""
-        from reactdiff_ros.evaluation.listeners import voices_told
+        from reactdiff_ros.evaluation.listeners import voices_facts
 
         bank = common.voice_bank(self.voices)
-        self._rests_on["voices"] = voices_told(bank)
+        self._rests_on["voices"] = voices_facts(bank)
         return bank
 
-    def who(self) -> Listens:
+    def who(self) -> StreamListener:
         """The listener under test."""
-        from reactdiff_ros.evaluation.listeners import listener_named
+        from reactdiff_ros.evaluation.listeners import StreamListener
 
-        return self.network(self.model) if self.listener == "model" else listener_named(self.listener)
+        return self.network(self.model) if self.listener == "model" else StreamListener(self.listener)
 
-    def network(self, folder: Path | None) -> ModelListens:
+    def network(self, folder: Path | None) -> StreamListener:
         """The model of a folder of weights; None: the shipped ones."""
-        from reactdiff_ros.evaluation.listeners import ModelListens
+        from reactdiff_ros.evaluation.listeners import MODEL, StreamListener
 
-        return ModelListens(self.weights(folder), self.sampling(), workers=self.workers)
+        return StreamListener(MODEL, self.weights(folder), self.sampling(), self.workers)
 
     def weights(self, folder: Path | None) -> Weights:
         """The weights in a folder; None: the shipped ones."""
-        from reactdiff_ros.evaluation.listeners import weights_told
+        from reactdiff_ros.evaluation.listeners import weights_facts
         from reactdiff_ros.model.weights import find_weights
 
         found, how = find_weights(folder or ""), self.sampling()
-        self._rests_on.setdefault("weights", []).append(weights_told(found))
+        self._rests_on.setdefault("weights", []).append(weights_facts(found))
         self._rests_on["sampling"] = {n: getattr(how, n) for n in ("steps", "guidance", "hop", "lead", "recall")}
         return found
 
-    def study(self, function: Callable[..., T], who: Any, label: str, report: str = "told", **sizes: Any) -> T:
-        """What a study returns for a listener, or several, with a progress bar; `report`: its progress argument."""
+    def study(self, function: Callable[..., T], who: Any, label: str, **sizes: Any) -> T:
+        """What a study returns for a listener, or several, with a progress bar."""
         bank = self.bank()
         with progress_bar(label) as show:
-            return function(who, seed=self.seed, bank=bank, **{report: show}, **sizes)
+            return function(who, seed=self.seed, bank=bank, progress=show, **sizes)
 
     def plot(self, name: str, draw: Callable[[Path], Path]) -> None:
         """With --output, draw the picture `name` into that folder."""

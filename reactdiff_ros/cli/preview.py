@@ -198,7 +198,7 @@ class Preview:
             self.restart()
         elif set(report) == {"fps", "play"} and isinstance(what, str) and (what in INDEX or what in (CLIP, PAUSED)):
             self.playing, self._tried = what, 0
-        elif set(report) == {"fps", "seek"} and type(place) in (int, float) and 0.0 <= place <= 1.0:
+        elif set(report) == {"fps", "seek"} and isinstance(place, (int, float)) and 0.0 <= place <= 1.0:
             self._played = round(place * self.length_s * self.profile.rate_hz)
         else:
             return False

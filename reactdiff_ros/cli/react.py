@@ -1,7 +1,8 @@
-"""`reactdiff react`: the listener's face for a recording; `reactdiff extract`: data for training from recordings."""
+"""`reactdiff react` and `gallery`: the listener's face for recordings; `extract`: data for training from recordings."""
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,36 @@ def _with_bar(label: str, stop: StopFlag, work: Any) -> Any:
     """What `work` returns; its progress function draws a bar, and returns False once it must stop."""
     with progress_bar(label) as show:
         return work(lambda share: show(share) or not stop.set)
+
+
+@click.command()
+@click.argument("clips", type=common.PATH, nargs=-1, required=True)
+@click.option("-o", "--output", type=common.PATH, required=True, metavar="DIR", help="New folder for the page.")
+@click.option("--style", multiple=True, default=("natural",), metavar="NAME", help="Listening style; repeatable.")
+@click.option("--policy", type=click.Choice(POLICIES), multiple=True, default=("model",), help="Policy; repeatable.")
+@click.option("--model", multiple=True, default=("",), metavar="DIR", help="Folder of weights; repeatable.")
+@click.option("--seed", type=common.SEEDS, multiple=True, default=(0,), help="Seed of all noise; repeatable.")
+@click.option("--look", default="soft", help="Look of the face.")
+@click.option("--no-videos", is_flag=True, help="Sheets and curves only, which is much faster.")
+@common.JSON
+def gallery(
+    clips: tuple[Path, ...], output: Path, style: tuple[str, ...], policy: tuple[str, ...], model: tuple[str, ...],
+    seed: tuple[int, ...], look: str, no_videos: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Make a page with people and the listener's reactions side by side.
+
+    CLIPS are videos of people. Every combination of styles, policies, weights and seeds gets a row of its own.
+    """
+    from reactdiff_ros.evaluation.gallery import Variant
+    from reactdiff_ros.evaluation.gallery import gallery as make
+
+    variants = [Variant(*of) for of in product(style, policy, model, seed)]
+    with json_on_stdout(as_json) as result:
+        with common.usage_errors(), progress_bar("clips") as show:
+            page = make(clips, variants, output, look=look, videos=not no_videos, progress=show)
+        result.update(page=str(page))
+        log(f"open {page}")
+    return EXIT_DONE
 
 
 @click.command()

@@ -59,7 +59,7 @@ def simulate(
     `control_names`, `trait_names`, `style_names`. With several listeners, the arrays of listeners have a second
     axis: `listener` (dyads, listeners, frames, 58); the first listener does not depend on their number.
     """
-    from reactdiff_ros.evaluation.listeners import voices_told
+    from reactdiff_ros.evaluation.listeners import voices_facts
     from reactdiff_ros.resources import require
     from reactdiff_ros.simulator.dyads import simulate as run
     from reactdiff_ros.simulator.dyads import simulator_hash
@@ -75,7 +75,7 @@ def simulate(
         group = listeners_of(simulated, seed, listeners, prior)
         people = statistics(simulated.stimulus, group["listener"])
         result.update(dyads=dyads, listeners=listeners, frames=frames, seed=seed, prior=prior)
-        result.update(simulator=simulator_hash(), voices=voices_told(bank))
+        result.update(simulator=simulator_hash(), voices=voices_facts(bank))
         result["statistics"] = {name: values.mean() for name, values in people.items()}
         result["human"] = {name: human.text for name, human in HUMAN.items()}
         for name, values in people.items():

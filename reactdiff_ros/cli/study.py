@@ -31,7 +31,7 @@ def seal_command(plan: Path, output: Path, as_json: bool) -> int:
     The sessions file is for the robot. The analyst keeps the key and STUDY.yaml: each of them reveals the conditions.
     """
     from reactdiff_ros.launching.condition import check_settings
-    from reactdiff_ros.recordings.studies.blinding import balance, read_plan, seal, sessions_of
+    from reactdiff_ros.recordings.blinding import balance, read_plan, seal, sessions_of
 
     try:
         text = plan.read_text(encoding="utf-8")
@@ -77,7 +77,7 @@ def seal_command(plan: Path, output: Path, as_json: bool) -> int:
 @common.JSON
 def sessions(path: Path, as_json: bool) -> int:
     """List the sessions of a study in order, without their conditions."""
-    from reactdiff_ros.recordings.studies.blinding import SessionsFile
+    from reactdiff_ros.recordings.blinding import SessionsFile
 
     found = SessionsFile(path)
     with json_on_stdout(as_json) as result:
@@ -96,7 +96,7 @@ def check(path: Path) -> int:
     from reactdiff_ros.launching.condition import check_settings, unveil
     from reactdiff_ros.model.listener import ListenerConfig
     from reactdiff_ros.model.weights import find_weights
-    from reactdiff_ros.recordings.studies.blinding import SessionsFile
+    from reactdiff_ros.recordings.blinding import SessionsFile
     from reactdiff_ros.styles import style_book
 
     found = SessionsFile(path)
@@ -116,7 +116,7 @@ def check(path: Path) -> int:
 @click.argument("session", metavar="ID")
 def veil(path: Path, session: str) -> int:
     """Print the encoded condition of session ID for REACTDIFF_CONDITION, for ros2 launch and systemd."""
-    from reactdiff_ros.recordings.studies.blinding import SessionsFile
+    from reactdiff_ros.recordings.blinding import SessionsFile
 
     echo(SessionsFile(path).veil_of(session))
     return EXIT_DONE
@@ -128,7 +128,7 @@ def veil(path: Path, session: str) -> int:
 @common.JSON
 def open_command(bags: tuple[Path, ...], key: Path | None, as_json: bool) -> int:
     """Print the condition of each BAG (a bag or a folder of bags) after checking its seal."""
-    from reactdiff_ros.recordings.studies.blinding import Key, opened, sealed_bags
+    from reactdiff_ros.recordings.blinding import Key, opened, sealed_bags
 
     if key is None:
         key, *rest = bags
@@ -164,7 +164,7 @@ def enter_blind(study: Path, arguments: dict[str, str], style: str | None) -> No
         ConfigError: the study has no such session.
     """
     from reactdiff_ros.launching.condition import CONDITION_VARIABLE
-    from reactdiff_ros.recordings.studies.blinding import SessionsFile
+    from reactdiff_ros.recordings.blinding import SessionsFile
 
     session = arguments.get("session", "")
     if "policy" in arguments or style is not None:

@@ -189,7 +189,7 @@ def train_nods(weights: Path, voices: Path | None, seed: int, pools: int, steps:
     and is written to the same folder. Takes ten minutes on one core. Earlier measurements of these weights do not
     apply any more.
     """
-    from reactdiff_ros.evaluation.listeners import voices_told
+    from reactdiff_ros.evaluation.listeners import voices_facts
     from reactdiff_ros.model.runtime import Networks
     from reactdiff_ros.model.weights import find_weights
     from reactdiff_ros.training.nods import add_to
@@ -199,7 +199,7 @@ def train_nods(weights: Path, voices: Path | None, seed: int, pools: int, steps:
         found, bank = find_weights(weights), common.voice_bank(voices)
         with progress_bar("nods") as show:
             fit = train(Networks(found), seed=seed, pools=pools, steps=steps, bank=bank, progress=show)
-        path = add_to(found, fit, {"seed": seed, "pools": pools, "steps": steps, "voices": voices_told(bank)})
+        path = add_to(found, fit, {"seed": seed, "pools": pools, "steps": steps, "voices": voices_facts(bank)})
         result.update(file=str(path), gain_nats=fit.gain, rate=fit.rate)
         gain = f"{fit.gain:.2f} nats per nod better than a constant rate"
         log(f"{path}: {gain}, {fit.rate:.2f} times the true number of nods")

@@ -16,24 +16,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reactdiff_ros.evaluation.metrics.mars import evaluate_mars as evaluate_mars
-    from reactdiff_ros.evaluation.metrics.mars import export_mars as export_mars
-    from reactdiff_ros.evaluation.metrics.mars import load_arrays as load_arrays
-    from reactdiff_ros.evaluation.metrics.mars import target_lists as target_lists
     from reactdiff_ros.evaluation.metrics.react import ReactMetrics as ReactMetrics
+    from reactdiff_ros.evaluation.metrics.react import evaluate_mars as evaluate_mars
     from reactdiff_ros.evaluation.metrics.react import evaluate_reactions as evaluate_reactions
+    from reactdiff_ros.evaluation.metrics.react import export_mars as export_mars
+    from reactdiff_ros.evaluation.metrics.react import load_arrays as load_arrays
+    from reactdiff_ros.evaluation.metrics.react import target_lists as target_lists
     from reactdiff_ros.evaluation.metrics.robot import RobotMetrics as RobotMetrics
     from reactdiff_ros.evaluation.metrics.robot import robot_metrics as robot_metrics
 
 _HOMES = {
     "ReactMetrics": "react",
     "RobotMetrics": "robot",
-    "evaluate_mars": "mars",
+    "evaluate_mars": "react",
     "evaluate_reactions": "react",
-    "export_mars": "mars",
-    "load_arrays": "mars",
+    "export_mars": "react",
+    "load_arrays": "react",
     "robot_metrics": "robot",
-    "target_lists": "mars",
+    "target_lists": "react",
 }
 
 

@@ -40,7 +40,7 @@ LONGEST_GAP_S, LONGEST_STEP_BACK_S = 600.0, 0.5
 CONFIDENT: Final = 0.3
 """From this confidence on, a perceived coefficient counts as measured."""
 _FRESH_SLOTS: Final = 1
-"""A listener's slot without a picture of its own may repeat the one before (24 pictures a second), not more."""
+"""A listener's slot without its own picture may repeat the one before (24 pictures a second), not more."""
 
 
 def perceive(
@@ -51,7 +51,7 @@ def perceive(
     Args:
         items: pictures and sound in the order in which they came.
         perception: reset before it is used.
-        progress: told how many seconds of the clip are done.
+        progress: receives the seconds of the clip that are done.
 
     Raises:
         MediaError: the clip cannot be decoded.
@@ -180,9 +180,9 @@ def voice_columns(samples: NDArray[np.int16], rate_hz: int, frames: int) -> dict
         WeightsError: the voice activity network is missing.
     """
     extractor = VoiceExtractor()
-    nobody = blank(frames)
+    silence = blank(frames)
     names = [f.name for f in fields(SpeakerBatch) if f.name in _VOICE_FIELDS]
-    out = {name: getattr(nobody, name).copy() for name in names}
+    out = {name: getattr(silence, name).copy() for name in names}
     step = max(1, rate_hz // 50)
     starts = iter(range(0, len(samples), step))
     pushed = 0
@@ -219,13 +219,13 @@ SETTLING_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a clip told of a person's way to listen."""
+    """How a person in a clip listens."""
 
     clip: str
     seconds: float
     """Of the clip in which the face was seen and measured."""
     values: tuple[float | None, ...]
-    """In the order of STYLE_NAMES; None where the clip cannot tell."""
+    """In the order of STYLE_NAMES; None where the clip does not show it."""
 
     def as_dict(self) -> dict[str, float | None]:
         """The values by name."""
@@ -240,7 +240,7 @@ def learn_reference(
     Args:
         path: a media file with one person in it who listens.
         perception: as live by default.
-        progress: told how many seconds of the clip are done.
+        progress: receives the seconds of the clip that are done.
 
     Raises:
         MediaError: it cannot be read, is too short, or shows a face too seldom.
@@ -248,10 +248,10 @@ def learn_reference(
     track, _ = extract_clip(path, perception or SpeakerPerception(PerceptionConfig()), progress)
     coefficients, observed = seen_face(track, str(path))
     values, given = style_of(coefficients[None], observed)
-    told = tuple(round(float(v), 3) if g else None for v, g in zip(values[0], given[0], strict=True))
+    style = tuple(round(float(v), 3) if g else None for v, g in zip(values[0], given[0], strict=True))
     if not any(g for g in given[0]):
         raise MediaError("nothing of the person's listening could be measured", where=str(path))
-    return Reference(path.name, len(coefficients) / REACTION_RATE_HZ, told)
+    return Reference(path.name, len(coefficients) / REACTION_RATE_HZ, style)
 
 
 def seen_face(track: Track, where: str) -> tuple[FloatArray, NDArray[np.bool_]]:

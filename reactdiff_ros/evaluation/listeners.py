@@ -1,9 +1,9 @@
-"""Listeners under test: the model, the simulator's people, the other policies, or a class of one's own.
+"""Listeners under test: the model, the simulator's people, the other policies, or a class of the user's.
 
-As functions they take speakers and return free-running streams, each from its own past only (`Listens`, `listen_to`).
-`--listener` takes "model", another policy's name, "module:Class" or "file.py:Class". A class of one's own has the
-interface of `model.listener.Listener` and takes `seed=`. It may declare `look_ahead_s`; one that also implements
-`Foresees` is given the recording before it listens, as an offline model needs it.
+`StreamListener` takes whole recordings and returns free-running streams, each from its own past only. `Spec` names a
+listener as `--listener` takes it ("model", another policy, "module:Class" or "file.py:Class") and makes one for a
+session. A class of the user's has the interface of `model.listener.Listener` and takes `seed=`. It may declare
+`look_ahead_s`; one with a method `foresee` receives all frames of the recording first, as an offline model needs them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,10 +55,13 @@ from reactdiff_ros.types import (
     Voice,
 )
 
+Seeds = NDArray[np.integer[Any]]
+FRAME_NS = int(NS / REACTION_RATE_HZ)
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Facts of a manifest next to the networks' own."""
+    """What the manifest records about the training data."""
 
     real: bool
     """Recorded people were among the training data."""
@@ -73,9 +76,9 @@ class Provenance:
     @property
     def calls(self) -> bool:
         """Recorded calls (`dev train --dyads`) were among the training data; older manifests know no others."""
-        told = [run for run in self.runs if "data" in run]
-        met = ("dyads" in r["data"] and "real" not in r.get("settings", {}).get("ablate", ()) for r in told)
-        return self.real and (not told or any(met))
+        described = [run for run in self.runs if "data" in run]
+        met = ("dyads" in r["data"] and "real" not in r.get("settings", {}).get("ablate", ()) for r in described)
+        return self.real and (not described or any(met))
 
     @property
     def held_out(self) -> tuple[int, int] | None:
@@ -87,17 +90,17 @@ class Provenance:
 
 
 def provenance(weights: Weights) -> Provenance:
-    """What the manifest of `weights` tells.
+    """The training facts in the manifest of `weights`.
 
     Raises:
-        ReactdiffError: it does not tell, or in no form that is known.
+        ReactdiffError: the manifest lacks them, or has an unknown form.
     """
     path = Path(weights.folder) / MANIFEST
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8"))
         found = Provenance(
-            real=bool(told["real"]), fold=str(told["fold"]), ablate=tuple(map(str, told["ablate"])),
-            seed=int(told["seed"]), runs=tuple(map(dict, told.get("training", ()))),
+            real=bool(manifest["real"]), fold=str(manifest["fold"]), ablate=tuple(map(str, manifest["ablate"])),
+            seed=int(manifest["seed"]), runs=tuple(map(dict, manifest.get("training", ()))),
         )  # fmt: skip
         _ = found.held_out
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -108,13 +111,13 @@ def provenance(weights: Weights) -> Provenance:
     return found
 
 
-def weights_told(weights: Weights) -> dict[str, Any]:
+def weights_facts(weights: Weights) -> dict[str, Any]:
     """Which weights a result was made with, and the hash of the simulator that they were trained on."""
     nods = None if weights.nods is None else weights.nods.digest
     return {"name": weights.name, "digest": weights.digest, "trained_on": weights.simulator, "nods": nods}
 
 
-def voices_told(bank: VoiceBank) -> dict[str, Any]:
+def voices_facts(bank: VoiceBank) -> dict[str, Any]:
     """Which voices simulated speakers had: parametric ones, or those of a bank, with its digest."""
     if bank.empty:
         return {"kind": "parametric"}
@@ -122,35 +125,27 @@ def voices_told(bank: VoiceBank) -> dict[str, Any]:
     return {"kind": "synthesised", "voices": len(bank.phrases), "digest": digest}
 
 
-Seeds = NDArray[np.integer[Any]]
-FRAME_NS = int(NS / REACTION_RATE_HZ)
-
-
 def frames_of(batch: SpeakerBatch, row: int) -> Iterator[SpeakerFrame]:
     """What perception would have sent for one speaker of a (B, T) batch; frame t is at t / 25 s."""
-    for t in range(batch.camera.shape[1]):
-        yield _frame(batch, row, t)
-
-
-def _frame(b: SpeakerBatch, row: int, t: int) -> SpeakerFrame:
-    at = (row, t)
-    stamp = (t + 1) * FRAME_NS
-    mesh = bool(b.mesh[at])
-    return SpeakerFrame(
-        stamp_ns=stamp,
-        picture_stamp_ns=stamp if b.camera[at] else None,
-        sound_stamp_ns=stamp if b.microphone[at] else None,
-        person_id=0 if b.face[at] else -1,
-        face_present=bool(b.face[at]),
-        mesh_present=mesh,
-        coefficients=b.coefficients[at],
-        confidence=b.confidence[at],
-        neutral_confidence=float(b.neutral_confidence[at]),
-        gaze=Gaze(*(float(x) for x in b.gaze[at])) if b.gaze_observed[at] and mesh else None,
-        position_m=None,
-        affect=_affect(b.affect[at]) if b.affect_observed[at] and mesh else None,
-        voice=_voice(b, at) if b.microphone[at] else None,
-    )
+    b = batch
+    for t in range(b.camera.shape[1]):
+        at, stamp = (row, t), (t + 1) * FRAME_NS
+        mesh = bool(b.mesh[at])
+        yield SpeakerFrame(
+            stamp_ns=stamp,
+            picture_stamp_ns=stamp if b.camera[at] else None,
+            sound_stamp_ns=stamp if b.microphone[at] else None,
+            person_id=0 if b.face[at] else -1,
+            face_present=bool(b.face[at]),
+            mesh_present=mesh,
+            coefficients=b.coefficients[at],
+            confidence=b.confidence[at],
+            neutral_confidence=float(b.neutral_confidence[at]),
+            gaze=Gaze(*(float(x) for x in b.gaze[at])) if b.gaze_observed[at] and mesh else None,
+            position_m=None,
+            affect=_affect(b.affect[at]) if b.affect_observed[at] and mesh else None,
+            voice=_voice(b, at) if b.microphone[at] else None,
+        )
 
 
 def _affect(values: FloatArray) -> Affect:
@@ -161,14 +156,9 @@ def _affect(values: FloatArray) -> Affect:
 
 def _voice(b: SpeakerBatch, at: tuple[int, int]) -> Voice:
     return Voice(
-        speech_probability=float(b.speech_probability[at]),
-        speaking=bool(b.speaking[at]),
-        mfcc=b.mfcc[at],
-        pitch_hz=float(b.pitch_hz[at]),
-        loudness_dbfs=float(b.loudness_dbfs[at]),
-        pause_s=float(b.pause_s[at]),
-        utterance_s=float(b.utterance_s[at]),
-    )
+        float(b.speech_probability[at]), bool(b.speaking[at]), b.mfcc[at], float(b.pitch_hz[at]),
+        float(b.loudness_dbfs[at]), float(b.pause_s[at]), float(b.utterance_s[at]),
+    )  # fmt: skip
 
 
 def policy_streams(
@@ -231,13 +221,31 @@ def check(reaction: Reaction, where: str) -> None:
         raise ReactdiffError("a plan holds values that are not numbers", where=where)
 
 
-LISTENERS: Final = ("model", "simulator", "policy", "rules", "mime", "random", "idle")
+MODEL: Final = "model"
+LISTENERS: Final = (MODEL, "simulator", "policy", "rules", "mime", "random", "idle")
 
 
-class Listens(Protocol):
-    """A listener as a function. `name` tells it apart in tables."""
+@dataclass
+class StreamListener:
+    """A listener as a function of whole recordings; one of LISTENERS.
+
+    "simulator" is the simulator's listener, who knows the truth about the speaker; "policy" the same one who knows what
+    perception delivers. The policies rules, mime, random and idle take no conditions.
+    """
 
     name: str
+    weights: Weights = None  # type: ignore[assignment]
+    """The model's; no other listener has any."""
+    how: Sampling = field(default_factory=Sampling)
+    """The model's."""
+    workers: int = 1
+    progress: Callable[[int], None] = lambda done: None
+    """Receives the number of finished streams of a policy."""
+
+    @cached_property
+    def networks(self) -> Networks:
+        """The model's exported graphs."""
+        return Networks(self.weights)
 
     def run(
         self, speaker: SpeakerBatch, conditions: Conditions, seeds: Seeds, truth: Stimulus | None = None
@@ -246,96 +254,44 @@ class Listens(Protocol):
 
         Args:
             speaker: (N, T) as perception delivers them.
-            conditions: what the N listeners are told about themselves.
-            seeds: (N,) of their noise.
-            truth: what can be known of the speakers, (N, T); only the simulator needs it.
+            conditions: of the N listeners.
+            seeds: (N,) of their noise; the simulator's listeners take the first one for all rows.
+            truth: what can be known of the speakers, (N, T); only "simulator" needs it.
+
+        Raises:
+            ReactdiffError: "simulator" without the truth.
         """
-        ...
-
-
-class ModelListens:
-    """The trained model on its exported graphs."""
-
-    def __init__(self, weights: Weights, how: Sampling | None = None, *, workers: int = 1) -> None:
-        self.name, self.weights = "model", weights
-        self.networks, self.how, self.workers = Networks(weights), how or Sampling(), workers
-
-    def run(
-        self, speaker: SpeakerBatch, conditions: Conditions, seeds: Seeds, truth: Stimulus | None = None
-    ) -> FloatArray:
-        """See `Listens.run`."""
-        return self.of_tokens(speaker_tokens(self.networks, speaker), conditions, seeds)
-
-    def sampled(self, how: Sampling) -> ModelListens:
-        """The same networks, sampled otherwise."""
-        other = copy(self)
-        other.how = how
-        return other
+        if self.name == MODEL:
+            return self.of_tokens(speaker_tokens(self.networks, speaker), conditions, seeds)
+        if self.name not in ("simulator", "policy"):
+            return policy_streams(self.name, speaker, seeds, progress=self.progress)
+        known = perceive(speaker) if self.name == "policy" else truth
+        if known is None:
+            raise ReactdiffError(
+                "the simulator's listener needs simulated speakers", todo="take 'policy' for recorded ones"
+            )
+        return listen(known, temperaments(conditions, int(seeds[0])), int(seeds[0])).coefficients
 
     def of_tokens(
         self, tokens: FloatArray, conditions: Conditions, seeds: Seeds, speaker_of: Any | None = None
     ) -> FloatArray:
-        """As `run`, from the speakers' tokens (N, T, D); `speaker_of` (K,): whom each of K streams listens to."""
+        """As `run` of the model, from the speakers' tokens (N, T, D); `speaker_of` (K,): speaker of each stream."""
         rows = np.arange(len(seeds)) if speaker_of is None else speaker_of
         return free_run(
             self.networks, tokens, conditions, speaker_of=rows, seeds=seeds, how=self.how, workers=self.workers
         )
 
-
-class SimulatorListens:
-    """The simulator's listener, who knows the truth about the speaker, or as much of it as perception tells."""
-
-    def __init__(self, *, perceiving: bool) -> None:
-        self.name, self._perceiving = "policy" if perceiving else "simulator", perceiving
-
-    def run(
-        self, speaker: SpeakerBatch, conditions: Conditions, seeds: Seeds, truth: Stimulus | None = None
-    ) -> FloatArray:
-        """See `Listens.run`. The first seed is that of all rows.
-
-        Raises:
-            ReactdiffError: the simulator's listener was not told the truth.
-        """
-        if self._perceiving:
-            truth = perceive(speaker)
-        if truth is None:
-            raise ReactdiffError(
-                "the simulator's listener needs simulated speakers", todo="take 'policy' for recorded ones"
-            )
-        seed = int(seeds[0])
-        return listen(truth, temperaments(conditions, seed), seed).coefficients
-
-
-class PolicyListens:
-    """A listener without a network: rules, mime, random or idle. It takes no conditions."""
-
-    def __init__(self, policy: str, progress: Callable[[int], None] = lambda done: None) -> None:
-        self.name, self._progress = policy, progress
-
-    def run(
-        self, speaker: SpeakerBatch, conditions: Conditions, seeds: Seeds, truth: Stimulus | None = None
-    ) -> FloatArray:
-        """See `Listens.run`."""
-        return policy_streams(self.name, speaker, seeds, progress=self._progress)
+    def sampled(self, **changes: Any) -> StreamListener:
+        """The same networks with other settings of `Sampling`."""
+        other = replace(self, how=replace(self.how, **changes))
+        other.__dict__["networks"] = self.networks
+        return other
 
 
 def temperaments(conditions: Conditions, seed: int) -> Temperament:
     """Simulated listeners with the controls that are given; the natural prior draws the others, and the traits."""
     controls = np.where(conditions.controls_given > 0, conditions.controls, np.nan).astype(np.float32)
     return draw_temperaments(seed, len(conditions), prior="natural", controls=controls)
-
-
-def listener_named(name: str, *, model: Path | None = None, how: Sampling | None = None, workers: int = 1) -> Listens:
-    """The listener of that name, one of LISTENERS.
-
-    Raises:
-        WeightsError: the model's weights are missing or do not fit.
-    """
-    if name == "model":
-        return ModelListens(find_weights(model or ""), how, workers=workers)
-    if name in ("simulator", "policy"):
-        return SimulatorListens(perceiving=name == "policy")
-    return PolicyListens(name)
 
 
 def live_sampling(*, steps: int | None = None, guidance: float | None = None, hop_s: float | None = None) -> Sampling:
@@ -351,21 +307,25 @@ def live_sampling(*, steps: int | None = None, guidance: float | None = None, ho
 
 
 def style_conditions(style: str, count: int, **settings: Any) -> Conditions:
-    """What `count` listeners are told when the named style is in force, with `settings` of it changed."""
-    told = conditioning(replace(load_styles()[style], **settings))
-    return repeated(told.controls, told.controls_given, told.style, told.style_given, count)
+    """Conditions of `count` listeners under the named style, with `settings` of it changed."""
+    return of_one(conditioning(replace(load_styles()[style], **settings)), count)
 
 
 def natural_conditions(count: int) -> Conditions:
-    """What `count` listeners are told under the default style."""
+    """Conditions of `count` listeners under the default style."""
     return style_conditions(DEFAULT_STYLE, count)
 
 
-def untold(count: int) -> Conditions:
-    """Conditions of `count` listeners who are told nothing about themselves."""
+def no_conditions(count: int) -> Conditions:
+    """Conditions of `count` listeners without any control or style."""
     controls = np.zeros((1, CONTROL_COUNT), dtype=np.float32)
     style = np.zeros((1, STYLE_COUNT), dtype=np.float32)
     return repeated(controls, controls, style, style, count)
+
+
+def of_one(one: Conditions, count: int) -> Conditions:
+    """Conditions of `count` listeners, all those of one."""
+    return repeated(one.controls, one.controls_given, one.style, one.style_given, count)
 
 
 def repeated(
@@ -386,44 +346,33 @@ def repeated(
     return Conditions(rows(controls), rows(controls_given), rows(style), rows(style_given), source)
 
 
-MODEL: Final = "model"
 METHODS: Final = ("name", "reset", "control", "robot_speaking", "observe", "plan", "state")
 
 
-class Foresees(Protocol):
-    """An offline listener, which is shown what perception will tell of the recording before it listens."""
-
-    look_ahead_s: float
-    """How far it looks ahead, infinity: over the whole recording."""
-
-    def foresee(self, frames: Sequence[SpeakerFrame]) -> None:
-        """All frames of the recording at hand, after `reset` and before the first `observe`."""
-        ...
-
-
-def foresees(listener: object) -> bool:
-    """Whether a listener is shown the recording before it listens (`Foresees`)."""
-    return callable(getattr(listener, "foresee", None))
+def foresee(listener: Any, frames: Callable[[], Sequence[SpeakerFrame]]) -> None:
+    """Give an offline listener all frames of the recording, after `reset` and before the first `observe`."""
+    if callable(getattr(listener, "foresee", None)):
+        listener.foresee(frames())
 
 
 def look_ahead_s(listener: Listener) -> float:
-    """How far into the future a listener says that it looks; one that says nothing looks not at all.
+    """How far into the future a listener declares to look (infinity: the whole recording); 0 without a declaration.
 
     Raises:
         ReactdiffError: what it declares is no time.
     """
-    told = getattr(listener, "look_ahead_s", 0.0)
-    if isinstance(told, bool) or not isinstance(told, (int, float)) or not told >= 0:
+    declared = getattr(listener, "look_ahead_s", 0.0)
+    if isinstance(declared, bool) or not isinstance(declared, (int, float)) or not declared >= 0:
         raise ReactdiffError(
-            f"the listener declares a look-ahead of {told!r}", where=type(listener).__name__,
+            f"the listener declares a look-ahead of {declared!r}", where=type(listener).__name__,
             todo="give look_ahead_s in seconds, 0 or more",
         )  # fmt: skip
-    return float(told)
+    return float(declared)
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A listener as it was named, in plain data: any process can make it."""
+    """A listener as the user named it, in plain data: any process can make it."""
 
     text: str
     """As `--listener` takes it."""
@@ -432,7 +381,7 @@ class Spec:
 
     @property
     def name(self) -> str:
-        """For tables: the policy's name, or that of the class. Beside a baseline of its name, a policy runs "live"."""
+        """For tables: the policy's name, or that of the class; a policy with the name of a baseline gets "_live"."""
         last = self.text.rpartition(":")[2]
         return f"{last}_live" if last in NOTES and last != RULES else last
 
@@ -447,53 +396,57 @@ class Spec:
         place = self.text.rpartition(":")[0]
         if place.endswith(".py"):
             return (str(Path(place)),)
-        if not place and self.text == MODEL:
+        if self.text == MODEL:
             return (str(find_weights(self.weights).folder),)
-        origin = _origin(place) if place else ""
-        return (origin,) if origin else ()
+        try:
+            found = importlib.util.find_spec(place) if place else None
+        except (ImportError, ValueError):
+            found = None
+        return () if found is None or not found.origin else (found.origin,)
 
-    def make(self, seed: int, *, timed: bool = False) -> Listener:
+    def make(self, seed: int) -> Listener:
         """The listener.
 
         Raises:
             ReactdiffError: it cannot be loaded, or lacks a part of the interface.
         """
         if self.own:
-            return _made(_class_of(self.text), seed, self.text)
+            return self._own(seed)
         if self.text not in POLICIES:
             raise ConfigError(
                 "unknown listener", where=self.text,
                 todo=f"name one of {', '.join(POLICIES)}, or a class of your own as module:Class or file.py:Class",
             )  # fmt: skip
-        config = ListenerConfig(model_dir=self.weights)
-        return make_listener(self.text, seed=seed, config=config, timer=perf_counter if timed else None)
+        return make_listener(self.text, seed=seed, config=ListenerConfig(model_dir=self.weights))
 
-
-def _origin(module: str) -> str:
-    """The file of a module; "" if it is not known."""
-    try:
-        found = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        return ""
-    return "" if found is None else found.origin or ""
-
-
-def _class_of(text: str) -> Any:
-    place, _, name = text.rpartition(":")
-    try:
-        module = _module_of(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-    except ReactdiffError:
-        raise
-    except Exception as error:  # a module of one's own may raise anything
-        missing = isinstance(error, ModuleNotFoundError)
-        todo = f"{error.name} is not installed; a file is named as path/to/file.py:Class" if missing else ""  # type: ignore[attr-defined]
-        raise ReactdiffError(
-            "the listener's module cannot be imported", where=place, todo=todo or f"{type(error).__name__}: {error}"
-        ) from error
-    found = getattr(module, name, None)
-    if not callable(found):
-        raise ReactdiffError("there is no such listener", where=text, todo=f"does {place} define {name}?")
-    return found
+    def _own(self, seed: int) -> Listener:
+        place, _, name = self.text.rpartition(":")
+        try:
+            module = _module_of(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+        except ReactdiffError:
+            raise
+        except Exception as error:  # the user's module may raise anything
+            todo = f"{type(error).__name__}: {error}"
+            if isinstance(error, ModuleNotFoundError):
+                todo = f"{error.name} is not installed; a file is named as path/to/file.py:Class"
+            raise ReactdiffError("the listener's module cannot be imported", where=place, todo=todo) from error
+        kind = getattr(module, name, None)
+        if not callable(kind):
+            raise ReactdiffError("there is no such listener", where=self.text, todo=f"does {place} define {name}?")
+        try:
+            listener: Listener = kind(seed=seed)
+        except ReactdiffError:
+            raise
+        except Exception as error:
+            todo = f"it must take seed=: {type(error).__name__}: {error}"
+            raise ReactdiffError("the listener cannot be made", where=self.text, todo=todo) from error
+        missing = [method for method in METHODS if not hasattr(listener, method)]
+        if missing:
+            raise ReactdiffError(
+                f"the listener lacks {', '.join(missing)}", where=self.text,
+                todo="docs/bring_your_own_listener.md shows the interface",
+            )  # fmt: skip
+        return listener
 
 
 def _module_of(path: Path) -> Any:
@@ -505,24 +458,6 @@ def _module_of(path: Path) -> Any:
     sys.modules[name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
-
-
-def _made(kind: Callable[..., Any], seed: int, text: str) -> Listener:
-    try:
-        listener: Listener = kind(seed=seed)
-    except ReactdiffError:
-        raise
-    except Exception as error:
-        raise ReactdiffError(
-            "the listener cannot be made", where=text, todo=f"it must take seed=: {type(error).__name__}: {error}"
-        ) from error
-    missing = [name for name in METHODS if not hasattr(listener, name)]
-    if missing:
-        raise ReactdiffError(
-            f"the listener lacks {', '.join(missing)}", where=text,
-            todo="docs/bring_your_own_listener.md shows the interface",
-        )  # fmt: skip
-    return listener
 
 
 @dataclass(frozen=True, slots=True)
@@ -548,24 +483,24 @@ def listen_to(spec: Spec, speaker: SpeakerBatch, seeds: Sequence[int]) -> Heard:
     """
     count, frames = len(seeds), list(frames_of(speaker, 0))
     if spec.text == MODEL:
-        model = ModelListens(find_weights(spec.weights), live_sampling())
+        model = StreamListener(MODEL, find_weights(spec.weights), live_sampling())
+        _ = model.networks  # loading them is not timed
         begun = perf_counter()
         tokens = speaker_tokens(model.networks, speaker)
         same_speaker = np.zeros(count, dtype=np.intp)
         streams = model.of_tokens(tokens, natural_conditions(count), np.array(seeds, dtype=np.int64), same_speaker)
-        taken = perf_counter() - begun
+        passed = perf_counter() - begun
         plans = len(range(0, len(frames), model.how.hop)) * count
-        return Heard(streams, np.full(plans, taken / plans), 1e3 * taken / (len(frames) * count), 0.0)
+        return Heard(streams, np.full(plans, passed / plans), 1e3 * passed / (len(frames) * count), 0.0)
     shown: list[FloatArray] = []
     compute_s: list[float] = []
     begun, ahead = perf_counter(), 0.0
     for seed in seeds:
         listener = spec.make(seed)
         ahead = look_ahead_s(listener)
-        with blamed(spec):
+        with named_errors(spec):
             listener.reset(seed)
-            if foresees(listener):
-                cast(Foresees, listener).foresee(frames)
+            foresee(listener, lambda: frames)
             stream, seconds = played(listener, frames, spec.text)
         shown.append(stream)
         compute_s += seconds
@@ -574,8 +509,8 @@ def listen_to(spec: Spec, speaker: SpeakerBatch, seeds: Sequence[int]) -> Heard:
 
 
 @contextmanager
-def blamed(spec: Spec) -> Iterator[None]:
-    """Whatever somebody's own class raises is a sentence that names it; the package's own listeners show their faults.
+def named_errors(spec: Spec) -> Iterator[None]:
+    """Turns any error of the user's class into a sentence that names it; errors of this package pass unchanged.
 
     Raises:
         ReactdiffError: the listener raised something.

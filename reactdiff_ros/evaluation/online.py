@@ -2,35 +2,41 @@
 
 The whole session runs on a recording, and again with every picture and sound after a random t replaced by somebody
 else's. A listener that declares a look-ahead of L must show the same bits up to t - L both times; the earliest frame
-that differs tells how far it really looked.
-
-A listener with the interface of `model.listener` is told of the speaker only as time goes on. One that implements
-`Foresees` is shown the recording before it listens: an offline model declares its look-ahead, and is held to it.
+that differs shows how far it really looked. An offline listener (`listeners.foresee`) is held to what it declares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reactdiff_ros.capture.media import ClipPicture
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, NAMES, ROTATION, SMILE
 from reactdiff_ros.errors import MediaError
-from reactdiff_ros.evaluation.listeners import Foresees, Spec, blamed, foresees, look_ahead_s
+from reactdiff_ros.evaluation.listeners import Spec, foresee, look_ahead_s, named_errors
 from reactdiff_ros.evaluation.runs.scoring import RunContext
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.recordings.bags.read import open_source
 from reactdiff_ros.session import ListeningSession, Perception
-from reactdiff_ros.types import MFCC_COUNT, Affect, ExpressionFrame, Gaze, Picture, Sound, SpeakerFrame, Voice
+from reactdiff_ros.types import (
+    MFCC_COUNT,
+    Affect,
+    ExpressionFrame,
+    Gaze,
+    OnProgress,
+    Picture,
+    Sound,
+    SpeakerFrame,
+    Voice,
+)
 
 Item: TypeAlias = Picture | Sound
 CUTS: Final = 50
@@ -44,7 +50,7 @@ RATE_HZ: Final = 16_000
 class PaintedPerception:
     """Reads a face from 58 painted pixels and a voice from the sound, each smoothed over time; keeps a neutral face.
 
-    Quick, and with a memory of its own: what a causality test needs of a perception. Pixel 58 says whether somebody
+    Quick, and with a memory: what a causality test needs of a perception. Pixel 58 says whether somebody
     is there.
     """
 
@@ -145,22 +151,20 @@ def session_of(listener: Listener, perception: Perception, seed: int) -> Listeni
 
 def show(session: ListeningSession, items: Sequence[Item], until_ns: int, seed: int) -> list[ExpressionFrame]:
     """All faces of a session up to `until_ns`. All inputs are waiting before the first face is asked for."""
-    offline = cast(Foresees, session.listener) if foresees(session.listener) else None
-    foreseen = _heard(session.perception, items, until_ns) if offline is not None else []
+
+    def all_frames() -> list[SpeakerFrame]:
+        """Speaker frames of all items, also of those after `until_ns`."""
+        other = session_of(make_listener("idle", seed=0), session.perception, 0)
+        other.reset(0)
+        _push(other, items)
+        other.advance(max([until_ns, *(end_ns(item) for item in items)]) + AFTER_NS)
+        session.reset(seed)  # both share the perception
+        return list(other.speaker_frames)
+
     session.reset(seed)
-    if offline is not None:
-        offline.foresee(foreseen)
+    foresee(session.listener, all_frames)
     _push(session, items)
     return session.advance(until_ns)
-
-
-def _heard(perception: Perception, items: Sequence[Item], until_ns: int) -> list[SpeakerFrame]:
-    """What perception tells of all items, also of those after `until_ns`."""
-    session = session_of(make_listener("idle", seed=0), perception, 0)
-    session.reset(0)
-    _push(session, items)
-    session.advance(max([until_ns, *(end_ns(item) for item in items)]) + AFTER_NS)
-    return list(session.speaker_frames)
 
 
 def _push(session: ListeningSession, items: Sequence[Item]) -> None:
@@ -202,7 +206,7 @@ class Verdict:
     cuts: int
     acted: float
     """Share of cuts after which what came later was seen in the face within 0.2 s + the look-ahead; near 0, the test
-    shows little, because the listener hardly acts on what it is told."""
+    shows little, because the listener hardly acts on its input."""
     first: Difference | None
     """The frame furthest before its cut among those that differed and must not."""
     change_ms: float
@@ -212,9 +216,9 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        first = None if self.first is None else {**asdict(self.first), "ahead_s": self.first.ahead_s}
-        names = ("declared_s", "holds", "deterministic", "cuts", "acted", "change_ms", "plan_ms_p50", "plan_ms_p95")
-        return {**{name: getattr(self, name) for name in names}, "first_difference": first}
+        facts = asdict(self)
+        first = facts.pop("first")
+        return {**facts, "first_difference": first and {**first, "ahead_s": self.first.ahead_s if self.first else 0}}
 
     def sentence(self, name: str) -> str:
         """For people."""
@@ -239,7 +243,7 @@ def verify(
     seconds: float = SECONDS,
     cuts: int = CUTS,
     seed: int = 0,
-    told: Callable[[float], None] = lambda share: None,
+    progress: OnProgress = lambda share: None,
 ) -> Verdict:
     """Run the session-level causality test.
 
@@ -251,7 +255,7 @@ def verify(
         seconds: length of the recording.
         cuts: random t.
         seed: of cuts, painting, listener and expression.
-        told: is told the share that is done.
+        progress: receives the completed fraction.
 
     Raises:
         ReactdiffError: the listener declares no time.
@@ -272,12 +276,14 @@ def verify(
         faces = show(session, spliced(mine, other, t), until, seed)
         found = _first(faces, whole)
         if found is not None:
-            difference = Difference(found, whole[found].stamp_ns / NS, t / NS, _which(faces[found], whole[found]))
+            differs = np.flatnonzero(faces[found].coefficients != whole[found].coefficients)
+            name = NAMES[int(differs[0])] if len(differs) else "stamp"
+            difference = Difference(found, whole[found].stamp_ns / NS, t / NS, name)
             changes.append(-difference.ahead_s)
             early = whole[found].stamp_ns <= t - declared * NS
             if early and (worst is None or difference.ahead_s > worst.ahead_s):
                 worst = difference
-        told((i + 1) / cuts)
+        progress((i + 1) / cuts)
     times = np.array(timed.seconds) if timed.seconds else np.array([np.nan])
     return Verdict(
         declared_s=declared, holds=deterministic and worst is None, deterministic=deterministic,
@@ -290,18 +296,9 @@ def verify(
 def _first(some: Sequence[ExpressionFrame], whole: Sequence[ExpressionFrame]) -> int | None:
     """The first of the faces that both have whose bits or stamp differ."""
     for i, (a, b) in enumerate(zip(some, whole, strict=False)):
-        if a.stamp_ns != b.stamp_ns or not _same(a.coefficients, b.coefficients):
+        if a.stamp_ns != b.stamp_ns or a.coefficients.tobytes() != b.coefficients.tobytes():
             return i
     return None
-
-
-def _same(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:
-    return bool(a.tobytes() == b.tobytes())
-
-
-def _which(a: ExpressionFrame, b: ExpressionFrame) -> str:
-    differs = np.flatnonzero(a.coefficients != b.coefficients)
-    return NAMES[int(differs[0])] if len(differs) else "stamp"
 
 
 class _Timed:
@@ -313,10 +310,6 @@ class _Timed:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._listener, name)
-
-    @property
-    def name(self) -> str:
-        return str(self._listener.name)
 
     def plan(self, now_ns: int) -> Any:
         begun = perf_counter()
@@ -333,7 +326,7 @@ CHECK_SECONDS = 1.6
 def verified(specs: Sequence[Spec], cuts: int, seed: int, context: RunContext) -> dict[str, tuple[float, bool | None]]:
     """(declared look-ahead in s, whether it holds; None: not tried) by the listener's name.
 
-    A listener that looks further is told in a sentence, and its figures go on.
+    A listener that looks further is reported in a sentence, and its figures go on.
 
     Raises:
         ReactdiffError: a listener cannot be made, fails, or declares no time.
@@ -344,12 +337,12 @@ def verified(specs: Sequence[Spec], cuts: int, seed: int, context: RunContext) -
         if not cuts:
             out[spec.name] = (look_ahead_s(listener), None)
             continue
-        with blamed(spec):
+        with named_errors(spec):
             verdict = verify(
                 listener, seconds=CHECK_SECONDS, cuts=cuts, seed=seed,
-                told=lambda share, i=i: context.told("look-ahead", (i + share) / len(specs)),  # type: ignore[misc]
+                progress=lambda share, i=i: context.progress("look-ahead", (i + share) / len(specs)),  # type: ignore[misc]
             )  # fmt: skip
         if not verdict.holds:
-            context.tell(verdict.sentence(spec.name))
+            context.log(verdict.sentence(spec.name))
         out[spec.name] = (verdict.declared_s, verdict.holds)
     return out

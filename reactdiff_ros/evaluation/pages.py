@@ -100,11 +100,11 @@ def _judged(evidence: Mapping[str, Any], path: Path) -> dict[str, Any]:
     Raises:
         ReactdiffError: evidence_others.json is of other weights.
     """
-    others, beside = None, path.with_name("evidence_others.json")
-    if beside.is_file():
-        others = read(beside, "evidence")
+    others, other_file = None, path.with_name("evidence_others.json")
+    if other_file.is_file():
+        others = read(other_file, "evidence")
         if others["weights"]["digest"] != evidence["weights"]["digest"]:
-            raise ReactdiffError("this evidence is of other weights", where=str(beside), todo="move it away")
+            raise ReactdiffError("this evidence is of other weights", where=str(other_file), todo="move it away")
         others["verdicts"] = [v for v in judge(others["parts"]) if v.bound.part in others["parts"]]
     return {"verdicts": judge(evidence["parts"]), "others": others}
 
@@ -112,15 +112,10 @@ def _judged(evidence: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def draw(name: str, figures: Mapping[str, Any], folder: Path) -> None:
     """Draw the pictures of a page; those of the evidence were drawn when it was measured."""
     if name == "benchmarks":
-        from reactdiff_ros.evaluation.bench.plots import plot_costs
+        from reactdiff_ros.evaluation.plots import plot_costs
 
         for number, entry in enumerate(figures.get("model", [])):
             plot_costs(entry["result"], folder / f"benchmarks_cost_{number}.png")
-    elif name == "soak":
-        from reactdiff_ros.evaluation.bench.plots import plot_long_run
-
-        for run, part in figures["parts"].items():
-            plot_long_run(part, folder / f"soak_{run}.png")
     elif name == "ablations":
         from reactdiff_ros.evaluation.plots import plot_summaries
 

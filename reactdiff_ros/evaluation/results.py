@@ -32,7 +32,7 @@ Role = Literal["listener", "baseline", "control", "reference"]
 """listener: under test; baseline: what a simple method reaches; control: the shuffled speaker, which nothing that
 listens may score like; reference: recorded people, or whatever the run holds as its ceiling."""
 Better = Literal["higher", "lower", "people", "none"]
-"""people: the nearer to people's the better; none: told without judgement."""
+"""people: the nearer to people's the better; none: shown without judgement."""
 Class = Literal["agreement", "behaviour", "conformance", "motion", "time"]
 """agreement: with appropriate reactions (REACT's); behaviour: what the listener has learnt or decides; conformance:
 what rules make (blinks, gaze), so it only shows that they are kept; motion: fitness for a robot; time: how long."""
@@ -198,14 +198,12 @@ class Result:
             twice = sorted({x for x in given if given.count(x) > 1}) if len(set(given)) < len(given) else []
             if twice:
                 raise ValueError(f"{what} {twice[0]} is there twice")
-        known = set(ids)
         for system in self.systems:
             for name, values in system.values.items():
                 if np.shape(values) != (len(ids),):
                     raise ValueError(f"{name} of {system.name} {np.shape(values)} must be {(len(ids),)}")
-            strange = [id_ for id_ in system.streams if id_ not in known]
-            if strange:
-                raise ValueError(f"{system.name} has a stream of an unknown item {strange[0]}")
+            if strange := set(system.streams) - set(ids):
+                raise ValueError(f"{system.name} has a stream of an unknown item {min(strange)}")
 
     def system(self, name: str) -> System:
         """The system of that name. Raises KeyError."""
@@ -355,30 +353,25 @@ def _arrays(result: Result) -> Iterable[tuple[str, NDArray[Any]]]:
 
 
 def _result(head: dict[str, Any], archive: zipfile.ZipFile) -> Result:
-    items = [_item(archive, index, told) for index, told in enumerate(head["items"])]
+    items, systems = [], []
+    for index, facts in enumerate(head["items"]):
+        curves = {c: _array(archive, f"items/{index:05d}/{c}.npy", np.float32) for c in facts.pop("curves")}
+        items.append(_known(Item, {**facts, **curves}))
     row = {item.id: index for index, item in enumerate(items)}
-    systems = [_system(archive, told, row) for told in head["systems"]]
-    metrics = tuple(_known(Metric, told) for told in head["metrics"])
+    for facts in head["systems"]:
+        base = f"systems/{facts['name']}"
+        read = {
+            "values": {n: _array(archive, f"{base}/values/{n}.npy", np.float64) for n in facts["values"]},
+            "streams": {i: _array(archive, f"{base}/streams/{row[i]:05d}.npy", np.float32) for i in facts["streams"]},
+            "figures": {
+                name: Figure(*(math.nan if figure.get(k) is None else figure[k] for k in ("value", "low", "high")))
+                for name, figure in facts["figures"].items()
+            },
+            **{name: _array(archive, f"{base}/{name}.npy", np.float64) for name in _SYSTEM_ARRAYS},
+        }
+        systems.append(_known(System, {**facts, **read}))
+    metrics = tuple(_known(Metric, facts) for facts in head["metrics"])
     return Result(_known(Info, head["info"]), tuple(items), tuple(systems), metrics)
-
-
-def _item(archive: zipfile.ZipFile, index: int, told: dict[str, Any]) -> Item:
-    curves = {c: _array(archive, f"items/{index:05d}/{c}.npy", np.float32) for c in told.pop("curves")}
-    return _known(Item, {**told, **curves})
-
-
-def _system(archive: zipfile.ZipFile, told: dict[str, Any], row: dict[str, int]) -> System:
-    base = f"systems/{told['name']}"
-    read = {
-        "values": {n: _array(archive, f"{base}/values/{n}.npy", np.float64) for n in told["values"]},
-        "streams": {i: _array(archive, f"{base}/streams/{row[i]:05d}.npy", np.float32) for i in told["streams"]},
-        "figures": {
-            name: Figure(*(_number(figure.get(k)) for k in ("value", "low", "high")))
-            for name, figure in told["figures"].items()
-        },
-    }
-    arrays = {name: _array(archive, f"{base}/{name}.npy", np.float64) for name in _SYSTEM_ARRAYS}
-    return _known(System, {**told, **read, **arrays})
 
 
 def _array(archive: zipfile.ZipFile, name: str, kind: Any) -> NDArray[Any]:
@@ -399,10 +392,10 @@ def _fields(value: Any, without: Iterable[str] = ()) -> dict[str, Any]:
     return {f.name: getattr(value, f.name) for f in fields(value) if f.name not in left_out}
 
 
-def _known(kind: type[Kind], told: dict[str, Any]) -> Kind:
-    """A dataclass of the fields in `told`; lists are tuples. What a later writer adds within a version is passed by."""
+def _known(kind: type[Kind], facts: dict[str, Any]) -> Kind:
+    """A dataclass of the fields in `facts`; lists become tuples, and what a later writer adds is ignored."""
     names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in told.items() if k in names})
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items() if k in names})
 
 
 def _plain(value: Any) -> Any:
@@ -416,10 +409,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
 
 
 def _short(error: BaseException) -> str:

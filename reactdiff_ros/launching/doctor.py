@@ -107,7 +107,7 @@ NEEDED: Final = {
     "aiohttp": "aiohttp", "av": "av", "cv2": "opencv-python-headless", "kaldi_native_fbank": "kaldi-native-fbank",
     "mediapipe": "mediapipe", "numpy": "numpy", "onnxruntime": "onnxruntime", "psutil": "psutil",
     "pydantic": "pydantic", "safetensors": "safetensors", "segno": "segno", "sounddevice": "sounddevice",
-    "yaml": "PyYAML",
+    "yaml": "PyYAML", "py_mini_racer": "mini-racer", "resvg_py": "resvg-py",
 }  # fmt: skip
 OPTIONAL: Final = {
     "cv_bridge": "pictures are decoded by our own code",

@@ -272,7 +272,9 @@ def load_table() -> Table:
 
 
 def _node(data: dict[str, Any], common: dict[str, Any]) -> Node:
-    kinds = {"parameters": _parameter, "publishers": Topic, "subscribers": Topic, "services": Service}
+    kinds: dict[str, Any] = {
+        "parameters": _parameter, "publishers": Topic, "subscribers": Topic, "services": Service,
+    }  # fmt: skip
     items: dict[str, Any] = {
         name: tuple(kind(**entry) for entry in common[name] + data[name]) for name, kind in kinds.items()
     }

@@ -464,7 +464,7 @@ class ActuatorNode(ReactdiffNode):
     def follow(self, kind: Any, topic: str, callback: Any) -> None:
         """Subscribe to a topic that the profile names, until deactivation; also to who gives no guarantees."""
         entity = self.create_subscription(kind, topic, self._guarded(topic, callback), self.qos["sensor"])
-        self._active_entities.append(("subscription", entity))
+        self._active_entities.append((self.destroy_subscription, entity))
 
     # Topics and services, in ROS' thread.
 

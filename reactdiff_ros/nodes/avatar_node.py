@@ -7,7 +7,7 @@ import math
 import os
 import threading
 from collections.abc import Coroutine
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.access import LINK_VARIABLE, LinkAccess, checked_token, links
@@ -35,11 +35,6 @@ _REQUESTS: Final = {
 }
 
 
-class _Node(Protocol):
-    def create_client(self, kind: Any, name: str) -> Any: ...
-    def destroy_client(self, client: Any) -> Any: ...
-
-
 def given_token() -> str:
     """The token of the environment; empty: there is none. Raises ConfigError if it could be guessed."""
     given = os.environ.get(TOKEN_VARIABLE, "").strip().lower()
@@ -53,7 +48,7 @@ class RobotWatch:
     `token`; empty: a new one, which is printed when there is a robot.
     """
 
-    def __init__(self, node: _Node, token: str = "") -> None:
+    def __init__(self, node: Any, token: str = "") -> None:
         self._node = node
         self._switch, self._trigger = interface("std_srvs/srv/SetBool", "srv"), interface("std_srvs/srv/Trigger", "srv")
         kinds = {"enable": self._switch, "reset": self._trigger, "software_stop": self._trigger}
@@ -82,17 +77,12 @@ class RobotWatch:
         if message is None:
             return None
         return {
-            "robot": message.robot,
-            "state": message.state,
-            "armed": bool(message.armed),
-            "software_stop": bool(message.software_stop),
-            "torque": any(message.torque),
-            "fault": message.fault,
-            "message": message.message,
-            "obstacles": list(message.obstacles),
+            **{name: getattr(message, name) for name in ("robot", "state", "fault", "message")},
+            "armed": bool(message.armed), "software_stop": bool(message.software_stop),
+            "torque": any(message.torque), "obstacles": list(message.obstacles),
             "joint_faults": {n: why for n, why in zip(message.joints, message.joint_fault, strict=False) if why},
             "silent": now_ns - self._heard_ns > ACTUATOR_SILENT_NS,
-        }
+        }  # fmt: skip
 
     def close(self) -> None:
         """End the connections to the services."""
@@ -112,16 +102,12 @@ class RobotWatch:
         request = self._switch.Request(data=data) if data is not None else self._trigger.Request()
         answered: asyncio.Future[Any] = loop.create_future()
 
-        def answer(future: Any) -> None:
-            def hand_over() -> None:
-                if not answered.done():
-                    answered.set_result(future.result())
-
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(hand_over)
+        def hand_over(future: Any) -> None:
+            if not answered.done():
+                answered.set_result(future.result())
 
         asked = client.call_async(request)
-        asked.add_done_callback(answer)
+        asked.add_done_callback(lambda future: loop.is_closed() or loop.call_soon_threadsafe(hand_over, future))
         try:
             response = await answered
         finally:
@@ -139,16 +125,9 @@ class RobotWatch:
 
 
 def _news(message: Any) -> tuple[Any, ...]:
-    return (
-        message.robot,
-        message.state,
-        message.armed,
-        message.software_stop,
-        any(message.torque),
-        message.fault,
-        tuple(message.obstacles),
-        tuple(message.joint_fault),
-    )
+    plain = ("robot", "state", "armed", "software_stop", "fault")
+    lists = (any(message.torque), tuple(message.obstacles), tuple(message.joint_fault))
+    return (*(getattr(message, name) for name in plain), *lists)
 
 
 STATUS_S = 0.5
@@ -255,9 +234,8 @@ class AvatarNode(ReactdiffNode):
         self.get_logger().info(f"face at {url}")
         if self._server.link_token and not self._link_given:
             # Not through the log, which goes over the network and into recordings.
-            print(
-                f"Whoever opens one of these links sees the face: {' '.join(links(url, self._link_token))}", flush=True
-            )
+            shared = " ".join(links(url, self._link_token))
+            print(f"Anyone who opens one of these links sees the face: {shared}", flush=True)
 
     def _on_expression(self, message: Any) -> None:
         frame = expression_value(message)
@@ -336,14 +314,10 @@ class AvatarNode(ReactdiffNode):
             values = dict(_pair(s) for s in status.settings)
             missed = values.get("deadline_misses", "")
             found[name] = {
-                "level": status.level,
-                "message": status.message,
-                "rate": round(status.rate, 1),
-                "latency": round(status.latency_p50, 1),
-                "dropped": status.dropped,
-                "missed": int(missed) if missed.isdecimal() else None,
-                "silent": self._silent(name),
-            }
+                "level": status.level, "message": status.message, "rate": round(status.rate, 1),
+                "latency": round(status.latency_p50, 1), "dropped": status.dropped,
+                "missed": int(missed) if missed.isdecimal() else None, "silent": self._silent(name),
+            }  # fmt: skip
         return found
 
     def _recording(self) -> str:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -41,15 +42,9 @@ class Worker:
     """
 
     def __init__(
-        self,
-        name: str,
-        handle: Callable[[str, Any], None],
-        depths: Mapping[str, int],
-        failed: Callable[[Exception, str], None],
-        *,
-        tick: Callable[[], None] | None = None,
-        tick_s: float = 0.0,
-    ) -> None:
+        self, name: str, handle: Callable[[str, Any], None], depths: Mapping[str, int],
+        failed: Callable[[Exception, str], None], *, tick: Callable[[], None] | None = None, tick_s: float = 0.0,
+    ) -> None:  # fmt: skip
         self._handle, self._failed = handle, failed
         self._depths = dict(depths)
         self._tick, self._tick_s = tick, tick_s
@@ -161,12 +156,10 @@ class Unwatched(CallbackGroup):  # type: ignore[misc]
     """The executor neither waits for its entities nor runs their callbacks."""
 
     def can_execute(self, entity: Any) -> bool:
-        """No."""
+        """Never."""
         return False
 
-    def beginning_execution(self, entity: Any) -> bool:
-        """No."""
-        return False
+    beginning_execution = can_execute
 
     def ending_execution(self, entity: Any) -> None:
         """Nothing began."""
@@ -186,15 +179,12 @@ class Polled:
         """
         found: list[tuple[Any, dict[str, Any]]] = []
         entity = self.entity
-        try:
-            with entity.handle:
-                while len(found) < self._depth:
-                    taken = entity.handle.take_message(entity.msg_type, entity.raw)
-                    if taken is None:
-                        break
-                    found.append(taken)
-        except InvalidHandle:
-            pass
+        with suppress(InvalidHandle), entity.handle:
+            while len(found) < self._depth:
+                message = entity.handle.take_message(entity.msg_type, entity.raw)
+                if message is None:
+                    break
+                found.append(message)
         return found
 
 
@@ -256,20 +246,15 @@ class Parameters:
 def descriptor(spec: Parameter) -> ParameterDescriptor:
     """What `ros2 param describe` prints."""
     described = ParameterDescriptor(description=spec.description + (f" Unit: {spec.unit}." if spec.unit else ""))
-    constraints = []
-    if spec.choices:
-        constraints.append(f"one of {', '.join(spec.choices)}")
-    if spec.read_only:
-        constraints.append("fixed while the node is configured")
+    constraints = [f"one of {', '.join(spec.choices)}"] if spec.choices else []
+    constraints += ["fixed while the node is configured"] if spec.read_only else []
     described.additional_constraints = "; ".join(constraints)
     if spec.minimum is not None and spec.maximum is not None:
-        low = spec.minimum if spec.unset is None else min(spec.minimum, spec.unset)
+        low, high = spec.minimum if spec.unset is None else min(spec.minimum, spec.unset), spec.maximum
         if spec.kind == "int":
-            bounds = IntegerRange(from_value=int(low), to_value=int(spec.maximum), step=0)
-            described.integer_range = [bounds]
+            described.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=0)]
         else:
-            limits = FloatingPointRange(from_value=float(low), to_value=float(spec.maximum), step=0.0)
-            described.floating_point_range = [limits]
+            described.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)]
     return described
 
 
@@ -296,7 +281,7 @@ class ReactdiffNode(ReportingNode):
         super().__init__(self.NAME, self.qos["latched"])
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._unwatched = Unwatched()
-        self._active_entities: list[tuple[str, Any]] = []
+        self._active_entities: list[tuple[Callable[[Any], object], Any]] = []
         self._publishers_by_name: dict[str, Any] = {}
         self.values = Parameters(self, self.spec.parameters, lambda: self.life in ("inactive", "active")).values
         self.create_timer(1.0, self._guarded("status", self.report), clock=self._steady)
@@ -354,15 +339,9 @@ class ReactdiffNode(ReportingNode):
             self.destroy_lifecycle_publisher(publisher)
 
     def subscribe(
-        self,
-        topic: str,
-        callback: Callable[..., None],
-        *,
-        raw: bool = False,
-        depth: int | None = None,
-        namespace: str = "",
-        info: bool = False,
-    ) -> Any:
+        self, topic: str, callback: Callable[..., None], *, raw: bool = False, depth: int | None = None,
+        namespace: str = "", info: bool = False,
+    ) -> Any:  # fmt: skip
         """Subscribe to a topic of the table, in the node's namespace or another one, until deactivation.
 
         `raw`: the callback gets the serialized message. `depth`: of the queue, in place of the table's. `info`: the
@@ -385,22 +364,16 @@ class ReactdiffNode(ReportingNode):
         return Polled(entity, depth)
 
     def _subscription(
-        self,
-        topic: str,
-        callback: Callable[..., None],
-        raw: bool,
-        depth: int | None,
-        namespace: str,
-        qos: str = "",
+        self, topic: str, callback: Callable[..., None], raw: bool, depth: int | None, namespace: str, qos: str = "",
         group: Unwatched | None = None,
-    ) -> Any:
+    ) -> Any:  # fmt: skip
         spec = self.spec.topic(topic, "subscribers")
         profile = qos_profile(load_table().qos[qos or spec.qos])
         profile.depth = profile.depth if depth is None else depth
         name = f"{namespace}/{topic}" if namespace else topic
         kind = interface(spec.type, "msg")
         entity = self.create_subscription(kind, name, callback, profile, raw=raw, callback_group=group)
-        self._active_entities.append(("subscription", entity))
+        self._active_entities.append((self.destroy_subscription, entity))
         return entity
 
     def unsubscribe(self, entity: Any) -> None:
@@ -422,12 +395,13 @@ class ReactdiffNode(ReportingNode):
                 response.success, response.message = False, f"{name} failed, see the log"
             return response
 
-        self._active_entities.append(("service", self.create_service(interface(spec.type, "srv"), name, answer)))
+        service = self.create_service(interface(spec.type, "srv"), name, answer)
+        self._active_entities.append((self.destroy_service, service))
 
     def every(self, seconds: float, callback: Callable[[], None]) -> None:
         """Call back at this period of the steady clock until deactivation."""
         timer = self.create_timer(seconds, self._guarded("timer", callback), clock=self._steady)
-        self._active_entities.append(("timer", timer))
+        self._active_entities.append((self.destroy_timer, timer))
 
     def work(self, worker: Worker) -> Worker:
         """Start a worker and watch it until deactivation."""
@@ -512,13 +486,9 @@ class ReactdiffNode(ReportingNode):
         service.callback = guarded
 
     def _transition(
-        self,
-        to: str,
-        else_to: str,
-        hook: Callable[[], None],
-        entities: Callable[[LifecycleState], TransitionCallbackReturn],
-        state: LifecycleState,
-    ) -> TransitionCallbackReturn:
+        self, to: str, else_to: str, hook: Callable[[], None],
+        entities: Callable[[LifecycleState], TransitionCallbackReturn], state: LifecycleState,
+    ) -> TransitionCallbackReturn:  # fmt: skip
         key = "transition"
         try:
             hook()
@@ -561,13 +531,8 @@ class ReactdiffNode(ReportingNode):
                 worker.stop()
                 self.meter.dropped.update(worker.dropped)
             self.workers.clear()
-            destroy = {
-                "subscription": self.destroy_subscription,
-                "service": self.destroy_service,
-                "timer": self.destroy_timer,
-            }
-            for kind, entity in self._active_entities:
-                destroy[kind](entity)
+            for destroy, entity in self._active_entities:
+                destroy(entity)
             self._active_entities.clear()
             self.health.clear()
 

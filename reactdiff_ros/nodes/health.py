@@ -11,9 +11,8 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -42,8 +41,7 @@ class Level(IntEnum):
     ERROR = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One sentence that is true now."""
 
     level: Level
@@ -56,16 +54,8 @@ class Health:
     def __init__(self) -> None:
         self._problems: dict[str, Problem] = {}
         self._lock = threading.Lock()
-        self._last_error = ""
-
-    @property
-    def last_error(self) -> str:
-        """The last sentence of level ERROR, also after it was solved; empty: none since the start."""
-        return self._last_error
-
-    def note_error(self, sentence: str) -> None:
-        """Remember an error that does not last, such as a malformed message."""
-        self._last_error = sentence
+        self.last_error = ""
+        """The last sentence of level ERROR, also after it was solved, or of a malformed message; empty: none so far."""
 
     def problem(self, key: str, sentence: str, level: Level) -> bool:
         """State a problem. True if this is news: nothing of that key was in force, or another sentence."""
@@ -74,7 +64,7 @@ class Health:
             changed = self._problems.get(key) != new
             self._problems[key] = new
             if level is Level.ERROR:
-                self._last_error = sentence
+                self.last_error = sentence
             return changed
 
     def solved(self, key: str) -> str | None:
@@ -215,8 +205,6 @@ class StampWatch:
         )
 
 
-LOG_VARIABLE: Final = "REACTDIFF_LOG"
-JSON: Final = "json"
 NOTE: Final = "note"
 """The event of lines that belong to no problem."""
 BURST: Final = 5
@@ -301,14 +289,13 @@ class EventLog:
 
 def wants_json(environment: Any) -> bool:
     """Whether the environment asks for JSON lines."""
-    return str(environment.get(LOG_VARIABLE, "")).strip().lower() == JSON
+    return str(environment.get("REACTDIFF_LOG", "")).strip().lower() == "json"
 
 
 def console_arguments(args: list[str] | None, environment: Any) -> list[str] | None:
     """Arguments of rclpy.init: without its own lines on the console where those are JSON."""
-    if not wants_json(environment):
-        return args
-    return [*(sys.argv if args is None else args), "--ros-args", "--disable-stdout-logs"]
+    more = ["--ros-args", "--disable-stdout-logs"] if wants_json(environment) else []
+    return [*(sys.argv if args is None else args), *more] if more else args
 
 
 def _to_stderr(line: str) -> None:
@@ -432,7 +419,7 @@ class ReportingNode(LifecycleNode):  # type: ignore[misc]
     def dropped(self, topic: str, error: MessageError) -> None:
         """A message from outside was dropped: counted, and logged again every 10 s and for another reason."""
         self.meter.dropped[topic] += 1
-        self.health.note_error(str(error))
+        self.health.last_error = str(error)
         key, now = f"drop {topic}", self.steady_ns()
         self._passing_ns[key] = now
         if self._limiter.due(key, now, error.what) or key not in self.health:
@@ -542,22 +529,19 @@ class ReportingNode(LifecycleNode):  # type: ignore[misc]
 
     def _check_rate(self, now: int) -> None:
         nominal_hz = self.nominal_hz() if self.life == "active" else 0.0
-        if nominal_hz <= 0.0:
-            self._rated_since_ns = None
-        elif self._rated_since_ns is None:
-            self._rated_since_ns = now
-        rated = self._rated_since_ns is not None and now - self._rated_since_ns >= RATE_NS
+        since_ns = now if self._rated_since_ns is None else self._rated_since_ns
+        self._rated_since_ns = since_ns if nominal_hz > 0.0 else None
+        rated = nominal_hz > 0.0 and now - since_ns >= RATE_NS
         enough = (RECOVERED if "rate" in self.health else SLOW) * nominal_hz
         self.set_problem("rate", self.SLOW if rated and self.meter.rate_hz(now, RATE_NS) < enough else "", Level.WARN)
 
     def _look_for_twin(self, now: int) -> None:
         own = (self.get_name(), self.get_namespace())
         twins = sum(found == own for found in self.get_node_names_and_namespaces())
+        since_ns = now if self._twin_since_ns is None else self._twin_since_ns
+        self._twin_since_ns = since_ns if twins > 1 else None
         if twins < 2:
-            self._twin_since_ns = None
             self.solved("twin")
-        elif self._twin_since_ns is None:
-            self._twin_since_ns = now
-        elif now - self._twin_since_ns > TWIN_S * NS and "twin" not in self.health:
+        elif now - since_ns > TWIN_S * NS:
             name = self.get_fully_qualified_name()
             self.problem("twin", f"another node is called {name}: stop it or use another namespace")

@@ -337,8 +337,6 @@ class PerceptionNode(ReactdiffNode):
                 continue  # not installed, which is the usual case
 
     def _make_humans(self) -> Any:
-        from reactdiff_ros.nodes.perception_node import Humans
-
         if not self.values["humans"]:
             return None
         try:

@@ -80,17 +80,6 @@ def parse_listeners(text: str, seed: int) -> dict[str, int]:
     return members or {"": seed}
 
 
-def wrong_listeners(parameters: Iterable[Any], seed: int) -> str:
-    """Why the parameter `listeners` cannot be as these ROS parameters would have it; "" if it can."""
-    try:
-        for parameter in parameters:
-            if parameter.name == "listeners":
-                parse_listeners(str(parameter.value), seed)
-    except ConfigError as error:
-        return str(error)
-    return ""
-
-
 @dataclass(eq=False)
 class Member:
     """One listener in its namespace. The worker alone changes it."""
@@ -263,6 +252,7 @@ class ReactionNode(ReactdiffNode):
 
     def __init__(self) -> None:
         super().__init__()
+        self._seed = int(self.values["seed"])
         self.add_on_set_parameters_callback(self._check_listeners)
 
     def setup(self) -> None:
@@ -392,8 +382,13 @@ class ReactionNode(ReactdiffNode):
             member.inbox.look()
 
     def _check_listeners(self, parameters: list[Any]) -> SetParametersResult:
-        reason = wrong_listeners(parameters, int(self.values["seed"]))
-        return SetParametersResult(successful=not reason, reason=reason)
+        try:
+            for parameter in parameters:
+                if parameter.name == "listeners":
+                    parse_listeners(str(parameter.value), self._seed)
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
 
     def stop(self) -> None:
         """Forget the subscriptions, which the deactivation ends."""

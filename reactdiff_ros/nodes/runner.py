@@ -143,7 +143,9 @@ def run(
     except Exception as error:
         if not isinstance(error, ReactdiffError) and node is not None:
             raise
-        sentence = _sentence(error)
+        # Of ROS the first line alone: what it says of a bad argument or parameter file.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        sentence = str(error) if isinstance(error, ReactdiffError) or not lines else lines[0]
         if say is not None:
             say(sentence)
         else:
@@ -155,22 +157,16 @@ def run(
         if executor is not None:
             executor.shutdown(timeout_sec=0.5)
         if node is not None:
-            _destroy(node)
+            # The state machine too, which rclpy keeps: its services hold the DDS participant, whose threads would run
+            # on while the end of the process takes away what they use, and crash now and then.
+            node.destroy_node()
+            node._state_machine.destroy_when_not_in_use()
         else:
             gc.collect()  # one that could not be made has a participant as well
         rclpy.try_shutdown()
         if claim is not None:
             claim.close()
     return _leave(code, stopped=bool(stop))
-
-
-def _destroy(node: ReactdiffNode) -> None:
-    """The node and its state machine, which rclpy keeps: its services hold the DDS participant.
-
-    Its threads would run on while the end of the process takes away what they use, and crash now and then.
-    """
-    node.destroy_node()
-    node._state_machine.destroy_when_not_in_use()
 
 
 def _leave(code: int, *, stopped: bool) -> int:
@@ -205,9 +201,3 @@ def _spin(node: ReactdiffNode, executor: SingleThreadedExecutor, stop: StopSigna
             if in_a_row >= GIVE_UP:
                 raise
             node.failed(error, "the executor")
-
-
-def _sentence(error: Exception) -> str:
-    """The first line of what ROS says when it cannot start (a bad argument or parameter file)."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return str(error) if isinstance(error, ReactdiffError) or not lines else lines[0]

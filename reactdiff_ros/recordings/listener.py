@@ -101,12 +101,7 @@ class Listener:
         )
 
     def step(
-        self,
-        picture: UINT8 | None,
-        time: float,
-        sound: NDArray[np.generic] | None = None,
-        *,
-        sound_hz: int = SOUND_HZ,
+        self, picture: UINT8 | None, time: float, sound: NDArray[np.generic] | None = None, *, sound_hz: int = SOUND_HZ
     ) -> FloatArray:
         """Take one picture and the sound up to it, and return the face at that time.
 
@@ -182,7 +177,9 @@ class FaceTrack:
     def __len__(self) -> int:
         return len(self.times)
 
-    def save(self, path: str | Path, *, progress: Progress = lambda share: True, processes: int = 0) -> Path:
+    def save(
+        self, path: str | Path, *, look: str = "soft", progress: Progress = lambda share: True, processes: int = 0
+    ) -> Path:
         """Write the track; the name says how. An existing file is never overwritten.
 
         - .mp4, .mkv, .mov: a video of the person with the listener's face next to it, with the recording's sound
@@ -192,6 +189,7 @@ class FaceTrack:
 
         Args:
             path: what to write.
+            look: of the face in a video; `avatar.drawing.looks` names them.
             progress: takes the completed share of a video.
             processes: that render a video; 0: this one alone. More need the guard `if __name__ == "__main__":`.
 
@@ -204,7 +202,7 @@ class FaceTrack:
         path = Path(path)
         kind = check_output(path)
         if kind in VIDEOS:
-            self._save_video(path, progress, processes)
+            self._save_video(path, look, progress, processes)
         elif not kind:
             self._save_bag(path)
         else:
@@ -218,22 +216,23 @@ class FaceTrack:
                 raise MediaError(f"the file cannot be written ({error.strerror or error})", where=str(path)) from error
         return path
 
-    def _save_video(self, path: Path, progress: Progress, processes: int) -> None:
+    def _save_video(self, path: Path, look: str, progress: Progress, processes: int) -> None:
         from reactdiff_ros.recordings.replay.video import FaceReel, write_video
 
         reel = FaceReel()
         for step in self._steps:
             reel.take(step)
-        write_video(path, open_recording(self._path, self._settings), reel, processes=processes, progress=progress)
+        recording = open_recording(self._path, self._settings)
+        write_video(path, recording, reel, look=look, processes=processes, progress=progress)
 
     def _save_bag(self, path: Path) -> None:
-        from reactdiff_ros.recordings.replay.output import ReplayBag
+        from reactdiff_ros.recordings.replay.replay import ReplayBag
 
         recording = open_recording(self._path, self._settings)
         with ReplayBag(path, recording, self._settings, self._values, plans=True) as bag:
             for step in self._steps:
                 bag.write(step)
-            bag.close(self._tally, self.complete)
+            bag.describe(self._tally, self.complete)
 
     def _csv(self) -> str:
         text = io.StringIO()

@@ -90,7 +90,7 @@ RULES: Final = {
 
 
 def perceive(batch: SpeakerBatch) -> Stimulus:
-    """What noisy perception (B, T) tells of B speakers, in the terms of a Stimulus."""
+    """What noisy perception (B, T) says about B speakers, in the terms of a Stimulus."""
     mesh = batch.mesh & np.isfinite(batch.coefficients).all(-1)
     seen = (since(mesh | batch.face) < HELD_S) & (since(mesh) < 2.0)
     heard = batch.microphone

@@ -1,6 +1,6 @@
 """Which seeds are for training and which for evaluation: disjoint by construction.
 
-A seed of the simulator is a whole number of 63 bits. Its highest byte tells the purpose, the other 55 bits are drawn
+A seed of the simulator is a whole number of 63 bits. Its highest byte is the purpose, the other 55 bits are drawn
 from the user's seed and a running number. Two purposes can therefore never get the same seed, whatever users ask for;
 within a purpose, two of a million pools are the same with a probability of 1e-5.
 """
@@ -24,9 +24,3 @@ def purpose_seed(purpose: Purpose, seed: int, number: int = 0) -> int:
     tag = PURPOSES[purpose]
     drawn = np.random.SeedSequence([tag, seed, number]).generate_state(1, np.uint64)[0]
     return (tag << _LOW_BITS) | (int(drawn) >> (64 - _LOW_BITS))
-
-
-def purpose_of(seed: int) -> Purpose | None:
-    """What a seed of the simulator is for; None for one that no purpose gave out."""
-    tag = seed >> _LOW_BITS
-    return next((purpose for purpose, own in PURPOSES.items() if own == tag), None)

@@ -19,30 +19,8 @@ from numpy.typing import NDArray
 from reactdiff_ros.model.tokens import FRAME_S
 from reactdiff_ros.types import FloatArray
 
-from .behaviour import (
-    CUE_S,
-    LOW_S,
-    NOISY,
-    QUIET,
-    SLOW,
-    TALKER,
-    Talk,
-    announce,
-    draw_people,
-    gaze_contact,
-    low_pitch,
-    make_blinks,
-    make_breath,
-    make_bursts,
-    make_head,
-    make_nods,
-    make_present,
-    make_smiles,
-    make_talk,
-    make_waves,
-    spoken,
-    upper_face,
-)
+from . import behaviour
+from .behaviour import CUE_S, LOW_S, NOISY, QUIET, SLOW, TALKER, Talk
 from .motion import BoolArray, Events, IntArray, Seed, cover, envelope, low_pass, since
 from .stimulus import Stimulus
 
@@ -153,20 +131,20 @@ def make_speakers(
     """
     if insertion is not None and not 0 <= insertion.frame < frames:
         raise ValueError(f"an insertion at frame {insertion.frame} of {frames}")
-    people = draw_people(seed, worlds, frames)
+    people = behaviour.draw_people(seed, worlds, frames)
     talks = people.kind <= SLOW
-    talk = make_talk(seed, talks, people.kind == SLOW, frames, precursors=precursors)
-    present = make_present(seed, worlds, frames)
-    smiles, sincere, bursts, amused = make_smiles(seed, people, frames)
+    talk = behaviour.make_talk(seed, talks, people.kind == SLOW, frames, precursors=precursors)
+    present = behaviour.make_present(seed, worlds, frames)
+    smiles, sincere, bursts, amused = behaviour.make_smiles(seed, people, frames)
     extra = _inserted_smile(insertion, worlds)
     base = envelope(smiles, frames)
     smile = np.maximum(base, envelope(extra, frames)) if extra is not None else base
-    bouts = make_bursts(seed, smiles, bursts, amused, base, frames)
-    cheek, brighten, voiced = announce(seed, people, smiles, sincere, frames, precursors)
-    phrases = spoken(talk, frames)
+    bouts = behaviour.make_bursts(seed, smiles, bursts, amused, base, frames)
+    cheek, brighten, voiced = behaviour.announce(seed, people, smiles, sincere, frames, precursors)
+    phrases = behaviour.spoken(talk, frames)
     inside, cue_forced, low = _inserted_cue(insertion, phrases)
-    waves = make_waves(seed, worlds, frames)
-    contact = gaze_contact(seed, talk, waves[..., 0], phrases, cue_forced)
+    waves = behaviour.make_waves(seed, worlds, frames)
+    contact = behaviour.gaze_contact(seed, talk, waves[..., 0], phrases, cue_forced)
     swell = 1 + 0.12 * waves[..., 3]
     flat = cover(smiles.start, smiles.over, smiles.on & ~sincere, frames)
     glad = cover(smiles.start, smiles.over, smiles.on & sincere, frames)
@@ -174,11 +152,11 @@ def make_speakers(
         glad |= cover(extra.start, extra.over, extra.on, frames)
         flat &= ~cover(extra.start, extra.over, extra.on, frames)
     lively = cover(talk.start, talk.end, talk.on & talk.lively, frames)
-    parts = upper_face(seed, people, frames)
-    nod, nodding = make_nods(seed, worlds, frames)
-    breath = make_breath(seed, talk, frames, precursors)
+    parts = behaviour.upper_face(seed, people, frames)
+    nod, nodding = behaviour.make_nods(seed, worlds, frames)
+    breath = behaviour.make_breath(seed, talk, frames, precursors)
     spoken_cue = cover(np.nan_to_num(talk.cue, nan=-1e6), np.nan_to_num(talk.cue, nan=-1e6) + CUE_S, talk.cues, frames)
-    head = make_head(
+    head = behaviour.make_head(
         seed, waves, low_pass(phrases, 0.3), nod, nodding, breath, bouts.shake, parts["doubt"], people.lively
     )
     took = np.ones(worlds, bool)
@@ -190,10 +168,10 @@ def make_speakers(
         kind=people.kind, lively=people.lively, present=present, talk=talk,
         speech=phrases & present & ~bouts.burst & ~bouts.hush,
         smiles=smiles, sincere=sincere, smile=np.clip(smile * swell, 0, 1), cheek=cheek, brighten=brighten, flat=flat,
-        bright=(lively | glad | voiced) & ~flat, low_pitch=np.maximum(low_pitch(talk, frames), low),
+        bright=(lively | glad | voiced) & ~flat, low_pitch=np.maximum(behaviour.low_pitch(talk, frames), low),
         burst=bouts.burst & present, laughing=bouts.laughing & present, hush=bouts.hush, shake=bouts.shake,
         **parts, nod=nodding, breath=breath,
-        blink=make_blinks(seed, worlds, frames), head=head, contact=contact, wander=waves[..., 1:3],
+        blink=behaviour.make_blinks(seed, worlds, frames), head=head, contact=contact, wander=waves[..., 1:3],
         cue=(spoken_cue | _late(low > 0)) & present, took=took, insertion=insertion,
     )  # fmt: skip
 

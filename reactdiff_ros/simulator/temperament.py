@@ -58,11 +58,7 @@ class Temperament:
 
 
 def draw_temperaments(
-    seed: int | np.random.SeedSequence,
-    count: int,
-    *,
-    prior: Prior = "natural",
-    controls: FloatArray | None = None,
+    seed: int | np.random.SeedSequence, count: int, *, prior: Prior = "natural", controls: FloatArray | None = None
 ) -> Temperament:
     """`count` listeners.
 

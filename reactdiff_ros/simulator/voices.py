@@ -26,18 +26,7 @@ from reactdiff_ros.model.tokens import FRAME_S, MFCC_SCALE
 from reactdiff_ros.perception.voice import HANG_OVER_S, SPEECH_CERTAIN, SPEECH_END, SPEECH_START
 from reactdiff_ros.types import MFCC_COUNT, FloatArray
 
-from .motion import (
-    BoolArray,
-    IntArray,
-    Seed,
-    generator,
-    log_normal,
-    low_pass,
-    newest,
-    ornstein,
-    since,
-    uniform,
-)
+from .motion import BoolArray, IntArray, Seed, generator, log_normal, low_pass, newest, ornstein, since, uniform
 from .speaker import NOISY, Speakers
 
 _PART: Final = 60
@@ -52,9 +41,8 @@ def hear(seed: Seed, s: Speakers, bank: VoiceBank | None) -> dict[str, Any]:
     rng = generator(seed, _PART)
     worlds, frames = s.speech.shape
     noisy = s.kind == NOISY
-    tracks = _Parametric(rng, s) if bank is None or bank.empty else _Bank(rng, s, bank)
-    voice, sounding = tracks.voice()
-    rest = tracks.rest()
+    tracks = _parametric_tracks(rng, s) if bank is None or bank.empty else _bank_tracks(rng, s, bank)
+    voice, sounding, rest = tracks
     waves = ornstein(rng, worlds, frames, (0.15, 0.4))
     # Distance and microphone: priors are chosen wide.
     gain = uniform(rng, -16.0, 8.0, (worlds, 1)) - 3.0 * s.low_pitch + 1.5 * waves[..., 1]
@@ -153,97 +141,74 @@ def _locate(s: Speakers) -> _Where:
     return _Where(phrase, into, left)
 
 
-class _Bank:
-    """Tracks of the bank, as pointers into its frames."""
-
-    def __init__(self, rng: np.random.Generator, s: Speakers, bank: VoiceBank) -> None:
-        self._rng, self._s, self._bank = rng, s, bank
-
-    def voice(self) -> tuple[FloatArray, BoolArray]:
-        rng, s, bank = self._rng, self._s, self._bank
-        worlds, frames = s.speech.shape
-        voices, phrases = bank.phrases.shape[:2]
-        who = rng.integers(voices, size=(worlds, 1))
-        text = rng.integers(phrases, size=s.talk.start.shape)
-        burst = rng.integers(bank.bursts.shape[1], size=(worlds, frames))
-        skip = rng.integers(10, size=(worlds, frames))
-        where = _locate(s)
-        column = np.maximum(where.phrase, 0)
-        track = bank.phrases[
-            who, np.take_along_axis(text, column, axis=1), s.bright.astype(np.int64),
-            np.take_along_axis(s.talk.falling, column, axis=1).astype(np.int64),
-        ]  # fmt: skip
-        length = track[..., 1]
-        early = where.into <= where.left
-        local = np.where(early, where.into % length, length - 1 - (where.left - 1) % length)
-        tail = (where.left <= 0) & (where.left > -TAIL)
-        local = np.where(tail, length - where.left, local)
-        pointer = track[..., 0] + np.maximum(local, 0)
-        spoken = (where.phrase >= 0) & (where.left > -TAIL) & s.present & ~s.burst & ~s.hush
-        began = np.maximum.accumulate(
-            np.where(s.burst & ~np.roll(s.burst, 1, axis=1) | (np.arange(frames) == 0), np.arange(frames), 0), axis=1
-        )
-        rows = np.arange(worlds)[:, None]
-        chosen = bank.bursts[who, burst[rows, began]]
-        shout = chosen[..., 0] + (skip[rows, began] + np.arange(frames) - began) % chosen[..., 1]
-        pointer = np.where(s.burst, shout, np.where(spoken, pointer, 0))
-        taken: FloatArray = bank.frames[pointer]
-        return taken, spoken | s.burst
-
-    def rest(self) -> FloatArray:
-        rng, s, bank = self._rng, self._s, self._bank
-        worlds, frames = s.speech.shape
-        room = bank.rooms[rng.integers(len(bank.rooms), size=worlds)]
-        noise = bank.noises[rng.integers(len(bank.noises), size=worlds)]
-        track = np.where((s.kind == NOISY)[:, None], noise, room)
-        start = rng.integers(1 << 20, size=(worlds, 1))
-        taken: FloatArray = bank.frames[track[:, :1] + (start + np.arange(frames)) % track[:, 1:]]
-        return taken
+def _bank_tracks(rng: np.random.Generator, s: Speakers, bank: VoiceBank) -> tuple[FloatArray, BoolArray, FloatArray]:
+    """Tracks of the bank: the voice (B, T, COLUMNS), where it sounds (B, T), and what else is heard (B, T, COLUMNS)."""
+    worlds, frames = s.speech.shape
+    voices, phrases = bank.phrases.shape[:2]
+    who = rng.integers(voices, size=(worlds, 1))
+    text = rng.integers(phrases, size=s.talk.start.shape)
+    burst = rng.integers(bank.bursts.shape[1], size=(worlds, frames))
+    skip = rng.integers(10, size=(worlds, frames))
+    where = _locate(s)
+    column = np.maximum(where.phrase, 0)
+    track = bank.phrases[
+        who, np.take_along_axis(text, column, axis=1), s.bright.astype(np.int64),
+        np.take_along_axis(s.talk.falling, column, axis=1).astype(np.int64),
+    ]  # fmt: skip
+    length = track[..., 1]
+    early = where.into <= where.left
+    local = np.where(early, where.into % length, length - 1 - (where.left - 1) % length)
+    tail = (where.left <= 0) & (where.left > -TAIL)
+    local = np.where(tail, length - where.left, local)
+    pointer = track[..., 0] + np.maximum(local, 0)
+    spoken = (where.phrase >= 0) & (where.left > -TAIL) & s.present & ~s.burst & ~s.hush
+    began = np.maximum.accumulate(
+        np.where(s.burst & ~np.roll(s.burst, 1, axis=1) | (np.arange(frames) == 0), np.arange(frames), 0), axis=1
+    )
+    rows = np.arange(worlds)[:, None]
+    chosen = bank.bursts[who, burst[rows, began]]
+    shout = chosen[..., 0] + (skip[rows, began] + np.arange(frames) - began) % chosen[..., 1]
+    pointer = np.where(s.burst, shout, np.where(spoken, pointer, 0))
+    room = bank.rooms[rng.integers(len(bank.rooms), size=worlds)]
+    noise = bank.noises[rng.integers(len(bank.noises), size=worlds)]
+    track = np.where((s.kind == NOISY)[:, None], noise, room)
+    start = rng.integers(1 << 20, size=(worlds, 1))
+    behind = bank.frames[track[:, :1] + (start + np.arange(frames)) % track[:, 1:]]
+    return bank.frames[pointer], spoken | s.burst, behind
 
 
-class _Parametric:
-    """Smooth random tracks that carry activity, pitch, loudness, brightness and endings, for want of voices."""
-
-    def __init__(self, rng: np.random.Generator, s: Speakers) -> None:
-        self._rng, self._s = rng, s
-
-    def voice(self) -> tuple[FloatArray, BoolArray]:
-        rng, s = self._rng, self._s
-        worlds, frames = s.speech.shape
-        waves = ornstein(rng, worlds, frames, (0.15, 0.08, 0.1, *(0.06,) * MFCC_COUNT))
-        where = _locate(s)
-        falling = np.take_along_axis(s.talk.falling, np.maximum(where.phrase, 0), axis=1)
-        fall = falling * np.clip(1 - where.left * FRAME_S / 0.5, 0, 1) * (where.left > -3)
-        tail = (where.phrase >= 0) & (where.left <= 0) & (where.left > -3)
-        sounding = ((since(s.speech) < 0.12) & tail & s.present & ~s.hush) | s.speech | s.burst
-        bright = low_pass(s.bright, 0.1)
-        out = np.empty((worlds, frames, COLUMNS), np.float32)
-        loud = low_pass(s.speech | s.burst, 0.05)
-        out[..., 0] = np.clip(1.15 * loud - 0.1 + 0.06 * waves[..., 2], 0, 1)
-        pulse = np.where(s.burst, np.sin(2 * np.pi * 4.5 * np.arange(frames) * FRAME_S) > -0.3, waves[..., 1] > -0.7)
-        base = log_normal(rng, 150.0, 0.3, (worlds, 1))
-        tone = base * np.exp(0.10 * (1 + 0.5 * bright) * waves[..., 0] + 0.28 * bright - 0.3 * fall + 0.3 * s.burst)
-        out[..., 1] = np.where(pulse & ~tail, np.clip(tone, 60, 400), 0.0)
-        out[..., 2] = -24.0 + 4 * waves[..., 2] + 2.0 * bright - 5 * fall - 12 * tail
-        out[..., 3:] = MFCC_SCALE * waves[..., 3:]
-        # A smiling voice has more of the upper bands: less of the second cepstral coefficient (chosen).
-        out[..., 4] -= 0.8 * MFCC_SCALE[1] * bright
-        return out, sounding
-
-    def rest(self) -> FloatArray:
-        rng, s = self._rng, self._s
-        worlds, frames = s.speech.shape
-        waves = ornstein(rng, worlds, frames, (0.1, 0.15, 0.3, *(0.05,) * MFCC_COUNT))
-        noisy = (s.kind == NOISY)[:, None]
-        blips = noisy * np.clip(waves[..., 1] - 2.0, 0, 1)
-        out = np.empty((worlds, frames, COLUMNS), np.float32)
-        out[..., 0] = np.clip(0.04 + np.where(noisy, 0.08, 0.03) * waves[..., 0] + 0.8 * blips, 0, 1)
-        tone = noisy & (waves[..., 2] > 0.2)
-        out[..., 1] = np.where(tone, uniform(rng, 80.0, 380.0, (worlds, 1)), 0.0)
-        out[..., 2] = np.where(noisy, -24.0, -56.0) + 2.5 * waves[..., 0]
-        out[..., 3:] = 0.5 * MFCC_SCALE * waves[..., 3:]
-        out[..., 3] += C0_PER_DB * np.where(noisy, 0.0, -32.0)
-        return out
+def _parametric_tracks(rng: np.random.Generator, s: Speakers) -> tuple[FloatArray, BoolArray, FloatArray]:
+    """As `_bank_tracks`, without a bank: smooth random tracks with activity, pitch, loudness, brightness, endings."""
+    worlds, frames = s.speech.shape
+    waves = ornstein(rng, worlds, frames, (0.15, 0.08, 0.1, *(0.06,) * MFCC_COUNT))
+    where = _locate(s)
+    falling = np.take_along_axis(s.talk.falling, np.maximum(where.phrase, 0), axis=1)
+    fall = falling * np.clip(1 - where.left * FRAME_S / 0.5, 0, 1) * (where.left > -3)
+    tail = (where.phrase >= 0) & (where.left <= 0) & (where.left > -3)
+    sounding = ((since(s.speech) < 0.12) & tail & s.present & ~s.hush) | s.speech | s.burst
+    bright = low_pass(s.bright, 0.1)
+    out = np.empty((worlds, frames, COLUMNS), np.float32)
+    loud = low_pass(s.speech | s.burst, 0.05)
+    out[..., 0] = np.clip(1.15 * loud - 0.1 + 0.06 * waves[..., 2], 0, 1)
+    pulse = np.where(s.burst, np.sin(2 * np.pi * 4.5 * np.arange(frames) * FRAME_S) > -0.3, waves[..., 1] > -0.7)
+    base = log_normal(rng, 150.0, 0.3, (worlds, 1))
+    tone = base * np.exp(0.10 * (1 + 0.5 * bright) * waves[..., 0] + 0.28 * bright - 0.3 * fall + 0.3 * s.burst)
+    out[..., 1] = np.where(pulse & ~tail, np.clip(tone, 60, 400), 0.0)
+    out[..., 2] = -24.0 + 4 * waves[..., 2] + 2.0 * bright - 5 * fall - 12 * tail
+    out[..., 3:] = MFCC_SCALE * waves[..., 3:]
+    # A smiling voice has more of the upper bands: less of the second cepstral coefficient (chosen).
+    out[..., 4] -= 0.8 * MFCC_SCALE[1] * bright
+    waves = ornstein(rng, worlds, frames, (0.1, 0.15, 0.3, *(0.05,) * MFCC_COUNT))
+    noisy = (s.kind == NOISY)[:, None]
+    blips = noisy * np.clip(waves[..., 1] - 2.0, 0, 1)
+    behind = np.empty((worlds, frames, COLUMNS), np.float32)
+    behind[..., 0] = np.clip(0.04 + np.where(noisy, 0.08, 0.03) * waves[..., 0] + 0.8 * blips, 0, 1)
+    tone = noisy & (waves[..., 2] > 0.2)
+    behind[..., 1] = np.where(tone, uniform(rng, 80.0, 380.0, (worlds, 1)), 0.0)
+    behind[..., 2] = np.where(noisy, -24.0, -56.0) + 2.5 * waves[..., 0]
+    behind[..., 3:] = 0.5 * MFCC_SCALE * waves[..., 3:]
+    behind[..., 3] += C0_PER_DB * np.where(noisy, 0.0, -32.0)
+    return out, sounding, behind
 
 
 FORMAT: Final = 2

@@ -210,12 +210,7 @@ def _continue(
 
 
 def draw_batch(
-    config: TrainConfig,
-    pool: Pool,
-    real: Pool | None,
-    played: RollOuts | None,
-    model: Model,
-    rng: np.random.Generator,
+    config: TrainConfig, pool: Pool, real: Pool | None, played: RollOuts | None, model: Model, rng: np.random.Generator
 ) -> tuple[Sequences, Drawn]:
     """The sequences of one step and everything random about its plans.
 

@@ -35,15 +35,7 @@ _UNMEASURED = """dev export`: do not edit. -->
 
 # Model card: `{name}`
 
-Digest of the manifest `{digest}`, hash of the simulator `{simulator}`.
-
-These weights are not measured yet; the figures that stood here were of others. `make evidence` measures those in
-`resource/models/live` and writes their card. For weights in another folder these two commands do:
-
-```bash
-reactdiff evaluate evidence --model DIR --output runs/evidence
-reactdiff dev docs evidence runs/evidence/evidence.json --output runs/evidence/evidence.md --card DIR/README.md
-```
+Digest of the manifest `{digest}`. These weights are not measured yet: `make evidence` writes their card.
 """
 
 
@@ -69,7 +61,7 @@ def export_model(model: Model, folder: Path, *, name: str, facts: dict[str, Any]
         files = _write(model.eval(), new, name, facts)
         digest = sha256(new / MANIFEST)[:12]  # as `weights.find_weights` has it
         stale = () if f'"{digest}"' in _text(folder / CARD) else (CARD, NODS)
-        files = [*_card_of_the_unmeasured(folder, new, digest, name, facts["simulator"]), *files]
+        files = [*_card_of_the_unmeasured(folder, new, digest, name), *files]
         for file in files:
             file.replace(folder / file.name)
         for gone in stale:
@@ -98,13 +90,13 @@ def _write(model: Model, folder: Path, name: str, facts: dict[str, Any]) -> list
     return [*files, folder / MANIFEST]
 
 
-def _card_of_the_unmeasured(folder: Path, new: Path, digest: str, name: str, simulator: str) -> list[Path]:
+def _card_of_the_unmeasured(folder: Path, new: Path, digest: str, name: str) -> list[Path]:
     """Write a model card without figures where the folder has a generated one that is of other weights."""
     before = _text(folder / MODEL_CARD)
     head, generated, _ = before.partition(_GENERATED)  # the head holds the licence
     if not generated or f"`{digest}`" in before:
         return []
-    card = _UNMEASURED.format(name=name, digest=digest, simulator=simulator)
+    card = _UNMEASURED.format(name=name, digest=digest)
     (new / MODEL_CARD).write_text(f"{head}{_GENERATED}{card}", encoding="utf-8")
     return [new / MODEL_CARD]
 

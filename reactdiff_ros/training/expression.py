@@ -92,6 +92,10 @@ RENDERED: Final = 200
 """Faces of each expression."""
 NOISE: Final = 0.5
 """Between-person standard deviations by which a rendered face is off its personal neutral."""
+PEOPLE: Final = 12
+UNLIKE: Final = 1.5
+"""So many people at rest and talking are made of rendered neutral faces, each off the population's neutral by this many
+between-person standard deviations: recordings of unmoved people are too few to tell a face from an expression."""
 PRIOR_VARIANCE: Final = 30.0
 VARIANCE: Final = 12.0
 """Of a weight, around 0 for the rendered faces and around what they gave for the recordings."""
@@ -158,6 +162,22 @@ def rendered_faces(seed: int, count: int = RENDERED) -> tuple[Array, NDArray[np.
             x.append(face - rest + rng.normal(0.0, 1.0, len(rest)) * spread)
             y.append(label)
     return np.array(x), np.array(y)
+
+
+def unmoved_people(seed: int, faces: Array) -> list[LabelledClip]:
+    """PEOPLE who show nothing, of features (n, m) of neutral faces."""
+    rng, stamps = np.random.default_rng(seed), np.arange(len(faces)) * 40_000_000
+    neutral = EXPRESSION_CLASSES.index("neutral")
+    return [
+        LabelledClip(
+            "rendered",
+            f"rendered {k}",
+            neutral,
+            faces + UNLIKE * feature_spread() * rng.normal(size=faces.shape[1]),
+            stamps,
+        )
+        for k in range(PEOPLE)
+    ]
 
 
 def _drawn(rng: np.random.Generator, ways: Sequence[Mapping[str, Range]]) -> Array:
@@ -230,8 +250,9 @@ def train(clips: Sequence[LabelledClip], seed: int = 0) -> dict[str, Any]:
         )  # fmt: skip
     x, y = rendered_faces(seed)
     prior = fit(x, y, np.full(len(y), len(EXPRESSION_CLASSES) / len(y)), PRIOR_VARIANCE)
+    unmoved = unmoved_people(seed, x[y == EXPRESSION_CLASSES.index("neutral")])
     left_out = {
-        person: ExpressionWeights(_fitted([clip for clip in clips if clip.person != person], prior))
+        person: ExpressionWeights(_fitted([*unmoved, *(clip for clip in clips if clip.person != person)], prior))
         for person in people
     }
     factor = _calibration([(left_out[clip.person], clip) for clip in clips])
@@ -239,7 +260,7 @@ def train(clips: Sequence[LabelledClip], seed: int = 0) -> dict[str, Any]:
     return {
         "classes": list(EXPRESSION_CLASSES),
         "features": [*FEATURES, "constant"],
-        "weights": np.round(factor * _fitted(clips, prior), 4).tolist(),
+        "weights": np.round(factor * _fitted([*unmoved, *clips], prior), 4).tolist(),
         "people_not_trained_on": validation([(scaled[clip.person], clip) for clip in clips]),
         "trained_on": {"clips": sorted({clip.name for clip in clips}), "people": len(people), "rendered": len(y)},
         "seed": seed,

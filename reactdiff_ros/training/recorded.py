@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from reactdiff_ros.attributes import ATTRIBUTE_COUNT
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, LOWER, UPPER
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
@@ -20,10 +21,9 @@ from reactdiff_ros.model.plan.latents import GROUP_OF_COEFFICIENT, GROUPS, laten
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch, featurize
-from reactdiff_ros.recordings.datasets import dualtalk, mars, react
+from reactdiff_ros.recordings.datasets import public
 from reactdiff_ros.recordings.datasets.dyads import folds, others_of, read_dyads
-from reactdiff_ros.recordings.datasets.faceverse import expression_names
-from reactdiff_ros.recordings.datasets.recording import ATTRIBUTE_COUNT, Recording, VoiceOf, stack
+from reactdiff_ros.recordings.datasets.recording import Recording, VoiceOf, stack
 from reactdiff_ros.recordings.datasets.recordings import recordings
 from reactdiff_ros.types import FloatArray
 
@@ -32,7 +32,7 @@ from .data import MARGIN, Pool, ablate, held, joined, tail, with_margin
 from .nets import STIMULUS_COUNT
 
 _EVERY = 5
-"""Of so many frames one is fitted to: neighbours say nearly the same."""
+"""One in this many frames is fitted to: neighbours say nearly the same."""
 
 
 class Completion:
@@ -88,13 +88,9 @@ def public_recordings(data: Sequence[str], names_file: str = "", voice_of: Voice
     Raises:
         ReactdiffError: a set is not laid out as its kind says, or the names cannot be read.
     """
-    names = expression_names(Path(names_file)) if names_file else None
+    names = public.expression_names(Path(names_file)) if names_file else None
     for kind, folder in map(data_of, data):
-        if kind == "dualtalk":
-            yield from dualtalk.recordings(folder, "train", voice_of=voice_of)
-        else:
-            reader = react if kind == "react" else mars
-            yield from reader.recordings(folder, "train", names=names, voice_of=voice_of)
+        yield from public.recordings(kind, folder, names=names, voice_of=voice_of)
 
 
 AT_ONCE: Final = 64
@@ -102,7 +98,7 @@ AT_ONCE: Final = 64
 
 
 class Recorded(list[Recording]):
-    """Recordings of one length that a run may train on; `left_out` tells in words what of its data it does not."""
+    """Recordings of one length that a run may train on; `left_out` says in words what of its data is not used."""
 
     left_out: tuple[str, ...] = ()
 

@@ -61,11 +61,7 @@ class Trainer:
     """
 
     def __init__(
-        self,
-        config: TrainConfig,
-        folder: Path,
-        clock: Callable[[], float] = time.monotonic,
-        voice_of: VoiceOf = None,
+        self, config: TrainConfig, folder: Path, clock: Callable[[], float] = time.monotonic, voice_of: VoiceOf = None
     ) -> None:
         torch.manual_seed(config.seed)
         torch.set_num_threads(config.threads)

@@ -1,14 +1,22 @@
-"""Emulated buses on pseudo-terminals, drivers that talk to them, and what listens or fails between the two."""
+"""Emulated buses in memory, drivers that talk to them, and what listens or fails between the two."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.driver import Axis, Driver
+from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
+from reactdiff_ros.actuation.drivers.feetech import FeetechServos
+from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
 from reactdiff_ros.actuation.emulators.rig import Bus
+from reactdiff_ros.actuation.emulators.servos import DynamixelBus, FeetechBus
+from reactdiff_ros.actuation.profile import DynamixelDriver, FeetechDriver
 
 ANSWER_S = 0.15
 """Generous: these machines are busy, and the emulator is a thread of the same process."""
@@ -101,3 +109,46 @@ class Losing:
             return answer
         self.answers += 1
         return b"" if self.answers - 1 in self._numbers else answer
+
+
+KINDS = ("sts", "scs", "load", "current")
+"""Feetech's series, and Dynamixels that measure load or current."""
+
+
+class Bench:
+    """Servos of one of KINDS: a driver, open, the bus that it talks to, and the wire between them, in memory."""
+
+    def __init__(self, kind: str, ids: tuple[int, ...] = (1, 2, 5), **changes: Any) -> None:
+        middle = 511 if kind == "scs" else 2047
+        start = dict.fromkeys(ids, float(middle))
+        top = 1023 if kind == "scs" else 4095
+        given = {k: changes.pop(k) for k in ("drive_mode", "range_min", "range_max") if k in changes}
+        fields = {"drive_mode": 0, "homing_offset": 0, "range_min": 0, "range_max": top, **given}
+        joints = {}
+        for i in ids:
+            joints.update(axes(i, **{"calibration": Calibration(i, **fields), **changes}))
+        self.bus: Any
+        self.clock = Ticker()
+        options: dict[str, Any] = {"answer_s": ANSWER_S, "connect": lambda: self.wire.connect()}
+        self.driver: ServoBus
+        if kind in ("sts", "scs"):
+            self.bus = FeetechBus(start, kind)  # type: ignore[arg-type]
+            config: Any = FeetechDriver(type="feetech", series=kind)  # type: ignore[arg-type]
+            self.driver = FeetechServos(config, joints, self.clock, **options)
+        else:
+            self.bus = DynamixelBus(start, 1060 if kind == "load" else 1020)
+            config = DynamixelDriver(type="dynamixel", baud=1_000_000, watchdog_s=2.0)
+            self.driver = DynamixelServos(config, joints, self.clock, **options)
+        self.wire = MemoryWire(self.bus, self.clock)
+        self.wire.plug()
+        self.driver.open()
+
+    def arm_all(self) -> None:
+        assert self.driver.check() == {}
+        for joint in self.driver.axes:
+            assert self.driver.arm(joint, 0.0) is None
+        assert self.driver.armed == set(self.driver.axes)
+
+    def misses(self, joint: str) -> None:
+        """Poll until the joint has a fault."""
+        assert until(lambda: joint in self.driver.faults(), lambda: self.driver.poll(0.05)), joint

@@ -116,6 +116,9 @@ def test_a_software_stop_wins_is_latched_and_cleared_by_reset_alone(tmp_path):
     wishes = [head.actuation.request(wish) for wish in ("disable", "enable", "software_stop")]
     head.run(TICK_S)
     assert head.state == "stopped"
+    assert head.actuation.state.software_stop
+    assert head.actuation.stopped
+    assert head.actuation.state.message == "stopped by a person, until reset"
     assert all(r.done for r in wishes)
     assert not wishes[1].granted
     head.run(2.0)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
-from bus_fixtures import axes
+from bus_fixtures import Bench, axes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from memory_port import MemoryWire, Ticker
@@ -14,47 +13,24 @@ from memory_port import MemoryWire, Ticker
 from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.boards import MaestroBoard
 from reactdiff_ros.actuation.drivers.driver import Fault
-from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
-from reactdiff_ros.actuation.drivers.feetech import FeetechServos
 from reactdiff_ros.actuation.emulators import boards as emulated
-from reactdiff_ros.actuation.emulators.servos import DynamixelBus, FeetechBus, crc16
-from reactdiff_ros.actuation.profile import DynamixelDriver, FeetechDriver, MaestroDriver, Pulse
+from reactdiff_ros.actuation.emulators.servos import crc16
+from reactdiff_ros.actuation.profile import MaestroDriver, Pulse
 
-KINDS = ("sts", "scs", "dynamixel")
-PER_DEGREE = {"sts": 4096 / 360, "scs": 1024 / 300, "dynamixel": 4096 / 360}
-MIDDLE = {"sts": 2047, "scs": 511, "dynamixel": 2047}
+KINDS = ("sts", "scs", "load")
+PER_DEGREE = {"sts": 4096 / 360, "scs": 1024 / 300, "load": 4096 / 360}
+MIDDLE = {"sts": 2047, "scs": 511, "load": 2047}
 
 
-class Line:
-    """Three servos whose answers may be anything."""
-
-    def __init__(self, kind: str) -> None:
-        clock = Ticker()
-        reach = round(40 * PER_DEGREE[kind])
-        joints: dict[str, Any] = {}
-        for n in (1, 2, 3):
-            joints.update(axes(n, calibration=Calibration(n, 0, 0, MIDDLE[kind] - reach, MIDDLE[kind] + reach)))
-        start = dict.fromkeys((1, 2, 3), float(MIDDLE[kind]))
-        options: dict[str, Any] = {"connect": lambda: self.wire.connect()}
-        self.driver: FeetechServos | DynamixelServos
-        self.bus: Any
-        if kind == "dynamixel":
-            self.bus = DynamixelBus(start)
-            config = DynamixelDriver(type="dynamixel", baud=1_000_000, watchdog_s=2.0)
-            self.driver = DynamixelServos(config, joints, clock, **options)
-        else:
-            self.bus = FeetechBus(start, kind)  # type: ignore[arg-type]
-            feetech = FeetechDriver(type="feetech", series=kind)  # type: ignore[arg-type]
-            self.driver = FeetechServos(feetech, joints, clock, **options)
-        self.clock = clock
-        self.wire = MemoryWire(self.bus, clock)
-        self.wire.plug()
-        self.driver.open()
+def bench_of(kind: str) -> Bench:
+    """Three servos whose answers may be anything, 40 degrees either way."""
+    reach = round(40 * PER_DEGREE[kind])
+    return Bench(kind, (1, 2, 3), range_min=MIDDLE[kind] - reach, range_max=MIDDLE[kind] + reach)
 
 
 def framed(kind: str, number: int, error: int, data: bytes) -> bytes:
     """A well-formed answer with any content."""
-    if kind == "dynamixel":
+    if kind == "load":
         head = b"\xff\xff\xfd\x00" + bytes((number,)) + (len(data) + 4).to_bytes(2, "little") + bytes((0x55, error))
         return head + data + crc16(head + data).to_bytes(2, "little")
     body = bytes((number, (len(data) + 2) % 256, error)) + data
@@ -78,7 +54,7 @@ def noise(kind: str) -> st.SearchStrategy[bytes]:
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_garbage_never_raises_and_never_moves_anything_outside(kind: str, data: st.DataObject) -> None:
-    line = Line(kind)
+    line = bench_of(kind)
     answers = data.draw(st.lists(st.one_of(st.none(), noise(kind)), min_size=1, max_size=12))
     turn = [0]
 

@@ -12,6 +12,7 @@ from network_robots import FakeFurhat, FakeReachy, free_port
 from reachy_daemon import profile_at
 
 from reactdiff_ros.actuation.hardware import make_drivers
+from reactdiff_ros.actuation.kinematics import SHORTEST
 from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.errors import DeviceError
 
@@ -34,6 +35,7 @@ def driver(robot, tmp_path):
 
 
 def test_what_is_measured_has_the_joints_names_and_units(robot, driver):
+    assert driver._least_s == pytest.approx(SHORTEST / 50.0)  # as the limits assume
     settle(driver, lambda: driver.reading("head_pitch") is not None)
     assert driver.reading("head_pitch").position == pytest.approx(0.3)
     assert driver.reading("antenna_right").position == pytest.approx(-0.5)
@@ -171,24 +173,21 @@ def test_torque_that_did_not_go_off_goes_off_when_the_robot_is_back(robot, drive
     assert robot.modes == ["enabled", "disabled"]
 
 
-def test_a_daemon_that_does_not_let_go_has_a_fault(robot, driver):
-    driver.arm("head_yaw", 0.0)
+def test_a_daemon_that_refuses_to_switch_its_motors(robot, driver):
+    robot.answer = 500
+    assert "does not take commands, it answers 500" in str(driver.arm("head_yaw", 0.0))
+    assert driver.armed == frozenset()
+    robot.answer = 200
+    driver.release("head_yaw")
+    assert robot.modes == ["disabled"]  # torque may have come all the same
+    assert driver.arm("head_yaw", 0.0) is None
     robot.answer = 500
     driver.release("head_yaw")
     assert "does not let go, it answers 500" in str(driver.faults()["head_yaw"])
     robot.answer = 200
     driver.poll(0.0)
     driver.release("head_yaw")
-    assert robot.modes == ["enabled", "disabled"]
-
-
-def test_torque_that_may_have_come_all_the_same_is_taken_away(robot, driver):
-    robot.answer = 500
-    assert "does not take commands, it answers 500" in str(driver.arm("head_yaw", 0.0))
-    assert driver.armed == frozenset()
-    robot.answer = 200
-    driver.release("head_yaw")
-    assert robot.modes == ["disabled"]
+    assert robot.modes == ["disabled", "enabled", "disabled"]
 
 
 def test_torque_of_another_program_is_reported_and_goes_off_with_the_last_joint(robot, driver):
@@ -264,6 +263,7 @@ def face(furhat, tmp_path, hands):
 
 
 def test_it_asks_to_be_let_in_before_anything_else(furhat, face):
+    assert face._least_s == pytest.approx(SHORTEST / 50.0)
     assert furhat.got == [{"type": "request.auth"}]
     face.command({"jaw_open": 1.0})
     assert face.check() == {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +36,8 @@ class Maestro:
         self.wire = MemoryWire(self.board, self.clock)
         config = MaestroDriver(type="maestro", timeout_s=TIMEOUT_S, device=device)
         self.driver = MaestroBoard(config, servos(), self.clock, answer_s=0.3, connect=self.wire.connect)
+        self.wire.plug()
+        self.driver.open()
 
     def silence(self) -> None:
         """Nobody speaks for a while."""
@@ -50,13 +51,8 @@ class Maestro:
 
 
 @pytest.fixture
-def maestro() -> Iterator[Maestro]:
-    rig = Maestro()
-    rig.wire.plug()
-    rig.driver.open()
-    yield rig
-    rig.driver.close()
-    rig.wire.pull()
+def maestro() -> Maestro:
+    return Maestro()
 
 
 def test_a_maestro_is_armed_channel_by_channel_and_obeys(maestro: Maestro) -> None:
@@ -80,34 +76,25 @@ def test_a_maestro_is_armed_channel_by_channel_and_obeys(maestro: Maestro) -> No
 @pytest.mark.parametrize(("device", "hears"), [(None, True), (5, True), (12, False)])
 def test_a_maestro_with_a_number_hears_what_names_it(device: int | None, hears: bool) -> None:
     rig = Maestro(device=device, is_device=5)
-    rig.wire.plug()
-    rig.driver.open()
-    try:
-        fault = rig.driver.arm("j0", 5.0)
-        rig.driver.poll(0.05)
-        assert (fault is None) is hears
-        assert rig.board.channels[0].target == (4 * 1550 if hears else 0)
-        assert not rig.board.errors & emulated.PROTOCOL_ERROR
-    finally:
-        rig.driver.close()
-        rig.wire.pull()
+    fault = rig.driver.arm("j0", 5.0)
+    rig.driver.poll(0.05)
+    assert (fault is None) is hears
+    assert rig.board.channels[0].target == (4 * 1550 if hears else 0)
+    assert not rig.board.errors & emulated.PROTOCOL_ERROR
 
 
 def test_a_maestro_without_serial_timeout_is_not_armed() -> None:
     rig = Maestro(timeout_s=0.0)
-    with rig.wire:
-        rig.driver.open()
-        faults = rig.driver.check()
-        assert {f.kind for f in faults.values()} == {"watchdog"}
-        assert "Control Center" in str(faults["j0"])
-        fault = rig.driver.arm("j0", 0.0)
-        assert fault is not None
-        assert fault.kind == "watchdog"
-        assert rig.board.channels[0].received == []
-        rig.board.timeout_s = TIMEOUT_S
-        assert rig.driver.check() == {}
-        assert rig.driver.arm("j0", 0.0) is None
-        rig.driver.close()
+    faults = rig.driver.check()
+    assert {f.kind for f in faults.values()} == {"watchdog"}
+    assert "Control Center" in str(faults["j0"])
+    fault = rig.driver.arm("j0", 0.0)
+    assert fault is not None
+    assert fault.kind == "watchdog"
+    assert rig.board.channels[0].received == []
+    rig.board.timeout_s = TIMEOUT_S
+    assert rig.driver.check() == {}
+    assert rig.driver.arm("j0", 0.0) is None
 
 
 def test_after_a_silence_the_board_has_gone_home_and_nothing_jumps(maestro: Maestro) -> None:

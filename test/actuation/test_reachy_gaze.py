@@ -18,7 +18,7 @@ from reactdiff_ros.perception.config import PerceptionConfig
 from reactdiff_ros.perception.person import OneEuro
 from reactdiff_ros.types import GazeTarget, HeadPose, Reaction
 
-pytestmark = pytest.mark.real_time
+pytestmark = [pytest.mark.real_time, pytest.mark.slow]
 
 STILL_S, WALK_S = 9.0, 14.0
 SEEN_AFTER_S = 0.06

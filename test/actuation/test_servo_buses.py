@@ -2,69 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
-from bus_fixtures import ANSWER_S, axes, sweep, until
-from memory_port import MemoryWire, Ticker
+from bus_fixtures import KINDS, Bench, axes, sweep, until
 
 from reactdiff_ros.actuation.calibration import Calibration
-from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
-from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
-from reactdiff_ros.actuation.emulators.servos import DynamixelBus, FeetechBus
-from reactdiff_ros.actuation.profile import DynamixelDriver, FeetechDriver
-
-KINDS = ("sts", "scs", "load", "current")
-IDS = (1, 2, 5)
-
-
-class Bench:
-    """A driver, the bus that it talks to, and the wire between them."""
-
-    def __init__(self, kind: str, **changes: Any) -> None:
-        middle = 511 if kind == "scs" else 2047
-        start = dict.fromkeys(IDS, float(middle))
-        top = 1023 if kind == "scs" else 4095
-        given = {k: changes.pop(k) for k in ("drive_mode", "range_min", "range_max") if k in changes}
-        fields = {"drive_mode": 0, "homing_offset": 0, "range_min": 0, "range_max": top, **given}
-        joints = {}
-        for i in IDS:
-            joints.update(axes(i, **{"calibration": Calibration(i, **fields), **changes}))
-        self.bus: Any
-        self.clock = Ticker()
-        options: dict[str, Any] = {"answer_s": ANSWER_S, "connect": lambda: self.wire.connect()}
-        self.driver: ServoBus
-        if kind in ("sts", "scs"):
-            self.bus = FeetechBus(start, kind)  # type: ignore[arg-type]
-            config: Any = FeetechDriver(type="feetech", series=kind)  # type: ignore[arg-type]
-            self.driver = FeetechServos(config, joints, self.clock, **options)
-        else:
-            self.bus = DynamixelBus(start, 1060 if kind == "load" else 1020)
-            config = DynamixelDriver(type="dynamixel", baud=1_000_000, watchdog_s=2.0)
-            self.driver = DynamixelServos(config, joints, self.clock, **options)
-        self.wire = MemoryWire(self.bus, self.clock)
-
-    def arm_all(self) -> None:
-        assert self.driver.check() == {}
-        for joint in self.driver.axes:
-            assert self.driver.arm(joint, 0.0) is None
-        assert self.driver.armed == set(self.driver.axes)
-
-    def misses(self, joint: str) -> None:
-        """Poll until the joint has a fault."""
-        assert until(lambda: joint in self.driver.faults(), lambda: self.driver.poll(0.05)), joint
+from reactdiff_ros.actuation.profile import FeetechDriver
 
 
 @pytest.fixture(params=KINDS)
-def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    bench = Bench(request.param)
-    bench.wire.plug()
-    bench.driver.open()
-    yield bench
-    bench.driver.close()
-    bench.wire.pull()
+def bench(request: pytest.FixtureRequest) -> Bench:
+    return Bench(request.param)
 
 
 def test_joints_go_where_they_are_told(bench: Bench) -> None:
@@ -188,117 +136,98 @@ def test_scan_finds_ids_and_models(bench: Bench) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_calibration_it_measures_but_does_not_arm(kind: str) -> None:
     bench = Bench(kind, calibration=None)
-    with bench.wire:
-        bench.driver.open()
-        assert bench.driver.check() == {}
-        reading = bench.driver.reading("j1")
-        assert reading is not None
-        assert reading.position == pytest.approx(0.0)
-        fault = bench.driver.arm("j1", 0.0)
-        assert fault is not None
-        assert fault.kind == "uncalibrated"
-        assert isinstance(bench.driver.count("j1"), int)
-        bench.driver.close()
+    assert bench.driver.check() == {}
+    reading = bench.driver.reading("j1")
+    assert reading is not None
+    assert reading.position == pytest.approx(0.0)
+    fault = bench.driver.arm("j1", 0.0)
+    assert fault is not None
+    assert fault.kind == "uncalibrated"
+    assert isinstance(bench.driver.count("j1"), int)
 
 
 def test_another_series_is_named() -> None:
     bench = Bench("sts")
     config = FeetechDriver(type="feetech", series="scs")
     driver = FeetechServos(config, axes(1), bench.clock, connect=lambda: bench.wire.connect())
-    with bench.wire:
-        driver.open()
-        assert driver.check()["j1"].kind == "wrong_model"
-        driver.close()
+    driver.open()
+    assert driver.check()["j1"].kind == "wrong_model"
+    driver.close()
 
 
 @pytest.mark.parametrize("kind", ["sts", "load"])
 def test_load_and_temperature_limits_of_the_profile(kind: str) -> None:
     bench = Bench(kind, temperature_c=30.0)
-    with bench.wire:
-        bench.driver.open()
-        faults = bench.driver.check()
-        assert {f.kind for f in faults.values()} == {"hot"}
-        assert "30 C" in str(faults["j1"])
-        bench.driver.close()
+    faults = bench.driver.check()
+    assert {f.kind for f in faults.values()} == {"hot"}
+    assert "30 C" in str(faults["j1"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_directions_and_ranges_of_the_calibration(kind: str) -> None:
     middle = 511 if kind == "scs" else 2047
     bench = Bench(kind, drive_mode=1, range_min=middle - 50, range_max=middle + 50)
-    with bench.wire:
-        bench.driver.open()
-        bench.arm_all()
-        bench.driver.command({"j1": 40.0, "j2": 1.0})
-        bench.driver.check()
-        assert bench.bus.servos[1].received[-1] == middle - 50
-        assert bench.bus.servos[2].received[-1] < middle
-        bench.driver.close()
+    bench.arm_all()
+    bench.driver.command({"j1": 40.0, "j2": 1.0})
+    bench.driver.check()
+    assert bench.bus.servos[1].received[-1] == middle - 50
+    assert bench.bus.servos[2].received[-1] < middle
 
 
 @pytest.mark.parametrize("kind", ["load", "current"])
 def test_a_silent_host_stops_dynamixels_and_the_driver_knows(kind: str) -> None:
     bench = Bench(kind)
-    with bench.wire:
-        bench.driver.open()
-        bench.arm_all()
-        servo = bench.bus.servos[1]
-        servo.motor.speed = 200.0
-        assert bench.driver.watchdog_s == 2.0
-        bench.driver.command({"j1": 40.0})
-        bench.clock.now_s += 1.0
-        bench.bus.step(bench.clock())
-        assert servo.motor.velocity > 0
-        bench.clock.now_s += 1.1
-        bench.bus.step(bench.clock())
-        bench.clock.now_s += 1.0
-        bench.bus.step(bench.clock())
-        stopped = servo.motor.position
-        assert servo.motor.velocity == 0.0
-        assert stopped < 2047 + 430
-        received = len(servo.received)
-        bench.driver.command({"j1": 40.0})
-        assert len(servo.received) == received
-        assert bench.driver.armed == frozenset()
-        assert {f.kind for f in bench.driver.faults().values()} == {"watchdog"}
-        assert bench.driver.arm("j1", 0.0) is None
-        assert servo.received[-1] == round(stopped)
-        assert sweep(bench.driver, {"j1": 40.0})
-        bench.driver.close()
+    bench.arm_all()
+    servo = bench.bus.servos[1]
+    servo.motor.speed = 200.0
+    assert bench.driver.watchdog_s == 2.0
+    bench.driver.command({"j1": 40.0})
+    bench.clock.now_s += 1.0
+    bench.bus.step(bench.clock())
+    assert servo.motor.velocity > 0
+    bench.clock.now_s += 1.1
+    bench.bus.step(bench.clock())
+    bench.clock.now_s += 1.0
+    bench.bus.step(bench.clock())
+    stopped = servo.motor.position
+    assert servo.motor.velocity == 0.0
+    assert stopped < 2047 + 430
+    received = len(servo.received)
+    bench.driver.command({"j1": 40.0})
+    assert len(servo.received) == received
+    assert bench.driver.armed == frozenset()
+    assert {f.kind for f in bench.driver.faults().values()} == {"watchdog"}
+    assert bench.driver.arm("j1", 0.0) is None
+    assert servo.received[-1] == round(stopped)
+    assert sweep(bench.driver, {"j1": 40.0})
 
 
 @pytest.mark.parametrize("kind", ["load"])
 def test_a_watchdog_that_stopped_one_servo_although_something_was_sent(kind: str) -> None:
     bench = Bench(kind)
-    with bench.wire:
-        bench.driver.open()
-        bench.arm_all()
-        bench.bus.servos[2].table[98] = 0xFF
+    bench.arm_all()
+    bench.bus.servos[2].table[98] = 0xFF
 
-        def work() -> None:
-            bench.driver.command({"j1": 1.0, "j2": 1.0})
-            bench.driver.poll(0.02)
+    def work() -> None:
+        bench.driver.command({"j1": 1.0, "j2": 1.0})
+        bench.driver.poll(0.02)
 
-        assert until(lambda: "j2" in bench.driver.faults(), work)
-        assert bench.driver.faults()["j2"].kind == "watchdog"
-        assert bench.driver.armed == {"j1", "j5"}
-        bench.driver.close()
+    assert until(lambda: "j2" in bench.driver.faults(), work)
+    assert bench.driver.faults()["j2"].kind == "watchdog"
+    assert bench.driver.armed == {"j1", "j5"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_homing_offsets_are_stored_in_the_servo(kind: str) -> None:
     bench = Bench(kind, calibration=None)
-    with bench.wire:
-        bench.driver.open()
-        before = bench.driver.count("j1")
-        assert isinstance(before, int)
-        fault = bench.driver.write_homing("j1", -120)
-        if kind == "scs":
-            assert fault is not None
-        else:
-            assert fault is None
-            assert bench.driver.count("j1") == before + (120 if kind == "sts" else -120)
-        bench.driver.close()
+    before = bench.driver.count("j1")
+    assert isinstance(before, int)
+    fault = bench.driver.write_homing("j1", -120)
+    if kind == "scs":
+        assert fault is not None
+    else:
+        assert fault is None
+        assert bench.driver.count("j1") == before + (120 if kind == "sts" else -120)
 
 
 def test_polling_keeps_its_time(bench: Bench) -> None:
@@ -408,12 +337,9 @@ def test_torque_is_unknown_until_an_order_is_confirmed(bench: Bench) -> None:
 @pytest.mark.parametrize("kind", ["sts", "load"])
 def test_a_servo_with_another_homing_offset_is_not_armed_and_reports_its_torque(kind: str) -> None:
     bench = Bench(kind, calibration=Calibration(1, 0, -77, 0, 4095))
-    with bench.wire:
-        bench.bus.servos[1].table[64 if kind == "load" else 40] = 1
-        bench.driver.open()
-        assert {f.kind for f in bench.driver.check().values()} == {"calibration"}
-        assert [bench.driver.holding(j) for j in ("j1", "j2")] == [True, False]
-        fault = bench.driver.arm("j1", 0.0)
-        assert fault is not None
-        assert fault.kind == "calibration"
-        bench.driver.close()
+    bench.bus.servos[1].table[64 if kind == "load" else 40] = 1
+    assert {f.kind for f in bench.driver.check().values()} == {"calibration"}
+    assert [bench.driver.holding(j) for j in ("j1", "j2")] == [True, False]
+    fault = bench.driver.arm("j1", 0.0)
+    assert fault is not None
+    assert fault.kind == "calibration"

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reactdiff_ros.capture.microphone import Microphone, MicrophoneConfig, SampleClock
@@ -190,7 +190,6 @@ def test_no_device_wrong_name_refused_settings_are_one_sentence() -> None:
 # --- stamps -----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(-300, 300), st.sampled_from([(16000, 160), (44100, 441), (48000, 960)]))
 def test_stamps_rise_and_follow_a_drifting_device_through_jitter(seed: int, ppm: float, form) -> None:
     rate, frames = form

@@ -21,10 +21,10 @@ from reactdiff_ros.launching.condition import CONDITION_VARIABLE, unveil
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.bags.read import BagSource
+from reactdiff_ros.recordings.bags.storage import Study
 from reactdiff_ros.recordings.bags.write import CAMERA, START_NS, BagWriter
+from reactdiff_ros.recordings.blinding import SessionsFile
 from reactdiff_ros.recordings.datasets.recordings import load, recordings
-from reactdiff_ros.recordings.studies.blinding import SessionsFile
-from reactdiff_ros.recordings.studies.study import Study
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import Picture, Sound, SpeakerFrame
 
@@ -76,7 +76,7 @@ def test_nothing_is_written_over(tmp_path: Path, capfd: Out) -> None:
     (tmp_path / "bag").mkdir()
     (tmp_path / "bag" / "mine").touch()
     assert main(["bag", "from-video", str(path), "-o", str(tmp_path / "bag")]) == 1
-    assert "something of this name already" in capfd.readouterr().err
+    assert "something of this name already exists" in capfd.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bag", "tone.wav"]
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no film")

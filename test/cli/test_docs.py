@@ -135,7 +135,7 @@ def test_the_site_builds_and_needs_no_network(tmp_path: Path) -> None:
     assert [bound.name for bound in BOUNDS if f"<p>{bound.name}</p>" not in evidence.replace("’", "'")] == []
     assert "camera_optical_frame" in nodes
     assert "Usage: reactdiff listen" in commands
-    assert (site / "_images" / "soak_stream.png").is_file()
+    assert (site / "_images" / "ablations.png").is_file()
     loaded = [
         (page.name, address)
         for page in site.rglob("*.html")

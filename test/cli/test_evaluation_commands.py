@@ -61,10 +61,10 @@ RESULTS = {
     "sessions": (["evaluate", "sessions"], f"{STUDIES}.sessions.evaluate_sessions"),
     "controls": (["evaluate", "controls"], f"{STUDIES}.controls.evaluate_controls"),
     "ablations": (["evaluate", "ablations", "resource/models/live"], f"{STUDIES}.sampling.evaluate_ablations"),
-    "response": (["bench", "response"], f"{STUDIES}.response.bench_response"),
+    "response": (["bench", "response"], f"{STUDIES}.controls.bench_response"),
 }
 """Every command with a `Run`, and the study that it would take minutes over."""
-MAPPINGS = ("simulator", "sessions", "controls", "ablations")
+MAPPINGS = ("sessions", "controls", "ablations")
 """Whose study returns a dictionary; the others' returns a report with one."""
 
 
@@ -226,7 +226,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Benches that take no time."""
     monkeypatch.setattr(model, "bench_model", lambda *_, **__: {"plan_ms": {}})
     monkeypatch.setattr(model, "bench_rows", lambda *_, **__: {"rows": []})
-    monkeypatch.setattr(reference.Run, "figures", lambda self: {"ratios": {"eager_same_steps": 80.0}})
+    monkeypatch.setattr(reference, "bench_reference", lambda *_, **__: {"ratios": {"eager_same_steps": 80.0}})
 
 
 def test_figures_of_other_benches_and_machines_are_kept(

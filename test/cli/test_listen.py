@@ -111,6 +111,7 @@ def until(condition: Callable[[], object], what: str, timeout_s: float = 40.0) -
 
 
 @pytest.mark.ros
+@pytest.mark.real_time
 def test_a_clip_that_is_played_once_ends_the_command(noise: Path) -> None:
     run = Listening("--clip", str(noise), "--once", "--policy", "idle", "--namespace", "once", "--no-avatar")
     try:
@@ -133,6 +134,7 @@ def listening(noise: Path) -> Iterator[Listening]:
 
 
 @pytest.mark.ros
+@pytest.mark.real_time
 def test_the_address_is_said_when_the_page_answers(listening: Listening) -> None:
     url = listening.url()
     assert url is not None, listening.lines
@@ -143,6 +145,7 @@ def test_the_address_is_said_when_the_page_answers(listening: Listening) -> None
 
 
 @pytest.mark.ros
+@pytest.mark.real_time
 def test_a_second_listener_of_the_namespace_is_told_so(listening: Listening, noise: Path) -> None:
     second = Listening("--clip", str(noise), "--namespace", "supervised")
     assert second.process.wait(20) == 1
@@ -154,6 +157,7 @@ def test_a_second_listener_of_the_namespace_is_told_so(listening: Listening, noi
 
 
 @pytest.mark.ros
+@pytest.mark.real_time
 def test_a_node_that_is_killed_comes_back(listening: Listening) -> None:
     old = listening.nodes()["reaction_node"]
     old.kill()
@@ -162,6 +166,7 @@ def test_a_node_that_is_killed_comes_back(listening: Listening) -> None:
 
 
 @pytest.mark.ros
+@pytest.mark.real_time
 def test_a_node_that_hangs_is_replaced(listening: Listening) -> None:
     log = Path(listening_log("expression_node"))
     until(lambda: "active" in log.read_text(), "not active")
@@ -173,6 +178,7 @@ def test_a_node_that_hangs_is_replaced(listening: Listening) -> None:
 
 
 @pytest.mark.ros
+@pytest.mark.real_time
 def test_ctrl_c_ends_it_with_0_within_3_s_and_leaves_nothing(listening: Listening) -> None:
     began = time.monotonic()
     assert listening.interrupt() == 0
@@ -181,6 +187,7 @@ def test_ctrl_c_ends_it_with_0_within_3_s_and_leaves_nothing(listening: Listenin
 
 
 @pytest.mark.ros
+@pytest.mark.real_time
 def test_killing_the_supervisor_leaves_nothing(noise: Path) -> None:
     run = Listening("--clip", str(noise), "--no-avatar", "--policy", "idle", "--namespace", "orphans")
     try:
@@ -193,6 +200,7 @@ def test_killing_the_supervisor_leaves_nothing(noise: Path) -> None:
 
 
 @pytest.mark.ros
+@pytest.mark.real_time
 @pytest.mark.parametrize("words", [("--clip", "none.mp4"), ("clip:=none.mp4",)], ids=" ".join)
 def test_a_clip_that_is_missing_ends_the_command_before_anything_starts(words: tuple[str, ...]) -> None:
     run = Listening(*words, "--policy", "idle", "--namespace", "hopeful", "--port", "18768")
@@ -206,6 +214,7 @@ def test_a_clip_that_is_missing_ends_the_command_before_anything_starts(words: t
 
 
 @pytest.mark.ros
+@pytest.mark.real_time
 def test_the_live_bench_measures_the_real_graph() -> None:
     """The demo speaker's: without a face it would be waited for."""
     command = [sys.executable, "-m", "reactdiff_ros.cli.main", "bench", "live", "--seconds", "3", "--policy", "idle"]

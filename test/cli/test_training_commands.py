@@ -28,6 +28,7 @@ def run(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> dict[str, An
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
 def test_train_resume_fine_tune_and_export_make_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     base = run(["dev", "train", "--output", str(tmp_path / "run"), *SMALL], capfd)

@@ -53,6 +53,7 @@ def shell(tmp_path: Path) -> dict[str, str]:
     return environment | {"HOME": str(tmp_path), "PATH": f"{command.parent}:{os.environ['PATH']}", "PYTHONPATH": search}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # half a minute on a quiet machine; a minute of clip is listened to
 @pytest.mark.parametrize("page", FOLLOWED, ids=lambda page: page.stem)
 def test_what_is_marked_runs_and_says_what_is_shown(page: Path, shell: dict[str, str], tmp_path: Path) -> None:

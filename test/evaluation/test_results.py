@@ -77,15 +77,6 @@ def test_what_was_written_is_read(written: Path) -> None:
     assert there.minutes == pytest.approx(4 / 60)
 
 
-def test_a_file_that_is_there_stays(written: Path) -> None:
-    before = written.read_bytes()
-    with pytest.raises(ResultError, match="there already"):
-        write_result(small(), written)
-    assert written.read_bytes() == before
-    write_result(Result(Info("arrays", "none"), (), ()), written, overwrite=True)
-    assert read_result(written).items == ()
-
-
 def test_a_full_disk_leaves_what_was_there(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = written.read_bytes()
 
@@ -148,23 +139,3 @@ def test_a_damaged_file_is_a_sentence_or_reads(written: Path, data: st.DataObjec
     path.write_bytes(raw[: data.draw(st.integers(0, len(raw)))])
     with suppress(ResultError):
         read_result(path)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: Item("", 1.0),
-        lambda: Item("a", 1.0, speaker=np.zeros((5, 25), np.float32)),
-        lambda: Item("a", 1.0, speech=np.zeros((5, 1), np.float32)),
-        lambda: System("a b"),
-        lambda: System("a", role="judge"),  # type: ignore[arg-type]
-        lambda: System("a", values={"x/y": np.zeros(1)}),
-        lambda: Result(Info("a", "b"), (Item("a", 1.0), Item("a", 1.0)), ()),
-        lambda: Result(Info("a", "b"), (), (System("a"), System("a"))),
-        lambda: Result(Info("a", "b"), (Item("a", 1.0),), (System("a", values={"FRC": np.zeros(2)}),)),
-        lambda: Result(Info("a", "b"), (), (System("a", streams={"x": curves(0)}),)),
-    ],
-)
-def test_what_does_not_fit_is_not_made(make: object) -> None:
-    with pytest.raises(ValueError, match=r"must|needs|twice|unknown"):
-        make()  # type: ignore[operator]

@@ -170,7 +170,7 @@ TARGETS: dict[str, Target] = {
     "faults": _file("faults.json", _faults),
     "evidence": _file("evidence.json", _evidence),
     "result": _read("result.npz", "evaluation.results:read_result"),
-    "arrays": _read("arrays.npz", "evaluation.metrics.mars:load_arrays"),
+    "arrays": _read("arrays.npz", "evaluation.metrics.react:load_arrays"),
     "picture": _compressed,
     "clip": _file("clip.mp4", _clip),
     "sound": _file("sound.wav", _clip),

@@ -1,13 +1,14 @@
-"""SpeakerFrames for the tests of the model."""
+"""SpeakerFrames for the tests of the model, a listener that is run on them, and what is on the face."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX
-from reactdiff_ros.types import EXPRESSION_CLASSES, MFCC_COUNT, Affect, Gaze, SpeakerFrame, Voice
+from reactdiff_ros.model.listener import Listener
+from reactdiff_ros.types import EXPRESSION_CLASSES, MFCC_COUNT, Affect, Gaze, Reaction, SpeakerFrame, Voice
 
 START_NS = 1_000_000_000_000
 SEEN = ("mouthSmile", "cheekSquint", "browOuterUp", "browDown", "mouthFrown", "mouthStretch")
@@ -68,3 +69,30 @@ def session(
             sound = voice(speaks, -22.0 if speaks else loudness, pause, into if speaks else 0.0)
         jaw = 0.3 * abs(np.sin(12 * t)) if speaks else 0.0
         yield frame(START_NS + round(i * 1e9 / rate_hz), level if camera else None, sound, jaw=float(jaw))
+
+
+SLOT = 40_000_000
+LATENCY = 25_000_000
+
+
+def drive(listener: Listener, frames: Iterable[SpeakerFrame], seed: int = 0, latency: int = LATENCY) -> list[Reaction]:
+    """All plans of a session."""
+    listener.reset(seed)
+    plans = []
+    for item in frames:
+        listener.observe(item)
+        plan = listener.plan(item.stamp_ns + latency)
+        if plan is not None:
+            plans.append(plan)
+    return plans
+
+
+def shown(plans: list[Reaction]) -> np.ndarray:
+    """What is on the face, frame by frame (T, 58)."""
+    first = plans[0].start_ns
+    length = (plans[-1].start_ns - first) // SLOT + 16
+    out = np.zeros((length, 58), dtype=np.float32)
+    for plan in plans:
+        i = (plan.start_ns - first) // SLOT
+        out[i : i + len(plan.coefficients)] = plan.coefficients
+    return out[: length - 12]

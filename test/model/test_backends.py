@@ -1,22 +1,26 @@
-"""The sampler's loop as one graph, in float32 and half precision; what is said where a GPU is not there."""
+"""Backends: the sampler as one graph, CUDA and TensorRT engines in the place of the CPU. Real GPUs: test/gpu."""
 
 from __future__ import annotations
 
+import json
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from stretches import guided
 from ticks import Ticks
 
-from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.backends import onnxruntime_backend
-from reactdiff_ros.model.backends.base import BackendError
-from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu, OnnxRuntimeCuda, axes_of, failed
-from reactdiff_ros.model.backends.opening import Serving, Wanted, open_backend, probe
-from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.backends.base import BackendError, Stretch
+from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu, OnnxRuntimeCuda, axes_of
+from reactdiff_ros.model.backends.opening import Opened, Serving, Wanted, open_backend, prepare, probe
+from reactdiff_ros.model.backends.tensorrt_backend import ROWS, EngineCache, TensorRT, Variant, variants
 from reactdiff_ros.model.weights import Weights, find_weights
+from reactdiff_ros.types import FloatArray
 
 
 @pytest.fixture(scope="module")
@@ -113,20 +117,6 @@ def test_auto_takes_what_is_faster_here(weights, monkeypatch) -> None:
     assert asked.serving.name == "onnxruntime-cuda-fp16"
 
 
-def test_words_of_libraries_become_a_sentence() -> None:
-    text = "CUDA failure 2: out of memory ; GPU=0\nsecond line"
-    assert str(failed("x", RuntimeError(text))).startswith("the GPU has not enough memory: CUDA failure 2")
-    assert "second" not in str(failed("x", RuntimeError(text)))
-    assert str(failed("ONNX Runtime failed on the GPU", RuntimeError(""))).endswith("RuntimeError")
-
-
-def test_networks_of_other_weights_are_refused_whatever_the_backend(any_weights, tmp_path) -> None:
-    weights = find_weights(any_weights)
-    other = replace(weights, shape=weights.shape | {"latent": 5})
-    with pytest.raises(WeightsError, match="another version"):
-        Networks(other)
-
-
 @pytest.fixture
 def cuda_that_is_the_cpu(monkeypatch) -> None:
     """CUDA's calling code, its sessions and buffers on the CPU."""
@@ -168,10 +158,146 @@ def test_an_impatient_caller_is_served_by_the_cpu_meanwhile(weights, cpu, cuda_t
     assert serving.name == gpu.name
 
 
-def test_a_backend_tries_all_work_before_it_takes_over(weights, cpu, cuda_that_is_the_cpu) -> None:
-    serving = Serving(cpu, "until then")
-    serving.stretch(probe(weights.shape, 2))
-    serving.stretch(guided(probe(weights.shape, 2)))
-    gpu = OnnxRuntimeCuda(weights)
-    serving.switch(gpu, "asked for")
-    assert len(gpu._captured) == 2
+# TensorRT's engines, kept, opened, built in the background and replaced; these compute on the CPU
+
+
+BUILT = b"an engine"
+
+
+class CpuEngine:
+    """An engine that computes on the CPU; it takes what a real one takes."""
+
+    def __init__(self, cpu: OnnxRuntimeCpu, variant: Variant) -> None:
+        self._cpu, self._variant = cpu, variant
+        self.fault: BackendError | None = None
+
+    def run(self, inputs: Mapping[str, FloatArray]) -> list[FloatArray]:
+        """See `tensorrt_backend.Engine`."""
+        if self.fault is not None:
+            raise self.fault
+        assert next(len(a) for name, a in inputs.items() if name != "mask") <= ROWS
+        if self._variant.graph != "sampler":
+            return self._cpu.run(self._variant.graph, inputs)
+        return [self._cpu.stretch(Stretch(**inputs, schedule=self._variant.schedule))]  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """See `tensorrt_backend.Engine`."""
+
+
+class Gpu:
+    """Opens and builds engines as a machine with a GPU does."""
+
+    def __init__(self, weights: Weights, folder: Path) -> None:
+        self.weights, self.folder = weights, folder
+        self.cpu = OnnxRuntimeCpu(weights)
+        self.engines: list[CpuEngine] = []
+        self.built: list[str] = []
+        self.answer: tuple[int, str] = (0, "")
+        self.gate = threading.Event()
+        self.gate.set()
+        self.log: list[str] = []
+
+    def open(self, path: Path, variant: Variant) -> CpuEngine:
+        """In place of `open_engine`."""
+        if path.read_bytes() != BUILT:
+            raise BackendError("a TensorRT engine cannot be loaded", where=path.name)
+        self.engines.append(CpuEngine(self.cpu, variant))
+        return self.engines[-1]
+
+    def build(self, order: str, started: Any) -> tuple[int, str]:
+        """In place of `build_in_process`."""
+        assert self.gate.wait(30)
+        given = json.loads(order)
+        self.built.append(Variant(given["graph"], tuple(given["schedule"]), given["guided"]).name)
+        if self.answer[0] == 0:
+            Path(given["output"]).write_bytes(BUILT)
+        return self.answer
+
+    def backend(self, steps: tuple[int, ...] = (1,)) -> Opened:
+        """Served by the CPU until the engines are there."""
+        serving = Serving(self.cpu, "")
+        backend = TensorRT(
+            self.weights, self.cpu, "fp32", EngineCache(self.folder), "10.3", timer=lambda: 0.0, log=self.log.append,
+            opened=self.open, built=self.build,
+        )  # fmt: skip
+        prepare(backend, serving, steps, self.log.append)
+        return Opened(serving, backend)
+
+
+@pytest.fixture
+def gpu(weights: Weights, tmp_path: Path) -> Gpu:
+    return Gpu(weights, tmp_path / "engines")
+
+
+def test_engines_are_built_once_and_draw_what_the_cpu_draws(gpu: Gpu) -> None:
+    first = gpu.backend()
+    first.tensorrt.wait(30)
+    assert first.serving.name == "tensorrt-fp32", first.state()
+    assert gpu.built == [v.name for v in variants((1,))] == list(first.tensorrt.built_s)
+    job = probe(gpu.weights.shape, 1, ROWS + 6, 2)
+    for work in (job, guided(job)):
+        np.testing.assert_array_equal(first.serving.stretch(work), gpu.cpu.stretch(work))  # in two parts
+    first.close()
+    second = gpu.backend()
+    second.tensorrt.wait(30)
+    assert len(second.tensorrt.cached) == 4
+    assert second.tensorrt.built_s == {}
+    second.close()
+
+
+@pytest.mark.parametrize("harm", ["cut", "another graph", "another version"])
+def test_an_engine_that_does_not_fit_is_built_again(gpu: Gpu, weights: Weights, harm: str) -> None:
+    cache = EngineCache(gpu.folder)
+    sampler = variants((1,))[0]
+    path = cache.path(weights, sampler, "fp32", "10.3")
+    path.write_bytes(BUILT[:3] if harm == "cut" else BUILT)
+    others = {
+        cache.path(weights, v, p, n) for v in variants((1, 2)) for p in ("fp32", "fp16") for n in ("10.3", "11.0")
+    }
+    assert len(others) == 6 * 2 * 2
+    if harm != "cut":
+        path.rename(cache.path(weights, sampler, "fp16" if harm == "another graph" else "fp32", "11.0"))
+    opened = gpu.backend()
+    opened.tensorrt.wait(30)
+    assert opened.serving.name == "tensorrt-fp32"
+    assert gpu.built[0] == "sampler-1"
+    assert any("it is built again" in sentence for sentence in gpu.log) == (harm == "cut")
+    opened.close()
+
+
+@pytest.mark.parametrize(("answer", "why"), [((1, "no such operator"), "no such operator"), ((-9, ""), "signal 9")])
+def test_a_build_that_fails_leaves_the_cpu_and_says_why(gpu: Gpu, answer: tuple[int, str], why: str) -> None:
+    gpu.answer = answer
+    opened = gpu.backend()
+    opened.tensorrt.wait(30)
+    assert opened.serving.name == "onnxruntime-cpu"
+    assert why in opened.state()
+    assert why in gpu.log[-1]
+    opened.close()
+
+
+def test_the_cpu_serves_while_engines_are_built_and_the_switch_changes_nothing(gpu: Gpu) -> None:
+    gpu.gate.clear()
+    opened = gpu.backend()
+    job = probe(gpu.weights.shape, 1)
+    before = opened.serving.stretch(job)
+    assert opened.serving.name == "onnxruntime-cpu"
+    assert "until the engines of TensorRT 10.3 are ready" in opened.state()
+    gpu.gate.set()
+    opened.tensorrt.wait(30)
+    assert opened.serving.name == "tensorrt-fp32"
+    np.testing.assert_array_equal(opened.serving.stretch(job), before)
+    opened.close()
+
+
+def test_a_gpu_that_fails_while_running_leaves_the_face_going(gpu: Gpu) -> None:
+    opened = gpu.backend()
+    opened.tensorrt.wait(30)
+    job = probe(gpu.weights.shape, 1)
+    before = opened.serving.stretch(job)
+    for engine in gpu.engines:
+        engine.fault = BackendError("TensorRT failed on the GPU")
+    np.testing.assert_array_equal(opened.serving.stretch(job), before)
+    assert opened.serving.name == "onnxruntime-cpu"
+    assert "failed while running" in opened.state()
+    opened.close()

@@ -6,32 +6,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from model_drive import LATENCY, SLOT, drive
-from speaker_frames import session
+from speaker_frames import LATENCY, drive, session
 
-import reactdiff_ros.model.batch as batch_module
 from reactdiff_ros.errors import ConfigError, MessageError
 from reactdiff_ros.model.batch import (
     DEADLINE_S,
-    QUIET_S,
     ListenerBatch,
     Quality,
     QualityChoice,
-    draw_together,
-    encode_together,
-    ladder,
-    warm,
 )  # fmt: skip
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.model.plan.corrections import guided
-from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.weights import find_weights
-from reactdiff_ros.types import ListenerControl, Reaction, SpeakerFrame
+from reactdiff_ros.types import Reaction, SpeakerFrame
 
 QUICK = {"steps": 2, "candidates": 2}
 
@@ -110,28 +101,6 @@ def test_the_same_reaction_alone_and_in_a_batch_with_people_who_come_and_go(make
         same(shown[name], drive(alone, mine[join[name] : leave.get(name)], int(name[1])))
     faces = [np.concatenate([p.coefficients for p in shown[name][:6]]) for name in ("r0", "r1")]
     assert np.abs(faces[0] - faces[1]).max() > 0.01
-
-
-def test_controls_are_of_one_listener(make):
-    frames = {"r0": speakers(1)["r0"], "r1": speakers(1)["r0"]}
-    batch = ListenerBatch()
-    warm_one = make(seed=0)
-    warm_one.control(ListenerControl(attitude=1.0, smiling=1.0))
-    batch.join("r0", make(seed=0))
-    batch.join("r1", warm_one)
-    shown = together(batch, frames, {}, {}, make)
-    same(shown["r0"], drive(make(seed=0), frames["r0"]))
-    apart = [np.abs(a.coefficients - b.coefficients).max() for a, b in zip(shown["r0"], shown["r1"], strict=False)]
-    assert max(apart) > 0.01
-
-
-def test_a_neighbour_whose_frames_are_broken_changes_nothing(make):
-    frames = speakers(2)
-    nothing = np.full(58, np.nan, np.float32)
-    frames["r1"] = [replace(f, coefficients=nothing, confidence=nothing) for f in frames["r1"]]
-    shown = together(ListenerBatch(), frames, {"r0": 0, "r1": 0}, {}, lambda name: make(seed=3))
-    same(shown["r0"], drive(make(seed=3), frames["r0"], 3))
-    assert all(np.isfinite(p.coefficients).all() for p in shown["r1"])
 
 
 def test_a_malformed_frame_is_the_fault_of_its_sender_alone(make):
@@ -219,57 +188,6 @@ def test_one_batch_has_one_set_of_networks(make, any_weights):
     assert len(batch) == 1
 
 
-def test_large_batches_are_drawn_in_parts(make, monkeypatch):
-    frames = speakers(5, 0.2)
-    batch = ListenerBatch()
-    for name in frames:
-        batch.join(name, make(seed=int(name[1])))
-    found = due(batch, frames)
-    whole = found.draw()
-    monkeypatch.setattr(batch_module, "MOST", 2)
-    for name, part in found.draw().items():
-        np.testing.assert_allclose(part.shown, whole[name].shown, atol=1e-5)
-
-
-def test_frames_are_encoded_together_as_alone(make):
-    frames = speakers(3, 1.0)
-    one, many = [make() for _ in frames], [make() for _ in frames]
-    for k in range(20):
-        for a, b, mine in zip(one, many, frames.values(), strict=True):
-            a.grid.push(mine[k])
-            a.grid.settle()
-            if b is not many[2] or k >= 5:  # came later: looks at fewer frames
-                b.grid.push(mine[k])
-        encode_together([m.grid for m in many])
-    for a, b in list(zip(one, many, strict=True))[:2]:
-        np.testing.assert_allclose(a.grid.slots[-1].token, b.grid.slots[-1].token, atol=1e-5)
-    assert not np.allclose(one[2].grid.slots[-1].token, many[2].grid.slots[-1].token, atol=1e-3)
-
-
-def test_two_frames_in_one_slot_are_encoded_once(make):
-    listener, frames = make(), speakers(1, 0.2)["r0"]
-    listener.observe(frames[0])
-    listener.observe(replace(frames[1], stamp_ns=frames[0].stamp_ns + SLOT // 4))
-    assert len(listener.grid.staged) == 1
-    assert len(listener.grid.slots) == 0
-    listener.grid.settle()
-    assert len(listener.grid.slots) == 1
-
-
-def test_warming_up_draws_every_size_once_with_and_without_guidance(networks, monkeypatch):
-    drawn = []
-    draw = batch_module.draw_plan
-
-    def recorded(n, d):
-        drawn.append((len(d.past), d.noise.shape[1], bool((guided(d.conditions, d.how) != 1.0).all())))
-        return draw(n, d)
-
-    monkeypatch.setattr(batch_module, "draw_plan", recorded)
-    warm(networks, Sampling(steps=1, candidates=2), 5)
-    assert drawn == [(n, k, strong) for n in (1, 2, 4, 8) for k in (1, 2) for strong in (False, True)]
-    assert draw_together(networks, []) == []
-
-
 # Rounds and quality
 
 
@@ -332,16 +250,6 @@ def test_a_slow_runtime_gets_fewer_candidates_and_steps_and_then_no_deadline_is_
     assert (joins.state().settings["steps"], joins.state().settings["candidates"]) == (3, 1)
 
 
-def test_a_fixed_quality_stays_and_misses_are_counted(make):
-    batch, frames = ListenerBatch(), speakers(1, 4.0)
-    batch.join("r0", make(steps=4, candidates=4))
-    SlowRuntime(batch, 30.0).play(frames, 0, 100)
-    assert batch.misses > 5
-    assert batch.plans >= batch.misses
-    assert batch.figures()["quality"] == "fixed"
-    assert batch.members()[0].state().settings["steps"] == 4
-
-
 def test_the_wait_behind_a_round_of_others_counts(make):
     batch, frames = ListenerBatch(), speakers(2, 1.0)
     for name in frames:
@@ -387,60 +295,6 @@ class Machine:
         return self.times[first:]
 
 
-def test_fewer_candidates_come_before_fewer_steps():
-    assert ladder(8, 4) == tuple(Quality(*q) for q in ((8, 4), (8, 2), (8, 1), (6, 1), (4, 1), (3, 1), (2, 1)))
-    assert ladder(4, 1)[0] == Quality(4, 1)
-    assert ladder(1, 1) == (Quality(1, 1),)
-    assert [q.candidates for q in ladder(8, 5)] == [5, 3, 2, 1, 1, 1, 1, 1]
-    costs = [q.cost(q.candidates) for q in ladder(16, 16)]
-    assert costs == sorted(costs, reverse=True)
-
-
-@pytest.mark.parametrize(
-    ("unit_s", "expected"), [(0.0028, (8, 2)), (0.0035, (8, 1)), (0.0044, (6, 1)), (0.006, (4, 1)), (0.012, (2, 1))]
-)
-def test_a_slow_machine_plans_worse_and_in_time(unit_s, expected):
-    choice, machine = QualityChoice(8, 4), Machine(unit_s)
-    machine.run(choice, 5)
-    late = machine.run(choice, 3600)
-    assert max(late) <= DEADLINE_S
-    assert choice.quality == Quality(*expected)
-    assert choice.changes <= 3
-
-
-def test_who_is_too_slow_at_the_lowest_quality_says_so():
-    choice, machine = QualityChoice(8, 4), Machine(0.03)
-    machine.run(choice, 30)
-    assert choice.exhausted
-    machine.unit_s = 0.002
-    machine.run(choice, 3)
-    assert not choice.exhausted
-
-
-def test_one_hiccup_changes_nothing():
-    choice, machine = QualityChoice(8, 4), Machine(0.001)
-    for _ in range(20):
-        machine.run(choice, 2.5)
-        choice.record(machine.now_s, 0.5)
-    assert choice.changes == 0
-
-
-def test_a_load_that_passes_is_forgotten_after_a_quiet_time():
-    choice, machine = QualityChoice(8, 4), Machine(0.001)
-    machine.run(choice, 20)
-    machine.unit_s = 0.008
-    machine.run(choice, 5)
-    low = choice.level
-    assert low > 2
-    machine.unit_s = 0.001
-    machine.run(choice, QUIET_S / 2)
-    assert choice.level == low
-    machine.run(choice, 10 * QUIET_S)
-    assert choice.level == 0
-    assert max(machine.run(choice, 600)) <= DEADLINE_S
-
-
-@settings(max_examples=60, deadline=None)
 @given(
     unit_s=st.floats(1e-4, 0.015), fixed_s=st.floats(0.0, 0.006), share=st.floats(0.05, 1.0),
     steps=st.integers(1, 32), candidates=st.integers(1, 16),

@@ -5,8 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from model_drive import LATENCY, SLOT, drive, shown
-from speaker_frames import START_NS, frame, session, voice
+from speaker_frames import LATENCY, SLOT, START_NS, drive, frame, session, shown, voice
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import BLINK, EYE_LOOK, LOWER, UPPER
@@ -104,11 +103,6 @@ def test_candidates_are_several_and_the_choice_is_held(make):
     assert changes
 
 
-def test_compute_time_is_measured_with_the_timer_given(make):
-    ticks = iter(range(10_000))
-    assert drive(make(timer=lambda: float(next(ticks))), session(0.3))[0].compute_s == 1.0
-
-
 def lost(item):
     return replace(
         item, face_present=False, mesh_present=False, coefficients=np.zeros(58, np.float32),
@@ -154,14 +148,3 @@ def test_a_gap_in_time(listener, gap_s):
     assert len(plans) > 20
     assert all(np.isfinite(p.coefficients).all() for p in plans)
     assert all(a.start_ns < b.start_ns for a, b in pairwise(plans))
-
-
-def test_after_nobody_was_there_the_face_starts_from_neutral(listener):
-    frames = list(session(8, smile=0.4, talk=True))
-    frames = [lost(replace(f, voice=None, sound_stamp_ns=None)) if 50 <= i < 130 else f for i, f in enumerate(frames)]
-    plans = drive(listener, frames)
-    away = [p for p in plans if not p.engaged]
-    assert away
-    assert np.abs(away[-1].coefficients).max() == 0
-    back = next(p for p in plans if p.engaged and p.start_ns > away[-1].start_ns)
-    assert np.abs(back.coefficients[0]).max() < 0.15

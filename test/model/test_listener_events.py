@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from model_drive import LATENCY, drive, shown
-from speaker_frames import START_NS, frame, session, voice
+from speaker_frames import LATENCY, START_NS, drive, session, shown, voice
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION, UPPER
 from reactdiff_ros.model.diffusion_listener import HEAD_SHARE, DiffusionListener
-from reactdiff_ros.model.listener import ListenerConfig, ShowsCandidates
+from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.plan.corrections import NodGate
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.weights import find_weights
@@ -123,27 +122,6 @@ def test_a_nod_that_the_robots_words_cut_off_does_not_come_back_when_they_end():
     assert dip(60, "listening", nodding).max() == pytest.approx(0.1)
 
 
-def test_the_robots_last_words_and_their_end_are_no_evidence(make):
-    """A frame with a still face and the tail of the robot's voice plans no sooner than one without any voice."""
-
-    def reasons(tail):
-        listener = make()
-        out = []
-        for i in range(100):
-            stamp = START_NS + i * 40_000_000
-            if i < 50:
-                listener.robot_speaking(True, stamp)
-            elif i == 50:
-                listener.robot_speaking(False, stamp)
-            listener.observe(frame(stamp, 0.0, voice(i < 59 if tail else False)))
-            plan = listener.plan(stamp + LATENCY)
-            if plan is not None:
-                out.append((plan.start_ns, plan.reason))
-        return out
-
-    assert reasons(tail=True) == reasons(tail=False)
-
-
 def test_controls_act_from_the_next_plan_on(make):
     frames = list(session(4, smile=0.3, talk=True))
 
@@ -167,28 +145,6 @@ def test_controls_act_from_the_next_plan_on(make):
         before = [p.start_ns <= frames[50].stamp_ns for p in base]
         assert not any(d for d, early in zip(differs, before, strict=True) if early), name
         assert all(d for d, early in zip(differs, before, strict=True) if not early), name
-
-
-def test_candidates_come_on_demand_and_change_nothing(make):
-    frames = list(session(4, smile=0.4, talk=True))
-    plain = drive(make(), frames)
-    assert isinstance(make(), ShowsCandidates)
-    listener = make()
-    listener.reset(0)
-    shown = []
-    for i, item in enumerate(frames):
-        listener.show_candidates(30 <= i < 60)
-        listener.observe(item)
-        plan = listener.plan(item.stamp_ns + LATENCY)
-        if plan is not None:
-            shown.append((30 <= i < 60, plan))
-    for asked, plan in shown:
-        assert (plan.candidates is not None) == asked
-        if asked:
-            assert plan.candidates.shape == (3, 12, 58)
-            np.testing.assert_array_equal(plan.candidates[plan.candidate], plan.coefficients)
-    for a, (_, b) in zip(plain, shown, strict=True):
-        np.testing.assert_allclose(a.coefficients, b.coefficients, atol=1e-5)
 
 
 def test_after_a_pause_of_the_process_it_plans_for_now_from_a_face_that_has_faded(make):

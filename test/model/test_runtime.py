@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reactdiff_ros.model import runtime
-from reactdiff_ros.model.backends.onnxruntime_backend import SMALL, OnnxRuntimeCpu
+from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu
 from reactdiff_ros.model.conditions import condition_count
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
@@ -42,15 +41,6 @@ def test_whole_sequences_are_those_of_single_frames(networks: Networks, speakers
     np.testing.assert_allclose(made, frame_by_frame(networks, *both), atol=1e-4)
 
 
-def test_a_long_sequence_is_cut_where_the_encoder_does_not_notice(
-    networks: Networks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    both = given(1, 500)
-    whole = networks.encode_sequence(*both)
-    monkeypatch.setattr(runtime, "SEGMENT", 97)
-    np.testing.assert_allclose(networks.encode_sequence(*both), whole, atol=1e-4)
-
-
 @pytest.fixture(scope="module")
 def backend() -> OnnxRuntimeCpu:
     return OnnxRuntimeCpu(find_weights(""))
@@ -78,8 +68,3 @@ def test_the_same_but_for_rounding(backend: OnnxRuntimeCpu, listeners: int, cand
         np.testing.assert_allclose(quick, free, atol=1e-5 * guidance**2)  # guidance enlarges differences
     finally:
         backend._denoiser_for = general  # type: ignore[method-assign]
-
-
-def test_large_batches_share_one_session(backend: OnnxRuntimeCpu) -> None:
-    assert backend._denoiser_for(SMALL, 2, 4) is backend._sessions["denoiser"]
-    assert backend._denoiser_for(1, 1, 4) is backend._denoiser_for(1, 1, 4)

@@ -8,8 +8,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reactdiff_ros.evaluation.listeners import ModelListens
-from reactdiff_ros.evaluation.studies.controls import MEASURES, Runner, Trials, setting
+from reactdiff_ros.evaluation.listeners import StreamListener
+from reactdiff_ros.evaluation.studies.controls import (
+    MEASURES,
+    SMILE,
+    Runner,
+    Trials,
+    answer,
+    find_trials,
+    lag_s,
+    setting,
+)
 from reactdiff_ros.model.plan.corrections import conditioning
 from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
@@ -21,12 +30,12 @@ LISTENERS, SECONDS = 20, 10
 
 
 @pytest.fixture(scope="module")
-def shipped() -> ModelListens:
-    return ModelListens(find_weights(""), Sampling())
+def shipped() -> StreamListener:
+    return StreamListener("model", find_weights(""), Sampling())
 
 
 @pytest.fixture(scope="module")
-def runner(shipped: ModelListens) -> Runner:
+def runner(shipped: StreamListener) -> Runner:
     return Runner(shipped, 0, LISTENERS, round(SECONDS * REACTION_RATE_HZ), None)
 
 
@@ -46,16 +55,18 @@ def test_each_control_moves_what_it_names(runner: Runner, ordinary: FloatArray, 
 
 
 @pytest.fixture(scope="module")
-def trials(shipped: ModelListens) -> Trials:
-    return Trials(shipped, 0, 10, None)
+def trials() -> Trials:
+    return find_trials(0, "smile", 10)
 
 
-def test_responsiveness_moves_the_answer_to_a_smile(trials: Trials) -> None:
-    answers = [float(trials.answer(setting("responsiveness", value)).mean()) for value in (0.0, 0.5, 1.0)]
+def test_responsiveness_moves_the_answer_to_a_smile(shipped: StreamListener, trials: Trials) -> None:
+    settings = [setting("responsiveness", value) for value in (0.0, 0.5, 1.0)]
+    answers = [float(answer(trials.paired(shipped, one, SMILE)).mean()) for one in settings]
     assert np.all(np.diff(answers) > 0), answers
 
 
 @pytest.mark.slow
-def test_delay_moves_when_the_answer_comes(trials: Trials) -> None:
-    soon, late = (float(np.nanmean(trials.lag_s(setting("delay_s", value)))) for value in (0.0, 0.8))
+def test_delay_moves_when_the_answer_comes(shipped: StreamListener, trials: Trials) -> None:
+    pairs = (trials.paired(shipped, setting("delay_s", value), SMILE) for value in (0.0, 0.8))
+    soon, late = (float(np.nanmean(lag_s(paired))) for paired in pairs)
     assert late - soon == pytest.approx(0.8, abs=0.25)

@@ -1,7 +1,7 @@
 import math
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from speaker_frames import START_NS, frame, session, voice
 
@@ -31,11 +31,6 @@ def test_unobserved_is_neither_silence_nor_a_neutral_face():
     assert (f[0, -STREAMS[3][2] - STREAMS[4][2] :] == 0).all()
 
 
-def test_a_deaf_listener_does_not_hear_itself():
-    _, observed = features(frame(START_NS, 0.0, voice(True)), deaf=True)
-    np.testing.assert_array_equal(observed[0, 3:], 0)
-
-
 def test_smile_shows_and_low_confidence_hides_it():
     one = frame(START_NS, 0.8)
     i = READ.index("mouthSmileLeft")
@@ -61,7 +56,6 @@ def _pitched(hz):
 
 
 @given(values=st.lists(wild, min_size=58, max_size=58), number=wild, size=st.sampled_from([0, 26, 27]))
-@settings(max_examples=60, deadline=None)
 def test_wild_input_stays_finite(values, number, size):
     array = np.array(values, dtype=np.float32)
     v = Voice(number, True, np.full(size, number, dtype=np.float32), number, number, number, number)

@@ -10,9 +10,7 @@ import pytest
 
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
-from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.plan.latents import LATENT_COUNT
-from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import (
@@ -75,25 +73,12 @@ def test_what_the_manifest_tells(copied):
     assert manifest["groups"]["smile"][:2] == [0, 4]
 
 
-def test_missing(tmp_path):
-    with pytest.raises(WeightsError, match=r"weights are missing.*make weights"):
-        find_weights(tmp_path / "nowhere")
-    with pytest.raises(WeightsError):
-        make_listener("model", seed=0, config=ListenerConfig(model_dir=str(tmp_path)))
-
-
 def test_wrong_hash(copied):
     file = copied / "denoiser.onnx"
     data = bytearray(file.read_bytes())
     data[1000] ^= 1
     file.write_bytes(data)
     with pytest.raises(WeightsError, match=r"not the one in its manifest.*denoiser\.onnx"):
-        find_weights(copied)
-
-
-def test_file_gone(copied):
-    (copied / "encoder.onnx").unlink()
-    with pytest.raises(WeightsError, match="a file of the model's weights is missing"):
         find_weights(copied)
 
 
@@ -112,13 +97,6 @@ def test_weights_of_another_format(copied, changes):
     rewrite(copied, **changes)
     with pytest.raises(WeightsError, match=r"another (format|version).*"):
         Networks(find_weights(copied))
-
-
-@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a":' * 100_000, b"\xff", b"1" * 5000])
-def test_a_manifest_that_breaks_parsers(tmp_path, content):
-    (tmp_path / MANIFEST).write_bytes(content)
-    with pytest.raises(WeightsError, match=r"manifest .* unreadable"):
-        find_weights(tmp_path)
 
 
 DEEP: list = []
@@ -168,12 +146,6 @@ def test_sizes_are_looked_at_before_anything_is_allocated(shipped, name, size):
         tracemalloc.stop()
 
 
-def test_sizes_that_are_large_together(shipped):
-    rewrite(shipped, shape={**LIVE_SHAPE, "dilation": 16, "encoder_layers": 16})
-    with pytest.raises(WeightsError, match="too large"):
-        find_weights(shipped)
-
-
 @pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "a/b", "..", ".", "", "a\\b", "C:x", "a\0b", "\ud800"])
 def test_no_file_beyond_the_folder_is_opened(shipped, name, monkeypatch):
     (shipped.parent / "secret").write_bytes(b"secret")
@@ -194,21 +166,6 @@ def test_weights_whose_inputs_mean_something_else(copied, changes):
     rewrite(copied, **changes)
     with pytest.raises(WeightsError, match="for another version"):
         Networks(find_weights(copied))
-
-
-def test_graph_that_is_no_graph(copied):
-    from reactdiff_ros.model.weights import sha256
-
-    (copied / "context.onnx").write_bytes(b"nothing")
-    manifest = json.loads((copied / MANIFEST).read_text())
-    manifest["files"]["context.onnx"] = sha256(copied / "context.onnx")
-    (copied / MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(WeightsError, match="cannot load a network"):
-        Networks(find_weights(copied))
-
-
-def test_graphs_give_what_torch_gave_for_whole_sequences(random_weights):
-    check_graphs(find_weights(random_weights))
 
 
 def test_shipped_graphs_give_what_torch_gave_for_whole_sequences():

@@ -50,28 +50,6 @@ def test_every_group_has_a_node_and_waits_longer_than_a_heartbeat() -> None:
     assert len({rule["path"] for rule in rules.values()}) == len(rules)
 
 
-@pytest.mark.ros
-def test_statuses_of_running_nodes_are_grouped(tmp_path: Path) -> None:
-    pytest.importorskip("rclpy", reason="ROS 2 is not on the path: '. ./env.sh'")
-    import sys
-
-    sys.path.insert(0, str(ROOT / "test" / "ros"))
-    from diagnostic_msgs.msg import DiagnosticArray
-    from ros_harness import RosGraph
-
-    graph, names = RosGraph(tmp_path), set[str]()
-    try:
-        graph.node.create_subscription(
-            DiagnosticArray, "/diagnostics", lambda m: names.update(s.name for s in m.status), 50
-        )
-        graph.start("expression_node", "-r", "__ns:=/robot1")
-        graph.start("reaction_node", policy="idle")
-        graph.until(lambda: names >= {"robot1/expression_node", "reaction_node"}, 40.0, "both statuses")
-    finally:
-        graph.close()
-    assert {name: groups_of(name) for name in names} == {"robot1/expression_node": ["face"], "reaction_node": ["model"]}
-
-
 def topic_paths(value: Any) -> Iterator[str]:
     """Every text of the layout that begins as a topic does."""
     if isinstance(value, dict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from synthetic_face import frontal_face
@@ -52,7 +52,6 @@ def test_a_move_reads_as_its_coefficient_and_nothing_else_as_strongly(move, valu
 
 
 @given(arrays(np.float64, m.COUNT, elements=st.floats(allow_nan=True, allow_infinity=True)))
-@settings(max_examples=100, deadline=None)
 def test_always_finite_and_between_0_and_1(displacement):
     with np.errstate(all="ignore"):
         values = b.blendshapes(displacement, PRIOR)
@@ -125,7 +124,6 @@ def test_valence_and_arousal_have_their_signs():
 
 
 @given(arrays(np.float64, 58, elements=st.floats(-10, 10) | st.sampled_from([np.nan, np.inf, -np.inf])))
-@settings(max_examples=100, deadline=None)
 def test_always_a_distribution(values):
     affect = projected(values, SURE)
     assert np.isfinite(affect).all()

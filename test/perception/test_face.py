@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from synthetic_face import frontal_face, in_picture, rotation_of
@@ -13,7 +13,6 @@ ANGLE = st.floats(-0.6, 0.6)
 
 
 @given(ANGLE, ANGLE, ANGLE, st.floats(5, 500), st.floats(-300, 2000), st.floats(-300, 2000))
-@settings(max_examples=60, deadline=None)
 def test_pose_size_and_place_of_a_rigid_face_come_back(pitch, yaw, roll, scale, x, y):
     points = in_picture(frontal_face(), x=x, y=y, scale=scale, pitch=pitch, yaw=yaw, roll=roll)
     fit = geometry.fit_head(points)
@@ -42,7 +41,6 @@ def test_signs_are_those_of_the_table():
 
 
 @given(arrays(np.float64, (478, 3), elements=st.floats(allow_nan=True, allow_infinity=True, width=64)))
-@settings(max_examples=40, deadline=None)
 def test_garbage_gives_a_finite_fit_or_none(points):
     with np.errstate(all="ignore"):
         fit = geometry.fit_head(points)

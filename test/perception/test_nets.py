@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reactdiff_ros.capture.media import MediaClip
@@ -28,7 +28,6 @@ def nets() -> FaceNets:
     st.sampled_from([np.uint8, np.int16, np.float32, np.bool_]),
     st.integers(16, 40),
 )
-@settings(max_examples=150, deadline=None)
 def test_an_array_becomes_a_picture_or_one_sentence(shape, kind, side):
     try:
         rgb, scale = to_rgb(np.ones(shape, kind), side)

@@ -252,7 +252,6 @@ def test_jittered_and_drifting_stamps_are_followed_without_holes(speechlike) -> 
     assert abs(true_ns + 20_000_000 - latest[1]) < 35_000_000
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     st.lists(
         st.tuples(

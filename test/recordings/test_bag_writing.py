@@ -17,9 +17,8 @@ from bag_making import START, STEP, chunk, face, picture, speaker_bag
 from reactdiff_ros import messages
 from reactdiff_ros.errors import MediaError, MessageError
 from reactdiff_ros.recordings.bags.read import BagSource
-from reactdiff_ros.recordings.bags.storage import BagFiles
+from reactdiff_ros.recordings.bags.storage import BagFiles, Event, Study, study_of
 from reactdiff_ros.recordings.bags.write import BagWriter
-from reactdiff_ros.recordings.studies.study import Event, Study, study_of
 
 STORAGES = ("mcap", "sqlite3")
 
@@ -62,12 +61,12 @@ def test_what_is_written_comes_back(tmp_path, storage):
 
 def test_what_is_there_stays(tmp_path):
     (tmp_path / "bag").mkdir()
-    with pytest.raises(MediaError, match="something of this name already"):
+    with pytest.raises(MediaError, match="something of this name already exists"):
         BagWriter(tmp_path / "bag")
     late = BagWriter(tmp_path / "late")
     late.sound(chunk(1, START))
     (tmp_path / "late").write_text("mine")
-    with pytest.raises(MediaError, match="something of this name already"):
+    with pytest.raises(MediaError, match="something of this name already exists"):
         late.close()
     assert (tmp_path / "late").read_text() == "mine"
 
@@ -109,17 +108,6 @@ def test_with_keep_partial_what_was_written_can_be_read(tmp_path, storage):
     bag.abort()
     assert bag.partial == tmp_path / "bag.partial"
     assert len(list(BagSource(bag.partial).pictures_and_sound())) == 3
-
-
-def test_a_killed_recorder_leaves_a_bag_that_can_be_read(tmp_path):
-    bag = BagWriter(tmp_path / "bag", keep_partial=True)
-    for k in range(3000):
-        bag.sound(chunk(k, START + k * STEP))
-    bag._writer.storage.bio.flush()  # what the kernel has when the process is killed
-    source = BagSource(tmp_path / "bag.partial")
-    assert len(list(source.pictures_and_sound())) > 2000
-    assert any("was not closed" in note for note in source.notes)
-    bag.abort()
 
 
 @pytest.mark.parametrize("storage", STORAGES)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.launching.condition import Condition, unveil, veil
-from reactdiff_ros.recordings.studies.blinding import (
+from reactdiff_ros.recordings.blinding import (
     Key,
     SessionsFile,
     StudyPlan,
@@ -23,7 +23,6 @@ from reactdiff_ros.recordings.studies.blinding import (
     sessions_of,
     williams,
 )
-from reactdiff_ros.recordings.studies.study import Study, study_of
 
 CONDITIONS = {
     "model": {"policy": "model"},
@@ -76,35 +75,6 @@ def test_between_groups_stay_equal_all_along():
     assert balance(sessions_of(plan(2, "between"), 3), plan(2, "between")).startswith("groups differ")
 
 
-@given(st.integers(0, 2**63 - 1))
-def test_the_seed_alone_decides(seed):
-    assert sessions_of(plan(), seed) == sessions_of(plan(), seed)
-
-
-def test_veils_tell_nothing_at_a_glance_and_are_lifted_by_the_machine(tmp_path):
-    sessions = sessions_of(plan(), 5)
-    public, _ = seal(plan(), sessions, 5, random_bytes())
-    text = json.dumps(public)
-    for word in ("model", "rules", "idle", "still", "thumb", "policy", "smiling"):
-        assert word not in text
-    veils = [row["veil"] for row in public["sessions"]]
-    assert len(set(veils)) == len(veils)
-    (tmp_path / "s.json").write_text(text)
-    found = SessionsFile(tmp_path / "s.json")
-    for session in sessions:
-        lifted = unveil(found.veil_of(session.id))
-        assert lifted.settings == CONDITIONS[session.condition]
-        assert (lifted.study, lifted.session) == ("warm", session.id)
-    with pytest.raises(ConfigError, match="no session 'p99'"):
-        found.veil_of("p99")
-
-
-@given(st.one_of(st.text(), st.binary().map(lambda b: b.hex())))
-def test_what_is_no_veil_is_one_sentence(text):
-    with pytest.raises(ConfigError, match="cannot be read"):
-        unveil(text)
-
-
 @given(st.dictionaries(st.text(max_size=8), st.one_of(st.booleans(), st.integers(), st.text(max_size=8)), max_size=4))
 def test_a_veil_gives_back_what_it_hid(settings):
     condition = Condition("s", "p1", "ab", settings)
@@ -132,12 +102,6 @@ def test_the_key_opens_every_seal_and_no_other(key):
         opener.open("other", "p00-1", seals["p00-1"])
     with pytest.raises(ConfigError, match="no session"):
         opener.open("warm", "p77-1", seals["p00-1"])
-
-
-def test_the_bag_keeps_the_seal():
-    study = Study("p00-1", study="warm", seal="ab12")
-    assert study_of(study.to_custom_data()) == study
-    assert not {"reactdiff.seal", "reactdiff.study"} & set(Study("p07").to_custom_data())
 
 
 PLAN = """

@@ -12,10 +12,9 @@ import pytest
 
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.tokens import SpeakerBatch, blank, featurize
+from reactdiff_ros.model.tokens import SpeakerBatch, blank
 from reactdiff_ros.recordings.datasets.dyads import folds, others_of, read_dyads, resampled
-from reactdiff_ros.recordings.datasets.files import DatasetError
-from reactdiff_ros.recordings.datasets.recording import Recording, filled_in, speaker_of
+from reactdiff_ros.recordings.datasets.recording import DatasetError, Recording, speaker_of
 from reactdiff_ros.recordings.datasets.recordings import Extracted, extracted, load, recordings, save
 
 
@@ -30,13 +29,6 @@ def recording(frames: int = 5, **changes: object) -> Recording:
         "listener": np.zeros((frames, 58), np.float32), "observed": np.arange(58) < 3,
     } | changes  # fmt: skip
     return Recording(**values)
-
-
-def test_gaps_are_filled_in_on_a_line_and_ends_hold() -> None:
-    known = np.array([False, True, False, False, True, False])
-    assert filled_in(np.array([9.0, 1.0, 9.0, 9.0, 4.0, 9.0]), known).tolist() == [1, 1, 2, 3, 4, 4]
-    with pytest.raises(ValueError, match="empty"):
-        filled_in(np.zeros(3), np.zeros(3, bool))
 
 
 def test_a_listener_is_seen_between_gaps_and_told_of_what_was_seen_often() -> None:
@@ -183,34 +175,6 @@ def test_both_directions_with_the_documented_map(tmp_path: Path) -> None:
     np.testing.assert_allclose(b.listener[:, down], 0.58)
     np.testing.assert_allclose(a.listener[:, smile], 0.5, atol=1e-6)
     np.testing.assert_allclose(a.listener[:, down], 0.0)
-
-
-def test_what_was_not_recorded_is_unobserved(tmp_path: Path) -> None:
-    write(tmp_path, "p1")
-    r = read_dyads(tmp_path)[0]
-    assert r.observed.all(0).sum() == 4 + 8
-    assert not r.observed[:, INDEX["headPitch"]].any()
-    assert not r.speaker.microphone.any()
-    assert not r.speaker.affect_observed.any()
-    assert (r.speaker.confidence[0] > 0).sum(1).tolist() == [4] * 50
-    features, flags = featurize(r.speaker)
-    assert np.isfinite(features).all()
-    assert flags[0, -1].tolist() == [1, 1, 0, 0, 0]
-
-
-def test_gaps_are_unobserved_frames(tmp_path: Path) -> None:
-    write(tmp_path, "p1", rows=60)
-    path = tmp_path / "p1_au12_r.csv"
-    lines = path.read_text().splitlines()
-    lines[13:31] = ["NA 2.0"] * 18
-    path.write_text("\n".join(lines))
-    b, a = read_dyads(tmp_path)
-    smile = INDEX["mouthSmileLeft"]
-    assert not a.observed[10:25, smile].any()
-    assert a.observed[:9, smile].all()
-    assert (b.speaker.confidence[0, 10:25, smile] == 0).all()
-    assert np.isfinite(a.listener).all()
-    assert b.observed[:, smile].all()
 
 
 def test_resampling_keeps_the_mean_and_the_times() -> None:

@@ -15,8 +15,7 @@ import pytest
 from replay_bags import BEGIN_NS, write_bag
 
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.recordings.bags.storage import BagFiles
-from reactdiff_ros.recordings.studies.study import study_of
+from reactdiff_ros.recordings.bags.storage import BagFiles, study_of
 
 
 def digest(bag: Path) -> str:
@@ -59,7 +58,7 @@ def test_it_tells_what_made_it(out: Path) -> None:
     assert study.parameters["expression_node.camera_y_m"] == -0.12, "the robot of the live graph"
 
 
-@pytest.mark.parametrize("candidates", [1, 10])
+@pytest.mark.parametrize("candidates", [1, pytest.param(10, marks=pytest.mark.slow)])
 def test_the_same_seed_gives_the_same_bytes_in_another_process(bag: Path, any_weights: Path, candidates: int) -> None:
     how = ["--seed", "7", "--candidates", str(candidates), "--set", f"model_dir={any_weights}", "--set", "steps=2"]
     one, two = (bag.with_name(f"{name}{candidates}") for name in ("here", "there"))

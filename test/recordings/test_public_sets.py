@@ -24,8 +24,6 @@ from generated_sets import (
 )
 from numpy.typing import NDArray
 
-from reactdiff_ros.affect import CLASSES
-from reactdiff_ros.attributes import ATTRIBUTE_NAMES
 from reactdiff_ros.coefficients import (
     BLENDSHAPE_NAMES,
     EYE_LOOK,
@@ -37,14 +35,16 @@ from reactdiff_ros.coefficients import (
     TRANSLATION,
     UPPER,
 )
-from reactdiff_ros.model.tokens import featurize
-from reactdiff_ros.recordings.datasets.dualtalk import CHANNELS, OBSERVED
-from reactdiff_ros.recordings.datasets.dualtalk import recordings as dualtalk_recordings
-from reactdiff_ros.recordings.datasets.faceverse import expression_names, to_coefficients
-from reactdiff_ros.recordings.datasets.files import DatasetError
-from reactdiff_ros.recordings.datasets.mars import items, targets
-from reactdiff_ros.recordings.datasets.mars import recordings as mars_recordings
-from reactdiff_ros.recordings.datasets.react import neighbours, pairs, recordings
+from reactdiff_ros.recordings.datasets import public
+from reactdiff_ros.recordings.datasets.public import (
+    CHANNELS,
+    OBSERVED,
+    expression_names,
+    faceverse_coefficients,
+    neighbours,
+    pairs,
+)
+from reactdiff_ros.recordings.datasets.recording import DatasetError
 
 NOVICE = "NoXI/010_2016-03-25_Paris/Novice_video/1"
 
@@ -55,9 +55,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_both_roles_of_every_clip_are_read_in_the_order_of_the_neighbour_matrix(root: Path) -> None:
-    read = list(recordings(root, "train", names=FACEVERSE_ORDER))
+    read = list(public.recordings("react", root, "train", names=FACEVERSE_ORDER))
     assert [r.names["speaker"] for r in read] == [s for s, _ in REACT_CLIPS] + [x for _, x in REACT_CLIPS]
-    assert len(list(recordings(root, "train", both_roles=False))) == len(REACT_CLIPS)
+    assert len(list(public.recordings("react", root, "train", both_roles=False))) == len(REACT_CLIPS)
     first = read[0]
     assert (first.pair, first.session, first.role) == ("NoXI/010_2016-03-25_Paris", "1", "Novice_video")
     assert (read[3].pair, read[3].session) == ("UDIVA/005013", "talk-1")
@@ -68,7 +68,7 @@ def test_both_roles_of_every_clip_are_read_in_the_order_of_the_neighbour_matrix(
 
 
 def test_the_expression_is_mapped_by_name_and_the_head_keeps_its_axes(root: Path) -> None:
-    first = next(iter(recordings(root, "train", names=FACEVERSE_ORDER)))
+    first = next(iter(public.recordings("react", root, "train", names=FACEVERSE_ORDER)))
     raw = face(100, 1)[:, 0]
     smile = raw[:, FACEVERSE_ORDER.index("mouthSmileLeft")]
     ours = first.listener[:, INDEX["mouthSmileLeft"]]
@@ -83,24 +83,9 @@ def test_the_expression_is_mapped_by_name_and_the_head_keeps_its_axes(root: Path
 
 
 def test_without_the_licensed_names_only_the_head_is_observed(root: Path) -> None:
-    first = next(iter(recordings(root, "train")))
+    first = next(iter(public.recordings("react", root, "train")))
     assert first.observed.sum() == 3 * 100
     assert not first.speaker.confidence[:, :, :52].any()
-
-
-def test_the_speaker_is_what_perception_would_deliver(root: Path) -> None:
-    first = next(iter(recordings(root, "train", names=FACEVERSE_ORDER)))
-    assert first.speaker.mesh.all()
-    assert not first.speaker.microphone.any()
-    labelled = attributes(100, 0)
-    happy, surprise = CLASSES.index("happy"), CLASSES.index("surprise")
-    classes = first.speaker.affect[0, :, :7]
-    np.testing.assert_allclose(classes.sum(1), 1, atol=1e-5)
-    ratio = labelled[:, ATTRIBUTE_NAMES.index("Happy")] / labelled[:, ATTRIBUTE_NAMES.index("Surprise")]
-    np.testing.assert_allclose(classes[:, happy] / classes[:, surprise], ratio, rtol=1e-3)
-    features, observed = featurize(first.speaker)
-    assert np.isfinite(features).all()
-    assert observed[0, -1].tolist() == [1, 1, 1, 0, 0]
 
 
 def test_the_voice_is_made_of_the_speakers_sound(root: Path) -> None:
@@ -110,7 +95,7 @@ def test_the_voice_is_made_of_the_speakers_sound(root: Path) -> None:
         heard.append((*samples.shape, rate_hz))
         return {"microphone": np.ones(frames, bool), "pitch_hz": np.full(frames, 180, np.float32)}
 
-    first = next(iter(recordings(root, "train", voice_of=voice_of)))
+    first = next(iter(public.recordings("react", root, "train", voice_of=voice_of)))
     assert heard == [(4 * 8000, 1, 8000)]
     assert first.speaker.microphone.all()
     assert (first.speaker.pitch_hz == 180).all()
@@ -153,10 +138,10 @@ def test_a_bad_array_is_named_with_its_file_and_field(
     path = root / "train" / "3D_FV_files" / f"{NOVICE}.npy"
     spoil(path, change)
     with pytest.raises(DatasetError) as caught:
-        list(recordings(root, "train"))
+        list(public.recordings("react", root, "train"))
     assert all(word in str(caught.value) for word in [*words, str(path)]), str(caught.value)
     told: list[DatasetError] = []
-    read = list(recordings(root, "train", on_bad=told.append))
+    read = list(public.recordings("react", root, "train", on_bad=told.append))
     assert len(told) == 2
     assert len(read) == 2 * len(REACT_CLIPS) - 2
 
@@ -170,15 +155,7 @@ def test_frames_of_another_rate_than_25_are_noticed_by_their_sound(tmp_path: Pat
     for path in (root / "train" / "Emotion").rglob("*.npy"):
         spoil(path, lambda v: v[:250])
     with pytest.raises(DatasetError, match=r"20\.8 frames a second instead of 25"):
-        list(recordings(root, "train", voice_of=lambda samples, rate, frames: {}))
-
-
-@pytest.mark.parametrize("values", [np.eye(3), np.ones((8, 7)), 0.5 * np.eye(8)])
-def test_a_wrong_neighbour_matrix_is_refused(tmp_path: Path, values: NDArray[Any]) -> None:
-    root = react(tmp_path, frames=3, splits=("val",), sound=False)
-    np.save(root / "neighbour_emotion_val.npy", values)
-    with pytest.raises(DatasetError, match=r"neighbour matrix.*neighbour_emotion_val"):
-        neighbours(root, "val")
+        list(public.recordings("react", root, "train", voice_of=lambda samples, rate, frames: {}))
 
 
 def test_expression_names_come_from_the_model_a_list_or_a_text(tmp_path: Path) -> None:
@@ -187,7 +164,9 @@ def test_expression_names_come_from_the_model_a_list_or_a_text(tmp_path: Path) -
     (tmp_path / "names.txt").write_text("\n".join(apple))
     values = face(50, 3)[:, 0]
     other = expression_names(tmp_path / "names.txt")
-    np.testing.assert_array_equal(to_coefficients(values, other)[0], to_coefficients(values, FACEVERSE_ORDER)[0])
+    np.testing.assert_array_equal(
+        faceverse_coefficients(values, other)[0], faceverse_coefficients(values, FACEVERSE_ORDER)[0]
+    )
 
 
 def test_bad_name_lists_are_refused_and_no_code_of_a_model_file_runs(tmp_path: Path) -> None:
@@ -209,7 +188,7 @@ def sessions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_sessions_of_any_length_come_out_on_the_25_hz_grid(sessions: Path) -> None:
-    read = list(mars_recordings(sessions, names=FACEVERSE_ORDER))
+    read = list(public.recordings("mars", sessions, names=FACEVERSE_ORDER))
     assert [r.names["session"] for r in read[:4]] == ["session0", "session0", "session2", "session10"]
     assert [r.role for r in read] == ["listener"] * 4 + ["speaker"] * 4
     assert [r.frames for r in read[:4]] == [51, 76, 101, 76]
@@ -220,7 +199,7 @@ def test_sessions_of_any_length_come_out_on_the_25_hz_grid(sessions: Path) -> No
 
 
 def test_the_listener_is_interpolated_and_the_speaker_is_what_was_there(sessions: Path) -> None:
-    first = next(iter(mars_recordings(sessions, names=FACEVERSE_ORDER)))
+    first = next(iter(public.recordings("mars", sessions, names=FACEVERSE_ORDER)))
     raw = face(61, 1)[:, 0, 53]
     times = np.arange(51) / 25
     expected = np.interp(times, np.arange(61) / 30, raw - np.median(raw))
@@ -230,30 +209,20 @@ def test_the_listener_is_interpolated_and_the_speaker_is_what_was_there(sessions
     np.testing.assert_allclose(first.speaker.affect[0, :, 7], speaker[at], atol=1e-6)
 
 
-def test_all_listeners_of_a_session_are_appropriate_to_all_its_speakers(sessions: Path) -> None:
-    listed, matrix = items(sessions, "train"), targets(sessions, "train")
-    assert matrix.shape == (8, 8)
-    assert matrix[0].tolist() == [True, True] + [False] * 6
-    assert matrix.diagonal().all()
-    assert [i.session for i in listed[:4]] == ["session0", "session0", "session2", "session10"]
-    assert matrix[4, 5]
-    assert not matrix[0, 4]
-
-
 def test_files_without_their_counterpart_and_other_rates_are_named(tmp_path: Path) -> None:
     sessions = mars(tmp_path)
     alone = sessions / "train" / "facial-attributes" / "listener" / "session2" / "Camera-2024-06-21-105000-104950.npy"
     alone.unlink()
     with pytest.raises(DatasetError, match=r"1 files of the speaker have none of the listener.*session2"):
-        list(mars_recordings(sessions))
+        list(public.recordings("mars", sessions))
     sessions = mars(tmp_path, rate_hz=25.0)
     with pytest.raises(DatasetError, match=r"25\.0 frames a second instead of 30"):
-        list(mars_recordings(sessions, voice_of=lambda samples, rate, frames: {}))
+        list(public.recordings("mars", sessions, voice_of=lambda samples, rate, frames: {}))
     with pytest.raises(DatasetError, match="no folder"):
-        list(mars_recordings(sessions, "test"))
+        list(public.recordings("mars", sessions, "test"))
     (sessions / "train" / "audio" / "speaker" / "session0" / "Camera-2024-06-21-103121-103102.wav").write_bytes(b"RIFF")
     with pytest.raises(DatasetError, match="cannot be read as PCM wav"):
-        list(mars_recordings(sessions, voice_of=lambda samples, rate, frames: {}))
+        list(public.recordings("mars", sessions, voice_of=lambda samples, rate, frames: {}))
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +231,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_each_conversation_is_read_in_both_directions(films: Path) -> None:
-    read = list(dualtalk_recordings(films))
+    read = list(public.recordings("dualtalk", films))
     assert [(r.pair, r.session, r.role) for r in read] == [
         ("UbjUDM1MiGE", "72_000", "speaker2"),
         ("UbjUDM1MiGE", "72_000", "speaker1"),
@@ -277,7 +246,7 @@ def test_each_conversation_is_read_in_both_directions(films: Path) -> None:
 
 def test_channels_are_mapped_by_name_and_unsolved_ones_are_unobserved(films: Path) -> None:
     assert sorted(CHANNELS[:52]) == sorted(BLENDSHAPE_NAMES)
-    first = next(iter(dualtalk_recordings(films)))
+    first = next(iter(public.recordings("dualtalk", films)))
     raw = np.load(films / "ARKit_npy" / "train" / "UbjUDM1MiGE_sub_video_72_000_speaker2.npy")
     smile = raw[:, CHANNELS.index("mouthSmileRight")]
     np.testing.assert_allclose(first.listener[:, INDEX["mouthSmileRight"]], smile, atol=1e-6)
@@ -305,7 +274,7 @@ def test_a_bad_line_is_named(tmp_path: Path, change: dict[str, str | None], word
     lines[0].update(change)
     path.write_text("\n".join(json.dumps(line) for line in lines))
     with pytest.raises(DatasetError, match=words):
-        list(dualtalk_recordings(films))
+        list(public.recordings("dualtalk", films))
     told: list[DatasetError] = []
-    assert len(list(dualtalk_recordings(films, on_bad=told.append))) == 2
+    assert len(list(public.recordings("dualtalk", films, on_bad=told.append))) == 2
     assert len(told) == 2

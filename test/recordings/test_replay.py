@@ -21,11 +21,11 @@ from reactdiff_ros.messages import fill_header
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.bags.interfaces import empty
+from reactdiff_ros.recordings.bags.storage import Study
 from reactdiff_ros.recordings.bags.write import BagWriter
 from reactdiff_ros.recordings.replay import Replayed, ReplaySettings, replay, settings_as_live, steps
 from reactdiff_ros.recordings.replay.replay import in_thread, open_recording
 from reactdiff_ros.recordings.replay.senses import LONGEST_GAP_NS, STEP_BACK_NS, STRAYS, BagEvent, Steady, events_of
-from reactdiff_ros.recordings.studies.study import Study
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.simulator.rendered import demo_clip_path
 from reactdiff_ros.types import ExpressionFrame, Picture, Sound
@@ -73,20 +73,13 @@ def in_one_piece(recording: Cut, settings: ReplaySettings) -> list[ExpressionFra
 
 
 def same(one: Replayed, two: Replayed) -> bool:
-    return all(
-        np.array_equal(getattr(one, name), getattr(two, name))
-        for name in ("times_ns", "coefficients", "listening", "speaker_stamps_ns")
-    ) and np.array_equal(one.speaker.coefficients, two.speaker.coefficients, equal_nan=True)
+    names = ("times_ns", "coefficients", "listening", "face_seen")
+    return all(np.array_equal(getattr(one, name), getattr(two, name)) for name in names)
 
 
 @pytest.fixture(scope="module")
 def demo() -> Cut:
     return Cut(demo_clip_path())
-
-
-@pytest.fixture(scope="module")
-def replayed(demo: Cut) -> Replayed:
-    return replay(demo, rules())
 
 
 def test_two_halves_show_the_faces_of_one_session(demo: Cut) -> None:
@@ -98,7 +91,7 @@ def test_two_halves_show_the_faces_of_one_session(demo: Cut) -> None:
     assert any(f.mode == "listening" for f in faces)
 
 
-@pytest.mark.parametrize("candidates", [1, 10])
+@pytest.mark.parametrize("candidates", [1, pytest.param(10, marks=pytest.mark.slow)])
 def test_the_model_replays_to_the_same_bits(demo: Cut, any_weights: Path, candidates: int) -> None:
     from reactdiff_ros.model.listener import ListenerConfig
 
@@ -110,37 +103,12 @@ def test_the_model_replays_to_the_same_bits(demo: Cut, any_weights: Path, candid
     assert not np.array_equal(one.coefficients, other.coefficients)
 
 
+@pytest.mark.slow
 def test_a_second_process_changes_no_bit(clips: Callable[[str], Path]) -> None:
     path = clips("real3dportrait_may_5s.mp4")
     here, ahead = replay(path, rules()), replay(path, rules(), ahead=True)
     assert same(here, ahead)
     assert here.tally.length_s == ahead.tally.length_s > 4.0
-
-
-def test_it_can_be_stopped_and_keeps_what_it_has(demo: Cut, replayed: Replayed) -> None:
-    part = replay(demo, rules(), progress=lambda seconds: seconds < 2.0)
-    count = len(part.times_ns)
-    assert not part.complete
-    assert 48 <= count <= 52
-    assert np.array_equal(part.coefficients, replayed.coefficients[:count])
-
-
-def test_no_face_or_no_sound_is_no_crash(demo: Cut) -> None:
-    mute = replay(Cut(demo.path, 2.0, lambda item: [item] if isinstance(item, ClipPicture) else []), rules())
-    assert not mute.speaker.microphone.any()
-    assert mute.speaker.mesh.any()
-    blind = replay(Cut(demo.path, 2.0, lambda item: [] if isinstance(item, ClipPicture) else [item]), rules())
-    assert not blind.speaker.mesh.any()
-    assert np.isfinite(blind.coefficients).all()
-    black = replay(Cut(demo.path, 2.0, _black), rules())
-    assert not black.speaker.mesh.any()
-    assert not black.listening.any()
-
-
-def _black(item: ClipItem) -> list[ClipItem]:
-    if not isinstance(item, ClipPicture):
-        return []
-    return [item._replace(bgr=np.zeros_like(item.bgr))]
 
 
 def test_nothing_at_all_is_one_sentence(tmp_path: Path) -> None:
@@ -209,11 +177,6 @@ def test_what_is_not_told_or_does_not_carry_the_camera_changes_nothing(turned: P
     )
 
 
-def test_the_head_pose_reaches_the_second_process(turned: Path) -> None:
-    here, ahead = listened(turned), listened(turned, ahead=True)
-    np.testing.assert_array_equal(here.coefficients, ahead.coefficients)
-
-
 @pytest.mark.parametrize(("late_s", "stamps"), [(0.01, "own"), (3600.0, "received")])
 def test_poses_are_of_the_pictures_clock(tmp_path: Path, late_s: float, stamps: str) -> None:
     settings, _ = settings_as_live(robot="reachy_mini")
@@ -266,22 +229,6 @@ def test_whatever_comes_the_line_is_steady(stamps: list[int]) -> None:
 
 
 # ---- Work in advance changes neither the order nor the errors, and ends with who asked for it.
-
-
-def test_the_same_items_in_the_same_order() -> None:
-    assert list(in_thread(iter(range(500)), 4)) == list(range(500))
-    assert list(in_thread(iter(()), 4)) == []
-
-
-def test_an_error_comes_after_what_was_before_it() -> None:
-    def breaks() -> Iterator[int]:
-        yield from range(3)
-        raise ValueError("broken")
-
-    ahead = in_thread(breaks(), 1)
-    assert [next(ahead) for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(ValueError, match="broken"):
-        next(ahead)
 
 
 def test_who_leaves_early_leaves_no_thread_and_closes_the_source_in_its_own() -> None:

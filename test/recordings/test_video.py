@@ -14,7 +14,7 @@ from reactdiff_ros.coefficients import INDEX, neutral
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.recordings.replay import video
 from reactdiff_ros.recordings.replay.replay import Step
-from reactdiff_ros.recordings.replay.video import LISTENER_WIDTH, SPEAKER_WIDTH, FaceReel, prepare, write_video
+from reactdiff_ros.recordings.replay.video import LISTENER_WIDTH, SPEAKER_WIDTH, FaceReel, write_video
 from reactdiff_ros.types import ExpressionFrame
 
 MS = 1_000_000
@@ -79,15 +79,6 @@ def test_it_can_be_stopped_and_never_overwrites(tmp_path: Path) -> None:
         write_video(path, Flashes(), reel(2), processes=0)
     with pytest.raises(MediaError, match="nothing to show"):
         write_video(tmp_path / "other.mp4", Flashes(), FaceReel(), processes=0)
-
-
-def test_a_folder_that_cannot_be_made_is_said_before_the_work(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for path in (tmp_path / "file" / "film.mp4", tmp_path / "file" / "deep" / "film.mp4"):
-        with pytest.raises(MediaError, match="the video cannot be written"):
-            prepare(path)
-        with pytest.raises(MediaError, match="the video cannot be written"):
-            write_video(path, Flashes(), reel(2), processes=0)
 
 
 def test_a_process_that_draws_and_dies_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

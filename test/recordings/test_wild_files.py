@@ -10,8 +10,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reactdiff_ros.recordings.datasets.faceverse import expression_names
-from reactdiff_ros.recordings.datasets.files import DatasetError, load_array, load_sound, load_table
+from reactdiff_ros.recordings.datasets.public import expression_names
+from reactdiff_ros.recordings.datasets.recording import DatasetError, load_array, load_sound, load_table
 from reactdiff_ros.recordings.datasets.recordings import load
 
 

@@ -24,6 +24,7 @@ rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not on the path: '. ./env.
 pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
 
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from lifecycle_msgs.msg import Transition  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.signals import SignalHandlerOptions  # noqa: E402
 
@@ -77,7 +78,10 @@ class NodeProcess:
 
 
 class RosGraph:
-    """Some nodes on a ROS domain of their own, and a node of the test that hears and speaks to them."""
+    """Some nodes on a ROS domain of their own, and a node of the test that hears and speaks to them.
+
+    As a context: at the end all nodes end cleanly, except those that the test killed.
+    """
 
     def __init__(self, folder: Path, *, use_sim_time: bool = False) -> None:
         self.folder = folder
@@ -100,6 +104,16 @@ class RosGraph:
         self._publishers: dict[str, Any] = {}
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
         self.diagnostics: dict[str, Any] = {}
+
+    def __enter__(self) -> RosGraph:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        killed = [p for p in self.processes if p.process.returncode == -signal.SIGKILL]
+        codes = dict(zip(self.processes, self.close(), strict=True))
+        if kind is None:
+            assert {p.name: code for p, code in codes.items() if code and p not in killed} == {}
+            assert not [p.name for p in self.processes if "Traceback" in p.log]
 
     def start(self, name: str, *arguments: str, **parameters: object) -> NodeProcess:
         """Start a node with these parameters."""
@@ -185,6 +199,13 @@ class RosGraph:
             return future.result()
         finally:
             self.node.destroy_client(client)
+
+    def change(self, name: str, *labels: str) -> bool:
+        """Lead a node through these transitions; whether each succeeded."""
+        numbers = {"configure": 1, "cleanup": 2, "activate": 3, "deactivate": 4}
+        ways = [Transition(id=numbers[label]) for label in labels]
+        service = f"/{name}/change_state"
+        return all(self.call("lifecycle_msgs/ChangeState", service, transition=way).success for way in ways)
 
     def close(self) -> list[int]:
         """Stop all processes and leave the domain; the exit statuses."""

@@ -16,7 +16,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.messages import expression_value, reaction_value, speaker_value
 from reactdiff_ros.session import SessionConfig
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.real_time]
 
 FRAME, REACTION, EXPRESSION = "speaker/frame", "listener/reaction", "listener/expression"
 SECONDS = 2.0

@@ -14,9 +14,8 @@ from ros_harness import RosGraph
 from reactdiff_ros import msg
 from reactdiff_ros.launching.condition import CONDITION_VARIABLE
 from reactdiff_ros.messages import fill_speaker
-from reactdiff_ros.recordings.bags.storage import BagFiles
-from reactdiff_ros.recordings.studies.blinding import Key, StudyPlan, opened, seal, sessions_of
-from reactdiff_ros.recordings.studies.study import study_of
+from reactdiff_ros.recordings.bags.storage import BagFiles, study_of
+from reactdiff_ros.recordings.blinding import Key, StudyPlan, opened, seal, sessions_of
 from reactdiff_ros.types import SpeakerFrame
 
 pytestmark = pytest.mark.ros

@@ -45,21 +45,9 @@ def test_own_speech_is_told_before_during_and_after():
 
 @pytest.mark.ros
 def test_a_gesture_is_sent_once_a_listener_is_there(tmp_path: Path):
-    graph = RosGraph(tmp_path)
-    graph.listen("listener/gesture")
-    sent = subprocess.Popen([sys.executable, str(EXAMPLES / "gesture.py"), "nod"], env=graph.environment)
-    try:
-        graph.until(lambda: graph.received["listener/gesture"] or sent.poll(), START_S, "a gesture")
-        assert sent.wait(30) == 0
-    finally:
-        sent.kill()
-        graph.close()
+    with RosGraph(tmp_path) as graph:
+        graph.listen("listener/gesture")
+        with subprocess.Popen([sys.executable, str(EXAMPLES / "gesture.py"), "nod"], env=graph.environment) as sent:
+            graph.until(lambda: graph.received["listener/gesture"] or sent.poll(), START_S, "a gesture")
+            assert sent.wait(30) == 0
     assert [(g.name, g.strength) for g in graph.received["listener/gesture"]] == [("nod", 1.0)]
-
-
-def test_a_gesture_that_does_not_exist_ends_the_example() -> None:
-    sent = subprocess.run(
-        [sys.executable, str(EXAMPLES / "gesture.py"), "nodd"], capture_output=True, text=True, check=False
-    )
-    assert sent.returncode == 2
-    assert "nod" in sent.stderr

@@ -190,12 +190,6 @@ def test_a_wrong_argument_is_one_sentence_before_anything_starts(listener, monke
     assert not list(tmp_path.iterdir())
 
 
-def test_it_says_which_line_of_the_settings_is_wrong(listener, lab):
-    lab("arguments:\n  kamera: 3\n")
-    with pytest.raises(RuntimeError, match=r"line 2, arguments\.kamera"):
-        started(listener)
-
-
 @pytest.mark.parametrize(
     ("pushed", "given", "enclave"),
     [
@@ -246,33 +240,3 @@ def test_one_node_for_all_robots(listeners):
     assert shared["policy"].given == ("rules",)
     known = {p.name for p in TABLE.node("reaction_node").parameters}
     assert own.keys() | shared.keys() <= known | {"use_sim_time"}
-
-
-def test_the_labs_settings_count_but_no_robots_overlay(listeners, lab):
-    settings = lab(
-        "arguments: {robot: anna, camera: 3, policy: mime, lan: true, backend: cuda}\n"
-        "parameters: {reaction_node: {listeners: 'robot1, robot2=7', seed: 4, steps: 6}}\n",
-        "arguments: {robot: generic_12servo, backend: tensorrt}\nparameters: {'*': {seed: 5}}\n",
-    )
-    node, actions = start_many(listeners, policy="rules")
-    written, shared = node.parameters
-    reactions = yaml.safe_load(Path(written).read_text())["/**/reaction_node"]["ros__parameters"]
-    assert reactions == {"listeners": "robot1, robot2=7", "seed": 4, "steps": 6}
-    assert (shared["policy"].given, shared["backend"].given) == (("rules",), ("cuda",))
-    assert [a.given[1] for a in of_kind(actions, "SetEnvironmentVariable")] == ["SUBNET"]
-    assert [a.msg for a in of_kind(actions, "LogInfo")] == [f"settings of {settings}"]
-    node, _ = start_many(listeners, listeners="robot3", seed="9")
-    assert {n: v.given for n, v in node.parameters[1].items()} == {"listeners": ("robot3",), "seed": ("9",)}
-    context = Context(listeners="robot1")  # what others set stays out of what else is launched
-    listeners.read_settings(context, table_of_nodes(), {})
-    assert {"robot", "camera"}.isdisjoint(context)
-
-
-def test_without_robots_or_with_a_wrong_setting_it_is_a_sentence(listeners, lab):
-    with pytest.raises(RuntimeError, match="name the robots"):
-        start_many(listeners)
-    with pytest.raises(RuntimeError, match="parameter file cannot be read"):
-        start_many(listeners, listeners="a", params_file="/nowhere/x.yaml")
-    lab("parameters:\n  reaction_node: {sneed: 3}\n")
-    with pytest.raises(RuntimeError, match=r"line 2, parameters\.reaction_node\.sneed"):
-        start_many(listeners, listeners="a")

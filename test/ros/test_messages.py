@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import dataclasses
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +21,6 @@ from rclpy.serialization import deserialize_message, serialize_message
 from reactdiff_ros import messages as m
 from reactdiff_ros import msg
 from reactdiff_ros import types as t
-from reactdiff_ros.capture.decode import StampedBytes, sampled_sound
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.settings import RANGES
 
@@ -173,14 +171,6 @@ def test_a_message_that_cannot_be_is_refused(kind, read, good, bad):
         read(getattr(msg, kind)(**(good | bad)))
 
 
-def test_a_control_says_only_what_it_was_given_and_a_gesture_has_a_name_and_a_strength():
-    control = m.control_value(msg.ListenerControl(nodding=0.5, style="warm"))
-    assert (control.nodding, control.style) == (0.5, "warm")
-    assert all(np.isnan(getattr(control, name)) for name in RANGES if name != "nodding")
-    assert m.gesture_value(msg.Gesture(name=" Brow raise ")) == ("brow_raise", 1.0)
-    assert m.gesture_value(msg.Gesture(name="nod", strength=0.5)) == ("nod", 0.5)
-
-
 # The head's pose
 
 angle, metres = st.floats(-1.25, 1.25, width=32), st.floats(-0.25, 0.25, width=32)
@@ -222,43 +212,3 @@ def test_what_is_no_pose_is_refused(part, field, value):
 
 
 # Messages of packages that are not on every machine: their fields as published.
-
-
-def stamped(**fields):
-    return SimpleNamespace(header=SimpleNamespace(stamp=SimpleNamespace(sec=0, nanosec=7)), **fields)
-
-
-def test_bytes_of_the_ros_drivers_package():
-    source = StampedBytes()
-    message = stamped(audio=SimpleNamespace(data=array.array("B", np.array([1, -2], "<i2").tobytes())))
-    assert source.sound(message).samples.tolist() == [[1], [-2]]
-    info = {"sample_rate": 48000, "channels": 2, "coding_format": "WAVE", "sample_format": "S16LE"}
-    source.on_info(SimpleNamespace(**info))
-    sound = source.sound(message)
-    assert (sound.rate_hz, sound.samples.tolist(), sound.stamp_ns) == (48000, [[1, -2]], 7)
-    source.on_info(SimpleNamespace(**(info | {"coding_format": "mp3"})))
-    with pytest.raises(MessageError, match="mp3"):
-        source.sound(message)
-
-
-@pytest.mark.parametrize(
-    ("name", "values", "expected"),
-    [
-        ("int16_data", [5, -5], [5, -5]),
-        ("float32_data", [1.0, -0.5], [32767, -16383]),
-        ("int32_data", [5 << 16, -(5 << 16)], [5, -5]),
-        ("int8_data", [1, -1], [256, -256]),
-        ("uint8_data", [128, 129], [0, 256]),
-        ("float32_data", [], None),
-        ("float32_data", [NAN], None),
-    ],
-)
-def test_samples_of_the_other_package(name, values, expected):
-    names = ("int16_data", "float32_data", "int32_data", "int8_data", "uint8_data")
-    data = SimpleNamespace(**({key: [] for key in names} | {name: values}))
-    message = stamped(audio=SimpleNamespace(audio_data=data, info=SimpleNamespace(rate=16000, channels=1)))
-    if expected is not None:
-        assert sampled_sound(message).samples[:, 0].tolist() == expected
-        return
-    with pytest.raises(MessageError):
-        sampled_sound(message)

@@ -198,15 +198,6 @@ def test_newest_wins_and_drops_are_counted(workshop):
     assert worker.dropped == {"picture": 2, "sound": 1}
 
 
-def test_a_picture_keeps_its_place_behind_late_sound(workshop):
-    worker, handled, _, gate = workshop
-    for kind, item in (("picture", 1), ("sound", 1), ("picture", 2), ("sound", 2), ("picture", 3)):
-        worker.put(kind, item)
-    gate.set()
-    settle(lambda: len(handled) == 4)
-    assert handled == [("sound", 0), ("picture", 3), ("sound", 1), ("sound", 2)]
-
-
 def test_a_failure_ends_nothing_and_a_kind_may_be_added_while_it_runs(workshop):
     worker, handled, failures, gate = workshop
     with pytest.raises(KeyError):

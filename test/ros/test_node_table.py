@@ -13,21 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactdiff_ros.actuation.profile import shipped_profiles
-from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.launching.configuration import robot_parameters
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.resources import share_path
-from reactdiff_ros.settings import POLICIES
 
 TABLE = load_table()
-
-
-def test_choices_are_those_of_the_rooms():
-    avatar = TABLE.node("avatar_node")
-    assert avatar.parameter("look").choices == (*LOOKS, "FILE.json")
-    assert avatar.parameter("stale_s").default == AvatarConfig().stale_s
-    assert TABLE.node("reaction_node").parameter("policy").choices == POLICIES
 
 
 @pytest.mark.parametrize("node", TABLE.nodes, ids=lambda n: n.name)
@@ -109,12 +100,6 @@ def test_robots_set_only_parameters_that_exist(robot):
             assert spec.parameter(name).checked(value) == value
 
 
-@pytest.mark.parametrize(("name", "value"), [("policy", "best"), ("colour", "red")])
-def test_unknown_argument_or_value_is_refused(name, value):
-    with pytest.raises(ConfigError, match=name):
-        TABLE.settled({name: value})
-
-
 def test_the_table_does_not_contradict_itself():
     arguments = {a.name for a in TABLE.arguments} | {"always"}
     assert len({n.name for n in TABLE.nodes}) == len(TABLE.nodes)
@@ -128,11 +113,6 @@ def test_the_table_does_not_contradict_itself():
         for topic in (*node.publishers, *node.subscribers):
             assert topic.qos in TABLE.qos
             assert re.fullmatch(r"\w+/msg/\w+", topic.type)
-
-
-@pytest.mark.parametrize("value", ["", "/", "robot1", "/robot1", "lab/robot_1", "/lab/robot1/"])
-def test_namespaces_as_ros_takes_them_pass(value):
-    TABLE.settled({"namespace": value})
 
 
 def test_a_robot_whose_reactions_come_from_elsewhere_starts_no_reaction_node():

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import platform
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -29,7 +27,6 @@ from reactdiff_ros.nodes.actuator_node import ActuatorNode
 from reactdiff_ros.nodes.avatar_node import AvatarNode
 from reactdiff_ros.nodes.expression_node import ExpressionNode
 from reactdiff_ros.nodes.health import Level, Meter
-from reactdiff_ros.nodes.perception_node import PerceptionNode
 from reactdiff_ros.recordings.graph import recorder_node
 from reactdiff_ros.simulator.rendered import demo_clip_path
 
@@ -86,27 +83,6 @@ def test_what_another_thread_withdraws_is_heard_by_nobody_and_says_nothing(runni
         publisher.get_subscription_count()
 
 
-def test_evidence_that_is_late_now_and_then_is_said_once(running, monkeypatch):
-    """On an overloaded machine it comes late and in time by turns, for minutes."""
-    node, lines = running(ExpressionNode), []
-    clock = SimpleNamespace(ns=1000 * NS)
-    monkeypatch.setattr(node, "now_ns", lambda: clock.ns)
-    monkeypatch.setattr(node, "steady_ns", lambda: clock.ns)
-    kept = SimpleNamespace(warning=lambda *said: lines.append(said), info=lambda *said: lines.append(said))
-    monkeypatch.setattr(node, "get_logger", lambda: kept)
-    for i in range(60 * 30):
-        clock.ns += NS // 30
-        node.check_clock("speaker/frame", clock.ns - (2 * NS if i % 4 == 0 else NS // 2))
-        if i % 30 == 0:
-            node.report()
-            assert "clock speaker/frame" in node.health
-    assert len(lines) == 1
-    assert "overloaded" in lines[0][0]
-    clock.ns += 6 * NS
-    node.report()
-    assert "clock speaker/frame" not in node.health
-
-
 @pytest.mark.parametrize("loop", [True, False])
 def test_clip_plays_anew_when_simulated_time_jumps_back(monkeypatch, running, loop):
     """As when the bag that gives /clock begins again: before, the node said that its clip had ended."""
@@ -139,26 +115,6 @@ def test_clip_plays_anew_when_simulated_time_jumps_back(monkeypatch, running, lo
     play_from(1000 * NS)
     play_from(500 * NS)
     assert "end" not in node.health
-
-
-def test_diagnostics_name_the_hardware(context, monkeypatch):
-    """An aggregator groups by it; the package's name says nothing."""
-    found = {}
-    for kind, given in (
-        (camera_node.CameraNode, {"device": "/dev/video2"}),
-        (ActuatorNode, {"robot": "ohbot"}),
-        (ExpressionNode, {}),
-    ):
-        node = kind()
-        node.values.update(given)
-        monkeypatch.setattr(
-            node._diagnostics, "publish", lambda m, n=node.NAME: found.update({n: m.status[0].hardware_id})
-        )
-        node.report()
-        node.destroy_node()
-    assert found == {
-        "camera_node": "camera /dev/video2", "actuator_node": "actuator ohbot", "expression_node": platform.node(),
-    }  # fmt: skip
 
 
 def test_a_rate_far_below_the_nominal_one_is_a_warning(running, monkeypatch):
@@ -355,45 +311,6 @@ def test_what_a_failed_configuration_began_is_ended(context, error):
     assert node.life == "unconfigured"
     assert node.trigger_configure().name == "SUCCESS"
     assert began[-1] != "ended"
-    node.destroy_node()
-
-
-def test_what_is_published_of_persons_goes_with_the_cleanup(monkeypatch, running):
-    made = []
-
-    class Humans:
-        def __init__(self, advertise, retire, mark, score):
-            self.closed, self.mark = 0, mark
-            made.append(self)
-
-        def close(self):
-            self.closed += 1
-
-    monkeypatch.setattr(perception_node, "Humans", Humans)
-    node = running(PerceptionNode)
-    assert node.trigger_deactivate().name == "SUCCESS"
-    assert made[0].closed == 0
-    assert node.trigger_cleanup().name == "SUCCESS"
-    assert node.trigger_configure().name == "SUCCESS"
-    assert [one.closed for one in made] == [1, 0]
-    # Ids are drawn: those of two robots, and of two runs, are others.
-    assert made[0].mark != made[1].mark
-    assert all(one.mark.isalpha() and len(one.mark) == 5 for one in made)
-
-
-def test_what_a_second_recording_drops_is_counted_too(context):
-    node = recorder_node.RecorderNode()
-    for dropped in (3, 2):
-        node._recording, node._dropped = (
-            SimpleNamespace(dropped=Counter({"/audio": dropped}), going_on=False),
-            Counter(),
-        )
-        node.observe_health()
-        assert f"{dropped} messages were not recorded" in node.health.summary("fine").sentence
-        node.observe_health()
-        assert node.health.summary("fine").sentence == "fine"
-    assert node.meter.dropped == {"/audio": 5}
-    node._recording = None
     node.destroy_node()
 
 

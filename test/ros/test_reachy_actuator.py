@@ -10,7 +10,7 @@ from ros_harness import RosGraph
 
 from reactdiff_ros.messages import head_pose_value
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 POSE, STATE, EXPRESSION, NODE = "actuator/head_pose", "actuator/state", "listener/expression", "actuator_node"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from ros_harness import RosGraph
 
-pytestmark = [pytest.mark.ros, pytest.mark.clips]
+pytestmark = [pytest.mark.ros, pytest.mark.real_time, pytest.mark.clips]
 
 PICTURE, AUDIO = "camera/image_raw/compressed", "audio"
 FRAME, REACTION, EXPRESSION = "speaker/frame", "listener/reaction", "listener/expression"

@@ -13,9 +13,7 @@ PICTURE, FRAME, AUDIO = "camera/image_raw/compressed", "speaker/frame", "audio"
 CLIPS = {
     "pyfeat_face_noface_6s.mov": (26.4, True, True),  # HEVC, uneven; the sound starts late
     "emoface_angry_actor_3s.mov": (60.0, True, True),  # 1080x1920, upright
-    "liveportrait_s13_fullbody_noface_4s.mp4": (25.0, None, True),  # a person too far away for the mesh
     "pyfeat_no_face_4s.mp4": (23.7, False, True),
-    "liveportrait_d18_expressions_silent_7s.mp4": (30.0, True, True),  # digitally silent
 }
 
 

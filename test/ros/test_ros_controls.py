@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import time
@@ -202,41 +201,6 @@ def stamps(graph: RosGraph, since: int) -> np.ndarray:
     return np.array([m.header.stamp.sec + m.header.stamp.nanosec / NS for m in graph.received[EXPRESSION][since:]])
 
 
-def test_candidates_are_asked_for_only_while_a_page_shows_them(tmp_path):
-    websocket = pytest.importorskip("websocket")
-    from reactdiff_ros.msg import ReactionCandidates
-
-    graph = RosGraph(tmp_path)
-    try:
-        url = graph.page(graph.start("avatar_node", port=18801)).replace("http", "ws", 1)
-        publisher = graph.publisher("listener/reaction/candidates")
-        page = websocket.create_connection(f"{url}ws", timeout=5, suppress_origin=True)
-        graph.spin(1.0)
-        assert publisher.get_subscription_count() == 0, "nobody looks"
-        page.send(json.dumps({"fps": 60, "candidates": True}))
-        graph.until(lambda: publisher.get_subscription_count() == 1, 10.0, "somebody looks")
-        plans = ReactionCandidates(frame_rate=25.0, horizon=16, count=3, chosen=1)
-        plans.coefficients.frombytes(np.full(3 * 16 * 58, 0.25, np.float32).tobytes())
-        publisher.publish(plans)
-        told = graph.until(lambda: candidates_of(page, publisher, plans), 10.0, "the candidates")
-        assert told["chosen"] == 1
-        assert np.array(told["smile"]).shape == (3, 16)
-        page.send(json.dumps({"fps": 60, "candidates": False}))
-        graph.until(lambda: publisher.get_subscription_count() == 0, 10.0, "nobody looks any more")
-        page.close()
-    finally:
-        assert set(graph.close()) == {0}
-
-
-def candidates_of(page: Any, publisher: Any, plans: Any) -> Any:
-    publisher.publish(plans)
-    for _ in range(20):
-        message = page.recv()
-        if isinstance(message, str) and (told := json.loads(message))["type"] == "candidates":
-            return told
-    return None
-
-
 def test_candidates_of_the_model_are_drawn_while_somebody_subscribes(tmp_path, random_weights):
     graph = RosGraph(tmp_path)
     try:
@@ -252,40 +216,5 @@ def test_candidates_of_the_model_are_drawn_while_somebody_subscribes(tmp_path, r
         assert graph.received["listener/reaction/candidates"]
         newest = graph.received["listener/reaction/candidates"][-1]
         assert (newest.count, newest.horizon) == (3, 12)
-    finally:
-        assert set(graph.close()) == {0}
-
-
-def test_one_modality_missing_for_good_leaves_a_listening_face(tmp_path):
-    """Policy model (or the rules, where its weights cannot be used) from the first frame on; two robots at once."""
-    senses = {"deaf": (True, False), "blind": (False, True)}
-    nodes = [f"{name}/{node}" for name in senses for node in ("reaction_node", "expression_node")]
-    graph = RosGraph(tmp_path)
-    try:
-        for name in senses:
-            graph.start("reaction_node", "-r", f"__ns:=/{name}", policy="model")
-            graph.start("expression_node", "-r", f"__ns:=/{name}")
-            graph.listen(f"{name}/{REACTION}", f"{name}/{EXPRESSION}")
-        graph.wait_active(*nodes)
-        for name in senses:
-            frames = graph.publisher(f"{name}/{FRAME}")
-            graph.until(lambda p=frames: p.get_subscription_count() > 1, 20.0, "both nodes listen")
-
-        def say(now: int, time_s: float) -> None:
-            for name, (camera, microphone) in senses.items():
-                message = frame(now, speaking=time_s % 3.0 < 2.4, face=camera, heard=microphone)
-                if not camera:
-                    message.picture_stamp.sec = message.picture_stamp.nanosec = 0
-                graph.publish(f"{name}/{FRAME}", message)
-
-        feed(graph, 4.0, say)
-        for name, (camera, microphone) in senses.items():
-            plan, faces = graph.received[f"{name}/{REACTION}"][-1], graph.received[f"{name}/{EXPRESSION}"]
-            assert plan.engaged, name
-            assert (plan.picture_stamp.sec > 0) == camera
-            assert (plan.sound_stamp.sec > 0) == microphone
-            assert np.isfinite([face.coefficients for face in faces]).all()
-            assert faces[-1].mode == "listening", name
-        assert {graph.state(node) for node in nodes} == {"active"}
     finally:
         assert set(graph.close()) == {0}

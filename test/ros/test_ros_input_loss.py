@@ -77,7 +77,6 @@ def together(folder):
         ("face", "expression_node", {}),
         ("eyes", "perception_node", {"image_transport": "raw"}),
         ("ears", "perception_node", {"image_transport": "raw"}),
-        ("malformed", "perception_node", {"image_transport": "raw"}),
         ("film", "camera_node", {"device": film(folder / "camera.avi", 1.0)}),
         ("clip", "clip_node", {"clip": film(folder / "short.avi")}),
     ):
@@ -85,28 +84,6 @@ def together(folder):
     yield graph
     assert set(graph.close()) == {0}
     assert not [p.name for p in graph.processes if "Traceback" in p.log]
-
-
-def test_malformed_pictures_are_said_while_they_come(together):
-    from reactdiff_ros.msg import AudioChunk
-    from sensor_msgs.msg import Image
-
-    node = "malformed/perception_node"
-    together.connect("malformed/camera/image_raw")
-    together.connect("malformed/audio")
-    sound = AudioChunk(sample_rate=16000, channels=1, samples=array.array("h", [1000, -1000] * 400))
-    picture = Image(encoding="bgr8", width=640, height=480, step=10, data=array.array("B", bytes(100)))
-
-    def said():
-        sound.header.stamp = together.node.get_clock().now().to_msg()
-        together.publish("malformed/audio", sound)  # one that is missing would be said first
-        together.publish("malformed/camera/image_raw", picture)
-        together.spin(0.05)
-        return "dropped a message of camera/image_raw" in together.sentence(node)
-
-    together.until(said, 40.0, "the sentence")
-    assert together.level(node) == 1
-    together.until(lambda: "dropped" not in together.sentence(node), 15.0, "its end")
 
 
 def test_pictures_and_sound_that_tell_nothing_are_said(together):
@@ -261,17 +238,6 @@ def test_sound_of_a_real_sound_system_arrives(graph, microphone_without_hardware
     assert {c.sample_rate for c in chunks} == {chunks[0].sample_rate}
     ends = [c.header.stamp.sec * 10**9 + c.header.stamp.nanosec for c in chunks]
     assert ends == sorted(ends)
-
-
-@pytest.mark.clips
-def test_clip_without_sound_plays_and_says_so(graph, clips):
-    source = sorted(clips("emotions").glob("*.mp4"))[0]
-    graph.start("clip_node", clip=source)
-    graph.listen(PICTURE, "audio")
-    graph.until(lambda: len(graph.received[PICTURE]) > 10, 40.0, "pictures")
-    graph.until(lambda: graph.level("clip_node") == 1, 20.0, "the warning")
-    assert "has no sound" in graph.sentence("clip_node")
-    assert not graph.received["audio"]
 
 
 @pytest.mark.clips

@@ -21,7 +21,7 @@ from reactdiff_ros.messages import fill_expression
 from reactdiff_ros.types import ExpressionFrame
 
 websocket = pytest.importorskip("websocket")
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.real_time]
 
 EXPRESSION, BLENDSHAPES = "listener/expression", "listener/blendshapes"
 SMILE = NAMES.index("mouthSmileLeft")
@@ -177,9 +177,3 @@ def test_receiver_that_is_not_there_and_port_that_is_taken_are_said_and_found_la
     graph.until(lambda: late.found, 20.0, "neutral faces")
     graph.until(lambda: node.log.count("solved: the output") == 2, 20.0, "both are said to be solved")
     assert late.end()
-
-
-def test_malformed_output_is_one_sentence(graph):
-    graph.start("output_node", outputs="vcm")
-    graph.until(lambda: "'vcm' is no output" in graph.sentence("output_node"), 40.0, "the sentence")
-    assert graph.state("output_node") == "unconfigured"

@@ -12,20 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, index
+from reactdiff_ros.coefficients import index
 from reactdiff_ros.evaluation.metrics.coupling import coupling, cross_coupling
 from reactdiff_ros.evaluation.metrics.events import smile_curve
-from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
+from reactdiff_ros.model.conditions import CONTROL_COUNT
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.simulator.dyads import Dyads, simulate, simulator_hash
 from reactdiff_ros.simulator.listener import listen
-from reactdiff_ros.simulator.motion import BoolArray, Onsets
+from reactdiff_ros.simulator.motion import BoolArray
 from reactdiff_ros.simulator.policy import perceive
-from reactdiff_ros.simulator.seeds import PURPOSES, purpose_of, purpose_seed
-from reactdiff_ros.simulator.stimulus import THRESHOLDS, Stimulus
+from reactdiff_ros.simulator.seeds import PURPOSES, purpose_seed
+from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.simulator.temperament import draw_temperaments
-from reactdiff_ros.types import FloatArray
 
 NAN = float("nan")
 
@@ -33,16 +32,6 @@ NAN = float("nan")
 @pytest.fixture(scope="module")
 def dyads() -> Dyads:
     return simulate(3, 40, 300)
-
-
-def test_shapes(dyads: Dyads) -> None:
-    assert dyads.listener.shape == (40, 300, COEFFICIENT_COUNT)
-    assert dyads.activity.shape == dyads.stimulus.smile.shape == dyads.speaker.camera.shape == (40, 300)
-    assert dyads.controls.shape == (40, CONTROL_COUNT)
-    assert dyads.style.shape == dyads.style_given.shape == (40, STYLE_COUNT)
-    assert dyads.activity.min() >= 0
-    assert dyads.activity.max() <= 1
-    assert dyads.listener.dtype == np.float32
 
 
 def test_the_same_seed_the_same_bits(dyads: Dyads) -> None:
@@ -53,24 +42,11 @@ def test_the_same_seed_the_same_bits(dyads: Dyads) -> None:
     assert not np.array_equal(dyads.listener, other.listener)
 
 
-def test_worlds_in_pairs_share_a_listener(dyads: Dyads) -> None:
-    assert np.array_equal(dyads.temperament.traits[:20], dyads.temperament.traits[20:])
-    assert np.array_equal(dyads.controls[:20], dyads.controls[20:])
-    assert not np.array_equal(dyads.stimulus.smile[:20], dyads.stimulus.smile[20:])
-
-
 def test_a_style_is_the_other_world_s(dyads: Dyads) -> None:
     values, given = style_of(dyads.listener)
     assert np.array_equal(dyads.style[:20], values[20:] * given[20:])
     assert np.array_equal(dyads.style[20:], values[:20] * given[:20])
     assert np.array_equal(dyads.style_given[:20], given[20:])
-
-
-def test_an_odd_world_has_no_style() -> None:
-    made = simulate(3, 5, 300)
-    assert made.style_given[:4].any()
-    assert not made.style_given[4].any()
-    assert not simulate(3, 1, 200).style_given.any()
 
 
 def test_given_controls_are_set_and_speakers_stay(dyads: Dyads) -> None:
@@ -89,22 +65,11 @@ def test_given_controls_are_set_and_speakers_stay(dyads: Dyads) -> None:
     assert made.style_given[4].any()
 
 
-def test_without_precursors_nothing_is_announced(dyads: Dyads) -> None:
-    plain = simulate(3, 40, 300, precursors=False)
-    assert dyads.stimulus.brighten.any()
-    assert not plain.stimulus.brighten.any()
-    assert np.array_equal(plain.stimulus.smile, dyads.stimulus.smile)
-
-
 @given(st.sampled_from(sorted(PURPOSES)), st.integers(0, 2**40), st.integers(0, 2**40))
 def test_a_seed_says_what_it_is_for_and_fits_an_int64(purpose, seed, number) -> None:
     value = purpose_seed(purpose, seed, number)
-    assert purpose_of(value) == purpose
+    assert value >> 55 == PURPOSES[purpose]
     assert 0 <= np.int64(value) < 2**63
-
-
-def test_a_user_s_own_number_has_no_purpose() -> None:
-    assert purpose_of(12345) is None
 
 
 @pytest.fixture(scope="module")
@@ -142,12 +107,6 @@ def test_the_truth_is_recovered(many: Dyads, known: Stimulus, field: str, least:
     assert max(lags) > least
 
 
-def begins(signal: FloatArray, name: str) -> BoolArray:
-    """(B, T) where a listener takes the event for begun; a smile at .15."""
-    onsets = Onsets(np.array([{**THRESHOLDS, "smile": 0.15}[name]], np.float32), signal[None, :, 0])
-    return np.stack([onsets.step(signal[None, :, t])[0] for t in range(signal.shape[1])], axis=1)
-
-
 def found(true: BoolArray, read: BoolArray) -> int:
     """How many true onsets are read within -0.12 to 1 s, one to one."""
     count = 0
@@ -159,21 +118,6 @@ def found(true: BoolArray, read: BoolArray) -> int:
                 left.remove(match)
                 count += 1
     return count
-
-
-@pytest.mark.parametrize(
-    ("field", "lowest", "highest", "score"),
-    [("smile", 0.8, 1.25, 0.8), ("laugh", 0.45, 1.4, 0.33), ("nod", 0.7, 1.35, 0.38), ("cue", 0.5, 1.3, 0.27),
-     ("doubt", 0.4, 1.7, 0.3), ("frown", 0.6, 1.6, 0.45), ("brighten", 0.8, 1.25, 0.65), ("brow_up", 0.5, 1.2, 0.6)],
-)  # fmt: skip
-def test_events_are_read_about_as_often_as_they_happen(
-    many: Dyads, known: Stimulus, field: str, lowest: float, highest: float, score: float
-) -> None:
-    """Rates over the true ones, and F1: speech, sway and noise of landmarks are not taken for events."""
-    devices = (many.speaker.camera.mean(1) > 0.9) & (many.speaker.microphone.mean(1) > 0.9)
-    true, read = (begins(getattr(of, field)[devices], field) for of in (many.stimulus, known))
-    assert lowest <= read.sum() / true.sum() <= highest
-    assert 2 * found(true, read) / (true.sum() + read.sum()) > score
 
 
 def test_malformed_perception_is_unobserved_and_not_spread(many: Dyads) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,9 +10,8 @@ import pytest
 
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError, MediaError
-from reactdiff_ros.evaluation.pages import page
-from tools.faults.account import Account, ServoAccount
-from tools.faults.catalogue import SHORT, catalogue, chosen, kept, summary
+from tools.faults.account import Account
+from tools.faults.catalogue import chosen, kept, summary
 
 
 def row(name: str, **changes) -> dict:
@@ -28,20 +26,6 @@ def row(name: str, **changes) -> dict:
         "violations": [],
         **changes,
     }
-
-
-def test_no_fault_is_lost():
-    names = [fault.name for fault in catalogue()]
-    assert len(names) == len(set(names)) == 56
-    recorded = json.loads((Path(__file__).parents[2] / "docs" / "reliability.json").read_text())
-    assert {entry["fault"] for entry in recorded["faults"]} <= set(names)
-
-
-def test_names_of_faults():
-    assert [fault.name for fault in chosen(["cpu", "cpu", "pages"])] == ["cpu", "pages"]
-    assert [fault.name for fault in chosen([], short=True)] == list(SHORT)
-    with pytest.raises(ConfigError, match="there is no such fault"):
-        chosen(["earthquake"])
 
 
 def test_faults_of_a_robot_need_one():
@@ -64,33 +48,6 @@ def test_rows_keep_the_catalogues_order_and_new_ones_replace_old_ones():
         ("perception-killed", "b.mp4"), ("camera-gone", "b.mp4"), ("cpu", "a.mp4"),
     ]  # fmt: skip
     assert figures["within_bounds"] is False
-
-
-def page_of(figures: dict, folder: Path) -> str:
-    (folder / "figures.json").write_text(json.dumps(figures))
-    return page("reliability", folder / "figures.json")
-
-
-def test_rows_of_another_machine_keep_its_name(tmp_path: Path):
-    path = tmp_path / "faults.json"
-    figures = summary([], [row("cpu")], clip="a.mp4")
-    figures["hardware"]["cpu"] = "an abacus"
-    del figures["faults"][0]["cpu"]  # as in older files
-    path.write_text(json.dumps(figures))
-    both = summary(kept(path), [row("pages")], clip="a.mp4")
-    assert [r["cpu"] == "an abacus" for r in both["faults"]] == [True, False]
-    assert f"Measured on an abacus and {both['hardware']['cpu']}," in page_of(both, tmp_path)
-
-
-def test_the_page_shows_figures_failures_and_servos(tmp_path: Path):
-    failed = row(
-        "cpu", normal_after_s=None, violations=["never"], **asdict(ServoAccount(0.21, None, 0, 0.5, "hold", 0.52))
-    )
-    text = page_of(summary([], [failed, row("pages", away_from_s=None)], clip="c"), tmp_path)
-    assert "1 of 2 faults are handled within their requirements" in text
-    assert "- cpu |: never" in text
-    assert "to neutral 210 ms after the last face, wait to be enabled" in text
-    assert "watchdog of the servos after 0.52 s (host_loss: hold), at most 50 % of the speed limit" in text
 
 
 @pytest.mark.parametrize(
@@ -140,27 +97,6 @@ def test_measured_faults_are_kept_and_the_rest_resumed(graph, tmp_path, capsys):
     assert [entry["fault"] for entry in json.loads(path.read_text())["faults"]] == ["camera-gone", "cpu", "pages"]
     assert json.loads(capsys.readouterr().out)["left_out"] == {"disk-full": "needs root"}
     assert faults("--resume") == 2
-
-
-def test_all_faults_are_listed_whatever_they_need(capsys):
-    assert faults("--list") == 0
-    names = capsys.readouterr().out
-    assert all(fault.name in names for fault in catalogue())
-
-
-def test_figures_that_cannot_be_written_are_one_sentence(graph, tmp_path, capsys, monkeypatch):
-    (tmp_path / "file").write_text("")
-    graph["names"] = ["nothing ran"]
-    assert faults("--only", "cpu", "--output", str(tmp_path / "file" / "x.json")) == 1
-    assert "the figures cannot be written" in capsys.readouterr().err
-    assert graph["names"] == ["nothing ran"]
-
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    assert faults("--only", "cpu", "--output", str(tmp_path / "x.json")) == 1
-    assert "No space left on device" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

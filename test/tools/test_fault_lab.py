@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import threading
-import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -22,14 +17,9 @@ from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.capture.decode import decode_compressed
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MessageError, ReactdiffError
-from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
-from reactdiff_ros.launching.live_graph import LiveOptions
-from reactdiff_ros.launching.supervisor import NodeCommand
-from reactdiff_ros.types import Sound
-from tools.faults import inputs, lab, places
-from tools.faults.catalogue import BUS_HEAD, catalogue, robot_profile
-from tools.faults.lab import FACE_S, Pages
-from tools.faults.places import DISK_MB, PLACES, Network, NotHereError, SimulatedTime, SmallDisk
+from tools.faults import inputs, lab
+from tools.faults.catalogue import BUS_HEAD, robot_profile
+from tools.faults.places import Network, NotHereError
 
 PICTURE = np.full((48, 64, 3), 120, np.uint8)
 JPEG = cv2.imencode(".jpg", PICTURE)[1].tobytes()
@@ -66,15 +56,6 @@ def test_pictures_and_stamps():
     assert [jumping(k, JPEG)[0] for k in range(4)] == [10 * NS, 1, 10 * NS + 2, 3]
 
 
-def test_sounds():
-    sound = Sound(5, 16000, np.array([[-5], [0], [7], [100]] * 100, np.int16))
-    assert inputs.mute(sound) is None
-    assert not inputs.silent(sound).samples.any()
-    assert set(np.unique(inputs.clipped(sound).samples)) == {-32768, 32767}
-    other = inputs.other_rate(sound)
-    assert (other.rate_hz, other.samples.shape) == (44100, (1102, 1))
-
-
 @pytest.mark.parametrize("failure", ["mute", "bad_checksum", "overload", "hot"])
 def test_one_servo_fails_and_works_again(tmp_path, failure):
     rig = Rig(robot_profile(BUS_HEAD), tmp_path, now)
@@ -96,125 +77,6 @@ def test_boards_and_buses_go_silent_and_cables_are_pulled(tmp_path):
             assert heads[0].buses["maestro"].silent is wrong  # type: ignore[attr-defined]
             assert {servo.failing.silent for servo in servos} == {wrong}
             assert wire.plugged is not wrong
-
-
-def test_a_board_that_receives_nothing_reports_when_its_watchdog_acted(tmp_path):
-    profile = load_profile("generic_12servo")
-    assert lab.watchdog_due_s(profile) == 0.5
-    assert lab.watchdog_due_s(robot_profile(BUS_HEAD)) is None
-    rig = Rig(profile, tmp_path, now)
-    board = rig.buses["maestro"]
-    for at_s, expired in ((1.0, []), (1.4, []), (2.0, [1.5]), (3.0, [1.5])):
-        board.step(at_s)
-        assert lab.expired(rig) == expired
-
-
-def test_a_robot_in_another_process_answers(tmp_path):
-    with EmulatedRobot(robot_profile(BUS_HEAD), tmp_path) as robot:
-        assert robot.do(lab.expired) == []
-        assert robot.times() == []
-        options = robot.options(LiveOptions())
-        assert load_profile(options.arguments["robot"]).joints.keys() == robot.profile.joints.keys()
-
-
-@pytest.fixture
-def serve():
-    """Starts a server whose websocket sends faces or words, or refuses; returns its address."""
-    web = pytest.importorskip("aiohttp").web
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    opened, runners = [], []
-
-    def start(sends: str) -> str:
-        async def socket(request):
-            opened.append(time.monotonic())
-            answer = web.WebSocketResponse()
-            await answer.prepare(request)
-            if sends == "refusal":
-                await answer.close()
-                return answer
-            while not answer.closed:
-                await (answer.send_bytes(b"face") if sends == "faces" else answer.send_str("word"))
-                await asyncio.sleep(0.02)
-            return answer
-
-        async def run() -> str:
-            app = web.Application()
-            app.router.add_get("/ws", socket)
-            runner = web.AppRunner(app, shutdown_timeout=0.1)
-            runners.append(runner)
-            await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            return f"http://127.0.0.1:{runner.addresses[0][1]}/"
-
-        return asyncio.run_coroutine_threadsafe(run(), loop).result(10.0)
-
-    start.opened = opened
-    yield start
-    for runner in runners:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10.0)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(5.0)
-    loop.close()
-
-
-@pytest.mark.parametrize(
-    ("sends", "count", "reload_s", "opened", "violation"),
-    [
-        ("faces", 20, 60.0, 20, ""),
-        ("faces", 1, 0.2, 3, ""),
-        ("words", 2, FACE_S + 0.1, 4, "showed no face"),
-        ("refusal", 2, 60.0, 3, "were refused"),
-    ],
-)
-def test_pages_report_what_they_show(serve, sends, count, reload_s, opened, violation):
-    pages = Pages(serve(sends), count, reload_s)
-    end_s = time.monotonic() + 60.0
-    while len(serve.opened) < opened and time.monotonic() < end_s:
-        threading.Event().wait(0.02)
-    found = pages.close()
-    assert found == [] if not violation else violation in found[0]
-
-
-def test_a_page_that_does_not_exist_is_reported():
-    (found,) = Pages("http://127.0.0.1:9/", 1).close()
-    assert "were refused" in found
-
-
-def test_every_fault_has_a_place():
-    assert {fault.place for fault in catalogue()} == set(PLACES)
-
-
-@pytest.mark.parametrize("name", ["network", "disk"])
-def test_without_root_a_place_is_left_out_with_its_reason(monkeypatch, name):
-    monkeypatch.setattr(places.os, "geteuid", lambda: 1000)
-    with pytest.raises(NotHereError, match="need"), PLACES[name]():
-        pass
-
-
-def test_in_simulated_time_all_nodes_follow_the_clock_except_the_player():
-    with SimulatedTime() as where:
-        assert where.options(LiveOptions()).arguments["use_sim_time"] == "true"
-        words = ("clip_node", "--ros-args", "-p", "use_sim_time:=true", "--params-file", "x")
-        assert where.command(NodeCommand("reaction_node", words)).command == words
-        assert where.command(NodeCommand("clip_node", words)).command == (
-            "clip_node", "--ros-args", "--params-file", "x",
-        )  # fmt: skip
-
-
-@NEEDS_ROOT
-def test_a_small_disk_is_small_and_gone_at_the_end():
-    try:
-        with SmallDisk() as where:
-            folder = where.folder
-            assert folder is not None
-            assert shutil.disk_usage(folder).total == DISK_MB << 20
-            assert Path(where.options(LiveOptions()).arguments["record_to"]).parent == folder
-    except NotHereError as error:
-        pytest.skip(str(error))
-    assert not folder.exists()
 
 
 @NEEDS_ROOT

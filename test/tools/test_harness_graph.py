@@ -59,6 +59,7 @@ def test_every_fault():
     assert all(row["finite"] for row in rows.values())
 
 
+@pytest.mark.slow
 def test_every_process_is_counted_and_a_stopped_soak_is_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

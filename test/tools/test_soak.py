@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,15 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reactdiff_ros.capture.media import ClipPicture, ClipSound, MediaClip
+from reactdiff_ros.capture.media import ClipPicture, ClipSound
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.clock import NS
-from reactdiff_ros.errors import MediaError, ReactdiffError
-from reactdiff_ros.simulator.rendered import demo_clip_path
+from reactdiff_ros.errors import MediaError
 from tools.soak import stream as module
-from tools.soak.figures import assemble, counted, footprint, lip_lag_ms, part_figures, percentile
+from tools.soak.figures import assemble, counted, lip_lag_ms, part_figures
 from tools.soak.journal import KILLED, Leg, LongRun, OpenLeg, read_journal
-from tools.soak.stream import Visits, open_clips, run_stream
+from tools.soak.stream import Visits
 
 NAMES = {
     "length": "length, share of what was asked",
@@ -107,27 +104,6 @@ def test_what_was_too_short_is_not_judged() -> None:
     assert found["length"] == {**found["length"], "holds": False, "value": pytest.approx(14 / 60)}
 
 
-def test_few_events_tell_nothing() -> None:
-    quiet = leg(minutes=45)
-    for i, minute in enumerate(quiet.minutes):
-        nods = (0.1 if i < 25 else 0.4) + 0.01 * (i % 2)
-        minute["behaviour"] = {"rate of nods": nods, "share of nods": 0.01 * nods}
-    part = part_figures([quiet], 60.0)["behaviour"]
-    assert (part["rate of nods"]["events"], part["rate of nods"]["stable"]) == (10, None)
-    assert part["share of nods"]["stable"] is None
-    for minute in quiet.minutes:
-        minute["behaviour"]["rate of nods"] *= 10
-    assert part_figures([quiet], 60.0)["behaviour"]["rate of nods"]["stable"] is False
-
-
-def test_percentiles_of_counts_are_right_to_a_bin() -> None:
-    times = np.random.default_rng(0).lognormal(3.0, 0.5, 20000)
-    halves = [counted(times[::2]), counted(times[1::2])]
-    for percent in (50, 99):
-        assert percentile(halves, percent) == pytest.approx(np.percentile(times, percent), rel=0.02)
-    assert percentile([{}], 99) is None
-
-
 @pytest.mark.parametrize("late", [-3, 0, 4])
 def test_the_lag_of_a_mouth_is_found(late: int) -> None:
     rng = np.random.default_rng(1)
@@ -135,19 +111,6 @@ def test_the_lag_of_a_mouth_is_found(late: int) -> None:
     mouth = np.roll(curve, late) + 0.3 * rng.normal(size=600)
     lag = lip_lag_ms((-30.0 + curve).tolist(), mouth.tolist())
     assert lag == pytest.approx(40.0 * late, abs=12.0)
-
-
-def test_a_mouth_that_does_not_move_has_no_lag() -> None:
-    assert lip_lag_ms([-30.0, -20.0] * 300, [0.0] * 600) is None
-    assert lip_lag_ms([-30.0] * 20, [0.0] * 20) is None
-
-
-def test_a_footprint_is_that_of_living_processes(tmp_path: Path) -> None:
-    before = footprint([os.getpid()])
-    with (tmp_path / "a").open("w"), (tmp_path / "b").open("w"):
-        assert footprint([os.getpid()])["files"] == before["files"] + 2
-    assert before["rss_mb"] > before["anonymous_mb"] > 1.0
-    assert footprint([2**22 + 1])["threads"] == 0
 
 
 MINUTE: dict[str, Any] = {"seconds": 60.0, "processes": {}}
@@ -196,45 +159,6 @@ def test_a_kill_loses_no_minute_and_half_a_line_spoils_nothing(tmp_path: Path) -
     LongRun(path, 999.0).resume(adds(MINUTE))
     assert [one.seconds for one in read_journal(path)] == [60.0, 60.0]
     assert all(json.loads(line) for line in path.read_text().splitlines())
-
-
-def test_a_full_disk_is_one_sentence_and_leaves_the_lines_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write, left = os.write, 20
-
-    def some(descriptor: int, data: bytes) -> int:
-        nonlocal left
-        if not left:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        written = write(descriptor, data[:left])
-        left -= written
-        return written
-
-    def work(open_leg: OpenLeg) -> None:
-        open_leg.add(MINUTE)
-        monkeypatch.setattr(os, "write", some)
-        open_leg.add(MINUTE)
-
-    with pytest.raises(ReactdiffError, match=r"No space left.*x\.jsonl.*resumes"):
-        LongRun(tmp_path / "x.jsonl", 999.0).resume(work)
-    monkeypatch.undo()
-    (one,) = read_journal(tmp_path / "x.jsonl")
-    assert one.seconds == 60.0
-    assert (tmp_path / "x.jsonl").read_bytes().endswith(b"\n")
-
-
-def test_a_journal_that_is_written_or_cannot_be_is_one_sentence(tmp_path: Path) -> None:
-    run = LongRun(tmp_path / "x.jsonl", 999.0)
-
-    def twice(open_leg: OpenLeg) -> None:
-        with pytest.raises(ReactdiffError, match="another long run"):
-            run.resume(adds(MINUTE))
-
-    run.resume(twice)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ReactdiffError, match="journal"):
-        LongRun(tmp_path / "file" / "x.jsonl", 999.0).resume(adds(MINUTE))
 
 
 @pytest.mark.parametrize(
@@ -297,56 +221,6 @@ def test_visits_last_half_a_minute_with_absences_between(monkeypatch: pytest.Mon
     assert names(7, 13) == whole[7:]
 
 
-def test_a_clip_that_breaks_is_logged_once_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "VISIT_S", (1.0, 10.0))
-    monkeypatch.setattr(module, "ABSENT_S", (0.1, 0.2))
-    logged: list[str] = []
-    bad: Any = Short("bad", broken_after=1)
-    people = Visits([*clips_of("g"), bad], 1, 0, 0, logged.append)
-    list(islice(people.items(), 1000))
-    assert people.now.number > 10
-    assert logged == ["gone (bad): it is left out"]
-    nothing: Any = [Short("bad", broken_after=0)]
-    with pytest.raises(MediaError, match="gone"):
-        list(islice(Visits(nothing, 1, 0, 0, logged.append).items(), 10))
-
-
-def test_clips_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="no such media file"):
-        open_clips([demo_clip_path(), tmp_path / "none.mp4"])
-    with pytest.raises(MediaError, match="no clip"):
-        run_stream([], {"policy": "rules"}, LongRun(tmp_path / "x.jsonl", 1.0))
-
-
-def test_a_stream_that_was_stopped_is_resumed(tmp_path: Path) -> None:
-    path, opened = tmp_path / "stream.jsonl", [MediaClip(demo_clip_path())]
-    shares: list[float] = []
-
-    def go(stopped: Callable[[], bool] = lambda: False) -> bool:
-        run = LongRun(path, 8.0, 2.0, shares.append, stopped=stopped)
-        return run_stream(opened, {"policy": "rules", "seed": 3}, run)
-
-    assert not go(lambda: bool(shares) and shares[-1] > 0.6)
-    (one,) = read_journal(path)
-    assert one.ended == "stopped"
-    assert 2.0 <= one.seconds < 8.0
-    assert go()
-    first, second = read_journal(path)
-    assert (first, second.ended, second.begun["seed"]) == (one, "done", 3)
-    assert 8.0 <= first.seconds + second.seconds < 14.0
-    assert second.minutes[-1]["visit"] > first.minutes[-1]["visit"]
-    assert [name for minute in second.minutes for name, _, _ in minute["met"]]
-    minute = second.minutes[-1]
-    held = minute["processes"]["session"]
-    assert held["rss_mb"] > 20
-    assert held["threads"] >= 1
-    assert held["files"] > 2
-    assert sum(minute["times"]["cost"].values()) == pytest.approx(25 * minute["seconds"], abs=4)
-    assert abs(minute["apart_ms"]) < 60.0
-    assert minute["behaviour"]["rate of smiles"] >= 0.0
-    assert 0.9 < shares[-1] < 2.0
-
-
 SOAK = (sys.executable, "-m", "reactdiff_ros.cli.main", "bench", "soak", "--short", "--part", "stream")
 
 
@@ -372,14 +246,3 @@ def test_a_run_that_is_killed_is_resumed_and_makes_its_page(tmp_path: Path) -> N
     assert json.loads(kept.read_text()) == figures
     assert main(["dev", "docs", "soak", str(kept), "--output", str(target)]) == 0
     assert " in 2 legs" in target.read_text()
-    assert (target.parent / "images" / "soak_stream.png").stat().st_size > 10000
-
-
-def test_a_missing_clip_or_journal_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder, output = str(tmp_path / "none"), tmp_path / "soak.json"
-    assert main(["bench", "soak", str(tmp_path / "none.mp4"), "--short", "--folder", folder]) == 1
-    assert "there is no such media file" in capsys.readouterr().err
-    assert not (tmp_path / "none").exists()
-    assert main(["bench", "soak", "--judge", "--folder", folder, "--output", str(output)]) == 1
-    assert "there is no journal of a long run" in capsys.readouterr().err
-    assert not output.exists()

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,41 +16,16 @@ from accelerate.state import AcceleratorState
 from small_run import CONFIG, SHAPE, config, write_dyads
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
 from reactdiff_ros.model.plan.latents import GROUPS
 from reactdiff_ros.resources import resource_path
 from reactdiff_ros.training.autoencoder import TARGET, AutoencoderStep, describe, labels_of, set_scale
 from reactdiff_ros.training.batches import HOP, RollOuts, continue_from, roll_out
-from reactdiff_ros.training.config import Shape, TrainConfig, config_from, fold_of
-from reactdiff_ros.training.data import (
-    MARGIN,
-    Pools,
-    cut,
-    cut_at,
-    simulated_pool,
-)
-from reactdiff_ros.training.export import TENSORS, check_features, export
-from reactdiff_ros.training.nets import (
-    Model,
-)
-from reactdiff_ros.training.objective import (
-    Objective,
-    conditions,
-    disturb,
-    draw,
-    draw_plans,
-    noise_angles,
-)
-from reactdiff_ros.training.run import (
-    Logs,
-    Progress,
-    load_networks,
-    people_seen,
-    read_checkpoint,
-    read_start,
-    runs_of,
-    write_checkpoint,
-)
+from reactdiff_ros.training.config import TrainConfig, config_from, fold_of
+from reactdiff_ros.training.data import MARGIN, cut, cut_at, simulated_pool
+from reactdiff_ros.training.export import check_features, export
+from reactdiff_ros.training.nets import Model
+from reactdiff_ros.training.objective import Objective, draw, draw_plans
+from reactdiff_ros.training.run import load_networks, people_seen, read_checkpoint, read_start, runs_of
 from reactdiff_ros.training.train import Trainer
 
 HEAD = next(g for g in GROUPS if g.name == "head")
@@ -116,53 +88,6 @@ def test_what_was_not_measured_gives_no_gradient(pool) -> None:
     assert loss_with(5.0)[0] == 0.0
 
 
-def test_an_offset_past_goes_on_without_a_jump_and_comes_back(pool) -> None:
-    rng = np.random.default_rng(0)
-    s = cut(pool, rng, np.arange(6), 50, SHAPE)
-    plans = draw_plans(s, config(plans=200), rng)
-    past, target = plans.past, plans.target
-    disturb(plans, rng, torch.Generator().manual_seed(0))
-    moved, after = plans.past - past, plans.target - target
-    offset = moved.mean(1)
-    grainy = (moved - offset[:, None]).abs().amax((1, 2)) > 1e-5
-    shifted = after.abs().amax((1, 2)) > 1e-6
-    assert shifted.float().mean() == pytest.approx(0.2, abs=0.05)
-    assert grainy.float().mean() == pytest.approx(0.25, abs=0.05)
-    clean = shifted & ~grainy
-    torch.testing.assert_close(after[clean][:, 0], offset[clean] * np.exp(-1 / 6), atol=1e-5, rtol=1e-4)
-    assert (after[clean][:, -1].abs() < after[clean][:, 0].abs() + 1e-7).all()
-    assert torch.equal(plans.past[~shifted & ~grainy], past[~shifted & ~grainy])
-
-
-def test_fine_noise_is_trained_too() -> None:
-    angle = noise_angles((20000,), np.random.default_rng(0))
-    assert angle.min() > 0
-    assert angle.max() <= np.float32(np.pi / 2)
-    fine = np.log(0.1 / 0.015) / np.log(0.5 / 0.015)
-    assert (angle < 0.1).mean() == pytest.approx(0.9 * 0.04 + 0.1 * fine, abs=0.02)
-
-
-def test_conditions_are_thinned_and_people_have_no_controls() -> None:
-    rng = np.random.default_rng(0)
-    n = 3000
-    real = (torch.arange(n) % 2).float()
-    people = SimpleNamespace(
-        controls=torch.ones(n, CONTROL_COUNT), style=torch.ones(n, STYLE_COUNT), style_given=torch.ones(n, STYLE_COUNT),
-        real=real,
-    )  # fmt: skip
-    vector = conditions(people, torch.arange(n), torch.zeros(n, dtype=torch.long), 8, rng)
-    given = vector[:, CONTROL_COUNT : 2 * CONTROL_COUNT]
-    style = vector[:, 2 * CONTROL_COUNT + STYLE_COUNT : 2 * CONTROL_COUNT + 2 * STYLE_COUNT]
-    assert given[real == 1].abs().max() == 0
-    simulated = real == 0
-    nothing = (given[simulated].sum(1) == 0) & (style[simulated].sum(1) == 0)
-    everything = (given[simulated].sum(1) == CONTROL_COUNT) & (style[simulated].sum(1) == STYLE_COUNT)
-    assert nothing.float().mean() == pytest.approx(0.2, abs=0.03)
-    assert everything.float().mean() == pytest.approx(0.2, abs=0.03)
-    single = (style[simulated].sum(1) > 0) & (style[simulated].sum(1) < STYLE_COUNT)
-    assert single.float().mean() > 0.2
-
-
 def test_the_autoencoder_learns_every_group_and_turns_its_weights() -> None:
     torch.manual_seed(0)
     model = Model(SHAPE)
@@ -185,6 +110,7 @@ def test_the_autoencoder_learns_every_group_and_turns_its_weights() -> None:
     assert 0 < facts["attribute_error"] < 0.5
 
 
+@pytest.mark.slow
 def test_a_budget_ends_the_run_on_time(tmp_path) -> None:
     now = [0.0]
 
@@ -200,6 +126,7 @@ def test_a_budget_ends_the_run_on_time(tmp_path) -> None:
     assert all(report.left_s >= 0 or report.left_s != report.left_s for report in reports)
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_with_the_averaged_networks_and_keeps_the_autoencoder(tmp_path) -> None:
     base = Trainer(config(steps=4), tmp_path / "base")
     list(base.run())
@@ -227,15 +154,6 @@ def test_losses_that_are_not_finite_change_nothing(tmp_path, monkeypatch) -> Non
     assert all(torch.equal(after[k], v) for k, v in before.items() if k != "denoiser.out.bias")
 
 
-def test_the_next_pool_of_a_second_process_is_the_same() -> None:
-    ahead, now = Pools(config(workers=1, worlds=4)), Pools(config(worlds=4))
-    try:
-        assert torch.equal(ahead.get(0).features, now.get(0).features)
-        assert torch.equal(ahead.get(1).listener, now.get(1).listener)
-    finally:
-        ahead.close()
-
-
 def test_settings_survive_a_checkpoint_and_wrong_ones_are_refused() -> None:
     c = config(ablate=("voice",), fold="2/4")
     assert config_from(json.loads(json.dumps(c.as_dict()))) == c
@@ -246,41 +164,6 @@ def test_settings_survive_a_checkpoint_and_wrong_ones_are_refused() -> None:
             TrainConfig(fold=wrong)
     with pytest.raises(ReactdiffError, match="cannot be ablated"):
         TrainConfig(ablate=("hair",))
-
-
-def test_logs_are_lines_of_json_and_a_full_disk_is_told_once(tmp_path, monkeypatch) -> None:
-    with Logs(tmp_path) as logs:
-        logs.write(Progress("reaction", 25, 100, {"velocity": 0.5}))
-        assert json.loads((tmp_path / "log.jsonl").read_text()) == {
-            "phase": "reaction", "step": 25, "steps": 100, "velocity": 0.5
-        }  # fmt: skip
-
-        def full(text: str) -> int:
-            raise OSError(28, "No space left on device")
-
-        class Full:
-            write = staticmethod(full)
-
-            def flush(self) -> None: ...
-
-            def close(self) -> None: ...
-
-        logs._file.close()
-        logs._file = Full()
-        logs.write(Progress("reaction", 50, 100))
-        logs.write(Progress("reaction", 75, 100))
-        assert "No space left" in logs.problem
-    with pytest.raises(ReactdiffError, match="the run's folder cannot be written"):
-        Logs(tmp_path / "log.jsonl")
-
-
-def test_tensorboard_gets_the_same_figures(tmp_path) -> None:
-    pytest.importorskip("tensorboard", reason="tensorboard is not installed (requirements/train.txt)")
-    with Logs(tmp_path) as logs:
-        logs.write(Progress("reaction", 25, 100, {"velocity": 0.5}))
-    files = list((tmp_path / "tensorboard").iterdir())
-    assert len(files) == 1
-    assert b"reaction/velocity" in files[0].read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -297,17 +180,6 @@ def worlds(player):
 @pytest.fixture(scope="module")
 def played(player, worlds):
     return roll_out(player, worlds, CONFIG, np.random.default_rng(1))
-
-
-def test_a_roll_out_begins_where_the_simulator_stopped_and_goes_its_own_way(player, worlds, played) -> None:
-    assert played.frames == CONFIG.roll_frames
-    for row in range(4):
-        begin = int(played.begin[row])
-        assert torch.equal(played.latents[row, :MARGIN], worlds.latents[row, begin : begin + MARGIN])
-        later = worlds.latents[row, begin + MARGIN : begin + MARGIN + CONFIG.roll_frames]
-        assert not torch.allclose(played.latents[row, MARGIN:], later, atol=0.1)
-    assert torch.isfinite(played.faces).all()
-    assert played.faces[..., :52].min() >= 0
 
 
 def test_a_roll_out_is_causal_in_the_speaker(player, worlds, played) -> None:
@@ -402,25 +274,6 @@ def test_a_stopped_run_goes_on_to_the_same_bits(settings, whole, tmp_path, phase
     assert same(again, whole)
 
 
-def test_a_killed_run_goes_on_from_its_last_checkpoint(settings, whole, tmp_path) -> None:
-    class Killed(BaseException):
-        pass
-
-    def kill() -> bool:
-        if first.step >= 5:
-            raise Killed
-        return False
-
-    first = Trainer(settings, tmp_path)
-    with pytest.raises(Killed):
-        list(first.run(kill))
-    again = Trainer(settings, tmp_path)
-    again.resume()
-    assert again.step == 3
-    list(again.run())
-    assert same(again, whole)
-
-
 class FullDisk:
     """A disk on which nothing can be flushed any more."""
 
@@ -432,18 +285,6 @@ class FullDisk:
                 raise OSError(28, os.strerror(28))
 
         monkeypatch.setattr(os, "fsync", sync)
-
-
-def test_a_full_disk_keeps_the_last_checkpoint_and_says_one_sentence(tmp_path, monkeypatch) -> None:
-    path = tmp_path / "checkpoint.pt"
-    write_checkpoint(path, {"step": 1})
-    before = path.read_bytes()
-    FullDisk(monkeypatch)
-    with pytest.raises(ReactdiffError, match="the last one stays; No space left on device") as caught:
-        write_checkpoint(path, {"step": 2})
-    assert "\n" not in str(caught.value)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_training_goes_on_while_the_disk_is_full_and_saves_when_it_is_not(tmp_path, monkeypatch) -> None:
@@ -478,17 +319,6 @@ def test_a_wrong_checkpoint_is_one_sentence(tmp_path, content, sentence: str) ->
     assert "\n" not in str(caught.value)
 
 
-def test_networks_of_another_shape_are_refused(whole, tmp_path) -> None:
-    other = Shape(**{**SHAPE.as_dict(), "width": 64})
-    trainer = Trainer(config(shape=other, start_from=str(whole.checkpoint)), tmp_path)
-    with pytest.raises(ReactdiffError, match="another shape") as caught:
-        trainer.begin_with(read_start(whole.checkpoint))
-    assert str(whole.checkpoint) in str(caught.value)
-    (tmp_path / "checkpoint.pt").write_bytes(whole.checkpoint.read_bytes())
-    with pytest.raises(ReactdiffError, match="another shape"):
-        trainer.resume()
-
-
 @pytest.fixture
 def fresh_precision():
     """Accelerate takes one precision in a process, torch keeps the last one."""
@@ -498,6 +328,7 @@ def fresh_precision():
     torch.set_float32_matmul_precision("highest")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16", "tf32"])
 def test_a_run_in_less_precision_stays_finite_and_goes_on(whole, tmp_path, fresh_precision, precision: str) -> None:
     settings = config(precision=precision, steps=4, real_share=0.0)
@@ -516,43 +347,6 @@ def test_a_run_in_less_precision_stays_finite_and_goes_on(whole, tmp_path, fresh
     assert same(*runs)
     assert runs[0].accelerator.mixed_precision == ("bf16" if precision == "bf16" else "no")
     assert torch.get_float32_matmul_precision() == ("high" if precision == "tf32" else "highest")
-
-
-def launched(folder: Path) -> subprocess.Popen[bytes]:
-    """`reactdiff dev train --resume` as a process of its own."""
-    path = os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-m", "reactdiff_ros.cli.main", "dev", "train", "--output", str(folder), "--resume"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def saved_again(checkpoint: Path, process: subprocess.Popen[bytes], times: int) -> None:
-    """Return once the process has written its checkpoint so often, or has ended."""
-    last, seen = checkpoint.stat().st_mtime_ns, 0
-    while seen < times and process.poll() is None:
-        time.sleep(0.005)
-        now = checkpoint.stat().st_mtime_ns
-        seen, last = seen + (now != last), now
-
-
-@pytest.mark.slow
-def test_a_process_that_is_killed_goes_on_to_the_same_bits(tmp_path) -> None:
-    settings = config(steps=24, pool_steps=8)
-    whole = Trainer(settings, tmp_path / "whole")
-    list(whole.run())
-    first = Trainer(settings, tmp_path / "killed")
-    list(first.run(lambda: first.vae_step >= 2))
-    process = launched(tmp_path / "killed")
-    saved_again(first.checkpoint, process, 3)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    assert 0 < read_checkpoint(first.checkpoint)["step"] < settings.steps
-    assert launched(tmp_path / "killed").wait(300) == 0
-    one, other = read_checkpoint(whole.checkpoint), read_checkpoint(first.checkpoint)
-    assert one["step"] == other["step"] == settings.steps
-    for name in ("model", "average", "played"):
-        pairs = zip(one[name].values(), other[name].values(), strict=True)
-        assert all(torch.equal(a, b) for a, b in pairs), name
 
 
 @pytest.mark.slow
@@ -575,15 +369,6 @@ def test_two_processes_train_the_same_networks(tmp_path) -> None:
 def state(done: int, **settings) -> dict:
     rest = {"vae_step": 1, "model": {}, "average": {}}
     return {"config": TrainConfig(**settings).as_dict(), "simulator": "hash", "step": done, **rest}
-
-
-def test_a_run_that_fine_tunes_names_the_one_before(tmp_path: Path) -> None:
-    tuned = state(20, dyads=str(tmp_path), start_from="checkpoint.pt", steps=20, ablate=("voice",))
-    runs = runs_of({**tuned, "before": runs_of(state(70, seed=3))})
-    assert [run["steps"] for run in runs] == [70, 20]
-    assert runs[1]["settings"] == {"steps": 20, "ablate": ["voice"]}
-    assert runs[1]["data"] == ["dyads"]
-    assert str(tmp_path) not in json.dumps(runs)
 
 
 def test_people_that_an_earlier_run_saw_were_seen(tmp_path: Path) -> None:
@@ -633,19 +418,3 @@ def test_a_run_goes_on_from_exported_weights_and_tells_their_runs(tmp_path: Path
     again = Trainer(config(steps=2), tmp_path / "tuned")
     again.resume()
     assert again.before == tuned.before
-
-
-def test_weights_without_their_networks_are_one_sentence(random_weights: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "weights"
-    shutil.copytree(random_weights, folder)
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    del manifest["files"][TENSORS]
-    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    (folder / TENSORS).unlink()
-    with pytest.raises(ReactdiffError, match="hold no networks to train on") as caught:
-        read_start(folder)
-    assert str(folder) in str(caught.value)
-    with pytest.raises(ReactdiffError, match="weights are missing"):
-        read_start(tmp_path)
-    with pytest.raises(ReactdiffError, match="no checkpoint"):
-        read_start(tmp_path / "gone")

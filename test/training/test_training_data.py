@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,37 +12,22 @@ import torch
 from generated_sets import FACEVERSE_ORDER, REACT_CLIPS, dualtalk, mars, react
 from small_run import CONFIG, SHAPE, config, write_dyads
 
-from reactdiff_ros.coefficients import INDEX, ROTATION
+from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.plan.latents import GROUPS
-from reactdiff_ros.model.tokens import STREAMS, SpeakerBatch, blank
+from reactdiff_ros.model.tokens import STREAMS
 from reactdiff_ros.recordings.datasets.dyads import read_dyads
 from reactdiff_ros.recordings.datasets.recording import Recording, speaker_of
 from reactdiff_ros.recordings.datasets.recordings import Extracted, save
-from reactdiff_ros.training.autoencoder import AutoencoderStep, draw_listeners, labels_of, set_scale
 from reactdiff_ros.training.config import config_from
-from reactdiff_ros.training.data import MARGIN, TWINS, cut, cut_at, filled, joined, simulated_pool, tail
+from reactdiff_ros.training.data import MARGIN, cut, filled, simulated_pool, tail
 from reactdiff_ros.training.nets import Model
-from reactdiff_ros.training.recorded import (
-    Completion,
-    data_of,
-    group_seen,
-    known_latents,
-    pieces,
-    real_pool,
-    summary_of,
-    training_recordings,
-)
-from reactdiff_ros.training.run import (
-    people_seen,
-    read_checkpoint,
-    runs_of,
-)
+from reactdiff_ros.training.recorded import Completion, group_seen, pieces, real_pool, summary_of, training_recordings
+from reactdiff_ros.training.run import people_seen, read_checkpoint, runs_of
 from reactdiff_ros.training.train import Trainer
 
-SMILE = next(g for g in GROUPS if g.name == "smile")
-
-HEAD = next(g for g in GROUPS if g.name == "head")
+SMILE, HEAD = (next(g for g in GROUPS if g.name == name) for name in ("smile", "head"))
+VOICE = next(i for i, (name, _, _) in enumerate(STREAMS) if name == "mfcc")
 
 
 @pytest.fixture(scope="module")
@@ -57,31 +42,6 @@ def people(tmp_path_factory, pool):
     made = real_pool(recordings, Completion(pool.listener.numpy()), 0)
     torch.manual_seed(0)
     return made.to_latents(Model(SHAPE).vae)
-
-
-def test_the_same_seed_makes_the_same_pool(pool) -> None:
-    again = simulated_pool(3, CONFIG, None)
-    assert torch.equal(again.features, pool.features)
-    assert torch.equal(again.twins, pool.twins)
-    assert not torch.equal(simulated_pool(4, CONFIG, None).listener, pool.listener)
-
-
-def test_a_pool_begins_with_a_neutral_face_and_twins_differ(pool) -> None:
-    assert pool.listener.shape == (6, MARGIN + 150, 58)
-    assert pool.listener[:, :MARGIN].abs().max() == 0
-    assert pool.twins.shape == (4, TWINS, MARGIN + 150, 58)
-    assert torch.equal(pool.twins[:, 0], pool.listener[:4])
-    assert not torch.equal(pool.twins[:, 1], pool.twins[:, 2])
-    assert 0 < pool.salience.mean() < 1
-
-
-def test_cut_outs_are_the_pool_at_their_offset(pool) -> None:
-    rows, start = np.array([1, 2]), np.array([0, 30])
-    s = cut_at(pool, rows, start, 50, SHAPE)
-    assert torch.equal(s.features[1], pool.features[2, 30:80])
-    assert torch.equal(s.latents[1], pool.latents[2, 30 : 30 + MARGIN + 50 + tail(SHAPE)])
-    whole = joined([s, cut(pool, np.random.default_rng(0), np.array([4]), 50, SHAPE)])
-    assert whole.row.tolist() == [1, 2, 4]
 
 
 @pytest.mark.parametrize(("part", "streams"), [("voice", {"mfcc", "prosody"}), ("face", {"expression", "affect"})])
@@ -130,16 +90,6 @@ def test_what_was_not_measured_is_filled_from_simulated_listeners(people, pool) 
     assert torch.equal(both.known, shown.known)
 
 
-def test_latents_after_a_gap_are_not_trusted() -> None:
-    seen = np.zeros((1, 40, 58), dtype=bool)
-    seen[..., list(SMILE.coefficients)] = True
-    seen[:, 20] = False
-    known = known_latents(seen)[0, :, SMILE.latents.start]
-    assert known[:20].all()
-    assert not known[20:27].any()
-    assert known[27:].all()
-
-
 def test_a_fold_never_trains_on_its_pairs(tmp_path) -> None:
     folder = write_dyads(tmp_path / "dyads", pairs=4)
     assert training_recordings(config(fold="1/4")) == []
@@ -162,70 +112,6 @@ def test_recordings_of_any_length_are_cut_to_one(tmp_path) -> None:
     assert pieces([], 100) == []
     with pytest.raises(ReactdiffError, match="too short to train on"):
         pieces(tiny, 100)
-
-
-LABELS = np.concatenate([np.full(15, 0.9), [-0.8, 0.8], np.eye(8)[3]]).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def eight_worlds():
-    return simulated_pool(9, config(worlds=8, roll_worlds=0), None)
-
-
-def person(pool, world: int, labels: np.ndarray | None = LABELS) -> Recording:
-    """A recording of what a simulated listener did, all of it measured, with labels that no projection would give."""
-    listener = pool.listener[world, MARGIN:].numpy()
-    frames = len(listener)
-    speaker = SpeakerBatch(**{f.name: getattr(blank(frames), f.name)[None] for f in fields(SpeakerBatch)})
-    return Recording(
-        source="made", pair=f"p{world}", session="1", role="A", speaker=speaker, listener=listener,
-        observed=np.ones(58, dtype=bool), attributes=None if labels is None else np.tile(labels, (frames, 1)),
-    )  # fmt: skip
-
-
-def people_of(pool, *recordings: Recording):
-    return real_pool(recordings, Completion(pool.listener.numpy()), 0)
-
-
-def trained(pool, real, steps: int) -> Model:
-    torch.manual_seed(0)
-    model = Model(SHAPE)
-    set_scale(model.vae, pool.listener)
-    step, rng = AutoencoderStep(model.vae), np.random.default_rng(0)
-    for i in range(steps):
-        step(*draw_listeners(pool, real, rng), 0.0, i)
-    return model
-
-
-def guesses(model: Model, pool) -> np.ndarray:
-    with torch.no_grad():
-        return model.vae.attributes_raw(model.vae.posterior(pool.listener)[0])[:, MARGIN:].mean((0, 1)).numpy()
-
-
-def test_a_labelled_recording_moves_the_head_towards_its_labels(eight_worlds) -> None:
-    labelled = people_of(eight_worlds, person(eight_worlds, 0), person(eight_worlds, 1))
-    without = people_of(eight_worlds, person(eight_worlds, 0, None), person(eight_worlds, 1, None))
-    assert labelled.labelled[:, MARGIN:].all()
-    assert not labelled.labelled[:, :MARGIN].any()
-    assert not without.labelled.any()
-    with_labels, projected = (guesses(trained(eight_worlds, real, 80), eight_worlds) for real in (labelled, without))
-    moved, apart = with_labels - projected, LABELS - labels_of(eight_worlds.listener).mean((0, 1)).numpy()
-    clear = np.abs(apart) > 0.3
-    assert clear.sum() > 10
-    assert (moved * np.sign(apart))[clear].min() > 0.03
-
-
-def test_labels_of_a_face_that_was_seen_in_part_are_not_learnt(eight_worlds) -> None:
-    """Of a head alone, or while the mouth is lost, a label of a smile would be learnt for a neutral face."""
-    whole = person(eight_worlds, 0)
-    head = replace(whole, observed=np.arange(58) >= 52)
-    assert not people_of(eight_worlds, head).labelled.any()
-    observed = whole.observed.copy()
-    observed[60:70] = False
-    flags = people_of(eight_worlds, replace(whole, observed=observed)).labelled[0, MARGIN:]
-    assert flags[:58].all()
-    assert not flags[58:72].any()
-    assert flags[90:].all()
 
 
 LONG, SHORT = 50 + tail(SHAPE) + 1, 50
@@ -271,11 +157,6 @@ def test_a_lost_face_is_no_part_of_a_style(tmp_path: Path) -> None:
     assert (whole.style - gappy.style)[:, :4][smiles].abs().mean() < 0.25
     seldom = [replace(r, observed=r.observed & (np.arange(r.frames) % 5 < 2)[:, None]) for r in people]
     assert not real_pool(seldom, completion, 0).style_given[:, :4].any(), "of two frames in five nothing is told"
-
-
-VOICE = next(i for i, (name, _, _) in enumerate(STREAMS) if name == "mfcc")
-
-SMILE, HEAD = (next(g for g in GROUPS if g.name == name) for name in ("smile", "head"))
 
 
 @pytest.fixture(scope="module")
@@ -336,42 +217,3 @@ def test_other_splits_are_never_opened(tmp_path) -> None:
         for path in (root / split).rglob("*.*"):
             path.write_bytes(b"broken")
     assert len(training_recordings(config(data=(f"react:{root}",)))) == 2 * len(REACT_CLIPS)
-
-
-def test_without_names_the_head_is_seen_and_no_label_is_learnt(roots, tmp_path) -> None:
-    trainer = Trainer(config(data=(f"react:{roots['react']}",)), tmp_path)
-    assert trainer.recordings[0].attributes is not None
-    real = trainer._recorded()
-    assert not real.labelled.any()
-    assert not real.seen[..., INDEX["mouthSmileLeft"]].any()
-    assert real.seen[:, MARGIN:, ROTATION].all()
-    assert not real.observed[..., VOICE].any()  # nobody made a voice of the sound
-
-
-def test_a_style_is_given_only_where_it_is_known_who_is_who(roots, names, tmp_path) -> None:
-    """NoXI's first conversation has two clips of the same people; sessions of one day of MARS may be of anybody."""
-    for kind, some in (("react", True), ("mars", False), ("dualtalk", False)):
-        real = Trainer(settings(roots, names, kind, frames=30), tmp_path)._recorded()
-        assert bool(real.style_given.any()) == some
-
-
-def test_sound_is_not_read_where_it_is_not_wanted(roots, names) -> None:
-    def never(samples: np.ndarray, rate_hz: int, frames: int) -> dict[str, np.ndarray]:
-        raise AssertionError
-
-    for changes in ({"sound": False}, {"ablate": ("voice",)}):
-        assert training_recordings(settings(roots, names, "mars", **changes), never)
-    with pytest.raises(AssertionError):
-        training_recordings(settings(roots, names, "mars"), never)
-
-
-@pytest.mark.parametrize("text", ["react", "react:", "noxi:data", ":data"])
-def test_what_is_no_data_set_is_a_sentence(text: str) -> None:
-    with pytest.raises(ReactdiffError, match="a data set is KIND:DIR"):
-        config(data=(text,))
-
-
-def test_names_without_a_set_of_faceverse_are_refused() -> None:
-    assert data_of("dualtalk:a:b") == ("dualtalk", Path("a:b"))
-    with pytest.raises(ReactdiffError, match="no data set has them"):
-        config(data=("dualtalk:data",), expression_names="names.txt")

@@ -273,8 +273,4 @@ def summary(before: list[dict[str, Any]], new: list[dict[str, Any]], *, clip: st
     rows = {row["fault"]: row for row in (*before, *({**row, "clip": clip, "cpu": here["cpu"]} for row in new))}
     order = [fault.name for fault in catalogue()]
     ordered = [rows[name] for name in order if name in rows]
-    return {
-        "hardware": here,
-        "faults": ordered,
-        "within_bounds": not any(row["violations"] for row in ordered),
-    }
+    return {"hardware": here, "faults": ordered, "within_bounds": not any(row["violations"] for row in ordered)}

@@ -38,7 +38,6 @@ FORMAT: Final = 1
 WARM_UP: Final = 5
 """Minutes at the beginning of a leg that are not compared."""
 TENTHS: Final = 10
-CURVE_POINTS: Final = 120
 RARE: Final = 1e-4
 FEWEST: Final = 20
 """Fewer events tell nothing about an interval over minutes."""
@@ -157,7 +156,7 @@ def part_figures(legs: Sequence[Leg], asked_s: float, seed: int = 0) -> dict[str
 
     Returns:
         "done_s", "asked_s", "legs" (what each did), "trends" (one for each leg that is long enough: pairs of the first
-        and the last tenth), "behaviour" (ratios), "load" and "curves" (for pictures).
+        and the last tenth), "behaviour" (ratios) and "load".
     """
     judged = [leg for leg in legs if len(leg.minutes) >= WARM_UP + TENTHS]
     return {
@@ -167,7 +166,6 @@ def part_figures(legs: Sequence[Leg], asked_s: float, seed: int = 0) -> dict[str
         "trends": [_trend(leg) for leg in judged],
         "behaviour": _behaviour(judged, seed),
         "load": _ends([minute["load"] for leg in legs for minute in leg.minutes]),
-        "curves": _curves(legs),
     }
 
 
@@ -303,33 +301,6 @@ def _stable(ratio: Mapping[str, float | None]) -> bool | None:
     if low >= RATIO_BAND[0] and high <= RATIO_BAND[1]:
         return True
     return False if low > RATIO_BAND[1] or high < RATIO_BAND[0] else None
-
-
-def _curves(legs: Sequence[Leg]) -> dict[str, Any]:
-    """For pictures: at most CURVE_POINTS minutes, evenly spread; times go on from leg to leg."""
-    rows: list[tuple[float, int, Minute]] = []
-    at_s = 0.0
-    for leg in legs:
-        for minute in leg.minutes:
-            at_s += minute["seconds"]
-            rows.append((at_s, leg.number, minute))
-    rows = rows[:: max(-(-len(rows) // CURVE_POINTS), 1)]
-    minutes = [minute for _, _, minute in rows]
-
-    def of_processes(what: str) -> dict[str, list[Any]]:
-        return {n: [m["processes"].get(n, {}).get(what) for m in minutes] for n in _names(minutes, "processes")}
-
-    def percentiles(percent: float) -> dict[str, list[float | None]]:
-        return {n: [_percentile([m], n, percent) for m in minutes] for n in _names(minutes, "times")}
-
-    return {
-        "at_min": [round(at / 60.0, 2) for at, _, _ in rows],
-        "leg": [number for _, number, _ in rows],
-        "load": [m["load"] for m in minutes],
-        "memory_mb": of_processes("rss_mb"), "files": of_processes("files"), "threads": of_processes("threads"),
-        "p50_ms": percentiles(50.0), "p99_ms": percentiles(99.0),
-        "apart_ms": [m["apart_ms"] for m in minutes],
-    }  # fmt: skip
 
 
 def _names(minutes: Iterable[Minute], key: str) -> list[str]:

@@ -37,9 +37,8 @@ from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.recordings.bags.write import BagWriter
-from reactdiff_ros.recordings.replay.output import ReplayBag
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings, settings_as_live
-from reactdiff_ros.recordings.replay.replay import Step, Tally, open_recording, replay, steps
+from reactdiff_ros.recordings.replay.replay import ReplayBag, Step, Tally, open_recording, replay, steps
 from reactdiff_ros.types import Sound, SpeakerFrame
 
 if TYPE_CHECKING:
@@ -341,7 +340,7 @@ def bench_replay(
                 replayed = replay(
                     bag, settings, tally=tally, ahead=processes > 1, progress=show, each=out.write, timer=timer
                 )
-                out.close(tally, replayed.complete)
+                out.describe(tally, replayed.complete)
             spent, length = timer() - begin, tally.length_s
             done.append(
                 {

@@ -1,7 +1,11 @@
-"""The running graph under a harness: start it, wait for it, listen to it, and count what its processes use."""
+"""The running graph under a harness: start it, wait for it, listen to it, and count what its processes use.
+
+`bench_live` and `bench_actuator` measure it: how soon the face answers, and how evenly the servos are commanded.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import tempfile
@@ -14,16 +18,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import psutil
 from geometry_msgs.msg import PointStamped
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage
 
 from reactdiff_ros.actuation.profile import Profile
-from reactdiff_ros.clock import NS
+from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
-from reactdiff_ros.evaluation.bench.live import EXPRESSION, PICTURES, REACTION, SPEAKER, Recording
+from reactdiff_ros.evaluation.bench.live import (
+    EXPRESSION,
+    PICTURES,
+    REACTION,
+    SPEAKER,
+    TAIL_NS,
+    WARM_UP_S,
+    Recording,
+    summary,
+)
 from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions, node_command, wanted_nodes
 from reactdiff_ros.launching.supervisor import NodeCommand
 from reactdiff_ros.launching.table import load_table
@@ -344,3 +358,117 @@ class GraphRecorder:
     def _expression(self, message: Any, info: dict[str, Any]) -> None:
         stamps = (stamp_ns(message.picture_stamp), stamp_ns(message.reaction_picture_stamp))
         self.recording.expressions.append((self._count(EXPRESSION, info), *stamps))
+
+
+def bench_live(
+    options: LiveOptions,
+    seconds: float,
+    log: Callable[[str], None],
+    stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """One run: start, wait until the graph is active, a face was seen (or 5 s) and 3 s more, measure, stop.
+
+    Args:
+        options: with a clip; if they name no ROS domain, a free one is chosen.
+        seconds: length of the measured window.
+        log: receives one sentence for every event that a user should know.
+        stopped: asked several times a second; True ends the run.
+
+    Raises:
+        ReactdiffError: the graph is not active after a minute, or the run was stopped.
+    """
+    load_before = os.getloadavg()[0]
+    with graph_run(options, log, stopped) as run:
+        run.start()
+        recorder = GraphRecorder(run.watch)
+        run.until_face_seen(recorder)
+        run.run_for(WARM_UP_S)
+        drops, cpu_s, began_s, begin_ns = run.dropped(), run.cpu_s(), time.monotonic(), time.time_ns()
+        run.run_for(seconds)
+        wall_s, end_ns = time.monotonic() - began_s, time.time_ns()
+        cpu_cores = spent_s(cpu_s, run.cpu_s()) / wall_s
+        rss_mb = shared_memory_mb(pid for members in run.processes().values() for pid in members)
+        run.run_for(TAIL_NS / NS)
+        supervisor = run.graph.supervisor
+        restarts = {name: supervisor.restarts(name) for name in supervisor.names() if supervisor.restarts(name)}
+        if restarts:
+            log(f"nodes were restarted during the run: {restarts}")
+        return summary(
+            recorder.recording,
+            begin_ns,
+            min(end_ns, begin_ns + to_ns(wall_s)),
+            dropped={topic: max(0, n - drops[topic]) for topic, n in run.dropped().items()},
+            cpu_cores=cpu_cores,
+            rss_mb=rss_mb,
+            load_before=load_before,
+        )
+
+
+SERVO_WARM_UP_S: Final = 6.0
+"""The node's own figures are over the last 5 to 10 s."""
+JITTER_MS: Final = 5.0
+LATENCY_MS: Final = 15.0
+"""Required 99th percentiles at 50 Hz with model and page running."""
+
+
+def bench_actuator(
+    options: LiveOptions,
+    robot: str,
+    seconds: float,
+    log: Callable[[str], None],
+    stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Start the graph, enable the robot, measure for `seconds`, stop.
+
+    Args:
+        options: what to run.
+        robot: profile with servos, which are emulated.
+        seconds: measured time.
+        log: receives one sentence for every event that a user should know.
+        stopped: asked several times a second; True ends the run.
+
+    Returns:
+        jitter_p99_ms: delay of commands after they were due, worst of the node's windows of 500 commands;
+        latency_p99_median_ms and latency_p99_ms: from the stamp of an expression to the end of the first command that
+        follows it, median and worst of the node's windows of 5 s; emulator_interval_p99_ms: deviation of the intervals
+        between commands from the period, as received by the emulated servo (including the emulator's own scheduling).
+
+    Raises:
+        ReactdiffError: the graph is not active after a minute, or the robot does not follow.
+    """
+    load = os.getloadavg()[0]
+    with graph_run(options, log, stopped, robot=robot) as run:
+        run.start()
+        run.until_active()
+        run.until_robot_follows()
+        run.run_for(SERVO_WARM_UP_S)
+        states = run.robot.states
+        first, since_s, stalls = len(states), time.monotonic(), int(states[-1].stalls)
+        run.run_for(seconds)
+        assert run.servos is not None
+        times = [t for t in run.servos.times() if since_s <= t <= since_s + seconds]
+        profile, counted = run.servos.profile, states[first:]
+        with suppress(ReactdiffError):  # a robot that has stopped is released at the end of the graph
+            run.robot.enable(False)
+    if not counted or len(times) < 3:
+        raise ReactdiffError("the actuator sent no commands during the measurement", where=ACTUATOR)
+    jitter = [float(s.jitter_p99) for s in counted if math.isfinite(s.jitter_p99)]
+    latency = [float(s.latency_p99) for s in counted if math.isfinite(s.latency_p99)]
+    worst_jitter_ms, worst_latency_ms = max(jitter, default=math.nan), max(latency, default=math.nan)
+    return {
+        "robot": profile.name,
+        "profile_rate_hz": profile.rate_hz,
+        "rate_hz": (len(times) - 1) / (times[-1] - times[0]),
+        "jitter_p99_ms": worst_jitter_ms,
+        "latency_p99_median_ms": float(np.median(latency)) if latency else math.nan,
+        "latency_p99_ms": worst_latency_ms,
+        "emulator_interval_p99_ms": 1e3 * float(np.percentile(np.abs(np.diff(times) - 1.0 / profile.rate_hz), 99)),
+        "following_share": float(np.mean([s.state == "following" for s in counted])),
+        "asked_jitter_p99_ms": JITTER_MS,
+        "asked_latency_p99_ms": LATENCY_MS,
+        "held": worst_jitter_ms <= JITTER_MS and worst_latency_ms <= LATENCY_MS,
+        "seconds": seconds,
+        "load_before": load,
+        "cores": os.cpu_count(),
+        "stalls": int(counted[-1].stalls) - stalls,
+    }

@@ -1,4 +1,4 @@
-"""The live bench: what the running graph costs and how fast its face answers, from stamps alone.
+"""Figures of the live bench: what the running graph costs and how fast its face answers, from stamps alone.
 
 Definitions, all over the counted window (see `bench live` in docs/benchmarks.md):
 
@@ -26,17 +26,14 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-import os
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from reactdiff_ros.clock import NS, to_ns
-from reactdiff_ros.launching.live_graph import LiveOptions
+from reactdiff_ros.clock import NS
 
 PICTURES, SPEAKER, REACTION, EXPRESSION = (
     "camera/image_raw/compressed",
@@ -174,52 +171,6 @@ def summary(
         "seconds": round((end_ns - begin_ns) / NS, 2),
         "load_before": round(load_before, 2),
     }
-
-
-def bench_live(
-    options: LiveOptions,
-    seconds: float,
-    log: Callable[[str], None],
-    stopped: Callable[[], bool] = lambda: False,
-) -> dict[str, Any]:
-    """One run: start, wait until the graph is active, a face was seen (or 5 s) and 3 s more, measure, stop.
-
-    Args:
-        options: with a clip; if they name no ROS domain, a free one is chosen.
-        seconds: length of the measured window.
-        log: receives one sentence for every event that a user should know.
-        stopped: asked several times a second; True ends the run.
-
-    Raises:
-        ReactdiffError: the graph is not active after a minute, or the run was stopped.
-    """
-    from reactdiff_ros.evaluation.bench.graph import GraphRecorder, graph_run, shared_memory_mb, spent_s
-
-    load_before = os.getloadavg()[0]
-    with graph_run(options, log, stopped) as run:
-        run.start()
-        recorder = GraphRecorder(run.watch)
-        run.until_face_seen(recorder)
-        run.run_for(WARM_UP_S)
-        drops, cpu_s, began_s, begin_ns = run.dropped(), run.cpu_s(), time.monotonic(), time.time_ns()
-        run.run_for(seconds)
-        wall_s, end_ns = time.monotonic() - began_s, time.time_ns()
-        cpu_cores = spent_s(cpu_s, run.cpu_s()) / wall_s
-        rss_mb = shared_memory_mb(pid for members in run.processes().values() for pid in members)
-        run.run_for(TAIL_NS / NS)
-        supervisor = run.graph.supervisor
-        restarts = {name: supervisor.restarts(name) for name in supervisor.names() if supervisor.restarts(name)}
-        if restarts:
-            log(f"nodes were restarted during the run: {restarts}")
-        return summary(
-            recorder.recording,
-            begin_ns,
-            min(end_ns, begin_ns + to_ns(wall_s)),
-            dropped={topic: max(0, n - drops[topic]) for topic, n in run.dropped().items()},
-            cpu_cores=cpu_cores,
-            rss_mb=rss_mb,
-            load_before=load_before,
-        )
 
 
 def median_run(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -59,28 +59,28 @@ def bench_metrics(
     """
     from threadpoolctl import threadpool_limits
 
-    made, real, heard = example_set(seed, speakers, predictions, targets, frames)
+    shown, real, heard = example_set(seed, speakers, predictions, targets, frames)
     most = reach(25.0)
     measures: dict[str, tuple[Callable[[int], Any], Callable[[int], Any], int]] = {
         "FRD": (
-            lambda n: react.distance(made[n], real[n]),
-            lambda n: reference_distance(made[n], real[n]),
+            lambda n: react.distance(shown[n], real[n]),
+            lambda n: reference_distance(shown[n], real[n]),
             predictions * targets,
         ),
         "FRC": (
-            lambda n: react.correlation(made[n], real[n]),
-            lambda n: reference_correlation(made[n], real[n]),
+            lambda n: react.correlation(shown[n], real[n]),
+            lambda n: reference_correlation(shown[n], real[n]),
             predictions * targets,
         ),
         "FRSyn": (
-            lambda n: reference_lags(lag_correlations(made[n], heard[n], most)),
-            lambda n: reference_speaker_lags(made[n], heard[n]),
+            lambda n: reference_lags(lag_correlations(shown[n], heard[n], most)),
+            lambda n: reference_speaker_lags(shown[n], heard[n]),
             predictions,
         ),
     }
     # Both compile at their first call, which does not count.
     compile_kernels()
-    reference_distance(made[0, :1, :40], real[0, :1, :40])
+    reference_distance(shown[0, :1, :40], real[0, :1, :40])
     result: dict[str, Any] = {"ratios": {}, "ours_ms": {}, "reference_ms": {}, "difference": {}}
     with threadpool_limits(1):
         for done, (name, (ours, theirs, count)) in enumerate(measures.items()):
@@ -117,10 +117,10 @@ def example_set(seed: int, speakers: int, predictions: int, targets: int, frames
     real = np.sqrt(0.6) * _walks(rng, (speakers, targets, frames)) + np.sqrt(0.4) * heard[:, None]
     which = rng.integers(0, targets, (speakers, predictions))
     near = np.take_along_axis(real, which[:, :, None, None], 1)
-    made = np.sqrt(0.5) * near + np.sqrt(0.5) * _walks(rng, (speakers, predictions, frames))
+    shown = np.sqrt(0.5) * near + np.sqrt(0.5) * _walks(rng, (speakers, predictions, frames))
     # Units that are rare stay rare: a threshold for each, the same in all streams.
     rare = rng.uniform(0.2, 1.3, AU.stop)
-    return _attributes(made, rare), _attributes(real, rare), _attributes(heard, rare)
+    return _attributes(shown, rare), _attributes(real, rare), _attributes(heard, rare)
 
 
 def _walks(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -216,7 +216,7 @@ def opened_backend(
         ImportError: torch is not installed.
     """
     if name == "torch":
-        from reactdiff_ros.training.timing import torch_backend
+        from reactdiff_ros.training.torch_backend import torch_backend
 
         return torch_backend(weights, threads), lambda: None
     heard = log if name == "tensorrt" else lambda sentence: None  # of the others the rows report what does not work

@@ -32,7 +32,7 @@ from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.streams import free_run
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import Weights
-from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, OnProgress
 
 if TYPE_CHECKING:
     from reactdiff_ros.training.paper.config import PaperConfig
@@ -180,8 +180,17 @@ def _tokens(networks: Networks, features: FloatArray) -> FloatArray:
     return tokens
 
 
-class Run:
-    """One run of `bench reference`.
+def bench_reference(
+    weights: Weights,
+    plan: Plan,
+    timer: Callable[[], float],
+    *,
+    config: PaperConfig | None = None,
+    threads: int,
+    progress: OnProgress = lambda share: None,
+    log: Callable[[str], None] = lambda sentence: None,
+) -> dict[str, Any]:
+    """Measure all of it; see `ratios_and_parts` for the result.
 
     Args:
         weights: ours.
@@ -189,125 +198,98 @@ class Run:
         timer: seconds of a monotonic clock.
         config: of the `paper` preset; None: the published one.
         threads: of both.
-        progress: receives the share of the time that is over, 0..1.
+        progress: receives the completed fraction.
         log: receives what happens, in sentences.
+
+    Raises:
+        ModuleNotFoundError: torch is not installed.
+        ReactdiffError: there is too little memory.
+        WeightsError: our networks cannot be loaded.
     """
+    from reactdiff_ros.training import torch_backend as timing
+    from reactdiff_ros.training.paper.config import PaperConfig
+    from reactdiff_ros.training.paper.networks import count_parameters
 
-    def __init__(
-        self,
-        weights: Weights,
-        plan: Plan,
-        timer: Callable[[], float],
-        *,
-        config: PaperConfig | None = None,
-        threads: int,
-        progress: Callable[[float], None] = lambda share: None,
-        log: Callable[[str], None] = lambda sentence: None,
-    ) -> None:
-        from reactdiff_ros.training.paper.config import PaperConfig
+    config = config or PaperConfig()
+    counts, times = count_parameters(config), Times()
+    notes = [
+        "the paper's networks hold random weights, as none are published: times do not depend on values",
+        "ours in ONNX Runtime runs on one thread, as it ships; of the clip's samples each thread draws its share",
+    ]
+    _require_memory(counts["total"], exports=ONNX in plan.runtimes)
+    load, torch_version = os.getloadavg()[0], timing.use_threads(threads)
+    begin = timer()
+    networks = Networks(weights)  # as it ships, on one thread: for one small window two are slower
+    paper = timing.paper_model(config)
+    ours, stored = timing.our_model(weights)
+    if not stored:
+        notes.append("our torch networks hold random weights: the folder has no fitting model.safetensors")
 
-        self._weights, self._plan, self._timer, self._threads = weights, plan, timer, threads
-        self._config = config or PaperConfig()
-        self._progress, self._log = progress, log
-        self._times: Times = {}
-        self._notes = [
-            "the paper's networks hold random weights, as none are published: times do not depend on values",
-            "ours in ONNX Runtime runs on one thread, as it ships; of the clip's samples each thread draws its share",
-        ]
+    def spent() -> float:
+        return (timer() - begin) / plan.budget_s
 
-    def figures(self) -> dict[str, Any]:
-        """Measure all of it; see `ratios_and_parts` for the result.
+    def round_of(name: str, cases: dict[Case, Window], share: float) -> None:
+        log(f"{name}: {', '.join(f'{c.side}, {c.steps} steps, {c.samples} samples' for c in cases)}")
+        until = begin + share * plan.budget_s
+        in_turn(cases, timer, repeats=plan.repeats, until_s=until, times=times, least_s=plan.least_s)
+        progress(min(spent(), 0.99))
 
-        Raises:
-            ModuleNotFoundError: torch is not installed.
-            ReactdiffError: there is too little memory.
-            WeightsError: our networks cannot be loaded.
-        """
-        from reactdiff_ros.training import timing
-        from reactdiff_ros.training.paper.networks import count_parameters
+    def both(runtime: str, paper_window: Window, our_window: Window, *, default: bool) -> dict[Case, Window]:
+        """Both sides in one runtime; ours also with its default steps."""
+        cases = {Case(PAPER, runtime, plan.steps): paper_window, Case(OURS, runtime, plan.steps): our_window}
+        return {**cases, Case(OURS, runtime, plan.default_steps): our_window} if default else cases
 
-        plan, counts = self._plan, count_parameters(self._config)
-        self._require_memory(counts["total"])
-        load, torch_version = os.getloadavg()[0], timing.use_threads(self._threads)
-        self._begin = self._timer()
-        networks = Networks(self._weights)  # as it ships, on one thread: for one small window two are slower
-        paper = timing.paper_model(self._config)
-        ours, stored = timing.our_model(self._weights)
-        if not stored:
-            self._notes.append("our torch networks hold random weights: the folder has no fitting model.safetensors")
-        windows = {EAGER: timing.paper_window(paper, self._timer)}
-        cases = self._cases(EAGER, windows[EAGER], timing.our_window(ours, self._timer), "eager_default_steps")
-        if "eager_default_steps" in plan.ratios:
-            cases[Case(OURS, ONNX, plan.default_steps)] = our_graph_window(networks, self._timer)
-        self._round(EAGER, cases, _SHARES[EAGER])
-        if COMPILED in plan.runtimes:
-            windows[COMPILED] = timing.paper_window(paper, self._timer, compiled=True)
-            self._compiled(windows[COMPILED], timing.our_window(ours, self._timer, compiled=True))
-        ten: dict[str, Case] = {}
-        clip = Case(OURS, ONNX, plan.default_steps, plan.samples, clip=True)
-        with tempfile.TemporaryDirectory(prefix="reactdiff-") as folder:
-            if ONNX in plan.runtimes:
-                self._log("exporting the paper's networks")
-                graphs = timing.write_graphs(paper, Path(folder)).items()
-                opened = {name: open_graph(path, self._threads) for name, path in graphs}
-                windows[ONNX] = timing.graph_window(opened, self._config, self._timer)
-                self._round(
-                    ONNX, self._cases(ONNX, windows[ONNX], our_graph_window(networks, self._timer)), _SHARES[ONNX]
-                )
-            if (
-                "ten_samples_30s" in plan.ratios
-            ):  # all samples: the paper's window in its fastest runtime, our whole clip
-                known = {r: _seconds(self._times, Case(PAPER, r, plan.steps)) for r in windows}
-                fastest = min((r for r in known if math.isfinite(known[r])), key=lambda r: known[r])
-                ten[fastest] = Case(PAPER, fastest, plan.steps, plan.samples)
-                own = our_clip(Networks(self._weights, self._threads), self._timer, plan.clip_s, self._threads)
-                self._round(f"{plan.samples} samples, {fastest}", {ten[fastest]: windows[fastest], clip: own}, 1.0)
-        self._progress(1.0)
-        result = ratios_and_parts(plan, self._times, ten, clip)
-        result["paper"] |= {"parameters": counts, "shapes": self._config.as_dict()}
-        result["ours"] |= {"parameters": self._weights.parameters, "weights": networks.name}
-        return {
-            **result, "threads": self._threads, "torch": torch_version, "onnxruntime": version("onnxruntime"),
-            "load_before": round(load, 2), "seconds": round(self._timer() - self._begin, 1), "notes": self._notes,
-        }  # fmt: skip
-
-    def _require_memory(self, parameters: int) -> None:
-        exports = ONNX in self._plan.runtimes
-        needed, free = BYTES_OF_A_PARAMETER[exports] * parameters, psutil.virtual_memory().available
-        if free < needed:
-            raise ReactdiffError(
-                f"{free / 1e9:.1f} GB of memory are free, and the published shapes need {needed / 1e9:.0f} GB",
-                where="bench reference", todo="close other programs, or use another machine",
-            )  # fmt: skip
-
-    def _cases(self, runtime: str, paper: Window, ours: Window, default_for: str = "") -> dict[Case, Window]:
-        """Both sides in one runtime; ours also with its default steps where the ratio `default_for` is wanted."""
-        cases = {Case(PAPER, runtime, self._plan.steps): paper, Case(OURS, runtime, self._plan.steps): ours}
-        if default_for in self._plan.ratios:
-            cases[Case(OURS, runtime, self._plan.default_steps)] = ours
-        return cases
-
-    def _round(self, name: str, cases: dict[Case, Window], share: float) -> None:
-        self._log(f"{name}: {', '.join(f'{c.side}, {c.steps} steps, {c.samples} samples' for c in cases)}")
-        plan, until = self._plan, self._begin + share * self._plan.budget_s
-        in_turn(cases, self._timer, repeats=plan.repeats, until_s=until, times=self._times, least_s=plan.least_s)
-        self._progress(min(self._spent(), 0.99))
-
-    def _spent(self) -> float:
-        return (self._timer() - self._begin) / self._plan.budget_s
-
-    def _compiled(self, paper: Window, ours: Window) -> None:
-        if self._spent() > _SHARES[EAGER] + 0.05:
-            self._notes.append(f"{COMPILED} was left out: the time was spent")
-            return
-        cases = self._cases(COMPILED, paper, ours)
-        cases[Case(OURS, COMPILED, self._plan.default_steps)] = ours
+    windows = {EAGER: timing.paper_window(paper, timer)}
+    wants_default = "eager_default_steps" in plan.ratios
+    cases = both(EAGER, windows[EAGER], timing.our_window(ours, timer), default=wants_default)
+    if wants_default:
+        cases[Case(OURS, ONNX, plan.default_steps)] = our_graph_window(networks, timer)
+    round_of(EAGER, cases, _SHARES[EAGER])
+    if COMPILED in plan.runtimes:
+        windows[COMPILED] = timing.paper_window(paper, timer, compiled=True)
+        cases = both(COMPILED, windows[COMPILED], timing.our_window(ours, timer, compiled=True), default=True)
         try:
-            self._round(COMPILED, cases, _SHARES[COMPILED])
+            if spent() > _SHARES[EAGER] + 0.05:
+                notes.append(f"{COMPILED} was left out: the time was spent")
+            else:
+                round_of(COMPILED, cases, _SHARES[COMPILED])
         except Exception as error:  # whatever its code generator and compiler raise
             for case in cases:
-                self._times.pop(case, None)
-            self._notes.append(f"{COMPILED} does not work here: {str(error).splitlines()[0][:200]}")
+                times.pop(case, None)
+            notes.append(f"{COMPILED} does not work here: {str(error).splitlines()[0][:200]}")
+    ten: dict[str, Case] = {}
+    clip = Case(OURS, ONNX, plan.default_steps, plan.samples, clip=True)
+    with tempfile.TemporaryDirectory(prefix="reactdiff-") as folder:
+        if ONNX in plan.runtimes:
+            log("exporting the paper's networks")
+            graphs = timing.write_graphs(paper, Path(folder)).items()
+            opened = {name: open_graph(path, threads) for name, path in graphs}
+            windows[ONNX] = timing.graph_window(opened, config, timer)
+            own = our_graph_window(networks, timer)
+            round_of(ONNX, both(ONNX, windows[ONNX], own, default=False), _SHARES[ONNX])
+        if "ten_samples_30s" in plan.ratios:  # all samples: the paper's window in its fastest runtime, our whole clip
+            known = {r: _seconds(times, Case(PAPER, r, plan.steps)) for r in windows}
+            fastest = min((r for r in known if math.isfinite(known[r])), key=lambda r: known[r])
+            ten[fastest] = Case(PAPER, fastest, plan.steps, plan.samples)
+            own = our_clip(Networks(weights, threads), timer, plan.clip_s, threads)
+            round_of(f"{plan.samples} samples, {fastest}", {ten[fastest]: windows[fastest], clip: own}, 1.0)
+    progress(1.0)
+    result = ratios_and_parts(plan, times, ten, clip)
+    result["paper"] |= {"parameters": counts, "shapes": config.as_dict()}
+    result["ours"] |= {"parameters": weights.parameters, "weights": networks.name}
+    return {
+        **result, "threads": threads, "torch": torch_version, "onnxruntime": version("onnxruntime"),
+        "load_before": round(load, 2), "seconds": round(timer() - begin, 1), "notes": notes,
+    }  # fmt: skip
+
+
+def _require_memory(parameters: int, *, exports: bool) -> None:
+    needed, free = BYTES_OF_A_PARAMETER[exports] * parameters, psutil.virtual_memory().available
+    if free < needed:
+        raise ReactdiffError(
+            f"{free / 1e9:.1f} GB of memory are free, and the published shapes need {needed / 1e9:.0f} GB",
+            where="bench reference", todo="close other programs, or use another machine",
+        )  # fmt: skip
 
 
 def ratios_and_parts(plan: Plan, times: Times, ten: Mapping[str, Case], clip: Case) -> dict[str, Any]:

@@ -31,9 +31,23 @@ def interval(values: Values) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def mean_interval(values: Values, rng: np.random.Generator, count: int = RESAMPLES) -> Values:
+    """The 95 % interval (2, ...) of the mean of values (N, ...), items drawn with replacement."""
+    drawn = values[rng.integers(0, len(values), (count, len(values)))].mean(1)
+    return np.asarray(np.percentile(drawn, PERCENTILES, axis=0), dtype=np.float64)
+
+
 def means(weights: Values, values: Values) -> Values:
     """Mean of one value a speaker (N,), or of rows (N, M), in each resample (B, N)."""
     return np.asarray((weights @ values).T / weights.sum(1)).T
+
+
+def known_means(weights: Values, values: Values) -> Values:
+    """Mean of those values (N,) that are defined in each resample (B, N), (B,); NaN where none is."""
+    known = np.isfinite(values)
+    count = weights @ known.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(count > 0, (weights @ np.where(known, values, 0.0)) / count, np.nan))
 
 
 def ratio_interval(top: Values, bottom: Values) -> dict[str, float]:
@@ -79,7 +93,7 @@ class Sweep:
     measure: str
     values: tuple[float, ...]
     measured: Values
-    """(V, N); NaN where a stream could not tell."""
+    """(V, N); NaN where it is not defined for a stream."""
 
     def figures(self) -> dict[str, Any]:
         """Mean and 95 % interval at each value, and the rise from end to end.
@@ -93,7 +107,7 @@ class Sweep:
         rise = rise[np.isfinite(rise)]
         spread = _half(rise)
         total = float(rise.mean()) if len(rise) else float("nan")
-        told = {
+        figures = {
             "measure": self.measure,
             "values": list(self.values),
             "mean": mean,
@@ -104,7 +118,7 @@ class Sweep:
             "rise_low": total - spread,
             "rise_high": total + spread,
         }
-        return {**told, "rises": sweep_rises(told)}
+        return {**figures, "rises": sweep_rises(figures)}
 
 
 def sweep_rises(sweep: Mapping[str, Any]) -> bool:

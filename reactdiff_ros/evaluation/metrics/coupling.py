@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import SMILE_SHORTEST_S, SMOOTHING_FRAMES, episodes, moving_average
 from reactdiff_ros.recordings.datasets.recording import filled_in
 from reactdiff_ros.types import REACTION_RATE_HZ
@@ -124,8 +125,7 @@ def pair_interval(cross: Matrix, people: People, rng: np.random.Generator, count
     """95 % bootstrap interval of C, pairs drawn with replacement."""
     own = np.diag(cross)
     means = np.array([own[people.rows(pair)].mean() for pair in range(people.count)])
-    drawn = means[rng.integers(0, len(means), (count, len(means)))].mean(1)
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    low, high = bootstrap.mean_interval(means, rng, count)
     return float(low), float(high)
 
 
@@ -139,21 +139,21 @@ def marginals(au12: Values) -> Matrix:
         ValueError: nothing of a row is known.
     """
     smooth = moving_average(_without_gaps(au12), SMOOTHING_FRAMES)
-    told = _bridged(~np.isnan(au12))
-    found = episodes((smooth > SMILE_AU12) & told, smooth, shortest_s=SMILE_SHORTEST_S)
-    part = told.mean(1)
+    used = _bridged(~np.isnan(au12))
+    found = episodes((smooth > SMILE_AU12) & used, smooth, shortest_s=SMILE_SHORTEST_S)
+    part = used.mean(1)
     length = np.array(
         [np.median(found.length_s[found.row == row]) if (found.row == row).any() else 0.0 for row in range(len(au12))]
     )
     share = np.clip(found.share() / part, _LEAST_SHARE, 1 - _LEAST_SHARE)
     steps = np.abs(np.diff(smooth, axis=1))
-    speed = np.array([row[of].mean() for row, of in zip(steps, told[:, 1:] & told[:, :-1], strict=True)])
+    speed = np.array([row[of].mean() for row, of in zip(steps, used[:, 1:] & used[:, :-1], strict=True)])
     columns = (
         np.log(np.maximum(found.per_minute() / part, _LEAST_RATE)),
         np.log(np.maximum(length, SMILE_SHORTEST_S)),
         np.log(share / (1 - share)),
         np.log(np.maximum(speed * REACTION_RATE_HZ, _LEAST_SPEED)),
-        np.array([row[of].std() for row, of in zip(smooth, told, strict=True)]),
+        np.array([row[of].std() for row, of in zip(smooth, used, strict=True)]),
     )
     return np.stack(columns, axis=1)
 
@@ -168,13 +168,13 @@ def _without_gaps(au12: Values) -> Values:
 
 def _bridged(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(N, T) what is `known`, and gaps of up to BRIDGED_FRAMES between what is."""
-    told = known.copy()
-    for row, of in zip(told, known, strict=True):
+    used = known.copy()
+    for row, of in zip(used, known, strict=True):
         frames = np.flatnonzero(of)
         steps = np.diff(frames)
         for i in np.flatnonzero((steps > 1) & (steps <= BRIDGED_FRAMES + 1)):
             row[frames[i] : frames[i + 1]] = True
-    return told
+    return used
 
 
 def distances(some: Matrix, real: Matrix, scale: Matrix | None = None) -> Matrix:

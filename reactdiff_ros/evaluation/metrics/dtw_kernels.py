@@ -24,10 +24,9 @@ _FAST: Final = {"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"}
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as machine code, kept on disk where a folder for it can be written."""
     try:
-        made = njit(nogil=True, fastmath=_FAST, cache=True)(function)
+        return njit(nogil=True, fastmath=_FAST, cache=True)(function)  # type: ignore[no-any-return,unused-ignore]
     except RuntimeError:  # neither next to this file nor in the user's cache
-        made = njit(nogil=True, fastmath=_FAST)(function)
-    return made  # type: ignore[no-any-return,unused-ignore]
+        return njit(nogil=True, fastmath=_FAST)(function)  # type: ignore[no-any-return,unused-ignore]
 
 
 @compiled

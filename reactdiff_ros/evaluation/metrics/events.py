@@ -92,6 +92,17 @@ def moving_average(values: Values, width: int) -> NDArray[np.float64]:
     return np.asarray((total[..., width:] - total[..., :-width]) / width)
 
 
+def interpolated(values: Values, position: Values, axis: int, share_type: Any = np.float64) -> NDArray[np.float64]:
+    """`values` at fractional frames `position` of an axis, linearly between frames; the last one is held."""
+    last = values.shape[axis] - 1
+    low = np.minimum(position.astype(np.intp), last)
+    shape = [1] * values.ndim
+    shape[axis] = len(position)
+    share = (position - low).astype(share_type).reshape(shape)
+    between = values.take(low, axis) * (1 - share) + values.take(np.minimum(low + 1, last), axis) * share
+    return np.asarray(between, dtype=np.float64)
+
+
 def episodes(on: Mask, size: Values, *, shortest_s: float = 0.0, bridge_s: float = 0.0) -> Events:
     """Every stretch of `on` (N, T) of at least `shortest_s`; gaps of up to `bridge_s` are part of it."""
     edges = np.diff(np.pad(on.astype(np.int8), ((0, 0), (1, 1))), axis=1)

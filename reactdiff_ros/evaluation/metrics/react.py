@@ -1,10 +1,19 @@
-"""REACT's metrics of a whole set of reactions, as the challenge's code has them or with its faults mended."""
+"""REACT's metrics of a whole set of reactions, as the challenges' code has them or with its faults mended.
+
+REACT2025 and REACT2026 on MARS (`evaluate_mars`) have 30 frames a second, clips of any length and lists of targets:
+every speaker has as many targets as predictions, its own listener's reaction first, the others drawn from the same
+session with a stated seed. FRSyn is of the first prediction, in frames, with the reach of 25 frames a second that the
+challenge's code keeps at 30. The challenge brings targets to the length of a prediction with its own network; here
+both are cut to the shorter one, except for FRD, whose alignment needs no equal lengths.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -117,6 +126,16 @@ def correlation(predictions: Array, targets: Array) -> float:
     return float(concordances(predictions, targets).mean(-1).max(-1).sum())
 
 
+def best_correlation(predictions: Array, targets: Sequence[Array]) -> float:
+    """FRC with targets of any length: each is compared over the time that both have."""
+    best = np.full(len(predictions), -np.inf)
+    for target in targets:
+        frames = min(len(target), predictions.shape[1])
+        found = concordances(predictions[:, :frames], target[None, :frames]).mean(-1)[:, 0]
+        best = np.maximum(best, found)
+    return float(best.sum())
+
+
 def distance(predictions: Array, targets: Sequence[Array] | Array) -> float:
     """FRD of one speaker: the sum over predictions of the nearest target's warped distance. Lower is better.
 
@@ -204,7 +223,7 @@ def evaluate_reactions(
     rate_hz: float = REACTION_RATE_HZ,
     workers: int = 1,
     timer: Callable[[], float] = lambda: 0.0,
-    told: OnProgress = lambda share: None,
+    progress: OnProgress = lambda share: None,
 ) -> ReactMetrics:
     """All metrics of N speakers with K predictions each.
 
@@ -214,13 +233,13 @@ def evaluate_reactions(
         speaker: (N, T, 25).
         neighbour: (N, M), 1 where a real reaction is appropriate for a speaker.
         compat: "react2024" is the challenge's own code: FRSyn is the mean lag in frames without its sign, and 49 as
-            soon as one channel is constant; FRSyn_first is of the first prediction alone. "default" tells the signed
+            soon as one channel is constant; FRSyn_first is of the first prediction alone. "default" is the signed
             lag in ms (positive: the listener follows) of the channels that move, its mean size, and of how many
             predictions nothing moves.
         rate_hz: frames a second; "react2024" knows 25 only.
         workers: threads.
         timer: seconds of a clock, for `seconds`.
-        told: share of the work that is done.
+        progress: receives the completed fraction.
 
     Raises:
         ReactdiffError: shapes do not fit, a value is not finite, a speaker has no appropriate reaction, or the rate
@@ -240,7 +259,7 @@ def evaluate_reactions(
     pairs = [(p, listener[c]) for p, c in zip(prediction, chosen, strict=True)]
     heard = list(zip(prediction, speaker, strict=True))
     compile_kernels()
-    work = Work(workers, timer, told)
+    work = Work(workers, timer, progress)
     own = {
         "FRC": work.each("FRC", lambda pair: correlation(*pair), pairs, 0.0, 0.1),
         "FRD": work.each("FRD", lambda pair: distance(*pair), pairs, 0.1, 0.9),
@@ -304,23 +323,20 @@ class Work:
 
     workers: int
     timer: Callable[[], float]
-    told: OnProgress
-    seconds: dict[str, float]
-
-    def __init__(self, workers: int, timer: Callable[[], float], told: OnProgress) -> None:
-        self.workers, self.timer, self.told, self.seconds = workers, timer, told, {}
+    progress: OnProgress
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def each(
         self, name: str, measure: Callable[[Any], Any], items: Sequence[Any] | Array, begin: float, end: float
     ) -> Values:
-        """The measure of every item in order; the share told goes from `begin` to `end`."""
+        """The measure of every item in order; the progress goes from `begin` to `end`."""
         start = self.timer()
         found = []
         with ThreadPoolExecutor(max(self.workers, 1)) as pool:
-            made = pool.map(measure, items) if self.workers > 1 else map(measure, items)
-            for value in made:
+            values = pool.map(measure, items) if self.workers > 1 else map(measure, items)
+            for value in values:
                 found.append(value)
-                self.told(begin + (end - begin) * len(found) / len(items))
+                self.progress(begin + (end - begin) * len(found) / len(items))
         self.seconds[name] = self.timer() - start
         return np.array(found, dtype=np.float64)
 
@@ -372,3 +388,256 @@ def check_neighbours(neighbour: NDArray[Any], speakers: int, listeners: int) -> 
         raise ReactdiffError(
             "a speaker has no appropriate reaction", where=f"neighbour, row {empty[0]}", todo="leave that speaker out"
         )
+
+
+NAMES: Final = ("prediction", "listener", "speaker", "neighbour")
+FRAMES: Final = ("frames", "listener_frames")
+"""Lengths of padded clips, (N,) and (M,): optional, for mars."""
+
+
+def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """prediction, listener, speaker, neighbour, and frames and listener_frames where they are.
+
+    Raises:
+        ReactdiffError: the file is missing, cut off, no .npz, lacks an array, or holds Python objects.
+    """
+    if not path.is_file():
+        raise ReactdiffError("there is no such file", where=str(path), todo="name an .npz file")
+    try:
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ReactdiffError(
+                "it is one array, not an .npz of several", where=str(path), todo=f"save {', '.join(NAMES)} in it"
+            )
+        with file:
+            missing = [name for name in NAMES if name not in file]
+            if missing:
+                raise ReactdiffError(
+                    f"it has no array named {' or '.join(missing)}", where=str(path), todo=f"save {', '.join(NAMES)}"
+                )
+            return {name: np.asarray(file[name]) for name in (*NAMES, *FRAMES) if name in file}
+    except ReactdiffError:
+        raise
+    except MemoryError as error:
+        raise ReactdiffError("its arrays do not fit into memory", where=str(path), todo="give fewer clips") from error
+    except Exception as error:  # a broken header or a broken stream makes numpy raise anything
+        raise ReactdiffError(
+            "it cannot be read as .npz, or holds Python objects", where=str(path),
+            todo=f"save plain numbers with numpy.savez ({error})",
+        ) from error  # fmt: skip
+
+
+def unpadded(values: NDArray[Any], frames: NDArray[Any] | None, name: str, axis: int) -> list[NDArray[Any]]:
+    """Each clip of `values` cut to its number of frames, which lie on `axis` of a clip; all whole where None.
+
+    Raises:
+        ReactdiffError: lengths of another count, or beyond the clips.
+    """
+    if frames is None:
+        return list(values)
+    longest = values.shape[axis + 1]
+    good = frames.shape == (len(values),) and frames.dtype.kind in "iu"
+    if not good or (frames < 1).any() or (frames > longest).any():
+        raise ReactdiffError(
+            f"lengths of shape {frames.shape} are not {len(values)} whole numbers from 1 to {longest}", where=name,
+            todo="give how many frames of each clip count",
+        )  # fmt: skip
+    return [clip[(slice(None),) * axis + (slice(0, int(n)),)] for clip, n in zip(values, frames, strict=True)]
+
+
+Indices = NDArray[np.intp]
+
+RATE_HZ: Final = 30.0
+TARGETS: Final = 10
+SEED: Final = 1234
+"""The challenge's own seed of the lists."""
+SAME: Final = 1e-6
+"""Predictions that differ from the targets by no more than this are the targets."""
+
+
+def evaluate_mars(
+    predictions: Sequence[Array],
+    targets: Sequence[Sequence[Array]],
+    speakers: Sequence[Array],
+    *,
+    rate_hz: float = RATE_HZ,
+    workers: int = 1,
+    timer: Callable[[], float] = lambda: 0.0,
+    progress: OnProgress = lambda share: None,
+) -> ReactMetrics:
+    """FRC, FRD, FRDiv (smse), FRVar, FRSyn (TLCC) and MAE of N speakers.
+
+    Args:
+        predictions: of each speaker (K, T, 25).
+        targets: of each speaker a list of (T', 25), see `target_lists`.
+        speakers: of each speaker (T, 25).
+        rate_hz: frames a second, for FRSyn_ms alone.
+        workers: threads.
+        timer: seconds of a clock, for `seconds`.
+        progress: receives the completed fraction.
+
+    Where every prediction is its target, FRC is K (a constant channel would count 0 otherwise): the challenge forces
+    this for its ground truth; `forced_identity` says so. FRDvs needs equal lengths, and is NaN without.
+
+    Raises:
+        ReactdiffError: the lists do not fit, or a value is not finite.
+        ModuleNotFoundError: numba is not installed.
+    """
+    _check(predictions, targets, speakers)
+    predictions = [np.asarray(p, dtype=np.float32) for p in predictions]
+    targets = [[np.asarray(t, dtype=np.float32) for t in of] for of in targets]
+    compile_kernels()
+    work = Work(workers, timer, progress)
+    pairs = list(zip(predictions, targets, strict=True))
+    most = reach(REFERENCE_RATE_HZ)
+    own = {
+        "FRC": work.each("FRC", lambda pair: best_correlation(*pair), pairs, 0.0, 0.1),
+        "FRD": work.each("FRD", lambda pair: distance(*pair), pairs, 0.1, 0.9),
+        "FRDiv": work.each("FRDiv", diversity_of, predictions, 0.9, 0.91),
+        "FRVar": work.each("FRVar", variance, predictions, 0.91, 0.92),
+        "FRSyn": work.each(
+            "FRSyn",
+            lambda pair: reference_lags(lag_correlations(pair[0][:1], np.asarray(pair[1], dtype=np.float32), most))[0],
+            list(zip(predictions, speakers, strict=True)), 0.92, 0.98,
+        ),
+        "MAE": work.each("MAE", lambda pair: _absolute(*pair), pairs, 0.98, 1.0),
+    }  # fmt: skip
+    identical = all(_is_target(p, t) for p, t in pairs)
+    if identical:
+        own["FRC"] = np.array([float(len(p)) for p in predictions])
+    figures = {name: float(values.mean()) for name, values in own.items()}
+    equal = len({p.shape for p in predictions}) == 1
+    figures["FRDvs"] = between_speakers(predictions) if equal else float("nan")
+    figures["FRSyn_first"] = figures["FRSyn"]
+    figures["FRSyn_ms"] = figures["FRSyn"] * 1e3 / rate_hz
+    settings = {
+        "compat": "mars", "rate_hz": rate_hz, "predictions": len(predictions[0]), "speakers": len(predictions),
+        "FRSyn_unit": "frames", "forced_identity": identical,
+    }  # fmt: skip
+    return ReactMetrics(figures, own, work.seconds, settings)
+
+
+def _absolute(predictions: Array, targets: Sequence[Array]) -> float:
+    """Mean absolute difference of valence, arousal and expressions over all predictions and targets."""
+    found = []
+    for target in targets:
+        frames = min(predictions.shape[1], len(target))
+        found.append(float(np.abs(predictions[:, :frames, 15:] - target[None, :frames, 15:]).mean()))
+    return float(np.mean(found))
+
+
+def _is_target(predictions: Array, targets: Sequence[Array]) -> bool:
+    return len(predictions) == len(targets) and all(
+        p.shape == t.shape and bool((np.abs(p - t) <= SAME).all()) for p, t in zip(predictions, targets, strict=True)
+    )
+
+
+def _check(predictions: Sequence[Array], targets: Sequence[Sequence[Array]], speakers: Sequence[Array]) -> None:
+    if not len(predictions) == len(targets) == len(speakers) or not len(predictions):
+        raise ReactdiffError(
+            f"{len(predictions)} sets of predictions, {len(targets)} lists of targets and {len(speakers)} speakers do "
+            "not belong together", where="mars", todo="give one of each for every speaker",
+        )  # fmt: skip
+    for i, (shown, real, heard) in enumerate(zip(predictions, targets, speakers, strict=True)):
+        where = f"speaker {i}"
+        check_attributes(shown, f"{where}, predictions")
+        check_attributes(heard, f"{where}, the speaker")
+        if shown.ndim != 3 or heard.ndim != 2 or shown.shape[1] != heard.shape[0]:
+            raise ReactdiffError(
+                f"predictions {shown.shape} and a speaker {heard.shape} are not (K, T, 25) and (T, 25)", where=where,
+                todo="make predictions as long as their speaker",
+            )  # fmt: skip
+        if not len(real):
+            raise ReactdiffError("there is no target", where=where, todo="leave that speaker out")
+        for target in real:
+            check_attributes(target, f"{where}, targets")
+
+
+def target_lists(sessions: Sequence[str], names: Sequence[str], *, count: int = TARGETS, seed: int = SEED) -> Indices:
+    """(N, count) which reactions are the targets of each of N speakers: the own one first, others of the session.
+
+    Args:
+        sessions: session of each item; items of one role only (call once for each role).
+        names: file name of each item, unique in its session.
+        count: targets of a speaker.
+        seed: of Python's generator, as the challenge draws them; sessions and files go in the order of their names.
+
+    A session of fewer than `count` reactions gives some twice; one with a single reaction gives that one `count` times.
+    """
+    generator = random.Random(seed)
+    order = sorted(range(len(names)), key=lambda i: (sessions[i], names[i]))
+    out = np.zeros((len(names), count), dtype=np.intp)
+    for i in order:
+        others = [j for j in order if sessions[j] == sessions[i] and j != i]
+        out[i] = _drawn(i, others, count, generator)
+    return out
+
+
+def _drawn(own: int, others: list[int], count: int, generator: random.Random) -> list[int]:
+    if len(others) >= count - 1:
+        return [own, *generator.sample(others, count - 1)]
+    # Without others nothing is drawn, so that the next speaker's list is the challenge's.
+    return [own, *(generator.choices(others, k=count - 1) if others else [own] * (count - 1))]
+
+
+def lists_of_matrix(neighbour: NDArray[Any], *, count: int = TARGETS, seed: int = SEED) -> list[list[int]]:
+    """`count` targets of each speaker from a matrix (N, M) of 0 and 1: its own column first where that is 1."""
+    generator = random.Random(seed)
+    out = []
+    for i, row in enumerate(neighbour):
+        known = np.flatnonzero(row).tolist()
+        own = i if i in known else known[0]
+        out.append(_drawn(own, [j for j in known if j != own], count, generator))
+    return out
+
+
+def export_mars(folder: Path, predictions: Mapping[str, Array], *, count: int = TARGETS) -> list[Path]:
+    """Write one (count, T, 25) float32 array a speaker as FOLDER/NAME.npy; NAME may have folders in it.
+
+    Raises:
+        ReactdiffError: another shape, a name that leaves the folder, a file that is there already, or a full disk.
+    """
+    paths = []
+    for name, values in predictions.items():
+        path = folder / f"{name}.npy"
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ReactdiffError("a name leads out of the folder", where=name, todo="give names below it")
+        if values.ndim != 3 or values.shape[0] != count or values.shape[2] != ATTRIBUTE_COUNT:
+            raise ReactdiffError(f"its shape {values.shape} is not ({count}, frames, 25)", where=name)
+        check_attributes(values, name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                np.save(file, np.asarray(values, dtype=np.float32), allow_pickle=False)
+        except FileExistsError as error:
+            raise ReactdiffError("the file is there already", where=str(path), todo="choose another folder") from error
+        except OSError as error:
+            raise ReactdiffError("predictions cannot be written", where=str(path), todo=str(error.strerror)) from error
+        paths.append(path)
+    return paths
+
+
+def evaluate_mars_arrays(
+    data: Mapping[str, NDArray[Any]], *, rate_hz: float = RATE_HZ, seed: int = SEED, **options: Any
+) -> ReactMetrics:
+    """As `evaluate_mars`, of arrays as `load_arrays` returns them.
+
+    Args:
+        data: prediction, listener, speaker and neighbour; with frames and listener_frames where clips are padded.
+        rate_hz: frames per second.
+        seed: of the lists of targets.
+        options: as those of `evaluate_mars`.
+
+    Raises:
+        ReactdiffError: shapes do not fit, or a value is not finite.
+    """
+    check_axes(data["prediction"], data["listener"], data["speaker"])
+    check_neighbours(data["neighbour"], len(data["prediction"]), len(data["listener"]))
+    frames = data.get("frames")
+    predictions = unpadded(data["prediction"], frames, "frames", 1)
+    speakers = unpadded(data["speaker"], frames, "frames", 0)
+    listeners = unpadded(data["listener"], data.get("listener_frames"), "listener_frames", 0)
+    lists = lists_of_matrix(data["neighbour"], count=data["prediction"].shape[1], seed=seed)
+    targets = [[listeners[j] for j in chosen] for chosen in lists]
+    found = evaluate_mars(predictions, targets, speakers, rate_hz=rate_hz, **options)
+    return replace(found, settings={**found.settings, "seed": seed})

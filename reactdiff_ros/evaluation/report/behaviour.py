@@ -123,9 +123,7 @@ def at_25_hz(values: NDArray[Any], rate_hz: float) -> NDArray[Any]:
         return values
     frames = max(int(len(values) / rate_hz * REACTION_RATE_HZ), 1)
     at = np.minimum(np.arange(frames) / REACTION_RATE_HZ * rate_hz, len(values) - 1)
-    low = np.minimum(at.astype(np.intp), len(values) - 2)
-    share = (at - low).reshape(-1, *[1] * (values.ndim - 1))
-    return np.asarray(values[low] * (1 - share) + values[low + 1] * share, dtype=values.dtype)
+    return events.interpolated(values, at, 0).astype(values.dtype)
 
 
 def speech_runs(item: Item, rate_hz: float) -> list[tuple[int, int]]:
@@ -172,7 +170,7 @@ ENOUGH_EVENTS: Final = 10
 ANSWER_S: Final = 3.0
 """A smile that begins so soon after the speaker's is an answer."""
 LAG_S: Final = 4.0
-"""Lags are told up to here."""
+"""Longer lags are left out."""
 AWAY_DEG: Final = 8.0
 """A glance away: the line of sight is farther than this from its usual direction."""
 COUPLING_S: Final = 8.0
@@ -207,18 +205,6 @@ def _events(kind: str) -> Counter:
 
 def _lengths(kind: str) -> Counter:
     return lambda own, _: (0.0, 0.0, own.found[kind].length_s.tolist())
-
-
-def _sizes(own: Face, _: Face | None) -> Counted:
-    return 0.0, 0.0, np.degrees(own.found["nods"].size).tolist()
-
-
-def _smile_time(own: Face, _: Face | None) -> Counted:
-    return float(own.found["smiles"].length_s.sum()), own.seconds, []
-
-
-def _gaze_time(own: Face, _: Face | None) -> Counted:
-    return float((own.gaze_away_deg < AWAY_DEG).sum()), float(own.frames), []
 
 
 def _coupling(own: Face, speaker: Face | None) -> Counted:
@@ -263,7 +249,8 @@ class Measure:
 MEASURES: Final = (
     Measure("smiles_per_minute", "Smiles", "a minute", "rate", 1, "Mouth corners over 0.29 for 0.3 s or more.",
             _events("smiles")),
-    Measure("smile_share", "Time smiling", "% of time", "share", 0, "Share of time within a smile.", _smile_time),
+    Measure("smile_share", "Time smiling", "% of time", "share", 0, "Share of time within a smile.",
+            lambda own, _: (float(own.found["smiles"].length_s.sum()), own.seconds, [])),
     Measure("smile_length_s", "Length of a smile", "s", "median", 1, "Median.", _lengths("smiles")),
     Measure("smile_coupling", "Smile coupling", "", "mean", 2, "Mean correlation of both smiles, lags of 0.3 to 2 s.",
             _coupling),
@@ -273,7 +260,8 @@ MEASURES: Final = (
             _lags),
     Measure("nods_per_minute", "Nods", "a minute", "rate", 1, "Two or more quick half-cycles, one of 3 degrees.",
             _events("nods")),
-    Measure("nod_size_deg", "Size of a nod", "degrees", "median", 1, "Median of the largest half-cycle.", _sizes),
+    Measure("nod_size_deg", "Size of a nod", "degrees", "median", 1, "Median of the largest half-cycle.",
+            lambda own, _: (0.0, 0.0, np.degrees(own.found["nods"].size).tolist())),
     Measure("nod_length_s", "Length of a nod", "s", "median", 1, "Median.", _lengths("nods")),
     Measure("brow_raises_per_minute", "Brow raises", "a minute", "rate", 1, "Brows over 0.15 for 0.2 s or more.",
             _events("brow_raises")),
@@ -284,7 +272,8 @@ MEASURES: Final = (
     Measure("blink_length_s", "Length of a blink", "s", "median", 2, "Median time over half closed.",
             _lengths("blinks")),
     Measure("gaze_share", "Gaze at the speaker", "% of time", "share", 0,
-            "Line of sight within 8 degrees of its usual direction.", _gaze_time),
+            "Line of sight within 8 degrees of its usual direction.",
+            lambda own, _: (float((own.gaze_away_deg < AWAY_DEG).sum()), float(own.frames), [])),
 )  # fmt: skip
 
 
@@ -298,7 +287,7 @@ class Found:
 
 
 def load_bands(path: Path | None = None) -> dict[str, Band]:
-    """Bands by name, of the shipped file or of one's own in its form.
+    """Bands by name, of the shipped file or of another one in its form.
 
     Raises:
         ConfigError: the file cannot be read, or a band lacks something.
@@ -446,8 +435,8 @@ def _row(measure: Measure, band: Band | None, shown: Sequence[Shown]) -> BandRow
         edges = " to ".join(summary.number(end, digits) for end in ends)
     if own.estimate is None:
         return BandRow(measure, band, drawing, edges, reason=own.reason)
-    told = summary.number(own.estimate.value, digits), summary.interval(own.estimate, digits)
-    return BandRow(measure, band, drawing, edges, *told, verdict(own.estimate, band))
+    words = summary.number(own.estimate.value, digits), summary.interval(own.estimate, digits)
+    return BandRow(measure, band, drawing, edges, *words, verdict(own.estimate, band))
 
 
 def verdict(estimate: Estimate, band: Band | None) -> str:
@@ -477,8 +466,8 @@ def histograms(shown: Sequence[Shown], bands: Mapping[str, Band]) -> list[tuple[
             shade=(band.low, band.high) if band is not None else None,
             other=other.found[measure.name].samples if other is not None else None,
         )  # fmt: skip
-        beside = f"; the line is {other.label}" if other is not None else ""
-        out.append((measure, f"{len(own.samples):,} events{beside}", drawing))
+        line = f"; the line is {other.label}" if other is not None else ""
+        out.append((measure, f"{len(own.samples):,} events{line}", drawing))
     return out
 
 
@@ -514,6 +503,8 @@ class Moment:
 
 Places = Iterable[tuple[int, float, str]]
 """Frame, size, words."""
+Speech = Sequence[tuple[int, int]] | None
+"""Stretches of frames in which the speaker talks; None: there was no sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -523,25 +514,17 @@ class Kind:
     name: str
     label: str
     text: str
-    find: Callable[[Face, Face | None, Sequence[tuple[int, int]] | None], Places]
+    find: Callable[[Face, Face | None, Speech], Places]
 
 
-def _apart(moments: Sequence[Moment]) -> list[Moment]:
-    kept: list[Moment] = []
-    for moment in moments:
-        if all(k.item != moment.item or abs(k.seconds - moment.seconds) >= APART_S for k in kept):
-            kept.append(moment)
-    return kept
-
-
-def _jerks(own: Face) -> Places:
+def _jerks(own: Face, speaker: Face | None, speech: Speech) -> Places:
     turned = np.degrees(own.coefficients[:, ROTATION].astype(np.float64))
     jerk = np.linalg.norm(np.diff(turned, 3, axis=0), axis=1) * REACTION_RATE_HZ**3
     for frame in _peaks(jerk):
         yield frame + 1, float(jerk[frame]), f"{jerk[frame]:,.0f} degrees/s³"
 
 
-def _jumps(own: Face) -> Places:
+def _jumps(own: Face, speaker: Face | None, speech: Speech) -> Places:
     step = np.abs(np.diff(own.coefficients[:, : ROTATION.start].astype(np.float64), axis=0))
     step[:, [*BLINK, *EYE_LOOK]] = 0.0
     largest = step.max(1)
@@ -562,7 +545,7 @@ def _peaks(curve: NDArray[np.float64]) -> list[int]:
     return found
 
 
-def _limits(own: Face) -> Places:
+def _limits(own: Face, speaker: Face | None, speech: Speech) -> Places:
     values = own.coefficients
     reached = values >= UPPER - 1e-6
     moving = slice(ROTATION.start, TRANSLATION.stop)
@@ -573,7 +556,7 @@ def _limits(own: Face) -> Places:
             yield start, length, f"{NAMES[column]} at its bound for {length:.2f} s"
 
 
-def _freezes(own: Face) -> Places:
+def _freezes(own: Face, speaker: Face | None, speech: Speech) -> Places:
     still = np.abs(np.diff(own.coefficients, axis=0)).max(1) < STILL
     for start, end in _runs(still, round(FROZEN_S * REACTION_RATE_HZ)):
         length = (end - start) / REACTION_RATE_HZ
@@ -586,7 +569,9 @@ def _runs(on: NDArray[np.bool_], least: int) -> list[tuple[int, int]]:
     return [(start, end) for start, end in pairs if end - start >= least]
 
 
-def _missed(own: Face, speaker: Face) -> Places:
+def _missed(own: Face, speaker: Face | None, speech: Speech) -> Places:
+    if speaker is None:
+        return
     smiles = speaker.found["smiles"]
     smiling = own.found["smiles"].active()[0]
     before, after = (round(s * REACTION_RATE_HZ) for s in ANSWERED_S)
@@ -596,7 +581,9 @@ def _missed(own: Face, speaker: Face) -> Places:
             yield start, size, f"the speaker's smile reaches {size:.2f}, nothing comes back within 2 s"
 
 
-def _nods(own: Face, speech: Sequence[tuple[int, int]]) -> Places:
+def _nods(own: Face, speaker: Face | None, speech: Speech) -> Places:
+    if speech is None:
+        return
     quiet = round(QUIET_S * REACTION_RATE_HZ)
     nods = own.found["nods"]
     for start, size in zip(nods.start.tolist(), nods.size.tolist(), strict=True):
@@ -606,16 +593,14 @@ def _nods(own: Face, speech: Sequence[tuple[int, int]]) -> Places:
 
 KINDS: Final = (
     Kind("jerk", "Hardest jerk of the head", "Third derivative of the head's rotation; what a neck of servos feels.",
-         lambda own, speaker, speech: _jerks(own)),
+         _jerks),
     Kind("jump", "Largest jump of the face", "Of a brow, cheek, jaw or lip within a frame; lids and eyes are quick.",
-         lambda own, speaker, speech: _jumps(own)),
-    Kind("limit", "Longest at a limit", "A coefficient or a rotation stays at its bound.",
-         lambda own, speaker, speech: _limits(own)),
-    Kind("frozen", "Longest freeze", "Nothing moves.", lambda own, speaker, speech: _freezes(own)),
+         _jumps),
+    Kind("limit", "Longest at a limit", "A coefficient or a rotation stays at its bound.", _limits),
+    Kind("frozen", "Longest freeze", "Nothing moves.", _freezes),
     Kind("missed", "Biggest smile left alone", "The speaker smiles broadly, the listener not; people often do so too.",
-         lambda own, speaker, speech: () if speaker is None else _missed(own, speaker)),
-    Kind("nod", "Nod without a cue", "Nobody has talked for 2.5 s when the nod begins.",
-         lambda own, speaker, speech: () if speech is None else _nods(own, speech)),
+         _missed),
+    Kind("nod", "Nod without a cue", "No one has talked for 2.5 s when the nod begins.", _nods),
 )  # fmt: skip
 
 
@@ -633,5 +618,10 @@ def moments_of(system: str, faces: Faces, items: Sequence[Item], rate_hz: float)
             places = kind.find(own, speaker, speech)
             found += [Moment(kind.name, item.id, at / REACTION_RATE_HZ, size, text) for at, size, text in places]
         counts[kind.name] = len(found)
-        worst += _apart(sorted(found, key=lambda m: (-m.size, m.item, m.seconds)))[:EACH]
+        kept: list[Moment] = []
+        for moment in sorted(found, key=lambda m: (-m.size, m.item, m.seconds)):
+            near = any(k.item == moment.item and abs(k.seconds - moment.seconds) < APART_S for k in kept)
+            if not near and len(kept) < EACH:
+                kept.append(moment)
+        worst += kept
     return worst, counts

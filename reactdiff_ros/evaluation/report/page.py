@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +26,6 @@ from reactdiff_ros.evaluation.report.behaviour import (
     ENOUGH_MINUTES,
     KINDS,
     PEOPLE,
-    Band,
     Face,
     Faces,
     Moment,
@@ -34,7 +35,7 @@ from reactdiff_ros.evaluation.report.behaviour import (
     moments_of,
     speech_runs,
 )
-from reactdiff_ros.evaluation.report.tables import Published, load_published, metrics_of, sentences
+from reactdiff_ros.evaluation.report.tables import Published, load_published, metrics_of
 from reactdiff_ros.evaluation.results import Item, Metric, Result
 from reactdiff_ros.simulator.rendered.parts import Look
 from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
@@ -60,28 +61,6 @@ class Shot:
     label: str
     speaker: str
     listener: str
-
-
-class Photographer:
-    """Draws faces; heads are made when the first one is needed."""
-
-    def __init__(self) -> None:
-        self._heads: dict[str, HeadRenderer] = {}
-
-    def shot(self, faces: Faces, system: str, item: str, seconds: float, label: str = "") -> Shot:
-        """Both faces of an item at a moment."""
-        speaker, listener = faces.speaker(item), faces.listener(system, item)
-        return Shot(
-            seconds, label, self._address("speaker", speaker, seconds), self._address("listener", listener, seconds)
-        )
-
-    def _address(self, who: str, face: Face | None, seconds: float) -> str:
-        if face is None or not face.frames:
-            return ""
-        frame = min(max(round(seconds * REACTION_RATE_HZ), 0), face.frames - 1)
-        if who not in self._heads:
-            self._heads[who] = HeadRenderer(look=SPEAKER_LOOK if who == "speaker" else LISTENER_LOOK)
-        return jpeg(self._heads[who].render(bounded(face.coefficients[frame]), SCENE))
 
 
 def jpeg(picture: UINT8) -> str:
@@ -114,7 +93,7 @@ def strip_times(speaker: Face | None, listener: Face, count: int = STRIP) -> lis
 
 
 def shots(
-    faces: Faces, system: str, strips: Sequence[str], moments: Sequence[Moment], told: Callable[[float], None]
+    faces: Faces, system: str, strips: Sequence[str], moments: Sequence[Moment], progress: OnProgress
 ) -> tuple[dict[str, list[Shot]], list[Shot]]:
     """The strip of each recording in `strips`, and one shot for each moment."""
     wanted: list[tuple[str, float, str]] = []
@@ -123,15 +102,23 @@ def shots(
         if listener is not None:
             wanted += [(item, seconds, label) for seconds, label in strip_times(faces.speaker(item), listener)]
     whole = [*wanted, *((m.item, m.seconds, "") for m in moments)]
-    photographer: Any = Photographer()
-    made: list[Shot] = []
-    for number, (item, seconds, label) in enumerate(whole, start=1):
-        made.append(photographer.shot(faces, system, item, seconds, label))
-        told(number / len(whole))
+    head = cache(lambda look: HeadRenderer(look=look))  # made when the first face is drawn
+
+    def picture(face: Face | None, look: Look, seconds: float) -> str:
+        if face is None or not face.frames:
+            return ""
+        frame = min(max(round(seconds * REACTION_RATE_HZ), 0), face.frames - 1)
+        return jpeg(head(look).render(bounded(face.coefficients[frame]), SCENE))
+
+    drawn: list[Shot] = []
+    for item, seconds, label in whole:
+        speaker = picture(faces.speaker(item), SPEAKER_LOOK, seconds)
+        drawn.append(Shot(seconds, label, speaker, picture(faces.listener(system, item), LISTENER_LOOK, seconds)))
+        progress(len(drawn) / len(whole))
     by_item: dict[str, list[Shot]] = {item: [] for item in strips}
-    for (item, _, _), shot in zip(wanted, made, strict=False):
+    for (item, _, _), shot in zip(wanted, drawn, strict=False):
         by_item[item].append(shot)
-    return by_item, made[len(wanted) :]
+    return by_item, drawn[len(wanted) :]
 
 
 PITCH_RANGE_DEG: Final = 20.0
@@ -148,17 +135,14 @@ def chosen_items(result: Result, faces: Faces, moments: Sequence[Moment], most: 
     if subject is None:
         return [item.id for item in result.items if item.speaker is not None][:most]
     shown = faces.items_of(subject.name)
-    worth = {id_: (sum(m.item == id_ for m in moments), _happening(subject.name, id_, faces)) for id_ in shown}
+
+    def happening(item: str) -> int:
+        both = (faces.speaker(item), faces.listener(subject.name, item))
+        return sum(len(face.found[kind]) for face in both if face for kind in ("smiles", "nods", "laughs"))
+
+    worth = {id_: (sum(m.item == id_ for m in moments), happening(id_)) for id_ in shown}
     best = set(sorted(shown, key=lambda id_: worth[id_], reverse=True)[:most])
     return [id_ for id_ in shown if id_ in best]
-
-
-def _happening(system: str, item: str, faces: Faces) -> float:
-    total = 0
-    for face in (faces.speaker(item), faces.listener(system, item)):
-        if face is not None:
-            total += sum(len(face.found[kind]) for kind in ("smiles", "nods", "laughs"))
-    return float(total)
 
 
 def systems_drawn(result: Result, faces: Faces) -> list[str]:
@@ -219,7 +203,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         )
 
 
-def write_page(html: str, path: Path, *, overwrite: bool = False) -> Path:
+def write_page(html: str, path: Path, *, overwrite: bool = False) -> None:
     """Write `html` to `path`.
 
     Raises:
@@ -232,7 +216,6 @@ def write_page(html: str, path: Path, *, overwrite: bool = False) -> Path:
         raise ReactdiffError(
             "the page cannot be written", where=str(path), todo=error.strerror or str(error)
         ) from error
-    return path
 
 
 MOST_COMPARED: Final = 7
@@ -250,12 +233,9 @@ class Options:
     """Rendered faces; they take most of the time."""
     items: int = 8
     """Recordings whose time lines are drawn."""
-    published: tuple[Published, ...] | None = None
-    """None: the shipped ones."""
-    bands: Mapping[str, Band] | None = None
 
 
-def build_page(result: Result, options: Options = Options(), told: OnProgress = lambda _: None) -> str:
+def build_page(result: Result, options: Options = Options(), progress: OnProgress = lambda _: None) -> str:
     """The whole page as HTML. The same result gives the same page, to the byte.
 
     Raises:
@@ -266,11 +246,11 @@ def build_page(result: Result, options: Options = Options(), told: OnProgress = 
     weights = summary.weights_of(summary.groups_of(result.items))
     metrics = metrics_of(result)
     subject = result.subject
-    made = tables.tables(result, metrics, weights)
-    bands = options.bands if options.bands is not None else load_bands()
-    told(0.05)
+    bands, published = load_bands(), load_published()
+    progress(0.05)
     shown = _shown(result, faces)
-    told(0.2)
+    progress(0.2)
+    behaviour = people.rows(shown, bands, "behaviour")
     worst: list[Moment] = []
     counts: dict[str, int] = {}
     if subject is not None:
@@ -280,15 +260,14 @@ def build_page(result: Result, options: Options = Options(), told: OnProgress = 
     strips: dict[str, list[Shot]] = {}
     snaps: list[Shot] = []
     if options.faces and subject is not None and subject.streams:
-        strips, snaps = shots(faces, subject.name, drawn[:STRIPS], worst, lambda share: told(0.2 + 0.75 * share))
-    published = options.published if options.published is not None else tuple(load_published())
+        strips, snaps = shots(faces, subject.name, drawn[:STRIPS], worst, lambda share: progress(0.2 + 0.75 * share))
     context = {
         "info": result.info,
         "result": result,
         "subject": subject,
         "subject_label": tables.label_of(subject) if subject is not None else "",
-        "headline": sentences(result, metrics, weights, shown, bands),
-        "tables": made,
+        "headline": tables.headline(result, weights, behaviour) if subject is not None else {},
+        "tables": tables.tables(result, metrics, weights),
         "roles": tables.ROLES,
         "directions": tables.DIRECTIONS,
         "control": tables.control_of(result),
@@ -299,7 +278,7 @@ def build_page(result: Result, options: Options = Options(), told: OnProgress = 
         "timelines": [
             {"id": id_, "index": index, "shots": strips.get(id_, [])} for index, id_ in enumerate(drawn)
         ],
-        "behaviour": people.rows(shown, bands, "behaviour"),
+        "behaviour": behaviour,
         "conformance": people.rows(shown, bands, "conformance"),
         "histograms": people.histograms(shown, bands),
         "shown": shown,
@@ -315,7 +294,7 @@ def build_page(result: Result, options: Options = Options(), told: OnProgress = 
         "script": Markup(_shipped("report.js")),
         "data": _embedded(_data(result, faces, drawn, names)),
     }  # fmt: skip
-    told(1.0)
+    progress(1.0)
     return summary.environment().get_template("report.html.j2").render(context)
 
 
@@ -337,7 +316,7 @@ def _shown(result: Result, faces: Faces) -> list[Shown]:
     return out
 
 
-def _published(result: Result, metrics: Mapping[str, Metric], weights: Any, rows: tuple[Published, ...]) -> list[Any]:
+def _published(result: Result, metrics: Mapping[str, Metric], weights: Any, rows: Sequence[Published]) -> list[Any]:
     """The figures of the run, then the published ones; nothing for a run on simulated speakers."""
     own = []
     if result.info.people and result.subject is not None and any(name in metrics for name in PUBLISHED_METRICS):
@@ -377,17 +356,16 @@ def _latency(result: Result) -> list[dict[str, Any]]:
 def _moments(
     worst: list[Moment], snaps: list[Shot], counts: Mapping[str, int], drawn: list[str]
 ) -> list[dict[str, Any]]:
-    pictures = dict(zip(map(id, worst), snaps, strict=False))
-    out = []
-    for kind in KINDS:
-        mine = [
-            {"moment": m, "shot": pictures.get(id(m)), "timeline": drawn.index(m.item) if m.item in drawn else None}
-            for m in worst
-            if m.kind == kind.name
-        ]
-        out.append({"kind": kind, "moments": mine, "count": counts.get(kind.name, 0),
-                    "counted": kind.name in ("limit", "frozen", "missed", "nod")})  # fmt: skip
-    return out
+    """The worst moments of every kind, with their pictures and the time lines in which they are drawn."""
+    found: dict[str, list[dict[str, Any]]] = {kind.name: [] for kind in KINDS}
+    for moment, shot in zip_longest(worst, snaps):
+        line = drawn.index(moment.item) if moment.item in drawn else None
+        found[moment.kind].append({"moment": moment, "shot": shot, "timeline": line})
+    counted = ("limit", "frozen", "missed", "nod")
+    return [
+        {"kind": k, "moments": found[k.name], "count": counts.get(k.name, 0), "counted": k.name in counted}
+        for k in KINDS
+    ]
 
 
 def _facts(result: Result) -> list[tuple[str, str]]:
@@ -396,7 +374,9 @@ def _facts(result: Result) -> list[tuple[str, str]]:
              ("Command", info.command)]  # fmt: skip
     groups = (("Seeds", info.seeds), ("Weights", info.weights), ("Settings", info.settings),
               ("Versions", info.versions), ("Machine", info.hardware))  # fmt: skip
-    facts += [(name, ", ".join(f"{k} {v}" for k, v in told.items() if v not in ("", None))) for name, told in groups]
+    facts += [
+        (name, ", ".join(f"{k} {v}" for k, v in facts_of.items() if v not in ("", None))) for name, facts_of in groups
+    ]
     return [(name, text) for name, text in facts if text]
 
 

@@ -72,14 +72,6 @@ def weights_of(groups: Sequence[str], seed: int = 0, resamples: int = bootstrap.
     return bootstrap.draws(seed, len(names), resamples)[:, of_item]
 
 
-def means(weights: Values, values: Values) -> Values:
-    """Mean of what is defined in each resample, (B,); NaN where nothing is."""
-    known = np.isfinite(values)
-    count = weights @ known.astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(count > 0, (weights @ np.where(known, values, 0.0)) / count, np.nan))
-
-
 def ratios(weights: Values, above: Values, below: Values) -> Values:
     """Sum of `above` (N,) over the sum of `below` in each resample, (B,): rates over unequal lengths."""
     total = weights @ below
@@ -93,7 +85,7 @@ def estimate(values: Values, weights: Values) -> Estimate:
     if not len(known):
         return Estimate(math.nan, math.nan, math.nan, 0)
     drawn = varied(weights) and len(known) > 1
-    low, high = bootstrap.interval(means(weights, values)) if drawn else (math.nan, math.nan)
+    low, high = bootstrap.interval(bootstrap.known_means(weights, values)) if drawn else (math.nan, math.nan)
     return Estimate(float(known.mean()), low, high, len(known))
 
 
@@ -123,7 +115,7 @@ def paired(first: Values, second: Values, weights: Values) -> Difference:
 
 def unpaired(first: Values, second: Values, weights: tuple[Values, Values]) -> Difference:
     """Two systems on different items: each is drawn for itself."""
-    drawn = [means(w, v) for w, v in zip(weights, (first, second), strict=True)]
+    drawn = [bootstrap.known_means(w, v) for w, v in zip(weights, (first, second), strict=True)]
     known = [v[np.isfinite(v)] for v in (first, second)]
     if not len(known[0]) or not len(known[1]):
         return Difference(math.nan, math.nan, math.nan, 0, "no interval")
@@ -174,7 +166,7 @@ def _digits(estimate: Estimate) -> int:
 
 
 def digits_of(estimates: Iterable[Estimate | None]) -> int:
-    """Digits behind the point that all figures of a column are told with: those of the middle one by size."""
+    """Digits behind the point of all figures of a column: those of the middle one by size."""
     each = sorted(_digits(e) for e in estimates if e is not None and math.isfinite(e.value) and e.value)
     return each[len(each) // 2] if each else 1
 
@@ -311,13 +303,13 @@ def _shares(samples: Values, edges: Values) -> Values:
 @cache
 def environment() -> jinja2.Environment:
     """The templates of the page, with `number`, `value` and `clock`."""
-    made = jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.PackageLoader("reactdiff_ros.evaluation.report", "page"), autoescape=True, trim_blocks=True,
         lstrip_blocks=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    made.filters |= {"number": number, "clock": clock}
-    made.globals |= {"value": value, "isfinite": math.isfinite}
-    return made
+    templates.filters |= {"number": number, "clock": clock}
+    templates.globals |= {"value": value, "isfinite": math.isfinite}
+    return templates
 
 
 def clock(seconds: float) -> str:

@@ -11,12 +11,11 @@ from typing import Any, Final
 
 import numpy as np
 import yaml
-from markupsafe import Markup
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
-from reactdiff_ros.evaluation.report import behaviour as people
+from reactdiff_ros.evaluation.metrics.react import mean_of
 from reactdiff_ros.evaluation.report import summary
-from reactdiff_ros.evaluation.report.behaviour import ENOUGH_MINUTES, MEASURES, Band, Shown
+from reactdiff_ros.evaluation.report.behaviour import ENOUGH_MINUTES, MEASURES, BandRow
 from reactdiff_ros.evaluation.report.summary import Difference, Estimate, Values
 from reactdiff_ros.evaluation.results import Class, Info, Metric, Result, System
 from reactdiff_ros.plain_yaml import parse_yaml
@@ -70,11 +69,11 @@ _UNITS: Final = {"ms": "ms", "s": "s", "deg": "deg", "min": "1/min"}
 
 def metrics_of(result: Result) -> dict[str, Metric]:
     """Every figure of a result by its name: the result's own words first, then the usual ones, in reading order."""
-    told = {metric.name: metric for metric in result.metrics}
+    own = {metric.name: metric for metric in result.metrics}
     found = {name: None for s in result.systems for name in (*s.values, *s.figures)}
     order = list(KNOWN)
     names = sorted(found, key=lambda n: (order.index(n) if n in KNOWN else len(order), n if n in KNOWN else ""))
-    return {name: told.get(name) or _usual(name, result.info.compat) for name in names}
+    return {name: own.get(name) or _usual(name, result.info.compat) for name in names}
 
 
 def _usual(name: str, compat: str) -> Metric:
@@ -126,12 +125,12 @@ class Published:
         streams = info.settings.get("streams", PREDICTIONS)
         if streams != PREDICTIONS:
             return False, f"This run sums over {streams} predictions, the figure over {PREDICTIONS}."
-        made = info.settings.get("attributes")
-        return True, "Same split and same definitions." + (f" Attributes here are a {made}." if made else "")
+        source = info.settings.get("attributes")
+        return True, "Same split and same definitions." + (f" Attributes here are a {source}." if source else "")
 
 
 def load_published(path: Path | None = None) -> list[Published]:
-    """The rows of the shipped file, or of one's own in its form.
+    """The rows of the shipped file, or of another one in its form.
 
     Raises:
         ConfigError: the file cannot be read, or a row lacks something.
@@ -174,40 +173,6 @@ ROLES: Final = {
 _ORDER: Final = {"reference": 2, "listener": 0, "control": 1, "baseline": 3}
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A figure in a table."""
-
-    value: str
-    interval: str
-    sign: str
-    """"differs", "same" (as the control) or ""."""
-    title: str
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A system in a table."""
-
-    system: System
-    label: str
-    role: str
-    subject: bool
-    cells: tuple[Cell | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """All systems under all metrics of one class."""
-
-    title: str
-    text: str
-    metrics: tuple[Metric, ...]
-    lines: tuple[Line, ...]
-    forests: tuple[tuple[Metric, str, Markup], ...]
-    """Metric, its direction in words, the drawing."""
-
-
 def label_of(system: System) -> str:
     """A system's name as people read it."""
     return system.label or system.name.replace("_", " ").capitalize()
@@ -225,59 +190,58 @@ def control_of(result: Result) -> System | None:
     return next(iter([s for s in found if s.name == "shuffled"] or found), None)
 
 
-def tables(result: Result, metrics: Mapping[str, Metric], weights: Values) -> list[Table]:
-    """One table for each class of metrics that the result has."""
-    out = []
+def tables(result: Result, metrics: Mapping[str, Metric], weights: Values) -> list[dict[str, Any]]:
+    """One table for each class of metrics that the result has, with all systems: what the template shows.
+
+    Each has title, text, metrics, lines (system, label, role, subject, cells) and forests (metric, direction, drawing).
+    A cell is None, or has value, interval, sign ("differs" from the control, "same" or "") and title.
+    """
+    control, out = control_of(result), []
     for about, (title, text) in CLASSES.items():
-        chosen = tuple(m for m in metrics.values() if m.about == about and _told(result, m.name))
-        if chosen:
-            out.append(_table(result, title, text, chosen, weights))
+        chosen = [m for m in metrics.values() if m.about == about and _shown(result, m.name)]
+        if not chosen:
+            continue
+        lines: list[dict[str, Any]] = [
+            {"system": s, "label": label_of(s), "role": s.role, "subject": s is result.subject, "cells": []}
+            for s in ordered(result)
+            if s is control or any(m.name in s.values or m.name in s.figures for m in chosen)
+        ]
+        forests = []
+        for metric in chosen:
+            column = [summary.estimate_of(line["system"], metric.name, weights) for line in lines]
+            digits = summary.digits_of(column)
+            rows = []
+            for line, known in zip(lines, column, strict=True):
+                gap = difference(line["system"], control, metric.name, weights)
+                line["cells"].append(_cell(known, digits, gap))
+                if known is not None and known.items:
+                    rows.append(summary.Drawn(line["label"], line["role"], known, line["subject"]))
+            if len(rows) > 1:
+                drawing = summary.forest(rows, digits, f"{metric.label} of every system")
+                forests.append((metric, DIRECTIONS[metric.better], drawing))
+        out.append({"title": title, "text": text, "metrics": chosen, "lines": lines, "forests": forests})
     return out
 
 
-def _told(result: Result, name: str) -> bool:
-    """Some system has the figure; a rate of events is told from ten minutes on."""
+def _shown(result: Result, name: str) -> bool:
+    """Some system has the figure; a rate of events is shown from ten minutes on."""
     if name.endswith("_per_minute") and result.minutes < ENOUGH_MINUTES:
         return False
     given = any(np.isfinite(s.values[name]).any() for s in result.systems if name in s.values)
     return given or any(math.isfinite(s.figures[name].value) for s in result.systems if name in s.figures)
 
 
-def _table(result: Result, title: str, text: str, metrics: tuple[Metric, ...], weights: Values) -> Table:
-    control = control_of(result)
-    systems = [
-        s for s in ordered(result) if s is control or any(m.name in s.values or m.name in s.figures for m in metrics)
-    ]
-    found = {s.name: [summary.estimate_of(s, m.name, weights) for m in metrics] for s in systems}
-
-    digits = [summary.digits_of([column[i] for column in found.values()]) for i in range(len(metrics))]
-
-    def cells(system: System) -> tuple[Cell | None, ...]:
-        columns = zip(metrics, found[system.name], digits, strict=True)
-        return tuple(_cell(known, n, difference(system, control, m.name, weights)) for m, known, n in columns)
-
-    lines = tuple(Line(s, label_of(s), s.role, s is result.subject, cells(s)) for s in systems)
-    forests = []
-    for metric, number_of_digits, column in zip(metrics, digits, zip(*found.values(), strict=True), strict=True):
-        rows = [
-            summary.Drawn(line.label, line.role, known, line.subject)
-            for line, known in zip(lines, column, strict=True)
-            if known is not None and known.items
-        ]
-        if len(rows) > 1:
-            drawing = summary.forest(rows, number_of_digits, f"{metric.label} of every system")
-            forests.append((metric, DIRECTIONS[metric.better], drawing))
-    return Table(title, text, metrics, lines, tuple(forests))
-
-
-def _cell(estimate: Estimate | None, digits: int, gap: Difference | None) -> Cell | None:
+def _cell(estimate: Estimate | None, digits: int, gap: Difference | None) -> dict[str, str] | None:
     if estimate is None or not estimate.items:
         return None
     sign, title = "", ""
     if gap is not None and gap.how != "no interval":
         sign = "same" if gap.verdict == "none" else "differs"
         title = f"minus the control: {summary.value(gap)} ({summary.interval(gap)}), {gap.how}"
-    return Cell(summary.value(estimate, digits), summary.interval(estimate, digits), sign, title)
+    return {
+        "value": summary.value(estimate, digits), "interval": summary.interval(estimate, digits), "sign": sign,
+        "title": title,
+    }  # fmt: skip
 
 
 def difference(system: System, control: System | None, name: str, weights: Values) -> Difference | None:
@@ -291,82 +255,30 @@ def difference(system: System, control: System | None, name: str, weights: Value
     return None
 
 
-def sentences(
-    result: Result, metrics: Mapping[str, Metric], weights: Values, shown: Sequence[Shown], bands: Mapping[str, Band]
-) -> list[str]:
-    """One sentence each on fit, on simple methods, on people, on causality and on what failed."""
+def headline(result: Result, weights: Values, rows: Sequence[BandRow]) -> dict[str, Any]:
+    """What the sentences at the top of the page say: on fit, on simple methods and on people.
+
+    Args:
+        result: with a listener under test.
+        weights: of `summary.weights_of`.
+        rows: its measures of behaviour next to people's bands.
+    """
     subject = result.subject
-    if subject is None:
-        return ["This result has no listener under test."]
-    out = []
-    if "FRC" in metrics:
-        out += _fit(result, subject, weights)
-    out += _beside_people(shown, bands)
-    out += _causality(subject)
-    if result.info.failed:
-        count = len(result.info.failed)
-        out.append(f"{count} recording{'s' if count > 1 else ''} could not be evaluated; the reasons are at the end.")
-    return out
-
-
-def _fit(result: Result, subject: System, weights: Values) -> list[str]:
+    assert subject is not None
+    out: dict[str, Any] = {"fit": None, "higher": [], "inside": 0, "known": 0, "outside": [], "measures": len(MEASURES)}
     own = summary.estimate_of(subject, "FRC", weights)
-    if own is None or not own.items:
-        return []
-    out = []
-    control = control_of(result)
-    gap = difference(subject, control, "FRC", weights)
-    if gap is None or gap.how == "no interval":
-        out.append(
-            f"Its appropriateness (FRC) is {summary.value(own)}; there is no shuffled-speaker control to hold it to."
-        )
-    else:
-        told = summary.value(summary.Estimate(abs(gap.value), abs(gap.low), abs(gap.high), gap.items))
-        if gap.verdict == "none":
-            out.append("Its appropriateness (FRC) cannot be told from that of listening to somebody else.")
-        else:
-            word = "above" if gap.verdict == "higher" else "below"
-            out.append(f"Its appropriateness (FRC) is {told} {word} that of listening to somebody else.")
-    gaps = {s.name: difference(subject, s, "FRC", weights) for s in result.systems if s.role == "baseline"}
-    lower = {name for name, gap in gaps.items() if gap is not None and gap.verdict == "lower"}
-    above = [label_of(s) for s in result.systems if s.name in lower]
-    if above:
-        verb = "score" if len(above) > 1 else "scores"
-        out.append(f"{_listed(above)} {verb} higher in FRC, so FRC alone does not say who listens better.")
+    if own is not None and own.items:
+        gap = difference(subject, control_of(result), "FRC", weights)
+        out["fit"], out["verdict"] = summary.value(own), None
+        if gap is not None and gap.how != "no interval":
+            size = summary.Estimate(abs(gap.value), abs(gap.low), abs(gap.high), gap.items)
+            out |= {"verdict": gap.verdict, "gap": summary.value(size)}
+        gaps = [(s, difference(subject, s, "FRC", weights)) for s in result.systems if s.role == "baseline"]
+        out["higher"] = [label_of(s) for s, gap in gaps if gap is not None and gap.verdict == "lower"]
+    judged = [row for row in rows if row.verdict]
+    out |= {"known": len(judged), "inside": sum(row.verdict == "inside" for row in judged)}
+    out["outside"] = [row.measure.label.lower() for row in judged if row.verdict == "outside"]
     return out
-
-
-def _beside_people(shown: Sequence[Shown], bands: Mapping[str, Band]) -> list[str]:
-    if not shown:
-        return []
-    verdicts: dict[str, list[str]] = {"inside": [], "outside": [], "unclear": []}
-    for row in people.rows(shown, bands, "behaviour"):
-        if row.verdict:
-            verdicts[row.verdict].append(row.measure.label.lower())
-    known = sum(map(len, verdicts.values()))
-    if not known:
-        return [f"There is too little material to hold its behaviour next to people's ({len(MEASURES)} measures)."]
-    inside = len(verdicts["inside"])
-    verb = "lies" if inside < 2 else "lie"
-    text = f"Of {known} measures of behaviour {inside or 'none'} {verb} surely within people's band"
-    if verdicts["outside"]:
-        text += f"; outside: {', '.join(verdicts['outside'])}"
-    return [text + "."]
-
-
-def _causality(subject: System) -> list[str]:
-    if subject.causal is None:
-        return []
-    ahead = subject.look_ahead_s
-    if subject.causal and ahead == 0:
-        return ["Verified strictly online: nothing that it shows depends on what comes later."]
-    if subject.causal and ahead is not None:
-        return [f"Verified: it sees {ahead:g} s of the future, as it declares, and no more."]
-    return ["It sees more of the future than it declares."]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 ENOUGH_PAIRS: Final = 2
@@ -418,15 +330,12 @@ def chosen(result: Result, name: str | None, where: str) -> System:
     Raises:
         ReactdiffError: there is none.
     """
-    names = ", ".join(s.name for s in result.systems)
-    if name is None:
-        if result.subject is None:
-            raise ReactdiffError("the result has no listener under test", where=where, todo=f"name one of {names}")
-        return result.subject
-    found = [s for s in result.systems if s.name == name]
-    if not found:
-        raise ReactdiffError(f"the result has no system {name}", where=where, todo=f"name one of {names}")
-    return found[0]
+    found = result.subject if name is None else next((s for s in result.systems if s.name == name), None)
+    if found is None:
+        lacks = "listener under test" if name is None else f"system {name}"
+        names = ", ".join(s.name for s in result.systems)
+        raise ReactdiffError(f"the result has no {lacks}", where=where, todo=f"name one of {names}")
+    return found
 
 
 def compare(first: tuple[Result, System], second: tuple[Result, System], seed: int = 0) -> Comparison:
@@ -453,9 +362,8 @@ def compare(first: tuple[Result, System], second: tuple[Result, System], seed: i
     figures = []
     for name in names:
         if name in a.figures and name in b.figures:
-            x, y = a.figures[name], b.figures[name]
-            gap = summary.from_intervals(y, x, min(len(one.items), len(other.items)))
-            figures.append(Compared(metrics[name], x.value, y.value, gap))
+            x, y = a.figures[name].value, b.figures[name].value
+            gap = summary.from_intervals(b.figures[name], a.figures[name], min(len(one.items), len(other.items)))
         elif name in a.values and name in b.values:
             mine, theirs = np.asarray(a.values[name], np.float64), np.asarray(b.values[name], np.float64)
             if pairing:
@@ -465,14 +373,12 @@ def compare(first: tuple[Result, System], second: tuple[Result, System], seed: i
                 mine, theirs = mine[known], theirs[known]
             else:
                 gap = summary.unpaired(theirs, mine, (alone[1], alone[0]))
-            figures.append(Compared(metrics[name], _mean(mine), _mean(theirs), gap))
+            x, y = mean_of(mine), mean_of(theirs)
+        else:
+            continue
+        figures.append(Compared(metrics[name], x, y, gap))
     notes = _notes(one, other, len(both), pairing, len(set(of_both if pairing else groups[0])), len(figures))
     return Comparison((a.name, b.name), len(both), (len(one.items), len(other.items)), tuple(figures), notes)
-
-
-def _mean(values: Values) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")
 
 
 def _notes(one: Result, other: Result, matched: int, pairing: bool, groups: int, figures: int) -> tuple[str, ...]:

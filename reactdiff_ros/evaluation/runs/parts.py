@@ -14,10 +14,12 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
 from typing import Any, Final
 
 import numpy as np
@@ -47,8 +49,8 @@ class Part:
     def settings(self) -> dict[str, Any]:
         """What the result depends on, as plain JSON: names and values, and size and time of every file."""
         files = {name: _stamp(Path(name)) for name in self.files}
-        told = {"make": self.make, **self.arguments, "files": files, "version": __version__, "format": FORMAT}
-        return dict(json.loads(json.dumps(told, sort_keys=True)))
+        known = {"make": self.make, **self.arguments, "files": files, "version": __version__, "format": FORMAT}
+        return dict(json.loads(json.dumps(known, sort_keys=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +75,8 @@ def do(part: Part) -> PartResult | Failure:
     """Do the work. Whatever goes wrong in one part is a sentence: the others are worth having."""
     try:
         module, _, name = part.make.partition(":")
-        made = getattr(importlib.import_module(module), name)(**part.arguments)
-        if not isinstance(made, PartResult):
-            raise TypeError(f"{part.make} returned {type(made).__name__}")
-        return made
+        result: PartResult = getattr(importlib.import_module(module), name)(**part.arguments)
+        return result
     except ReactdiffError as error:
         return Failure(str(error))
     except ModuleNotFoundError as error:
@@ -107,12 +107,6 @@ def _stamp(path: Path) -> list[int] | None:
         return [1, known.st_size, known.st_mtime_ns]
     except OSError:
         return None
-
-
-def plain(values: NDArray[Any]) -> list[Any]:
-    """An array as JSON values, NaN as None."""
-    listed = np.asarray(values).tolist()
-    return [None if isinstance(v, float) and v != v else v for v in listed]
 
 
 _UNREADABLE: Final = (
@@ -154,18 +148,18 @@ class Keep:
         except _UNREADABLE:
             return "its file cannot be read"
         now = part.settings()
-        return None if before == now else f"it was made with another {', '.join(changed(before, now)) or 'setting'}"
+        return None if before == now else f"it was measured with another {', '.join(changed(before, now)) or 'setting'}"
 
-    def save(self, part: Part, made: PartResult) -> None:
+    def save(self, part: Part, result: PartResult) -> None:
         """Keep a result.
 
         Raises:
             ReactdiffError: it cannot be written (a full disk); what was there before stays.
         """
         path = self.path(part)
-        about = json.dumps({"settings": part.settings(), "facts": made.facts, "notes": list(made.notes)})
+        about = json.dumps({"settings": part.settings(), "facts": result.facts, "notes": list(result.notes)})
         try:
-            write_arrays(path, {"about": np.array(about), **{f"a_{k}": v for k, v in made.arrays.items()}})
+            write_arrays(path, {"about": np.array(about), **{f"a_{k}": v for k, v in result.arrays.items()}})
         except OSError as error:
             raise _unwritten(path, error) from error
 
@@ -264,8 +258,8 @@ def _result(future: Any, address: str, left: int) -> PartResult | Failure:
             todo="run again: what was done is kept",
         )  # fmt: skip
     try:
-        made: PartResult | Failure = future.result()
-        return made
+        result: PartResult | Failure = future.result()
+        return result
     except KilledWorker:
         return Failure("every worker that had it at hand died: is there enough memory?")
     except Exception as error:  # a worker without the package, or of another version
@@ -273,8 +267,7 @@ def _result(future: Any, address: str, left: int) -> PartResult | Failure:
 
 
 DEATHS: Final = 3
-"""A part is given up when so many processes died that had it at hand."""
-Doing = Callable[[Sequence[Part]], Iterator[tuple[Part, PartResult | Failure]]]
+"""A part is given up when so many processes died while they did it."""
 
 
 @dataclass(slots=True)
@@ -291,7 +284,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """With what a list is worked off."""
+    """Processes or machines that do the parts."""
 
     workers: int = 1
     """Processes on this machine."""
@@ -304,8 +297,8 @@ def work_off(
     keep: Keep,
     resources: Resources,
     *,
-    told: Callable[[float], None] = lambda share: None,
-    tell: Callable[[str], None] = lambda sentence: None,
+    progress: Callable[[float], None] = lambda share: None,
+    log: Callable[[str], None] = lambda sentence: None,
 ) -> Outcome:
     """Do what is not stored yet.
 
@@ -313,8 +306,8 @@ def work_off(
         parts: names are unique.
         keep: the store.
         resources: processes or machines.
-        told: progress callback, receives the completed fraction.
-        tell: receives sentences for the user.
+        progress: receives the completed fraction.
+        log: receives sentences for the user.
 
     Raises:
         ReactdiffError: the scheduler cannot be reached, or was lost; what was done is stored.
@@ -323,98 +316,67 @@ def work_off(
     reasons = {part.name: keep.stale(part) for part in parts}
     for name, reason in reasons.items():
         if reason:
-            tell(f"{name} is done again: {reason}")
+            log(f"{name} is done again: {reason}")
     there = {name for name, reason in reasons.items() if reason is None}
     todo = [part for part in parts if part.name not in there]
     outcome = Outcome(kept=len(there))
     if there and todo:
-        tell(f"{len(there)} of {len(parts)} parts are there from before")
-    told(len(there) / max(len(parts), 1))
-    for i, (part, result) in enumerate(_doing(resources)(todo) if todo else ()):
-        sentence = result.sentence if isinstance(result, Failure) else _save(keep, part, result)
+        log(f"{len(there)} of {len(parts)} parts are there from before")
+    progress(len(there) / max(len(parts), 1))
+    if not todo:
+        results: Iterator[tuple[Part, PartResult | Failure]] = iter(())
+    elif resources.dask:
+        results = on_cluster(todo, resources.dask)
+    elif resources.workers > 1 and len(todo) > 1:
+        results = in_processes(todo, resources.workers)
+    else:
+        results = ((part, do(part)) for part in todo)
+    for i, (part, result) in enumerate(results):
+        sentence = result.sentence if isinstance(result, Failure) else ""
+        if isinstance(result, PartResult):
+            try:
+                keep.save(part, result)
+                there.add(part.name)
+            except ReactdiffError as error:
+                sentence = str(error)
         if sentence:
             outcome.failed[part.name] = sentence
-            tell(f"{part.name}: {sentence}")
-        else:
-            there.add(part.name)
-        told((outcome.kept + i + 1) / len(parts))
+            log(f"{part.name}: {sentence}")
+        progress((outcome.kept + i + 1) / len(parts))
     outcome.done = [part for part in parts if part.name in there]
     return outcome
 
 
-def _save(keep: Keep, part: Part, made: PartResult) -> str:
-    try:
-        keep.save(part, made)
-    except ReactdiffError as error:
-        return str(error)
-    return ""
+def in_processes(parts: Sequence[Part], workers: int) -> Iterator[tuple[Part, PartResult | Failure]]:
+    """Results as they come. A part whose process dies is done again by another one, the others are not disturbed."""
+    spawn, closing = multiprocessing.get_context("spawn"), Event()
+    pools: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
+    for _ in range(workers):
+        pools.put(ProcessPoolExecutor(1, mp_context=spawn))
 
-
-def _doing(resources: Resources) -> Doing:
-    if resources.dask:
-        return lambda parts: on_cluster(parts, resources.dask)
-    if resources.workers > 1:
-        return lambda parts: in_processes(parts, resources.workers) if len(parts) > 1 else here(parts)
-    return here
-
-
-def here(parts: Sequence[Part]) -> Iterator[tuple[Part, PartResult | Failure]]:
-    """Results one after another, in this process."""
-    for part in parts:
-        yield part, do(part)
-
-
-def in_processes(
-    parts: Sequence[Part], workers: int, work: Callable[[Part], PartResult | Failure] = do
-) -> Iterator[tuple[Part, PartResult | Failure]]:
-    """Results as they come. When a process dies, its pool is made again and what it had at hand is done again."""
-    waiting = list(parts)
-    deaths = {part.name: 0 for part in parts}
-    while waiting:
-        alone = any(deaths[part.name] for part in waiting[:1])
-        pool = ProcessPoolExecutor(1 if alone else workers, mp_context=multiprocessing.get_context("spawn"))
+    def done(part: Part) -> tuple[Part, PartResult | Failure]:
+        pool = pools.get()
         try:
-            yield from _until_one_dies(pool, waiting, deaths, work, 1 if alone else workers)
+            for _ in range(DEATHS):
+                try:
+                    return part, pool.submit(do, part).result()
+                except BrokenProcessPool:
+                    pool = ProcessPoolExecutor(1, mp_context=spawn)
+                    if closing.wait(0.5):  # the user's Ctrl-C ended the process
+                        break
+            return part, Failure(f"its process died {DEATHS} times: is there enough memory for --workers {workers}?")
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-        for part in [p for p in waiting if deaths[p.name] >= DEATHS]:
-            waiting.remove(part)
-            yield part, Failure(f"its process died {DEATHS} times: is there enough memory for --workers {workers}?")
+            pools.put(pool)
 
-
-def _until_one_dies(
-    pool: ProcessPoolExecutor,
-    waiting: list[Part],
-    deaths: dict[str, int],
-    work: Callable[[Part], PartResult | Failure],
-    at_once: int,
-) -> Iterator[tuple[Part, PartResult | Failure]]:
-    """Takes from `waiting` what is done; only as many parts as there are processes are at hand at a time."""
-    at_hand: dict[Future[PartResult | Failure], Part] = {}
-    queue = iter(list(waiting))
-    suspects_alone = at_once == 1
-
-    def fill() -> None:
-        while len(at_hand) < at_once and (part := next(queue, None)) is not None:
-            at_hand[pool.submit(work, part)] = part
-
+    threads = ThreadPoolExecutor(workers)
     try:
-        fill()
-        while at_hand:
-            finished, _ = wait(at_hand, return_when=FIRST_COMPLETED)
-            for future in finished:
-                made = future.result()
-                part = at_hand.pop(future)
-                waiting.remove(part)
-                yield part, made
-                if suspects_alone and deaths[part.name]:
-                    return  # the others may go side by side again
-            fill()
-    except BrokenProcessPool:
-        for part in at_hand.values():
-            deaths[part.name] += 1
-        # Whoever was at hand goes on its own, so that only what kills its process is blamed again.
-        waiting.sort(key=lambda p: -deaths[p.name])
+        for future in as_completed([threads.submit(done, part) for part in parts]):
+            yield future.result()
+    finally:
+        closing.set()
+        threads.shutdown(cancel_futures=True)
+        while not pools.empty():
+            pools.get().shutdown(wait=False)
 
 
 def describe(resources: Resources) -> dict[str, Any]:

@@ -1,13 +1,13 @@
-"""Recordings of a blind study under the conditions that its key tells: for results and their reports."""
+"""`evaluate recordings`: listeners on bags, videos and extracted files, through the whole live session."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,30 +19,24 @@ from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.evaluation import baselines as simple
 from reactdiff_ros.evaluation import results as rows_of
 from reactdiff_ros.evaluation.extraction import CONFIDENT, extract_clip
-from reactdiff_ros.evaluation.listeners import Foresees, Spec, blamed, check, foresees, frames_of, look_ahead_s
+from reactdiff_ros.evaluation.listeners import Spec, check, foresee, frames_of, look_ahead_s, named_errors
 from reactdiff_ros.evaluation.results import Info, Item, Result
 from reactdiff_ros.evaluation.runs import parts as kept
 from reactdiff_ros.evaluation.runs.parts import Part, PartResult, describe
-from reactdiff_ros.evaluation.runs.react import Rows, number, reference_arrays
+from reactdiff_ros.evaluation.runs.react import Rows, number
 from reactdiff_ros.evaluation.runs.scoring import (
     BEHAVIOUR,
-    CURVES,
     MEASURES,
     MOTION,
-    Row,
+    Online,
     RunContext,
     RunOutcome,
-    Spread,
-    Values,
+    concluded,
     counted,
     done_parts,
-    empty_rows,
-    group_draws,
     measured,
     reference_file,
     score,
-    systems_of,
-    table_of,
 )
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.listener import Listener
@@ -50,12 +44,12 @@ from reactdiff_ros.model.speaker.grid import Track, onto_grid
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.bags.storage import entries, is_bag
+from reactdiff_ros.recordings.blinding import Key, opened
 from reactdiff_ros.recordings.datasets.recordings import SUFFIX as EXTRACTED
 from reactdiff_ros.recordings.datasets.recordings import load as load_extracted
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
 from reactdiff_ros.recordings.replay.replay import Tally, open_recording, sensed_here
 from reactdiff_ros.recordings.replay.senses import RecordedPerception, Sensed, Timed, push
-from reactdiff_ros.recordings.studies.blinding import Key, opened
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import REACTION_RATE_HZ, ExpressionFrame, FloatArray, Reaction, SpeakerFrame
 
@@ -83,7 +77,7 @@ def sources(folder: Path, pairs: Sequence[tuple[Path, Path]] = ()) -> list[Sourc
     """All recordings of a folder and those below it, by name.
 
     `NAME_speaker.*` and `NAME_listener.*` are a pair; `pairs` names others, (speaker, listener), relative to the
-    folder or not. A file that is the listener of a pair is no recording of its own.
+    folder or not. A file that is the listener of a pair is not a recording itself.
 
     Raises:
         ReactdiffError: there is no such folder, one of them may not be looked into, nothing in it is a recording, or a
@@ -93,9 +87,10 @@ def sources(folder: Path, pairs: Sequence[tuple[Path, Path]] = ()) -> list[Sourc
         raise ReactdiffError("there is no such folder", where=str(folder), todo="give a folder of bags or videos")
     found = _found(folder)
     couples = {_there(folder, a): _there(folder, b) for a, b in pairs}
-    by_role = {(_who(path, folder), role): path for path in found if (role := _role(path))}
-    for (who, role), path in by_role.items():
-        other = by_role.get((who, "listener"))
+    named = ((path, _ROLE.match(path.stem if path.is_file() else path.name)) for path in found)
+    by_role = {(path.parent, match["who"], match["role"].lower()): path for path, match in named if match}
+    for (parent, who, role), path in by_role.items():
+        other = by_role.get((parent, who, "listener"))
         if role == "speaker" and other is not None:
             couples.setdefault(path, other)
     listening = set(couples.values()) - set(couples)
@@ -105,11 +100,10 @@ def sources(folder: Path, pairs: Sequence[tuple[Path, Path]] = ()) -> list[Sourc
             "the folder holds no recordings", where=str(folder),
             todo=f"bags, {', '.join(MEDIA[:4])} and the like, or files of 'reactdiff extract'",
         )  # fmt: skip
-    named = [(_id(path, folder), path) for path in chosen]
-    ids = [name for name, _ in named]
+    ids = [_id(path, folder) for path in chosen]
     return [
         Source(name if ids.count(name) == 1 else f"{name}{path.suffix}", path, couples.get(path))
-        for name, path in named
+        for name, path in zip(ids, chosen, strict=True)
     ]
 
 
@@ -132,20 +126,9 @@ def _found(folder: Path) -> list[Path]:
 def _there(folder: Path, path: Path) -> Path:
     for candidate in (path, folder / path):
         if candidate.exists():
-            place = candidate.resolve()
-            root = folder.resolve()
+            place, root = candidate.resolve(), folder.resolve()
             return folder / place.relative_to(root) if place.is_relative_to(root) else place
     raise ReactdiffError("a pair names a file that is not there", where=str(path))
-
-
-def _role(path: Path) -> str:
-    match = _ROLE.match(path.stem if path.is_file() else path.name)
-    return match["role"].lower() if match else ""
-
-
-def _who(path: Path, folder: Path) -> str:
-    match = _ROLE.match(path.stem if path.is_file() else path.name)
-    return f"{path.parent.relative_to(folder)}/{match['who'] if match else path.name}"
 
 
 def _id(path: Path, folder: Path) -> str:
@@ -167,12 +150,10 @@ class Perceived:
     speaker: SpeakerBatch
     """(1, T)."""
     sensed: tuple[Sensed, ...] = ()
-    """Every event of the recording with what perception told; empty for a file of `reactdiff extract`."""
+    """Every event of the recording with what perception delivered; empty for a file of `reactdiff extract`."""
     frames: tuple[SpeakerFrame, ...] = ()
     truth: FloatArray | None = None
     """(T, 58) the recorded listener, NaN where unobserved."""
-    perception_s: float = 0.0
-    """Time that perception took."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -187,14 +168,11 @@ class ShownFace:
 
     face: FloatArray
     """(T, 58) at 25 Hz, on the slots of `Perceived`."""
-    fast: FloatArray
-    """(2T or so, 58) the same at 50 Hz, as it is listen_live."""
     plan_s: NDArray[np.float64]
     """(P,) time that each plan took."""
     lag_s: NDArray[np.float64]
-    """(L,) age of the newest evidence in each listen_live face that had any, through the plan; without pauses of the
+    """(L,) age of the newest evidence in each face at 50 Hz that had any, through the plan; without pauses of the
     recording, in which there is nothing newer to show."""
-    look_ahead_s: float
 
 
 def perceive(speaker: Path, listener: Path | None) -> Perceived:
@@ -219,8 +197,7 @@ def perceive(speaker: Path, listener: Path | None) -> Perceived:
             truth = _listened(track, other, speaker)
         except MediaError as error:
             notes.append(f"the recorded listener is left out: {error}")
-    taken = sum(result.seconds for item in sensed for result in item.results)
-    return Perceived(track.first, track.batch, sensed, frames, truth, taken, tuple(notes))
+    return Perceived(track.first, track.batch, sensed, frames, truth, tuple(notes))
 
 
 def _extracted(path: Path) -> Perceived:
@@ -250,41 +227,38 @@ def listen_live(known: Perceived, spec: Spec, seed: int) -> ShownFace:
         ReactdiffError: the listener cannot be made, or what it planned is no plan.
     """
     listener = spec.make(seed)
-    ahead = look_ahead_s(listener)
+    look_ahead_s(listener)  # raises where it declares no time
     timed = Timed(listener, perf_counter)
     faces: list[ExpressionFrame] = []
     plan_s: list[float] = []
-    with blamed(spec):
-        for heard, plans in _run(known, listener, timed, seed):
-            faces.extend(heard)
+    with named_errors(spec):
+        for shown, plans in _run(known, listener, timed, seed):
+            faces.extend(shown)
+            for plan in plans:
+                check(plan, spec.text)
             if plans:
-                for plan in plans:
-                    check(plan, spec.text)
                 plan_s.append(timed.seconds)
             timed.seconds = 0.0
     if not faces:
         raise MediaError("the recording is too short to listen to", where=spec.text)
     fast = np.stack([face.coefficients for face in faces])
     stamps = np.array([face.stamp_ns for face in faces], dtype=np.int64)
-    return ShownFace(_on_slots(fast, stamps, known), fast, np.array(plan_s), _ages(faces, known), ahead)
+    return ShownFace(_on_slots(fast, stamps, known), np.array(plan_s), _ages(faces, known))
 
 
 def _run(
     known: Perceived, listener: Listener, timed: Timed, seed: int
 ) -> Iterator[tuple[list[ExpressionFrame], Sequence[Reaction]]]:
-    noted = RecordedPerception()
-    session = ListeningSession(noted, timed, ExpressionEngine(seed=seed), ReplaySettings().session)
+    recorded = RecordedPerception()
+    session = ListeningSession(recorded, timed, ExpressionEngine(seed=seed), ReplaySettings().session)
     session.reset(seed)
-    if foresees(listener):
-        cast(Foresees, listener).foresee(known.frames)
+    foresee(listener, lambda: known.frames)
     timed.seconds = 0.0
-    if known.sensed:
-        for item in known.sensed:
-            noted.results.extend(item.results)
-            faces = push(session, item.event)
-            yield faces, session.reactions
-        return
-    for frame in known.frames:
+    for item in known.sensed:
+        recorded.results.extend(item.results)
+        faces = push(session, item.event)
+        yield faces, session.reactions
+    for frame in () if known.sensed else known.frames:
         session.observe(frame, frame.stamp_ns)
         faces = session.advance(frame.stamp_ns)
         yield faces, session.reactions
@@ -316,6 +290,12 @@ LATENCIES: Final = ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms")
 FIGURES: Final = tuple(dict.fromkeys((*MEASURES, *BEHAVIOUR, *MOTION, *LATENCIES, "frame_ms")))
 LEAST_SEEN: Final = 0.3
 """Share of its frames in which a recorded listener must be seen to be a ground truth."""
+LEAST_TRUTHS: Final = 2
+"""Means and nearest neighbours need other people's reactions."""
+ONE_PERSON = "The listener under test while it listened to another recording; all of them are of one group of people."
+ONE_RECORDING = "The listener under test half a recording later, because there is no second recording."
+LEAST_MINUTES: Final = 10.0
+"""Rates of less than this are reported with a warning."""
 _HERE: Final = "reactdiff_ros.evaluation.runs.recordings"
 
 
@@ -333,23 +313,23 @@ class LabPlan:
         """The listeners that run: those under test, then the baselines."""
         return [Spec(text, self.weights) for text in dict.fromkeys((*self.listeners, *BASELINES))]
 
+    @property
+    def subject(self) -> str:
+        """Name of the first listener under test."""
+        return self.specs()[0].name
+
 
 def listen_part(plan: LabPlan, source: Source, n: int) -> Part:
     """Every listener on one recording."""
-    files = [source.speaker, *([source.listener] if source.listener else [])]
-    arguments = {
-        "speaker": str(source.speaker), "listener": None if source.listener is None else str(source.listener),
-        "n": n, "listeners": [s.text for s in plan.specs()], "weights": plan.weights, "streams": plan.streams,
-        "seed": plan.seed,
-    }  # fmt: skip
-    made_of = (*(str(f) for f in files), *(f for s in plan.specs() for f in s.files))
-    return Part(f"listen-{source.id}", f"{_HERE}:make_streams", arguments, tuple(dict.fromkeys(made_of)))
+    views = {"speaker": str(source.speaker), "listener": None if source.listener is None else str(source.listener)}
+    files = (*(f for f in views.values() if f), *(f for s in plan.specs() for f in s.files))
+    arguments = {**views, "n": n, **asdict(plan)}
+    return Part(f"listen-{source.id}", f"{_HERE}:make_streams", arguments, tuple(dict.fromkeys(files)))
 
 
-def make_streams(
-    speaker: str, listener: str | None, n: int, listeners: Sequence[str], weights: str, streams: int, seed: int
-) -> PartResult:
+def make_streams(speaker: str, listener: str | None, n: int, **settings: Any) -> PartResult:
     """See `listen_part`. A listener that fails is a note; the others' streams are kept."""
+    plan = LabPlan(**settings)
     known = perceive(Path(speaker), None if listener is None else Path(listener))
     batch, notes = known.speaker, list(known.notes)
     seen = (batch.confidence[0] > 0) & batch.mesh[0][:, None]
@@ -361,40 +341,32 @@ def make_streams(
     }
     facts: dict[str, Any] = {
         "frames": known.count, "seconds": known.count / REACTION_RATE_HZ, "listeners": {},
-        "start_ns": known.first * 40_000_000,
-        "perception_ms": 1e3 * known.perception_s / known.count, "face": float(batch.mesh.mean()),
-        "voice": float(batch.microphone.mean()),
+        "start_ns": known.first * GRID.period_ns,
     }  # fmt: skip
     if known.truth is not None:
-        _keep_truth(known.truth, arrays, notes)
-    for spec in (Spec(text, weights) for text in listeners):
+        share = float(np.isfinite(known.truth).any(1).mean())
+        if share < LEAST_SEEN:
+            notes.append(f"the recorded listener was seen in {share:.0%} of the time only and is no ground truth")
+        else:
+            truth = attributes_of(np.nan_to_num(_held(known.truth)))
+            arrays |= {"truth": known.truth, "truth_attributes": truth}
+            facts["mime"] = simple.mime_scores(arrays["speaker_attributes"], [truth], REACTION_RATE_HZ)
+    for spec in plan.specs():
         try:
-            all_ = [listen_live(known, spec, number(seed, n, k)) for k in range(streams)]
+            shown = [listen_live(known, spec, number(plan.seed, n, k)) for k in range(plan.streams)]
         except ReactdiffError as error:
             notes.append(f"{spec.name} did not listen: {error}")
             continue
-        faces = np.stack([one.face for one in all_])
+        faces = np.stack([one.face for one in shown])
         arrays[f"attributes/{spec.name}"] = attributes_of(faces)
         arrays[f"faces/{spec.name}"] = faces
-        arrays[f"compute/{spec.name}"] = np.concatenate([one.plan_s for one in all_])
-        arrays[f"lag/{spec.name}"] = np.concatenate([one.lag_s for one in all_])
-        total = sum(float(one.plan_s.sum()) for one in all_)
-        facts["listeners"][spec.name] = {"frame_ms": 1e3 * total / (known.count * streams)}
+        arrays[f"compute/{spec.name}"] = np.concatenate([one.plan_s for one in shown])
+        arrays[f"lag/{spec.name}"] = np.concatenate([one.lag_s for one in shown])
+        total = sum(float(one.plan_s.sum()) for one in shown)
+        facts["listeners"][spec.name] = {"frame_ms": 1e3 * total / (known.count * plan.streams)}
     if not facts["listeners"]:
         raise ReactdiffError("; ".join(notes) or "no one listened", where=speaker)
-    if "truth_attributes" in arrays:
-        truth = arrays["truth_attributes"]
-        facts["mime"] = simple.mime_scores(arrays["speaker_attributes"], [truth], REACTION_RATE_HZ)
     return PartResult(facts, arrays, tuple(notes))
-
-
-def _keep_truth(truth: FloatArray, arrays: dict[str, NDArray[Any]], notes: list[str]) -> None:
-    share = float(np.isfinite(truth).any(1).mean())
-    if share < LEAST_SEEN:
-        notes.append(f"the recorded listener was seen in {share:.0%} of the time only and is no ground truth")
-        return
-    arrays["truth"] = truth
-    arrays["truth_attributes"] = attributes_of(np.nan_to_num(_held(truth)))
 
 
 def _held(values: FloatArray) -> FloatArray:
@@ -404,34 +376,46 @@ def _held(values: FloatArray) -> FloatArray:
     return np.asarray(values[last])
 
 
-def score_part(plan: LabPlan, source: Source, n: int, own: str, other: str | None, means: str, lag_s: float) -> Part:
-    """Every row's figures on one recording."""
-    arguments = {
-        "n": n, "own": own, "other": other, "means": means, "lag_s": lag_s, "streams": plan.streams,
-        "seed": plan.seed, "subject": plan.specs()[0].name,
-    }  # fmt: skip
-    files = [own, *([other] if other else []), *([means] if means else [])]
-    return Part(f"score-{source.id}", f"{_HERE}:make_scores", arguments, tuple(files))
-
-
 def make_scores(
-    n: int, own: str, other: str | None, means: str, lag_s: float, streams: int, seed: int, subject: str
+    n: int, own: str, other: str, means: str, lag_s: float, streams: int, seed: int, subject: str
 ) -> PartResult:
-    """See `score_part`."""
+    """Every row's figures on one recording; agreement only where the real listener was recorded.
+
+    Args:
+        n: number of the recording.
+        own: file of its listen part.
+        other: file of the listen part whose stream is the shuffled control; `own`: its own half a recording later.
+        means: file of the reference part; "" for none.
+        lag_s: the mime's best lag.
+        streams: K.
+        seed: of the run.
+        subject: the listener under test.
+    """
     mine = kept.load(Path(own))
-    theirs = None if other is None else kept.load(Path(other)) if other != own else _half_later(mine)
+    theirs = kept.load(Path(other)) if other != own else _half_later(mine)
     speaker = mine.arrays["speaker"]
     facts: dict[str, dict[str, float]] = {}
-    for name, told in mine.facts["listeners"].items():
+    for name, times in mine.facts["listeners"].items():
         own_face = measured(speaker, mine.arrays[f"faces/{name}"], lag_s=mine.arrays[f"lag/{name}"])
-        facts[name] = {**own_face, "frame_ms": told["frame_ms"]}
-    if theirs is not None and f"faces/{subject}" in theirs.arrays:
+        facts[name] = {**own_face, "frame_ms": times["frame_ms"]}
+    if f"faces/{subject}" in theirs.arrays:
         faces = np.stack([simple.fitted(face, len(speaker)) for face in theirs.arrays[f"faces/{subject}"]])
         facts[rows_of.SHUFFLED] = measured(speaker, faces, motion=False)
-    if "truth" in mine.arrays:
-        real = np.nan_to_num(_held(mine.arrays["truth"]))[None]
-        facts[rows_of.GROUND_TRUTH] = measured(speaker, real, motion=False)
-        _add_agreement(facts, n, mine, theirs, means, lag_s, streams, seed, subject)
+    if "truth" not in mine.arrays:
+        return PartResult({"rows": facts})
+    real = np.nan_to_num(_held(mine.arrays["truth"]))[None]
+    facts[rows_of.GROUND_TRUTH] = measured(speaker, real, motion=False)
+    reference = kept.load(Path(means)) if means else PartResult()
+
+    def listener(m: int) -> FloatArray:
+        path = Path(reference.facts["files"][str(m)])
+        return np.asarray(kept.load(path, ("truth_attributes",)).arrays["truth_attributes"])
+
+    rows = Rows(REACTION_RATE_HZ, reference, streams, seed, lag_s, subject, listener)
+    target = [mine.arrays["truth_attributes"]]
+    for name, predictions in rows.of(n, mine, theirs).items():
+        scores = score(predictions, target, mine.arrays["speaker_attributes"], REACTION_RATE_HZ, "default")
+        facts[name] = {**scores, **facts.get(name, {})}
     return PartResult({"rows": facts})
 
 
@@ -441,72 +425,39 @@ def _half_later(mine: PartResult) -> PartResult:
     return PartResult(mine.facts, {k: np.roll(a, a.shape[1] // 2, axis=1) for k, a in streams.items()})
 
 
-def _add_agreement(
-    facts: dict[str, dict[str, float]], n: int, mine: PartResult, theirs: PartResult | None, means: str, lag_s: float,
-    streams: int, seed: int, subject: str,
-) -> None:  # fmt: skip
-    """REACT's metrics against the one who really listened."""
-    reference = kept.load(Path(means)) if means else PartResult()
-    rows = Rows(REACTION_RATE_HZ, reference, streams, seed, lag_s, subject, _listener_of(reference))
-    target = [mine.arrays["truth_attributes"]]
-    for name, predictions in rows.of(n, mine, theirs).items():
-        scores = score(predictions, target, mine.arrays["speaker_attributes"], REACTION_RATE_HZ, "default")
-        facts[name] = {**scores, **facts.get(name, {})}
-
-
-def _listener_of(reference: PartResult) -> Any:
-    files: Mapping[str, str] = reference.facts.get("files", {})
-
-    def read(m: int) -> FloatArray:
-        return np.asarray(kept.load(Path(files[str(m)]), ("truth_attributes",)).arrays["truth_attributes"])
-
-    return read
-
-
-def reference_part(files: Mapping[int, str], groups: Mapping[int, str], count: int, streams: int) -> Part:
-    """Means over the recorded listeners, and the nearest of their speakers for each recording of other people."""
-    arguments = {
-        "files_of": {str(n): f for n, f in files.items()}, "groups": {str(n): g for n, g in groups.items()},
-        "count": count, "streams": streams,
-    }  # fmt: skip
-    return Part("reference", f"{_HERE}:make_reference", arguments, tuple(files.values()))
-
-
 def make_reference(files_of: Mapping[str, str], groups: Mapping[str, str], count: int, streams: int) -> PartResult:
-    """See `reference_part`."""
+    """Means over the recorded listeners, and the nearest of their speakers for each recording of other people.
+
+    Args:
+        files_of: listen parts with a recorded listener, by the recording's number.
+        groups: the people in them.
+        count: recordings of the run.
+        streams: K.
+    """
     speakers: list[FloatArray] = []
 
-    def all_of_them() -> Iterator[tuple[str, FloatArray]]:
+    def listeners() -> Iterator[tuple[str, FloatArray]]:
         for n, path in files_of.items():
             arrays = kept.load(Path(path), ("truth_attributes", "speaker_attributes")).arrays
             speakers.append(arrays["speaker_attributes"])
             yield groups[n], arrays["truth_attributes"]
 
-    means = simple.means_of(all_of_them(), apart=True)
+    arrays, means_row = simple.mean_reactions(listeners(), apart=True)
     frames = min(len(s) for s in speakers)
-    rows = np.stack([simple.described(s, REACTION_RATE_HZ, frames) for s in speakers])
+    rows = np.stack([simple.block_means(s, REACTION_RATE_HZ, frames) for s in speakers])
     index = np.array([int(n) for n in files_of])
     near = np.full((count, streams), -1, dtype=np.int64)
-    row = [means.row[groups[str(n)]] if str(n) in groups else -1 for n in range(count)]
-    for i, n in enumerate(index.tolist()):
-        same = np.array([groups[str(m)] == groups[str(n)] for m in index.tolist()])
+    for i, n in enumerate(files_of):
+        same = np.array([groups[m] == groups[n] for m in files_of])
         if not same.all():
-            near[n] = index[simple.nearest(rows[i][None], rows, same[None], streams)[0]]
-    return PartResult({"files": dict(files_of)}, reference_arrays(means, row, near))
-
-
-LEAST_TRUTHS = 2
-"""Means and nearest neighbours need other people's reactions."""
-ONE_PERSON = "The listener under test while it listened to another recording; all of them are of one group of people."
-ONE_RECORDING = "The listener under test half a recording later, because there is no second recording."
-LEAST_MINUTES = 10.0
-"""Rates of less than this are told with a warning."""
+            near[int(n)] = index[simple.nearest(rows[i], rows, same, streams)]
+    row = [means_row[groups[str(n)]] if str(n) in groups else -1 for n in range(count)]
+    return PartResult({"files": dict(files_of)}, {**arrays, "near": near, "row": np.array(row)})
 
 
 def run_recordings(
-    plan: LabPlan, found: Sequence[Source], context: RunContext, info: Info,
-    online: Mapping[str, tuple[float, bool | None]] | None = None,
-) -> RunOutcome:  # fmt: skip
+    plan: LabPlan, found: Sequence[Source], context: RunContext, info: Info, online: Online | None = None
+) -> RunOutcome:
     """Evaluate a lab's recordings.
 
     Args:
@@ -514,7 +465,7 @@ def run_recordings(
         found: the recordings.
         context: where parts are stored, and with how many processes they are done.
         info: the head of the result, whose data, failures and settings are filled in here.
-        online: (declared look-ahead in s, verified) of listeners, by name.
+        online: what listeners declare.
 
     Raises:
         ReactdiffError: not one recording could be evaluated.
@@ -527,8 +478,11 @@ def run_recordings(
     truths = [n for n in heard if "mime" in facts[n]]
     notes, means = [], ""
     if len(truths) >= LEAST_TRUTHS:
-        groups = {n: found[n].group for n in truths}
-        part = reference_part({n: files[n] for n in truths}, groups, len(found), plan.streams)
+        arguments = {
+            "files_of": {str(n): files[n] for n in truths}, "groups": {str(n): found[n].group for n in truths},
+            "count": len(found), "streams": plan.streams,
+        }  # fmt: skip
+        part = Part("reference", f"{_HERE}:make_reference", arguments, tuple(files[n] for n in truths))
         means = reference_file(context, part)
     elif truths:
         notes.append("one recorded listener alone: no mean sequence, mean frame and nearest neighbour")
@@ -540,81 +494,47 @@ def run_recordings(
     if all(other is None for other in pairs):
         control = ONE_PERSON if len(there) > 1 else ONE_RECORDING
         pairs = simple.other_people([str(n) for n in there])
-    stood_in = {n: files[n if i is None else there[i]] for n, i in zip(there, pairs, strict=True)}
-    scoring = {
-        n: score_part(plan, found[n], n, files[n], stood_in[n], means if n in truths else "", lag_s) for n in there
-    }
+    scoring = {}
+    for n, i in zip(there, pairs, strict=True):
+        other, reference = files[n if i is None else there[i]], means if n in truths else ""
+        arguments = {
+            "n": n, "own": files[n], "other": other, "means": reference, "lag_s": lag_s, "streams": plan.streams,
+            "seed": plan.seed, "subject": plan.subject,
+        }  # fmt: skip
+        read = tuple(f for f in (files[n], other, reference) if f)
+        scoring[n] = Part(f"score-{found[n].id}", f"{_HERE}:make_scores", arguments, read)
     scores, _ = done_parts(context, "scoring", scoring, lambda n: found[n].id, failed)
-    asked = [spec.name for spec in plan.specs() if spec.text in plan.listeners]
+    listeners = [spec.name for spec in plan.specs() if spec.text in plan.listeners]
     for n in scores:
-        deaf = [name for name in asked if name not in facts[n]["listeners"]]
+        deaf = [name for name in listeners if name not in facts[n]["listeners"]]
         if deaf:  # its note says why
             failed[found[n].id] = f"{', '.join(deaf)} did not listen"
-    draws = group_draws([found[n].group or found[n].id for n in scores], plan.seed)
-    rows = _rows(context, heard, scores, draws)
-    for name, row in rows.items():
-        row.look_ahead_s, row.causal = (online or {}).get(name, (None, None))
-    if rows_of.MIME in rows:
-        rows[rows_of.MIME].note = f"{rows_of.NOTES[rows_of.MIME]} Here {lag_s:g} s."
-    if control and rows_of.SHUFFLED in rows:
-        rows[rows_of.SHUFFLED].note = control
+    row_notes = {rows_of.MIME: f"{rows_of.NOTES[rows_of.MIME]} Here {lag_s:g} s."}
+    if control:
+        row_notes[rows_of.SHUFFLED] = control
         notes.append(f"the control is a weak one: {control[0].lower()}{control[1:-1]}")
-    items = _items(context, heard, list(scores), found, notes)
-    minutes = sum(item.seconds for item in items) / 60
-    if minutes < LEAST_MINUTES:
-        notes.append(f"{minutes:.1f} minutes in all: rates of less than {LEAST_MINUTES:g} minutes are uncertain")
-    systems = systems_of(rows, asked)
-    settings = {**info.settings, "streams": plan.streams, "mime_lag_s": lag_s, **describe(context.resources)}
-    head = replace(
-        info, data=f"{counted(len(found), 'recording')}, {len(truths)} with a recorded listener", people=True,
-        subject=plan.specs()[0].name, seeds={**info.seeds, "run": plan.seed}, settings=settings,
-        failed=tuple(f"{name}: {sentence}" for name, sentence in failed.items()),
-    )  # fmt: skip
-    table = table_of(systems, items, plan.seed)
-    return RunOutcome(Result(head, tuple(items), systems), table, failed, tuple(dict.fromkeys(notes)), before)
 
-
-def _rows(context: RunContext, parts: Mapping[int, Part], scores: Mapping[int, Part], draws: Values) -> dict[str, Row]:
-    rows = empty_rows([context.keep.load(part).facts["rows"] for part in scores.values()], FIGURES)
-    for row in rows.values():
-        row.values = {name: values for name, values in row.values.items() if np.isfinite(values).any()}
-    spreads = {name: Spread() for name in rows}
-    shortest = min(int(context.keep.load(parts[n], ()).facts["frames"]) for n in scores)
-    for position, n in enumerate(scores):
-        mine = context.keep.load(parts[n])
-        for name in mine.facts["listeners"]:
-            spreads[name].add(position, mine.arrays[f"attributes/{name}"], shortest)
-            rows[name].compute_s.append(mine.arrays[f"compute/{name}"])
-            rows[name].lag_s.append(mine.arrays[f"lag/{name}"])
-            if position < CURVES:
-                rows[name].streams[_item_id(parts[n])] = mine.arrays[f"faces/{name}"][0]
-    for name, spread in spreads.items():
-        if np.isfinite(spread.value()):
-            rows[name].figures["FRDvs"] = spread.figure(draws)
-    return rows
-
-
-def _item_id(part: Part) -> str:
-    return part.name.removeprefix("listen-")
-
-
-def _items(
-    context: RunContext, parts: Mapping[int, Part], numbers: Sequence[int], found: Sequence[Source], notes: list[str]
-) -> list[Item]:
-    items = []
-    for position, n in enumerate(numbers):
-        mine: PartResult = context.keep.load(parts[n], ("speaker", "speech", "truth"))
-        curves = mine.arrays if position < CURVES else {}
-        notes += [f"{found[n].id}: {sentence}" for sentence in mine.notes]
-        items.append(
-            Item(
-                id=found[n].id, seconds=float(mine.facts["seconds"]), group=found[n].group,
-                source=Path(found[n].speaker).name, start_ns=int(mine.facts["start_ns"]),
-                speaker=curves.get("speaker"), speech=curves.get("speech"), truth=curves.get("truth"),
-                notes=mine.notes,
-            )
+    def item(n: int, mine: PartResult, item_notes: tuple[str, ...], curves: bool) -> Item:
+        drawn = mine.arrays if curves else {}
+        return Item(
+            id=found[n].id, seconds=float(mine.facts["seconds"]), group=found[n].group,
+            source=Path(found[n].speaker).name, start_ns=int(mine.facts["start_ns"]), speaker=drawn.get("speaker"),
+            speech=drawn.get("speech"), truth=drawn.get("truth"), notes=item_notes,
         )  # fmt: skip
-    return items
+
+    settings = {**info.settings, "streams": plan.streams, "mime_lag_s": lag_s, **describe(context.resources)}
+    data = f"{counted(len(found), 'recording')}, {len(truths)} with a recorded listener"
+    ran = concluded(
+        context, replace(info, data=data, subject=plan.subject, settings=settings), heard, scores, measures=FIGURES,
+        listeners=listeners, item_of=item,
+        predictions_of=lambda n, mine: {name: mine.arrays[f"attributes/{name}"] for name in mine.facts["listeners"]},
+        stream_of=lambda mine, name: mine.arrays[f"faces/{name}"][0],
+        row_notes=row_notes, notes=notes, online=online or {}, seed=plan.seed, failed=failed, kept=before,
+    )  # fmt: skip
+    if ran.result.minutes < LEAST_MINUTES:
+        limit = f"rates of less than {LEAST_MINUTES:g} minutes are uncertain"
+        ran.notes += (f"{ran.result.minutes:.1f} minutes in all: {limit}",)
+    return ran
 
 
 def unblinded(result: Result, found: Sequence[Source], key: Key) -> tuple[Result, dict[str, str]]:
@@ -627,12 +547,12 @@ def unblinded(result: Result, found: Sequence[Source], key: Key) -> tuple[Result
     items = []
     for item in result.items:
         if item.id in bags:
-            told = opened(bags[item.id], key)
-            if isinstance(told, str):
-                note = f"its condition is not known: {told}"
+            seal = opened(bags[item.id], key)
+            if isinstance(seal, str):
+                note = f"its condition is not known: {seal}"
             else:
-                conditions[item.id] = told.condition
-                note = f"recorded under the condition {told.condition} (session {told.session})"
+                conditions[item.id] = seal.condition
+                note = f"recorded under the condition {seal.condition} (session {seal.session})"
             item = replace(item, notes=(note, *item.notes))
         items.append(item)
     settings = {**result.info.settings, "study": key.study, "conditions": dict(conditions)}

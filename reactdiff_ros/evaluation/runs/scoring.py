@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,10 +22,10 @@ from reactdiff_ros.evaluation.metrics.coupling import (
     reference_lags,
     signed_lags,
 )
-from reactdiff_ros.evaluation.metrics.events import answer_lags, rates_per_minute
+from reactdiff_ros.evaluation.metrics.events import answer_lags, interpolated, rates_per_minute
 from reactdiff_ros.evaluation.metrics.react import (
     REFERENCE_RATE_HZ,
-    concordances,
+    best_correlation,
     distance,
     diversity,
     mean_of,
@@ -33,8 +34,8 @@ from reactdiff_ros.evaluation.metrics.react import (
     variance,
 )
 from reactdiff_ros.evaluation.metrics.robot import robot_metrics
-from reactdiff_ros.evaluation.results import Figure, Item, Result, Role, System
-from reactdiff_ros.evaluation.runs.parts import Keep, Part, Resources, work_off
+from reactdiff_ros.evaluation.results import Figure, Info, Item, Result, Role, System
+from reactdiff_ros.evaluation.runs.parts import Keep, Part, PartResult, Resources, work_off
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
@@ -149,8 +150,7 @@ def answers(predictions: FloatArray, speaker: FloatArray, rate_hz: float) -> dic
     smile, shown = at_25(speaker[:, _AU12], rate_hz), at_25(predictions[..., _AU12], rate_hz)
     if len(smile) < SHORTEST:
         return {"response_lag_ms": float("nan"), "smile_coupling": float("nan")}
-    asked = np.broadcast_to(smile, shown.shape)
-    lags = answer_lags(asked, shown)
+    lags = answer_lags(np.broadcast_to(smile, shown.shape), shown)
     moves = smile.std() > 1e-3
     return {
         "response_lag_ms": 1e3 * float(np.median(lags)) if len(lags) else float("nan"),
@@ -167,23 +167,7 @@ def at_25(curves: FloatArray, rate_hz: float) -> Values:
     if rate_hz == REACTION_RATE_HZ:
         return np.asarray(curves, dtype=np.float64)
     count = int((curves.shape[-1] - 1) * REACTION_RATE_HZ / rate_hz + 1e-6) + 1
-    position = np.arange(count) * rate_hz / REACTION_RATE_HZ
-    low = np.minimum(position.astype(int), curves.shape[-1] - 1)
-    high = np.minimum(low + 1, curves.shape[-1] - 1)
-    share = position - low
-    return np.asarray(curves[..., low] * (1 - share) + curves[..., high] * share, dtype=np.float64)
-
-
-def best_correlation(predictions: FloatArray, targets: Sequence[FloatArray]) -> float:
-    """FRC with targets of any length: each is compared over the time that both have."""
-    best = np.full(len(predictions), -np.inf)
-    by_length: dict[int, list[FloatArray]] = {}
-    for target in targets:
-        by_length.setdefault(min(len(target), predictions.shape[1]), []).append(target)
-    for frames, group in by_length.items():
-        found = concordances(predictions[:, :frames], np.stack([t[:frames] for t in group])).mean(-1)
-        best = np.maximum(best, found.max(-1))
-    return float(best.sum())
+    return interpolated(curves, np.arange(count) * rate_hz / REACTION_RATE_HZ, -1)
 
 
 class Spread:
@@ -256,14 +240,10 @@ def table(values: Mapping[str, Values], figures: Mapping[str, Figure], draws: Va
     """{measure, measure_low, measure_high}: means over items with 95 % intervals, and the figures of the whole set."""
     out: dict[str, float] = {}
     for name, row in values.items():
-        known = np.isfinite(row)
-        weights = draws[:, known]
-        drawn = weights.sum(1) > 0
-        if not known.any() or not drawn.any():
-            out |= {name: float("nan"), f"{name}_low": float("nan"), f"{name}_high": float("nan")}
-            continue
-        resampled = weights[drawn] @ row[known] / weights[drawn].sum(1)
-        out |= bootstrap.with_interval(name, float(row[known].mean()), resampled)
+        known = row[np.isfinite(row)]
+        out |= bootstrap.with_interval(
+            name, float(known.mean()) if len(known) else float("nan"), bootstrap.known_means(draws, row)
+        )
     for name, figure in figures.items():
         out |= {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
     return out
@@ -281,6 +261,8 @@ def _number(value: Any) -> float:
 
 CURVES: Final = 24
 """Recordings whose curves go into the result file; figures are of all."""
+Online = Mapping[str, tuple[float, bool | None]]
+"""(declared look-ahead in s, whether it was verified) of listeners, by name."""
 
 
 def counted(number: int, what: str) -> str:
@@ -294,9 +276,9 @@ class RunContext:
 
     keep: Keep
     resources: Resources = field(default_factory=Resources)
-    told: Callable[[str, float], None] = lambda what, share: None
-    """Progress callback, receives (round, completed fraction)."""
-    tell: Callable[[str], None] = lambda sentence: None
+    progress: Callable[[str, float], None] = lambda what, share: None
+    """Receives (round, completed fraction)."""
+    log: Callable[[str], None] = lambda sentence: None
 
 
 @dataclass(slots=True)
@@ -311,20 +293,6 @@ class RunOutcome:
     notes: tuple[str, ...] = ()
     kept: int = 0
     """Parts that were there from a run before."""
-
-
-@dataclass(slots=True)
-class Row:
-    """What is known of one system before it becomes a `System`."""
-
-    values: dict[str, Values] = field(default_factory=dict)
-    figures: dict[str, Figure] = field(default_factory=dict)
-    streams: dict[str, FloatArray] = field(default_factory=dict)
-    compute_s: list[Values] = field(default_factory=list)
-    lag_s: list[Values] = field(default_factory=list)
-    look_ahead_s: float | None = None
-    causal: bool | None = None
-    note: str = ""
 
 
 def done_parts(
@@ -342,8 +310,8 @@ def done_parts(
     Raises:
         ReactdiffError: not one part worked.
     """
-    report = partial(context.told, title)
-    outcome = work_off([*parts.values()], context.keep, context.resources, told=report, tell=context.tell)
+    report = partial(context.progress, title)
+    outcome = work_off([*parts.values()], context.keep, context.resources, progress=report, log=context.log)
     failed |= {id_of(n): outcome.failed[part.name] for n, part in parts.items() if part.name in outcome.failed}
     done = {n: part for n, part in parts.items() if part.name not in outcome.failed}
     if not done:
@@ -354,17 +322,10 @@ def done_parts(
 
 def reference_file(context: RunContext, part: Part) -> str:
     """Do the part that all scores need, and return its file. Raises ReactdiffError if it fails."""
-    report = partial(context.told, "reference split")
-    outcome = work_off([part], context.keep, context.resources, told=report)
+    outcome = work_off([part], context.keep, context.resources, progress=partial(context.progress, "reference split"))
     if part.name in outcome.failed:
         raise ReactdiffError(outcome.failed[part.name])
     return str(context.keep.path(part))
-
-
-def empty_rows(figures: Sequence[Mapping[str, Mapping[str, float]]], measures: Sequence[str]) -> dict[str, Row]:
-    """A row for every system that is in `figures`, one entry per recording, with its values."""
-    names = dict.fromkeys(name for rows in figures for name in rows)
-    return {name: Row(values=columns([r.get(name, {}) for r in figures], measures)) for name in names}
 
 
 def role_of(name: str, listeners: Sequence[str]) -> Role:
@@ -374,40 +335,101 @@ def role_of(name: str, listeners: Sequence[str]) -> Role:
     return {rows_of.SHUFFLED: "control", rows_of.GROUND_TRUTH: "reference"}.get(name, "baseline")  # type: ignore[return-value]
 
 
-def systems_of(rows: Mapping[str, Row], listeners: Sequence[str]) -> tuple[System, ...]:
-    """As the result file wants them: listeners first."""
-    roles: tuple[Role, ...] = ("listener", "control", "reference", "baseline")
-    order = sorted(rows, key=lambda name: roles.index(role_of(name, listeners)))
-    return tuple(
-        System(
-            name=name, role=role_of(name, listeners), note=rows[name].note or rows_of.NOTES.get(name, ""),
-            values=rows[name].values, figures=rows[name].figures, streams=rows[name].streams,
-            compute_s=_joined(rows[name].compute_s), lag_s=_joined(rows[name].lag_s),
-            look_ahead_s=rows[name].look_ahead_s, causal=rows[name].causal,
-        )
-        for name in order
+def concluded(
+    context: RunContext,
+    info: Info,
+    heard: Mapping[int, Part],
+    scores: Mapping[int, Part],
+    *,
+    measures: Sequence[str],
+    always: Sequence[str] = (),
+    listeners: Sequence[str],
+    item_of: Callable[[int, PartResult, tuple[str, ...], bool], Item],
+    predictions_of: Callable[[int, PartResult], Mapping[str, FloatArray]],
+    stream_of: Callable[[PartResult, str], FloatArray],
+    row_notes: Mapping[str, str],
+    notes: Sequence[str],
+    online: Online,
+    seed: int,
+    failed: dict[str, str],
+    kept: int,
+) -> RunOutcome:
+    """Put the parts of a run together.
+
+    Args:
+        context: store and callbacks.
+        info: the head of the result.
+        heard: the parts that hold what every listener showed, by the numbers of their recordings.
+        scores: the parts that hold "rows", every system's figures; those recordings are in the result.
+        measures: names of figures, in the order of the table.
+        always: those of them that a system has even if they are nowhere defined.
+        listeners: names of those under test.
+        item_of: makes an item of (number, part, notes, with curves).
+        predictions_of: attributes (K, T, 25) of systems for a recording, for FRDvs.
+        stream_of: the stream (T, 58) of a listener that is shown.
+        row_notes: what a system is in this run, where that is not the usual.
+        notes: of the run.
+        online: declared look-ahead of listeners.
+        seed: of intervals.
+        failed: sentences by the recording's id.
+        kept: parts that were stored before.
+    """
+    loaded = {n: context.keep.load(part) for n, part in scores.items()}
+    figures = [part.facts["rows"] for part in loaded.values()]
+    names = list(dict.fromkeys(name for rows in figures for name in rows))
+    spreads = {name: Spread() for name in names}
+    streams: dict[str, dict[str, FloatArray]] = {name: {} for name in names}
+    times: dict[tuple[str, str], list[Values]] = defaultdict(list)
+    shortest = min(int(context.keep.load(heard[n], ()).facts["frames"]) for n in scores)
+    items: list[Item] = []
+    sentences = list(notes)
+    for position, (n, scored) in enumerate(loaded.items()):
+        context.progress("putting together", position / len(loaded))
+        mine = context.keep.load(heard[n])
+        own_notes = tuple(dict.fromkeys((*mine.notes, *scored.notes)))
+        items.append(item_of(n, mine, own_notes, position < CURVES))
+        sentences += [f"{items[-1].id}: {sentence}" for sentence in own_notes]
+        for name, predictions in predictions_of(n, mine).items():
+            spreads[name].add(position, predictions, shortest)
+        for name in mine.facts["listeners"]:
+            for kind in ("compute", "lag"):
+                if f"{kind}/{name}" in mine.arrays:
+                    times[kind, name].append(mine.arrays[f"{kind}/{name}"])
+            if position < CURVES:
+                streams[name][items[-1].id] = stream_of(mine, name)
+    draws = group_draws([item.group or item.id for item in items], seed)
+    order: tuple[Role, ...] = ("listener", "control", "reference", "baseline")
+    systems = []
+    for name in sorted(names, key=lambda name: order.index(role_of(name, listeners))):
+        values = columns([rows.get(name, {}) for rows in figures], measures)
+        ahead, causal = online.get(name, (None, None))
+        has_spread = bool(always) or np.isfinite(spreads[name].value())
+        systems.append(
+            System(
+                name=name, role=role_of(name, listeners), note=row_notes.get(name) or rows_of.NOTES.get(name, ""),
+                values={m: v for m, v in values.items() if m in always or np.isfinite(v).any()},
+                figures={"FRDvs": spreads[name].figure(draws)} if has_spread else {}, streams=streams[name],
+                compute_s=_joined(times["compute", name]), lag_s=_joined(times["lag", name]),
+                look_ahead_s=ahead, causal=causal,
+            )
+        )  # fmt: skip
+    head = replace(
+        info, people=True, seeds={**info.seeds, "run": seed},
+        failed=tuple(f"{name}: {sentence}" for name, sentence in failed.items()),
     )  # fmt: skip
+    result = Result(head, tuple(items), tuple(systems))
+    return RunOutcome(result, {s.name: _row(s, draws) for s in systems}, failed, tuple(dict.fromkeys(sentences)), kept)
 
 
-def draws_of(items: Sequence[Item], seed: int) -> Values:
-    """How often each item counts in each resample: the same draws for every figure of every system."""
-    return group_draws([item.group or item.id for item in items], seed) if items else np.zeros((0, 0))
-
-
-def table_of(systems: Sequence[System], items: Sequence[Item], seed: int) -> dict[str, dict[str, Any]]:
-    """Every system's figures with intervals over groups of items, its time a frame and what it declares."""
-    draws = draws_of(items, seed)
-    out: dict[str, dict[str, Any]] = {}
-    for system in systems:
-        row: dict[str, Any] = table(system.values, system.figures, draws)
-        row["role"] = system.role
-        if len(system.compute_s):
-            low, high = np.percentile(system.compute_s, [50, 95])
-            row |= {"plan_ms_p50": 1e3 * float(low), "plan_ms_p95": 1e3 * float(high)}
-        if system.look_ahead_s is not None:
-            row |= {"look_ahead_s": system.look_ahead_s, "causal": system.causal}
-        out[system.name] = row
-    return out
+def _row(system: System, draws: Values) -> dict[str, Any]:
+    """A system's figures with intervals over groups of items, its time a plan and what it declares."""
+    row: dict[str, Any] = {**table(system.values, system.figures, draws), "role": system.role}
+    if len(system.compute_s):
+        low, high = np.percentile(system.compute_s, [50, 95])
+        row |= {"plan_ms_p50": 1e3 * float(low), "plan_ms_p95": 1e3 * float(high)}
+    if system.look_ahead_s is not None:
+        row |= {"look_ahead_s": system.look_ahead_s, "causal": system.causal}
+    return row
 
 
 def _joined(parts: Sequence[Values]) -> Values:

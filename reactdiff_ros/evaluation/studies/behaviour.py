@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import WeightsError
-from reactdiff_ros.evaluation.listeners import Listens, ModelListens, SimulatorListens, style_conditions
+from reactdiff_ros.evaluation.listeners import MODEL, StreamListener, style_conditions
+from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
 from reactdiff_ros.evaluation.metrics.events import Lags, onset_lags, smile_curve
 from reactdiff_ros.evaluation.metrics.spectra import frechet_distance, two_sample_auc
@@ -25,7 +25,7 @@ from reactdiff_ros.simulator.seeds import purpose_seed
 from reactdiff_ros.simulator.speaker import Speakers, make_speakers, stimulus_of
 from reactdiff_ros.simulator.temperament import Temperament, draw_temperaments
 from reactdiff_ros.simulator.voices import VoiceBank
-from reactdiff_ros.types import FloatArray
+from reactdiff_ros.types import FloatArray, OnProgress
 
 Values = NDArray[np.floating[Any]]
 Floats = NDArray[np.float64]
@@ -35,9 +35,7 @@ _MOVES = 0.01
 def paired_less_shuffled(paired: Floats, shuffled: Floats, seed: int, count: int = 2000) -> dict[str, float]:
     """Mean difference over items (N,) with its 95 % bootstrap interval."""
     difference = paired - shuffled
-    rng = np.random.default_rng([seed, 51])
-    drawn = difference[rng.integers(0, len(difference), (count, len(difference)))].mean(1)
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    low, high = bootstrap.mean_interval(difference, np.random.default_rng([seed, 51]), count)
     return {
         "paired": float(paired.mean()), "shuffled": float(shuffled.mean()), "reliance": float(difference.mean()),
         "low": float(low), "high": float(high),
@@ -174,7 +172,7 @@ def cue_frames(s: Speakers) -> dict[str, Mask]:
     """(B, T) frames of each of CUES, and "plain talk": speech without any of them."""
     smiling = s.smile > 0.3
     pause = ~s.speech & ~s.burst & s.present
-    held = _held(s)
+    held = stimulus_of(s).held > 0.5  # within a pause after which the same person goes on
     cues = {
         "smile with bright voice": smiling & s.speech & s.bright & ~s.flat,
         "smile with flat voice": smiling & s.speech & s.flat,
@@ -187,11 +185,6 @@ def cue_frames(s: Speakers) -> dict[str, Mask]:
     return cues
 
 
-def _held(s: Speakers) -> Mask:
-    """Within a pause after which the same person goes on."""
-    return np.asarray(stimulus_of(s).held > 0.5)
-
-
 def evaluate_attention(
     weights: Weights, *, seed: int = 0, worlds: int = 240, frames: int = 750, bank: VoiceBank | None = None
 ) -> dict[str, Any]:
@@ -200,11 +193,10 @@ def evaluate_attention(
     The interval is a bootstrap over worlds in which both occur, camera and microphone on. Somebody coughs in one world
     of seven, and 60 worlds held two such.
     """
-    number = purpose_seed("evaluate", seed, 12)
+    number, fusion = purpose_seed("evaluate", seed, 12), read_fusion(weights)
     speakers = make_speakers(number, worlds, frames)
     batch = observe(number, speakers, bank)
     features, observed = featurize(batch)
-    fusion = read_fusion(weights)
     usable = batch.mesh & batch.microphone
     cues = {name: where & usable for name, where in cue_frames(speakers).items()}
     by_world = [
@@ -231,8 +223,7 @@ def _difference(
     if both.sum() < 3:
         return None
     gaps = np.array([values[w][on[w]].mean(0) - values[w][off[w]].mean(0) for w in np.flatnonzero(both)])
-    drawn = gaps[rng.integers(0, len(gaps), (1000, len(gaps)))].mean(1)
-    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+    low, high = bootstrap.mean_interval(gaps, rng, 1000)
     return {
         name: {"difference": float(gaps[:, i].mean()), "low": float(low[i]), "high": float(high[i])}
         for i, name in enumerate(names)
@@ -242,6 +233,7 @@ def _difference(
 EXPECTED_OF: Final = 12
 SETTINGS: Final = ("natural", "responsive")
 _SEEN: Final = 0.6
+_DRAWS: Final = {"listener": 9, "simulator": 10}
 
 
 @dataclass(slots=True)
@@ -252,76 +244,52 @@ class BehaviourReport:
     lags: dict[str, Lags] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _Work:
-    listener: Listens
-    seed: int
-    items: int
-    frames: int
-    bank: VoiceBank | None
-    done: Callable[[], None]
-
-    def dyads(self, *, precursors: bool) -> Dyads:
-        return simulate(
-            purpose_seed("evaluate", self.seed, 8), self.items, self.frames, self.bank, prior="natural",
-            precursors=precursors,
-        )  # fmt: skip
-
-    def streams(self, dyads: Dyads, conditions: Conditions, *, shuffled: bool = False) -> FloatArray:
-        """What the listener shows; `shuffled`: to another one's speaker, all else being equal."""
-        speaker, truth = dyads.speaker, dyads.stimulus
-        if shuffled:
-            other = derangement(self.items)
-            speaker, truth = speaker.take(other), truth.take(other)
-        seeds = purpose_seed("evaluate", self.seed, 9) % (1 << 40) + np.arange(self.items)
-        made = self.listener.run(speaker, conditions, seeds, truth)
-        self.done()
-        return made
-
-    def simulated(self, dyads: Dyads, conditions: Conditions) -> FloatArray:
-        """What fresh simulated listeners show, who know the speakers; they are told the same."""
-        seeds = purpose_seed("evaluate", self.seed, 10) % (1 << 40) + np.arange(self.items)
-        return SimulatorListens(perceiving=False).run(dyads.speaker, conditions, seeds, dyads.stimulus)
-
-
 def evaluate_behaviour(
-    listener: Listens,
+    listener: StreamListener,
     *,
     seed: int = 0,
     items: int = 100,
     seconds: float = 60.0,
     bank: VoiceBank | None = None,
-    told: Callable[[float], None] = lambda share: None,
+    progress: OnProgress = lambda share: None,
 ) -> BehaviourReport:
     """All figures of the command, on simulated speakers that no training has seen."""
-    runs = 0
+    number = purpose_seed("evaluate", seed, 8)
+    with_, without = (
+        simulate(number, items, round(seconds * 25), bank, prior="natural", precursors=has) for has in (True, False)
+    )
+    draws = {name: purpose_seed("evaluate", seed, i) % (1 << 40) + np.arange(items) for name, i in _DRAWS.items()}
+    done = 0
 
-    def done() -> None:
-        nonlocal runs
-        runs += 1
-        told(min(runs / 5, 1.0))
+    def streams(dyads: Dyads, conditions: Conditions, *, shuffled: bool = False) -> FloatArray:
+        """What the listener shows; `shuffled`: to another one's speaker, all else being equal."""
+        nonlocal done
+        speaker, truth = dyads.speaker, dyads.stimulus
+        if shuffled:
+            speaker, truth = speaker.take(derangement(items)), truth.take(derangement(items))
+        shown = listener.run(speaker, conditions, draws["listener"], truth)
+        done += 1
+        progress(min(done / 5, 1.0))
+        return shown
 
-    work = _Work(listener, seed, items, round(seconds * 25), bank, done)
-    with_, without = work.dyads(precursors=True), work.dyads(precursors=False)
     natural = ordinary(items, with_.controls)
-    own = work.streams(with_, natural)
+    own = streams(with_, natural)
     figures: dict[str, Any] = {
-        "reliance": _reliance(with_, own, work.streams(with_, natural, shuffled=True), seed),
-        "realism": _realism(with_, own, seed),
-    }
+        "reliance": _reliance(with_, own, streams(with_, natural, shuffled=True), seed),
+        "realism": _realism(with_, own, seed), "lags": {}, "lags_of_simulated_listeners": {},
+    }  # fmt: skip
     report = BehaviourReport(figures)
-    figures["lags"], figures["lags_of_simulated_listeners"] = {}, {}
+    simulator = StreamListener("simulator")
     for setting in SETTINGS:
         conditions = natural if setting == "natural" else style_conditions("responsive", items)
-        tables: dict[str, Any] = {}
-        simulated: dict[str, Any] = {}
         for name, dyads in (("with_precursors", with_), ("without_precursors", without)):
-            known = own if setting == "natural" and dyads is with_ else work.streams(dyads, conditions)
-            lags = report.lags[f"{setting}, {name.replace('_', ' ')}"] = _lags(dyads, known, seed)
-            tables[name] = lags.table()
-            simulated[name] = _lags(dyads, work.simulated(dyads, conditions), seed).table()
-        figures["lags"][setting], figures["lags_of_simulated_listeners"][setting] = tables, simulated
-    if isinstance(listener, ModelListens):
+            shown = own if setting == "natural" and dyads is with_ else streams(dyads, conditions)
+            lags = report.lags[f"{setting}, {name.replace('_', ' ')}"] = _lags(dyads, shown, seed)
+            fresh = simulator.run(dyads.speaker, conditions, draws["simulator"], dyads.stimulus)
+            figures["lags"].setdefault(setting, {})[name] = lags.table()
+            simulated = figures["lags_of_simulated_listeners"].setdefault(setting, {})
+            simulated[name] = _lags(dyads, fresh, seed).table()
+    if listener.name == MODEL:
         figures["attention"] = evaluate_attention(listener.weights, seed=seed, bank=bank)
     figures.update(items=items, seconds=seconds, seed=seed)
     return report

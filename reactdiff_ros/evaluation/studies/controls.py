@@ -1,14 +1,15 @@
-"""`evaluate controls`: what each control and each entry of a style does to free-running streams.
+"""`bench response` and `evaluate controls`: what an event and what a setting do to free-running streams.
 
 Everything is paired: the same held-out simulated speakers, the same errors of perception, the same noise of the
-listener; only the one setting differs. Settings are those a user makes, at their effect on what they name.
+listener; only the event or the one setting differs. Settings are those a user makes. Simulated listeners go through
+the trials of cues as well: what of nodding to a cue can be seen by this measure at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, Final, TypeAlias
 
@@ -17,21 +18,26 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION
-from reactdiff_ros.evaluation.baselines import make_material
-from reactdiff_ros.evaluation.listeners import Listens, ModelListens, repeated
+from reactdiff_ros.evaluation.bounds import NATURAL_EXCESS, NEGATIVE_SHARE, PLACEBO_RATE, POSITIVE_RATE
+from reactdiff_ros.evaluation.listeners import MODEL, StreamListener, of_one
 from reactdiff_ros.evaluation.metrics.bootstrap import POINTS, Sweep
 from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
 from reactdiff_ros.evaluation.metrics.events import (
     WINDOW_S,
+    Ints,
     Paired,
     brow_raises,
+    first_difference,
     moving_average,
+    nod_responses,
     nods,
     response_curve,
+    shares,
     smile_curve,
+    smile_responses,
     smiles,
 )
-from reactdiff_ros.evaluation.studies.response import AT, FRAMES, find_trials
+from reactdiff_ros.evaluation.studies.simulator import make_material
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.expression.motion import LOWER_FACE, UPPER_FACE
 from reactdiff_ros.model.conditions import STYLE_COUNT, STYLE_NAMES
@@ -40,35 +46,233 @@ from reactdiff_ros.model.plan.corrections import conditioning
 from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.style import style_of
-from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.model.tokens import SpeakerBatch, featurize
 from reactdiff_ros.settings import RANGES
 from reactdiff_ros.simulator.observation import observe
 from reactdiff_ros.simulator.seeds import purpose_seed
-from reactdiff_ros.simulator.speaker import Insertion, make_speakers, stimulus_of
+from reactdiff_ros.simulator.speaker import PLACEBOS, Insertion, InsertionKind, make_speakers, stimulus_of
 from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.simulator.voices import VoiceBank
 from reactdiff_ros.styles import EXPRESSION_CONTROLS, Style, load_styles
-from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, ListenerControl, Reaction
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, ListenerControl, OnProgress, Reaction
 
-Faces = NDArray[np.floating[Any]]
+Values = NDArray[np.floating[Any]]
+
+AT: Final = 125
+"""The event's frame: after 5 s of listening."""
+FRAMES: Final = AT + 45
+"""A trial ends 1.8 s after the event began."""
+SIZES: Final = (0.3, 0.5, 0.7, 0.9)
+SIZE: Final = 0.7
+"""Of the smile that the settings are compared with."""
+SETTINGS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "natural": ("natural", {}),
+    "responsive_positive": ("responsive", {"attitude": 1.0}),
+    "negative": ("responsive", {"attitude": -1.0}),
+}
+"""Named style of each setting and what of it is changed."""
+NOD_SETTINGS: Final = ("natural", "responsive_positive")
+REFERENCES: Final = ("simulator", "policy")
+"""Simulated listeners who know the speaker, and who know what perception delivers."""
+POOL: Final = 400
+_MOST_POOLS: Final = 20
+
+
+@dataclass(slots=True)
+class Trials:
+    """Worlds in which an event of some kind takes effect, in view and in hearing: rows of pools of worlds."""
+
+    kind: str
+    rows: list[tuple[int, Ints]]
+    """(seed of the pool, rows)."""
+    bank: VoiceBank | None = None
+    _observed: dict[tuple[int, Insertion | None], tuple[SpeakerBatch, Stimulus]] = field(default_factory=dict)
+    _tokens: dict[tuple[int, Insertion | None], FloatArray] = field(default_factory=dict)
+    """Of the one model that is under test."""
+
+    @property
+    def count(self) -> int:
+        """How many trials."""
+        return sum(len(rows) for _, rows in self.rows)
+
+    def observed(self, pool: int, rows: Ints, insertion: Insertion | None) -> tuple[SpeakerBatch, Stimulus]:
+        """What perception delivers of the speakers of a pool, and what can be known of them."""
+        if (pool, insertion) not in self._observed:
+            speakers = make_speakers(pool, POOL, FRAMES, insertion=insertion)
+            batch = observe(pool, speakers, self.bank)
+            truth = stimulus_of(speakers, batch.camera, batch.microphone)
+            self._observed[pool, insertion] = batch.take(rows), truth.take(rows)
+        return self._observed[pool, insertion]
+
+    def inputs(
+        self, system: StreamListener, insertion: Insertion | None
+    ) -> list[tuple[int, SpeakerBatch, Stimulus, FloatArray | None]]:
+        """Of every pool: its seed, what perception delivers, the truth, and of a model the speakers' tokens."""
+        out: list[tuple[int, SpeakerBatch, Stimulus, FloatArray | None]] = []
+        for pool, rows in self.rows:
+            batch, truth = self.observed(pool, rows, insertion)
+            if system.name == MODEL and (pool, insertion) not in self._tokens:
+                self._tokens[pool, insertion] = speaker_tokens(system.networks, batch)
+            out.append((pool, batch, truth, self._tokens[pool, insertion] if system.name == MODEL else None))
+        return out
+
+    def streams(self, system: StreamListener, one: Conditions, insertion: Insertion | None) -> FloatArray:
+        """What listeners with the conditions of one show, (N, FRAMES, 58)."""
+        parts = []
+        for (pool, batch, truth, tokens), (_, rows) in zip(self.inputs(system, insertion), self.rows, strict=True):
+            conditions, seeds = of_one(one, len(rows)), pool + 1 + np.arange(len(rows))
+            if tokens is not None:
+                parts.append(system.of_tokens(tokens, conditions, seeds))
+            else:
+                parts.append(system.run(batch, conditions, seeds, truth))
+        return np.concatenate(parts)
+
+    def paired(self, system: StreamListener, one: Conditions, insertion: Insertion) -> Paired:
+        """Streams with and without the event, sharing speaker, perception's errors and the listener's noise."""
+        present, absent = self.streams(system, one, insertion), self.streams(system, one, None)
+        return Paired(present, absent, np.full(self.count, AT))
+
+
+def find_trials(seed: int, kind: InsertionKind, wanted: int, bank: VoiceBank | None = None) -> Trials:
+    """`wanted` trials (fewer, if events of that kind are very rare) of worlds that no training has seen."""
+    found: list[tuple[int, Ints]] = []
+    missing = wanted
+    around = slice(AT - 25, AT + 38)
+    for number in range(_MOST_POOLS):
+        pool = purpose_seed("respond", seed, number)
+        speakers = make_speakers(pool, POOL, FRAMES, insertion=Insertion(kind, AT, SIZE))
+        batch = observe(pool, speakers, bank)
+        sensed = batch.mesh[:, around].mean(1) > 0.9
+        if kind == "cue":
+            sensed &= batch.microphone[:, around].all(1)
+        rows = np.flatnonzero(speakers.took & sensed)[:missing]
+        found.append((pool, rows))
+        missing -= len(rows)
+        if not missing:
+            break
+    return Trials(kind, [(pool, rows) for pool, rows in found if len(rows)], bank)
+
+
+@dataclass(slots=True)
+class Report:
+    """Figures by name for `--json`, and what plots need."""
+
+    figures: dict[str, Any]
+    curves: dict[str, tuple[Values, Values]] = field(default_factory=dict)
+
+
+def bench_response(
+    system: StreamListener,
+    *,
+    seed: int,
+    trials: int,
+    bank: VoiceBank | None = None,
+    progress: OnProgress = lambda share: None,
+) -> Report:
+    """The figures of `reactdiff bench response`; see the command's help for what they mean."""
+    smile_trials, cue_trials = find_trials(seed, "smile", trials, bank), find_trials(seed, "cue", trials, bank)
+    # Streams to make: smiles, placebos, both without the event; cues for three listeners with and without one.
+    steps = len(SIZES) + 2 + len(PLACEBOS) + 3 + 2 * len(NOD_SETTINGS) * (1 + len(REFERENCES))
+    done, absent = 0, dict[tuple[str, str, str], FloatArray]()
+
+    def streams(of: Trials, setting: str, insertion: Insertion | None, listener: StreamListener) -> FloatArray:
+        nonlocal done
+        style, changes = SETTINGS[setting]
+        found = of.streams(listener, conditioning(replace(load_styles()[style], **changes)), insertion)
+        done += 1
+        progress(done / steps)
+        return found
+
+    def paired(of: Trials, setting: str, insertion: Insertion, listener: StreamListener = system) -> Paired:
+        key = (listener.name, of.kind, setting)
+        if key not in absent:
+            absent[key] = streams(of, setting, None, listener)
+        return Paired(streams(of, setting, insertion, listener), absent[key], np.full(of.count, AT))
+
+    def nods_to_cues(listener: StreamListener) -> dict[str, Any]:
+        """Shares of the trials of cues with a nod, by setting."""
+        cue = Insertion("cue", AT)
+        return {s: shares(*nod_responses(paired(cue_trials, s, cue, listener))) for s in NOD_SETTINGS}
+
+    report = Report({})
+    by_size = {}
+    for size in SIZES:
+        pair = paired(smile_trials, "natural", Insertion("smile", AT, size))
+        by_size[f"{size:g}"] = shares(*smile_responses(pair))
+        if size == SIZE:
+            report.curves["natural"] = response_curve(pair)
+    report.figures["natural"] = {**by_size[f"{SIZE:g}"], "by_size": by_size}
+    for setting in ("responsive_positive", "negative"):
+        pair = paired(smile_trials, setting, Insertion("smile", AT, SIZE))
+        report.figures[setting] = shares(*smile_responses(pair))
+        report.curves[setting] = response_curve(pair)
+    placebos = {kind: paired(smile_trials, "natural", Insertion(kind, AT)) for kind in PLACEBOS}
+    smiled = {kind: float(smile_responses(pair)[0].mean()) for kind, pair in placebos.items()}
+    report.figures |= {
+        "placebo": {
+            "rate": float(np.mean(list(smiled.values()))), "by_kind": smiled,
+            "nod_excess_by_kind": {kind: shares(*nod_responses(pair))["excess"] for kind, pair in placebos.items()},
+        },
+        "nods": nods_to_cues(system),
+        "nods_of_simulated": {name: nods_to_cues(StreamListener(name)) for name in REFERENCES},
+        "excess_rises_with_size": rises([by_size[f"{size:g}"]["excess"] for size in SIZES]),
+        "wiring": wiring(system, smile_trials) if system.name == MODEL else None,
+    }  # fmt: skip
+    report.figures["within_bounds"] = bounds(report.figures)
+    progress(1.0)
+    return report
+
+
+def wiring(model: StreamListener, trials: Trials) -> dict[str, Any]:
+    """Frames from the first change in what perception delivers to the first change in what the network receives."""
+    pool, rows = trials.rows[0]
+    seen, known = [], []
+    for insertion in (None, Insertion("smile", AT, SIZE)):
+        batch = trials.observed(pool, rows, insertion)[0].take(np.arange(min(len(rows), 20)))
+        seen.append(featurize(batch)[0])
+        known.append(speaker_tokens(model.networks, batch))
+    first_seen, first_known = first_difference(seen[0], seen[1]), first_difference(known[0], known[1])
+    changed = first_seen < FRAMES
+    late = (first_known - first_seen)[changed]
+    return {"trials": int(changed.sum()), "frames_late_most": int(late.max()) if len(late) else None}
+
+
+def rises(values: list[float]) -> bool:
+    """Ends above where it began, and falls by no more than .02 in between."""
+    return bool(np.all(np.diff(values) > -0.02) and values[-1] > values[0])
+
+
+def bounds(figures: dict[str, Any]) -> dict[str, bool]:
+    """Which of the bounds hold that reactions are held to."""
+    positive = figures["responsive_positive"]["rate"]
+    return {
+        "natural excess .08 to .30": NATURAL_EXCESS[0] <= figures["natural"]["excess"] <= NATURAL_EXCESS[1],
+        "responsive and positive at least .70": positive >= POSITIVE_RATE,
+        "negative at most half of positive": figures["negative"]["rate"] <= NEGATIVE_SHARE * positive,
+        "placebos at most .05": figures["placebo"]["rate"] <= PLACEBO_RATE,
+        "excess rises with size": figures["excess_rises_with_size"],
+        "nods answer cues, excess surely above 0": all(r["excess_low"] > 0 for r in figures["nods"].values()),
+    }
+
+
 TICK_HZ: Final = 50
 HOP: Final = 4
 """Frames of a plan until the next one, as live."""
 LISTENERS: Final = 8
 """Streams that are enough: the settings act on all alike."""
 SETTLED_S: Final = 2.0
-"""So long a new setting and the first plan have to come into force."""
+"""A new setting and the first plan come into force within this time."""
 
 
-def _size(of: Faces) -> float:
+def _size(of: Values) -> float:
     return float(np.sqrt((of.astype(np.float64) ** 2).mean()))
 
 
-def _head(shown: Faces) -> float:
+def _head(shown: Values) -> float:
     return float(np.degrees(np.sqrt(shown[:, ROTATION].astype(np.float64).var(0).sum())))
 
 
-GAIN_MEASURES: Final[dict[str, tuple[str, Callable[[Faces], float]]]] = {
+GAIN_MEASURES: Final[dict[str, tuple[str, Callable[[Values], float]]]] = {
     "intensity": ("size of the smile", lambda shown: _size(smile_curve(shown[None]))),
     "upper_face": ("size of brows and lids", lambda shown: _size(shown[:, UPPER_FACE])),
     "lower_face": ("size of cheeks and mouth", lambda shown: _size(shown[:, LOWER_FACE])),
@@ -86,28 +290,31 @@ def evaluate_gains(streams: FloatArray, *, points: int = POINTS, workers: int = 
         points: values of each control, evenly over its range.
         workers: streams at a time, each in a thread; figures do not depend on it.
     """
-    return {name: _sweep(name, streams, points, workers).figures() for name in EXPRESSION_CONTROLS}
+    styles, out = load_styles(), {}
+    for name in EXPRESSION_CONTROLS:
+        title, measure = GAIN_MEASURES[name]
+
+        def measured(job: tuple[float, int], name: str = name, measure: Callable[[Values], float] = measure) -> float:
+            given: dict[str, Any] = {name: job[0]}
+            engaged = name != "stillness"
+            return measure(shown(streams[job[1]], job[1], ListenerControl(**given), styles, engaged=engaged))
+
+        values = values_of(name, points)
+        with ThreadPoolExecutor(max(workers, 1)) as pool:
+            found = np.array(list(pool.map(measured, product(values, range(len(streams))))))
+        table = found.reshape(points, len(streams))
+        out[name] = Sweep(title, values, table[0] - table if name == "stillness" else table).figures()
+    return out
 
 
-def _sweep(name: str, streams: FloatArray, points: int, workers: int) -> Sweep:
-    title, measure = GAIN_MEASURES[name]
-    styles = load_styles()
-    values = tuple(float(v) for v in np.linspace(*RANGES[name], points))
-
-    def measured(job: tuple[float, int]) -> float:
-        value, n = job
-        given: dict[str, Any] = {name: value}
-        return measure(shown(streams[n], n, ListenerControl(**given), styles, engaged=name != "stillness"))
-
-    with ThreadPoolExecutor(max(workers, 1)) as pool:
-        found = np.array(list(pool.map(measured, product(values, range(len(streams))))))
-    table = found.reshape(points, len(streams))
-    return Sweep(title, values, table[0] - table if name == "stillness" else table)
+def values_of(name: str, points: int) -> tuple[float, ...]:
+    """Values of a control, evenly over its range."""
+    return tuple(float(v) for v in np.linspace(*RANGES[name], points))
 
 
 def shown(
     stream: FloatArray, seed: int, control: ListenerControl, styles: Mapping[str, Style], *, engaged: bool = True
-) -> Faces:
+) -> Values:
     """(n, 58) at TICK_HZ, what a face shows that is given `stream` (T, 58) plan after plan, from SETTLED_S on."""
     engine = ExpressionEngine(seed=seed, styles=styles)
     engine.control(control)
@@ -130,15 +337,13 @@ def _plan(coefficients: FloatArray, now: int, engaged: bool) -> Reaction:
     )  # fmt: skip
 
 
-Values = NDArray[np.floating[Any]]
 STYLE_VALUES: Final = (-1.5, 0.0, 1.5)
 TENTHS: Final = 10
 """Parts of the trials, each left out once for the interval of a lag."""
 STYLE_TIMES: Final = 4
-"""So many more speakers for the entries of a style: half a minute holds few brow raises or nods to tell a rate by."""
-_POOL: Final = 400
-_SIZE: Final = 0.8
-"""Of the smiles that the delay is measured with."""
+"""So many more speakers for the entries of a style: half a minute holds few brow raises or nods to measure a rate."""
+SMILE: Final = Insertion("smile", AT, 0.8)
+"""The smile that the delay is measured with."""
 
 
 def smile_share(faces: FloatArray) -> Values:
@@ -164,7 +369,6 @@ def head_speed(faces: FloatArray) -> Values:
 
 
 Measures: TypeAlias = tuple[tuple[str, Callable[[FloatArray], Values]], ...]
-Measure: TypeAlias = Callable[[Conditions], list[Values]]
 
 MEASURES: Final[dict[str, Measures]] = {
     "attitude": (("share of time with a smile", smile_share),),
@@ -178,76 +382,52 @@ MEASURES: Final[dict[str, Measures]] = {
 class Runner:
     """Runs a listener on the same speakers with the same noise under one setting after another."""
 
-    def __init__(self, system: Listens, seed: int, items: int, frames: int, bank: VoiceBank | None) -> None:
-        self._system = system
+    def __init__(self, system: StreamListener, seed: int, items: int, frames: int, bank: VoiceBank | None) -> None:
+        self._system, self.items = system, items
         self._material = make_material(seed, items, frames, bank, listeners=1)
         self._seeds = purpose_seed("evaluate", seed, 77) + np.arange(items)
-        self._tokens = _tokens(system, self._material.perceived)
+        seen = self._material.perceived
+        self._tokens = speaker_tokens(system.networks, seen) if system.name == MODEL else None
 
-    @property
-    def items(self) -> int:
-        """Speakers."""
-        return self._material.items
-
-    def faces(self, told: Conditions) -> FloatArray:
+    def faces(self, one: Conditions) -> FloatArray:
         """Streams (N, T, 58) under these conditions of one listener."""
-        m = self._material
-        return _run(self._system, m.perceived, self._tokens, all_told(told, m.items), self._seeds, m.stimulus)
+        conditions = of_one(one, self.items)
+        if self._tokens is not None:
+            return self._system.of_tokens(self._tokens, conditions, self._seeds)
+        return self._system.run(self._material.perceived, conditions, self._seeds, self._material.stimulus)
 
     def coupling(self, faces: FloatArray) -> Values:
         """Mean correlation of each listener's smile with its own speaker's 0.3 to 2 s before, (N,)."""
-        speaker = self._material.speakers.smile
-        return np.asarray(np.diag(cross_coupling(speaker, smile_curve(faces))))
+        return np.asarray(np.diag(cross_coupling(self._material.speakers.smile, smile_curve(faces))))
 
 
-class Trials:
-    """Speakers with and without an inserted smile, for the lag of the answer."""
+def answer(paired: Paired) -> Values:
+    """How much more the listener smiles 0.3 to 1.5 s after the speaker's smile than without it, (N,)."""
+    difference = smile_curve(paired.present) - smile_curve(paired.absent)
+    low, high = (AT + round(s * REACTION_RATE_HZ) for s in WINDOW_S)
+    return np.asarray(difference[:, low : high + 1].mean(1))
 
-    def __init__(self, system: Listens, seed: int, trials: int, bank: VoiceBank | None) -> None:
-        self._system = system
-        self._parts: list[tuple[Any, list[tuple[SpeakerBatch, FloatArray | None, Stimulus]]]] = []
-        for pool, rows in find_trials(seed, "smile", trials, bank).rows:
-            both = []
-            for insertion in (Insertion("smile", AT, _SIZE), None):
-                speakers = make_speakers(pool, _POOL, FRAMES, insertion=insertion)
-                batch = observe(pool, speakers, bank)
-                truth = stimulus_of(speakers, batch.camera, batch.microphone)
-                seen = batch.take(rows)
-                both.append((seen, _tokens(system, seen), truth.take(rows)))
-            self._parts.append((pool + 1 + np.arange(len(rows)), both))
-        self._count = sum(len(seeds) for seeds, _ in self._parts)
 
-    def answer(self, told: Conditions) -> Values:
-        """How much more the listener smiles 0.3 to 1.5 s after the speaker's smile than without it, (N,)."""
-        paired = self._paired(told)
-        difference = smile_curve(paired.present) - smile_curve(paired.absent)
-        low, high = (AT + round(s * REACTION_RATE_HZ) for s in WINDOW_S)
-        return np.asarray(difference[:, low : high + 1].mean(1))
+def lag_s(paired: Paired) -> Values:
+    """Lag of the mean answer to the smile, once for each tenth of the trials left out, (TENTHS,); NaN without answer.
 
-    def lag_s(self, told: Conditions) -> Values:
-        """Lag of the mean answer to the smile, once for each tenth of the trials left out, (TENTHS,).
-
-        Spread as the jackknife has it: what is left out moves the lag TENTHS - 1 times less than what another tenth
-        of trials would have been.
-        """
-        paired = self._paired(told)
-        rows = np.arange(self._count)
-        lags = np.array([_lag_s(_rows(paired, rows[rows % TENTHS != k])) for k in range(TENTHS)])
-        known = lags[np.isfinite(lags)]
-        return lags if not len(known) else known.mean() + (TENTHS - 1) * (lags - known.mean())
-
-    def _paired(self, told: Conditions) -> Paired:
-        with_it: list[FloatArray] = []
-        without: list[FloatArray] = []
-        for seeds, both in self._parts:
-            for (batch, tokens, truth), into in zip(both, (with_it, without), strict=True):
-                everyone = all_told(told, len(seeds))
-                into.append(_run(self._system, batch, tokens, everyone, seeds, truth))
-        return Paired(np.concatenate(with_it), np.concatenate(without), np.full(self._count, AT))
+    The lag is when the mean difference that the event makes reaches half of its largest value. Spread as the jackknife
+    has it: what is left out moves the lag TENTHS - 1 times less than what another tenth of trials would have been.
+    """
+    rows, lags = np.arange(len(paired.present)), np.full(TENTHS, np.nan)
+    for k in range(TENTHS):
+        kept = rows[rows % TENTHS != k]
+        some = Paired(paired.present[kept], paired.absent[kept], np.asarray(paired.at)[kept])
+        curves, time_s = response_curve(some, before=0, after=FRAMES - AT)
+        difference = np.asarray(curves[0] - curves[1])
+        if difference.max() > 0.01:
+            lags[k] = time_s[np.argmax(difference >= difference.max() / 2)]
+    known = lags[np.isfinite(lags)]
+    return lags if not len(known) else known.mean() + (TENTHS - 1) * (lags - known.mean())
 
 
 def evaluate_controls(
-    system: Listens,
+    system: StreamListener,
     *,
     seed: int,
     items: int,
@@ -255,7 +435,7 @@ def evaluate_controls(
     points: int = POINTS,
     bank: VoiceBank | None = None,
     workers: int = 1,
-    told: Callable[[float], None] = lambda share: None,
+    progress: OnProgress = lambda share: None,
 ) -> dict[str, Any]:
     """Sweeps of all controls, those of the expression too, and for the model of all entries of a style.
 
@@ -267,7 +447,7 @@ def evaluate_controls(
         points: values of each control, evenly over its range.
         bank: voices.
         workers: values of a control at a time, each in a thread; figures do not depend on it.
-        told: the share that is done.
+        progress: receives the completed fraction.
 
     Returns:
         {"controls": {name: [figures of each measure]}, "gains": {name: figures} of the controls of the expression,
@@ -275,84 +455,69 @@ def evaluate_controls(
         names of those that do not}.
     """
     frames = round(seconds * REACTION_RATE_HZ)
-    entries = STYLE_NAMES if isinstance(system, ModelListens) else ()
+    entries = STYLE_NAMES if system.name == MODEL else ()
     style_items = STYLE_TIMES * items if entries else 0
     work = points * (len(MEASURES) + 2) * items + len(STYLE_VALUES) * len(entries) * style_items
-    sweeper = _Sweeper(workers, lambda done: told(done / work))
-    runner = Runner(system, seed, items, frames, bank)
+    done = 0
+
+    def swept(
+        titles: Sequence[str], values: Sequence[float], settings: Sequence[Conditions], count: int,
+        measure: Callable[[Conditions], list[Values]],
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Figures of what `measure` gives under each setting, on `count` speakers."""
+        nonlocal done
+        rows = []
+        with ThreadPoolExecutor(max(workers, 1)) as pool:
+            for row in pool.map(measure, settings):
+                rows.append(row)
+                done += count
+                progress(done / work)
+        return [Sweep(t, tuple(values), np.stack([row[i] for row in rows])).figures() for i, t in enumerate(titles)]
+
+    def control(
+        name: str, titles: Sequence[str], measure: Callable[[Conditions], list[Values]]
+    ) -> list[dict[str, Any]]:
+        values = values_of(name, points)
+        return swept(titles, values, [setting(name, value) for value in values], items, measure)
+
+    runner, trials = Runner(system, seed, items, frames, bank), find_trials(seed, "smile", 2 * items, bank)
     gains = evaluate_gains(runner.faces(conditioning(Style()))[:LISTENERS], points=points, workers=workers)
-    controls = _sweep_controls(sweeper, runner, Trials(system, seed, 2 * items, bank), points)
-    figures = {name: [s.figures() for s in sweeps] for name, sweeps in controls.items()}
+    for insertion in (SMILE, None):  # before threads ask for them at once
+        trials.inputs(system, insertion)
+    figures: dict[str, list[dict[str, Any]]] = {}
+    for name, measures in MEASURES.items():
+
+        def of_faces(one: Conditions, measures: Measures = measures) -> list[Values]:
+            faces = runner.faces(one)
+            return [of(faces) for _, of in measures]
+
+        figures[name] = control(name, [title for title, _ in measures], of_faces)
+    figures["responsiveness"] = control(
+        "responsiveness", ("answer to a smile (its mouthSmile)", "coupling of smiles"),
+        lambda one: [answer(trials.paired(system, one, SMILE)), runner.coupling(runner.faces(one))],
+    )  # fmt: skip
+    # The delay is measured where there are answers to measure.
+    title = "lag of the answer to a smile, s"
+    figures["delay_s"] = control("delay_s", (title,), lambda one: [lag_s(trials.paired(system, one, SMILE))])
     style: dict[str, dict[str, Any]] = {}
     if entries:
         runner = Runner(system, seed, style_items, frames, bank)
-        style = {name: _sweep_entry(sweeper, runner, entry).figures() for entry, name in enumerate(entries)}
+    for entry, name in enumerate(entries):
+
+        def statistic(one: Conditions, entry: int = entry) -> list[Values]:
+            found, given = style_of(runner.faces(one))
+            return [np.where(given[:, entry] > 0, found[:, entry], np.nan)]
+
+        settings = [style_setting(entry, value) for value in STYLE_VALUES]
+        (style[name],) = swept(("the same statistic of the stream",), STYLE_VALUES, settings, style_items, statistic)
     wrong = [name for name, parts in figures.items() if not all(part["rises"] for part in parts)]
     wrong += [name for name, part in {**gains, **style}.items() if not part["rises"]]
     found = {"controls": figures, "gains": gains, "style": style, "style_items": style_items}
     return {**found, "not_rising": wrong, "rise": not wrong}
 
 
-class _Sweeper:
-    """Measures settings, several at a time, and tells how many speakers have been listened to."""
-
-    def __init__(self, workers: int, told: Callable[[int], None]) -> None:
-        self._workers = max(workers, 1)
-        self._told = told
-        self._done = 0
-
-    def measured(self, measure: Measure, settings: Sequence[Conditions], items: int) -> list[list[Values]]:
-        """What is measured at each setting, each with so many speakers."""
-        rows = []
-        with ThreadPoolExecutor(self._workers) as pool:
-            for row in pool.map(measure, settings):
-                rows.append(row)
-                self._done += items
-                self._told(self._done)
-        return rows
-
-    def control(self, name: str, titles: Sequence[str], measure: Measure, points: int, items: int) -> list[Sweep]:
-        """A control evenly over its range: a sweep for each of what `measure` gives."""
-        values = tuple(float(v) for v in np.linspace(*RANGES[name], points))
-        rows = self.measured(measure, [setting(name, value) for value in values], items)
-        return [Sweep(title, values, np.stack([row[i] for row in rows])) for i, title in enumerate(titles)]
-
-
-def _sweep_controls(sweeper: _Sweeper, runner: Runner, trials: Trials, points: int) -> dict[str, list[Sweep]]:
-    def of_faces(measures: Measures) -> Measure:
-        def measure(told: Conditions) -> list[Values]:
-            faces = runner.faces(told)
-            return [of(faces) for _, of in measures]
-
-        return measure
-
-    swept = {
-        name: sweeper.control(name, [title for title, _ in measures], of_faces(measures), points, runner.items)
-        for name, measures in MEASURES.items()
-    }
-
-    def answers(told: Conditions) -> list[Values]:
-        return [trials.answer(told), runner.coupling(runner.faces(told))]
-
-    titles = ("answer to a smile (its mouthSmile)", "coupling of smiles")
-    swept["responsiveness"] = sweeper.control("responsiveness", titles, answers, points, runner.items)
-    # The delay is measured where there are answers to measure.
-    title = "lag of the answer to a smile, s"
-    swept["delay_s"] = sweeper.control("delay_s", [title], lambda told: [trials.lag_s(told)], points, runner.items)
-    return swept
-
-
-def _sweep_entry(sweeper: _Sweeper, runner: Runner, entry: int) -> Sweep:
-    def statistic(told: Conditions) -> list[Values]:
-        found, given = style_of(runner.faces(told))
-        return [np.where(given[:, entry] > 0, found[:, entry], np.nan)]
-
-    rows = sweeper.measured(statistic, [style_setting(entry, value) for value in STYLE_VALUES], runner.items)
-    return Sweep("the same statistic of the stream", STYLE_VALUES, np.stack([row[0] for row in rows]))
-
-
 def setting(name: str, value: float) -> Conditions:
-    """One listener of the default style with one control changed; the delay is told to a responsive one."""
+    """One listener of the default style with one control changed; the delay is set on a responsive one."""
     base = Style(responsiveness=1.0, attitude=1.0) if name == "delay_s" else Style()
     return conditioning(replace(base, **{name: value}))  # type: ignore[arg-type]
 
@@ -361,32 +526,3 @@ def style_setting(entry: int, value: float) -> Conditions:
     """One listener of the default style with one entry of a reference given."""
     reference = tuple(value if i == entry else None for i in range(STYLE_COUNT))
     return conditioning(replace(Style(), reference=reference))
-
-
-def all_told(told: Conditions, count: int) -> Conditions:
-    """`count` listeners that are told what one is."""
-    return repeated(told.controls, told.controls_given, told.style, told.style_given, count)
-
-
-def _tokens(system: Listens, speaker: SpeakerBatch) -> FloatArray | None:
-    return speaker_tokens(system.networks, speaker) if isinstance(system, ModelListens) else None
-
-
-def _run(
-    system: Listens, speaker: SpeakerBatch, tokens: FloatArray | None, told: Conditions, seeds: Any, truth: Stimulus
-) -> FloatArray:
-    if isinstance(system, ModelListens) and tokens is not None:
-        return system.of_tokens(tokens, told, seeds)
-    return system.run(speaker, told, seeds, truth)
-
-
-def _rows(paired: Paired, rows: NDArray[np.intp]) -> Paired:
-    return Paired(paired.present[rows], paired.absent[rows], np.asarray(paired.at)[rows])
-
-
-def _lag_s(paired: Paired) -> float:
-    """When the mean difference that the event makes reaches half of its largest value, s; NaN if there is none."""
-    curves, time_s = response_curve(paired, before=0, after=FRAMES - AT)
-    difference = np.asarray(curves[0] - curves[1])
-    top = float(difference.max())
-    return float(time_s[np.argmax(difference >= top / 2)]) if top > 0.01 else float("nan")

@@ -9,7 +9,7 @@ those of which too little of a smile was observed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -22,14 +22,11 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT, SMILE
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bounds import passes
 from reactdiff_ros.evaluation.listeners import (
-    Listens,
-    ModelListens,
-    PolicyListens,
-    SimulatorListens,
+    StreamListener,
     natural_conditions,
+    no_conditions,
     provenance,
     repeated,
-    untold,
 )
 from reactdiff_ros.evaluation.metrics import coupling as measures
 from reactdiff_ros.evaluation.metrics.coupling import Matrix, People
@@ -42,7 +39,7 @@ from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.recordings.datasets.dyads import folds, read_dyads
 from reactdiff_ros.recordings.datasets.recording import Recording, stack
-from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, OnProgress
 
 SYSTEMS: Final = ("model", "shuffled", "real", "random", "mime", "rules", "policy", "still")
 LEAST_LENGTH: Final = 0.5
@@ -104,7 +101,7 @@ def read_calls(folder: Path) -> Calls:
     if len(pairs) < 2:
         raise ReactdiffError(
             f"calls of two pairs of people and more are needed, {len(pairs)} can be used", where=str(folder),
-            todo="; ".join(["add pairs", *_told_of(left_out)]),
+            todo="; ".join(["add pairs", *_in_words(left_out)]),
         )  # fmt: skip
     speaker, listener, observed = stack(recordings, frames)
     shown = _known(listener, observed)
@@ -152,7 +149,7 @@ def _unknown(recordings: Sequence[Recording], frames: int) -> dict[str, str]:
     return found
 
 
-def _told_of(left_out: Mapping[str, str]) -> list[str]:
+def _in_words(left_out: Mapping[str, str]) -> list[str]:
     """The first few of what was left out, in words."""
     more = [f"and {len(left_out) - _NAMED} more"] if len(left_out) > _NAMED else []
     return [*(f"{name} is left out: {why}" for name, why in list(left_out.items())[:_NAMED]), *more]
@@ -212,12 +209,12 @@ def figures_of(calls: Calls, shown: Matrix, seed: int, permutations: int) -> dic
 
 def evaluate_dyads(
     calls: Calls,
-    models: Sequence[ModelListens],
+    models: Sequence[StreamListener],
     *,
     systems: Sequence[str] = SYSTEMS,
     seed: int = 0,
     permutations: int = 5000,
-    told: Callable[[str, float], None] = lambda name, share: None,
+    progress: OnProgress = lambda share: None,
 ) -> Table:
     """Figures of the systems in `systems`. Where all real people are alike in a marginal, its distance is NaN.
 
@@ -227,41 +224,37 @@ def evaluate_dyads(
         systems: of SYSTEMS.
         seed: of styles, noise and permutations.
         permutations: of speakers across pairs.
-        told: is told (system, share done).
+        progress: receives the completed fraction.
 
     Raises:
         ReactdiffError: the models are not those of the folds, or there is none for a system that needs one.
     """
-    table = Table()
-    count = len(calls.recordings)
+    table, count = Table(), len(calls.recordings)
 
     @cache
     def of_models() -> tuple[Matrix, dict[str, Any]]:
         return _of_models(calls, models, seed)
 
-    for name in systems:
-        told(name, 0.0)
+    for i, name in enumerate(systems):
+        shown, facts = np.zeros_like(calls.listener_smile), dict[str, Any]()  # "still"
         if name == "model":
             shown, facts = of_models()
         elif name == "shuffled":
-            shown, facts = _moved(calls, of_models()[0]), {}
+            shown = _moved(calls, of_models()[0])
         elif name == "real":
             shown, facts = calls.listener_smile, _real(calls, seed)
-        elif name == "random":
-            shown, facts = _strangers(calls), {}
-        elif name == "still":
-            shown, facts = np.zeros_like(calls.listener_smile), {}
-        else:
-            listener = _baseline(name, lambda done, name=name: told(name, done / count))  # type: ignore[misc]
-            shown, facts = au12(listener.run(calls.speaker, untold(count), seed + 1 + np.arange(count))), {}
+        elif name == "random":  # each listener is a real one of the next pair
+            shown = _moved(calls, calls.listener_smile)
+        elif name != "still":
+            listener = StreamListener(
+                name,
+                progress=lambda done, i=i: progress((i + done / count) / len(systems)),  # type: ignore[misc]
+            )
+            shown = au12(listener.run(calls.speaker, no_conditions(count), seed + 1 + np.arange(count)))
         table.figures[name] = {**figures_of(calls, shown, seed, permutations), **facts}
         table.smiles[name] = shown
-        told(name, 1.0)
+        progress((i + 1) / len(systems))
     return table
-
-
-def _baseline(name: str, progress: Callable[[int], None]) -> Listens:
-    return SimulatorListens(perceiving=True) if name == "policy" else PolicyListens(name, progress)
 
 
 def _real(calls: Calls, seed: int) -> dict[str, Any]:
@@ -269,11 +262,6 @@ def _real(calls: Calls, seed: int) -> dict[str, Any]:
     halves = measures.real_against_real(calls.real, calls.people, np.random.default_rng([seed, 33]))
     assert halves is not None
     return {"D_marg": halves[0], "D_marg_95": halves[1]}
-
-
-def _strangers(calls: Calls) -> Matrix:
-    """Each listener is a real one of the next pair."""
-    return _moved(calls, calls.listener_smile)
 
 
 def _moved(calls: Calls, smiles: Matrix) -> Matrix:
@@ -286,7 +274,7 @@ def _moved(calls: Calls, smiles: Matrix) -> Matrix:
     return out
 
 
-def _of_models(calls: Calls, models: Sequence[ModelListens], seed: int) -> tuple[Matrix, dict[str, Any]]:
+def _of_models(calls: Calls, models: Sequence[StreamListener], seed: int) -> tuple[Matrix, dict[str, Any]]:
     if not models:
         raise ReactdiffError("there is no model to listen to the calls", todo="give one, or leave out what needs one")
     shown = np.zeros_like(calls.listener_smile)
@@ -311,9 +299,9 @@ def _of_models(calls: Calls, models: Sequence[ModelListens], seed: int) -> tuple
     return shown, {"saw_these_pairs": False, "note": f"each of {len(models)} models on the pairs held out from it"}
 
 
-def _folds_of(models: Sequence[ModelListens]) -> list[ModelListens]:
+def _folds_of(models: Sequence[StreamListener]) -> list[StreamListener]:
     """The models in the order of their folds, each of which must be there once and trained on recorded people."""
-    by_fold: dict[int, ModelListens] = {}
+    by_fold: dict[int, StreamListener] = {}
     for model in models:
         past = provenance(model.weights)
         held = past.held_out
@@ -326,7 +314,7 @@ def _folds_of(models: Sequence[ModelListens]) -> list[ModelListens]:
     return [by_fold[i] for i in range(len(models))]
 
 
-def _run(calls: Calls, model: ModelListens, rows: NDArray[np.intp], seed: int, known: Sequence[Recording]) -> Matrix:
+def _run(calls: Calls, model: StreamListener, rows: NDArray[np.intp], seed: int, known: Sequence[Recording]) -> Matrix:
     """As a recorded person whom training has met, or, where it met none, under the default style as live: networks
     that never saw the source "real" do not know what it means.
     """
@@ -345,7 +333,7 @@ _DYADS = (
 
 
 def dyads_result(table: Table, calls: Calls, info: Info, seed: int) -> Result:
-    """The result file of a table of `studies.dyads`; a row's figures are told for each recorded listener."""
+    """The result file of a table of `studies.dyads`; a row has figures for each recorded listener."""
     seconds = calls.speaker.camera.shape[1] / REACTION_RATE_HZ
     items = tuple(
         with_curves(
@@ -358,13 +346,13 @@ def dyads_result(table: Table, calls: Calls, info: Info, seed: int) -> Result:
     )  # fmt: skip
     systems = []
     for name, shown in table.smiles.items():
-        told: Mapping[str, float] = table.figures[name]
+        row: Mapping[str, Any] = table.figures[name]
         cross = measures.cross_coupling(calls.speaker_smile, shown)
         # D_marg of the real listeners is of one half against the other.
-        figures = {"p": Figure(float(told["p"])), "D_marg": Figure(float(told["D_marg"]))}
+        figures = {"p": Figure(float(row["p"])), "D_marg": Figure(float(row["D_marg"]))}
         values = {"smile_coupling": np.diag(cross).astype(np.float64)}
-        note = str(told.get("note", ""))
-        streams = {r.name: _smiling(row) for r, row in zip(calls.recordings[:CURVES], shown, strict=False)}
+        note = str(row.get("note", ""))
+        streams = {r.name: _smiling(smile) for r, smile in zip(calls.recordings[:CURVES], shown, strict=False)}
         role = STUDY_ROLES.get(name, "baseline")
         systems.append(System(name, role, note=note, values=values, figures=figures, streams=streams))
     subject = "model" if "model" in table.smiles else ""

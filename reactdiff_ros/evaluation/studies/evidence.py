@@ -19,21 +19,18 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import plots
-from reactdiff_ros.evaluation.baselines import SYSTEMS, Setup
 from reactdiff_ros.evaluation.bench.machine import commit, hardware
 from reactdiff_ros.evaluation.bench.model import bench_model
 from reactdiff_ros.evaluation.bounds import judge
-from reactdiff_ros.evaluation.listeners import ModelListens, voices_told
+from reactdiff_ros.evaluation.listeners import MODEL, StreamListener, voices_facts
 from reactdiff_ros.evaluation.metrics.spectra import BANDS_HZ
 from reactdiff_ros.evaluation.runs.parts import Keep, Part, PartResult
 from reactdiff_ros.evaluation.studies.behaviour import evaluate_behaviour
-from reactdiff_ros.evaluation.studies.controls import evaluate_controls
-from reactdiff_ros.evaluation.studies.dyads import SYSTEMS as DYAD_SYSTEMS
+from reactdiff_ros.evaluation.studies.controls import bench_response, evaluate_controls
 from reactdiff_ros.evaluation.studies.dyads import evaluate_dyads, read_calls
-from reactdiff_ros.evaluation.studies.response import bench_response
 from reactdiff_ros.evaluation.studies.sampling import choice_figures, evaluate_streams
 from reactdiff_ros.evaluation.studies.sessions import evaluate_sessions
-from reactdiff_ros.evaluation.studies.simulator import Example, evaluate
+from reactdiff_ros.evaluation.studies.simulator import SYSTEMS, Setup, evaluate
 from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.weights import MANIFEST, Weights
@@ -87,7 +84,7 @@ def sizes_for(items: int, *, short: bool = False, hours: int = 0) -> Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom the evidence is about, and with what it is made."""
+    """What the evidence is about, and how it is measured."""
 
     weights: Weights
     how: Sampling
@@ -123,9 +120,9 @@ class Subject:
             self.keep.save(part, PartResult(arrays=dict(found)))
         return found
 
-    def listener(self) -> ModelListens:
-        """The model on its graphs."""
-        return ModelListens(self.weights, self.how, workers=self.workers)
+    def listener(self, weights: Weights | None = None) -> StreamListener:
+        """The model on its graphs; `weights`: another one, sampled alike."""
+        return StreamListener(MODEL, weights or self.weights, self.how, self.workers)
 
 
 @dataclass(slots=True)
@@ -136,120 +133,111 @@ class Measured:
     pictures: dict[str, Callable[[Path], Path]] = field(default_factory=dict)
 
 
-def simulator(subject: Subject, told: OnProgress) -> Measured:
+def simulator(subject: Subject, progress: OnProgress) -> Measured:
     """`evaluate simulator`: the model compared with people of the simulator and baselines."""
-    names, example = tuple(SYSTEMS), Example()
+    names, frames = tuple(SYSTEMS), round(subject.sizes.seconds * REACTION_RATE_HZ)
     setup = Setup(workers=subject.workers, bank=subject.bank, weights=subject.weights, sampling=subject.how)
-    figures = evaluate(
-        seed=subject.seed, items=subject.sizes.items, frames=round(subject.sizes.seconds * REACTION_RATE_HZ),
-        systems=names, means=setup, progress=lambda name, share: told((names.index(name) + share) / len(names)),
-        show=example.keep,
-    )  # fmt: skip
-    return Measured(figures, {
-        "systems.png": lambda path: plots.plot_systems(figures, names, path),
-        "time_line.png": lambda path: plots.plot_time_line(example.speaker, example.listeners, path),
+    found = evaluate(
+        seed=subject.seed, items=subject.sizes.items, frames=frames, systems=names, setup=setup, progress=progress
+    )
+    return Measured(found.figures, {
+        "systems.png": lambda path: plots.plot_systems(found.figures, names, path),
+        "time_line.png": lambda path: plots.plot_time_line(found.speaker, found.listeners, path),
     })  # fmt: skip
 
 
-def dyads(subject: Subject, told: OnProgress) -> Measured:
+def dyads(subject: Subject, progress: OnProgress) -> Measured:
     """`evaluate dyads`: next to real people. With models of folds, "model" is theirs and "shipped" the subject's."""
     if subject.dyads is None:
         raise ReactdiffError("no recorded calls were given", todo="name their folder with --dyads")
     calls = read_calls(subject.dyads)
-    tested = [ModelListens(w, subject.how, workers=subject.workers) for w in subject.folds] or [subject.listener()]
-
-    def run(models: list[ModelListens], names: tuple[str, ...], first: float, last: float) -> dict[str, Any]:
-        return evaluate_dyads(
-            calls, models, systems=names, seed=subject.seed, permutations=subject.sizes.permutations,
-            told=lambda name, share: told(first + (last - first) * (names.index(name) + share) / len(names)),
-        ).figures  # fmt: skip
-
-    figures = run(tested, DYAD_SYSTEMS, 0.0, 0.8)
+    settings: dict[str, Any] = {"seed": subject.seed, "permutations": subject.sizes.permutations}
+    tested = [subject.listener(weights) for weights in subject.folds] or [subject.listener()]
+    figures = evaluate_dyads(calls, tested, **settings, progress=lambda share: progress(0.8 * share)).figures
     if subject.folds:
-        figures["shipped"] = run([subject.listener()], ("model",), 0.8, 1.0)["model"]
+        shipped = evaluate_dyads(calls, [subject.listener()], systems=("model",), **settings)
+        figures["shipped"] = shipped.figures["model"]
     return Measured({**figures, "calls": len(calls.recordings) // 2, "pairs": len(calls.pairs), "seed": subject.seed})
 
 
-def response(subject: Subject, told: OnProgress) -> Measured:
+def response(subject: Subject, progress: OnProgress) -> Measured:
     """`bench response`: answers to inserted events."""
     report = bench_response(
-        subject.listener(), seed=subject.seed, trials=subject.sizes.trials, bank=subject.bank, progress=told
+        subject.listener(), seed=subject.seed, trials=subject.sizes.trials, bank=subject.bank, progress=progress
     )
     figures = {**report.figures, "seed": subject.seed}
     return Measured(figures, {"responses.png": lambda path: plots.plot_responses(report.curves, path)})
 
 
-def behaviour(subject: Subject, told: OnProgress) -> Measured:
+def behaviour(subject: Subject, progress: OnProgress) -> Measured:
     """`evaluate behaviour`: lags, reliance, realism, attention."""
     report = evaluate_behaviour(
         subject.listener(), seed=subject.seed, items=subject.sizes.behaviour_items,
-        seconds=subject.sizes.behaviour_seconds, bank=subject.bank, told=told,
+        seconds=subject.sizes.behaviour_seconds, bank=subject.bank, progress=progress,
     )  # fmt: skip
     return Measured(report.figures, {"lags.png": lambda path: plots.plot_lags(report.lags, path)})
 
 
-def streams(subject: Subject, told: OnProgress) -> Measured:
+def streams(subject: Subject, progress: OnProgress) -> Measured:
     """`evaluate streams`: free-running streams compared with ancestral sampling."""
     report = evaluate_streams(
         subject.listener(), seed=subject.seed, items=subject.sizes.stream_items,
-        seconds=subject.sizes.stream_seconds, bank=subject.bank, told=told,
+        seconds=subject.sizes.stream_seconds, bank=subject.bank, progress=progress,
     )  # fmt: skip
     spectra = report.frequency, report.densities, BANDS_HZ
     return Measured(report.figures, {"spectra.png": lambda path: plots.plot_spectra(*spectra, path)})
 
 
-def controls(subject: Subject, told: OnProgress) -> Measured:
+def controls(subject: Subject, progress: OnProgress) -> Measured:
     """`evaluate controls`: sweeps of every control and of every entry of a style."""
     items, seconds = subject.sizes.control_items, subject.sizes.seconds
     figures = evaluate_controls(
         subject.listener(), seed=subject.seed, items=items, seconds=seconds, bank=subject.bank,
-        workers=subject.workers, told=told,
+        workers=subject.workers, progress=progress,
     )  # fmt: skip
     drawn = {"controls.png": lambda path: plots.plot_controls(figures, path)}
     return Measured({**figures, "items": items, "seconds": seconds}, drawn)
 
 
-def choice(subject: Subject, told: OnProgress) -> Measured:
+def choice(subject: Subject, progress: OnProgress) -> Measured:
     """Streams with a choice among ten candidates over streams without one."""
     count, listener = subject.sizes.choice_items, subject.listener()
     frames = round(subject.sizes.stream_seconds * REACTION_RATE_HZ)
     met = simulate(purpose_seed("evaluate", subject.seed, 13), count, frames, subject.bank, prior="natural")
-    told(0.05)
+    progress(0.05)
     rows = np.arange(count)
     figures = choice_figures(
-        listener.networks, speaker_tokens(listener.networks, met.speaker), ordinary(count, met.controls),
-        speaker_of=rows, seeds=subject.seed + 1 + rows, how=subject.how, workers=subject.workers, seed=subject.seed,
+        listener, speaker_tokens(listener.networks, met.speaker), ordinary(count, met.controls), speaker_of=rows,
+        seeds=subject.seed + 1 + rows, seed=subject.seed,
     )  # fmt: skip
-    told(1.0)
     return Measured({**figures, "items": count, "seconds": subject.sizes.stream_seconds})
 
 
-def sessions(subject: Subject, told: OnProgress) -> Measured:
+def sessions(subject: Subject, progress: OnProgress) -> Measured:
     """`evaluate sessions`: does anything drift? Each finished group of sessions is stored, for any number of them."""
     return Measured(
         evaluate_sessions(
             subject.listener(), seed=subject.seed, sessions=subject.sizes.sessions, minutes=subject.sizes.minutes,
-            bank=subject.bank, workers=subject.workers, stored=subject.stored, told=told,
+            bank=subject.bank, workers=subject.workers, stored=subject.stored, progress=progress,
         )
     )  # fmt: skip
 
 
-def autoencoder(subject: Subject, told: OnProgress) -> Measured:
+def autoencoder(subject: Subject, progress: OnProgress) -> Measured:
     """What training found of the autoencoder on listeners that it had not seen: as the manifest has it."""
     facts = json.loads((subject.weights.folder / MANIFEST).read_text(encoding="utf-8")).get("autoencoder")
     if not facts:
         raise ReactdiffError(
-            "the manifest tells nothing of the autoencoder", where=str(subject.weights.folder / MANIFEST),
+            "the manifest says nothing about the autoencoder", where=str(subject.weights.folder / MANIFEST),
             todo="write it again with 'reactdiff dev export'",
         )  # fmt: skip
-    told(1.0)
     return Measured(dict(facts))
 
 
-def speed(subject: Subject, told: OnProgress) -> Measured:
+def speed(subject: Subject, progress: OnProgress) -> Measured:
     """`bench model` on one thread."""
     return Measured(
-        bench_model(subject.weights, subject.how, subject.timer, repeats=subject.sizes.repeats, progress=told)
+        bench_model(subject.weights, subject.how, subject.timer, repeats=subject.sizes.repeats, progress=progress)
     )
 
 
@@ -275,7 +263,7 @@ def settings_of(part: str, subject: Subject) -> dict[str, Any]:
     return {
         "weights": subject.weights.digest, "seed": subject.seed, "sampling": asdict(subject.how),
         "sizes": {name: all_sizes[name] for name in _SIZES_OF[part]},
-        "voices": voices_told(subject.bank).get("digest", ""),
+        "voices": voices_facts(subject.bank).get("digest", ""),
         "folds": [w.digest for w in subject.folds] if part == "dyads" else [],
         "simulator": subject.simulator, "nods": None if nods is None else nods.digest,
     }  # fmt: skip
@@ -290,8 +278,8 @@ PICTURES: Final = "images"
 
 def collect(
     subject: Subject, folder: Path, *, parts: Collection[str], run: Collection[str] | None = None, date: str,
-    encode: Callable[[Any], str], told: Callable[[str, float], None] = lambda part, share: None,
-    tell: Callable[[str], None] = lambda sentence: None,
+    encode: Callable[[Any], str], progress: OnProgress = lambda share: None,
+    log: Callable[[str], None] = lambda sentence: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure what is not stored yet, and judge all bounds. A part that fails does not end the others.
 
@@ -302,8 +290,8 @@ def collect(
         run: those that may be measured (all); the others are used if they are stored.
         date: of the evidence, YYYY-MM-DD.
         encode: strict JSON of figures, NaN as null.
-        told: progress callback, receives (part, completed fraction in [0, 1]).
-        tell: receives sentences for the user.
+        progress: receives the completed fraction in [0, 1].
+        log: receives sentences for the user.
 
     Returns:
         The content of evidence.json.
@@ -315,30 +303,30 @@ def collect(
     failed: dict[str, str] = {}
     found: dict[str, dict[str, Any]] = {}
     subject, machine = replace(subject, keep=keep), hardware()
-    for name in parts:
+    for i, name in enumerate(parts):
         # As they are read back: JSON has no tuples.
         part = Part(name, f"{PARTS[name].__module__}:{name}", json.loads(encode(settings_of(name, subject))))
         reason = keep.stale(part)
         if reason:
-            tell(f"{name}: the stored result is not used, {reason}")
+            log(f"{name}: the stored result is not used, {reason}")
         try:
             if reason is None:
                 found[name] = keep.load(part).facts
             elif run is None or name in run:
                 start = subject.timer()
-                made = PARTS[name](subject, lambda share, name=name: told(name, share))  # type: ignore[misc]
+                measured = PARTS[name](subject, lambda share, i=i: progress((i + share) / len(parts)))  # type: ignore[misc]
                 settings = {**part.arguments, "commit": commit(Path(__file__).resolve().parent)}
-                facts = {"settings": settings, "seconds": subject.timer() - start, "figures": made.figures}
+                facts = {"settings": settings, "seconds": subject.timer() - start, "figures": measured.figures}
                 found[name] = json.loads(encode(facts))
                 keep.save(part, PartResult(found[name]))
-                for picture, draw in made.pictures.items():
+                for picture, draw in measured.pictures.items():
                     draw(folder / PICTURES / picture)
         except Exception as error:  # the other parts are still worth having
             sentence = str(error) if isinstance(error, ReactdiffError) else f"{type(error).__name__}: {error}"
             # Figures that could not be stored or drawn are still reported.
             failed |= {} if name in found else {name: sentence}
-            tell(f"{name}: {sentence}")
-        told(name, 1.0)
+            log(f"{name}: {sentence}")
+        progress((i + 1) / len(parts))
     figures = {name: facts["figures"] for name, facts in found.items()}
     verdicts, weights = judge(figures), subject.weights
     return {

@@ -6,7 +6,7 @@ deviation between training seeds is called none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.coefficients import HEAD_PITCH, bounded
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bounds import BOUNDS, verdict
-from reactdiff_ros.evaluation.listeners import ModelListens, provenance
+from reactdiff_ros.evaluation.listeners import StreamListener, provenance
 from reactdiff_ros.evaluation.metrics import bootstrap, spectra
 from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve, smiles
 from reactdiff_ros.evaluation.metrics.spectra import (
@@ -40,49 +40,40 @@ from reactdiff_ros.model.plan.solvers import angles
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.streams import free_run, heard, speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch
-from reactdiff_ros.simulator.dyads import Dyads, simulate
+from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.seeds import purpose_seed
 from reactdiff_ros.simulator.voices import VoiceBank
-from reactdiff_ros.types import FloatArray
+from reactdiff_ros.types import FloatArray, OnProgress
 
 
 def choice_figures(
-    networks: Networks,
+    model: StreamListener,
     tokens: FloatArray,
     conditions: Conditions,
     *,
     speaker_of: NDArray[np.integer[Any]],
     seeds: NDArray[np.integer[Any]],
-    how: Sampling,
     candidates: int = 10,
-    workers: int = 1,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Variance of each group of coefficients, smiles a minute and share of smiling with a choice over without.
 
     Args:
-        networks: the exported graphs.
+        model: its `how.candidates` is not used.
         tokens: (S, T, D), see `model.streams.speaker_tokens`.
         conditions: of the N listeners.
         speaker_of: (N,) which speaker each listener listens to.
         seeds: (N,) of their noise.
-        how: of the sampling; its `candidates` is not used.
         candidates: K.
-        workers: threads.
         seed: of the bootstrap.
 
     Returns:
         "variance": group -> ratio; "smile_rate", "smile_share" and "smile_mean": ratios (NaN without any smile);
         "intervals": {"low", "high"} of each of these, in the same places: 95 %, listeners drawn together.
     """
-
-    def streams(count: int) -> FloatArray:
-        return free_run(
-            networks, tokens, conditions, speaker_of=speaker_of, seeds=seeds, how=replace(how, candidates=count),
-            workers=workers,
-        )  # fmt: skip
-
-    many, single = streams(candidates), streams(1)
+    many, single = (
+        model.sampled(candidates=count).of_tokens(tokens, conditions, seeds, speaker_of) for count in (candidates, 1)
+    )
     curves = [smile_curve(s) for s in (many, single)]
     found = [smiles(curve) for curve in curves]
     of_each = {
@@ -135,34 +126,34 @@ def held(speaker: SpeakerBatch, before: int, frames: int) -> SpeakerBatch:
 
 
 def evaluate_streams(
-    model: ModelListens,
+    model: StreamListener,
     *,
     seed: int = 0,
     items: int = 100,
     seconds: float = 40.0,
     bank: VoiceBank | None = None,
-    told: Callable[[float], None] = lambda share: None,
+    progress: OnProgress = lambda share: None,
 ) -> StreamReport:
     """All figures of the command for `items` held-out simulated speakers."""
     frames = round(seconds * 25)
     dyads = simulate(purpose_seed("evaluate", seed, 7), items, frames, bank, prior="natural")
     tokens = speaker_tokens(model.networks, dyads.speaker)
-    told(0.1)
+    progress(0.1)
     conditions, how = ordinary(items, dyads.controls), model.how
-    shown, plans = _run(model, tokens, conditions, np.arange(items) + 1, how)
-    told(0.35)
-    ways = replace(
-        how, steps=ANCESTRAL_STEPS, hop=how.block, smooth=False, candidates=1, temperature=ANCESTRAL_TEMPERATURES
-    )
-    ancestral = model.sampled(ways).of_tokens(tokens, conditions, np.arange(items) + 100_001)
-    told(0.8)
+    shown, plans = _with_plans(model, tokens, conditions, np.arange(items) + 1)
+    progress(0.35)
+    ancestral = model.sampled(
+        steps=ANCESTRAL_STEPS, hop=how.block, smooth=False, candidates=1, temperature=ANCESTRAL_TEMPERATURES
+    ).of_tokens(tokens, conditions, np.arange(items) + 100_001)
+    progress(0.8)
     streams = {"shown": shown, "raw": bounded(committed(plans, how.hop, frames)), "ancestral": ancestral}
     figures = compare(streams, dyads.listener, seed)
     figures["border_jerk"] = {name: spectra.border_jerk(streams[name], how.hop) for name in ("shown", "raw")}
     rows = np.arange(min(items, _MOST_HELD))
-    figures["plan_difference"] = _plan_difference(model, dyads.speaker.take(rows), conditions.take(rows))
+    single = model.sampled(candidates=1)
+    figures["plan_difference"] = _plan_difference(single, dyads.speaker.take(rows), conditions.take(rows))
     figures |= judged(figures)
-    told(1.0)
+    progress(1.0)
     report = StreamReport({**figures, "items": items, "seconds": seconds, "seed": seed})
     for name, stream in {"raw": streams["raw"], "shown": shown, "reference": dyads.listener}.items():
         report.frequency, density = spectra.power_density(stream)
@@ -177,8 +168,10 @@ def compare(streams: dict[str, FloatArray], reference: FloatArray, seed: int) ->
     Intervals are of 95 %, speakers drawn together.
     """
     raw, ancestral = streams["raw"], streams["ancestral"]
-    rates = {name: {kind: KINDS[kind](s).per_minute() for kind in RARE} for name, s in streams.items()}
-    rates["reference"] = {kind: KINDS[kind](reference).per_minute() for kind in RARE}
+    rates = {
+        name: {kind: KINDS[kind](s).per_minute() for kind in RARE}
+        for name, s in {**streams, "reference": reference}.items()
+    }
     drawn = bootstrap.draws(seed, len(reference))
     pairs = {
         "raw_over_ancestral": (raw, ancestral),
@@ -186,6 +179,10 @@ def compare(streams: dict[str, FloatArray], reference: FloatArray, seed: int) ->
         "shown_over_reference": (streams["shown"], reference),
         "ancestral_over_reference": (ancestral, reference),
     }
+
+    def events_over(name: str) -> dict[str, dict[str, float]]:
+        return {kind: bootstrap.ratio(drawn, rates["shown"][kind], rates[name][kind]) for kind in RARE}
+
     return {
         "variance": {name: spectra.variance_ratios(*pair) for name, pair in pairs.items()},
         "variance_intervals": {name: spectra.variance_ratio_intervals(*pair, drawn) for name, pair in pairs.items()},
@@ -197,58 +194,46 @@ def compare(streams: dict[str, FloatArray], reference: FloatArray, seed: int) ->
         "events_per_minute": {
             name: {kind: float(rate.mean()) for kind, rate in by_kind.items()} for name, by_kind in rates.items()
         },
-        "events_over_ancestral": {
-            kind: bootstrap.ratio(drawn, rates["shown"][kind], rates["ancestral"][kind]) for kind in RARE
-        },
-        "events_over_reference": {
-            kind: bootstrap.ratio(drawn, rates["shown"][kind], rates["reference"][kind]) for kind in RARE
-        },
+        "events_over_ancestral": events_over("ancestral"),
+        "events_over_reference": events_over("reference"),
         "bands_over_reference": {
             name: spectra.band_ratios(streams[name], reference) for name in ("raw", "ancestral", "shown")
         },
     }
 
 
-def _run(
-    model: ModelListens, tokens: FloatArray, conditions: Conditions, seeds: NDArray[np.int64], how: Sampling
+def _with_plans(
+    model: StreamListener, tokens: FloatArray, conditions: Conditions, seeds: NDArray[np.int64]
 ) -> tuple[FloatArray, FloatArray]:
     return free_run(
-        model.networks, tokens, conditions, speaker_of=np.arange(len(seeds)), seeds=seeds, how=how,
+        model.networks, tokens, conditions, speaker_of=np.arange(len(seeds)), seeds=seeds, how=model.how,
         workers=model.workers, plans=True,
     )  # fmt: skip
 
 
-def _plan_difference(model: ModelListens, speaker: SpeakerBatch, conditions: Conditions) -> dict[str, float]:
+def _plan_difference(model: StreamListener, speaker: SpeakerBatch, conditions: Conditions) -> dict[str, float]:
     """Consecutive plans while nothing new is learnt of the speaker, over the spread of candidates of one past."""
-    how = replace(model.how, candidates=1)
+    networks, how = model.networks, model.how
+    s = networks.shape
     before = min(BEFORE_FRAMES, speaker.camera.shape[1]) // how.hop * how.hop
-    tokens = speaker_tokens(model.networks, held(speaker, before, HELD_FRAMES))
-    seeds = np.arange(len(tokens)) + 7
-    shown, plans = _run(model, tokens, conditions, seeds, how)
+    tokens = speaker_tokens(networks, held(speaker, before, HELD_FRAMES))
+    count = len(tokens)
+    shown, plans = _with_plans(model, tokens, conditions, np.arange(count) + 7)
     # The first second after the speaker froze still brings news to an encoder that looks back.
     first = (before + 25) // how.hop
-    spread = _spread(model, tokens, shown, conditions, first * how.hop, how)
-    return spectra.plan_difference(plans[:, first:], how.hop, spread)
-
-
-def _spread(
-    model: ModelListens, tokens: FloatArray, shown: FloatArray, conditions: Conditions, start: int, how: Sampling
-) -> Floats:
-    """(58,) deviation over CANDIDATES plans from frame `start` on that share the past `shown`, frames hop .. end."""
-    networks = model.networks
-    s = networks.shape
+    start = first * how.hop
+    # The spread: deviation over CANDIDATES plans that share the past `shown`, of frames hop .. end.
     past = networks.latents(shown[:, start - s["past"] - VAE_CONTEXT : start])
-    rows = np.arange(len(tokens))
-    speaker, missing, mood = heard(tokens, rows, np.full(len(tokens), start - 1 - how.lead), s["speech"])
-    noise = np.random.default_rng(43).standard_normal(
-        (len(tokens), CANDIDATES, s["horizon"], s["latent"]), dtype=np.float32
-    )
+    known, missing, mood = heard(tokens, np.arange(count), np.full(count, start - 1 - how.lead), s["speech"])
+    shape = (count, CANDIDATES, s["horizon"], s["latent"])
+    noise = np.random.default_rng(43).standard_normal(shape, dtype=np.float32)
     draft = replace(
-        blank_draft(networks, how, conditions, noise), speaker=speaker, missing=missing, mood=mood, past=past,
+        blank_draft(networks, how, conditions, noise), speaker=known, missing=missing, mood=mood, past=past,
         lead=how.lead,
     )  # fmt: skip
     drawn = draw_plan(networks, draft).faces[:, :, how.hop :]
-    return np.asarray(np.sqrt(drawn.astype(np.float64).var(1, ddof=1).mean((0, 1))))
+    spread = np.asarray(np.sqrt(drawn.astype(np.float64).var(1, ddof=1).mean((0, 1))))
+    return spectra.plan_difference(plans[:, first:], how.hop, spread)
 
 
 STREAM_BOUNDS: Final = (
@@ -273,77 +258,70 @@ LEVEL: Final = 0.9
 _CHUNK: Final = 64
 
 
-class WarmStart:
-    """Runs listeners with warm starts; else as `model.streams.free_run` with one candidate."""
+def warm_streams(
+    model: StreamListener, tokens: FloatArray, conditions: Conditions, seeds: NDArray[np.integer[Any]]
+) -> FloatArray:
+    """Streams (N, T, 58) to speakers (N, T, D + 1) with warm starts; else as `free_run` with one candidate."""
+    parts = []
+    for first in range(0, len(seeds), _CHUNK):
+        rows = np.arange(first, min(first + _CHUNK, len(seeds)))
+        parts.append(_warm_chunk(model, tokens[rows], conditions.take(rows), seeds[rows]))
+    return np.concatenate(parts)
 
-    def __init__(self, networks: Networks, how: Sampling) -> None:
-        self._networks, self._how = networks, replace(how, candidates=1)
-        self._warm = [a * LEVEL / (np.pi / 2) for a in angles(how.steps)]
 
-    def run(self, tokens: FloatArray, conditions: Conditions, seeds: NDArray[np.integer[Any]]) -> FloatArray:
-        """Streams (N, T, 58) of N listeners to their speakers' (N, T, D + 1) of `speaker_tokens`."""
-        parts = []
-        for first in range(0, len(seeds), _CHUNK):
-            rows = np.arange(first, min(first + _CHUNK, len(seeds)))
-            parts.append(self._chunk(tokens[rows], conditions.take(rows), seeds[rows]))
-        return np.concatenate(parts)
+def _warm_chunk(
+    model: StreamListener, tokens: FloatArray, conditions: Conditions, seeds: NDArray[np.integer[Any]]
+) -> FloatArray:
+    networks, how = model.networks, replace(model.how, candidates=1)
+    s = networks.shape
+    count, frames = tokens.shape[:2]
+    length = min(-(-(how.hop + LOOKAHEAD) // how.block) * how.block, s["horizon"])
+    tapes = [NoiseTape(int(seed), s["latent"]) for seed in seeds]
+    own = OwnPast(networks.neutral, count, s["past"])
+    nods = None if networks.nods is None else Nods(networks.nods, [int(seed) for seed in seeds])
+    planned = np.zeros((count, 0, s["latent"]), dtype=np.float32)
+    out = np.empty((count, frames, 58), dtype=np.float32)
+    for start in range(0, frames, how.hop):
+        noise = how.scale * np.stack([tape.frames(start, length) for tape in tapes])
+        past = own.latents(start - s["past"], s["past"])
+        newest = start - 1 - how.lead - conditions.late
+        speaker, missing, mood = heard(tokens, np.arange(count), newest, s["speech"])
+        asked = in_mood(conditions, mood, how.guidance)
+        latents = _warm_plan(networks, how, (speaker, missing), asked, past, planned[:, how.hop :], noise)
+        drawn = faces(networks, past, latents[:, None])
+        shown = continued(drawn, own.shown(start - AROUND, AROUND), own.shown(start, length), how)[:, 0]
+        own.add(start, latents, shown)
+        planned = latents
+        stop = min(start + how.hop, frames)
+        out[:, start:stop] = shown[:, : stop - start]
+        if nods is not None:
+            dip = nods.plan(start, stop - start, how.hop, speaker, missing, asked, how.lead)
+            out[:, start:stop, HEAD_PITCH] += dip
+    return bounded(out)
 
-    def _chunk(self, tokens: FloatArray, conditions: Conditions, seeds: NDArray[np.integer[Any]]) -> FloatArray:
-        networks, how = self._networks, self._how
-        s = networks.shape
-        frames = tokens.shape[1]
-        length = min(-(-(how.hop + LOOKAHEAD) // how.block) * how.block, s["horizon"])
-        tapes = [NoiseTape(int(seed), s["latent"]) for seed in seeds]
-        own = OwnPast(networks.neutral, len(seeds), s["past"])
-        nods = None if networks.nods is None else Nods(networks.nods, [int(seed) for seed in seeds])
-        planned = np.zeros((len(seeds), 0, s["latent"]), dtype=np.float32)
-        out = np.empty((len(seeds), frames, 58), dtype=np.float32)
-        for start in range(0, frames, how.hop):
-            noise = how.scale * np.stack([tape.frames(start, length) for tape in tapes])
-            past = own.latents(start - s["past"], s["past"])
-            newest = start - 1 - how.lead - conditions.late
-            speaker, missing, mood = heard(tokens, np.arange(len(tokens)), newest, s["speech"])
-            told = in_mood(conditions, mood, how.guidance)
-            latents = self._draw(speaker, missing, told, past, planned[:, how.hop :], noise)
-            drawn = faces(networks, past, latents[:, None])
-            shown = continued(drawn, own.shown(start - AROUND, AROUND), own.shown(start, length), how)[:, 0]
-            own.add(start, latents, shown)
-            planned = latents
-            stop = min(start + how.hop, frames)
-            out[:, start:stop] = shown[:, : stop - start]
-            if nods is not None:
-                dip = nods.plan(start, stop - start, how.hop, speaker, missing, told, how.lead)
-                out[:, start:stop, HEAD_PITCH] += dip
-        return bounded(out)
 
-    def _draw(
-        self,
-        speaker: FloatArray,
-        missing: FloatArray,
-        conditions: Conditions,
-        past: FloatArray,
-        planned: FloatArray,
-        noise: FloatArray,
-    ) -> FloatArray:
-        """Latents (N, length, L) of the frames after `past`, from the last plan (N, n, L) where it reaches."""
-        networks, how, s = self._networks, self._how, self._networks.shape
-        drawn: list[FloatArray] = []
-        for first in range(0, noise.shape[1], how.block):
-            block = slice(first, first + how.block)
-            z, before = noise[:, block], planned[:, block]
-            warm = before.shape[1] == how.block
-            if warm:
-                clean = networks.drawable(before, past)
-                z = (np.cos(LEVEL) * clean + np.sin(LEVEL) * z).astype(np.float32)
-            told = prompted(conditions).vector(min(how.lead + first, s["max_lead"] - 1), s["max_lead"])
-            new = networks.sample(
-                speaker, missing, past, told, z[:, None], steps=how.steps, guidance=guided(conditions, how),
-                recall=how.recall, schedule=self._warm if warm else None,
-            )  # fmt: skip
-            latents = sane(new, networks.neutral)[:, 0]
-            drawn.append(latents)
-            past = np.concatenate([past, latents], axis=1)[:, -s["past"] :]
-        return np.concatenate(drawn, axis=1)
+def _warm_plan(
+    networks: Networks, how: Sampling, speaker: tuple[FloatArray, FloatArray], conditions: Conditions,
+    past: FloatArray, planned: FloatArray, noise: FloatArray,
+) -> FloatArray:  # fmt: skip
+    """Latents (N, length, L) of the frames after `past`, from the last plan (N, n, L) where it reaches."""
+    schedule = [a * LEVEL / (np.pi / 2) for a in angles(how.steps)]
+    most_lead, drawn = networks.shape["max_lead"], list[FloatArray]()
+    for first in range(0, noise.shape[1], how.block):
+        block = slice(first, first + how.block)
+        z, before = noise[:, block], planned[:, block]
+        warm = before.shape[1] == how.block
+        if warm:
+            clean = networks.drawable(before, past)
+            z = (np.cos(LEVEL) * clean + np.sin(LEVEL) * z).astype(np.float32)
+        vector = prompted(conditions).vector(min(how.lead + first, most_lead - 1), most_lead)
+        new = networks.sample(
+            *speaker, past, vector, z[:, None], steps=how.steps, guidance=guided(conditions, how), recall=how.recall,
+            schedule=schedule if warm else None,
+        )  # fmt: skip
+        drawn.append(sane(new, networks.neutral)[:, 0])
+        past = np.concatenate([past, drawn[-1]], axis=1)[:, -networks.shape["past"] :]
+    return np.concatenate(drawn, axis=1)
 
 
 FULL: Final = "full"
@@ -360,16 +338,21 @@ class Trial:
     """The speakers that every model listens to, and what a listener is expected to do with them."""
 
     def __init__(self, seed: int, items: int, seconds: float, bank: VoiceBank | None) -> None:
-        self.dyads: Dyads = simulate(
-            purpose_seed("evaluate", seed, 13), items, round(seconds * 25), bank, prior="natural"
+        self.dyads, fresh = (
+            simulate(purpose_seed("evaluate", seed, draw), items, round(seconds * 25), bank, prior="natural")
+            for draw in (13, 14)
         )
-        self.items, self.expected = items, expected_listener(self.dyads, seed)
-        self.fresh = simulate(
-            purpose_seed("evaluate", seed, 14), items, round(seconds * 25), bank, prior="natural"
-        ).listener
+        self.items, self.fresh, self.expected = items, fresh.listener, expected_listener(self.dyads, seed)
 
-    def figures(self, own: FloatArray, other: FloatArray) -> dict[str, float]:
-        """FIGURES of a model that showed `own` (N, T, 58), and `other` to other people's speakers."""
+    def run(self, model: StreamListener, noise: str = "tape") -> dict[str, float]:
+        """FIGURES of one model, with what it shows to its own speakers and to other people's."""
+        tokens = speaker_tokens(model.networks, self.dyads.speaker)
+        conditions, seeds = ordinary(self.items, self.dyads.controls), np.arange(self.items) + 31
+        both = (tokens, tokens[derangement(self.items)])
+        if noise == "tape":
+            own, other = (model.of_tokens(t, conditions, seeds) for t in both)
+        else:
+            own, other = (warm_streams(model, t, conditions, seeds) for t in both)
         speaker, reference = self.dyads.truth.smile, self.dyads.listener
         coupling, face = smile_coupling(speaker, own), expected_correlation(self.expected, own)
         variance = spectra.variance_ratios(own, reference)
@@ -386,26 +369,14 @@ class Trial:
             "frechet": frechet_distance(own, reference, self.fresh)["distance"],
         }
 
-    def run(self, model: ModelListens, noise: str = "tape") -> dict[str, float]:
-        """The figures of one model."""
-        tokens = speaker_tokens(model.networks, self.dyads.speaker)
-        conditions, seeds = ordinary(self.items, self.dyads.controls), np.arange(self.items) + 31
-        shuffled = tokens[derangement(self.items)]
-        if noise == "tape":
-            own, other = (model.of_tokens(t, conditions, seeds) for t in (tokens, shuffled))
-        else:
-            warm = WarmStart(model.networks, model.how)
-            own, other = (warm.run(t, conditions, seeds) for t in (tokens, shuffled))
-        return self.figures(own, other)
 
-
-def grouped(models: Sequence[ModelListens]) -> dict[str, list[ModelListens]]:
+def grouped(models: Sequence[StreamListener]) -> dict[str, list[StreamListener]]:
     """Models by what their manifests say was left out of the training; FULL for nothing.
 
     Raises:
         ReactdiffError: none is full, or one was trained without several things at once.
     """
-    groups: dict[str, list[ModelListens]] = {}
+    groups: dict[str, list[StreamListener]] = {}
     for model in models:
         left_out = provenance(model.weights).ablate
         if len(left_out) > 1:
@@ -420,39 +391,37 @@ def grouped(models: Sequence[ModelListens]) -> dict[str, list[ModelListens]]:
 
 
 def evaluate_ablations(
-    models: Sequence[ModelListens],
+    models: Sequence[StreamListener],
     *,
     seed: int = 0,
     items: int = 200,
     seconds: float = 30.0,
     bank: VoiceBank | None = None,
-    told: Callable[[float], None] = lambda share: None,
+    progress: OnProgress = lambda share: None,
 ) -> dict[str, Any]:
     """Every figure of every group of models, and its difference to the full models."""
-    groups = grouped(models)
-    trial = Trial(seed, items, seconds, bank)
-    values: dict[str, list[dict[str, float]]] = {}
-    done = 0
-    for name, members in groups.items():
-        for model in members:
-            values.setdefault(name, []).append(trial.run(model))
-            done += 1
-            told(done / len(models))
-    table = {
-        name: {
-            "models": [str(m.weights.folder.name) for m in groups[name]],
-            "training_seeds": [provenance(m.weights).seed for m in groups[name]],
-            **{figure: _summary([v[figure] for v in values[name]]) for figure in FIGURES},
-        }
-        for name in groups
-    }
-    differences = {
-        name: {figure: difference([v[figure] for v in values[name]], [v[figure] for v in values[FULL]])
-               for figure in FIGURES}
-        for name in groups if name != FULL
-    }  # fmt: skip
+    groups, trial = grouped(models), Trial(seed, items, seconds, bank)
+    values: dict[str, list[dict[str, float]]] = {name: [] for name in groups}
+    for i, (name, model) in enumerate((name, model) for name, members in groups.items() for model in members):
+        values[name].append(trial.run(model))
+        progress((i + 1) / len(models))
+
+    def column(name: str, figure: str) -> list[float]:
+        return [row[figure] for row in values[name]]
+
     return {
-        "groups": table, "without": differences, "items": items, "seconds": seconds, "seed": seed,
+        "groups": {
+            name: {
+                "models": [str(m.weights.folder.name) for m in members], "training_seeds": _seeds(members),
+                **{figure: _summary(column(name, figure)) for figure in FIGURES},
+            }
+            for name, members in groups.items()
+        },
+        "without": {
+            name: {figure: difference(column(name, figure), column(FULL, figure)) for figure in FIGURES}
+            for name in groups if name != FULL
+        },
+        "items": items, "seconds": seconds, "seed": seed,
         "training": [dict(run) for run in provenance(groups[FULL][0].weights).runs],
     }  # fmt: skip
 
@@ -473,28 +442,25 @@ def difference(without: Sequence[float], full: Sequence[float]) -> dict[str, Any
 
 
 def sweep(
-    models: Sequence[ModelListens],
+    models: Sequence[StreamListener],
     *,
     seed: int = 0,
     items: int = 200,
     seconds: float = 30.0,
     bank: VoiceBank | None = None,
-    told: Callable[[float], None] = lambda share: None,
+    progress: OnProgress = lambda share: None,
 ) -> dict[str, Any]:
     """FIGURES at each number of solver steps, with the noise tape and with a warm start, over the models' seeds."""
-    trial = Trial(seed, items, seconds, bank)
-    cells: dict[str, Any] = {}
-    total, done = len(SWEEP_STEPS) * len(SWEEP_NOISE) * len(models), 0
-    for noise in SWEEP_NOISE:
-        for steps in SWEEP_STEPS:
-            values = []
-            for model in models:
-                values.append(trial.run(model.sampled(replace(model.how, steps=steps)), noise))
-                done += 1
-                told(done / total)
-            cells[f"{steps} steps, {noise}"] = {f: _summary([v[f] for v in values]) for f in FIGURES}
+    trial, cells = Trial(seed, items, seconds, bank), dict[str, Any]()
+    settings = [(noise, steps) for noise in SWEEP_NOISE for steps in SWEEP_STEPS]
+    for i, (noise, steps) in enumerate(settings):
+        values = []
+        for model in models:
+            values.append(trial.run(model.sampled(steps=steps), noise))
+            progress((i + len(values) / len(models)) / len(settings))
+        cells[f"{steps} steps, {noise}"] = {f: _summary([v[f] for v in values]) for f in FIGURES}
     return {"sweep": cells, "items": items, "seconds": seconds, "seed": seed, "training_seeds": _seeds(models)}
 
 
-def _seeds(models: Sequence[ModelListens]) -> list[int]:
+def _seeds(models: Sequence[StreamListener]) -> list[int]:
     return [provenance(m.weights).seed for m in models]

@@ -8,7 +8,7 @@ is about 0: there it is the difference that shows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import partial
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, LOWER, NAMES, ROTATION, UPPER
 from reactdiff_ros.evaluation.bounds import CLAMP_LIMIT, FORGOTTEN, POSE_LIMIT, RATIO_BAND
-from reactdiff_ros.evaluation.listeners import Listens, ModelListens, style_conditions
+from reactdiff_ros.evaluation.listeners import MODEL, StreamListener, style_conditions
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve, smile_onsets
 from reactdiff_ros.model.plan.latents import GROUPS
@@ -30,7 +30,7 @@ from reactdiff_ros.simulator.seeds import purpose_seed
 from reactdiff_ros.simulator.speaker import make_speakers, stimulus_of
 from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.simulator.voices import VoiceBank
-from reactdiff_ros.types import FloatArray
+from reactdiff_ros.types import FloatArray, OnProgress
 
 Values = NDArray[np.floating[Any]]
 Floats = NDArray[np.float64]
@@ -61,12 +61,12 @@ class Session:
 
 def make_session(seed: int, rows: int, minutes: float, bank: VoiceBank | None = None) -> Session:
     """Visits of a minute, each with an absence at its end, for `rows` sessions: the same speakers in each of PARTS, as
-    far as there are so many visits, in an order of its own.
+    far as there are so many visits, in another order.
     """
     count = max(round(minutes * 60 * 25 / VISIT), 1)
     people_of_a_part = count // PARTS or count
     rng = np.random.default_rng([seed, 81])
-    speakers, truths, smiles = [], [], []
+    visits: list[tuple[SpeakerBatch, Stimulus, FloatArray]] = []
     for visit in range(people_of_a_part):
         number = purpose_seed("evaluate", seed, 1000 + visit)
         people = make_speakers(number, rows, VISIT)
@@ -76,22 +76,21 @@ def make_session(seed: int, rows: int, minutes: float, bank: VoiceBank | None = 
         people.speech &= ~gone
         people.burst &= ~gone
         batch = observe(number, people, bank)
-        speakers.append(batch)
-        truths.append(stimulus_of(people, batch.camera, batch.microphone))
-        smiles.append(people.smile * people.present * batch.mesh)
+        truth = stimulus_of(people, batch.camera, batch.microphone)
+        visits.append((batch, truth, people.smile * people.present * batch.mesh))
     orders = [rng.permutation(people_of_a_part) for _ in range(-(-count // people_of_a_part))]
-    order = np.concatenate(orders)[:count]
-    speakers, truths = ([visits[i] for i in order] for visits in (speakers, truths))
-    return Session(_joined(speakers), _joined(truths), np.concatenate([smiles[i] for i in order], axis=1))
+    speakers, truths, smiles = zip(*(visits[i] for i in np.concatenate(orders)[:count]), strict=True)
+    return Session(_joined(speakers), _joined(truths), np.concatenate(smiles, axis=1))
 
 
-def _joined(parts: list[Any]) -> Any:
+def _joined(parts: Sequence[Any]) -> Any:
     names = [f.name for f in fields(parts[0])]
     return type(parts[0])(**{name: np.concatenate([getattr(p, name) for p in parts], axis=1) for name in names})
 
 
 Arrays = Mapping[str, Values]
 """Of R sessions: "second NAME" and "last NAME" for each figure, (R,), and for "pose", (2, R, 3); "clamped"."""
+_HALVES: Final = {"second": 1, "last": PARTS - 1}
 
 
 def part(values: Values, index: int) -> Values:
@@ -178,7 +177,7 @@ def clamped_share(streams: FloatArray) -> float:
 
 
 def evaluate_sessions(
-    listener: Listens,
+    listener: StreamListener,
     *,
     seed: int = 0,
     sessions: int = 20,
@@ -186,7 +185,7 @@ def evaluate_sessions(
     bank: VoiceBank | None = None,
     workers: int = 1,
     stored: Callable[[str, Callable[[], Arrays]], Arrays] = lambda name, measure: measure(),
-    told: Callable[[float], None] = lambda share: None,
+    progress: OnProgress = lambda share: None,
 ) -> dict[str, Any]:
     """Second against last part of each session, clamps, and how an extreme history is forgotten.
 
@@ -198,7 +197,7 @@ def evaluate_sessions(
         bank: the speakers' voices.
         workers: groups of ROWS sessions at a time, each in a thread; figures do not depend on it.
         stored: returns the figures of a group of sessions by its name, measured where they are not known.
-        told: is told the share done.
+        progress: receives the completed fraction.
     """
     groups = [(first, min(ROWS, sessions - first)) for first in range(0, sessions, ROWS)]
     steps = iter(range(1, len(groups) + 1))
@@ -207,23 +206,22 @@ def evaluate_sessions(
         first, rows = group
         measure = partial(_group, listener, first, rows, minutes, seed, bank)
         found = stored(f"sessions {first} to {first + rows - 1}", measure)
-        told(next(steps) / (len(groups) + 1))
+        progress(next(steps) / (len(groups) + 1))
         return found
 
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         found = list(pool.map(run, groups))
-    halves = [
+    second, last = (
         {key.removeprefix(half): np.concatenate([g[key] for g in found], axis=-2 if key.endswith("pose") else 0)
          for key in found[0] if key.startswith(half)}
         for half in ("second ", "last ")
-    ]  # fmt: skip
-    second, last = halves
+    )  # fmt: skip
     pose = pose_drift(second.pop("pose"), last.pop("pose"), seed)
     table, unknown = _table(second, last, seed)
     figures: dict[str, Any] = {
         "ratios": table, "not_judged": unknown, "pose": pose,
         "clamped": float(np.average([float(g["clamped"]) for g in found], weights=[rows for _, rows in groups])),
-        "forgetting": forgetting(listener, seed) if isinstance(listener, ModelListens) else None,
+        "forgetting": forgetting(listener, seed) if listener.name == MODEL else None,
         "sessions": sessions, "minutes": minutes, "seed": seed,
     }  # fmt: skip
     figures["within_bounds"] = {
@@ -233,14 +231,15 @@ def evaluate_sessions(
         "extreme history forgotten to .05 in 10 s": figures["forgetting"] is None
         or figures["forgetting"]["left"] < FORGOTTEN,
     }
-    told(1.0)
+    progress(1.0)
     return figures
 
 
-def _group(listener: Listens, first: int, rows: int, minutes: float, seed: int, bank: VoiceBank | None) -> Arrays:
+def _group(
+    listener: StreamListener, first: int, rows: int, minutes: float, seed: int, bank: VoiceBank | None
+) -> Arrays:
     """The `rows` sessions from `first` on."""
     session = make_session(seed + 7919 * (first + 1), rows, minutes, bank)
-    parts = {"second": 1, "last": PARTS - 1}
 
     def run(style: str) -> FloatArray:
         seeds = seed + 1 + first + np.arange(rows)
@@ -248,13 +247,13 @@ def _group(listener: Listens, first: int, rows: int, minutes: float, seed: int, 
 
     natural = run("natural")
     out: dict[str, Values] = {"clamped": np.array(clamped_share(natural))}
-    for half, index in parts.items():
+    for half, index in _HALVES.items():
         shown = part(natural, index)
         out |= {f"{half} {name}": values for name, values in statistics(shown).items()}
         out[f"{half} pose"] = pose_moments(shown)
     del natural, shown  # an hour of it is large, and so is the next
     responsive = run("responsive")
-    for half, index in parts.items():
+    for half, index in _HALVES.items():
         smile = part(session.smile, index)
         out[f"{half} response excess"] = response_excess(smile, part(responsive, index), seed)
     return out
@@ -278,7 +277,7 @@ def _table(
     return table, unknown
 
 
-def forgetting(listener: ModelListens, seed: int, streams: int = 128) -> dict[str, float]:
+def forgetting(listener: StreamListener, seed: int, streams: int = 128) -> dict[str, float]:
     """How much of an extreme history is left after 10 s: mean difference of streams that begin after 2 s of a face at
     half its upper bounds from streams that begin after a neutral one, over the difference at the beginning.
     """

@@ -6,20 +6,29 @@ noisy perception; they are no evidence of human likeness.
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.attributes import ATTRIBUTE_NAMES
-from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION
+from reactdiff_ros.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES, attributes_of
+from reactdiff_ros.coefficients import (
+    BLINK,
+    COEFFICIENT_COUNT,
+    EYE_LOOK,
+    HEAD_PITCH,
+    INDEX,
+    ROTATION,
+    mirrored_order,
+)
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.baselines import BOOTSTRAP, SYSTEMS, Material, Setup, Streams, make_material
+from reactdiff_ros.evaluation.baselines import MIME_LAGS_S, late, squared_distances
 from reactdiff_ros.evaluation.bounds import BANDS
+from reactdiff_ros.evaluation.listeners import policy_streams
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import nods
 from reactdiff_ros.evaluation.metrics.react import (
@@ -32,11 +41,360 @@ from reactdiff_ros.evaluation.metrics.react import (
 )
 from reactdiff_ros.evaluation.results import Figure, Info, Item, Result, System
 from reactdiff_ros.evaluation.runs.scoring import CURVES, STUDY_ROLES, with_curves
-from reactdiff_ros.simulator.dyads import simulator_hash
-from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
+from reactdiff_ros.model.plan.sampler import Sampling, ordinary
+from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.streams import free_run, speaker_tokens
+from reactdiff_ros.model.style import style_of
+from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.model.weights import Weights
+from reactdiff_ros.simulator.dyads import simulate, simulator_hash
+from reactdiff_ros.simulator.listener import listen
+from reactdiff_ros.simulator.observation import appearance, observe
+from reactdiff_ros.simulator.policy import perceive
+from reactdiff_ros.simulator.seeds import purpose_seed
+from reactdiff_ros.simulator.speaker import SLOW, Speakers, make_speakers, stimulus_of
+from reactdiff_ros.simulator.stimulus import Stimulus
+from reactdiff_ros.simulator.temperament import Temperament, draw_temperaments
+from reactdiff_ros.simulator.voices import VoiceBank
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, OnProgress
 
+Values = NDArray[np.float64]
 Array = NDArray[np.floating[Any]]
-Times = NDArray[np.floating[Any]]
+
+# Numbers of the draws under the purpose "evaluate".
+SPEAKERS, DEVICES, TARGETS, ORACLE, MEAN, MODEL, RANDOM_DRAW, RULES_DRAW, BOOTSTRAP, STYLE = range(10)
+WORKING: Final = 0.95
+"""Share of the time that camera, microphone and the speaker's face must be there."""
+_DRAWN_AT_ONCE: Final = 4
+_TRIES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """K streams of a listener for each of N speakers, as far as they are scored."""
+
+    attributes: FloatArray
+    """(N, K, T, 25)"""
+    pose: FloatArray
+    """(N, K, T, 3): pitch, yaw, roll in rad."""
+    faces: FloatArray | None = None
+    """(N, T, 58) coefficients of the first stream of each, to be looked at; None: a system without a face."""
+
+    def __len__(self) -> int:
+        return len(self.attributes)
+
+
+def streams_of(coefficients: FloatArray, speakers: int) -> Streams:
+    """Streams of coefficients (N * K, T, 58), the K of a speaker after each other."""
+    shape = (speakers, len(coefficients) // speakers, coefficients.shape[1])
+    pose = np.ascontiguousarray(coefficients[..., ROTATION])
+    first = coefficients[:: shape[1]]
+    return Streams(attributes_of(coefficients).reshape(*shape, -1), pose.reshape(*shape, 3), first.copy())
+
+
+def copies(one: Streams, count: int) -> Streams:
+    """One stream a speaker, (N, 1, T, ...), counted `count` times."""
+    attributes, pose = (np.broadcast_to(a, (len(a), count, *a.shape[2:])) for a in (one.attributes, one.pose))
+    return Streams(attributes, pose, one.faces)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """N speakers over T frames and M appropriate listeners of each."""
+
+    seed: int
+    speakers: Speakers
+    perceived: SpeakerBatch
+    """What perception delivers of them, (N, T)."""
+    shown: FloatArray
+    """What their faces truly show, (N, T, 58): as the labels of a data set."""
+    stimulus: Stimulus
+    """What simulated listeners know of them: the truth."""
+    targets: Streams
+    """Of M listeners each."""
+
+    @property
+    def items(self) -> int:
+        """N."""
+        return len(self.targets)
+
+    @property
+    def frames(self) -> int:
+        """T."""
+        return self.targets.pose.shape[2]
+
+    def number(self, draw: int) -> int:
+        """The simulator's seed of one of the numbered draws."""
+        return purpose_seed("evaluate", self.seed, draw)
+
+    def temperaments(self, draw: int, each: int) -> Temperament:
+        """`each` people for every speaker, from the natural prior, independent of those of other draws."""
+        return draw_temperaments(self.number(draw), self.items * each, prior="natural")
+
+    def listeners(
+        self,
+        draw: int,
+        each: int,
+        stimulus: Stimulus | None = None,
+        speaker_of: NDArray[np.intp] | None = None,
+        noise: int | None = None,
+    ) -> FloatArray:
+        """Coefficients (N * each, T, 58) of simulated people, the `each` of a speaker after each other.
+
+        Args:
+            draw: which people with which noise: the same draw, the same ones.
+            each: people a speaker.
+            stimulus: what they know of the speakers; None: the truth.
+            speaker_of: (N * each,) whom they listen to; None: their own speaker.
+            noise: the draw of their noise; None: of `draw`.
+        """
+        rows = np.repeat(np.arange(self.items), each) if speaker_of is None else speaker_of
+        known = (stimulus or self.stimulus).take(rows)
+        return listen(known, self.temperaments(draw, each), self.number(draw if noise is None else noise)).coefficients
+
+
+def make_material(
+    seed: int, items: int, frames: int, bank: VoiceBank | None = None, *, listeners: int = 10
+) -> Material:
+    """The held-out set of a seed.
+
+    Only worlds in which somebody talks, with camera and microphone at work: elsewhere there is nothing to couple to.
+
+    Args:
+        seed: the user's; another one, another set.
+        items: N speakers.
+        frames: T of 25 Hz.
+        bank: voices; None: parametric ones.
+        listeners: M appropriate listeners of each speaker.
+
+    Raises:
+        ReactdiffError: the simulator does not give that many such worlds.
+    """
+    number, drawn = purpose_seed("evaluate", seed, SPEAKERS), _DRAWN_AT_ONCE * items
+    for _ in range(_TRIES):
+        candidates = make_speakers((number, SPEAKERS), drawn, frames)
+        batch = observe((number, DEVICES), candidates, bank)
+        working = [share.mean(1) >= WORKING for share in (batch.camera, batch.microphone, candidates.present)]
+        rows = np.flatnonzero((candidates.kind <= SLOW) & np.logical_and.reduce(working))[:items]
+        if len(rows) == items:
+            break
+        drawn *= 2
+    else:
+        raise ReactdiffError("the simulator gives too few conversations", where=f"{items} items of {frames} frames")
+    shown, _ = appearance((number, DEVICES), candidates)  # the same as `observe` has read
+    speakers, perceived = candidates.take(rows), batch.take(rows)
+    stimulus = stimulus_of(speakers, perceived.camera, perceived.microphone)
+    number = purpose_seed("evaluate", seed, TARGETS)
+    people = draw_temperaments(number, items * listeners, prior="natural")
+    known = stimulus.take(np.repeat(np.arange(items), listeners))
+    targets = streams_of(listen(known, people, number).coefficients, items)
+    return Material(seed, speakers, perceived, shown[rows], stimulus, targets)
+
+
+STREAMS: Final = 10
+"""K: streams of each listener for each speaker, as REACT asks."""
+MEAN_OF: Final = 24
+TRAINING_SPEAKERS: Final = 600
+"""Dyads among which nearest neighbours are looked up."""
+BLOCK: Final = 10
+"""Frames that a speaker's features are averaged over for that."""
+RANDOM_POSE_RAD: Final = 0.3
+_GROUP: Final = 25
+"""Speakers at a time, so that memory stays small and progress is seen."""
+
+
+@dataclass(slots=True)
+class Setup:
+    """Resources of the systems."""
+
+    workers: int = 1
+    """Threads or processes."""
+    bank: VoiceBank | None = None
+    weights: Weights | None = None
+    """The model's; None: the system "model" cannot be run."""
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+def model(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+    """The model on its exported graphs: K streams a speaker, each from its own past, as the people of the oracle.
+
+    Each has the controls of one of those people, and the style as it shows while that one listens to somebody else,
+    with other noise: what a reference clip of a person would give.
+    """
+    assert setup.weights is not None
+    networks = Networks(setup.weights)
+    tokens = speaker_tokens(networks, material.perceived)
+    controls = material.temperaments(ORACLE, STREAMS).controls
+    elsewhere = material.listeners(ORACLE, STREAMS, speaker_of=other_speakers(material.items), noise=STYLE)
+    style, given = style_of(elsewhere)
+    people = replace(
+        ordinary(len(controls), controls), style=style.astype(np.float32), style_given=given.astype(np.float32)
+    )
+    seeds = np.arange(len(controls)) + (material.number(MODEL) >> 16)
+    out: list[Streams] = []
+    for first in range(0, material.items, _GROUP):
+        progress(first / material.items)
+        last = min(first + _GROUP, material.items)
+        rows = np.arange(first * STREAMS, last * STREAMS)
+        shown = free_run(
+            networks, tokens, people.take(rows), speaker_of=rows // STREAMS, seeds=seeds[rows],
+            how=setup.sampling, workers=setup.workers,
+        )  # fmt: skip
+        out.append(streams_of(shown, last - first))
+    return _joined(out)
+
+
+def oracle(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+    """Fresh simulated listeners of the same speakers: what can be reached."""
+    return streams_of(material.listeners(ORACLE, STREAMS), material.items)
+
+
+def shuffled(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+    """The oracle's listeners when they listen to other speakers: what is scored without listening to this one.
+
+    The same people with the same noise as the oracle's, so that who they are cancels in the difference. The K streams
+    of a speaker come from K other speakers, so that no single one decides.
+    """
+    return streams_of(material.listeners(ORACLE, STREAMS, speaker_of=other_speakers(material.items)), material.items)
+
+
+def other_speakers(items: int) -> NDArray[np.intp]:
+    """For each of K streams of each speaker another speaker, (items * K,); every speaker is met K times."""
+    shift = 1 + (7 * np.arange(STREAMS)) % max(items - 1, 1)
+    return np.asarray((np.arange(items)[:, None] + shift) % items).ravel()
+
+
+def policy(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+    """The oracle's listeners, who know what perception delivers instead of the truth."""
+    return streams_of(material.listeners(ORACLE, STREAMS, perceive(material.perceived)), material.items)
+
+
+def listener_mean(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+    """The mean of many listeners of the same speaker, K times: dull and sure."""
+    total = np.zeros((material.items, material.frames, COEFFICIENT_COUNT), dtype=np.float32)
+    shown = material.listeners(MEAN, MEAN_OF)
+    for start in range(0, material.items, _GROUP):
+        part = shown[start * MEAN_OF : (start + _GROUP) * MEAN_OF]
+        total[start : start + _GROUP] = part.reshape(-1, MEAN_OF, *part.shape[1:]).mean(1)
+    return copies(streams_of(total, material.items), STREAMS)
+
+
+def mime(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+    """REACT's: the speaker's own face (the truth, as labels are) in the mirror, at the best lag; K times."""
+    return _at_best_lag(material, in_mirror(material.shown), progress)
+
+
+def mime_perceived(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+    """The same of the face as perceived, neutral where it was not observed: what a mirror on a robot could show."""
+    seen = material.perceived
+    face = np.where((seen.confidence > 0) & seen.mesh[..., None], np.nan_to_num(seen.coefficients), 0.0)
+    return _at_best_lag(material, in_mirror(face), progress)
+
+
+def _at_best_lag(material: Material, face: FloatArray, progress: OnProgress) -> Streams:
+    """A face (N, T, 58) at the lag whose attributes score best on this very set, K times."""
+    targets = material.targets.attributes
+    best, best_score = None, -np.inf
+    for i, lag_s in enumerate(MIME_LAGS_S):
+        progress(i / len(MIME_LAGS_S))
+        streams = streams_of(late(face, round(lag_s * REACTION_RATE_HZ)), material.items)
+        score = np.mean([correlation(own, t) for own, t in zip(streams.attributes, targets, strict=True)])
+        if score > best_score:
+            best, best_score = streams, float(score)
+    assert best is not None
+    return copies(best, STREAMS)
+
+
+def nearest_neighbour(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+    """The listeners of the K training speakers whose perceived features are nearest over the whole clip."""
+    number = purpose_seed("train", material.seed, 0)
+    known = simulate(number, TRAINING_SPEAKERS, material.frames, setup.bank, prior="natural")
+    theirs, ours = features(known.speaker), features(material.perceived)
+    centre, spread = theirs.mean((0, 1)), theirs.std((0, 1)) + 1e-6
+    gap = squared_distances(*(((f - centre) / spread).reshape(len(f), -1) for f in (ours, theirs)))
+    nearest = np.argsort(gap, axis=1, kind="stable")[:, :STREAMS]
+    return streams_of(known.listener[nearest.ravel()], material.items)
+
+
+def random(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+    """REACT's random baseline: uniform noise in 0..1 in every attribute of every frame (pose: within 0.3 rad)."""
+    rng = np.random.default_rng(material.number(RANDOM_DRAW))
+    shape = (material.items, STREAMS, material.frames)
+    pose = rng.random((*shape, 3), dtype=np.float32) * np.float32(2 * RANDOM_POSE_RAD) - np.float32(RANDOM_POSE_RAD)
+    return Streams(rng.random((*shape, ATTRIBUTE_COUNT), dtype=np.float32), pose)
+
+
+def rules(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+    """The live listener that follows rules, through its own class, frame by frame."""
+    first = material.number(RULES_DRAW) >> 16
+    groups = np.array_split(np.arange(material.items), -(-material.items // 5))
+    jobs = [
+        (material.perceived.take(np.repeat(g, STREAMS)), first + np.arange(g[0] * STREAMS, (g[-1] + 1) * STREAMS))
+        for g in groups
+    ]
+    out: list[Streams] = []
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max(setup.workers, 1), mp_context=spawn) as pool:  # starts no process before it maps
+        found = pool.map(_rules, jobs) if setup.workers > 1 else map(_rules, jobs)
+        for group, shown in zip(groups, found, strict=True):
+            out.append(streams_of(shown, len(group)))
+            progress(len(out) / len(jobs))
+    return _joined(out)
+
+
+def _rules(job: tuple[SpeakerBatch, NDArray[np.int64]]) -> FloatArray:
+    return policy_streams("rules", *job)
+
+
+def ground_truth(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+    """The targets themselves: the best that the metrics can give."""
+    targets = material.targets
+    return Streams(targets.attributes[:, :STREAMS], targets.pose[:, :STREAMS], targets.faces)
+
+
+SYSTEMS: Final[dict[str, Callable[[Material, Setup, OnProgress], Streams]]] = {
+    "model": model,
+    "oracle": oracle,
+    "shuffled": shuffled,
+    "mime": mime,
+    "mime_perceived": mime_perceived,
+    "nearest_neighbour": nearest_neighbour,
+    "rules": rules,
+    "policy": policy,
+    "listener_mean": listener_mean,
+    "random": random,
+    "ground_truth": ground_truth,
+}
+
+
+def in_mirror(face: FloatArray) -> FloatArray:
+    """Coefficients (..., 58) as a mirror shows them. Gaze and lids stay out."""
+    signs = np.ones(COEFFICIENT_COUNT, dtype=np.float32)
+    signs[[ROTATION.start + 1, ROTATION.start + 2, INDEX["headX"]]] = -1.0
+    signs[[*EYE_LOOK, *BLINK]] = 0.0
+    return np.asarray(face[..., mirrored_order()] * signs, dtype=np.float32)
+
+
+def features(seen: SpeakerBatch) -> FloatArray:
+    """What a speaker does, as perceived, (N, T // BLOCK, F): attributes, head, voice activity, loudness, contact."""
+    face = attributes_of(np.where(seen.mesh[..., None], np.nan_to_num(seen.coefficients), 0.0))
+    head = np.nan_to_num(seen.coefficients[..., ROTATION]) * seen.mesh[..., None]
+    rest = (
+        np.nan_to_num(seen.speech_probability) * seen.microphone,
+        np.nan_to_num(seen.loudness_dbfs, nan=-100.0) * seen.microphone / 30.0,
+        np.nan_to_num(seen.gaze[..., 2]) * seen.gaze_observed,
+    )
+    joined = np.concatenate([face, head, np.stack(rest, -1)], axis=-1)
+    frames = joined.shape[1] // BLOCK * BLOCK
+    return np.asarray(joined[:, :frames].reshape(len(joined), -1, BLOCK, joined.shape[-1]).mean(2), dtype=np.float32)
+
+
+def _joined(parts: list[Streams]) -> Streams:
+    faces = [p.faces for p in parts if p.faces is not None]
+    return Streams(
+        np.concatenate([p.attributes for p in parts]), np.concatenate([p.pose for p in parts]), np.concatenate(faces)
+    )
+
 
 TOLERANCE_S: Final = 1.0
 """Two nods within this of each other answer the same moment."""
@@ -44,18 +402,13 @@ SHIFTS: Final = 5
 """At so many other times the match by chance is measured."""
 
 
-def pose_concordance(predictions: Array, targets: Array) -> float:
-    """FRC on the head's rotations: predictions (K, T, 3) in rad (pitch, yaw, roll), targets (M, T, 3). -K..K."""
-    return correlation(predictions, targets)
-
-
-def nod_times(pitch: Array) -> list[Times]:
+def nod_times(pitch: Array) -> list[Array]:
     """When each stream (N, T) of head pitch begins to nod, in seconds."""
     found = nods(pitch)
     return [found.start[found.row == row] / REACTION_RATE_HZ for row in range(len(pitch))]
 
 
-def matched(first: Times, second: Times, tolerance_s: float = TOLERANCE_S) -> int:
+def matched(first: Array, second: Array, tolerance_s: float = TOLERANCE_S) -> int:
     """How many events of two sorted lists pair up one to one within the tolerance: the largest possible number."""
     i = j = count = 0
     while i < len(first) and j < len(second):
@@ -69,7 +422,7 @@ def matched(first: Times, second: Times, tolerance_s: float = TOLERANCE_S) -> in
     return count
 
 
-def nod_match(predictions: list[Times], targets: list[Times]) -> float:
+def nod_match(predictions: list[Array], targets: list[Array]) -> float:
     """Sum over predictions of the mean F1 with the targets' nods. 0..K.
 
     F1 = 2 matched / (nods of the prediction + nods of the target). It is the mean over targets, not the best one: with
@@ -86,7 +439,7 @@ def nod_match(predictions: list[Times], targets: list[Times]) -> float:
     return total
 
 
-def nod_chance(predictions: list[Times], targets: list[Times], length_s: float) -> float:
+def nod_chance(predictions: list[Array], targets: list[Array], length_s: float) -> float:
     """What `nod_match` gives by chance to nods as many and as far apart: the predictions' own, moved in time. 0..K.
 
     Mean over up to SHIFTS moves around the clip of `length_s`, evenly spaced and beyond the tolerance; a clip of less
@@ -97,14 +450,6 @@ def nod_chance(predictions: list[Times], targets: list[Times], length_s: float) 
     moved = ([np.sort((mine + step) % length_s) for mine in predictions] for step in steps)
     return float(np.mean([nod_match(times, targets) for times in moved]))
 
-
-Values = NDArray[np.float64]
-Progress = Callable[[str, float], None]
-"""Is told the system at hand and the share of its work that is done."""
-Show = Callable[[str, Material, Streams], None]
-"""Is given a system's streams before they are dropped."""
-Scored = Callable[[str, "Material", "Scores"], None]
-"""Is given a system's figures for every speaker."""
 
 FLOOR, CEILING, SUBJECT = "shuffled", "oracle", "model"
 SPEAKER_FIGURES: Final = (
@@ -131,16 +476,15 @@ class Scores:
     """(N, N) for FRDvs."""
 
 
-def score(
-    streams: Streams, targets: Streams, *, workers: int = 1, told: Callable[[float], None] | None = None
-) -> Scores:
+def score(streams: Streams, targets: Streams, *, workers: int = 1, progress: OnProgress = lambda share: None) -> Scores:
     """All figures of K streams (N, K, T, ...) against M targets (N, M, T, ...) a speaker."""
     wanted = [nod_times(pitch) for pitch in targets.pose[..., _PITCH]]
 
     def one(n: int) -> list[float]:
         own, theirs = streams.attributes[n], targets.attributes[n]
         nods = nod_times(streams.pose[n][..., _PITCH])
-        turns, match = pose_concordance(streams.pose[n], targets.pose[n]), nod_match(nods, wanted[n])
+        # FRC on the head's rotations, -K..K
+        turns, match = correlation(streams.pose[n], targets.pose[n]), nod_match(nods, wanted[n])
         seconds = streams.pose.shape[2] / REACTION_RATE_HZ
         chance = nod_chance(nods, wanted[n], seconds)
         rate = float(np.mean([len(x) for x in nods])) / (seconds / 60.0)
@@ -151,12 +495,41 @@ def score(
 
     rows = []
     with ThreadPoolExecutor(max(workers, 1)) as pool:
-        for n, row in enumerate(pool.map(one, range(len(streams)))):
+        for row in pool.map(one, range(len(streams))):
             rows.append(row)
-            if told is not None:
-                told((n + 1) / len(streams))
+            progress(len(rows) / len(streams))
     columns = np.array(rows, dtype=np.float64).T
     return Scores(dict(zip(SPEAKER_FIGURES, columns, strict=True)), speaker_distances(streams.attributes))
+
+
+@dataclass(slots=True)
+class SimulatorReport:
+    """What `evaluate` found."""
+
+    figures: dict[str, Any]
+    """See `report`; with items, frames, seed and the simulator's hash."""
+    material: Material
+    systems: list[System]
+    """Figures of every speaker, and the first speakers' streams."""
+    speaker: dict[str, FloatArray]
+    """Smile and speech of the speaker whose smile moves most, to be drawn."""
+    listeners: dict[str, dict[str, FloatArray]]
+    """Smile and pitch of every system's first stream for that speaker."""
+
+    def result(self, info: Info) -> Result:
+        """The content of a result file."""
+        known = self.material
+        seconds = known.frames / REACTION_RATE_HZ
+        items = tuple(
+            with_curves(Item(_speaker(n), seconds, source="simulator"), known.perceived, n) for n in range(known.items)
+        )
+        subject = next((s.name for s in self.systems if s.role == "listener"), "")
+        data, seeds = "Simulated speakers that no training has met", {"set": known.seed}
+        return Result(replace(info, data=data, seeds=seeds, subject=subject), items, tuple(self.systems))
+
+
+def _speaker(n: int) -> str:
+    return f"speaker{n:04d}"
 
 
 def evaluate(
@@ -165,24 +538,20 @@ def evaluate(
     items: int,
     frames: int,
     systems: Sequence[str],
-    means: Setup,
-    progress: Progress | None = None,
+    setup: Setup,
+    progress: OnProgress = lambda share: None,
     resamples: int = bootstrap.RESAMPLES,
-    show: Show | None = None,
-    scored: Scored | None = None,
-) -> dict[str, Any]:
-    """Run and score systems on a held-out set; see `report` for the result.
+) -> SimulatorReport:
+    """Run and score systems on a held-out set.
 
     Args:
         seed: another one, another set and other draws.
         items: speakers.
         frames: of each, at 25 Hz.
         systems: names of SYSTEMS.
-        means: with what they run.
-        progress: told how far it is.
+        setup: resources.
+        progress: receives the completed fraction.
         resamples: of the bootstrap.
-        show: given every system's streams before they are dropped.
-        scored: given every system's figures by speaker.
 
     Raises:
         ReactdiffError: a system is unknown, or the model is asked for without weights.
@@ -190,46 +559,35 @@ def evaluate(
     unknown = [name for name in systems if name not in SYSTEMS]
     if unknown:
         raise ReactdiffError("unknown system", where=", ".join(unknown), todo=f"use some of {', '.join(SYSTEMS)}")
-    if SUBJECT in systems and means.weights is None:
+    if SUBJECT in systems and setup.weights is None:
         raise ReactdiffError("the model cannot be evaluated without its weights", todo="give a folder of weights")
-    material = make_material(seed, items, frames, means.bank)
+    material = make_material(seed, items, frames, setup.bank)
+    row = int(material.stimulus.smile.std(1).argmax())
+    drawn = {"smile": material.stimulus.smile[row], "speech": material.stimulus.speech[row]}
+    out = SimulatorReport({}, material, [], drawn, {})
     scores: dict[str, Scores] = {}
-    for name in systems:
-        told = partial(_part, progress, name)
-        streams = SYSTEMS[name](material, means, partial(told, 0.0, LISTENS))
-        if show is not None:
-            show(name, material, streams)
-        scores[name] = score(streams, material.targets, workers=means.workers, told=partial(told, LISTENS, 1.0))
-        if scored is not None:
-            scored(name, material, scores[name])
-    result = report(scores, bootstrap.draws(material.number(BOOTSTRAP), items, resamples))
-    return {**result, "items": items, "frames": frames, "seed": seed, "simulator": simulator_hash()}
+    for i, name in enumerate(systems):
 
+        def share(done: float, first: float, i: int = i) -> None:
+            progress((i + first + (LISTENS if not first else 1 - LISTENS) * done) / len(systems))
 
-def _part(progress: Progress | None, name: str, first: float, last: float, share: float) -> None:
-    """Tell a share of a piece of work that reaches from `first` to `last` of the system's."""
-    if progress is not None:
-        progress(name, first + (last - first) * share)
-
-
-class Example:
-    """Keeps one speaker's smile and pitch, and the first stream of every system for it, to be drawn."""
-
-    def __init__(self) -> None:
-        self.speaker: dict[str, FloatArray] = {}
-        self.listeners: dict[str, dict[str, FloatArray]] = {}
-        self._row = 0
-
-    def keep(self, name: str, material: Material, streams: Streams) -> None:
-        """Take what is drawn of a system; the speaker is the one whose smile moves most."""
-        if not self.speaker:
-            self._row = int(material.stimulus.smile.std(1).argmax())
-            known = material.stimulus
-            self.speaker = {"smile": known.smile[self._row], "speech": known.speech[self._row]}
-        self.listeners[name] = {
-            "smile": streams.attributes[self._row, 0, :, _AU12].copy(),
-            "pitch": streams.pose[self._row, 0, :, _PITCH].copy(),
-        }
+        streams = SYSTEMS[name](material, setup, lambda done: share(done, 0.0))
+        scores[name] = score(
+            streams, material.targets, workers=setup.workers, progress=lambda done: share(done, LISTENS)
+        )
+        smile, pitch = streams.attributes[row, 0, :, _AU12].copy(), streams.pose[row, 0, :, _PITCH].copy()
+        out.listeners[name] = {"smile": smile, "pitch": pitch}
+        faces = [] if streams.faces is None else list(streams.faces[:CURVES])
+        out.systems.append(
+            System(
+                name, STUDY_ROLES.get(name, "baseline"), values=scores[name].values,
+                figures={"FRDvs": Figure(speaker_diversity(scores[name].distances))},
+                streams={_speaker(n): face for n, face in enumerate(faces)},
+            )
+        )  # fmt: skip
+    out.figures = report(scores, bootstrap.draws(material.number(BOOTSTRAP), items, resamples))
+    out.figures.update(items=items, frames=frames, seed=seed, simulator=simulator_hash())
+    return out
 
 
 def report(scores: dict[str, Scores], weights: Values) -> dict[str, Any]:
@@ -251,8 +609,8 @@ def report(scores: dict[str, Scores], weights: Values) -> dict[str, Any]:
         for name, s in scores.items()
         if name not in {FLOOR, CEILING}
     }
-    mime = result.get("mime", {}).get("FRD")
-    bands = {name: bands_of(s, result[name]["FRD"], mime) for name, s in skills.items()}
+    mime_frd = result.get("mime", {}).get("FRD")
+    bands = {name: bands_of(s, result[name]["FRD"], mime_frd) for name, s in skills.items()}
     return {**result, "skill": {**skills.pop(SUBJECT, {}), **skills}, "bands": bands}
 
 
@@ -274,9 +632,6 @@ def _figures(scores: Scores, weights: Values) -> dict[str, float]:
 
 
 def _skills(own: Scores, floor: Scores, ceiling: Scores, weights: Values) -> dict[str, float]:
-    out: dict[str, float] = {}
-    whole = np.ones((1, weights.shape[1]))
-
     def skill(name: str, w: Values) -> Values:
         return bootstrap.skill(*(bootstrap.means(w, s.values[name]) for s in (own, floor, ceiling)))
 
@@ -284,52 +639,8 @@ def _skills(own: Scores, floor: Scores, ceiling: Scores, weights: Values) -> dic
         top, bottom = (bootstrap.means(w, s.values[name]) for s in (own, ceiling))
         return np.asarray(np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), np.nan))
 
-    for name in SKILLS:
-        out |= bootstrap.with_interval(name, float(skill(name, whole)[0]), skill(name, weights))
-    for name in RATIOS:
-        out |= bootstrap.with_interval(f"{name}_ratio", float(ratio(name, whole)[0]), ratio(name, weights))
+    whole, out = np.ones((1, weights.shape[1])), dict[str, float]()
+    for find, names, suffix in ((skill, SKILLS, ""), (ratio, RATIOS, "_ratio")):
+        for name in names:
+            out |= bootstrap.with_interval(f"{name}{suffix}", float(find(name, whole)[0]), find(name, weights))
     return out
-
-
-@dataclass(slots=True)
-class SimulatorFile:
-    """Collects what `studies.simulator.evaluate` scores."""
-
-    systems: list[System] = field(default_factory=list)
-    material: Material | None = None
-    shown: dict[str, dict[str, FloatArray]] = field(default_factory=dict)
-
-    def keep(self, name: str, material: Material, streams: Streams) -> None:
-        """One system's streams for the first speakers, before they are dropped."""
-        if streams.faces is not None:
-            self.shown[name] = {_speaker(n): face for n, face in enumerate(streams.faces[:CURVES])}
-
-    def take(self, name: str, material: Material, scores: Scores) -> None:
-        """One system's figures."""
-        self.material = material
-        figures = {"FRDvs": Figure(speaker_diversity(scores.distances))}
-        self.systems.append(
-            System(
-                name,
-                STUDY_ROLES.get(name, "baseline"),
-                values=scores.values,
-                figures=figures,
-                streams=self.shown.pop(name, {}),
-            )
-        )
-
-    def result(self, info: Info) -> Result:
-        """What the file holds."""
-        assert self.material is not None
-        known = self.material
-        seconds = known.frames / REACTION_RATE_HZ
-        items = tuple(
-            with_curves(Item(_speaker(n), seconds, source="simulator"), known.perceived, n) for n in range(known.items)
-        )
-        subject = next((s.name for s in self.systems if s.role == "listener"), "")
-        head = replace(info, data="Simulated speakers that no training has met", seeds={"set": known.seed})
-        return Result(replace(head, subject=subject), items, tuple(self.systems))
-
-
-def _speaker(n: int) -> str:
-    return f"speaker{n:04d}"

@@ -521,33 +521,34 @@ class NodGate:
 KEPT, RAISED, CONCERNED, SERIOUS, DOUBTFUL = range(5)
 """Columns of levels: how much of a smile is kept, then the answers: raised brows, concern, a serious face, doubt."""
 _AFTER: Final = {
-    RAISED: {"surprise": 1.0, "fear": 0.5},
-    CONCERNED: {"sad": 1.0, "fear": 1.0},
-    SERIOUS: {"angry": 1.0, "disgust": 1.0},
-    DOUBTFUL: {"contempt": 1.0},
-}
-"""What each answer answers: classes of expression and how much each counts."""
-_SURE: Final = (0.25, 0.5)
-"""Probability from which on an expression is answered, and from which on in full. Of eight classes, a calibrated
-read-out is seldom surer of people whom it has not met."""
-_PLEASED: Final = (0.3, 0.6)
-"""The same of a happy face, for the greeting."""
-_HURT: Final = (0.55, 0.8)
-"""The same of all negative expressions together, for holding smiles back. Of someone unmoved they have half."""
+    RAISED: ("surprise",), CONCERNED: ("sad", "fear"), SERIOUS: ("angry", "disgust"), DOUBTFUL: ("contempt",),
+}  # fmt: skip
+"""The expressions that each answer answers."""
+_CALM: Final = 0.5
+_SURE: Final = (0.15, 0.4)
+"""From which evidence on an expression is answered, and from which on in full. Evidence is its probability less half
+of a neutral face's. Of eight classes, a calibrated read-out is seldom surer of people whom it has not met."""
+_PLEASED: Final = (0.45, 0.75)
+"""The same of the probability of a happy face, for the greeting."""
+_HURT: Final = (0.3, 0.55)
+"""The same of the evidence of all negative expressions together, for holding smiles back."""
 _ANSWER_S: Final = 0.3
 _FADE_S: Final = 1.5
 """Time constants with which an answer comes and goes."""
 _HELD_S: Final = 1.0
 """An expression that is no longer seen counts for so long."""
 _LOOKS: Final = {
-    RAISED: {"browInnerUp": 0.6, "browOuterUpLeft": 0.6, "browOuterUpRight": 0.6, "jawOpen": 0.12},
+    RAISED: {
+        "browInnerUp": 0.65, "browOuterUpLeft": 0.65, "browOuterUpRight": 0.65, "eyeWideLeft": 0.4, "eyeWideRight": 0.4,
+        "jawOpen": 0.2, "mouthFunnel": 0.2,
+    },
     CONCERNED: {
         "browInnerUp": 0.6, "mouthFrownLeft": 0.25, "mouthFrownRight": 0.25, "mouthPressLeft": 0.15,
         "mouthPressRight": 0.15,
     },
     SERIOUS: {
-        "browInnerUp": 0.25, "browDownLeft": 0.15, "browDownRight": 0.15, "mouthPressLeft": 0.1,
-        "mouthPressRight": 0.1,
+        "browInnerUp": 0.35, "browDownLeft": 0.1, "browDownRight": 0.1, "mouthFrownLeft": 0.2, "mouthFrownRight": 0.2,
+        "mouthPressLeft": 0.1, "mouthPressRight": 0.1,
     },
     DOUBTFUL: {
         "browOuterUpLeft": 0.55, "browDownRight": 0.3, "mouthPressLeft": 0.35, "mouthPressRight": 0.35,
@@ -568,10 +569,8 @@ def _looks() -> FloatArray:
 
 
 _FACES: Final = _looks()
-_EVIDENCE: Final = np.array(
-    [[_AFTER.get(answer, {}).get(name, 0.0) for name in EXPRESSION_CLASSES] for answer in range(5)]
-)
-_HAPPY: Final = EXPRESSION_CLASSES.index("happy")
+_EVIDENCE: Final = np.array([[name in _AFTER.get(answer, ()) for name in EXPRESSION_CLASSES] for answer in range(5)])
+_HAPPY, _NEUTRAL = EXPRESSION_CLASSES.index("happy"), EXPRESSION_CLASSES.index("neutral")
 _NEGATIVE: Final = [EXPRESSION_CLASSES.index(name) for name in ("angry", "disgust", "fear", "sad")]
 
 
@@ -619,14 +618,19 @@ class Empathy:
     @property
     def negative(self) -> float:
         """0..1, how surely the speaker is angry, disgusted, afraid or sad."""
-        return _ramp(float(self._seen[_NEGATIVE].sum()), *_HURT)
+        return _ramp(float(self._seen[_NEGATIVE].sum()) - self._unmoved, *_HURT)
+
+    @property
+    def _unmoved(self) -> float:
+        return _CALM * float(self._seen[_NEUTRAL])
 
     def frames(self, slot: int, count: int) -> NDArray[np.float64]:
         """Levels 0..1 of the answers in the frames of a plan from `slot` on, (count, 5).
 
         The first column is how much is left of smiles.
         """
-        wanted = np.array([_ramp(value, *_SURE) for value in _EVIDENCE @ self._seen])
+        likeliest = (_EVIDENCE * self._seen).max(axis=1)
+        wanted = np.array([_ramp(value - self._unmoved, *_SURE) for value in likeliest])
         wanted[KEPT] = self.negative
         if self._slot is not None:  # what the last plan had for this slot
             self._levels = _approached(self._levels, self._wanted, np.array([max(slot - self._slot, 0)]))[0]

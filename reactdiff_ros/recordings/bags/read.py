@@ -1,7 +1,13 @@
 """A rosbag2 recording as stamped pictures and sound in the order of their stamps, read without ROS.
 
-The bag is gone through twice: once for the times of all messages (`timeline` says how they are mended), then for the
-messages, of which only those are held that wait for an earlier stamp to come. Nothing is written.
+The bag is read twice: once for the times of all messages, then for the messages; only those that wait for an earlier
+stamp are held in memory. Nothing is written.
+
+Stamps are used where they can be trusted, because they say when a picture was taken; the receive time comes from the
+recorder's one clock. For each topic: a message without a stamp has its receive time, and so have all messages of a
+topic whose stamps go back by more than 0.5 s (its clock was set, or bags were joined). For the topics together: where
+their clocks differ by more than 2 s, each that differs from the recorder's by more than 0.5 s is shifted onto it. Where
+all share another clock (simulated time), nothing is shifted.
 """
 
 from __future__ import annotations
@@ -10,13 +16,14 @@ import heapq
 import re
 from array import array
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reactdiff_ros.capture.decode import StampedBytes, decode_compressed, decode_image, sampled_sound
 from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound, MediaClip
@@ -24,13 +31,18 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError, MessageError
 from reactdiff_ros.messages import sound_value
 from reactdiff_ros.recordings.bags import interfaces
-from reactdiff_ros.recordings.bags.storage import SUFFIXES, BagFiles, Topic, choose, is_bag
-from reactdiff_ros.recordings.bags.timeline import Timeline, Times, chained, mended, together
-from reactdiff_ros.recordings.studies.study import Study, study_of
+from reactdiff_ros.recordings.bags.storage import SUFFIXES, BagFiles, Study, Topic, choose, is_bag, study_of
 from reactdiff_ros.types import Sound
+
+Times = NDArray[np.int64]
 
 LATE_NS: Final = NS
 """One of picture and sound that begins later than the other by more than this is noted."""
+BACK_NS: Final = NS // 2
+CLOCKS_APART_NS: Final = 2 * NS
+CLOCK_OFF_NS: Final = NS // 2
+CHAIN_NS: Final = NS // 10
+"""Chunks of sound without stamps are one sound as long as they arrive within this of when they should."""
 _PICTURE, _SOUND = 0, 1
 _MOST_FAULTS = 20
 
@@ -42,6 +54,65 @@ class BagMessage(NamedTuple):
     kind: str
     received_ns: int
     message: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The times of one topic's messages, in the order in which they were recorded."""
+
+    stamps: Times
+    """(N,) ns, corrected."""
+    received: Times
+    """(N,) ns."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def delay_ns(self) -> int:
+        """The shortest time that a message took to the recorder: how much its clock differs, apart from transport."""
+        return int((self.received - self.stamps).min()) if len(self.stamps) else 0
+
+
+def stamped(topic: str, stamps: Times, received: Times) -> Timeline:
+    """The times of messages with stamps (N,) ns, 0 or less = none; `topic` is for the notes."""
+    missing = stamps <= 0
+    times = np.where(missing, received, stamps)
+    newest = np.maximum.accumulate(times)
+    notes = []
+    if missing.any():
+        notes.append(f"{topic}: {missing.sum()} messages have no stamp; the receive time is used")
+    if (newest - times > BACK_NS).any():
+        back_s = float((newest - times).max()) / NS
+        notes.append(f"{topic}: the stamps jump back by {back_s:.1f} s; the receive times are used")
+        times = received
+    elif (times < newest).any():
+        late = int((times < newest).sum())
+        notes.append(f"{topic}: {late} messages were recorded out of order; they are sorted by their stamps")
+    return Timeline(times, received, tuple(notes))
+
+
+def chained(topic: str, durations: Times, received: Times) -> Timeline:
+    """Sound without stamps: a chunk of a duration (N,) ns ends when it is received, and begins where the last ended."""
+    out = np.empty(len(received), dtype=np.int64)
+    end = 0
+    for i, (length, at) in enumerate(zip(durations.tolist(), received.tolist(), strict=True)):
+        begin = at - length
+        out[i] = begin if i == 0 or abs(begin - end) > CHAIN_NS else end
+        end = int(out[i]) + length
+    return Timeline(out, received, (f"{topic}: its messages carry no stamps; the receive time is used",))
+
+
+def together(timelines: dict[str, Timeline]) -> dict[str, Timeline]:
+    """The topics on one clock. Timelines without messages stay as they are."""
+    delays = {name: t.delay_ns for name, t in timelines.items() if len(t.stamps)}
+    if len(delays) < 2 or max(delays.values()) - min(delays.values()) <= CLOCKS_APART_NS:
+        return timelines
+    shifted = dict(timelines)
+    for name, delay in delays.items():
+        if abs(delay) > CLOCK_OFF_NS:
+            note = f"{name}: its clock is {delay / NS:.1f} s off the recorder's; its stamps are shifted onto it"
+            line = timelines[name]
+            shifted[name] = replace(line, stamps=line.stamps + delay, notes=(*line.notes, note))
+    return shifted
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +155,7 @@ class BagSource:
         self.files = BagFiles(Path(path))
         self.path = self.files.path
         if not self.files.message_count:
-            why = "".join(f"; {note}" for note in self.files.notes)
-            raise MediaError(f"the bag is empty: it holds no message{why}", where=str(path), todo="record it again")
+            raise MediaError("the bag is empty: it holds no message", where=str(path), todo="record it again")
         self._choice = choose(self.files.topics, self.path, picture, sound)
         self._faults: dict[str, list[Any]] = {}
 
@@ -101,17 +171,17 @@ class BagSource:
 
     @property
     def has_picture(self) -> bool:
-        """True with a topic of pictures."""
+        """The bag has a topic of pictures."""
         return self._choice.picture is not None
 
     @property
     def has_sound(self) -> bool:
-        """True with a topic of sound."""
+        """The bag has a topic of sound."""
         return self._choice.sound is not None
 
     @property
     def study(self) -> Study | None:
-        """What the bag tells of the study it belongs to."""
+        """The study that the bag belongs to."""
         return study_of(self.files.custom_data)
 
     @property
@@ -133,7 +203,7 @@ class BagSource:
     def notes(self) -> list[str]:
         """All that is odd about the bag as far as it was read, one sentence each."""
         lines = self.survey.lines
-        notes = [*self.files.notes, *self._choice.notes, *(n for line in lines.values() for n in line.notes)]
+        notes = [*self._choice.notes, *(n for line in lines.values() for n in line.notes)]
         picture, sound = (lines.get(name) if name else None for name in (self.picture_topic, self.sound_topic))
         if picture is not None and sound is not None and len(picture.stamps) and len(sound.stamps):
             late = int(sound.stamps.min() - picture.stamps.min())
@@ -174,10 +244,9 @@ class BagSource:
             times, got = np.array(stamps[name], dtype=np.int64), np.array(received[name], dtype=np.int64)
             if kind == interfaces.BYTES:
                 rate, channels = (int(info.sample_rate), int(info.channels)) if info is not None else (16000, 1)
-                durations = times * NS // max(1, 2 * rate * channels)
-                lines[name] = chained(name, durations.tolist(), got.tolist())
+                lines[name] = chained(name, times * NS // max(1, 2 * rate * channels), got)
             else:
-                lines[name] = mended(name, times, got)
+                lines[name] = stamped(name, times, got)
         lines = together(lines)
         return Survey(lines, _floor(lines, names, order), info)
 
@@ -401,7 +470,7 @@ def describe(
             {"name": t.name, "type": t.kind, **_span(spans.get(t.name), start_ns)} for t in files.topics.values()
         ],
         "replay": replay,
-        "study": study.as_dict() if study else None,
+        "study": asdict(study) if study else None,
         "notes": notes,
     }
 
@@ -439,7 +508,7 @@ def _replay(
             pass
     except MediaError as error:
         cut = [_cut_note(files)] if files.cut_short else []
-        return None, [*files.notes, *cut, f"replay would refuse it: {error}"]
+        return None, [*cut, f"replay would refuse it: {error}"]
     used = {
         "picture": source.picture_topic,
         "sound": source.sound_topic,

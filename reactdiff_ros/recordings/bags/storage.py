@@ -1,15 +1,11 @@
-"""The files of a rosbag2 recording, opened for reading alone; whole, cut short, or without their metadata.
-
-A recorder that was killed leaves an mcap file without its index: it is read up to its last whole record.
-"""
+"""The files of a rosbag2 recording, opened read-only; what their metadata say about a study; which topics are used."""
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +15,6 @@ from reactdiff_ros.recordings.bags.interfaces import BYTES, BYTES_STAMPED, CHUNK
 SUFFIXES: Final = (".mcap", ".db3")
 LATEST_NS: Final = 1 << 62
 """A receive time beyond this (the year 2116) is damage; so sums of times stay in 64 bits."""
-_DATA_END, _FOOTER = 0x0F, 0x02
 
 
 class Record(NamedTuple):
@@ -48,68 +43,57 @@ def is_bag(path: Path) -> bool:
     """A folder with metadata.yaml or with storage files, or a single .mcap or .db3 file.
 
     Raises:
-        MediaError: it may not be looked into.
+        MediaError: the folder cannot be listed.
     """
     path = _folder_of(path)
     if path.is_dir():
-        return (path / "metadata.yaml").is_file() or bool(_files(path))
+        return any(p.name == "metadata.yaml" or p.suffix in SUFFIXES for p in entries(path) if p.is_file())
     return path.is_file() and path.suffix in SUFFIXES
 
 
 def entries(folder: Path) -> list[Path]:
-    """What is in a folder, by name.
+    """The contents of a folder, sorted by name.
 
     Raises:
-        MediaError: it may not be looked into.
+        MediaError: the folder cannot be listed.
     """
-    with _open_to_us(folder):
-        return sorted(folder.iterdir())
-
-
-@contextmanager
-def _open_to_us(path: Path) -> Iterator[None]:
     try:
-        yield
+        return sorted(folder.iterdir())
     except OSError as error:
-        raise MediaError("this cannot be looked into", where=str(path), todo=error.strerror or str(error)) from error
+        raise MediaError("the folder cannot be read", where=str(folder), todo=error.strerror or str(error)) from error
 
 
 def _folder_of(path: Path) -> Path:
-    """The folder with the files: `path`, or the folder in it that `BagWriter` was still writing to."""
-    unfinished = path / "recording"
-    with _open_to_us(path):
-        return unfinished if unfinished.is_dir() and not _files(path) else path
-
-
-def _files(folder: Path) -> list[Path]:
-    """Storage files in the order of their numbers: name_2 before name_10."""
-    found = [p for p in entries(folder) if p.suffix in SUFFIXES and p.is_file()]
-    return sorted(found, key=lambda p: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", p.name)])
+    """The folder with the files: `path`, or the folder in it that an unfinished `BagWriter` wrote to."""
+    try:
+        unfinished = path / "recording"
+        return unfinished if unfinished.is_dir() and not (path / "metadata.yaml").exists() else path
+    except OSError as error:
+        raise MediaError("the folder cannot be read", where=str(path), todo=error.strerror or str(error)) from error
 
 
 class BagFiles:
     """A recording's files.
 
     Raises:
-        MediaError: there is no such bag, it is empty, or nothing in it can be read.
+        MediaError: there is no such bag, it is empty, or it cannot be read.
         ModuleNotFoundError: `rosbags` is not installed.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = _folder_of(Path(path))
-        self.notes: list[str] = []
-        """What is wrong with the files, one sentence each."""
-        self.custom_data: dict[str, str] = {}
-        self.storage = ""
-        """mcap or sqlite3."""
         self.cut_short = ""
-        """Why reading ended before the end; empty: it did not, as far as was read."""
-        self._whole = True
+        """Why reading ended before the end of the bag; empty: it did not."""
         self._check_path()
-        with self._readers() as readers:
-            self.topics = _topics(readers)
+        with self._reader() as reader:
+            self.topics = _topics(reader.connections)
             """By name."""
             self.message_count = sum(t.count for t in self.topics.values())
+            self.custom_data = {str(k): str(v) for k, v in (reader.storage.metadata.custom or {}).items()}
+            self.storage = "mcap" if any(f.suffix == ".mcap" for f in self._files()) else "sqlite3"
+
+    def _files(self) -> list[Path]:
+        return [p for p in entries(self.path) if p.suffix in SUFFIXES] if self.path.is_dir() else [self.path]
 
     def _check_path(self) -> None:
         path = self.path
@@ -124,193 +108,141 @@ class BagFiles:
                 "this is not a rosbag2 recording", where=str(path),
                 todo="give the recording's folder, or its .mcap or .db3 file",
             )  # fmt: skip
-        files = _files(path) if path.is_dir() else [path]
+        files = self._files()
         if files and all(f.stat().st_size == 0 for f in files):
             raise MediaError("the bag is empty: its file has no bytes", where=str(path), todo="record it again")
-        for file in files:
-            for ending in ("-wal", "-journal"):
-                log = file.with_name(file.name + ending)
-                if log.is_file() and log.stat().st_size:
-                    self._note(
-                        f"{log.name} is there: a recorder writes to {file.name} or was killed; what is only in the "
-                        "log is not read (sqlite3's .recover on a copy joins the two)"
-                    )
 
     def records(self, topics: Collection[str]) -> Iterator[Record]:
         """The messages of `topics` in the order in which they were received, read as they are asked for.
 
-        What breaks on the way ends the reading; `cut_short` then tells why.
+        Damage ends the reading; `cut_short` then says why.
         """
-        with self._readers() as readers:
-            for reader in readers:
-                wanted = {c.id: c for c in reader.connections if c.topic in topics}
-                if not wanted:
-                    continue
-                found = reader.messages(list(wanted.values()))
-                while True:
-                    try:
-                        connection, received_ns, raw = next(found)
-                    except StopIteration:
-                        break
-                    except Exception as error:  # damaged files make the readers raise anything
-                        self.cut_short = _first_line(error)
-                        break
+        with self._reader() as reader:
+            wanted = [c for c in reader.connections if c.topic in topics]
+            found = reader.messages(wanted) if wanted else iter(())
+            try:
+                for connection, received_ns, raw in found:
                     yield Record(connection.topic, min(int(received_ns), LATEST_NS), bytes(raw))
+            except Exception as error:  # damaged files make the readers raise anything
+                self.cut_short = _first_line(error)
 
     @contextmanager
-    def _readers(self) -> Iterator[list[Any]]:
-        """The open readers, one a file, or one of the folder where its messages are compressed."""
-        opened: list[Any] = []
+    def _reader(self) -> Iterator[Any]:
+        from rosbags.rosbag2 import Reader
+
         try:
-            if self.path.is_dir() and self._whole:
-                try:
-                    opened = [self._open_folder()]
-                except Exception as error:
-                    self._whole = False
-                    self._metadata_missing(error)
-            if not opened:
-                opened = self._open_files()
-            readers = [r for o in opened for r in (_storages(o) if hasattr(o, "storages") else [o])]
-            for reader in readers:
-                if getattr(reader, "cut", ""):
-                    self._note(f"{reader.path.name} was not closed: it is read up to its last whole record")
-            yield readers
-        finally:
-            for reader in opened:
-                with suppress(Exception):
-                    reader.close()
-
-    def _open_folder(self) -> Any:
-        reader = _classes().folder(self.path)
-        reader.open()
-        self.custom_data = {str(k): str(v) for k, v in (reader.metadata.custom or {}).items()}
-        self.storage = "mcap" if any(f.suffix == ".mcap" for f in _files(self.path)) else "sqlite3"
-        return reader
-
-    def _metadata_missing(self, error: Exception) -> None:
-        if (self.path / "metadata.yaml").is_file():
-            self._note(f"metadata.yaml does not fit ({_first_line(error)}): the files are read without it")
-        else:
-            self._note("metadata.yaml is missing: the files are read without it ('ros2 bag reindex' makes it)")
-
-    def _open_files(self) -> list[Any]:
-        files = _files(self.path) if self.path.is_dir() else [self.path]
-        opened: list[Any] = []
-        failed: list[str] = []
-        for file in files:
-            reader = _classes().mcap(file) if file.suffix == ".mcap" else _classes().sqlite3(file)
-            try:
-                reader.open()
-            except Exception as error:
-                failed.append(f"{file.name}: {_first_line(error)}")
-                continue
-            opened.append(reader)
-            self.storage = "mcap" if file.suffix == ".mcap" else "sqlite3"
-        if not opened:
+            reader = Reader(self.path)
+            reader.open()
+        except Exception as error:
             raise MediaError(
-                f"the bag cannot be read ({'; '.join(failed) or 'no storage file is there'})", where=str(self.path),
-                todo="copy it again, or try 'ros2 bag reindex' or sqlite3's .recover on a copy",
-            )  # fmt: skip
-        for name in failed:
-            self._note(f"{name}: this file is left out")
-        return sorted(opened, key=lambda r: r.metadata.start_time)
-
-    def _note(self, sentence: str) -> None:
-        if sentence not in self.notes:
-            self.notes.append(sentence)
-
-
-def _storages(folder: Any) -> list[Any]:
-    return [folder] if folder.metadata.compression_mode == "message" else list(folder.storages)
+                f"the bag cannot be read ({_first_line(error)})", where=str(self.path),
+                todo="copy it again; 'ros2 bag reindex' restores metadata.yaml, 'mcap recover' a file without its end, "
+                "sqlite3's .recover a database",
+            ) from error  # fmt: skip
+        try:
+            yield reader
+        finally:
+            with suppress(Exception):
+                reader.close()
 
 
-def _topics(readers: list[Any]) -> dict[str, Topic]:
+def _topics(connections: list[Any]) -> dict[str, Topic]:
     from rosbags.interfaces import MessageDefinitionFormat
 
     found: dict[str, Topic] = {}
-    for reader in readers:
-        for c in reader.connections:
-            known = found.get(c.topic)
-            definition = c.msgdef.data or (known.definition if known else "")
-            count = c.msgcount + (known.count if known else 0)
-            idl = c.msgdef.format == MessageDefinitionFormat.IDL
-            found[c.topic] = Topic(c.topic, c.msgtype, count, definition, idl)
-    return dict(sorted(found.items()))
+    for c in sorted(connections, key=lambda c: c.topic):
+        known = found.get(c.topic)
+        definition = c.msgdef.data or (known.definition if known else "")
+        count = c.msgcount + (known.count if known else 0)
+        found[c.topic] = Topic(c.topic, c.msgtype, count, definition, c.msgdef.format == MessageDefinitionFormat.IDL)
+    return found
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".") or type(error).__name__
 
 
-class _Classes(NamedTuple):
-    mcap: Any
-    sqlite3: Any
-    folder: Any
+# ---- The study that a bag belongs to, in `custom_data` of its metadata (ROS 2 jazzy and newer)
 
 
-@lru_cache(maxsize=1)
-def _classes() -> _Classes:
-    from rosbags.rosbag2.reader import DirectoryReader
-    from rosbags.rosbag2.storage_mcap import McapReader
-    from rosbags.rosbag2.storage_sqlite3 import Sqlite3Reader
-
-    class CutMcap(McapReader):
-        """An mcap file that may end in the middle."""
-
-        cut = ""
-
-        def _open(self) -> None:
-            try:
-                super()._open()
-            except Exception as error:
-                if not self.data_start:
-                    raise
-                self._salvage()
-                self.cut = _first_line(error)
-
-        def _salvage(self) -> None:
-            for kept in (self.schemas, self.channels, self.chunks, self.connections):
-                kept.clear()
-            self.data_end = _end_of_whole_records(self.bio, self.data_start)
-            self.meta_scan()
-            stats = self.statistics
-            assert stats is not None
-            self.connections = [
-                c._replace(msgcount=stats.channel_message_counts.get(c.id, 0)) for c in self.connections
-            ]
-            if stats.message_count:
-                self.metadata = self.metadata._replace(
-                    duration=stats.end_time - stats.start_time + 1,
-                    start_time=stats.start_time,
-                    end_time=stats.end_time + 1,
-                    message_count=stats.message_count,
-                )
-
-        def messages(self, connections: Any, start: int | None = None, stop: int | None = None) -> Any:
-            # Without an index the base class refuses what is not in order; readers of ours sort.
-            if not self.chunks:
-                return self.messages_scan(connections, start, stop)
-            return super().messages(connections, start, stop)
-
-    class Folder(DirectoryReader):
-        """A folder whose mcap files may end in the middle."""
-
-        STORAGE_PLUGINS = {"mcap": CutMcap, "sqlite3": Sqlite3Reader}  # noqa: RUF012
-
-    return _Classes(CutMcap, Sqlite3Reader, Folder)
+PREFIX: Final = "reactdiff."
 
 
-def _end_of_whole_records(file: Any, start: int) -> int:
-    """Where the last whole record of an mcap file's data ends (https://mcap.dev/spec: opcode, length, content)."""
-    size, at = file.seek(0, 2), start
-    while at + 9 <= size:
-        file.seek(at)
-        head = file.read(9)
-        end = at + 9 + int.from_bytes(head[1:], "little")
-        if not 0 < head[0] < _DATA_END or head[0] == _FOOTER or end > size:
-            break
-        at = end
-    return at
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A moment that the experimenter marked."""
+
+    stamp_ns: int
+    name: str
+    """What happened: "condition B begins"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """One session of a study, or one run of a replay.
+
+    Every value is a string in the bag: numbers and lists are JSON. A key that another program added is left alone.
+    """
+
+    session_id: str
+    consent: bool | None = None
+    """The person agreed to be recorded; None: unknown."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What was set, by "node.parameter"."""
+    weights: str = ""
+    """SHA-256 of the model's weights; empty: no model."""
+    seed: int | None = None
+    events: tuple[Event, ...] = ()
+    study: str = ""
+    """Name of the study whose condition was hidden; empty: nothing was."""
+    seal: str = ""
+    """Random text for that condition; the key of the study opens it (`recordings.blinding`)."""
+
+    def to_custom_data(self) -> dict[str, str]:
+        """The strings that the bag keeps; the same study gives the same strings."""
+        values = {
+            "session_id": self.session_id,
+            "consent": "" if self.consent is None else json.dumps(self.consent),
+            "parameters": json.dumps(dict(self.parameters), sort_keys=True, ensure_ascii=False, default=str),
+            "weights": self.weights,
+            "seed": "" if self.seed is None else str(self.seed),
+            "events": json.dumps([[e.stamp_ns, e.name] for e in self.events], ensure_ascii=False),
+        }
+        if self.seal:
+            values |= {"study": self.study, "seal": self.seal}
+        return {PREFIX + name: value for name, value in values.items()}
+
+
+def study_of(custom_data: Mapping[str, Any]) -> Study | None:
+    """The study that a bag's custom data describe; None where there is none. What cannot be read is left out."""
+    values = {key[len(PREFIX) :]: str(value) for key, value in custom_data.items() if str(key).startswith(PREFIX)}
+    if "session_id" not in values:
+        return None
+    consent = _json(values.get("consent", ""))
+    parameters = _json(values.get("parameters", ""))
+    events = _json(values.get("events", ""))
+    seed = _json(values.get("seed", ""))
+    return Study(
+        session_id=values["session_id"],
+        consent=consent if isinstance(consent, bool) else None,
+        parameters=parameters if isinstance(parameters, dict) else {},
+        weights=values.get("weights", ""),
+        seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
+        events=tuple(
+            Event(int(e[0]), str(e[1]))
+            for e in (events if isinstance(events, list) else [])
+            if isinstance(e, list) and len(e) == 2 and isinstance(e[0], int)
+        ),
+        study=values.get("study", ""),
+        seal=values.get("seal", ""),
+    )
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 # ---- Which topics of a bag are the speaker's picture and sound: by name where one is given, else by type.
@@ -319,7 +251,7 @@ def _end_of_whole_records(file: Any, start: int) -> int:
 NONE: Final = "none"
 """As a topic's name: leave this kind out."""
 PICTURES: Final = (COMPRESSED, RAW)
-# A node of ros-drivers tells the same sound twice, stamped and not.
+# A node of ros-drivers publishes the same sound twice, with and without stamps.
 SOUNDS: Final = (CHUNK, SAMPLES_STAMPED, BYTES_STAMPED, BYTES)
 _SUFFIX = "/compressed"
 _OTHER_SENSORS = ("depth", "infra", "thermal")

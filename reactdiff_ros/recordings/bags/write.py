@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.recordings.bags import interfaces
 from reactdiff_ros.recordings.bags.interfaces import CHUNK, COMPRESSED, RAW
-from reactdiff_ros.recordings.studies.study import Study
+from reactdiff_ros.recordings.bags.storage import Study
 from reactdiff_ros.types import UINT8, ExpressionFrame, Reaction, Sound, SpeakerFrame
 
 Storage: TypeAlias = Literal["mcap", "sqlite3"]
@@ -42,11 +42,14 @@ _COMMIT_BYTES: Final = 1 << 20
 """About what a full disk or a crash takes from a database; as much as from an mcap file, which loses its last chunk."""
 
 
+Writer = TypeVar("Writer", bound="BagWriter")
+
+
 class BagWriter:
     """A bag that is being written; a context manager, after which the bag is there whole or not at all.
 
     Args:
-        path: folder to be made.
+        path: folder to create.
         storage: mcap or sqlite3.
         study: kept in the metadata; may be set until the end (attribute `study`).
         keep_partial: write in `partial`, where people find it, and after an error or a crash leave there what was
@@ -100,10 +103,10 @@ class BagWriter:
     def _refuse(self) -> None:
         if self.path.exists() or self.path.is_symlink():
             raise MediaError(
-                "there is something of this name already", where=str(self.path), todo="choose another name or remove it"
+                "something of this name already exists", where=str(self.path), todo="choose another name or remove it"
             )
 
-    def __enter__(self) -> BagWriter:
+    def __enter__(self: Writer) -> Writer:
         return self
 
     def __exit__(
@@ -298,7 +301,7 @@ def bag_from_clips(
 
     Args:
         clips: what is written; one keeps its own time, later ones begin a second or two after the one before.
-        path: folder to be made.
+        path: folder to create.
         storage: mcap or sqlite3.
         raw: pictures as sensor_msgs/Image (bgr8) instead of JPEG.
         quality: of JPEG, 1..100.

@@ -1,25 +1,29 @@
-"""What every reader of recorded conversations yields: one person listening to another, at 25 Hz.
+"""What every reader of recorded conversations yields, one person listening to another at 25 Hz, and how files are read.
 
-The speaker is as perception would deliver them; what a data set does not hold stays unobserved.
+The speaker is as perception would deliver them; what a data set does not hold stays unobserved. Files are loaded with
+their shape checked; an error is one sentence that names the file and the field.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import csv
+import wave
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, TypeAlias
+from pathlib import Path
+from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.affect import CLASSES
-from reactdiff_ros.attributes import EXPRESSION, EXPRESSIONS, VALENCE_AROUSAL
+from reactdiff_ros.attributes import ATTRIBUTE_COUNT, EXPRESSION, EXPRESSIONS, VALENCE_AROUSAL
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
-from reactdiff_ros.types import FloatArray
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
-ATTRIBUTE_COUNT: Final = 25
-"""Width of REACT's attributes, in the order of `reactdiff_ros.attributes`."""
 LEAST_OBSERVED: Final = 0.5
 """Share of a recording's frames in which a coefficient must have been observed, for a statistic of the whole."""
 
@@ -51,7 +55,7 @@ class Recording:
     motion: FloatArray | None = None
     """(T,) how much the listener's picture moves, standardised logarithm: a magnitude that is no coefficient."""
     names: dict[str, str] = field(default_factory=dict)
-    """What else the dataset tells, for reports: split, clip, matched reactions."""
+    """What else the dataset says, for reports: split, clip, matched reactions."""
 
     def __post_init__(self) -> None:
         frames = len(self.listener)
@@ -180,3 +184,295 @@ def speaker_of(
         for name, values in voice.items():
             getattr(batch, name)[0] = values
     return batch
+
+
+# ---- Files of a dataset
+
+SOUND_TOLERANCE: Final = 0.04
+"""Sound and frames of one clip may differ in length by this share; 25 against 30 frames a second is 0.2."""
+
+
+class DatasetError(ReactdiffError):
+    """A file of a dataset is missing, unreadable or not laid out as its dataset says."""
+
+
+OnBad: TypeAlias = "Callable[[DatasetError], None] | None"
+"""Called for a recording that is left out; None: the error is raised and reading ends."""
+E = TypeVar("E")
+
+
+def existing(path: Path, field: str) -> Path:
+    """`path` if it is a file.
+
+    Raises:
+        DatasetError: there is no such file.
+    """
+    if not path.is_file():
+        raise DatasetError(f"a file is missing: the {field}", where=str(path), todo="complete the dataset")
+    return path
+
+
+def folder_of(path: Path, what: str) -> Path:
+    """`path` if it is a folder.
+
+    Raises:
+        DatasetError: it is not.
+    """
+    if not path.is_dir():
+        raise DatasetError(f"there is no folder with {what}", where=str(path), todo="give the dataset's root folder")
+    return path
+
+
+def split_of(folder: Path, split: str) -> Path:
+    """The folder of a split below a dataset's root. Raises DatasetError if there is none."""
+    return folder_of(folder / split, f"the {split} split")
+
+
+def inside(root: Path, relative: str, where: Path) -> Path:
+    """A path from a list, below `root`.
+
+    Raises:
+        DatasetError: the list points out of its dataset.
+    """
+    path = Path(relative)
+    if not relative or path.is_absolute() or ".." in path.parts:
+        raise DatasetError(f"a list names a file outside of its dataset ({relative!r})", where=str(where))
+    return root / path
+
+
+def open_array(path: Path, field: str) -> NDArray[Any]:
+    """A NumPy file of one array, whatever its shape; no code in it is run.
+
+    Raises:
+        DatasetError: missing, unreadable, or an archive of several arrays.
+    """
+    existing(path, field)
+    try:
+        values = np.load(path, allow_pickle=False)
+    except Exception as error:  # a broken header makes it raise anything
+        raise DatasetError(f"the {field} cannot be read as a NumPy file", where=str(path), todo=str(error)) from error
+    if not isinstance(values, np.ndarray):
+        values.close()
+        raise DatasetError(f"the {field} is an archive of several arrays, not one", where=str(path))
+    return values
+
+
+def load_array(path: Path, field: str, columns: int) -> FloatArray:
+    """A NumPy file of frames x `columns`, also with axes of length 1 between (frames x 1 x columns).
+
+    Raises:
+        DatasetError: missing, unreadable, another shape, or a value that is not finite.
+    """
+    return checked(open_array(path, field), field, columns, path)
+
+
+def checked(values: NDArray[Any], field: str, columns: int, path: Path) -> FloatArray:
+    """`values` as float32 (T, columns), T > 0.
+
+    Raises:
+        DatasetError: another shape or type, or a value that is not finite in float32.
+    """
+    shape = values.shape
+    if values.ndim > 2 and np.prod(shape[1:-1]) == 1:
+        values = values.reshape(shape[0], shape[-1])
+    if values.ndim != 2 or values.shape[1] != columns or not len(values):
+        raise DatasetError(f"the {field} has shape {shape} instead of (frames, {columns})", where=str(path))
+    if values.dtype.kind not in "fiu":
+        raise DatasetError(f"the {field} is not numeric ({values.dtype})", where=str(path))
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    bad = np.argwhere(~np.isfinite(single))
+    if len(bad):
+        frame, column = bad[0]
+        raise DatasetError(
+            f"the {field} holds {len(bad)} values that are not finite, the first at frame {frame}, column {column}",
+            where=str(path),
+        )
+    return single
+
+
+def load_table(path: Path, field: str, names: Sequence[str]) -> FloatArray:
+    """A CSV file with a header and one row a frame, (T, len(names)).
+
+    A header that has all of `names` is read by name, in any order; another header must have as many columns.
+
+    Raises:
+        DatasetError: missing, unreadable, wrong columns, or a value that is no finite number.
+    """
+    with readable_text(path, field) as file:
+        rows = [row for row in csv.reader(file) if row]
+    if len(rows) < 2:
+        raise DatasetError(f"the {field} has no rows below its header", where=str(path))
+    header = [cell.strip().lower() for cell in rows[0]]
+    wanted = [name.lower() for name in names]
+    if set(wanted) <= set(header):
+        columns = [header.index(name) for name in wanted]
+    elif len(header) == len(names):
+        columns = list(range(len(names)))
+    else:
+        missing = [name for name in names if name.lower() not in header]
+        raise DatasetError(f"the {field} has {len(header)} columns; missing: {', '.join(missing[:4])}", where=str(path))
+    out = np.empty((len(rows) - 1, len(names)))
+    for i, row in enumerate(rows[1:]):
+        try:
+            out[i] = [float(row[c]) for c in columns]
+        except (ValueError, IndexError) as error:
+            raise DatasetError(f"row {i + 1} of the {field} is not numeric ({error})", where=str(path)) from error
+    return checked(out, field, len(names), path)
+
+
+def load_sound(path: Path, frames: int, rate_hz: float) -> tuple[NDArray[np.int16], int]:
+    """Samples (n, channels) of a 16-bit PCM wav file and their rate; as long as `frames` at `rate_hz`.
+
+    Raises:
+        DatasetError: missing, unreadable, not 16-bit, or its length says that the frames have another rate.
+    """
+    existing(path, "sound")
+    try:
+        with wave.open(str(path), "rb") as file:
+            if file.getsampwidth() != 2:
+                raise DatasetError(f"the sound has {8 * file.getsampwidth()} bits instead of 16", where=str(path))
+            rate, channels = file.getframerate(), file.getnchannels()
+            data = file.readframes(file.getnframes())
+    except (wave.Error, OSError, EOFError, RuntimeError, ValueError) as error:
+        raise DatasetError("the sound cannot be read as PCM wav", where=str(path), todo=str(error)) from error
+    samples = np.frombuffer(data[: len(data) // (2 * channels) * 2 * channels], dtype="<i2").reshape(-1, channels)
+    if rate <= 0 or not len(samples):
+        raise DatasetError("the sound is empty", where=str(path))
+    seconds = len(samples) / rate
+    if abs(seconds - frames / rate_hz) > max(SOUND_TOLERANCE * seconds, 0.2):
+        raise DatasetError(
+            f"{seconds:.2f} s of sound for {frames} frames is {frames / seconds:.1f} frames a second instead of "
+            f"{rate_hz:g}",
+            where=str(path),
+            todo="is the frame rate that of this dataset?",
+        )
+    return samples.astype(np.int16), rate
+
+
+def same_length(parts: Sequence[tuple[Path, FloatArray]], tolerance: int = 1) -> int:
+    """The number of frames that all files of one clip have; they may differ by `tolerance`.
+
+    Raises:
+        DatasetError: they differ by more; names the shortest and the longest.
+    """
+    by_length = sorted((len(values), path) for path, values in parts)
+    (least, short), (most, long) = by_length[0], by_length[-1]
+    if most - least > tolerance:
+        raise DatasetError(f"files of one clip have {least} and {most} frames", where=f"{short} and {long}")
+    return least
+
+
+def newest(values: FloatArray, rate_hz: float) -> FloatArray:
+    """(T, ...) at `rate_hz` as seen on the 25 Hz grid: the newest frame at or before each time."""
+    if rate_hz == REACTION_RATE_HZ:
+        return values
+    count = int((len(values) - 1) * REACTION_RATE_HZ / rate_hz + 1e-6) + 1
+    index = np.minimum((np.arange(count) * rate_hz / REACTION_RATE_HZ + 1e-6).astype(int), len(values) - 1)
+    return np.asarray(values[index])
+
+
+def between(values: FloatArray, rate_hz: float) -> FloatArray:
+    """(T, N) at `rate_hz`, linearly interpolated onto the 25 Hz grid (of what is a target, not evidence)."""
+    if rate_hz == REACTION_RATE_HZ:
+        return values
+    count = int((len(values) - 1) * REACTION_RATE_HZ / rate_hz + 1e-6) + 1
+    position = np.arange(count) * rate_hz / REACTION_RATE_HZ
+    low = np.minimum(position.astype(int), len(values) - 1)
+    high = np.minimum(low + 1, len(values) - 1)
+    share = (position - low)[:, None].astype(np.float32)
+    return np.asarray(values[low] * (1 - share) + values[high] * share, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """One direction of one conversation in a public set: what its layout says of files, names and rate."""
+
+    source: str
+    pair: str
+    session: str
+    role: str
+    """Which of the two listens."""
+    names: dict[str, str]
+    """See `Recording`."""
+    faces: tuple[Path, Path]
+    """Of the speaker and of the listener."""
+    sound: Path | None
+    """Of the speaker; None: it is not read."""
+    face_of: Callable[[Path], FloatArray]
+    """Reads one of `faces`, (T, ...)."""
+    coefficients_of: Callable[[FloatArray], tuple[FloatArray, NDArray[np.bool_]]]
+    """Coefficients (T, 58) of a face, and which (58,) are observed."""
+    attributes: tuple[Path, Path] | None = None
+    """Of speaker and listener; None: the set has no labels."""
+    attributes_of: Callable[[Path], FloatArray] | None = None
+    """Reads one of `attributes`, (T, 25)."""
+    rate_hz: float = REACTION_RATE_HZ
+    """Frames a second of faces and attributes."""
+
+
+def recording_from(files: Files, voice_of: VoiceOf = None) -> Recording:
+    """Read one direction onto the 25 Hz grid.
+
+    At each time, the speaker is the newest recorded frame; the listener is interpolated between frames.
+
+    Raises:
+        DatasetError: a file is missing or malformed, or the files differ in length.
+    """
+    parts = []
+    for person in range(2):
+        parts.append((files.faces[person], files.face_of(files.faces[person])))
+        if files.attributes is not None and files.attributes_of is not None:
+            parts.append((files.attributes[person], files.attributes_of(files.attributes[person])))
+    recorded = same_length(parts)
+    values = [array[:recorded] for _, array in parts]
+    speaking, listening = values[: len(values) // 2], values[len(values) // 2 :]
+    coefficients, seen = files.coefficients_of(speaking[0])
+    listener, observed = files.coefficients_of(listening[0])
+    listener = between(listener, files.rate_hz)
+    frames = len(listener)
+    voice = None
+    if voice_of is not None and files.sound is not None:
+        voice = voice_of(*load_sound(files.sound, recorded, files.rate_hz), frames)
+    return Recording(
+        source=files.source, pair=files.pair, session=files.session, role=files.role,
+        speaker=speaker_of(
+            frames, coefficients=newest(coefficients, files.rate_hz), observed=seen,
+            affect=affect_of(newest(speaking[1], files.rate_hz)) if files.attributes else None, voice=voice,
+        ),
+        listener=listener, observed=observed,
+        attributes=between(listening[1], files.rate_hz) if files.attributes else None, names=files.names,
+    )  # fmt: skip
+
+
+def read_all(
+    entries: Iterable[E], files_of: Callable[[E], Files], voice_of: VoiceOf, on_bad: OnBad
+) -> Iterator[Recording]:
+    """The recordings of a list; one that cannot be read is reported to `on_bad` and left out.
+
+    Raises:
+        DatasetError: a recording cannot be read and `on_bad` is None.
+    """
+    for entry in entries:
+        try:
+            recording = recording_from(files_of(entry), voice_of)
+        except DatasetError as error:
+            if on_bad is None:
+                raise
+            on_bad(error)
+            continue
+        yield recording
+
+
+@contextmanager
+def readable_text(path: Path, field: str) -> Iterator[Any]:
+    """An open text file; an error while it is read, as text or as CSV, names it.
+
+    Raises:
+        DatasetError: missing, or not text, or no CSV.
+    """
+    try:
+        with existing(path, field).open(newline="", encoding="utf-8-sig") as file:
+            yield file
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"the {field} cannot be read", where=str(path), todo=str(error)) from error

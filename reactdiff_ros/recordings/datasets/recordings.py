@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
-from reactdiff_ros.recordings.datasets.files import DatasetError, OnBad, existing, folder_of
-from reactdiff_ros.recordings.datasets.recording import Recording
+from reactdiff_ros.recordings.datasets.recording import DatasetError, OnBad, Recording, existing, folder_of
 from reactdiff_ros.types import FloatArray
 from reactdiff_ros.whole_file import write_arrays
 
@@ -146,8 +145,8 @@ def _speaker(arrays: dict[str, NDArray[Any]], frames: int, path: Path) -> Speake
         values = arrays.get(name)
         wanted = (frames, *like.shape[1:])
         of = "b" if like.dtype == bool else _NUMBERS
-        made = _field(values, name, wanted, like.dtype, path, of=of, may_be_nan=f.name in _MAY_BE_NAN)
-        columns[f.name] = made[None]
+        result = _field(values, name, wanted, like.dtype, path, of=of, may_be_nan=f.name in _MAY_BE_NAN)
+        columns[f.name] = result[None]
     return SpeakerBatch(**columns)
 
 
@@ -173,10 +172,10 @@ def _field(
         got = "missing" if values is None else f"{values.shape} of {values.dtype}"
         raise DatasetError(f"the field {name} is {got} instead of {shape} of {kind}", where=str(path))
     with np.errstate(over="ignore"):
-        made: NDArray[Any] = values.astype(kind)
-    if not (np.isfinite(made) | (np.isnan(made) & may_be_nan)).all():
+        result: NDArray[Any] = values.astype(kind)
+    if not (np.isfinite(result) | (np.isnan(result) & may_be_nan)).all():
         raise DatasetError(f"the field {name} holds values that are not finite", where=str(path))
-    return made
+    return result
 
 
 def extracted(folder: Path, on_bad: OnBad = None) -> Iterator[tuple[Path, Extracted]]:

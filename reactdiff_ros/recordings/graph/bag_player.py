@@ -1,7 +1,7 @@
 """Plays a bag's pictures and sound into the running graph, with /clock: for nodes that run under use_sim_time.
 
 Pictures go out as the bytes that were recorded, when they were received; chunks of sound when their last sample was
-heard. Their stamps are those of the bag as `bags.timeline` mends them, so that a live graph is given what an offline
+heard. Their stamps are those of the bag as `bags.read` corrects them, so that a live graph is given what an offline
 replay is given.
 """
 
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import rclpy
 from builtin_interfaces.msg import Time
@@ -36,7 +36,7 @@ from reactdiff_ros.types import Sound
 
 CLOCK_HZ: Final = 200.0
 OTHER_CLOCK_NS: Final = NS // 2
-"""Stamps that all differ by more than this from the times of receipt are of another clock, which /clock then tells."""
+"""Stamps that all differ by more than this from the receive times are of another clock, which /clock then publishes."""
 BEFORE_S: Final = 0.5
 """How long /clock holds the bag's beginning, so that every node receives it."""
 AFTER_S: Final = 0.6
@@ -85,14 +85,14 @@ class Played:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Due:
+class Due(NamedTuple):
     """Something to be published."""
 
     at_ns: int
     number: int
-    topic: str = field(compare=False)
-    message: Any = field(compare=False)
+    """Order of what is due at once."""
+    topic: str
+    message: Any
     """A message, or its serialized bytes."""
 
 
@@ -133,7 +133,7 @@ class Script:
 
     def __iter__(self) -> Iterator[Due]:
         """Everything in the order in which it is due; read as it is asked for."""
-        return heapq.merge(self._pictures_and_speech(), self._sounds())
+        return heapq.merge(self._pictures_and_speech(), self._sounds(), key=lambda due: due[:2])
 
     def _pictures_and_speech(self) -> Iterator[Due]:
         picture = self._source.picture_topic
@@ -295,7 +295,7 @@ def play(
     path: Path,
     settings: PlaySettings,
     *,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     progress: Callable[[float], None],
     stop: Callable[[], bool],
 ) -> Played:
@@ -304,7 +304,7 @@ def play(
     Args:
         path: rosbag2 folder or a file of one.
         settings: speed, topics, namespace.
-        say: takes every sentence about the bag that a user should know.
+        log: receives every sentence about the bag that a user should know.
         progress: takes the share done, 0 to 1.
         stop: asked several times a second whether to end.
 
@@ -318,5 +318,5 @@ def play(
         player.play(progress, stop)
         player.played.notes = script.notes
     for note in player.played.notes:
-        say(note)
+        log(note)
     return player.played

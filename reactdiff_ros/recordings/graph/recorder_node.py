@@ -1,10 +1,12 @@
-"""Records the session as a bag; pictures and sound only with the person's consent."""
+"""Records the session as a bag, pictures and sound only with the person's consent; `bag record` and `bag mark`."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
+import signal
+import tempfile
 import threading
 import time
 from collections import Counter, deque
@@ -14,20 +16,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import rclpy
+import yaml
 from rcl_interfaces.srv import GetParameters
+from rclpy.duration import Duration
 from rclpy.parameter import parameter_value_to_python
+from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
+from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.launching.condition import recorded, sealed
+from reactdiff_ros.launching.process import use_profile
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.msg import ListenerStatus
 from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
+from reactdiff_ros.recordings.bags.storage import Event, Study
 from reactdiff_ros.recordings.bags.write import BagWriter
-from reactdiff_ros.recordings.studies.study import Event, Study
 from reactdiff_ros.resources import missing_extra
 from reactdiff_ros.settings import written_path
 
@@ -40,12 +48,13 @@ MB = 1_000_000
 
 
 class Recording:
-    """A queue bounded in bytes, and a thread that writes it to `sink` until `close`, an error, or a nearly full disk.
+    """A queue bounded in bytes, and a thread that writes it until `close`, an error, or a nearly full disk.
 
     `put` never waits for the disk: what the disk cannot keep up with is dropped and counted.
 
     Args:
-        sink: where it goes; used and closed by the thread alone.
+        write: writes one serialized message (topic, stamp in ns, bytes); called by the thread alone.
+        finish: completes the bag; likewise.
         folder: a folder on the disk in question.
         queue_bytes: what may wait; the newest beyond it is dropped, so that the bag has one gap and no holes.
         keep_free_bytes: the recording ends before the disk has less.
@@ -53,9 +62,15 @@ class Recording:
     """
 
     def __init__(
-        self, sink: StudySink, folder: Path, queue_bytes: int, keep_free_bytes: int, on_end: Callable[[str], None]
+        self,
+        write: Callable[[str, int, bytes], None],
+        finish: Callable[[], None],
+        folder: Path,
+        queue_bytes: int,
+        keep_free_bytes: int,
+        on_end: Callable[[str], None],
     ) -> None:
-        self._sink, self._folder, self._on_end = sink, folder, on_end
+        self._write, self._finish, self._folder, self._on_end = write, finish, folder, on_end
         self._limit, self._keep_free = queue_bytes, keep_free_bytes
         self._items: deque[tuple[str, int, bytes]] = deque()
         self._waiting_bytes = 0
@@ -98,13 +113,13 @@ class Recording:
         while (item := self._next()) is not None:
             try:
                 self._check_space()
-                self._sink.write(*item)
+                self._write(*item)
                 self.written[item[0]] += 1
             except Exception as error:
                 self._end(error)
                 break
         try:
-            self._sink.close()
+            self._finish()
         except Exception as error:
             self._end(error)
 
@@ -127,7 +142,7 @@ class Recording:
             free = shutil.disk_usage(self._folder).free
             if free < self._keep_free:
                 raise ReactdiffError(
-                    f"recording has ended, for the disk is nearly full ({free // MB} MB are left)",
+                    f"recording stopped: the disk is nearly full ({free // MB} MB left)",
                     where=os.fspath(self._folder),
                     todo="free some space and restart the recording",
                 )
@@ -137,7 +152,7 @@ class Recording:
             sentence = str(error)
         else:
             reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-            sentence = f"recording has ended, for the bag cannot be written ({self._folder}): {reason}"
+            sentence = f"recording stopped: the bag cannot be written ({self._folder}): {reason}"
         with self._condition:
             if self.ended:
                 return
@@ -185,8 +200,14 @@ class RecorderNode(ReactdiffNode):
             writer = BagWriter(self._path, keep_partial=True)
         except ModuleNotFoundError as error:
             raise missing_extra(error) from error
+
+        def finish() -> None:
+            writer.study = self._study()
+            writer.close()
+
         self._recording = Recording(
-            StudySink(writer, kinds, self._study),
+            lambda topic, stamp_ns, data: writer.raw(topic, kinds[topic], stamp_ns, data),
+            finish,
             self._path.parent,
             int(self.values["queue_mb"]) * MB,
             int(self.values["keep_free_mb"]) * MB,
@@ -206,10 +227,10 @@ class RecorderNode(ReactdiffNode):
             self.get_logger().error(f"{self._path} could not be completed in time: the disk is too slow")
 
     def fine(self) -> str:
-        """What the diagnostics say when all is well."""
+        """The diagnostics message while all is well."""
         if self._consent:
-            return f"records to {self._path}, pictures and sound included"
-        return f"records to {self._path}, without pictures and sound, for no consent was given"
+            return f"recording to {self._path}, with pictures and sound"
+        return f"recording to {self._path}, without pictures and sound: no consent was given"
 
     def settings(self) -> dict[str, Any]:
         """What is recorded where; `recording` is the text that people see."""
@@ -221,7 +242,7 @@ class RecorderNode(ReactdiffNode):
         return {"recording": what, "bag": self._path, "session": self._session, "messages": written}
 
     def observe_health(self) -> None:
-        """Say what the disk could not keep up with."""
+        """Report messages that were dropped because the disk is too slow."""
         recording = self._recording
         if recording is None:
             return
@@ -285,7 +306,7 @@ class RecorderNode(ReactdiffNode):
         self._askers[name].call_async(GetParameters.Request(names=parameters)).add_done_callback(answered)
 
     def _study(self) -> Study:
-        """What the bag tells of itself, as it is known now."""
+        """The study metadata for the bag, as known now."""
         seed = self._parameters.get("reaction_node.seed")
         seal = self._sealed.get("seal", "")
         return Study(
@@ -298,22 +319,6 @@ class RecorderNode(ReactdiffNode):
             study=self._sealed.get("study", ""),
             seal=seal,
         )
-
-
-class StudySink:
-    """A bag that takes serialized messages by topic, and tells what `study` says when it is closed."""
-
-    def __init__(self, writer: BagWriter, kinds: dict[str, str], study: Callable[[], Study]) -> None:
-        self._writer, self._kinds, self._study = writer, kinds, study
-
-    def write(self, topic: str, stamp_ns: int, data: bytes) -> None:
-        """One serialized message. Errors as `BagWriter.raw`."""
-        self._writer.raw(topic, self._kinds[topic], stamp_ns, data)
-
-    def close(self) -> None:
-        """Complete the bag. Errors as `BagWriter.close`."""
-        self._writer.study = self._study()
-        self._writer.close()
 
 
 def file_name(session: str) -> str:
@@ -341,3 +346,91 @@ def free_path(wanted: Path) -> Path:
 def main() -> int:
     """Run the node."""
     return run(RecorderNode)
+
+
+# ---- The commands: `bag record`, which ends with its recorder, and `bag mark`
+
+
+class RecorderCommand(RecorderNode):
+    """The recorder node; its process ends with the recording."""
+
+    begun: RecorderNode | None = None
+    outcome: Recording | None = None
+
+    def start_by_itself(self) -> None:
+        """Configure and activate. Raises ReactdiffError where that is not possible."""
+        RecorderCommand.begun = self
+        super().start_by_itself()
+        if self.life != "active":
+            raise ReactdiffError(self.health.last_error)
+
+    def start(self) -> None:
+        """Open the bag and subscribe."""
+        super().start()
+        self.outcome = self._recording
+
+    def observe_health(self) -> None:
+        """As the node; a recording that has ended ends the process."""
+        super().observe_health()
+        if self.outcome is not None and self.outcome.ended:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def record_until_stopped(values: dict[str, str], *, namespace: str, use_sim_time: bool) -> dict[str, Any]:
+    """Run the recorder in this process until a signal comes; what was recorded.
+
+    Args:
+        values: parameters of the node.
+        namespace: "" or "/name".
+        use_sim_time: stamps are of /clock.
+
+    Raises:
+        ReactdiffError: it could not begin, or the disk ended it.
+    """
+    given = {**values, "use_sim_time": use_sim_time}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "recorder.yaml"
+        file.write_text(yaml.safe_dump({f"{namespace}/{RecorderNode.NAME}": {"ros__parameters": given}}))
+        lines: list[str] = []
+        code = run(
+            RecorderCommand,
+            ["--ros-args", "-r", f"__ns:={namespace or '/'}", "--params-file", str(file)],
+            say=lines.append,
+        )
+    node = RecorderCommand.begun
+    if code or not isinstance(node, RecorderCommand) or node.outcome is None:
+        raise ReactdiffError((lines or ["the recorder could not start"])[0])
+    if node.outcome.ended:
+        raise ReactdiffError(node.outcome.ended)
+    return node.summary(node.outcome)
+
+
+def send_mark(text: str, *, namespace: str, wait_s: float) -> None:
+    """Publish `text` on study/marker and wait until it has arrived.
+
+    Raises:
+        ReactdiffError: no recorder runs.
+    """
+    use_profile()
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node(
+        "reactdiff_mark", namespace=namespace or "/", context=context, use_global_arguments=False,
+        start_parameter_services=False, enable_rosout=False,
+    )  # fmt: skip
+    try:
+        publisher = node.create_publisher(String, "study/marker", QoSProfile(depth=10))
+        end = time.monotonic() + wait_s
+        while not publisher.get_subscription_count():
+            if time.monotonic() > end:
+                raise ReactdiffError(
+                    "no recorder runs", where=f"namespace {namespace or '/'}",
+                    todo="start with record:=true, or run 'reactdiff bag record'",
+                )  # fmt: skip
+            time.sleep(0.02)
+        publisher.publish(String(data=text))
+        if not publisher.wait_for_all_acked(Duration(seconds=wait_s)):
+            raise ReactdiffError("the recorder did not take the mark", todo="is it overloaded? Mark it again")
+    finally:
+        node.destroy_node()
+        context.try_shutdown()

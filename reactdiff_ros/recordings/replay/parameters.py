@@ -33,7 +33,7 @@ class ReplaySettings:
         session: times that a graph of processes takes.
         picture: topic of the pictures in a bag; "" = found by type, "none" = without.
         sound: topic of the sound, likewise.
-        own_voice: heed what a bag tells of the robot's own speech (robot_speaking).
+        own_voice: use what a bag says about the robot's own speech (robot_speaking).
         operator: repeat the changes of style and the gestures that a bag holds.
     """
 
@@ -50,11 +50,7 @@ class ReplaySettings:
 
 
 def settings_as_live(
-    given: Mapping[str, Any] | None = None,
-    *,
-    robot: str = "screen",
-    params_file: Path | None = None,
-    **others: Any,
+    given: Mapping[str, Any] | None = None, *, robot: str = "screen", params_file: Path | None = None, **others: Any
 ) -> tuple[ReplaySettings, dict[str, dict[str, Value]]]:
     """The settings that the live graph would have, and every parameter of it by node and name.
 

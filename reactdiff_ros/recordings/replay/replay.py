@@ -9,9 +9,9 @@ import multiprocessing
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,16 +20,20 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.clock import NS, Grid
+from reactdiff_ros import __version__
+from reactdiff_ros.clock import NS, Grid, to_ns
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
+from reactdiff_ros.messages import fill_candidates
 from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.speaker.grid import onto_grid
-from reactdiff_ros.model.tokens import SpeakerBatch, blank
 from reactdiff_ros.perception import SpeakerPerception
+from reactdiff_ros.recordings.bags import interfaces
 from reactdiff_ros.recordings.bags.read import BagSource, open_source
+from reactdiff_ros.recordings.bags.storage import Study
+from reactdiff_ros.recordings.bags.write import BagWriter, Storage
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
 from reactdiff_ros.recordings.replay.senses import (
     Event,
@@ -85,7 +89,7 @@ class Tally:
     damaged: int = 0
     """Pieces of the recording that could not be decoded."""
     oddities: list[str] = field(default_factory=list)
-    """What the recording's reader tells about it."""
+    """Notes of the recording's reader."""
     jump_s: float = 0.0
     """Not 0: the recording's time jumped by so much, and the replay ended there."""
     broken: str = ""
@@ -104,7 +108,7 @@ class Tally:
                 "what comes after that is left out, cut it there into two"
             )
         counts = (
-            # A bag's reader tells each fault by itself.
+            # A bag's reader reports each fault itself.
             (0 if self.oddities else self.damaged, "pieces of the recording could not be decoded and were left out"),
             (self.strays, "pictures or sounds had stamps that cannot be and were left out"),
             (self.rejected, "malformed pictures or sounds were dropped"),
@@ -118,10 +122,8 @@ class Replayed:
 
     times_ns: NDArray[np.int64]
     """(T,) the beginning of each slot, on the recording's clock."""
-    speaker: SpeakerBatch
-    """(1, T): what perception returned in each slot, as the listener's grid holds it."""
-    speaker_stamps_ns: NDArray[np.int64]
-    """(T,) of the newest evidence in it, -1 = nothing was observed."""
+    face_seen: NDArray[np.bool_]
+    """(T,) perception found the speaker's face, as the listener's grid holds it."""
     coefficients: FloatArray
     """(T, 58) the listener's face at the beginning of each slot."""
     listening: NDArray[np.bool_]
@@ -158,7 +160,7 @@ def steps(
 
     Raises:
         MediaError: the recording cannot be opened, or nothing of it can be decoded.
-        ReactdiffError: the listener cannot be made.
+        ReactdiffError: the listener cannot be created.
     """
     settings, tally = settings or ReplaySettings(), tally or Tally()
     opened = open_recording(recording, settings) if isinstance(recording, Path) else recording
@@ -182,7 +184,7 @@ def replay(
     each: Callable[[Step], None] = lambda step: None,
     timer: Callable[[], float] = time.perf_counter,
 ) -> Replayed:
-    """Replay a whole recording and return speaker and listener on the 25 Hz grid.
+    """Replay a whole recording and return the listener on the 25 Hz grid.
 
     Args:
         recording: a media file or bag by its path, or a readable one.
@@ -254,12 +256,16 @@ class _Kept:
         count = len(self._faces)
         times = np.array([face.stamp_ns for face in self._faces], dtype=np.int64)
         first = GRID.slot(int(times[0])) if count else 0
-        batch, stamps = _aligned(self._frames, first, count)
+        seen = np.zeros(count, dtype=bool)
+        if self._frames and count:
+            track = onto_grid(self._frames)
+            begin, end = max(first, track.first), min(first + count, track.end)
+            if end > begin:
+                seen[begin - first : end - first] = track.batch.mesh[0, begin - track.first : end - track.first]
         spent = np.array([self._seconds.get(first + i, (0.0, 0.0)) for i in range(count)]).reshape(count, 2)
         return Replayed(
             times_ns=times,
-            speaker=batch,
-            speaker_stamps_ns=stamps,
+            face_seen=seen,
             coefficients=np.array([f.coefficients for f in self._faces], np.float32).reshape(count, COEFFICIENT_COUNT),
             listening=np.array([face.mode == "listening" for face in self._faces], dtype=bool),
             perception_s=spent[:, 0],
@@ -267,22 +273,6 @@ class _Kept:
             complete=complete,
             tally=tally,
         )
-
-
-def _aligned(frames: list[SpeakerFrame], first: int, count: int) -> tuple[SpeakerBatch, NDArray[np.int64]]:
-    """The speaker in the slots `first` to `first + count`; unobserved where there is none."""
-    empty = blank(count)
-    columns: dict[str, Any] = {f.name: getattr(empty, f.name)[None].copy() for f in fields(SpeakerBatch)}
-    stamps = np.full(count, -1, dtype=np.int64)
-    if frames and count:
-        track = onto_grid(frames)
-        begin, end = max(first, track.first), min(first + count, track.end)
-        if end > begin:
-            into, of = slice(begin - first, end - first), slice(begin - track.first, end - track.first)
-            stamps[into] = track.stamps_ns[of]
-            for name, column in columns.items():
-                column[:, into] = getattr(track.batch, name)[:, of]
-    return SpeakerBatch(**columns), stamps
 
 
 # ---- Decoding and perceiving, here or ahead in a second process
@@ -300,11 +290,7 @@ def open_recording(path: Path, settings: ReplaySettings | None = None) -> Record
 
 
 def sensed_here(
-    recording: Recording,
-    settings: ReplaySettings,
-    tally: Tally,
-    timer: Callable[[], float],
-    decode_ahead: bool = False,
+    recording: Recording, settings: ReplaySettings, tally: Tally, timer: Callable[[], float], decode_ahead: bool = False
 ) -> Iterator[Sensed]:
     """What is perceived in a recording, in this process; with `decode_ahead` it is decoded in another thread.
 
@@ -416,3 +402,93 @@ def _sense(pipe: Connection, path: Path, settings: ReplaySettings) -> None:
             pipe.send(message)
     except BrokenPipeError:
         pass  # the replay was stopped
+
+
+# ---- A replay as a bag: speaker frames, faces and plans on the recording's stamps, with what made them
+
+_CANDIDATES: Final = "/listener/reaction/candidates"
+
+
+class ReplayBag(BagWriter):
+    """The bag of a replay that goes on. The same replay gives the same bytes.
+
+    If the replay breaks, what is written stays in `partial`, as a bag that says that it is not complete.
+
+    Args:
+        path: folder to create.
+        recording: what is replayed.
+        settings: who listens and how.
+        parameters: in force, by node and name, for the record.
+        storage: mcap or sqlite3.
+        plans: write the listener's plans as well.
+
+    Raises:
+        MediaError: there is something at `path`, or it cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        recording: Recording,
+        settings: ReplaySettings,
+        parameters: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        storage: Storage = "mcap",
+        plans: bool = False,
+    ) -> None:
+        self._plans = plans
+        self._latency_ns = to_ns(settings.session.picture_latency_s)
+        self._replayed = _study(recording, settings, parameters or {})
+        super().__init__(path, storage=storage, study=self._replayed, keep_partial=True)
+
+    def write(self, step: Step) -> None:
+        """Write what came of one event, in the order in which the graph would publish it.
+
+        Raises:
+            MediaError: the disk is full.
+        """
+        calls: list[tuple[int, int, Any]] = [(face.stamp_ns, 2, face) for face in step.faces]
+        calls += [(min(step.now_ns, frame.stamp_ns + self._latency_ns), 0, frame) for frame in step.speaker]
+        if self._plans:
+            calls += [(min(step.now_ns, plan.start_ns), 1, plan) for plan in step.reactions]
+        for log_ns, kind, value in sorted(calls, key=lambda call: call[:2]):
+            if kind == 0:
+                self.speaker(value, log_ns=log_ns)
+            elif kind == 1:
+                self.reaction(replace(value, compute_s=0.0), log_ns=log_ns)
+                self._candidates(value, log_ns)
+            else:
+                self.expression(value)
+
+    def _candidates(self, plan: Reaction, log_ns: int) -> None:
+        if plan.candidates is not None:
+            message = interfaces.empty(interfaces.CANDIDATES)
+            fill_candidates(message, plan)
+            self.message(_CANDIDATES, log_ns, message)
+
+    def describe(self, tally: Tally, complete: bool) -> None:
+        """Record how the replay went, before the bag is closed; `complete`: neither stopped nor broken off."""
+        backend = tally.state.backend if tally.state else ""
+        about = {
+            "replay.complete": complete,
+            "replay.done_s": round(tally.done_s, 3),
+            "replay.notes": tally.notes(),
+            "replay.backend": backend,
+        }
+        parameters = {**self._replayed.parameters, **about}
+        self.study = replace(self._replayed, parameters=parameters, weights=backend.partition("@")[2])
+
+
+def _study(recording: Recording, settings: ReplaySettings, parameters: Mapping[str, Mapping[str, Any]]) -> Study:
+    """The recording's own study, if it has one, with this replay's parameters."""
+    known = recording.study if isinstance(recording, BagSource) else None
+    values = {f"{node}.{name}": value for node, own in parameters.items() for name, value in own.items()}
+    values |= {
+        "replay.of": recording.path.name,
+        "replay.version": __version__,
+        "replay.policy": settings.policy,
+        "replay.own_voice": settings.own_voice,
+        "replay.operator": settings.operator,
+    }
+    study = known or Study(session_id=recording.path.stem)
+    return replace(study, parameters=values, seed=settings.seed, weights="")

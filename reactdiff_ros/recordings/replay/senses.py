@@ -23,8 +23,7 @@ from reactdiff_ros.messages import control_value, gesture_value, head_pose_value
 from reactdiff_ros.model.listener import Listener, ShowsCandidates
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.recordings.bags.interfaces import BOOL, CONTROL, GESTURE, POSE
-from reactdiff_ros.recordings.bags.read import BagMessage, BagSource
-from reactdiff_ros.recordings.bags.timeline import CLOCK_OFF_NS
+from reactdiff_ros.recordings.bags.read import CLOCK_OFF_NS, BagMessage, BagSource
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
 from reactdiff_ros.session import ListeningSession, Perception, SessionConfig
 from reactdiff_ros.types import (
@@ -43,7 +42,7 @@ from reactdiff_ros.types import (
 LONGEST_GAP_NS: Final = 600 * NS
 STEP_BACK_NS: Final = NS // 2
 STRAYS: Final = 25
-"""So many events in a row that fit to each other and not to what was before are another time line, fewer are errors."""
+"""This many events in a row that fit each other but not what came before are another time line; fewer are errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ _ON_HEAD: Final = "expression_node.camera_on_head"
 
 
 def head_topics(recording: Recording, settings: ReplaySettings) -> list[str]:
-    """Where a bag tells how the head moved that the camera of `settings` sits on.
+    """The topics of a bag with the pose of the head that the camera of `settings` sits on.
 
     None where it says that its pictures did not turn with the head: those of a clip, which was played to a robot.
     """
@@ -342,7 +341,7 @@ def sense(
         config: of the session.
         after_ns: how long it runs on after the last event.
         timer: seconds of a monotonic clock.
-        damaged: tells how many pieces of the recording were left out so far.
+        damaged: returns how many pieces of the recording were left out so far.
     """
     recorder = PerceptionRecorder(perception, timer)
     session = ListeningSession(recorder, make_listener("idle", seed=0), _NoFace(seed=0), config)

@@ -1,4 +1,4 @@
-"""A replay as a video: the recorded speaker next to the listener's rendered face, with the recording's sound.
+"""A replay as a video: the recorded speaker next to the listener's face as the page draws it, with sound.
 
 Time 0 is the first face. Each picture of 40 ms shows the newest picture of the speaker at its beginning and the
 listener's face of that very moment, so what is seen is the delay that the person would have seen.
@@ -6,7 +6,6 @@ listener's face of that very moment, so what is seen is the delay that the perso
 
 from __future__ import annotations
 
-import functools
 import multiprocessing
 import signal
 from collections import deque
@@ -24,13 +23,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.avatar.drawing import FaceDrawing, rasterised
 from reactdiff_ros.capture.media import ClipPicture, ClipSound
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.recordings.replay.replay import GRID, Step
 from reactdiff_ros.recordings.replay.senses import Recording, Steady
-from reactdiff_ros.simulator.rendered.parts import Look
-from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
 from reactdiff_ros.types import REACTION_RATE_HZ, UINT8, FloatArray
 
 HEIGHT: Final = 480
@@ -39,8 +37,6 @@ RATE_HZ: Final = int(REACTION_RATE_HZ)
 SOUND_HZ: Final = 48_000
 SLACK_NS: Final = NS // 50
 """Sound that is so little off its place is left where it is."""
-_SCENE: Final = Scene(LISTENER_WIDTH, HEIGHT, focal_px=1.55 * HEIGHT, position_m=(0.0, -0.015, 0.55), supersample=2)
-_LOOK: Final = Look(hair=(52, 58, 66), shirt=(96, 92, 88), iris=(140, 110, 60))
 _AHEAD: Final = 32
 """Pictures that are rendered before they are needed."""
 _NOBODY: Final = np.full((HEIGHT, SPEAKER_WIDTH, 3), 32, dtype=np.uint8)
@@ -76,15 +72,15 @@ class FaceReel:
 
 
 def prepare(path: Path) -> None:
-    """Before the work: the folder of a video is made, and its name looked at.
+    """Create the folder of a video and check its name, before the work.
 
     Raises:
-        MediaError: there is something at `path` already, it has no name of a video, or its folder cannot be made.
+        MediaError: `path` exists, its name is not that of a video, or its folder cannot be created.
     """
     if path.suffix.lower() not in (".mp4", ".mkv", ".mov"):
-        raise MediaError("this is no name for a video", where=str(path), todo="write FILE.mp4")
+        raise MediaError("a video's name must end in .mp4, .mkv or .mov", where=str(path), todo="write FILE.mp4")
     if path.exists() or path.is_symlink():
-        raise MediaError("there is something of this name already", where=str(path), todo="choose another name")
+        raise MediaError("something of this name already exists", where=str(path), todo="choose another name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -101,6 +97,7 @@ def write_video(
     recording: Recording,
     reel: FaceReel,
     *,
+    look: str = "soft",
     processes: int = 2,
     progress: Callable[[float], bool] = lambda share: True,
 ) -> float:
@@ -110,11 +107,13 @@ def write_video(
         path: of the file, which must not be there.
         recording: that was replayed; it is read once more.
         reel: its faces.
+        look: of the face, see `drawing.looks`.
         processes: that render; 0 = this one.
         progress: takes the share that is done; returns False to end the video there.
 
     Raises:
         MediaError: there is such a file, it cannot be written, or there is not one face.
+        ConfigError: there is no such look.
     """
     prepare(path)
     if not len(reel):
@@ -122,7 +121,7 @@ def write_video(
     unfinished = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         unfinished.touch(0o600)  # it shows a person
-        with _rendered(reel.coefficients, processes) as faces, av.open(
+        with _rendered(_drawn(reel.coefficients, look), processes) as faces, av.open(
             str(unfinished), "w", options={"movflags": "faststart"} if path.suffix.lower() != ".mkv" else {}
         ) as out:  # fmt: skip
             count = _Film(out, reel.start_ns, recording.has_sound).shoot(recording, faces, len(reel), progress)
@@ -268,11 +267,16 @@ def _captioned(panel: UINT8, text: str) -> UINT8:
     return panel
 
 
-def _drawn_ahead(pool: ProcessPoolExecutor, faces: Sequence[FloatArray]) -> Iterator[UINT8]:
+def _drawn(faces: Sequence[FloatArray], look: str) -> Iterator[str]:
+    drawing = FaceDrawing(look, LISTENER_WIDTH, HEIGHT)
+    return (drawing.svg(face, index / RATE_HZ) for index, face in enumerate(faces))
+
+
+def _ahead(pool: ProcessPoolExecutor, drawn: Iterator[str]) -> Iterator[UINT8]:
     """Pictures in order; the pool works a few ahead of the one that is needed."""
     waiting: deque[Future[UINT8]] = deque()
-    for face in faces:
-        waiting.append(pool.submit(_picture, face))
+    for svg in drawn:
+        waiting.append(pool.submit(rasterised, svg))
         if len(waiting) > _AHEAD:
             yield waiting.popleft().result()
     while waiting:
@@ -280,25 +284,17 @@ def _drawn_ahead(pool: ProcessPoolExecutor, faces: Sequence[FloatArray]) -> Iter
 
 
 @contextmanager
-def _rendered(faces: Sequence[FloatArray], processes: int) -> Iterator[Iterator[UINT8]]:
+def _rendered(drawn: Iterator[str], processes: int) -> Iterator[Iterator[UINT8]]:
     if processes <= 0:
-        yield (_picture(face) for face in faces)
+        yield map(rasterised, drawn)
         return
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_ignore_interrupt)
     try:
-        yield _drawn_ahead(pool, faces)
+        yield _ahead(pool, drawn)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _ignore_interrupt() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-_renderer = functools.cache(lambda: HeadRenderer(look=_LOOK))
-"""One a process."""
-
-
-def _picture(coefficients: FloatArray) -> UINT8:
-    return _renderer().render(coefficients, _SCENE)

@@ -72,10 +72,7 @@ class HeadMesh:
     def eye_centres(self) -> Points:
         """(2, 3): centres of the right and the left eyeball."""
         centres = []
-        for upper, lower in (
-            (UPPER_LID, LOWER_LID),
-            (self.left(UPPER_LID), self.left(LOWER_LID)),
-        ):
+        for upper, lower in ((UPPER_LID, LOWER_LID), (self.left(UPPER_LID), self.left(LOWER_LID))):
             ring = self.vertices[list(upper + lower)]
             middle = (ring[0] + ring[8]) / 2
             middle[1] = ring[:, 1].mean() + 0.0010  # the upper lid covers the iris, the lower one just touches it
@@ -109,9 +106,7 @@ def load_head(path: Path | None = None) -> HeadMesh:
             )
     except (OSError, KeyError, ValueError) as error:
         raise ReactdiffError(
-            "the demo head cannot be read",
-            where=str(path),
-            todo="make it again: python -m tools.demo.make_mesh",
+            "the demo head cannot be read", where=str(path), todo="make it again: python -m tools.demo.make_mesh"
         ) from error
     if head.vertices.shape != (VERTEX_COUNT, 3) or head.mirror.shape != (VERTEX_COUNT,):
         raise ReactdiffError("the demo head has not 468 vertices", where=str(path), todo="install the package again")
@@ -194,18 +189,13 @@ class Morphs:
         weight = self.jaw_weight * c[INDEX["jawOpen"]]
         closing = c[INDEX["mouthClose"]]
         weight = np.where(self.lips, weight * (1 - closing), weight)
-        angle = JAW_ANGLE_RAD * weight
-        y, z = v[:, 1] - self.jaw_hinge[1], v[:, 2] - self.jaw_hinge[2]
-        cos, sin = np.cos(angle), np.sin(angle)
-        out = v.copy()
-        out[:, 1] = self.jaw_hinge[1] + cos * y - sin * z
-        out[:, 2] = self.jaw_hinge[2] + sin * y + cos * z
+        out = self.jaw_transform(v, weight)
         # The cheeks follow: an opened mouth narrows a little.
         out[:, 0] = v[:, 0] * (1 - 0.07 * weight * self.lips)
         return out
 
-    def jaw_transform(self, points: Points, jaw_open: float) -> Points:
-        """`points` (n, 3) that are fixed to the jaw bone (lower teeth, tongue), moved with it."""
+    def jaw_transform(self, points: Points, jaw_open: float | Weights) -> Points:
+        """`points` (n, 3) turned with the jaw bone, as far as it is open: lower teeth, tongue, and skin in part."""
         angle = JAW_ANGLE_RAD * jaw_open
         y, z = points[:, 1] - self.jaw_hinge[1], points[:, 2] - self.jaw_hinge[2]
         cos, sin = np.cos(angle), np.sin(angle)
@@ -271,12 +261,7 @@ class Morphs:
         left = self.mesh.left
         self.lids = (
             (UPPER_LID, LOWER_LID, UPPER_LID_RING, LOWER_LID_RING),
-            (
-                left(UPPER_LID),
-                left(LOWER_LID),
-                left(UPPER_LID_RING),
-                left(LOWER_LID_RING),
-            ),
+            (left(UPPER_LID), left(LOWER_LID), left(UPPER_LID_RING), left(LOWER_LID_RING)),
         )
 
     def _close_lids(self, v: Points, c: Weights) -> Points:

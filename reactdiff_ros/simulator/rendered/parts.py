@@ -349,10 +349,7 @@ def draw_mouth(brush: Painter, vertices: Points, morphs: Morphs, c: Points) -> N
     clip = _Clip(brush, opening)
     clip.fill(morphs.jaw_transform(tongue, jaw_open), (104, 100, 186))
     clip.fill(low, (196, 206, 214))
-    clip.fill(
-        np.vstack([arch + np.array([0, 0.010, 0]), bite[::-1]]),
-        (226, 234, 240),
-    )
+    clip.fill(np.vstack([arch + np.array([0, 0.010, 0]), bite[::-1]]), (226, 234, 240))
     clip.apply()
     return brush.fixed(opening)
 
@@ -448,10 +445,7 @@ class Scalp:
     def _back(self, centre: Points, axes: Points, chin: float, look: Look) -> Part:
         """Chin-length hair behind the face."""
         vertices, triangles = _hanging(
-            centre + np.array([0, 0.002, 0.002]),
-            axes + np.array([0.0172, 0.016, 0.019]),
-            np.full(48, chin + 0.007),
-            10,
+            centre + np.array([0, 0.002, 0.002]), axes + np.array([0.0172, 0.016, 0.019]), np.full(48, chin + 0.007), 10
         )
         return self._part(vertices, triangles, 0.8 * _strands(vertices, look, 3), 0.06)
 

@@ -6,7 +6,7 @@ ROOT/features/train/Video_features/CLIP.pth   three tensors: valence-arousal (T,
 ROOT/features/train/Audio_features/CLIP.pth   two: MFCC (T, 26), speech representation (T, 1536)
 ```
 or `.npz` files with arrays named va, au, expression and mfcc, speech. Lists, 3DMM and attributes as in
-`datasets.react`. The predictors of the three video streams are not public: a lab brings their features.
+`datasets.public`. The predictors of the three video streams are not public: a lab brings their features.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from reactdiff_ros.recordings.datasets.files import DatasetError, checked, existing, folder_of, same_length
-from reactdiff_ros.recordings.datasets.react import ClipPair, attributes_of_clip, face_of_clip, pairs
+from reactdiff_ros.recordings.datasets.public import ClipPair, attributes_of_clip, face_of_clip, pairs
+from reactdiff_ros.recordings.datasets.recording import DatasetError, checked, existing, folder_of, same_length
 from reactdiff_ros.training.paper.config import AUDIO_STREAMS, VIDEO_STREAMS, PaperConfig
 from reactdiff_ros.training.paper.networks import Features
 from reactdiff_ros.types import FloatArray
@@ -111,10 +111,7 @@ class ReactClips(Dataset[Clip]):  # type: ignore[misc]
     def _streams(self, clip: str) -> list[tuple[Path, FloatArray]]:
         video = self._features / "Video_features" / clip
         audio = self._features / "Audio_features" / clip
-        return [
-            *_load(video, VIDEO_STREAMS, self._config.video),
-            *_load(audio, AUDIO_STREAMS, self._config.audio),
-        ]
+        return [*_load(video, VIDEO_STREAMS, self._config.video), *_load(audio, AUDIO_STREAMS, self._config.audio)]
 
 
 def _load(path: Path, names: Sequence[str], widths: Sequence[int]) -> list[tuple[Path, FloatArray]]:

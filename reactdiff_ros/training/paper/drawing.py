@@ -225,9 +225,7 @@ def draw_window(model: PaperModel, past: Tensor, known: Tensor, speaker: Tensor,
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def draw(
-    model: PaperModel, speaker: Features, *, count: int, seed: int, continuous: bool = True
-) -> tuple[Tensor, Tensor]:
+def draw(model: PaperModel, speaker: Features, *, count: int, seed: int) -> tuple[Tensor, Tensor]:
     """Reactions to one speaker.
 
     Args:
@@ -235,7 +233,6 @@ def draw(
         speaker: (1, T, ...) features.
         count: how many reactions, each with its own noise and its own past.
         seed: the same seed gives the same reactions.
-        continuous: False forgets the past at every window (to show what that does).
 
     Returns:
         Coefficients (count, T, 58) and attributes (count, T, 25).
@@ -247,7 +244,7 @@ def draw(
     for number, window in enumerate(plan(frames, config)):
         starts = torch.full((count,), window.start, device=drawn.device)
         known = known_rows(count, torch.full((count,), window.known, device=drawn.device), config.window)
-        past = cut(drawn[:, :frames], starts, config.window) * known[..., None] * float(continuous)
+        past = cut(drawn[:, :frames], starts, config.window) * known[..., None]
         noise = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
         new = draw_window(model, past, known, speaker_window(tokens, starts, config), noise)
         first = max(0, window.start + window.known)
@@ -281,7 +278,7 @@ def sample(
     seed: int = 0,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Drawn]:
-    """Draw `count` reactions to the speaker of every clip and write them, in the order of `datasets.react.pairs`.
+    """Draw `count` reactions to the speaker of every clip and write them, in the order of `datasets.public.pairs`.
 
     `attributes.npy` is (N, count, frames, 25), `coefficients.npy` (N, count, frames, 58) in FaceVerse's order,
     `clips.txt` names the N speakers. They appear when all are drawn; a run that ends before leaves no half array.

@@ -165,7 +165,7 @@ class Trainer:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             where = str(self.folder)
-            raise ReactdiffError("the run's folder cannot be made", where=where, todo=str(error.strerror)) from error
+            raise ReactdiffError("the run's folder cannot be created", where=where, todo=str(error.strerror)) from error
         if (self.part, self.epoch, self.step) == (0, 0, 0):
             self.model.mean_face.copy_(torch.from_numpy(mean_face(self.data, "train")))
         while self.part < len(PARTS):

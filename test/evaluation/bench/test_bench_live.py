@@ -16,7 +16,6 @@ from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.clock import NS
 from reactdiff_ros.evaluation.bench.compute import PacedClip, bench_compute, own_times, slots
-from reactdiff_ros.evaluation.bench.compute import spread as spread_plans
 from reactdiff_ros.evaluation.bench.compute import summary as of_slots
 from reactdiff_ros.evaluation.bench.live import (
     EXPRESSION,
@@ -25,10 +24,6 @@ from reactdiff_ros.evaluation.bench.live import (
     SPEAKER,
     Recording,
     answers,
-    gaps_over,
-    median_run,
-    rate_hz,
-    spread,
     summary,
 )
 from reactdiff_ros.recordings.replay.parameters import settings_as_live
@@ -118,26 +113,11 @@ def test_answers_are_the_brute_force_ones(stamps: list[int], influenced: list[tu
     assert answers(stamps, influenced) == pytest.approx(expected)
 
 
-def test_small_helpers() -> None:
-    assert spread([]) is None
-    assert rate_hz([5]) is None
-    assert rate_hz([0, 10**9, 2 * 10**9]) == 1.0
-    assert gaps_over([0, 40 * MS, 81 * MS]) == 1
-    runs = [{"latency_ms": {"p50": p}} if p else {"latency_ms": None} for p in (50.0, None, 40.0)]
-    assert median_run(runs) == runs[0]
-    assert median_run(runs[:1]) == runs[0]
-
-
 def step(at_ms: float, perception: float, listener: float, *plans: float) -> Any:
     reactions = tuple(SimpleNamespace(compute_s=p / 1e3) for p in plans)
     return SimpleNamespace(
         now_ns=int(at_ms * 1e6), perception_s=perception / 1e3, listener_s=listener / 1e3, reactions=reactions
     )
-
-
-def test_a_plan_is_spread_until_the_next_one() -> None:
-    np.testing.assert_allclose(spread_plans(np.array([0, 8.0, 0, 0, 0, 6, 0])), [0, 2, 2, 2, 2, 3, 3])
-    np.testing.assert_allclose(spread_plans(np.zeros(3)), 0)
 
 
 def test_steps_of_one_slot_add_up() -> None:

@@ -22,9 +22,9 @@ from reactdiff_ros.evaluation.bench.reference import (
     WINDOW_S,
     Case,
     Plan,
-    Run,
     Times,
     _seconds,
+    bench_reference,
     in_turn,
     ratios_and_parts,
 )
@@ -101,7 +101,7 @@ def test_ratios_compare_seconds_for_a_generated_second() -> None:
 
 def test_every_window_takes_as_many_steps_as_asked(random_weights: Path) -> None:
     torch = pytest.importorskip("torch")
-    from reactdiff_ros.training import timing
+    from reactdiff_ros.training import torch_backend as timing
     from reactdiff_ros.training.paper.config import from_dict
 
     config = from_dict(SMALL)
@@ -128,7 +128,7 @@ def test_the_graphs_of_the_paper_are_its_networks(tmp_path: Path) -> None:
 
     from reactdiff_ros.model.backends.onnxruntime_backend import open_graph
     from reactdiff_ros.training.paper.config import from_dict
-    from reactdiff_ros.training.timing import paper_inputs, paper_model, write_graphs
+    from reactdiff_ros.training.torch_backend import paper_inputs, paper_model, write_graphs
 
     config = from_dict(SMALL)
     model = paper_model(config)
@@ -169,8 +169,8 @@ def test_a_whole_run_on_small_networks(random_weights: Path) -> None:
     config = from_dict(SMALL)
     shares: list[float] = []
     plan = Plan(steps=3, default_steps=2, samples=2, clip_s=2.0, repeats=2, runtimes=(EAGER, ONNX))
-    run = Run(find_weights(random_weights), plan, perf_counter, config=config, threads=1, progress=shares.append)
-    found = run.figures()
+    weights = find_weights(random_weights)
+    found = bench_reference(weights, plan, perf_counter, config=config, threads=1, progress=shares.append)
     assert all(ratio > 0 for ratio in found["ratios"].values())
     assert set(found["paper"]["step_ms"]) == {EAGER, ONNX} < set(RUNTIMES)
     assert len(found["ours"]["repeats_s"][ONNX]) == 2

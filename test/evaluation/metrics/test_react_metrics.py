@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,6 @@ from reactdiff_ros.evaluation.bench.metrics import example_set
 from reactdiff_ros.evaluation.metrics.react import (
     Part,
     concordances,
-    correlation,
-    distance,
     diversity,
     nearest_distances,
     speaker_distances,
@@ -76,39 +73,6 @@ def test_the_nearest_of_many_is_found_whatever_their_order() -> None:
 def smooth(rng: np.random.Generator, *shape: int) -> np.ndarray:
     walk = np.cumsum(rng.standard_normal(shape), axis=-2)
     return (walk - walk.min(-2, keepdims=True)) / (np.ptp(walk, -2, keepdims=True) + 1e-9)
-
-
-def test_concordance_of_four_values_by_hand() -> None:
-    x, y = np.array([3, -0.5, 2, 7.0]), np.array([2.5, 0, 2, 8.0])
-    assert concordances(x[None, :, None], y[None, :, None])[0, 0, 0] == pytest.approx(0.976789167673941, abs=1e-8)
-
-
-def test_a_copy_of_an_appropriate_reaction_is_perfect() -> None:
-    pytest.importorskip("numba")
-    rng = np.random.default_rng(1)
-    targets = smooth(rng, 6, 200, 25)
-    assert correlation(targets[:4], targets) == pytest.approx(4.0, abs=1e-4)
-    assert distance(targets[:4], targets) == pytest.approx(0.0, abs=1e-4)
-
-
-def test_frc_and_frd_are_sums_over_predictions_of_the_best_target() -> None:
-    pytest.importorskip("numba")
-    rng = np.random.default_rng(2)
-    predictions, targets = smooth(rng, 3, 60, 25), smooth(rng, 4, 60, 25)
-    each = concordances(predictions, targets).mean(-1)
-    assert correlation(predictions, targets) == pytest.approx(sum(max(row) for row in each))
-    assert correlation(predictions, targets[:2]) <= correlation(predictions, targets)
-    assert distance(predictions, targets[:2]) >= distance(predictions, targets)
-    assert distance(predictions, targets) == pytest.approx(sum(distance(p[None], targets) for p in predictions))
-
-
-def test_diversities_are_mean_squared_differences_of_pairs() -> None:
-    rng = np.random.default_rng(4)
-    set_ = rng.random((5, 3, 20, 25))
-    within = [((p[i] - p[j]) ** 2).mean() for p in set_ for i in range(3) for j in range(3) if i != j]
-    assert np.mean([diversity(p) for p in set_]) == pytest.approx(np.mean(within))
-    between = [((set_[i] - set_[j]) ** 2).mean() for i in range(5) for j in range(5) if i != j]
-    assert speaker_diversity(speaker_distances(set_)) == pytest.approx(np.mean(between), rel=1e-5)
 
 
 def test_noise_has_the_published_figures_of_the_random_baseline() -> None:
@@ -169,17 +133,6 @@ def test_the_default_mode_tells_means_and_signed_milliseconds() -> None:
     assert found.figures["FRD_mean"] == pytest.approx(found.figures["FRD"] / 3)
     assert found.settings["FRSyn_unit"] == "ms"
     assert evaluate_reactions(**data, compat="react2024").figures["FRSyn"] == 49.0
-
-
-def test_threads_change_nothing_and_time_is_told() -> None:
-    data, ticks, told = some(1), count(), []
-    one = evaluate_reactions(**data, timer=lambda: float(next(ticks)), told=told.append)
-    two = evaluate_reactions(**data, workers=3)
-    assert one.figures == two.figures
-    assert all(np.array_equal(one.per_speaker[name], two.per_speaker[name]) for name in one.per_speaker)
-    assert one.seconds == dict.fromkeys(["FRC", "FRD", "FRDiv", "FRVar", "FRDvs", "FRSyn"], 1.0)
-    assert told == sorted(told)
-    assert told[-1] == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(

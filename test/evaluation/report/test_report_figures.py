@@ -12,7 +12,6 @@ from small_result import NOD_EVERY_S, SMILE_EVERY_S, face, small_result
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.evaluation.report import behaviour, summary, tables
-from reactdiff_ros.evaluation.report import behaviour as people
 from reactdiff_ros.evaluation.report import summary as charts
 from reactdiff_ros.evaluation.report.behaviour import Faces, at_25_hz, moments_of, speech_runs
 from reactdiff_ros.evaluation.report.behaviour import face as read_face
@@ -104,26 +103,12 @@ def test_the_control_is_in_every_table_and_differences_are_told() -> None:
     weights = summary.weights_of(summary.groups_of(result.items))
     made = tables.tables(result, metrics_of(result), weights)
     agreement = made[0]
-    lines = {line.system.name: line for line in agreement.lines}
-    assert [m.name for m in agreement.metrics] == ["FRC", "FRD", "FRDvs"]
-    model, control = lines["model"].cells, lines["shuffled"].cells
-    assert model[0] is not None
-    assert model[1] is not None
-    assert (model[0].sign, model[1].sign) == ("differs", "same")
-    assert control[0] is not None
-    assert control[0].sign == ""
-    assert lines["mime"].cells[1] is None
-    assert [line.role for line in agreement.lines][:2] == ["listener", "control"]
-
-
-def test_intervals_are_drawn_by_groups() -> None:
-    items = [Item(str(i), 1.0, group="one") for i in range(8)]
-    alone = summary.estimate(np.arange(8.0), summary.weights_of(summary.groups_of(items)))
-    assert not alone.has_interval
-    apart = summary.estimate(np.arange(8.0), summary.weights_of([f"g{i}" for i in range(8)]))
-    assert apart.low < 3.5 < apart.high
-    gap = summary.paired(np.arange(8.0) + 1, np.arange(8.0), summary.weights_of([str(i) for i in range(8)]))
-    assert (gap.value, gap.verdict, gap.judged("lower"), gap.judged("people")) == (1.0, "higher", "worse", "higher")
+    cells = {line["system"].name: line["cells"] for line in agreement["lines"]}
+    assert [m.name for m in agreement["metrics"]] == ["FRC", "FRD", "FRDvs"]
+    assert [cell["sign"] for cell in cells["model"][:2]] == ["differs", "same"]
+    assert cells["shuffled"][0]["sign"] == ""
+    assert cells["mime"][1] is None
+    assert [line["role"] for line in agreement["lines"]][:2] == ["listener", "control"]
 
 
 @given(st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=0, max_size=12))
@@ -184,29 +169,13 @@ def test_a_wrong_published_file_is_a_sentence(tmp_path: Path, text: str) -> None
         load_published(tmp_path / "p.yaml")
 
 
-@pytest.mark.parametrize("text", ["3", "a: 1", "a: {low: 2, mid: 1, high: 3, about: behaviour, band: x, source: y}"])
-def test_a_wrong_band_is_a_sentence(tmp_path: Path, text: str) -> None:
-    (tmp_path / "b.yaml").write_text(text)
-    with pytest.raises(ConfigError):
-        behaviour.load_bands(tmp_path / "b.yaml")
-
-
-def test_a_verdict_needs_the_whole_interval() -> None:
-    band = behaviour.Band("x", 1.0, 2.0, 3.0, "behaviour", "b", "s")
-    told = {
-        (e.low, e.high): people.verdict(e, band)
-        for e in (summary.Estimate(2.0, lo, hi, 5) for lo, hi in ((1.5, 2.5), (0.5, 2.5), (3.5, 4.0), (math.nan, 0.0)))
-    }
-    assert list(told.values()) == ["inside", "unclear", "outside", "inside"]
-
-
 def test_rates_are_in_no_table_before_ten_minutes_and_empty_columns_never() -> None:
     for minutes, names in ((4.0, ["smile_coupling"]), (12.0, ["smile_coupling", "nods_per_minute"])):
         item = Item("a", 60 * minutes)
         values = {"nods_per_minute": np.ones(1), "smile_coupling": np.ones(1), "FRSyn": np.full(1, np.nan)}
         result = Result(Info("recordings", "t"), (item,), (System("a", "listener", values=values),))
         made = tables.tables(result, metrics_of(result), summary.weights_of(["a"]))
-        assert [m.name for table in made for m in table.metrics] == names
+        assert [m.name for table in made for m in table["metrics"]] == names
 
 
 N = 24
@@ -225,10 +194,6 @@ def run(shift: float = 0.0, *, prefix: str = "i", seed: int = 0, name: str = "mo
 
 def verdicts(a: Result, b: Result) -> dict[str, str]:
     return {c.metric.name: c.verdict for c in compare((a, chosen(a, None, "a")), (b, chosen(b, None, "b"))).figures}
-
-
-def test_the_same_run_has_no_differences() -> None:
-    assert set(verdicts(run(), run()).values()) == {"none"}
 
 
 def test_pairing_finds_what_two_separate_draws_cannot() -> None:
@@ -254,13 +219,6 @@ def test_only_what_both_have_is_compared() -> None:
     assert [c.metric.name for c in found.figures] == ["FRC", "smile_coupling"]
     assert found.figures[0].difference.items == N // 2
     assert any("Only the 12" in note for note in found.notes)
-
-
-def test_what_is_unlike_is_said() -> None:
-    a, b = run(), run(compat="react2024", people=True)
-    notes = " ".join(compare((a, a.systems[0]), (b, b.systems[0])).notes)
-    assert "different kinds" in notes
-    assert "defined differently" in notes
 
 
 def test_wrong_names_are_sentences() -> None:

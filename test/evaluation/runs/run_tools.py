@@ -48,10 +48,10 @@ def parts(count: int, make: str = "square", files: tuple[str, ...] = (), **argum
 
 def lab(folder: Path, data: Path, names: tuple[str, ...], chosen: tuple[int, ...], alone: tuple[int, ...] = ()) -> None:
     """Extracted recordings of a generated REACT set, each of its own people; `alone`: without the listener."""
-    from reactdiff_ros.recordings.datasets import react
+    from reactdiff_ros.recordings.datasets import public
     from reactdiff_ros.recordings.datasets.recordings import Extracted, save
 
-    for i, recording in enumerate(react.recordings(data, "val", names=names)):
+    for i, recording in enumerate(public.recordings("react", data, "val", names=names)):
         if i in chosen:
             there = i not in alone
             content = Extracted(

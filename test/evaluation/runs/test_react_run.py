@@ -89,7 +89,7 @@ def test_an_ended_run_goes_on_and_a_changed_file_is_done_anew(
     values = np.load(clip)
     np.save(clip, values[:, ::-1])
     _, error = evaluated(capsys, folder, "--run", str(kept))
-    assert f"is done again: it was made with another {clip.name}" in error
+    assert f"is done again: it was measured with another {clip.name}" in error
 
 
 def test_a_clip_that_cannot_be_read_is_a_sentence_and_the_rest_goes_on(

@@ -14,16 +14,13 @@ from generated_sets import FACEVERSE_ORDER, react
 from run_tools import lab, own_listener
 
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.results import Info, Item, Result, read_result, write_result
-from reactdiff_ros.evaluation.runs.parts import PartResult
-from reactdiff_ros.evaluation.runs.recordings import Perceived, Source, _ages, _half_later, sources, unblinded
-from reactdiff_ros.evaluation.runs.scoring import measured
+from reactdiff_ros.evaluation.runs.recordings import Perceived, Source, _ages, sources, unblinded
 from reactdiff_ros.model.tokens import blank
+from reactdiff_ros.recordings.bags.storage import Study
 from reactdiff_ros.recordings.bags.write import BagWriter
-from reactdiff_ros.recordings.studies.blinding import Key, StudyPlan, seal, sessions_of
-from reactdiff_ros.recordings.studies.study import Study
+from reactdiff_ros.recordings.blinding import Key, StudyPlan, seal, sessions_of
 from reactdiff_ros.simulator.rendered import demo_clip_path
 from reactdiff_ros.types import ExpressionFrame
 
@@ -74,14 +71,6 @@ def test_with_and_without_a_recorded_listener(folder: Path, tmp_path: Path, caps
     assert result.info.failed[0].startswith("broken: ")
 
 
-def test_a_second_run_goes_on(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    kept = tmp_path / "kept"
-    evaluated(capsys, folder, "--run", str(kept), code=1)
-    again, error = evaluated(capsys, folder, "--run", str(kept), code=1)
-    assert again["kept_parts"] == 3
-    assert "3 of 4 parts are there from before" in error
-
-
 def test_a_listener_that_fails_is_no_success(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole = tmp_path / "whole"
     shutil.copytree(folder, whole, ignore=shutil.ignore_patterns("broken.mp4"))
@@ -109,17 +98,6 @@ def test_a_clip_goes_through_the_whole_session(tmp_path: Path, capsys: pytest.Ca
     assert any("half a recording later" in note for note in told["notes"])
     assert told["systems"]["shuffled"]["role"] == "control"
     assert 0 < told["systems"]["rules"]["latency_p50_ms"] <= told["systems"]["rules"]["latency_p99_ms"] < 600
-
-
-def test_the_control_of_one_recording_is_as_good_but_elsewhere() -> None:
-    speaker, listener = smiling([100, 300], 600), smiling([115, 315], 600)[None]
-    arrays = {"faces/rules": listener, "attributes/rules": listener[..., :25], "speaker": speaker}
-    later = _half_later(PartResult({}, arrays)).arrays
-    assert set(later) == {"faces/rules", "attributes/rules"}
-    np.testing.assert_array_equal(later["faces/rules"][0, 300:], listener[0, :300])
-    own, control = measured(speaker, listener), measured(speaker, later["faces/rules"])
-    assert control["smiles_per_minute"] == own["smiles_per_minute"]
-    assert control["smile_coupling"] < own["smile_coupling"] - 0.1
 
 
 def test_a_pause_of_the_recording_is_no_latency() -> None:
@@ -160,14 +138,6 @@ def test_a_bag_is_one_recording(tmp_path: Path) -> None:
     assert [s.id for s in sources(tmp_path)] == ["loose/a", "loose/b", "session_07"]
     shutil.rmtree(bag)
     assert [s.id for s in sources(tmp_path)] == ["loose/a", "loose/b"]
-
-
-def smiling(at: list[int], frames: int = 500) -> np.ndarray:
-    face = np.zeros((frames, 58), np.float32)
-    shape = np.concatenate([np.linspace(0, 0.8, 10), np.full(20, 0.8), np.linspace(0.8, 0, 10)])
-    for first in at:
-        face[first : first + 40, SMILE] = shape[:, None]
-    return face
 
 
 def test_conditions_reach_the_result_file(tmp_path: Path) -> None:

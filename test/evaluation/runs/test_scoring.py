@@ -51,16 +51,6 @@ def test_speakers_that_a_system_missed_count_in_no_draw() -> None:
     assert (found.low, found.high) == pytest.approx((low, high), rel=1e-4)
 
 
-def test_one_speaker_has_none_and_equal_ones_have_no_width() -> None:
-    values = predictions(2, 60)
-    draws = group_draws(["a", "b"], seed=0)
-    one = spread_of(values[:1]).figure(draws)
-    assert np.isnan([one.value, one.low, one.high]).all()
-    same = spread_of(np.repeat(values[:1], 2, axis=0)).figure(draws)
-    assert (same.low, same.high) == (same.value, same.value)
-    assert same.value == pytest.approx(0, abs=1e-9)
-
-
 RNG = np.random.default_rng(5)
 
 
@@ -73,39 +63,35 @@ def test_the_mime_takes_the_lag_at_which_listeners_are_late() -> None:
     scores = []
     for seed in range(4):
         speaker = walk(400, seed)
-        listener = simple.late(speaker, 0.8, 25.0)
+        listener = simple.late_by(speaker, 0.8, 25.0)
         scores.append(simple.mime_scores(speaker, [walk(300, 50 + seed), listener], 25.0))
     assert simple.best_lag(scores) == 0.8
     assert simple.best_lag([]) == 0.0
 
 
 def test_means_are_of_those_who_are_still_there() -> None:
-    made = simple.means_of([("a", np.ones((4, 25), np.float32)), ("b", 3 * np.ones((2, 25), np.float32))], apart=False)
-    np.testing.assert_allclose(made.sequences[0, :, 0], [2, 2, 1, 1])
-    assert made.frames[0, 0] == pytest.approx((4 * 1 + 2 * 3) / 6)
+    rows = [("a", np.ones((4, 25), np.float32)), ("b", 3 * np.ones((2, 25), np.float32))]
+    found, row = simple.mean_reactions(rows, apart=False)
+    np.testing.assert_allclose(found["sequence"][row[""], :, 0], [2, 2, 1, 1])
+    assert found["frame"][0, 0] == pytest.approx((4 * 1 + 2 * 3) / 6)
 
 
 def test_a_set_compared_with_itself_leaves_the_same_people_out() -> None:
     values = {"a": 1.0, "b": 3.0}
     rows = [(g, np.full((5 if g == "a" else 3, 25), v, np.float32)) for g, v in values.items() for _ in range(2)]
-    made = simple.means_of(rows, apart=True)
-    np.testing.assert_allclose(made.sequences[made.row["a"]], 3.0)
-    np.testing.assert_allclose(made.sequences[made.row["b"]], 1.0)
-    np.testing.assert_allclose(made.frames[made.row["b"]], 1.0)
-    alone = simple.means_of(rows[:2], apart=True)
-    assert alone.row == {"a": -1}
+    found, row = simple.mean_reactions(rows, apart=True)
+    np.testing.assert_allclose(found["sequence"][row["a"]], 3.0)
+    np.testing.assert_allclose(found["sequence"][row["b"]], 1.0)
+    np.testing.assert_allclose(found["frame"][row["b"]], 1.0)
+    assert simple.mean_reactions(rows[:2], apart=True)[1] == {"a": -1}
 
 
 def test_nearest_neighbours_are_others_and_the_nearest() -> None:
     known = RNG.standard_normal((20, 8)).astype(np.float32)
-    rows = known[:3] + 0.01
-    own = np.zeros((3, 20), bool)
-    assert simple.nearest(rows, known, own, 1)[:, 0].tolist() == [0, 1, 2]
-    own[np.arange(3), np.arange(3)] = True
-    found = simple.nearest(rows, known, own, 4)
-    assert all(n not in found[n] for n in range(3))
-    own[0, 2:] = True
-    assert simple.nearest(rows, known, own, 3)[0].tolist() == [1, 1, 1]
+    nobody, own = np.zeros(20, bool), np.arange(20) == 1
+    assert simple.nearest(known[1] + 0.01, known, nobody, 1).tolist() == [1]
+    assert 1 not in simple.nearest(known[1] + 0.01, known, own, 4)
+    assert simple.nearest(known[1] + 0.01, known, np.arange(20) != 5, 3).tolist() == [5, 5, 5]
 
 
 def test_the_shuffled_control_is_never_of_the_same_people() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import SMILE
-from reactdiff_ros.evaluation.listeners import listener_named
+from reactdiff_ros.evaluation.listeners import StreamListener
 from reactdiff_ros.evaluation.studies import behaviour
 from reactdiff_ros.evaluation.studies.behaviour import (
     MAPS,
@@ -16,7 +16,6 @@ from reactdiff_ros.evaluation.studies.behaviour import (
     attention_maps,
     derangement,
     evaluate_behaviour,
-    expected_correlation,
     paired_less_shuffled,
     read_fusion,
     smile_coupling,
@@ -30,7 +29,7 @@ from reactdiff_ros.simulator.dyads import simulate
 def simulator() -> BehaviourReport:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(behaviour, "EXPECTED_OF", 4)
-        return evaluate_behaviour(listener_named("simulator"), items=24, seconds=24)
+        return evaluate_behaviour(StreamListener("simulator"), items=24, seconds=24)
 
 
 def test_without_precursors_nobody_smiles_at_once(simulator: BehaviourReport) -> None:
@@ -43,14 +42,14 @@ def test_simulated_listeners_stand_beside(simulator: BehaviourReport) -> None:
     beside = simulator.figures["lags_of_simulated_listeners"]
     bins = beside["responsive"]["without_precursors"]["bins"]
     assert bins["200_to_1000_ms"]["excess"] > bins["200_to_1000_ms"]["chance_high"]
-    idle = evaluate_behaviour(listener_named("idle"), items=8, seconds=8)
+    idle = evaluate_behaviour(StreamListener("idle"), items=8, seconds=8)
     assert idle.figures["lags"]["responsive"] != idle.figures["lags_of_simulated_listeners"]["responsive"]
     assert set(beside) == set(idle.figures["lags"])
 
 
 def test_it_relies_on_the_speaker_and_an_idle_face_does_not(simulator: BehaviourReport) -> None:
     assert simulator.figures["reliance"]["face"]["low"] > 0
-    idle = evaluate_behaviour(listener_named("idle"), items=8, seconds=8)
+    idle = evaluate_behaviour(StreamListener("idle"), items=8, seconds=8)
     assert idle.figures["reliance"]["smile"]["reliance"] == 0
     assert idle.figures["realism"]["classifier"]["auc"] > 0.9
     assert all(b["share"] == 0 for b in idle.figures["lags"]["natural"]["with_precursors"]["bins"].values())
@@ -83,14 +82,6 @@ def test_who_follows_relies_and_who_does_not_does_not() -> None:
     same[..., list(SMILE)] = ignores[..., None]
     null = paired_less_shuffled(smile_coupling(speaker, same), smile_coupling(speaker, same), 0)
     assert null["reliance"] == 0
-
-
-def test_correlation_with_what_is_expected() -> None:
-    expected = np.zeros((3, 400, 58))
-    expected[..., SMILE[0]] = slow(3, (3, 400))
-    assert np.allclose(expected_correlation(expected, expected), 1)
-    assert np.abs(expected_correlation(expected, np.roll(expected, 200, axis=1))).max() < 0.8
-    assert np.all(expected_correlation(expected, np.zeros_like(expected)) == 0)
 
 
 @pytest.fixture(scope="module")

@@ -1,29 +1,37 @@
-"""Sweeps of the controls: on the simulator's own listener, which obeys them by construction, every one rises."""
+"""Trials of inserted events, and sweeps of the controls on the simulator's listener, which obeys by construction."""
 
 from __future__ import annotations
-
-import json
 
 import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_YAW, INDEX, SMILE
-from reactdiff_ros.evaluation.listeners import ModelListens, SimulatorListens
+from reactdiff_ros.evaluation.listeners import StreamListener, style_conditions
 from reactdiff_ros.evaluation.metrics.bootstrap import Sweep
 from reactdiff_ros.evaluation.plots import plot_controls
+from reactdiff_ros.evaluation.studies import controls
 from reactdiff_ros.evaluation.studies.controls import (
+    AT,
+    REFERENCES,
+    SIZES,
     STYLE_TIMES,
     STYLE_VALUES,
+    bench_response,
     evaluate_controls,
     evaluate_gains,
+    find_trials,
     head_speed,
     nods_per_minute,
     smile_share,
 )
-from reactdiff_ros.model.conditions import STYLE_NAMES
-from reactdiff_ros.model.plan.sampler import Sampling
+from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
+from reactdiff_ros.model.plan.sampler import Conditions, Sampling
+from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.simulator.speaker import PLACEBOS
+from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.styles import EXPRESSION_CONTROLS, LISTENER_CONTROLS
+from reactdiff_ros.types import FloatArray
 
 
 def test_measures_count_what_they_say() -> None:
@@ -52,20 +60,10 @@ def test_a_sweep_is_paired_and_tells_what_does_not_rise() -> None:
     assert not empty["rises"]
 
 
-def test_a_rise_that_chance_could_make_is_none() -> None:
-    """A tenth of the spread between ten streams: every step rises, and so it would on noise half of the time."""
-    noise = np.random.default_rng(1).normal(size=(3, 10))
-    noise -= noise.mean(1, keepdims=True)
-    chance = Sweep("x", (0.0, 1.0, 2.0), noise + np.array([[0.0], [0.05], [0.1]])).figures()
-    assert chance["monotonic"]
-    assert chance["rise_low"] < 0.0 < chance["rise"]
-    assert not chance["rises"]
-
-
 def test_every_control_rises_on_the_simulators_listener(tmp_path) -> None:
     shares: list[float] = []
     figures = evaluate_controls(
-        SimulatorListens(perceiving=False), seed=0, items=16, seconds=24.0, points=2, told=shares.append
+        StreamListener("simulator"), seed=0, items=16, seconds=24.0, points=2, progress=shares.append
     )
     assert set(figures["controls"]) == set(LISTENER_CONTROLS)
     assert figures["style"] == {}
@@ -83,9 +81,9 @@ def test_entries_of_a_style_are_swept_for_the_model_on_more_speakers(tmp_path) -
     pytest.importorskip("torch")
     from random_model import write_random_weights
 
-    model = ModelListens(find_weights(write_random_weights(tmp_path)), Sampling(steps=1))
+    model = StreamListener("model", find_weights(write_random_weights(tmp_path)), Sampling(steps=1))
     shares: list[float] = []
-    figures = evaluate_controls(model, seed=0, items=1, seconds=6.0, points=2, workers=2, told=shares.append)
+    figures = evaluate_controls(model, seed=0, items=1, seconds=6.0, points=2, workers=2, progress=shares.append)
     assert tuple(figures["style"]) == STYLE_NAMES
     assert figures["style_items"] == STYLE_TIMES
     assert all(tuple(part["values"]) == STYLE_VALUES for part in figures["style"].values())
@@ -111,9 +109,88 @@ def test_what_the_expression_does_to_a_plan_rises_with_its_controls() -> None:
     assert smile[2] == pytest.approx(2 * smile[1], rel=0.1)
 
 
-def test_figures_do_not_depend_on_how_many_values_run_at_once() -> None:
-    one, two = (
-        evaluate_controls(SimulatorListens(perceiving=False), seed=1, items=4, seconds=12.0, points=3, workers=workers)
-        for workers in (1, 2)
-    )
-    assert json.dumps(one) == json.dumps(two)
+class Mirror:
+    """Shows half of the smile that perception delivers, 0.4 s later, twice as much when told to be responsive."""
+
+    name = "mirror"
+
+    def run(
+        self, speaker: SpeakerBatch, conditions: Conditions, seeds: object, truth: Stimulus | None = None
+    ) -> FloatArray:
+        out = np.zeros((*speaker.camera.shape, 58), dtype=np.float32)
+        gain = 0.5 * (1 + conditions.controls[:, CONTROL_NAMES.index("attitude")])
+        smile = speaker.coefficients[..., list(SMILE)] * speaker.mesh[..., None]
+        out[:, 10:, list(SMILE)] = smile[:, :-10] * gain[:, None, None]
+        return out
+
+
+class Nodder:
+    """Nods half a second after every cue of the speaker, and never else."""
+
+    name = "nodder"
+
+    def run(
+        self, speaker: SpeakerBatch, conditions: Conditions, seeds: object, truth: Stimulus | None = None
+    ) -> FloatArray:
+        assert truth is not None
+        out = np.zeros((*speaker.camera.shape, 58), dtype=np.float32)
+        dip = 0.05 * (1 - np.cos(2 * np.pi * np.arange(15) / 15))
+        began = np.diff((truth.cue > 0.5).astype(int), axis=1, prepend=0) == 1
+        for row, frame in zip(*np.nonzero(began), strict=True):
+            after = out[row, frame + 12 : frame + 12 + len(dip), HEAD_PITCH]
+            after[:] = dip[: len(after)]
+        return out
+
+
+@pytest.fixture
+def small_pools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controls, "POOL", 60)
+
+
+@pytest.mark.usefixtures("small_pools")
+def test_a_mirror_answers_smiles_by_attitude_and_no_placebo() -> None:
+    told: list[float] = []
+    report = bench_response(Mirror(), seed=1, trials=30, progress=told.append)
+    figures = report.figures
+    assert figures["responsive_positive"]["rate"] > 0.8
+    assert figures["negative"]["rate"] == 0
+    assert figures["placebo"]["rate"] <= 0.1
+    assert figures["nods"]["natural"]["excess"] == 0
+    assert figures["natural"]["by_size"].keys() == {f"{s:g}" for s in SIZES}
+    assert figures["wiring"] is None
+    assert figures["within_bounds"]["nods answer cues, excess surely above 0"] is False
+    assert told[-1] == pytest.approx(1.0)
+    assert set(report.curves) == {"natural", "responsive_positive", "negative"}
+
+
+@pytest.mark.usefixtures("small_pools")
+def test_a_listener_that_nods_after_cues_is_seen_to_and_simulated_ones_stand_beside_it() -> None:
+    told: list[float] = []
+    figures = bench_response(Nodder(), seed=1, trials=30, progress=told.append).figures
+    for row in figures["nods"].values():
+        assert row["rate"] > 0.8
+        assert row["excess_low"] > 0.5
+    assert figures["within_bounds"]["nods answer cues, excess surely above 0"] is True
+    assert figures["placebo"]["nod_excess_by_kind"] == dict.fromkeys(PLACEBOS, 0.0)
+    simulated = figures["nods_of_simulated"]
+    assert list(simulated) == list(REFERENCES)
+    assert all(row["trials"] == 30 for rows in simulated.values() for row in rows.values())
+    assert simulated["simulator"]["responsive_positive"]["excess"] > 0.1
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(1.0)
+
+
+@pytest.mark.usefixtures("small_pools")
+def test_simulated_listeners_get_the_very_trials_of_the_listener() -> None:
+    """The simulator's listener as the one under test stands beside itself with the same figures."""
+    figures = bench_response(StreamListener("simulator"), seed=2, trials=12).figures
+    assert figures["nods"] == figures["nods_of_simulated"]["simulator"]
+
+
+@pytest.mark.usefixtures("small_pools")
+def test_the_simulators_listener_answers_a_smile_but_not_before_it() -> None:
+    trials = find_trials(2, "smile", 40)
+    one = style_conditions("responsive", 1, attitude=1.0)
+    paired = trials.paired(StreamListener("simulator"), one, controls.Insertion("smile", AT, 0.7))
+    assert np.array_equal(paired.present[:, :AT], paired.absent[:, :AT])
+    assert controls.smile_responses(paired)[0].mean() > 0.5

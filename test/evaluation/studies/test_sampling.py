@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,13 +12,12 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.listeners import ModelListens
+from reactdiff_ros.evaluation.listeners import StreamListener
 from reactdiff_ros.evaluation.studies import sampling as ablations
 from reactdiff_ros.evaluation.studies import sampling as streams_check
 from reactdiff_ros.evaluation.studies.sampling import (
     FIGURES,
     FULL,
-    WarmStart,
     choice_figures,
     compare,
     difference,
@@ -26,10 +26,10 @@ from reactdiff_ros.evaluation.studies.sampling import (
     grouped,
     judged,
     sweep,
+    warm_streams,
 )
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.plan.sampler import Sampling, ordinary
-from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.dyads import simulate
 
@@ -70,9 +70,9 @@ def test_all_figures_of_networks_with_random_weights(tmp_path: Path, monkeypatch
     from random_model import write_random_weights
 
     monkeypatch.setattr(streams_check, "ANCESTRAL_STEPS", 3)
-    model = ModelListens(find_weights(write_random_weights(tmp_path)), Sampling(steps=2))
+    model = StreamListener("model", find_weights(write_random_weights(tmp_path)), Sampling(steps=2))
     told: list[float] = []
-    report = evaluate_streams(model, items=3, seconds=8, told=told.append)
+    report = evaluate_streams(model, items=3, seconds=8, progress=told.append)
     assert len(report.figures["within_bounds"]) == 6
     assert told[-1] == 1.0
     assert np.isfinite(report.figures["plan_difference"]["smile"])
@@ -105,7 +105,7 @@ def test_what_is_below_the_spread_of_seeds_is_none() -> None:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> ModelListens:
+def model(tmp_path_factory: pytest.TempPathFactory) -> StreamListener:
     pytest.importorskip("torch")
     from random_model import write_random_weights
 
@@ -114,13 +114,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelListens:
     (folder / "manifest.json").write_text(
         json.dumps({**manifest, "real": False, "fold": "", "ablate": [], "seed": 0, "steps": 1})
     )
-    return ModelListens(find_weights(folder), Sampling(steps=2))
+    return StreamListener("model", find_weights(folder), Sampling(steps=2))
 
 
-def test_tables_of_networks(model: ModelListens, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_of_networks(model: StreamListener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablations, "SWEEP_STEPS", (1, 2))
     told: list[float] = []
-    table = evaluate_ablations([model, model], items=4, seconds=6, told=told.append)
+    table = evaluate_ablations([model, model], items=4, seconds=6, progress=told.append)
     assert set(FIGURES) < set(table["groups"][FULL])
     assert table["groups"][FULL]["smile coupling"]["sd"] == 0
     assert told == [0.5, 1.0]
@@ -128,14 +128,14 @@ def test_tables_of_networks(model: ModelListens, monkeypatch: pytest.MonkeyPatch
     assert set(cells) == {f"{n} steps, {noise}" for n in (1, 2) for noise in ("tape", "warm start")}
 
 
-def test_a_warm_start_sees_the_speaker_as_late_as_other_streams(model: ModelListens) -> None:
+def test_a_warm_start_sees_the_speaker_as_late_as_other_streams(model: StreamListener) -> None:
     generator = np.random.default_rng(5)
     before = generator.standard_normal((2, 60, model.networks.shape["width"] + 1)).astype(np.float32)
     after = before.copy()
     after[:, 20:] *= -1  # the speaker does something else from frame 20 on
     controls, seeds = np.zeros((2, CONTROL_COUNT), dtype=np.float32), np.array([1, 2])
     controls[1, CONTROL_NAMES.index("delay")] = 0.4
-    for run in (WarmStart(model.networks, model.how).run, model.of_tokens):
+    for run in (partial(warm_streams, model), model.of_tokens):
         changed = np.abs(run(after, ordinary(2, controls), seeds) - run(before, ordinary(2, controls), seeds)) > 1e-6
         first = changed.any(axis=2).argmax(axis=1)
         # A plan starts every 4 frames; the first one that knows of it needs evidence that is 2 frames old, or 12.
@@ -143,13 +143,12 @@ def test_a_warm_start_sees_the_speaker_as_late_as_other_streams(model: ModelList
 
 
 def figures(random_weights, count=24, frames=240, candidates=10):
-    networks = Networks(find_weights(random_weights))
-    tokens = np.random.default_rng(0).standard_normal((3, frames, networks.shape["width"] + 1)).astype(np.float32)
     how = Sampling(steps=2, guidance=1.0, hop=16, block=16, smooth=False)
+    model = StreamListener("model", find_weights(random_weights), how)
+    tokens = np.random.default_rng(0).standard_normal((3, frames, model.networks.shape["width"] + 1)).astype(np.float32)
     return choice_figures(
-        networks, tokens, ordinary(count), speaker_of=np.arange(count) % 3, seeds=np.arange(count), how=how,
-        candidates=candidates,
-    )  # fmt: skip
+        model, tokens, ordinary(count), speaker_of=np.arange(count) % 3, seeds=np.arange(count), candidates=candidates
+    )
 
 
 def test_the_choice_changes_neither_variance_nor_smiles(random_weights):
@@ -164,11 +163,3 @@ def test_the_choice_changes_neither_variance_nor_smiles(random_weights):
     assert known["variance"].keys() == found["variance"].keys()
     for name, row in known["variance"].items():
         assert 0 < row["low"] < found["variance"][name] < row["high"] < 2, name
-
-
-def test_a_choice_of_the_dullest_is_found_out(random_weights, monkeypatch):
-    def dullest(plans, ranks):
-        return np.argmin(plans[..., 43:45].mean((2, 3)), axis=1)
-
-    monkeypatch.setattr("reactdiff_ros.model.plan.planner.ranked", dullest)
-    assert figures(random_weights)["smile_mean"] < 0.9

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import ROTATION, SMILE
-from reactdiff_ros.evaluation.listeners import ModelListens, SimulatorListens
+from reactdiff_ros.evaluation.listeners import StreamListener
 from reactdiff_ros.evaluation.studies import sessions
 from reactdiff_ros.evaluation.studies.sessions import (
     CLAMP_LIMIT,
@@ -60,7 +60,7 @@ class Smiles:
 
 def test_drift_is_seen_and_a_steady_listener_is_not_accused() -> None:
     told: list[float] = []
-    drifts, steady = (evaluate_sessions(Smiles(d), sessions=2, minutes=2, told=told.append) for d in (1.0, 0.0))
+    drifts, steady = (evaluate_sessions(Smiles(d), sessions=2, minutes=2, progress=told.append) for d in (1.0, 0.0))
     assert not drifts["within_bounds"]["every ratio's interval within .8 to 1.25"]
     assert drifts["ratios"]["s.d. of smile"]["ratio"] > 1.25
     assert steady["ratios"]["s.d. of smile"]["within"]
@@ -85,46 +85,6 @@ def test_a_head_that_sinks_is_seen() -> None:
     assert bows["ratios"]["s.d. of head"]["within"], "no ratio would have told"
 
 
-def test_figures_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "ROWS", 1)
-    policy = SimulatorListens(perceiving=True)
-    one, three = (evaluate_sessions(policy, sessions=3, minutes=1, workers=w) for w in (1, 3))
-    assert one == three
-    assert one["ratios"]["rate of blinks"]["second"] > 0
-
-
-def test_kept_groups_are_not_run_again_and_more_sessions_run_only_the_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "ROWS", 2)
-    ran: list[int] = []
-
-    class Counted(SimulatorListens):
-        def run(self, speaker, conditions, seeds, truth=None):
-            ran.append(len(seeds))
-            return super().run(speaker, conditions, seeds, truth)
-
-    policy = Counted(perceiving=True)
-    kept: dict[str, Mapping[str, Any]] = {}
-
-    def stored(name: str, measure):
-        if name not in kept:
-            kept[name] = measure()
-        return kept[name]
-
-    first = evaluate_sessions(policy, sessions=4, minutes=1, stored=stored)
-    assert sorted(kept) == ["sessions 0 to 1", "sessions 2 to 3"]
-    told: list[float] = []
-    assert evaluate_sessions(policy, sessions=4, minutes=1, stored=stored, told=told.append) == first
-    assert ran == [2] * 4
-    assert told == pytest.approx([1 / 3, 2 / 3, 1.0])
-    del kept["sessions 0 to 1"]  # as if it had been ended there
-    assert evaluate_sessions(policy, sessions=4, minutes=1, stored=stored) == first
-    assert evaluate_sessions(policy, sessions=5, minutes=1, stored=stored) == evaluate_sessions(
-        policy, sessions=5, minutes=1
-    )
-    assert ran == [2] * 6 + [1] * 2 + [2] * 4 + [1] * 2
-    assert sorted(kept)[-1] == "sessions 4 to 4"
-
-
 def test_answers_in_excess_of_chance() -> None:
     rng = np.random.default_rng(0)
     speaker = np.zeros((2, 6000))
@@ -140,13 +100,13 @@ def test_answers_in_excess_of_chance() -> None:
 
 
 @pytest.fixture(scope="module")
-def shipped() -> ModelListens:
-    return ModelListens(find_weights(""))
+def shipped() -> StreamListener:
+    return StreamListener("model", find_weights(""))
 
 
 @pytest.mark.timeout(1800)  # the networks of what ships: ten seconds of an idle processor
 def test_the_shipped_listener_forgets_an_extreme_history_and_one_that_does_not_is_seen(
-    shipped: ModelListens, monkeypatch: pytest.MonkeyPatch
+    shipped: StreamListener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs: list[FloatArray] = []
 
@@ -178,8 +138,9 @@ def numbers(figures: Any) -> Iterator[float]:
         yield float(figures)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)  # three quarters of a minute of an idle processor
-def test_two_minutes_of_what_ships(shipped: ModelListens, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_minutes_of_what_ships(shipped: StreamListener, monkeypatch: pytest.MonkeyPatch) -> None:
     """The short form of hours: too short for intervals, but who gets stuck, runs away or falls asleep is seen."""
     monkeypatch.setattr(sessions, "forgetting", partial(forgetting, streams=1))
     figures = evaluate_sessions(shipped, sessions=2, minutes=2)

@@ -21,8 +21,7 @@ import yaml
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.launching.condition import SALT_BYTES, Condition, Setting, unveil, veil
 from reactdiff_ros.plain_yaml import parse_yaml
-from reactdiff_ros.recordings.bags.storage import BagFiles, entries, is_bag
-from reactdiff_ros.recordings.studies.study import study_of
+from reactdiff_ros.recordings.bags.storage import BagFiles, entries, is_bag, study_of
 
 FORMAT: Final = 2
 SESSIONS_KIND: Final = "reactdiff_ros sessions"
@@ -173,7 +172,7 @@ def _wrong(where: str, what: str, todo: str) -> ConfigError:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What the key tells of one session."""
+    """What the key says about one session."""
 
     study: str
     session: str
@@ -192,7 +191,7 @@ def seal(
         plan: the study.
         sessions: which participant meets which condition.
         seed: of the allocation; the key keeps it.
-        random_bytes: returns so many random bytes.
+        random_bytes: returns that many random bytes.
     """
     rows = []
     keys: dict[str, dict[str, Any]] = {}
@@ -251,7 +250,10 @@ class Key:
         self.study = str(content.get("study"))
         try:
             self.conditions = {str(n): dict(s) for n, s in content["conditions"].items()}
-            self._sessions = {str(id_): _key_row(row) for id_, row in content["sessions"].items()}
+            self._sessions = {
+                str(id_): (str(row["participant"]), int(row["position"]), str(row["condition"]), str(row["seal"]))
+                for id_, row in content["sessions"].items()
+            }
             unknown = {row[2] for row in self._sessions.values()} - self.conditions.keys()
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError("the key is damaged", where=str(path), todo=f"take its copy ({error!r})") from error
@@ -284,10 +286,6 @@ class Key:
         return Opened(study, session, participant, position, condition, self.conditions[condition])
 
 
-def _key_row(row: Mapping[str, Any]) -> tuple[str, int, str, str]:
-    return str(row["participant"]), int(row["position"]), str(row["condition"]), str(row["seal"])
-
-
 def _read(path: Path, kind: str, what: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -299,7 +297,9 @@ def _read(path: Path, kind: str, what: str) -> dict[str, Any]:
         raise ConfigError("this is another file", where=str(path), todo=f"give {what}")
     if content.get("format") != FORMAT:
         raise ConfigError(
-            f"the file is of format {content.get('format')!r}", where=str(path), todo="it was made by another version"
+            f"the file is of format {content.get('format')!r}",
+            where=str(path),
+            todo="it was written by another version",
         )
     return content
 
@@ -308,7 +308,7 @@ def sealed_bags(paths: Iterable[Path]) -> Iterator[Path]:
     """The bags among `paths` and below their folders, by name.
 
     Raises:
-        MediaError: a folder may not be looked into.
+        MediaError: a folder cannot be read.
     """
     for path in paths:
         if is_bag(path) or not path.is_dir():

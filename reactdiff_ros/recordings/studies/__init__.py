@@ -1,1 +1,0 @@
-"""Blind studies: allocation of conditions, sealed sessions, and the key that opens them."""

@@ -1,0 +1,60 @@
+"""The page's face drawn without a browser."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.avatar.drawing import FaceDrawing, looks, rasterised
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, index
+from reactdiff_ros.errors import ConfigError
+
+
+def face(**shown: float) -> np.ndarray:
+    values = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
+    for name, value in shown.items():
+        values[list(index(name + "Left", name + "Right"))] = value
+    return values
+
+
+@pytest.mark.parametrize("look", looks())
+def test_every_look_is_drawn_and_a_smile_is_seen_in_its_picture(look: str) -> None:
+    drawing = FaceDrawing(look, 160, 120)
+    neutral = drawing.picture(face(), 1.0)
+    smiling = drawing.picture(face(mouthSmile=0.8, cheekSquint=0.5, eyeSquint=0.4), 5.0)
+    assert neutral.shape == smiling.shape == (120, 160, 3)
+    assert neutral.std() > 5
+    changed = np.abs(neutral.astype(int) - smiling).max(axis=2) > 40
+    assert 0.001 < changed.mean() < 0.5
+
+
+def test_the_same_faces_give_the_same_drawings() -> None:
+    drawn = []
+    for _ in range(2):
+        drawing = FaceDrawing("soft", 100, 100, seed=3)
+        drawn.append([drawing.svg(face(mouthSmile=0.1 * k), k / 25) for k in range(8)])
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) == 8
+
+
+def test_a_drawing_refers_to_nothing_outside_itself() -> None:
+    svg = FaceDrawing("soft", 100, 100).svg(face(), 0.0)
+    assert not re.search(r"href|<image|<script|foreignObject", svg)
+    names = set(re.findall(r'id="([^"]+)"', svg))
+    assert set(re.findall(r"url\(#([^)]+)\)", svg)) <= names
+    assert "NaN" not in svg
+    assert "undefined" not in svg
+    assert rasterised(svg).shape == (100, 100, 3)
+
+
+@pytest.mark.parametrize("look", ["", "nosuch", "../soft", "keys", "pixel"])
+def test_a_look_that_cannot_be_drawn_is_refused_with_the_ones_that_can(look: str) -> None:
+    with pytest.raises(ConfigError, match="no look"):
+        FaceDrawing(look)
+
+
+def test_values_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        FaceDrawing("soft", 100, 100).svg(np.full(COEFFICIENT_COUNT, np.nan), 0.0)
