@@ -65,11 +65,12 @@ def _with_bar(label: str, stop: StopFlag, work: Any) -> Any:
 @click.option("--model", multiple=True, default=("",), metavar="DIR", help="Folder of weights; repeatable.")
 @click.option("--seed", type=common.SEEDS, multiple=True, default=(0,), help="Seed of all noise; repeatable.")
 @click.option("--look", default="soft", help="Look of the face.")
+@click.option("--at", "moments", type=float, multiple=True, metavar="S", help="Moment of the sheets; repeatable.")
 @click.option("--no-videos", is_flag=True, help="Sheets and curves only, which is much faster.")
 @common.JSON
 def gallery(
     clips: tuple[Path, ...], output: Path, style: tuple[str, ...], policy: tuple[str, ...], model: tuple[str, ...],
-    seed: tuple[int, ...], look: str, no_videos: bool, as_json: bool,
+    seed: tuple[int, ...], look: str, moments: tuple[float, ...], no_videos: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Make a page with people and the listener's reactions side by side.
 
@@ -81,7 +82,7 @@ def gallery(
     variants = [Variant(*of) for of in product(style, policy, model, seed)]
     with json_on_stdout(as_json) as result:
         with common.usage_errors(), progress_bar("clips") as show:
-            page = make(clips, variants, output, look=look, videos=not no_videos, progress=show)
+            page = make(clips, variants, output, look=look, moments=moments, videos=not no_videos, progress=show)
         result.update(page=str(page))
         log(f"open {page}")
     return EXIT_DONE

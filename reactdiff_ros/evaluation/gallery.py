@@ -27,7 +27,7 @@ from reactdiff_ros.whole_file import write_whole
 
 COLUMNS: Final = 8
 """Moments of a sheet."""
-TILE: Final = 200
+TILE: Final = 240
 """Pixels of a picture on a sheet, both ways."""
 LABEL: Final = 26
 _INK: Final = (60, 50, 45)
@@ -57,12 +57,14 @@ def gallery(
     folder: Path,
     *,
     look: str = "soft",
+    moments: Sequence[float] = (),
     videos: bool = True,
     progress: OnProgress = lambda share: None,
 ) -> Path:
     """Write the page and what it shows into a new folder; returns the page.
 
-    Clips that cannot be used are named on the page.
+    Clips that cannot be used are named on the page. `moments`: seconds from the beginning that the sheets show; none:
+    COLUMNS of them, evenly.
 
     Raises:
         ReactdiffError: the folder exists, it cannot be made, or no clip could be used.
@@ -80,7 +82,7 @@ def gallery(
     for number, clip in enumerate(clips):
         try:
             tracks = [(variant, listener.react(clip)) for variant, listener in listeners]
-            shown.append(_entry(clip, tracks, folder, look, videos))
+            shown.append(_entry(clip, tracks, folder, look, moments, videos))
         except MediaError as error:
             problems.append(str(error))
         progress((number + 1) / len(clips))
@@ -97,13 +99,20 @@ def _listener(variant: Variant) -> Listener:
 
 
 def _entry(
-    clip: Path, tracks: Sequence[tuple[Variant, FaceTrack]], folder: Path, look: str, videos: bool
+    clip: Path,
+    tracks: Sequence[tuple[Variant, FaceTrack]],
+    folder: Path,
+    look: str,
+    moments: Sequence[float],
+    videos: bool,
 ) -> dict[str, Any]:
     """What the page shows of one clip; its sheet and its videos are written."""
     first = tracks[0][1]
     if not len(first):
         raise MediaError("the listener showed no face", where=str(clip))
-    times = np.linspace(first.times[0], first.times[-1], COLUMNS + 1)[1:]
+    begin, end = float(first.times[0]), float(first.times[-1])
+    chosen = [begin + moment for moment in moments if begin + moment <= end]
+    times = np.array(chosen or [begin + (end - begin) * (k + 0.5) / COLUMNS for k in range(COLUMNS)])
     sheet_file = f"{clip.stem}.png"
     cv2.imwrite(str(folder / sheet_file), sheet(clip, tracks, times, look))
     rows = []
