@@ -169,7 +169,7 @@ export class Face {
     const { c, look } = this, group = add(this.art, "g");
     const wave = { fill: "none", stroke: c.signal, "stroke-width": 7, "stroke-linecap": "round", opacity: 0 };
     this.signal = { waves: [1, -1, 1, -1].map(() => add(group, "path", wave)),
-      bars: [0, 1, 2].map(() => add(group, "path", { ...wave, "stroke-width": look.antenna.show ? 19 : 14 })), bulb: null };
+      bars: [0, 1, 2].map(() => add(group, "path", { ...wave, "stroke-width": look.antenna.show ? 19 : look.style.pixels ? 26 : 14 })), bulb: null };
     if (look.antenna.show) this.signal.bulb = add(group, "circle", { r: 17, fill: this.round("bulb", [[0, c.ear], [1, c.ear_low]]), ...this.edge });
   }
 
@@ -322,7 +322,7 @@ export class Face {
       // Thinking: they hop one after the other. Hearing: they dance with the voice. At rest one dot says that it is awake.
       const hop = Math.max(0, Math.sin(2 * Math.PI * (0.9 * time - 0.18 * i))) ** 2;
       const dance = (mood.hearing * mood.level + 0.7 * mood.speaking) * (0.55 + 0.45 * Math.sin(2 * Math.PI * (2.3 + 0.7 * i) * time + 2 * i));
-      const bx = x + (bulb ? 44 + 30 * i : 30 * (i - 1)), by = y - (bulb ? 4 * i : 0) - 14 * mood.thinking * hop, up = bulb ? 0 : 22 * dance;
+      const bx = x + (bulb ? 44 + 30 * i : (look.style.pixels ? 48 : 30) * (i - 1)), by = y - (bulb ? 4 * i : 0) - 14 * mood.thinking * hop, up = bulb ? 0 : 22 * dance;
       put(bar, "d", `M${bx.toFixed(1)} ${(by + up).toFixed(1)} L${bx.toFixed(1)} ${(by - up - 0.1).toFixed(1)}`);
       const resting = i === 1 ? 0.45 : 0.14;
       put(bar, "opacity", bulb ? mood.thinking * awake : awake * Math.max(resting * (1 - 0.7 * grey), mood.hearing, mood.thinking, mood.speaking));
