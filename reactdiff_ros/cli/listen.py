@@ -110,11 +110,8 @@ def listen(
         avatar = "none"
     if avatar == "none" and (port or host):
         raise click.UsageError("--port and --host need the screen face")
-    if avatar is not None and avatar.endswith(".json"):
-        from reactdiff_ros.avatar.looks import read_look
-
-        read_look(Path(avatar))
-        avatar = str(Path(avatar).absolute())
+    own_look = Path(avatar).absolute() if avatar is not None and avatar.endswith(".json") else None
+    avatar = avatar if own_look is None else str(own_look)
     face = avatar not in (None, "none")
     options = {
         "camera": camera, "microphone": microphone, "clip": None if clip is None else str(clip.absolute()),
@@ -128,10 +125,13 @@ def listen(
     if once and not given.get("clip"):
         raise click.UsageError("--once needs --clip")
     parameters = {"seed": seed, "port": port, "host": host, "style": style, "loop": False if once else None}
+    from reactdiff_ros.avatar.looks import read_look
     from reactdiff_ros.capture.media import MediaClip
     from reactdiff_ros.errors import ConfigError, MediaError
 
     try:
+        if own_look is not None:
+            read_look(own_look)
         live, source = live_options(given, {k: v for k, v in parameters.items() if v is not None}, face=face)
         if source[2] is not None and given.get("clip"):
             with common.usage_errors(MediaError):  # before a node fails because of it

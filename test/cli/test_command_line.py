@@ -68,6 +68,15 @@ def test_names_from_before_dev_still_work_with_a_note(capsys: pytest.CaptureFixt
     assert "--look is now --avatar" in capsys.readouterr().err
 
 
+def test_a_broken_look_of_ones_own_ends_the_listener_before_it_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "mine.json"
+    own.write_text('{"eye": {\n"widht": 60}}')
+    assert command_line.main(["listen", "--avatar", str(own)]) == 2
+    assert "line 2, eye.widht): did you mean 'width'?" in capsys.readouterr().err
+
+
 def test_help_is_instant() -> None:
     code = (
         "import sys, reactdiff_ros.cli.main; print({'rclpy', 'cv2', 'torch', 'av', 'numpy', 'yaml'} & set(sys.modules))"
