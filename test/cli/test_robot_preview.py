@@ -233,8 +233,9 @@ def browser() -> Iterator[Chromium]:
 def shown(browser: Chromium, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     shown = Shown(browser, tmp_path_factory.mktemp("profile"), "generic_12servo")
     yield shown
-    assert shown.page.errors == []
-    assert shown.close() == 0
+    errors, code = shown.page.errors, shown.close()
+    assert errors == []
+    assert code == 0
 
 
 @pytest.mark.browser
