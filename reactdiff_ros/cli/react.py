@@ -65,7 +65,14 @@ def _with_bar(label: str, stop: StopFlag, work: Any) -> Any:
 @click.option("--model", multiple=True, default=("",), metavar="DIR", help="Folder of weights; repeatable.")
 @click.option("--seed", type=common.SEEDS, multiple=True, default=(0,), help="Seed of all noise; repeatable.")
 @click.option("--look", default="soft", help="Look of the face.")
-@click.option("--at", "moments", type=float, multiple=True, metavar="S", help="Moment of the sheets; repeatable.")
+@click.option(
+    "--at",
+    "moments",
+    type=common.Number(0.0, 86400.0),
+    multiple=True,
+    metavar="S",
+    help="Moment of the sheets; repeatable.",
+)
 @click.option("--no-videos", is_flag=True, help="Sheets and curves only, which is much faster.")
 @common.JSON
 def gallery(

@@ -27,6 +27,7 @@ from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.recordings.bags.read import open_source
 from reactdiff_ros.session import ListeningSession, Perception
 from reactdiff_ros.types import (
+    EXPRESSION_CLASSES,
     MFCC_COUNT,
     Affect,
     ExpressionFrame,
@@ -78,7 +79,8 @@ class PaintedPerception:
             person_id=1 if there else -1, face_present=there, mesh_present=there, coefficients=values,
             confidence=np.full(COEFFICIENT_COUNT, 0.9 * there, np.float32), neutral_confidence=0.5,
             gaze=Gaze(turned, 0.0, 0.8), position_m=np.array([turned, 0, 1], np.float32),
-            affect=Affect("happy", np.full(7, 1 / 7, np.float32), float(values[SMILE[0]]), 0.0), voice=self._voice(),
+            affect=Affect("happy", np.zeros(len(EXPRESSION_CLASSES), np.float32), float(values[SMILE[0]]), 0.0),
+            voice=self._voice(),
         )  # fmt: skip
 
     def observe_sound(self, sound: Sound) -> list[SpeakerFrame]:

@@ -118,7 +118,9 @@ def test_a_software_stop_wins_is_latched_and_cleared_by_reset_alone(tmp_path):
     assert head.state == "stopped"
     assert head.actuation.state.software_stop
     assert head.actuation.stopped
-    assert head.actuation.state.message == "stopped by a person, until reset"
+    assert head.actuation.state.message.startswith(
+        "stopped by a person, until reset; eye, lid, jaw, neck: torque is on"
+    )
     assert all(r.done for r in wishes)
     assert not wishes[1].granted
     head.run(2.0)

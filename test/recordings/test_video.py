@@ -82,10 +82,10 @@ def test_it_can_be_stopped_and_never_overwrites(tmp_path: Path) -> None:
 
 
 def test_a_process_that_draws_and_dies_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(coefficients: object) -> None:
+    def killed(svg: str) -> None:
         raise BrokenProcessPool("a child process terminated abruptly")
 
-    monkeypatch.setattr(video, "_picture", killed)
+    monkeypatch.setattr(video, "rasterised", killed)
     with pytest.raises(MediaError, match="ended unexpectedly"):
         write_video(tmp_path / "film.mp4", Flashes(), reel(5), processes=0)
     assert list(tmp_path.iterdir()) == []
