@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -18,6 +18,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from reactdiff_ros import __version__
+from reactdiff_ros.avatar.drawing import FaceDrawing
 from reactdiff_ros.coefficients import bounded
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.report import behaviour as people
@@ -39,7 +40,7 @@ from reactdiff_ros.evaluation.report.tables import Published, load_published, me
 from reactdiff_ros.evaluation.results import Item, Metric, Result
 from reactdiff_ros.simulator.rendered.parts import Look
 from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
-from reactdiff_ros.types import REACTION_RATE_HZ, UINT8, OnProgress
+from reactdiff_ros.types import REACTION_RATE_HZ, UINT8, FloatArray, OnProgress
 from reactdiff_ros.whole_file import write_whole
 
 SIZE: Final = 168
@@ -49,7 +50,6 @@ STRIP: Final = 7
 SPEAKER_LOOK: Final = Look(
     skin=(120, 150, 200), hair=(28, 28, 34), shirt=(150, 120, 70), iris=(70, 90, 120), background=(226, 218, 208)
 )
-LISTENER_LOOK: Final = Look(background=(204, 220, 236))
 SCENE: Final = Scene(width=SIZE, height=SIZE, focal_px=1.95 * SIZE, position_m=(0.0, 0.0, 0.60), supersample=2)
 
 
@@ -102,18 +102,21 @@ def shots(
         if listener is not None:
             wanted += [(item, seconds, label) for seconds, label in strip_times(faces.speaker(item), listener)]
     whole = [*wanted, *((m.item, m.seconds, "") for m in moments)]
-    head = cache(lambda look: HeadRenderer(look=look))  # made when the first face is drawn
+    head = cache(lambda: HeadRenderer(look=SPEAKER_LOOK))  # made when the first face is drawn
+    drawing = cache(lambda: FaceDrawing(width=SIZE, height=SIZE))
 
-    def picture(face: Face | None, look: Look, seconds: float) -> str:
+    def picture(face: Face | None, draw: Callable[[FloatArray], UINT8], seconds: float) -> str:
         if face is None or not face.frames:
             return ""
         frame = min(max(round(seconds * REACTION_RATE_HZ), 0), face.frames - 1)
-        return jpeg(head(look).render(bounded(face.coefficients[frame]), SCENE))
+        return jpeg(draw(bounded(face.coefficients[frame])))
 
     drawn: list[Shot] = []
     for item, seconds, label in whole:
-        speaker = picture(faces.speaker(item), SPEAKER_LOOK, seconds)
-        drawn.append(Shot(seconds, label, speaker, picture(faces.listener(system, item), LISTENER_LOOK, seconds)))
+        speaker = picture(faces.speaker(item), lambda face: head().render(face, SCENE), seconds)
+        # The same time each time: what was drawn before has no part in a picture.
+        shown = picture(faces.listener(system, item), lambda face: drawing().picture(face, 0.0), seconds)
+        drawn.append(Shot(seconds, label, speaker, shown))
         progress(len(drawn) / len(whole))
     by_item: dict[str, list[Shot]] = {item: [] for item in strips}
     for (item, _, _), shot in zip(wanted, drawn, strict=False):

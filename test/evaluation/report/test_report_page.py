@@ -97,7 +97,9 @@ def test_faces_are_drawn_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reactdiff_ros.evaluation.report.page.HeadRenderer", Camera)
     shares: list[float] = []
     html = build_page(small_result(2, 30.0), Options(), shares.append)
-    assert html.count(f'src="{jpeg(np.full((8, 8, 3), 128, np.uint8))}"') > 30
+    speakers = html.count(f'src="{jpeg(np.full((8, 8, 3), 128, np.uint8))}"')
+    assert speakers > 10
+    assert html.count('src="data:image/jpeg') > 2 * speakers - 2  # the listener has the page's own face
     assert html.count('class="shot"') == 14
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
