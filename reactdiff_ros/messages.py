@@ -208,7 +208,7 @@ def _affect_value(message: Any) -> Affect:
     if message.expression not in EXPRESSION_CLASSES:
         raise MessageError(f"unknown expression {message.expression!r} in a speaker frame")
     probabilities = _finite(message.expression_probabilities, "the affect of a speaker frame")
-    missing = len(EXPRESSION_CLASSES) - len(probabilities)  # bags of before 1.1 have no contempt
+    missing = len(EXPRESSION_CLASSES) - len(probabilities)  # older bags have no contempt
     return Affect(
         label=message.expression,
         probabilities=np.pad(probabilities, (0, max(missing, 0))),

@@ -20,6 +20,8 @@ OnProgress = Callable[[float], None]
 """Receives the completed share of a piece of work, 0..1."""
 
 EXPRESSION_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "contempt")
+NEGATIVE_CLASSES = tuple(EXPRESSION_CLASSES.index(name) for name in ("angry", "disgust", "fear", "sad"))
+"""Indices of the expressions that are not smiled at."""
 MFCC_COUNT = 26
 REACTION_RATE_HZ = 25.0
 EXPRESSION_RATE_HZ = 50.0

@@ -23,7 +23,7 @@ WIDEST: Final = 0.95
 """A range of more than this share of a turn is none: the joint was turned round."""
 MARGIN: Final = 0.01
 """Share of the range that stays free at either end, so that nothing is pressed against its stop."""
-BESIDE: Final = 0.03
+NEUTRAL_OUTSIDE: Final = 0.03
 """Neutral may stand outside of the ends by this share of the range: it may be an end itself."""
 
 
@@ -81,7 +81,7 @@ def range_by_hand(
         raise CalibrationError(f"its range is too wide: {turn:.2f} of all counts", where=name, todo="move it less far")
     sign = 1 if way > 0 else -1
     low, high = sorted((lower, upper))
-    room = BESIDE * (high - low)
+    room = NEUTRAL_OUTSIDE * (high - low)
     if not low - room <= neutral <= high + room:
         text = f"its range is reversed: its neutral ({neutral}) is not between its ends ({lower} and {upper})"
         raise CalibrationError(text, where=name, todo="move it first to one end, then to the other")

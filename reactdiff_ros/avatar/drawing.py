@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ import numpy as np
 import py_mini_racer
 import resvg_py
 
+from reactdiff_ros.avatar.config import LOOKS
+from reactdiff_ros.avatar.looks import keys, read_look, shipped
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.types import UINT8, FloatArray
 
@@ -64,26 +67,21 @@ def rasterised(svg: str) -> UINT8:
     return np.asarray(cv2.imdecode(np.frombuffer(bytes(png), np.uint8), cv2.IMREAD_COLOR), dtype=np.uint8)
 
 
-def looks() -> list[str]:
+@cache
+def looks() -> tuple[str, ...]:
     """Names of the shipped looks that can be drawn here."""
-    names = sorted(path.stem for path in (PAGE / "looks").glob("*.json"))
-    return [name for name in names if name != "keys" and not _given(name).get("style", {}).get("pixels")]
-
-
-def _given(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((PAGE / "looks" / f"{name}.json").read_text(encoding="utf-8"))
-    return found
+    return tuple(sorted(name for name in LOOKS if not read_look(shipped(name)).get("style", {}).get("pixels")))
 
 
 def _whole_look(name: str) -> dict[str, Any]:
     """A look with every key, as looks.js completes it."""
     if name not in looks():
         raise ConfigError(f"there is no look {name!r} to draw", where="look", todo=f"use one of {', '.join(looks())}")
-    given = _given(name)
-    whole: dict[str, Any] = {"name": name}
-    for part, entries in _given("keys").items():
-        whole[part] = {key: given.get(part, {}).get(key, default[0]) for key, default in entries.items()}
-    return whole
+    given, whole = read_look(shipped(name)), {"name": name}
+    return whole | {
+        part: {key: given.get(part, {}).get(key, default[0]) for key, default in entries.items()}
+        for part, entries in keys().items()
+    }
 
 
 def _bundle(name: str, done: set[str] | None = None) -> str:

@@ -73,11 +73,11 @@ def appropriateness(clips: Path, seeds: int, style: str, workers: int, as_json: 
     brows, frown and tilt of the head.
     """
     from reactdiff_ros.evaluation.studies.appropriateness import appropriateness as measure
-    from reactdiff_ros.evaluation.studies.appropriateness import labelled
+    from reactdiff_ros.recordings.labels import labelled
 
     with json_on_stdout(as_json) as result:
         with progress_bar("clips") as show:
-            result.update(measure(labelled(clips), seeds=seeds, style=style, workers=workers, progress=show))
+            result.update(measure(list(labelled(clips)), seeds=seeds, style=style, workers=workers, progress=show))
         log(f"{'label':10s} smile   p95  concern  brows  read right  n")
         for label, row in result["by_label"].items():
             figures = f"{row['smile']:5.2f} {row['smile_p95']:5.2f} {row['concern']:8.2f} {row['brow_raise']:6.2f}"

@@ -218,16 +218,15 @@ def train_expression(clips: tuple[Path, ...], neutral: tuple[Path, ...], output:
     The label of a recording is the last word of its name (w009_angry.mp4, w009_angry_level3_001.mp4); the person is a
     code such as w009 in it, or what comes before the label. Prints how well people are read who were left out.
     """
-    from reactdiff_ros.recordings.labels import VIDEOS, Named, label_of
+    from reactdiff_ros.recordings.labels import Named, labelled
     from reactdiff_ros.training.expression import read_clips
     from reactdiff_ros.training.expression import train as fit
     from reactdiff_ros.types import EXPRESSION_CLASSES
 
-    files = [path for folder in clips for path in sorted(folder.iterdir()) if path.suffix.lower() in VIDEOS]
     with json_on_stdout(as_json) as result:
-        labelled = {path: named for path in files if (named := label_of(path))}
-        labelled |= {path: Named(path.stem, "neutral", "") for path in neutral}
-        found = fit(read_clips(labelled, lambda path: log(f"reading {path.name}")), seed)
+        named = {path: label for folder in clips for path, label in labelled(folder).items()}
+        named |= {path: Named(path.stem, "neutral", "") for path in neutral}
+        found = fit(read_clips(named, lambda path: log(f"reading {path.name}")), seed)
         common.write_text("the read-out", output, json.dumps(found, indent=1) + "\n")
         result.update(file=str(output), **found["people_not_trained_on"])
         shown = found["people_not_trained_on"]

@@ -157,18 +157,19 @@ def confidence(
         known: confidence of the personal neutral 0..1; without it expressions keep 60 %.
         blink: right, left closing of the eyes: a closed eye has no gaze.
     """
-    size = _ramp(unit_px, 6.0, 32.0)
-    turned = (1.0 - _ramp(abs(yaw), 0.26, 0.87)) * (1.0 - _ramp(abs(pitch), 0.30, 0.80))
-    fit = 1.0 - _ramp(residual, 0.08, 0.25)
+    size = ramp(unit_px, 6.0, 32.0)
+    turned = (1.0 - ramp(abs(yaw), 0.26, 0.87)) * (1.0 - ramp(abs(pitch), 0.30, 0.80))
+    fit = 1.0 - ramp(residual, 0.08, 0.25)
     values = CONFIDENCE * size * fit
     values[: c.BLENDSHAPE_COUNT] *= turned
     values[_PERSONAL] *= 0.6 + 0.4 * known
-    values[_LEFT] *= 1.0 - _ramp(yaw, 0.26, 0.70)
-    values[_RIGHT] *= 1.0 - _ramp(-yaw, 0.26, 0.70)
+    values[_LEFT] *= 1.0 - ramp(yaw, 0.26, 0.70)
+    values[_RIGHT] *= 1.0 - ramp(-yaw, 0.26, 0.70)
     values[_LOOK & _RIGHT] *= 1.0 - blink[0]
     values[_LOOK & _LEFT] *= 1.0 - blink[1]
     return np.asarray(np.clip(values, 0.0, 1.0), dtype=np.float64)
 
 
-def _ramp(value: float, low: float, high: float) -> float:
+def ramp(value: float, low: float, high: float) -> float:
+    """0 up to `low`, 1 from `high` on, a line between."""
     return float(min(1.0, max(0.0, (value - low) / (high - low))))

@@ -1,8 +1,8 @@
 """Which expression a face shows: a small learned read-out over the measures of its landmarks.
 
 Corners of the mouth alone do not tell a smile from bared teeth or a drawn "ee". The read-out weighs all measures of
-the face (lips, cheeks, lids, brows, jaw): multinomial logistic regression, from which `reactdiff train expression`
-makes `expression.json`. Its prior are faces rendered with known coefficients, its data are labelled recordings.
+the face (lips, cheeks, lids, brows, jaw): multinomial logistic regression. `reactdiff dev train-expression` makes
+`expression.json`: the prior are faces rendered with known coefficients, the data are labelled recordings.
 It says what the face shows, not what the person feels.
 """
 
@@ -18,8 +18,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.perception.blendshapes import ramp
 from reactdiff_ros.perception.face import INDEX, NAMES
-from reactdiff_ros.types import EXPRESSION_CLASSES
+from reactdiff_ros.types import EXPRESSION_CLASSES, NEGATIVE_CLASSES
 
 Array = NDArray[np.float64]
 
@@ -28,7 +29,6 @@ MEMORY_S: Final = 0.6
 """Time constant of the mean over the logarithms of the probabilities: vowels pass faster, expressions do not."""
 PERSONAL: Final = 0.5
 """Share of the personal neutral that counts as this person's face. The rest may be an expression that it has learnt."""
-NEGATIVE: Final = tuple(EXPRESSION_CLASSES.index(name) for name in ("angry", "disgust", "fear", "sad"))
 _BARED: Final = (0.5, 0.8)
 """Probability of a negative expression from which on raised corners count less as a smile, and as none."""
 _SIDED: Final = tuple(n[:-1] for n in NAMES if n.endswith("R") and n[:-1] + "L" in INDEX and n != "irisXR")
@@ -63,9 +63,13 @@ class ExpressionWeights:
 
     def probabilities(self, x: Array) -> Array:
         """Probabilities (..., 8) of features (..., n)."""
-        scores = x @ self.weights[:, :-1].T + self.weights[:, -1]
-        odds = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        return np.asarray(odds / odds.sum(axis=-1, keepdims=True))
+        return _shares(x @ self.weights[:, :-1].T + self.weights[:, -1])
+
+
+def _shares(scores: Array) -> Array:
+    """Probabilities whose logarithms differ as these scores (..., n) do."""
+    odds = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=-1, keepdims=True))
 
 
 @cache
@@ -89,21 +93,15 @@ class ExpressionReader:
     def read(self, stamp_ns: int, x: Array) -> Array:
         """Probabilities (8,) of EXPRESSION_CLASSES after a picture with these features."""
         now = self._weights.probabilities(x)
-        self._bared = ramp(float(now[list(NEGATIVE)].sum()), *_BARED)
+        self._bared = ramp(float(now[list(NEGATIVE_CLASSES)].sum()), *_BARED)
         log = np.log(now + 1e-4)
         if self._log is None:
             self._log = log
         else:
             self._log = self._log + (1.0 - math.exp((self._time_ns - stamp_ns) / 1e9 / MEMORY_S)) * (log - self._log)
         self._time_ns = stamp_ns
-        odds = np.exp(self._log - self._log.max())
-        return np.asarray(odds / odds.sum())
+        return _shares(self._log)
 
     def smile(self, raised: Array) -> Array:
         """What of raised corners of the mouth, 0..1, is a smile in the picture that was read last."""
         return np.asarray(raised * (1.0 - self._bared))
-
-
-def ramp(value: float, low: float, high: float) -> float:
-    """0 up to `low`, 1 from `high` on, a line between."""
-    return min(max((value - low) / (high - low), 0.0), 1.0)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.types import EXPRESSION_CLASSES
 
 VIDEOS: Final = (".mp4", ".mov", ".mkv", ".avi", ".webm")
@@ -39,3 +40,21 @@ def label_of(path: Path) -> Named | None:
         return None
     code = _PERSON.search(stem)
     return Named(code.group() if code else before, LABELS[word], word)
+
+
+def labelled(folder: Path) -> dict[Path, Named]:
+    """The labelled recordings of a folder, in the order of their names.
+
+    Raises:
+        ReactdiffError: the folder cannot be read, or there are none.
+    """
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEOS)
+    except OSError as error:
+        raise ReactdiffError(f"the folder cannot be read ({error.strerror})", where=str(folder)) from error
+    found = {path: named for path in files if (named := label_of(path))}
+    if not found:
+        raise ReactdiffError(
+            "there is no labelled clip", where=str(folder), todo="name files PERSON_LABEL.mp4, such as w009_angry.mp4"
+        )
+    return found

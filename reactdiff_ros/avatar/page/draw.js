@@ -3,7 +3,7 @@
 import { add } from "./elements.js";
 import { Life } from "./life.js";
 import { paintPixels } from "./pixels.js";
-import { mix, named, rig, surface } from "./rig.js";
+import { clamp, mix, named, rig, surface } from "./rig.js";
 import { browShape, eyeShapes, headShape, irisMatrix, mouthShapes, plateShape, polyline, ring, smooth } from "./shapes.js";
 
 /** Sets an attribute only if it changed: an untouched element is not painted again. */
@@ -17,7 +17,7 @@ function put(node, key, value) {
 
 const matrix = (m) => `matrix(${m.map((v) => v.toFixed(3)).join(" ")})`;
 const SIDES = [["left", 1], ["right", -1]]; // the face's own
-const share = (v, from, to) => Math.min(1, Math.max(0, (v - from) / (to - from)));
+const share = (v, from, to) => clamp((v - from) / (to - from), 0, 1);
 let faces = 0;
 
 export class Face {

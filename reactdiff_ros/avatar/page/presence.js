@@ -26,11 +26,11 @@ export class Presence {
     if (!own.fresh) return { state: "asleep", mood: { asleep: lost > LOST_S ? 1 : 0 }, sentence: "No face comes from the robot." };
     const { speaker, listener = {}, stages = {} } = graph;
     if (!speaker) return { state: "attentive", mood: {}, sentence: "" };
-    const told = Object.values(stages).filter((s) => s.level >= 1 && !s.silent).map((s) => String(s.message ?? "")).join(" ");
+    const warnings = Object.values(stages).filter((s) => s.level >= 1 && !s.silent).map((s) => String(s.message ?? "")).join(" ");
     const blind = speaker.camera !== true, clip = "clip_node" in stages;
     const alone = this.lasting("alone", speaker.present !== true && own.mode !== "listening", now);
     if (blind && own.mode !== "listening") return { state: "asleep", mood: { asleep: 1 }, sentence: "No camera: I see nobody." };
-    const dark = /\bdark\b|covered/.test(told), deaf = !clip && (speaker.microphone === false || /\bmuted?\b/.test(told));
+    const dark = /\bdark\b|covered/.test(warnings), deaf = !clip && (speaker.microphone === false || /\bmuted?\b/.test(warnings));
     const mood = { squinting: dark ? 1 : 0, deaf: deaf ? 1 : 0 };
     const sentence = dark ? "It is too dark to see you, or the camera is covered." : deaf ? "No sound: the microphone is mute or missing."
       : blind ? "No camera: I follow your voice alone." : "";

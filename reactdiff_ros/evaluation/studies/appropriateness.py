@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import HEAD_ROLL, INDEX, SMILE, index
+from reactdiff_ros.coefficients import HEAD_ROLL, INDEX, index
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.evaluation.metrics.bootstrap import draws, interval, means
-from reactdiff_ros.recordings.labels import VIDEOS, label_of
+from reactdiff_ros.evaluation.metrics.events import brow_curve, smile_curve
+from reactdiff_ros.recordings.labels import label_of
 from reactdiff_ros.recordings.listener import Listener
 from reactdiff_ros.types import OnProgress
 
@@ -28,7 +30,6 @@ GRIN: Final = 0.35
 """A smile that no one in distress should see."""
 TILT_RAD: Final = 0.15
 """A tilt of the head that counts as much as a frown of 1 does."""
-_BROWS: Final = list(index("browInnerUp", "browOuterUpLeft", "browOuterUpRight"))
 _FROWN: Final = list(index("mouthFrownLeft", "mouthFrownRight"))
 _UP: Final = list(index("eyeLookUpLeft", "eyeLookUpRight"))
 _DOWN: Final = list(index("eyeLookDownLeft", "eyeLookDownRight"))
@@ -63,7 +64,7 @@ def shown(path: Path, seed: int, style: str = "natural") -> Shown:
     if not people or not len(track):
         raise MediaError("no face was seen in the clip", where=str(path), todo="use a clip in which a face is visible")
     faces = track.faces
-    smile = faces[:, list(SMILE)].mean(axis=1)
+    smile = smile_curve(faces)
     parts = [faces[:, INDEX["browInnerUp"]], faces[:, _FROWN].mean(axis=1), np.abs(faces[:, HEAD_ROLL]) / TILT_RAD]
     named = label_of(path)
     read = [frame.affect.label for frame in people if frame.affect is not None]
@@ -72,28 +73,11 @@ def shown(path: Path, seed: int, style: str = "natural") -> Shown:
         smile_p95=float(np.quantile(smile, 0.95)),
         smile_most=float(smile.max()),
         concern=float(np.minimum(np.max(parts, axis=0), 1.0).mean()),
-        brow_raise=float(faces[:, _BROWS].mean()),
+        brow_raise=float(brow_curve(faces).mean()),
         up_minus_down=float((faces[:, _UP] - faces[:, _DOWN]).mean()),
-        seen_smile=float(np.mean([frame.coefficients[list(SMILE)].mean() for frame in people])),
+        seen_smile=float(np.mean([smile_curve(frame.coefficients) for frame in people])),
         right_class=float("nan") if named is None else float(np.mean([label == named.label for label in read])),
     )
-
-
-def labelled(folder: Path) -> list[Path]:
-    """The labelled clips of a folder.
-
-    Raises:
-        ReactdiffError: there are none.
-    """
-    try:
-        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEOS and label_of(path))
-    except OSError as error:
-        raise ReactdiffError(f"the folder cannot be read ({error.strerror})", where=str(folder)) from error
-    if not files:
-        raise ReactdiffError(
-            "there is no labelled clip", where=str(folder), todo="name files PERSON_LABEL.mp4, such as w009_angry.mp4"
-        )
-    return files
 
 
 def appropriateness(
@@ -129,9 +113,9 @@ def _tried(style: str, job: tuple[Path, int]) -> Shown | str:
 def _summary(found: dict[Path, list[Shown]]) -> dict[str, Any]:
     by_label: dict[str, list[dict[str, float]]] = defaultdict(list)
     for path, results in found.items():
-        means = {name: float(np.mean([asdict(r)[name] for r in results])) for name in asdict(results[0])}
+        row = {name: float(np.mean([asdict(r)[name] for r in results])) for name in asdict(results[0])}
         named = label_of(path)
-        by_label[named.word if named else "unlabelled"].append({**means, "most": max(r.smile_most for r in results)})
+        by_label[named.word if named else "unlabelled"].append({**row, "most": max(r.smile_most for r in results)})
     table: dict[str, dict[str, Any]] = {}
     for label, rows in sorted(by_label.items()):
         values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
@@ -143,28 +127,24 @@ def _summary(found: dict[Path, list[Shown]]) -> dict[str, Any]:
         }
     result: dict[str, Any] = {"by_label": table}
     if "neutral" in by_label:
-        result["minus_neutral"] = {
-            label: {name: _difference(rows, by_label["neutral"], name) for name in FIGURES}
+        rest = {name: float(np.mean([row[name] for row in by_label["neutral"]])) for name in FIGURES}
+        away = {
+            label: {name: np.array([row[name] - rest[name] for row in rows]) for name in FIGURES}
             for label, rows in sorted(by_label.items())
             if label != "neutral"
         }
+        result["minus_neutral"] = {
+            label: {name: round(float(values.mean()), 3) for name, values in of.items()} for label, of in away.items()
+        }
         result["intervals"] = {
-            label: {name: _interval(rows, by_label["neutral"], name) for name in FIGURES}
-            for label, rows in sorted(by_label.items())
-            if label != "neutral"
+            label: {name: _interval(values) for name, values in of.items()} for label, of in away.items()
         }
     gaze = [row["up_minus_down"] for rows in by_label.values() for row in rows]
     result["gaze"] = {"up_minus_down": round(float(np.mean(gaze)), 3)}
     return result
 
 
-def _difference(rows: list[dict[str, float]], neutral: list[dict[str, float]], name: str) -> float:
-    return round(float(np.mean([row[name] for row in rows]) - np.mean([row[name] for row in neutral])), 3)
-
-
-def _interval(rows: list[dict[str, float]], neutral: list[dict[str, float]], name: str) -> list[float]:
-    """95 % interval over clips of the difference from neutral."""
-    rest = float(np.mean([row[name] for row in neutral]))
-    away = np.array([row[name] - rest for row in rows])
-    low, high = interval(means(draws(0, len(away)), away))
+def _interval(values: NDArray[np.float64]) -> list[float]:
+    """95 % interval over clips of their mean."""
+    low, high = interval(means(draws(0, len(values)), values))
     return [round(low, 3), round(high, 3)]

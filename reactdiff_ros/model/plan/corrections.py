@@ -54,7 +54,7 @@ from reactdiff_ros.model.plan.sampler import Conditions, NoiseTape, Sampling
 from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch
 from reactdiff_ros.model.weights import NOD_CONTROLS, NodHead
 from reactdiff_ros.styles import REFERENCE_LIMIT, Style
-from reactdiff_ros.types import EXPRESSION_CLASSES, REACTION_RATE_HZ, FloatArray, SpeakerFrame, Turn
+from reactdiff_ros.types import EXPRESSION_CLASSES, NEGATIVE_CLASSES, REACTION_RATE_HZ, FloatArray, SpeakerFrame, Turn
 
 Array = TypeVar("Array", bound=Any)
 _AT: Final = {name: index for index, name in enumerate(CONTROL_NAMES)}
@@ -571,7 +571,6 @@ def _looks() -> FloatArray:
 _FACES: Final = _looks()
 _EVIDENCE: Final = np.array([[name in _AFTER.get(answer, ()) for name in EXPRESSION_CLASSES] for answer in range(5)])
 _HAPPY, _NEUTRAL = EXPRESSION_CLASSES.index("happy"), EXPRESSION_CLASSES.index("neutral")
-_NEGATIVE: Final = [EXPRESSION_CLASSES.index(name) for name in ("angry", "disgust", "fear", "sad")]
 
 
 class Empathy:
@@ -618,7 +617,7 @@ class Empathy:
     @property
     def negative(self) -> float:
         """0..1, how surely the speaker is angry, disgusted, afraid or sad."""
-        return _ramp(float(self._seen[_NEGATIVE].sum()) - self._unmoved, *_HURT)
+        return _ramp(float(self._seen[list(NEGATIVE_CLASSES)].sum()) - self._unmoved, *_HURT)
 
     @property
     def _unmoved(self) -> float:

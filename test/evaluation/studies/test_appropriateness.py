@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from reactdiff_ros.errors import MediaError, ReactdiffError
-from reactdiff_ros.evaluation.studies.appropriateness import appropriateness, labelled, shown
-from reactdiff_ros.recordings.labels import Named, label_of
+from reactdiff_ros.evaluation.studies.appropriateness import appropriateness, shown
+from reactdiff_ros.recordings.labels import Named, label_of, labelled
 
 CLIPS = Path(os.environ.get("REACTDIFF_CLIPS", "/nowhere"))
 
