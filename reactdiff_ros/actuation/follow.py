@@ -185,8 +185,8 @@ class TimeRule:
         return True
 
 
-STALE_S: Final = 0.15
-"""Input this old starts the return to neutral."""
+STALE_S: Final = 0.13
+"""Input this old starts the return to neutral, which a slow line shows within 200 ms."""
 STALL_S: Final = 0.1
 """A longer gap between two ticks is a stall: motion starts again from the measured positions."""
 DISARM_S: Final = 1.0

@@ -108,8 +108,8 @@ def test_bad_times_are_dropped_and_gaps_return_to_neutral(tmp_path: Path) -> Non
     )
     gap = usable_frames(clean[[0, 50]], np.array([0.0, 1.0]))
     target = joined(simulate(profile, gap), "target")[:, 2]
-    assert target[7] == 20.0  # 140 ms
-    assert target[8] == 0.0  # 160 ms: stale
+    assert target[6] == 20.0  # 120 ms
+    assert target[7] == 0.0  # 140 ms: stale
     assert target[-1] == 20.0
 
 

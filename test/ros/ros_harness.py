@@ -156,7 +156,9 @@ class RosGraph:
         end = time.monotonic() + timeout_s
         while not (value := condition()):
             if time.monotonic() > end:
-                logs = "\n".join(f"--- {p.name}\n{p.log[-1500:]}" for p in self.processes)
+                for running in self.processes:  # where each of them is: faulthandler writes it
+                    running.stop(signal.SIGABRT)
+                logs = "\n".join(f"--- {p.name}\n{p.log[-3000:]}" for p in self.processes)
                 pytest.fail(f"{what or 'the condition'} not within {timeout_s:g} s\n{logs}")
             self._executor.spin_once(timeout_sec=0.05)
         return value

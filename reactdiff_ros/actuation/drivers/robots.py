@@ -519,7 +519,8 @@ def _positions(message: Mapping[str, Any]) -> dict[str, float]:
 
 
 HEAD: Final = {"head.yaw": "yaw", "head.pitch": "pitch", "head.roll": "roll"}
-HEAD_EVERY_S: Final = 0.1
+HEAD_EVERY_S: Final = 0.04
+"""Poses of the head are sent at most as often as a listener moves it on its own."""
 DIGITS: Final = 4
 
 
