@@ -46,10 +46,13 @@ export function ring(project, { x = 0, y = 0, width, height, power, z }, n = 36,
 
 const EYE_STEPS = 24;
 
+/** Half the width and height of the ball on which an iris, or in a look without pupils an eye, moves. */
+export const ballRadii = (eye, look) => (look.eye.pupil ? [eye.a * 0.98, eye.b * 0.86] : [0.8 * eye.a, 0.7 * eye.b]);
+
 /** Where an eye is: all of it follows the gaze in a look without pupils. */
 function eyeCentre(eye, look) {
-  const { x, y, pupil } = look.eye;
-  return pupil ? [eye.side * x, y] : [eye.side * x + 0.8 * eye.a * Math.sin(eye.yaw + eye.side * 0.04), y + 0.7 * eye.b * Math.sin(eye.pitch)];
+  const { x, y, pupil } = look.eye, [a, b] = ballRadii(eye, look);
+  return pupil ? [eye.side * x, y] : [eye.side * x + a * Math.sin(eye.yaw + eye.side * 0.04), y + b * Math.sin(eye.pitch)];
 }
 
 /** An eye's opening between two curved lids from corner to corner, the lids' lines, and the upper lid's shadow. */
@@ -85,7 +88,7 @@ export function eyeShapes(project, eye, look) {
 export function irisMatrix(project, eye, look, r) {
   const { x: cx, y: cy } = look.eye;
   const ox = eye.side * cx, base = surface(cx, cy);
-  const [dx, dy] = [eye.a * 0.98 * Math.sin(eye.yaw), eye.b * 0.86 * Math.sin(eye.pitch)];
+  const [a, b] = ballRadii(eye, look), [dx, dy] = [a * Math.sin(eye.yaw), b * Math.sin(eye.pitch)];
   const at = (x, y) => project(ox + dx + x, cy + dy + y, base + 6);
   const c = at(0, 0), px = at(r * Math.cos(eye.yaw), 0), py = at(0, -r * Math.cos(eye.pitch));
   return [px[0] - c[0], px[1] - c[1], py[0] - c[0], py[1] - c[1], c[0], c[1]];
