@@ -161,7 +161,7 @@ export class Face {
     const inner = add(group, "path", { fill: c.inside });
     const inside = add(group, "g", { "clip-path": `url(#${this.key}clip-mouth)` });
     const tongue = add(inside, "path", { fill: c.tongue }), teeth = add(inside, "path", { fill: c.teeth });
-    this.mouth = { clip, chin, inner, tongue, teeth, rim: add(group, "path", line), ticks: SIDES.map(() => add(group, "path", line)),
+    this.mouth = { clip, chin, inner, tongue, teeth, rim: add(group, "path", line), ticks: SIDES.map(() => add(group, "path", { ...line, stroke: c.crease })),
       tip: add(group, "path", { fill: c.tongue, stroke: c.line, "stroke-width": 4 }) };
   }
 
@@ -190,7 +190,7 @@ export class Face {
     if (look.nose.show) this.drawNose(r);
     this.drawMouth(r);
     this.drawSignal(r.project, live);
-    put(this.veil, "opacity", 0.34 * live.mood.asleep);
+    put(this.veil, "opacity", 0.26 * live.mood.asleep);
     this.pixels?.();
   }
 
@@ -268,6 +268,8 @@ export class Face {
     // The light does not turn with the eye: its reflections lag behind the pupil.
     const size = pupil ? Math.max(iris * 0.85, pupil) : 0, lag = (1 - Math.cos(eye.yaw)) * 6;
     put(nodes.shine, "transform", matrix([size * 0.3, 0, 0, size * 0.3, m[4] - size * 0.36 - lag, m[5] - size * 0.42]));
+    put(nodes.shine, "opacity", share(shapes.open, 0.1, 0.3));
+    put(nodes.spark, "opacity", 0.7 * share(shapes.open, 0.1, 0.3));
     put(nodes.spark, "transform", matrix([size * 0.14, 0, 0, size * 0.14, m[4] + size * 0.4, m[5] + size * 0.42]));
     const { x, y } = look.eye, z = surface(x, y) + 6, [a, b] = ballRadii(eye, look);
     return [[0, 0], [a, 0], [0, b]].map(([dx, dy]) => project(eye.side * x + dx, y + dy, z));

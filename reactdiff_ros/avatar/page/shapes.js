@@ -55,7 +55,7 @@ function eyeCentre(eye, look) {
   return pupil ? [eye.side * x, y] : [eye.side * x + a * Math.sin(eye.yaw + eye.side * 0.04), y + b * Math.sin(eye.pitch)];
 }
 
-/** An eye's opening between two curved lids from corner to corner, the lids' lines, and the upper lid's shadow. */
+/** An eye's opening between two curved lids from corner to corner, how far it is open (2 is round), the lids' lines and shadow. */
 export function eyeShapes(project, eye, look) {
   const { a, b, side, tilt } = eye;
   const [cx, cy] = eyeCentre(eye, look);
@@ -63,11 +63,13 @@ export function eyeShapes(project, eye, look) {
   // A lid that lies nearly flat is an arc, not a half of the ball.
   const lid = (u, amount) => amount * mix(1 - u * u, dome(u, look.eye.power), clamp((amount - 0.3) * 2.2, 0, 1));
   const top = [], bottom = [], lash = [], crease = [], bag = [], shade = [];
+  let open = 0;
   for (let i = 0; i <= EYE_STEPS; i++) {
     const u = -Math.cos((Math.PI * i) / EYE_STEPS); // -1 at the nose, 1 at the temple
     const slant = eye.top * (1.05 - 0.3 * Math.abs(tilt)) + 0.55 * tilt * u + 1.5 * (1 - Math.min(1, 5 * Math.abs(tilt)));
     const down = b * (eye.corner - lid(u, eye.low));
     const up = Math.max(down, b * (eye.corner + (tilt ? softMin(lid(u, eye.top), slant, 0.2) : lid(u, eye.top))));
+    open = Math.max(open, (up - down) / b);
     top.push(place(u, up));
     bottom.push(place(u, down));
     if (up - down > 0.12 * b || eye.closed > 0.6) lash.push(place(u, up));
@@ -80,7 +82,7 @@ export function eyeShapes(project, eye, look) {
     upperEdge: lash.length > 1 ? polyline(lash, false) : "",
     shade: polyline([...top, ...shade.reverse()]),
     crease: polyline(crease, false), bag: polyline(bag, false),
-    centre: project(cx, cy, surface(cx, cy) + 6),
+    centre: project(cx, cy, surface(cx, cy) + 6), open,
   };
 }
 
