@@ -34,8 +34,6 @@ from reactdiff_ros.nodes.base import interface, qos_profile  # noqa: E402
 
 DOMAINS = range(20, 60)
 """Clear of those of `reactdiff bench live`, which may run beside."""
-SETTLE_S = 0.2
-"""A service that is ready may not have found its client yet: then the request is lost."""
 START_S = 40.0
 """How long a node may take to start on a loaded machine."""
 
@@ -198,7 +196,6 @@ class RosGraph:
         client = self.node.create_client(service_type, service)
         try:
             self.until(client.service_is_ready, timeout_s, f"service {service}")
-            self.spin(SETTLE_S)
             future = client.call_async(service_type.Request(**fields))
             self.until(future.done, timeout_s, f"answer of {service}")
             return future.result()
