@@ -80,6 +80,15 @@ def offer(url: str) -> str:
         return str(json.load(answer)["graph"].get("visitor"))
 
 
+def seated(url: str) -> websocket.WebSocket | None:
+    """A visitor's connection that has the seat; None: the one before has not left it yet."""
+    line = websocket.create_connection(url.replace("http", "ws") + "capture", origin=url.rstrip("/"))
+    if json.loads(line.recv()) == {"seat": True}:
+        return line
+    line.close()
+    return None
+
+
 def test_a_visitor_is_seen_and_heard_and_the_next_one_waits(
     graph: RosGraph, avatar: NodeProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,8 +159,7 @@ def test_nonsense_ends_the_visit_and_not_the_node(graph: RosGraph, avatar: NodeP
         websocket.create_connection(address, origin="http://elsewhere.example")
     rng = np.random.default_rng(1)
     for _ in range(3):
-        line = websocket.create_connection(address, origin=url.rstrip("/"))
-        assert json.loads(line.recv()) == {"seat": True}
+        line = graph.until(lambda: seated(url), what="the free seat")
         for _ in range(9):
             line.send_binary(HEAD.pack(1, PICTURE, 0, 0, 1.0) + rng.bytes(60))
         said = [line.recv() for _ in range(10)]  # nine acknowledgements and a ping

@@ -33,9 +33,9 @@ export function sentenceOf(error) {
 /** Why this address gives no camera; empty: it does. */
 export function insecure() {
   if (navigator.mediaDevices?.getUserMedia) return "";
-  const port = location.port || "80";
-  return `Browsers give no camera to ${location.origin}. Open http://localhost:${port} on that machine, or first run `
-    + `ssh -L ${port}:127.0.0.1:${port} ${location.hostname} here and open http://localhost:${port}.`;
+  const port = location.port || "80", own = `localhost:${port}`;
+  return `Browsers give no camera to ${location.origin}. Open ${own} on that machine, or first run `
+    + `ssh -L ${port}:127.0.0.1:${port} ${location.hostname} here and open ${own}.`;
 }
 
 export class Capture {
