@@ -320,6 +320,7 @@ class AvatarNode(ReactdiffNode):
                 "level": status.level, "message": status.message, "rate": round(status.rate, 1),
                 "latency": round(status.latency_p50, 1), "dropped": status.dropped,
                 "missed": int(missed) if missed.isdecimal() else None, "silent": self._silent(name),
+                **{fault: values[fault] for fault in ("picture_fault", "sound_fault") if fault in values},
             }  # fmt: skip
         return found
 
