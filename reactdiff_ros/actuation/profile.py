@@ -282,13 +282,20 @@ class HostLoss(Strict):
     about: Text
 
 
+# As far as expression_node takes them.
+Metres = Annotated[Real, Field(ge=-2.0, le=2.0)]
+NearMetres = Annotated[Real, Field(ge=-1.0, le=1.0)]
+Roll = Annotated[Real, Field(ge=-3.2, le=3.2)]
+Turn = Annotated[Real, Field(ge=-1.6, le=1.6)]
+
+
 class Camera(Strict):
     """Where the camera sits, seen from the middle of the face's eyes: REP-103, x forward, y to its left, z up."""
 
     mount: Literal["fixed", "head"]
     """fixed: it stays when the head moves; head: it moves with it."""
-    xyz_m: tuple[Number, Number, Number] = (0.0, 0.0, 0.0)
-    rpy_rad: tuple[Number, Number, Number] = (0.0, 0.0, 0.0)
+    xyz_m: tuple[Metres, Metres, Metres] = (0.0, 0.0, 0.0)
+    rpy_rad: tuple[Roll, Turn, Turn] = (0.0, 0.0, 0.0)
     """Roll about x, pitch about y (down is positive), yaw about z (to its left is positive)."""
     horizontal_fov_deg: Annotated[Real, Field(ge=20.0, le=170.0)] = 60.0
 
@@ -302,7 +309,7 @@ class Head(Strict):
     Each axis is a sum of weight x (joint's position - its neutral): rad, or m, a unit of the joint. REP-103.
     """
 
-    pivot_m: tuple[Number, Number, Number] = (0.0, 0.0, 0.0)
+    pivot_m: tuple[NearMetres, NearMetres, NearMetres] = (0.0, 0.0, 0.0)
     """The point that it turns about, seen from the middle of the face's eyes: x forward, y to its left, z up."""
     gaze_share: Annotated[Real, Field(ge=0.0, le=1.0)] | None = None
     """Share of the angle to the person that the head takes; 1 for a robot without eyes. None: expression_node's own."""

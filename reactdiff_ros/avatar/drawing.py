@@ -18,7 +18,7 @@ import py_mini_racer
 import resvg_py
 
 from reactdiff_ros.avatar.config import LOOKS
-from reactdiff_ros.avatar.looks import keys, read_look, shipped
+from reactdiff_ros.avatar.looks import SUFFIX, keys, read_look, shipped
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.types import UINT8, FloatArray
 
@@ -31,12 +31,12 @@ class FaceDrawing:
     """One face in one look.
 
     Args:
-        look: the name of a shipped look, see `looks`.
+        look: the name of a shipped look, see `looks`, or a look's file.
         width, height: of the pictures, px.
         seed: of its small movements.
 
     Raises:
-        ConfigError: there is no such look, or it is made of pixels, which only a browser draws.
+        ConfigError: there is no such look, its file has an error, or it is made of pixels, which only a browser draws.
     """
 
     def __init__(self, look: str = "soft", width: int = 480, height: int = 480, seed: int = 1) -> None:
@@ -75,9 +75,14 @@ def looks() -> tuple[str, ...]:
 
 def _whole_look(name: str) -> dict[str, Any]:
     """A look with every key, as looks.js completes it."""
-    if name not in looks():
-        raise ConfigError(f"there is no look {name!r} to draw", where="look", todo=f"use one of {', '.join(looks())}")
-    given, whole = read_look(shipped(name)), {"name": name}
+    own = name.endswith(SUFFIX)
+    todo = f"use one of {', '.join(looks())}, or a look's file, NAME{SUFFIX}"
+    if not own and name not in looks():
+        raise ConfigError(f"there is no look {name!r} to draw", where="look", todo=todo)
+    given = read_look(Path(name) if own else shipped(name))
+    if given.get("style", {}).get("pixels"):
+        raise ConfigError("only browsers draw a look of pixels", where=f"{name}, style.pixels", todo=todo)
+    whole = {"name": name}
     return whole | {
         part: {key: given.get(part, {}).get(key, default[0]) for key, default in entries.items()}
         for part, entries in keys().items()

@@ -84,7 +84,7 @@ def appropriateness(clips: Path, seeds: int, style: str, workers: int, as_json: 
             log(f"{label:10s} {figures} {row['right_class']:11.2f} {row['n']:2d}")
         log(f"eyes up minus down: {result['gaze']['up_minus_down']:.3f}")
         if result["without_sound"]:
-            log(f"{len(result['without_sound'])} clips have no sound: their people are followed by sight alone")
+            log(f"followed by sight alone, for want of sound: {', '.join(result['without_sound'])}")
         for name, problem in result["skipped"].items():
             log(f"{name} was skipped: {problem}")
     return EXIT_DONE

@@ -64,7 +64,7 @@ def _with_bar(label: str, stop: StopFlag, work: Any) -> Any:
 @click.option("--policy", type=click.Choice(POLICIES), multiple=True, default=("model",), help="Policy; repeatable.")
 @click.option("--model", multiple=True, default=("",), metavar="DIR", help="Folder of weights; repeatable.")
 @click.option("--seed", type=common.SEEDS, multiple=True, default=(0,), help="Seed of all noise; repeatable.")
-@click.option("--look", default="soft", help="Look of the face.")
+@click.option("--look", default="soft", help="Look of the face: a name, or a file.")
 @click.option(
     "--at",
     "moments",

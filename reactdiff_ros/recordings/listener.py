@@ -180,8 +180,9 @@ class FaceTrack:
         """Those of `speaker` in which a face was read. Raises MediaError if there is none."""
         found = [frame for frame in self.speaker if frame.mesh_present and frame.affect is not None]
         if not found or not len(self):
-            todo = "use a clip in which a face is visible"
-            raise MediaError("no face was seen in the clip", where=str(self._path), todo=todo)
+            pictures = any(frame.picture_stamp_ns is not None for frame in self.speaker)
+            what = "no face was seen in the clip" if pictures else "the clip has no pictures"
+            raise MediaError(what, where=str(self._path), todo="use a clip in which a face is visible")
         return found
 
     def __len__(self) -> int:
@@ -199,7 +200,7 @@ class FaceTrack:
 
         Args:
             path: what to write.
-            look: of the face in a video; `avatar.drawing.looks` names them.
+            look: of the face in a video; `avatar.drawing.looks` names them; or a look's file.
             progress: takes the completed share of a video.
             processes: that render a video; 0: this one alone. More need the guard `if __name__ == "__main__":`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,6 +54,21 @@ def test_a_drawing_refers_to_nothing_outside_itself() -> None:
 def test_a_look_that_cannot_be_drawn_is_refused_with_the_ones_that_can(look: str) -> None:
     with pytest.raises(ConfigError, match="no look"):
         FaceDrawing(look)
+
+
+def test_a_look_in_a_file_is_drawn_and_its_errors_are_said_with_line_and_key(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"colour": {"head": "#123456"}}')
+    drawn = [FaceDrawing(look, 100, 100).svg(face(), 0.0) for look in ("soft", str(path))]
+    assert ["#123456" in svg for svg in drawn] == [False, True]
+    for text, sentence in (
+        ('{\n"eye": {"width": 900}}', "width cannot be 900 (FILE, line 2, eye.width): give a number from 20 to 130"),
+        ('{"style": {"pixels": 12}}', "only browsers draw a look of pixels (FILE, style.pixels): use one of"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ConfigError) as refused:
+            FaceDrawing(str(path))
+        assert str(refused.value).startswith(sentence.replace("FILE", str(path)))
 
 
 def test_values_that_are_no_numbers_are_refused() -> None:

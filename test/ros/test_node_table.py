@@ -100,6 +100,22 @@ def test_robots_set_only_parameters_that_exist(robot):
             assert spec.parameter(name).checked(value) == value
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_furthest_camera_of_a_profile_is_the_furthest_of_the_node(tmp_path, sign):
+    """Else a profile would be right, and the node that gets its geometry would refuse to start."""
+    camera, pivot = [sign * 2.0] * 3, [sign * 1.0] * 3
+    turn = [sign * 3.2, sign * 1.6, sign * 1.6]
+    text = share_path("config/robots/screen.yaml").read_text()
+    text = re.sub(r"xyz_m: \[.*?\], rpy_rad: \[.*?\]", f"xyz_m: {camera}, rpy_rad: {turn}", text)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(text + f"head: {{pivot_m: {pivot}, pitch: {{head_pitch: 1}}}}\n")
+    found = robot_parameters(str(mine))["/**/expression_node"]["ros__parameters"]
+    specs = {name: TABLE.node("expression_node").parameter(name) for name in found}
+    geometry = [n for n in found if n.endswith(("_m", "_rad"))]
+    assert len(geometry) == 9
+    assert all(abs(found[name]) == specs[name].maximum == -specs[name].minimum for name in geometry)
+
+
 def test_the_table_does_not_contradict_itself():
     arguments = {a.name for a in TABLE.arguments} | {"always"}
     assert len({n.name for n in TABLE.nodes}) == len(TABLE.nodes)

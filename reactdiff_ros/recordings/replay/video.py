@@ -107,7 +107,7 @@ def write_video(
         path: of the file, which must not be there.
         recording: that was replayed; it is read once more.
         reel: its faces.
-        look: of the face, see `drawing.looks`.
+        look: of the face, see `drawing.looks`, or a look's file.
         processes: that render; 0 = this one.
         progress: takes the share that is done; returns False to end the video there.
 
