@@ -58,8 +58,11 @@ def read_settings(context, names, lab, **fixed):
 def start(context, table, lab):
     """What to start under the arguments given."""
     arguments = {a["name"]: LaunchConfiguration(a["name"]).perform(context).strip() for a in table["arguments"]}
+    if arguments["camera"] == "browser" and arguments["microphone"] == "default":
+        arguments["microphone"] = "browser"
     if arguments["clip"] not in ("", "none"):
-        arguments["camera"] = arguments["microphone"] = "none"
+        if arguments["camera"] != "browser":
+            arguments["camera"] = arguments["microphone"] = "none"
         arguments["clip"] = str(Path(arguments["clip"]).expanduser().absolute())
     if arguments["use_sim_time"] == "true":
         defaults = {a["name"]: a["default"] for a in table["arguments"]}
@@ -72,9 +75,14 @@ def start(context, table, lab):
     nodes = [
         node_action(node, arguments, files, pushed)
         for node in table["nodes"]
-        if node["when"] == "always" or arguments[node["when"]] not in ("", "none", "false", *node.get("unless", ()))
+        if node["when"] == "always" or starts(node, arguments[node["when"]])
     ]
     return [*discovery(arguments["lan"] == "true"), *nodes, *remarks(arguments, lab), removal(files[0])]
+
+
+def starts(node, value):
+    """Whether this value of its argument starts the node."""
+    return value not in ("", "none", "false", *node.get("unless", ())) and value in node.get("only", (value,))
 
 
 def removal(file):

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from reactdiff_ros.avatar.access import OPERATOR, Guard, LinkAccess, is_this_machine
 from reactdiff_ros.avatar.arming import Answer, RobotConsole
+from reactdiff_ros.avatar.capture import CaptureRelay
 from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
 from reactdiff_ros.avatar.connections import BODY_S, kept
 from reactdiff_ros.avatar.looks import SUFFIX, read_look, shipped
@@ -126,10 +127,14 @@ class AvatarServer(PageServer):
     """Supervisors ask whether it runs, and anyone who sees a robot do harm may stop it."""
 
     def __init__(
-        self, config: AvatarConfig | None = None, console: RobotConsole | None = None, *, link_token: str = ""
-    ) -> None:
-        """`console` takes the commands to a robot's actuator; without one, pages have none to give."""
+        self, config: AvatarConfig | None = None, console: RobotConsole | None = None, *, link_token: str = "",
+        capture: str = "",
+    ) -> None:  # fmt: skip
+        """`console` takes the commands to a robot's actuator, the abstract socket `capture` the camera and microphone
+        of a visitor; without them, pages have none to give.
+        """
         super().__init__(config, link_token)
+        self._relay = CaptureRelay(capture)
         self._console = console
         self._frame: ExpressionFrame | None = None
         self._message: bytes | None = None
@@ -150,6 +155,7 @@ class AvatarServer(PageServer):
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """The operator's screen; health, status and expression as JSON; commands to the robot."""
         router.add_get(OPERATOR, self._operator)
+        router.add_get("/capture", self._relay.websocket)
         router.add_get("/healthz", self._healthz)
         router.add_get("/api/status", self._api_status)
         router.add_get("/api/expression", self._api_expression)

@@ -37,9 +37,13 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
     named is used even if it is not connected: its node reports that and waits for it.
     """
     from reactdiff_ros.launching.devices import MicrophoneQuestion, cameras
+    from reactdiff_ros.launching.table import BROWSER
 
     if clip is not None:
-        return {"clip": str(clip.absolute())}, f"playing {clip} as if live"
+        visitor = {"camera": BROWSER} if camera == BROWSER else {}
+        return {"clip": str(clip.absolute()), **visitor}, f"playing {clip} as if live"
+    if camera == BROWSER:
+        return {"camera": camera, "microphone": microphone or BROWSER}, "the page asks its visitor for the camera"
     # PortAudio takes its time: it answers while the cameras are asked.
     question = MicrophoneQuestion() if microphone is None and camera != "none" else None
     seen = f"camera {camera}"
@@ -49,7 +53,8 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
             from reactdiff_ros.simulator.rendered import demo_clip_path
 
             question.drop()
-            return {"clip": str(demo_clip_path())}, "no camera found: playing the bundled demo speaker"
+            sentence = "no camera found: playing the bundled demo speaker until the page's visitor shares a camera"
+            return {"clip": str(demo_clip_path()), "camera": BROWSER}, sentence
         camera, seen = (str(found.index), f"camera {found.name or found.index}") if found else ("none", "")
     microphone = microphone or "none"
     heard = f"microphone {microphone}" if microphone != "none" else "no microphone"
@@ -65,7 +70,10 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
 
 @click.command()
 @click.argument("assignments", nargs=-1, metavar="[NAME:=VALUE]...")
-@click.option("--camera", metavar="DEVICE", help="Camera: V4L2 index, /dev/videoN, URL or file; none = no camera.")
+@click.option(
+    "--camera", metavar="DEVICE",
+    help="Camera: V4L2 index, /dev/videoN, URL or file; browser = camera and microphone of the page's visitor; none.",
+)  # fmt: skip
 @click.option("--microphone", metavar="DEVICE", help="Microphone: default, index or name; none = no microphone.")
 @click.option("--clip", type=common.PATH, help="Media file to play as if live, instead of camera and microphone.")
 @click.option("--once", is_flag=True, help="Play the clip once, then end.")
@@ -161,12 +169,13 @@ def live_options(
     """
     from reactdiff_ros.launching.configuration import lab_settings
     from reactdiff_ros.launching.live_graph import LiveOptions, wanted_nodes
+    from reactdiff_ros.launching.table import BROWSER
     from reactdiff_ros.resources import require
     from reactdiff_ros.settings import written_path
     from reactdiff_ros.styles import Style, apply_control, style_book
     from reactdiff_ros.types import ListenerControl
 
-    if given.get("clip") and (given.get("camera") or given.get("microphone")):
+    if given.get("clip") and (given.get("camera", BROWSER) != BROWSER or given.get("microphone")):
         raise click.UsageError("--clip replaces --camera and --microphone: give one or the other")
     lab = lab_settings(given)
     arguments = given | {name: str(setting.value) for name, setting in lab.arguments.items()}

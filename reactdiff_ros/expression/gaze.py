@@ -169,9 +169,10 @@ FAR_M: Final = 1.2
 """Straight ahead, as a point: where the look rests without a target."""
 NEAREST_M: Final = 0.8
 LARGE_SHIFT_RAD: Final = math.radians(8)
-FLAT_YAW_RAD, FLAT_PITCH_RAD = math.radians(3), math.radians(1)
-"""How far a face on a screen follows a person. A flat picture that looks straight out looks at every viewer, and one
-that looks up or aside looks at no one (the Mona Lisa effect: Al Moubayed, Edlund and Beskow, 2012)."""
+FLAT_YAW_RAD, FLAT_PITCH_RAD = math.radians(1.5), math.radians(1)
+"""How far a face on a screen follows a person: with fixations, of about 1 degree, it stays within 3 degrees. A flat
+picture that looks straight out looks at every viewer, and one that looks up or aside looks at no one (the Mona Lisa
+effect: Al Moubayed, Edlund and Beskow, 2012)."""
 FLAT_HEAD_S: Final = 1.0
 """The eyes of a flat face make up for nods and shifts of the head, and become straight in a head that stays tilted."""
 AWAY_SIGMA: Final = 0.4

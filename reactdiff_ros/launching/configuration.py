@@ -292,7 +292,7 @@ def robot_parameters(robot: str, *, recorded: bool = False) -> dict[str, Any] | 
             expression["head_share"] = profile.head.gaze_share
     expression = {name: value + 0.0 for name, value in expression.items()}
     expression["camera_on_head"] = profile.camera.mount == "head" and not recorded
-    expression["flat_face"] = all(driver.type == "screen" for driver in profile.drivers.values())
+    expression["flat_face"] = any(driver.type == "screen" for driver in profile.drivers.values())
     perception = {"horizontal_fov_deg": profile.camera.horizontal_fov_deg}
     return {
         "/**/expression_node": {"ros__parameters": expression}, "/**/perception_node": {"ros__parameters": perception}

@@ -29,6 +29,11 @@ _SHARE: Final = 3
 """Signs of life within the time after which the service would be killed."""
 
 
+def capture_address(environment: Mapping[str, str], namespace: str) -> str:
+    """Where browser_node takes what the page's server hands over: an abstract socket for each listener."""
+    return f"\0reactdiff_ros-capture/{environment.get('ROS_DOMAIN_ID') or '0'}{namespace.rstrip('/')}"
+
+
 def use_profile(
     *, pictures: bool = False, alone: bool = False, environment: MutableMapping[str, str] | None = None
 ) -> None:

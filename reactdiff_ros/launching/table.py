@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 from reactdiff_ros.errors import ConfigError, one_of
 from reactdiff_ros.resources import share_path
@@ -19,6 +19,8 @@ _KINDS: dict[str, type] = {"bool": bool, "int": int, "double": float, "string": 
 _FORM = "NODE: {ros__parameters: {NAME: VALUE}}"
 LONGEST_NAMESPACE = 70
 """With it a node's name has its place among the kernel's sockets, which hold it, and its topics are ROS's."""
+BROWSER: Final = "browser"
+"""As a camera: that of a visitor of the page."""
 OWN_FILE = "FILE.json"
 """Among the choices: the path of a file of one's own."""
 _ARTICLES = {"bool": "true or false", "int": "a whole number", "double": "a number", "string": "a text"}
@@ -164,6 +166,8 @@ class Node:
     services: tuple[Service, ...]
     unless: tuple[str, ...] = ()
     """Values of the argument `when` that do not start it."""
+    only: tuple[str, ...] = ()
+    """The only values that do, if there are any."""
 
     def parameter(self, name: str) -> Parameter:
         """The named parameter. Raises ConfigError when the node has none of that name."""
@@ -176,7 +180,9 @@ class Node:
 
     def wanted(self, arguments: dict[str, str]) -> bool:
         """Whether these launch arguments (see `Table.settled`) start the node."""
-        return self.when == "always" or arguments.get(self.when, "") not in ("", "none", "false", *self.unless)
+        value = arguments.get(self.when, "")
+        wanted = value not in ("", "none", "false", *self.unless)
+        return self.when == "always" or (wanted and (not self.only or value in self.only))
 
 
 def _named(items: Iterable[_T], name: str, otherwise: str) -> _T:
@@ -201,7 +207,8 @@ class Table:
     def settled(self, arguments: dict[str, str]) -> dict[str, str]:
         """All arguments, the defaults filled in; a clip takes the place of camera and microphone.
 
-        Under simulated time the devices of the defaults stay closed: what they give is not of that time.
+        With the camera of a visitor, whose microphone comes with it, a clip plays while there is none. Under simulated
+        time the devices of the defaults stay closed: what they give is not of that time.
 
         Raises:
             ConfigError: an unknown argument, or a value that it cannot have.
@@ -212,7 +219,9 @@ class Table:
                 raise ConfigError(f"there is no argument {name}", todo=one_of(name, known))
             known[name].check(value)
         settled = {a.name: a.default for a in self.arguments} | arguments
-        if settled["clip"] not in ("", "none"):
+        if settled["camera"] == BROWSER:
+            settled["microphone"] = arguments.get("microphone", BROWSER)
+        elif settled["clip"] not in ("", "none"):
             settled["camera"] = settled["microphone"] = "none"
         if settled["use_sim_time"] == "true":
             for name in ("camera", "microphone"):
@@ -278,7 +287,8 @@ def _node(data: dict[str, Any], common: dict[str, Any]) -> Node:
     items: dict[str, Any] = {
         name: tuple(kind(**entry) for entry in common[name] + data[name]) for name, kind in kinds.items()
     }
-    return Node(**{"large_messages": False, **data, **items, "unless": tuple(data.get("unless", ()))})
+    values = {name: tuple(data.get(name, ())) for name in ("unless", "only")}
+    return Node(**{"large_messages": False, **data, **items, **values})
 
 
 def _parameter(type: Kind, min: float | None = None, max: float | None = None, **rest: Any) -> Parameter:

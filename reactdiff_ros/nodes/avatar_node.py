@@ -15,6 +15,7 @@ from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, RobotConsole, new_token
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import DeviceError, ReactdiffError
+from reactdiff_ros.launching.process import capture_address
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.messages import candidates_value, expression_value, speaker_value
 from reactdiff_ros.nodes.base import ReactdiffNode, interface
@@ -179,7 +180,8 @@ class AvatarNode(ReactdiffNode):
         """Serve the page and subscribe; a port that cannot be had is tried again."""
         self._loop: EventLoop | None = EventLoop()
         self._robot = RobotWatch(self, self._page_token)
-        self._server = AvatarServer(self._config, self._robot.console, link_token=self._link_token)
+        capture = capture_address(os.environ, self.get_namespace())
+        self._server = AvatarServer(self._config, self._robot.console, link_token=self._link_token, capture=capture)
         self._guard = StampGuard()
         self._stages: dict[str, Any] = {}
         self._stage_ns: dict[str, int] = {}
@@ -288,6 +290,7 @@ class AvatarNode(ReactdiffNode):
             "latency_ms": latencies,
             "listener": values,
             "recording": self._recording(),
+            "visitor": self._visitor(),
             "stages": self._stage_status(),
             "last_error": (problems or errors or [""])[0],
         }
@@ -326,6 +329,13 @@ class AvatarNode(ReactdiffNode):
         if recorder is None or self._silent("recorder_node"):
             return ""
         return dict(_pair(s) for s in recorder.settings).get("recording", "")
+
+    def _visitor(self) -> str:
+        """Whether a page may offer its visitor's camera: free or taken; empty: it may not."""
+        node = self._stages.get("browser_node")
+        if node is None or self._silent("browser_node"):
+            return ""
+        return dict(_pair(s) for s in node.settings).get("visitor", "")
 
     def _speaker_status(self) -> dict[str, Any]:
         frame = self._speaker

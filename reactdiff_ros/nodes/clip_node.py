@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import heapq
 import threading
+from typing import Any
 
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
@@ -54,11 +55,12 @@ class ClipNode(ReactdiffNode):
         self._pictures = self.advertise(TOPIC)
         self._sounds = self.advertise("audio")
         self.backend = "ffmpeg"
-        self._ended = False
+        self._ended = self._visited = False
 
     def start(self) -> None:
         """Start the player."""
-        self._ended = False
+        self._ended = self._visited = False
+        self.subscribe("camera/visitor", self._on_visitor)
         self._stopping = threading.Event()
         self._due = Meter()
         self._player = threading.Thread(target=self._play_until, args=(self._stopping,), name="player", daemon=True)
@@ -70,17 +72,20 @@ class ClipNode(ReactdiffNode):
             self._stopping.set()
             self._player.join(END_S)
 
+    def _on_visitor(self, message: Any) -> None:
+        self._visited = bool(message.data)
+
     def figures(self) -> dict[str, str]:
         """Whether the clip is over, for who started it."""
         return {"ended": str(self._ended).lower()}
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
-        return f"{self.values['clip']} plays"
+        return "pauses for a visitor's camera" if self._visited else f"{self.values['clip']} plays"
 
     def nominal_hz(self) -> float:
         """Pictures a second that are due; unknown under simulated time, which runs at any speed."""
-        return 0.0 if self.simulated() else self._due.rate_hz(self.steady_ns(), RATE_NS)
+        return 0.0 if self.simulated() or self._visited else self._due.rate_hz(self.steady_ns(), RATE_NS)
 
     def _play_until(self, stopping: threading.Event) -> None:
         ended = False
@@ -147,6 +152,8 @@ class ClipNode(ReactdiffNode):
         stopping.wait(min(seconds, SIM_POLL_S) if self.simulated() else min(seconds, 1.0))
 
     def _publish_picture(self, picture: ClipPicture, stamp: int) -> None:
+        if self._visited:
+            return
         message = CompressedImage(
             header=fill_header(Header(), stamp, str(self.values["frame_id"])), format="bgr8; jpeg compressed bgr8"
         )
@@ -156,7 +163,8 @@ class ClipNode(ReactdiffNode):
 
     def _publish_sound(self, sound: ClipSound, stamp: int) -> None:
         value = Sound(stamp, sound.rate_hz, sound.samples)
-        self.publish(self._sounds, fill_audio(msg.AudioChunk(), value, "microphone"))
+        if not self._visited:
+            self.publish(self._sounds, fill_audio(msg.AudioChunk(), value, "microphone"))
 
 
 def main() -> int:

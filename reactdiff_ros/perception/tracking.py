@@ -248,7 +248,8 @@ class TargetChooser:
         return talker
 
 
-_TALKING = 0.5
+_TALKING = 0.25
+"""Mouth motion of somebody who talks, eye distances a second: speech moves it by 0.2 to 1.5, a still face by 0.1."""
 
 
 def _prominence(size: tuple[int, int]) -> Callable[[Track], float]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 from chromium import Chromium
+from stage import Sheet, Stage
 
 
 @pytest.fixture
@@ -19,3 +20,19 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 def browser() -> Iterator[Chromium]:
     with Chromium((1280, 720)) as chromium:
         yield chromium
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    stage = Stage()
+    yield stage
+    stage.close()
+
+
+@pytest.fixture(scope="module")
+def sheet(browser: Chromium, stage: Stage) -> Iterator[Sheet]:
+    sheet = Sheet(browser, stage.url)
+    yield sheet
+    errors = sheet.page.errors
+    sheet.page.close()
+    assert errors == []

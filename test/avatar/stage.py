@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from chromium import find_chromium
+from chromium import Chromium, Page, find_chromium
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.arming import RobotConsole
@@ -58,6 +59,23 @@ class Stage:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
+
+
+class Sheet:
+    """A page that draws what it is told."""
+
+    def __init__(self, browser: Chromium, url: str) -> None:
+        self.page: Page = browser.open(url + "frame")
+        self.page.until("window.reactdiff")
+
+    def draw(self, look: str = "soft", time: float = 0.0, mood: dict[str, float] | None = None, **face: float) -> Any:
+        """The drawing of these coefficients (mouthSmile sets both sides)."""
+        told = ", ".join(json.dumps(value) for value in (face, time, look, mood or {}))
+        return self.page.value(f"reactdiff.measured({told})")
+
+    def named(self, expression: str, look: str) -> Any:
+        """The drawing of an expression of the page /faces."""
+        return self.draw(look, **self.page.value(f"reactdiff.expressions[{json.dumps(expression)}]"))
 
 
 def text(page: Any, name: str) -> str:

@@ -5,15 +5,13 @@ The face's own left is at the viewer's right; screen y points down.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from chromium import Chromium, Page
-from stage import IN_BROWSER, Stage
+from chromium import Chromium
+from stage import IN_BROWSER, Sheet, Stage
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.config import LOOKS
@@ -27,45 +25,6 @@ WITH_BROWS = WITH_MOUTH
 WITH_HEAD = ["soft", "paper", "robot", "cub"]
 # What moves nothing by itself, by its definition: closing the lips over a jaw that is shut.
 NEEDS_JAW = {"mouthClose"}
-
-
-class Sheet:
-    """A page that draws what it is told."""
-
-    def __init__(self, browser: Chromium, url: str) -> None:
-        self.page: Page = browser.open(url + "frame")
-        self.page.until("window.reactdiff")
-
-    def draw(self, look: str = "soft", time: float = 0.0, mood: dict[str, float] | None = None, **face: float) -> Any:
-        """The drawing of these coefficients (mouthSmile sets both sides)."""
-        told = ", ".join(json.dumps(value) for value in (face, time, look, mood or {}))
-        return self.page.value(f"reactdiff.measured({told})")
-
-    def named(self, expression: str, look: str) -> Any:
-        """The drawing of an expression of the page /faces."""
-        return self.draw(look, **self.page.value(f"reactdiff.expressions[{json.dumps(expression)}]"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Chromium]:
-    with Chromium((1280, 720)) as chromium:
-        yield chromium
-
-
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.close()
-
-
-@pytest.fixture(scope="module")
-def sheet(browser: Chromium, stage: Stage) -> Iterator[Sheet]:
-    sheet = Sheet(browser, stage.url)
-    yield sheet
-    errors = sheet.page.errors
-    sheet.page.close()
-    assert errors == []
 
 
 def corners_above_middle(drawn: Any) -> float:
@@ -86,6 +45,17 @@ class TestEyes:
                 assert abs(eyes[side]["gaze"]["x"]) <= 3.0
             if look != "eyes":
                 assert 2.0 <= eyes["right"]["gaze"]["x"] - eyes["left"]["gaze"]["x"] <= 6.0, "they meet near the viewer"
+
+    @pytest.mark.parametrize("look", LOOKS)
+    def test_the_eyes_make_up_for_the_turn_of_the_head_that_is_drawn(self, sheet: Sheet, look: str) -> None:
+        """A quarter of a radian to its own left and down, and the eyes back by as much."""
+        back = {"eyeLookInLeft": 0.25 / 0.61, "eyeLookOutRight": 0.25 / 0.61, "eyeLookUp": 0.25 / 0.52}
+        drawn = sheet.draw(look, headYaw=0.25, headPitch=0.25, **back)
+        for axis, turn in (("x", 14.3), ("y", -14.3)):
+            eyes = [drawn["eyes"][side]["gaze"][axis] for side in SIDES]
+            assert abs(drawn["head"][axis]) == pytest.approx(abs(turn), rel=0.3)
+            assert drawn["head"][axis] * turn > 0
+            assert drawn["head"][axis] + sum(eyes) / 2 == pytest.approx(0.0, abs=1.5)
 
     @pytest.mark.parametrize("look", LOOKS)
     def test_pupils_and_lids_follow_the_gaze(self, sheet: Sheet, look: str) -> None:

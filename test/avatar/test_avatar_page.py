@@ -290,6 +290,7 @@ def test_it_fits_any_screen(browser: Chromium, stage: Drawing) -> None:
         for width, height in ((800, 480), (480, 800), (1920, 1080), (320, 240)):
             page.resize(width, height)
             page.until(f"innerWidth === {width} && innerHeight === {height}")
+            page.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
             box = page.value("reactdiff.state().drawn.outline")
             assert box["x"] > 0
             assert box["x"] + box["width"] < width

@@ -12,8 +12,12 @@ import numpy as np
 import pytest
 
 from reactdiff_ros import coefficients as c
+from reactdiff_ros.expression import ExpressionEngine
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.perception.nets import FaceNets
+from reactdiff_ros.recordings.replay.parameters import settings_as_live
+from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import Picture, SpeakerFrame, Voice
 
 pytestmark = pytest.mark.clips
@@ -155,6 +159,27 @@ def test_of_two_people_the_one_who_speaks_is_the_target(clips, nets, talker_left
     assert len(targets(frames)) <= 3, "one switch at most, to the talker"
     assert frames[-1].position_m is not None
     assert (frames[-1].position_m[0] < 0) == talker_left
+
+
+def test_the_head_turns_to_the_one_of_two_people_who_speaks_now(clips, nets):
+    """Two people side by side before the default screen: the left one talks, and then the right one, calmly."""
+    names = ("facegood_selfie_speech_12s.mp4", "mimictalk_german_20s.mp4")
+    left, right = (list(pictures(clips(name), 130)) for name in names)
+    settings, _ = settings_as_live()
+    session = ListeningSession(
+        SpeakerPerception(settings.perception, voice=Speaking(), nets=nets),
+        make_listener("rules", seed=1),
+        ExpressionEngine(settings.expression, seed=1),
+    )
+    faces = []
+    for k in range(260):
+        both = [left[min(k, 129)].bgr, right[max(k - 130, 0)].bgr]
+        sides = [cv2.resize(bgr, (bgr.shape[1] * 400 // bgr.shape[0], 400)) for bgr in both]
+        session.push_picture(Picture(k * 40_000_000, np.hstack(sides)))
+        faces += session.advance(k * 40_000_000 + 30_000_000)
+    yaw = np.degrees([face.coefficients[c.HEAD_YAW] for face in faces])
+    assert np.median(yaw[160:260]) > 2.0, "to its own left, as the picture shows it"
+    assert np.median(yaw[-100:]) < -2.0
 
 
 def test_the_next_person_of_a_film_gets_an_own_id(clips, nets):

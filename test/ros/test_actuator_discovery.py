@@ -48,10 +48,8 @@ def test_a_robot_that_others_can_reach_has_one_sentence(environment, why):
 
 @pytest.mark.ros
 def test_the_actuator_says_it_in_its_log_and_its_diagnostics(tmp_path):
-    from lifecycle_msgs.msg import Transition
     from ros_harness import RosGraph
 
-    configure, activate = Transition(id=Transition.TRANSITION_CONFIGURE), Transition(id=Transition.TRANSITION_ACTIVATE)
     graph = RosGraph(tmp_path)
     try:
         # Nothing leaves this machine here: only the name of the distribution makes its settings look too wide.
@@ -59,11 +57,9 @@ def test_the_actuator_says_it_in_its_log_and_its_diagnostics(tmp_path):
         graph.environment.pop("ROS_LOCALHOST_ONLY", None)
         said = wider_than_this_machine(graph.environment)
         assert said
-        node = graph.start(NODE, autostart=False, robot="screen", state_dir=str(tmp_path))
-        assert graph.call("lifecycle_msgs/ChangeState", f"/{NODE}/change_state", transition=configure).success
-        graph.until(lambda: graph.sentence(NODE) == said, what="the sentence in the diagnostics")
+        node = graph.start(NODE, robot="screen", state_dir=str(tmp_path))
+        graph.wait_active(NODE)
         assert graph.level(NODE) == 1
-        assert graph.call("lifecycle_msgs/ChangeState", f"/{NODE}/change_state", transition=activate).success
         # Another warning is what the user must know first.
         graph.until(lambda: "it has no joints" in graph.sentence(NODE), what="what prevents enabling")
         assert sum("[WARN]" in line and said in line for line in node.log.splitlines()) == 1

@@ -86,6 +86,7 @@ def test_a_stop_after_a_kill_holds_until_a_reset_lowers_and_lets_go(bench: Bench
     let_go(bench)
 
 
+@pytest.mark.real_time
 def test_an_actuator_that_enabled_nothing_lowers_and_lets_go_at_its_end(bench: Bench) -> None:
     killed_while_it_followed(bench)
     assert bench.node.stop() == 0

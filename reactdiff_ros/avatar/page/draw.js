@@ -4,7 +4,7 @@ import { add } from "./elements.js";
 import { Life } from "./life.js";
 import { paintPixels } from "./pixels.js";
 import { clamp, mix, named, rig, surface } from "./rig.js";
-import { browShape, eyeShapes, headShape, irisMatrix, mouthShapes, plateShape, polyline, ring, smooth } from "./shapes.js";
+import { ballRadii, browShape, eyeShapes, headShape, irisMatrix, mouthShapes, plateShape, polyline, ring, smooth } from "./shapes.js";
 
 /** Sets an attribute only if it changed: an untouched element is not painted again. */
 function put(node, key, value) {
@@ -18,6 +18,7 @@ function put(node, key, value) {
 const matrix = (m) => `matrix(${m.map((v) => v.toFixed(3)).join(" ")})`;
 const SIDES = [["left", 1], ["right", -1]]; // the face's own
 const share = (v, from, to) => clamp((v - from) / (to - from), 0, 1);
+const degrees = (angle) => (angle * 180) / Math.PI;
 let faces = 0;
 
 export class Face {
@@ -160,7 +161,7 @@ export class Face {
     const inner = add(group, "path", { fill: c.inside });
     const inside = add(group, "g", { "clip-path": `url(#${this.key}clip-mouth)` });
     const tongue = add(inside, "path", { fill: c.tongue }), teeth = add(inside, "path", { fill: c.teeth });
-    this.mouth = { clip, chin, inner, tongue, teeth, rim: add(group, "path", line), ticks: SIDES.map(() => add(group, "path", line)),
+    this.mouth = { clip, chin, inner, tongue, teeth, rim: add(group, "path", line), ticks: SIDES.map(() => add(group, "path", { ...line, stroke: c.crease })),
       tip: add(group, "path", { fill: c.tongue, stroke: c.line, "stroke-width": 4 }) };
   }
 
@@ -184,12 +185,12 @@ export class Face {
     this.rigged = r;
     if (this.body) this.drawBody(r.project, live);
     this.drawHead(r, live);
-    this.centres = r.eyes.map((eye, i) => this.drawEye(r.project, eye, this.eyes[i]));
+    this.balls = r.eyes.map((eye, i) => this.drawEye(r.project, eye, this.eyes[i]));
     r.brows.forEach((brow, i) => put(this.brows[i], "d", browShape(r.project, brow, look)));
     if (look.nose.show) this.drawNose(r);
     this.drawMouth(r);
     this.drawSignal(r.project, live);
-    put(this.veil, "opacity", 0.34 * live.mood.asleep);
+    put(this.veil, "opacity", 0.26 * live.mood.asleep);
     this.pixels?.();
   }
 
@@ -243,7 +244,7 @@ export class Face {
     return matrix([(px[0] - c[0]) * w / e, (px[1] - c[1]) * w / e, (py[0] - c[0]) * h / e, (py[1] - c[1]) * h / e, c[0], c[1]]);
   }
 
-  /** Returns where the ball's middle is drawn. */
+  /** Returns where the ball's middle is drawn, and its edges to the viewer's right and above. */
   drawEye(project, eye, nodes) {
     const { look } = this, shapes = eyeShapes(project, eye, look);
     put(nodes.opening, "d", shapes.opening);
@@ -267,8 +268,11 @@ export class Face {
     // The light does not turn with the eye: its reflections lag behind the pupil.
     const size = pupil ? Math.max(iris * 0.85, pupil) : 0, lag = (1 - Math.cos(eye.yaw)) * 6;
     put(nodes.shine, "transform", matrix([size * 0.3, 0, 0, size * 0.3, m[4] - size * 0.36 - lag, m[5] - size * 0.42]));
+    put(nodes.shine, "opacity", share(shapes.open, 0.1, 0.3));
+    put(nodes.spark, "opacity", 0.7 * share(shapes.open, 0.1, 0.3));
     put(nodes.spark, "transform", matrix([size * 0.14, 0, 0, size * 0.14, m[4] + size * 0.4, m[5] + size * 0.42]));
-    return project(eye.side * look.eye.x, look.eye.y, surface(look.eye.x, look.eye.y) + 6);
+    const { x, y } = look.eye, z = surface(x, y) + 6, [a, b] = ballRadii(eye, look);
+    return [[0, 0], [a, 0], [0, b]].map(([dx, dy]) => project(eye.side * x + dx, y + dy, z));
   }
 
   drawNose({ project, nose }) {
@@ -337,7 +341,8 @@ export class Face {
 
   /**
    * What is drawn, read back from the drawing (pixels of the screen, y down): corners and opening of the mouth, whether
-   * teeth show, for each eye its pupil, gaze in degrees (x to the viewer's right, y up) and the opening of its lids.
+   * teeth show, for each eye its pupil, the opening of its lids and its gaze, which adds to the head's turn (degrees; x to the
+   * viewer's right, y up).
    */
   measure() {
     const m = this.svg.getScreenCTM(), look = this.look;
@@ -348,14 +353,15 @@ export class Face {
     };
     const placed = (node) => screen(node._transform.match(/-?[\d.]+/g).slice(-2).map(Number));
     const eyes = Object.fromEntries(SIDES.map(([name], i) => {
-      const opening = box(this.eyes[i].opening), pupil = placed(this.eyes[i].pupil), centre = screen(this.centres[i]);
-      const [a, b] = [this.rigged.eyes[i].a * 0.98 * m.a, this.rigged.eyes[i].b * 0.86 * m.d];
-      const angle = (v, r) => (Math.asin(Math.min(1, Math.max(-1, v / r))) * 180) / Math.PI;
+      const opening = box(this.eyes[i].opening), pupil = placed(this.eyes[i].pupil), [centre, right, above] = this.balls[i].map(screen);
+      const [a, b] = [right.x - centre.x, centre.y - above.y];
+      const angle = (v, r) => degrees(Math.asin(Math.min(1, Math.max(-1, v / r))));
       return [name, { opening: opening.height, box: opening, pupil, centre, brow: box(this.brows[i]), radius: look.eye.pupil * this.rigged.eyes[i].pupil * m.a,
         gaze: { x: angle(pupil.x - centre.x, a), y: angle(centre.y - pupil.y, b) } }];
     }));
-    const { corners, mouth, outline, cheeks } = this, inner = box(mouth.inner);
+    const { corners, mouth, outline, cheeks } = this, inner = box(mouth.inner), [pitch, yaw] = this.rigged.project.turns.map(degrees);
     return {
+      head: { x: yaw, y: -pitch },
       eyes, outline: box(outline), plate: this.plate && box(this.plate), nose: this.nose ? placed(this.nose) : null,
       mouth: { left: screen(corners.left), right: screen(corners.right), opening: inner.height, width: inner.width, box: inner, teeth: Number(mouth.teeth._opacity) },
       cheeks: { left: Number(cheeks[0]._opacity), right: Number(cheeks[1]._opacity) },

@@ -12,7 +12,7 @@ export const EXPRESSIONS = {
   angry: { ...two({ browDown: 0.9, eyeSquint: 0.3, mouthFrown: 0.35, mouthPress: 0.4, noseSneer: 0.15 }), headPitch: 0.07 },
   surprised: { browInnerUp: 0.8, jawOpen: 0.3, ...two({ browOuterUp: 0.8, eyeWide: 0.75 }), headPitch: -0.04 },
   concerned: { browInnerUp: 0.6, headRoll: 0.12, headPitch: 0.04, ...two({ browDown: 0.15, mouthPress: 0.3, mouthFrown: 0.12 }) },
-  puzzled: { browDownLeft: 0.55, browOuterUpRight: 0.75, eyeSquintLeft: 0.35, headRoll: 0.15, mouthLeft: 0.5, mouthPressLeft: 0.5, mouthPressRight: 0.5 },
+  puzzled: { browDownLeft: 0.55, browOuterUpRight: 0.75, eyeSquintLeft: 0.35, headRoll: 0.15, mouthPressLeft: 0.5, mouthPressRight: 0.5, mouthFrownLeft: 0.3 },
   disgusted: { ...two({ noseSneer: 0.85, browDown: 0.45, cheekSquint: 0.45, eyeSquint: 0.35, mouthUpperUp: 0.35, mouthFrown: 0.35 }),
     mouthShrugLower: 0.3, headYaw: 0.12, headRoll: -0.06 },
   asleep: {},

@@ -98,9 +98,7 @@ function act(k, { asleep, searching, squinting, deaf, thinking }, seed, time) {
     most(k.eyeBlink, asleep);
     for (const name of ["browDown", "mouthSmile", "mouthFrown", "eyeWide"]) for (const s of ["left", "right"]) k[name][s] *= 1 - asleep;
     for (const name of ["browInnerUp", "jawOpen"]) k[name] *= 1 - asleep;
-    k.browInnerUp = Math.max(k.browInnerUp, 0.12 * asleep);
-    k.jawOpen = Math.max(k.jawOpen, asleep * (0.05 + 0.03 * breath));
-    k.mouthFunnel = Math.max(k.mouthFunnel, 0.3 * asleep);
+    most(k.browDown, 0.12 * asleep);
     k.headPitch = mix(k.headPitch, 0.16 + 0.025 * breath, asleep);
     k.headRoll = mix(k.headRoll, 0.1, asleep);
   }

@@ -9,6 +9,7 @@ import { fillPanel } from "./panel.js";
 import { Presence } from "./presence.js";
 import { NAMES } from "./rig.js";
 import { Robot } from "./robot_panel.js";
+import { Visitor } from "./visitor.js";
 
 const root = document.documentElement;
 const svg = document.getElementById("face");
@@ -22,6 +23,7 @@ const robot = new Robot();
 const face = new Face(svg);
 const motion = new Motion();
 const presence = new Presence();
+const visitor = new Visitor();
 let here = { state: "attentive", mood: {}, sentence: "" };
 let wrongLook = "";
 let drawn = 0;
@@ -50,10 +52,12 @@ const link = new Link({
     status = message;
     if (message.page?.stale_s > 0) link.staleMs = message.page.stale_s * 1000;
     robot.show(status.graph?.actuator, !panel.hidden, link.connected);
+    visitor.show(status.graph?.visitor);
     if (!panel.hidden) refresh();
   },
   onChange() {
     if (!link.connected) status = {}; // what was seen before is not seen now
+    visitor.show(status.graph?.visitor);
     refresh();
   },
 });
@@ -88,6 +92,7 @@ function refresh() {
   const recorded = String(status.graph?.recording ?? "").slice(0, 120);
   robot.show(status.graph?.actuator, !panel.hidden, state.connected);
   recording.hidden = !recorded;
+  visitor.recorded(recorded);
   if (recording.textContent !== recorded) recording.textContent = recorded;
   if (panel.hidden) return;
   const shown = Object.fromEntries(NAMES.slice(0, 52).map((name, i) => [name, motion.shown[i]]));
@@ -153,6 +158,7 @@ window.reactdiff = {
   values: () => [...face.values],
   fresh: () => link.fresh(performance.now()),
   connected: () => link.connected,
+  visitor: () => ({ state: visitor.capture.state, sentence: visitor.capture.sentence, ...visitor.capture.counts }),
   names: NAMES,
   looks: LOOKS,
   wear,

@@ -2,7 +2,7 @@
 
 export const OK = 0, WARN = 1, ERROR = 2;
 const PARTS = {
-  camera_node: "Camera", microphone_node: "Microphone", clip_node: "Clip", perception_node: "Perception",
+  camera_node: "Camera", browser_node: "Visitor", microphone_node: "Microphone", clip_node: "Clip", perception_node: "Perception",
   reaction_node: "Listener", expression_node: "Face", avatar_node: "Page", output_node: "Avatars",
   actuator_node: "Robot", recorder_node: "Recording",
 };

@@ -48,15 +48,18 @@ export function rotation(pitch, yaw, roll) {
   ];
 }
 
+/** The angle by which the head is drawn turned: the far end of a turn would hide the face. */
+const drawnTurn = (angle, look) => 0.62 * Math.tanh((angle * look.style.motion) / 0.62);
+
 /** The head's pose as a function that projects a point of the head onto the screen (x right, y down). */
 export function projector(k, look, live) {
-  const turn = (angle) => 0.62 * Math.tanh((angle * look.style.motion) / 0.62); // the far end of a turn would hide the face
-  const r = rotation(turn(k.headPitch), turn(k.headYaw), turn(k.headRoll));
+  const turns = ["headPitch", "headYaw", "headRoll"].map((name) => drawnTurn(k[name], look));
+  const r = rotation(...turns);
   const [px, py, pz] = [0, -look.head.height * 0.95, -90]; // the neck, about which the head turns
   const [tx, ty, tz] = [k.headX * METRE + live.lean, k.headY * METRE, k.headZ * METRE];
   const [sx, sy] = [1 - 0.5 * live.squash, 1 + live.squash];
   const camera = 1500;
-  return (x, y, z) => {
+  const project = (x, y, z) => {
     const [dx, dy, dz] = [(x - px) * sx, (y - py) * sy, z * look.style.depth - pz];
     const zz = r[6] * dx + r[7] * dy + r[8] * dz + pz + tz;
     const scale = camera / (camera - zz);
@@ -65,6 +68,7 @@ export function projector(k, look, live) {
       -(r[3] * dx + r[4] * dy + r[5] * dz + py + ty) * scale,
     ];
   };
+  return Object.assign(project, { turns });
 }
 
 /** How far the face's surface lies out of the head's middle plane at (x, y). */
@@ -82,6 +86,7 @@ function startle(k) {
   return clamp(wide * Math.min(1, 4.5 * k.jawOpen) * (1 - 1.6 * both(k.mouthSmile)) * 1.2, 0, 1);
 }
 
+const EYE_YAW = 0.61, EYE_PITCH = 0.52; // rad at a coefficient of 1, as the expression room counts (eye_yaw_full_rad)
 const VERGENCE = 0.04; // rad an eye: both look at somebody near, not into the distance
 
 function eyeRig(k, look, side, live) {
@@ -102,9 +107,9 @@ function eyeRig(k, look, side, live) {
     a: e.width * (1 + 0.05 * wide + 0.05 * blink), b: e.height * (1 + 0.1 * wide),
     corner: mix(-0.2 * raise, -0.16, blink), top: mix(top, arc, blink), low: mix(low, -arc, blink),
     tilt: (0.95 * brow + 0.25 * sneer - 0.72 * worry - 0.3 * shown(k.mouthFrown[s]) * (1 - brow)) * (1 - blink),
-    // Positive yaw: to the viewer's right. An eye turns by about 30 degrees at most.
-    yaw: 0.56 * side * (k.eyeLookOut[s] - k.eyeLookIn[s]) - side * VERGENCE + live.saccade[0],
-    pitch: 0.5 * (up - down) + live.saccade[1],
+    // Positive yaw: to the viewer's right. What the drawn head turns more or less than the head does, the eyes take back.
+    yaw: EYE_YAW * side * (k.eyeLookOut[s] - k.eyeLookIn[s]) - side * VERGENCE + k.headYaw - drawnTurn(k.headYaw, look) + live.saccade[0],
+    pitch: EYE_PITCH * (up - down) - k.headPitch + drawnTurn(k.headPitch, look) + live.saccade[1],
     iris: 1 - 0.12 * fear,
     pupil: (1.06 + 0.2 * wide + 0.16 * smile - 0.18 * brow - 0.2 * sneer - 0.1 * squint) * (1 - 0.34 * fear) * live.pupil,
   };

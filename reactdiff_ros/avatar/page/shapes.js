@@ -46,13 +46,16 @@ export function ring(project, { x = 0, y = 0, width, height, power, z }, n = 36,
 
 const EYE_STEPS = 24;
 
+/** Half the width and height of the ball on which an iris, or in a look without pupils an eye, moves. */
+export const ballRadii = (eye, look) => (look.eye.pupil ? [eye.a * 0.98, eye.b * 0.86] : [0.8 * eye.a, 0.7 * eye.b]);
+
 /** Where an eye is: all of it follows the gaze in a look without pupils. */
 function eyeCentre(eye, look) {
-  const { x, y, pupil } = look.eye;
-  return pupil ? [eye.side * x, y] : [eye.side * x + 0.8 * eye.a * Math.sin(eye.yaw + eye.side * 0.04), y + 0.7 * eye.b * Math.sin(eye.pitch)];
+  const { x, y, pupil } = look.eye, [a, b] = ballRadii(eye, look);
+  return pupil ? [eye.side * x, y] : [eye.side * x + a * Math.sin(eye.yaw + eye.side * 0.04), y + b * Math.sin(eye.pitch)];
 }
 
-/** An eye's opening between two curved lids from corner to corner, the lids' lines, and the upper lid's shadow. */
+/** An eye's opening between two curved lids from corner to corner, how far it is open (2 is round), the lids' lines and shadow. */
 export function eyeShapes(project, eye, look) {
   const { a, b, side, tilt } = eye;
   const [cx, cy] = eyeCentre(eye, look);
@@ -60,11 +63,13 @@ export function eyeShapes(project, eye, look) {
   // A lid that lies nearly flat is an arc, not a half of the ball.
   const lid = (u, amount) => amount * mix(1 - u * u, dome(u, look.eye.power), clamp((amount - 0.3) * 2.2, 0, 1));
   const top = [], bottom = [], lash = [], crease = [], bag = [], shade = [];
+  let open = 0;
   for (let i = 0; i <= EYE_STEPS; i++) {
     const u = -Math.cos((Math.PI * i) / EYE_STEPS); // -1 at the nose, 1 at the temple
     const slant = eye.top * (1.05 - 0.3 * Math.abs(tilt)) + 0.55 * tilt * u + 1.5 * (1 - Math.min(1, 5 * Math.abs(tilt)));
     const down = b * (eye.corner - lid(u, eye.low));
     const up = Math.max(down, b * (eye.corner + (tilt ? softMin(lid(u, eye.top), slant, 0.2) : lid(u, eye.top))));
+    open = Math.max(open, (up - down) / b);
     top.push(place(u, up));
     bottom.push(place(u, down));
     if (up - down > 0.12 * b || eye.closed > 0.6) lash.push(place(u, up));
@@ -77,7 +82,7 @@ export function eyeShapes(project, eye, look) {
     upperEdge: lash.length > 1 ? polyline(lash, false) : "",
     shade: polyline([...top, ...shade.reverse()]),
     crease: polyline(crease, false), bag: polyline(bag, false),
-    centre: project(cx, cy, surface(cx, cy) + 6),
+    centre: project(cx, cy, surface(cx, cy) + 6), open,
   };
 }
 
@@ -85,7 +90,7 @@ export function eyeShapes(project, eye, look) {
 export function irisMatrix(project, eye, look, r) {
   const { x: cx, y: cy } = look.eye;
   const ox = eye.side * cx, base = surface(cx, cy);
-  const [dx, dy] = [eye.a * 0.98 * Math.sin(eye.yaw), eye.b * 0.86 * Math.sin(eye.pitch)];
+  const [a, b] = ballRadii(eye, look), [dx, dy] = [a * Math.sin(eye.yaw), b * Math.sin(eye.pitch)];
   const at = (x, y) => project(ox + dx + x, cy + dy + y, base + 6);
   const c = at(0, 0), px = at(r * Math.cos(eye.yaw), 0), py = at(0, -r * Math.cos(eye.pitch));
   return [px[0] - c[0], px[1] - c[1], py[0] - c[0], py[1] - c[1], c[0], c[1]];

@@ -1,0 +1,43 @@
+// The visitor's button, what it asks first, and what is seen while camera and microphone are on.
+
+import { Capture, insecure } from "./capture.js";
+
+const element = (id) => document.getElementById(id);
+
+export class Visitor {
+  constructor() {
+    this.free = "";
+    this.capture = new Capture(element("me").querySelector("video"), () => this.refresh());
+    element("consent").querySelector("b").textContent = location.hostname === "localhost" ? "this computer" : location.hostname;
+    element("visit-button").addEventListener("click", () => this.press());
+    element("consent").addEventListener("close", () => element("consent").returnValue === "yes" && this.capture.start());
+  }
+
+  press() {
+    if (this.capture.state !== "off") this.capture.stop();
+    else if (insecure()) this.capture.start();
+    else element("consent").showModal();
+  }
+
+  /** What is recorded now: whoever agrees must know. */
+  recorded(sentence) {
+    element("consent-stored").textContent = sentence || "Nothing is stored.";
+  }
+
+  /** `free`: "free" or "taken" by somebody; empty: this robot takes no visitor's camera. */
+  show(free) {
+    this.free = String(free ?? "");
+    this.refresh();
+  }
+
+  refresh() {
+    const { state, sentence } = this.capture, button = element("visit-button");
+    const others = this.free === "taken" && state === "off";
+    element("visitor").hidden = !this.free && state === "off";
+    button.disabled = others;
+    button.textContent = { off: "Use my camera", asking: "Cancel", live: "Stop my camera" }[state];
+    element("me").hidden = state !== "live";
+    element("visit-sentence").textContent = others ? "Another visitor's camera is in use." : sentence;
+    document.documentElement.dataset.visit = state;
+  }
+}

@@ -1,0 +1,172 @@
+"""A visitor's browser: its messages, its clock, and messages that are none."""
+
+from __future__ import annotations
+
+import struct
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reactdiff_ros.capture.browser import (
+    HEAD,
+    MESSAGE_BYTES,
+    PICTURE,
+    PICTURES_HZ,
+    REPLY,
+    SOUND,
+    TIME,
+    BrowserStream,
+    Picture,
+    RemoteClock,
+    acknowledge,
+    is_picture,
+    jpeg_size,
+)
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import MessageError
+from reactdiff_ros.types import Sound
+
+AHEAD_NS = 5 * NS
+"""The page's clock is 5 s ahead of ours."""
+START_NS = 1000 * NS
+
+
+def jpeg(width: int = 64, height: int = 48) -> bytes:
+    return bytes(cv2.imencode(".jpg", np.full((height, width, 3), 90, np.uint8))[1])
+
+
+def message(kind: int, at_ns: int, content: bytes = b"", *, number: int = 0, rate: int = 0) -> bytes:
+    """As the page makes it at `at_ns` of our clock."""
+    return HEAD.pack(1, kind, rate // 25, number, (at_ns + AHEAD_NS) / 1e6) + content
+
+
+def compared() -> BrowserStream:
+    """A stream that knows the page's clock."""
+    stream = BrowserStream()
+    number = REPLY.unpack(stream.ping(START_NS))[3]
+    assert stream.receive(message(TIME, START_NS + 2_000_000, number=number), START_NS + 4_000_000) is None
+    return stream
+
+
+def test_a_picture_has_the_time_of_its_capture_on_our_clock() -> None:
+    stream, now_ns = compared(), START_NS + NS
+    found = stream.receive(message(PICTURE, now_ns - 20_000_000, jpeg()), now_ns)
+    assert isinstance(found, Picture)
+    assert (found.width, found.height) == (64, 48)
+    assert found.stamp_ns == pytest.approx(now_ns - 20_000_000, abs=1000)
+    assert found.jpeg == jpeg()
+
+
+def test_sound_is_stamped_by_its_samples_and_what_is_lost_is_counted() -> None:
+    stream, rng = compared(), np.random.default_rng(0)
+    stamps = []
+    for number in range(200):
+        if number in (50, 51):
+            continue
+        began_ns = START_NS + NS + number * 20_000_000
+        now_ns = began_ns + 20_000_000 + int(rng.exponential(8e6))
+        late = message(SOUND, now_ns - 20_000_000, np.full(960, number, "<i2").tobytes(), number=number, rate=48000)
+        found = stream.receive(late, now_ns)
+        assert isinstance(found, Sound)
+        assert found.samples.shape == (960, 1)
+        assert found.samples[0, 0] == number
+        stamps.append(found.stamp_ns)
+    assert stream.lost == 2
+    steps = np.diff(stamps)
+    assert (steps > 0).all()
+    assert np.abs(np.delete(steps, 49) - 20_000_000).max() < 8_000_000
+
+
+def test_what_comes_before_the_clocks_are_compared_or_too_late_is_dropped() -> None:
+    assert BrowserStream().receive(message(PICTURE, START_NS, jpeg()), START_NS) is None
+    stream, now_ns = compared(), START_NS + 10 * NS
+    assert stream.receive(message(PICTURE, now_ns - 2 * NS, jpeg()), now_ns) is None
+    assert stream.receive(message(PICTURE, now_ns + NS, jpeg()), now_ns) is None
+    assert stream.dropped == 2
+
+
+def test_a_flood_is_thinned_to_what_a_camera_gives() -> None:
+    stream, taken = compared(), 0
+    for number in range(1000):
+        now_ns = START_NS + NS + number * 2_000_000
+        taken += stream.receive(message(PICTURE, now_ns - 1_000_000, jpeg(), number=number), now_ns) is not None
+    assert PICTURES_HZ <= taken <= 3 * PICTURES_HZ + 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.floats(-5.0, 5.0), st.floats(-50e-6, 50e-6))
+def test_the_clocks_agree_to_half_a_round_trip_under_jitter_and_drift(seed: int, offset_s: float, drift: float) -> None:
+    rng, clock, worst = np.random.default_rng(seed), RemoteClock(), 0.0
+    before = None
+    for second in range(120):
+        sent_ns = START_NS + second * NS
+        up_ns, down_ns = (500_000 + int(rng.exponential(10e6)) for _ in range(2))
+
+        def remote(ns: int) -> int:
+            return ns + round(offset_s * NS + drift * (ns - START_NS))
+
+        clock.answered(sent_ns, remote(sent_ns + up_ns), sent_ns + up_ns + down_ns)
+        now_ns = sent_ns + NS // 2
+        local = clock.local(remote(now_ns), now_ns)
+        assert local is not None
+        assert before is None or local > before
+        before = local
+        if second > 30:
+            worst = max(worst, abs(local - now_ns))
+    assert worst < 12_000_000
+
+
+def test_a_clock_that_was_set_is_followed_at_once() -> None:
+    clock = RemoteClock()
+    clock.answered(START_NS, START_NS + 2_000_000, START_NS + 4_000_000)
+    clock.answered(START_NS + NS, START_NS + 61 * NS, START_NS + NS + 4_000_000)
+    assert clock.local(START_NS + 62 * NS, START_NS + 2 * NS) == pytest.approx(START_NS + 2 * NS, abs=5_000_000)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff\xd8", b"\xff\xd8\xff\xe0\x00\x00" + bytes(40), jpeg()[:30], b"GIF89a" + bytes(40), jpeg(2000, 16)],
+)
+def test_what_is_no_jpeg_or_too_large_has_one_sentence(content: bytes) -> None:
+    with pytest.raises(MessageError, match=r"^a picture (that is no JPEG|of 2000x16): "):
+        jpeg_size(content)
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (b"", "of 0 bytes"),
+        (bytes(MESSAGE_BYTES + 1), f"of {MESSAGE_BYTES + 1} bytes"),
+        (struct.pack("<BBHId", 2, PICTURE, 0, 0, 1.0), "version 2"),
+        (struct.pack("<BBHId", 1, 9, 0, 0, 1.0), "kind 9"),
+        (struct.pack("<BBHId", 1, PICTURE, 0, 0, float("nan")), "time nan"),
+        (message(SOUND, START_NS, b"\0\0\0", rate=48000), "3 bytes of sound"),
+        (message(SOUND, START_NS, bytes(100), rate=0), "0 Hz"),
+        (message(SOUND, START_NS, bytes(200_000), rate=48000), "200000 bytes of sound"),
+    ],
+)
+def test_a_malformed_message_has_one_sentence(bad: bytes, why: str) -> None:
+    with pytest.raises(MessageError, match=why):
+        compared().receive(bad, START_NS + NS)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.binary(max_size=200), st.booleans())
+def test_no_bytes_break_it(content: bytes, headed: bool) -> None:
+    stream = compared()
+    whole = content if not headed else HEAD.pack(1, 1 + len(content) % 3, 1920, 1, 1e6) + content
+    try:
+        found = stream.receive(whole, START_NS + NS)
+    except MessageError:
+        return
+    assert found is None or isinstance(found, Picture | Sound)
+
+
+def test_a_picture_is_acknowledged_by_its_number() -> None:
+    sent = message(PICTURE, START_NS, jpeg(), number=77)
+    assert is_picture(sent)
+    assert REPLY.unpack(acknowledge(sent)) == (1, PICTURE, 0, 77)
+    assert not is_picture(message(SOUND, START_NS))

@@ -1,0 +1,191 @@
+"""A visitor's camera and microphone through a real page in headless Chromium, the page's server and DDS."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+import wave
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import chromium
+import numpy as np
+import pytest
+import websocket
+from chromium import Chromium, Page, find_chromium
+from ros_harness import NodeProcess, RosGraph
+from std_msgs.msg import Bool
+
+from reactdiff_ros.capture.browser import HEAD, PICTURE
+from reactdiff_ros.messages import from_stamp
+
+pytestmark = [
+    pytest.mark.ros,
+    pytest.mark.browser,
+    pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed"),
+]
+PICTURES, SOUND, VISITOR = "camera/image_raw/compressed", "audio", "camera/visitor"
+DEVICES = ("--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required")
+YES = "--use-fake-ui-for-media-stream"
+
+
+def beeps(path: Path) -> Path:
+    """A second of sound with a click at its start."""
+    samples = np.zeros(48000, np.int16)
+    samples[:480] = 20000 * np.sin(np.arange(480) * 2 * np.pi * 1000 / 48000)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(48000)
+        file.writeframes(samples.tobytes())
+    return path
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Iterator[RosGraph]:
+    with RosGraph(tmp_path) as graph:
+        yield graph
+
+
+@pytest.fixture
+def avatar(graph: RosGraph) -> NodeProcess:
+    graph.listen(PICTURES, SOUND, VISITOR, "camera/camera_info")
+    avatar = graph.start("avatar_node", port=18765)
+    graph.start("browser_node")
+    graph.wait_active("avatar_node", "browser_node")
+    return avatar
+
+
+def opened(graph: RosGraph, browser: Chromium, url: str) -> Page:
+    """The page, once it offers the camera."""
+    page = browser.open(url)
+    graph.until(lambda: page.value("window.reactdiff && !document.getElementById('visitor').hidden"), 20.0, "the offer")
+    return page
+
+
+def agree(page: Page) -> None:
+    page.value("document.getElementById('visit-button').click()")
+    page.value("document.getElementById('consent-yes').click()")
+
+
+def visit(page: Page) -> Any:
+    return page.value("reactdiff.visitor()")
+
+
+def offer(url: str) -> str:
+    """Whether the pages of this server may offer a camera."""
+    with urllib.request.urlopen(url + "api/status", timeout=5.0) as answer:
+        return str(json.load(answer)["graph"].get("visitor"))
+
+
+def seated(url: str) -> websocket.WebSocket | None:
+    """A visitor's connection that has the seat; None: the one before has not left it yet."""
+    line = websocket.create_connection(url.replace("http", "ws") + "capture", origin=url.rstrip("/"))
+    if json.loads(line.recv()) == {"seat": True}:
+        return line
+    line.close()
+    return None
+
+
+def test_a_visitor_is_seen_and_heard_and_the_next_one_waits(
+    graph: RosGraph, avatar: NodeProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = f"--use-file-for-fake-audio-capture={beeps(tmp_path / 'beeps.wav')}"
+    monkeypatch.setattr(chromium, "FLAGS", (*chromium.FLAGS, *DEVICES, YES, sound))
+    url = graph.page(avatar)
+    with Chromium((800, 600)) as browser:
+        page = opened(graph, browser, url)
+        assert not graph.received[PICTURES]  # nothing before the visitor agrees
+        agree(page)
+        graph.until(lambda: len(graph.received[PICTURES]) >= 20, 30.0, "pictures")
+        graph.until(lambda: len(graph.received[SOUND]) >= 150, 30.0, "sound")
+        assert visit(page)["state"] == "live"
+        assert graph.received[VISITOR][-1].data
+        graph.until(lambda: "640x480" in graph.sentence("browser_node"), what="the size")
+
+        pictures = graph.received[PICTURES]
+        stamps = [from_stamp(m.header.stamp) for m in pictures]
+        assert (np.diff(stamps) > 0).all()
+        assert all(bytes(m.data[:2]) == b"\xff\xd8" for m in pictures)
+        assert graph.received["camera/camera_info"][-1].width == 640
+        chunks = graph.received[SOUND]
+        ends = [from_stamp(m.header.stamp) + len(m.samples) * 10**9 // m.sample_rate for m in chunks]
+        begins = [from_stamp(m.header.stamp) for m in chunks]
+        assert np.abs(np.array(begins[1:]) - ends[:-1]).max() < 15_000_000  # without gaps
+        heard = np.concatenate([m.samples for m in chunks])
+        assert np.abs(heard).max() > 5000
+        assert abs(from_stamp(chunks[-1].header.stamp) - stamps[-1]) < 3 * 10**9  # one clock
+
+        # The seat is taken: pages know it, and another visitor is refused with a sentence.
+        graph.until(lambda: offer(url) == "taken", what="the taken seat")
+        line = websocket.create_connection(url.replace("http", "ws") + "capture", origin=url.rstrip("/"))
+        assert "in use" in json.loads(line.recv())["sentence"]
+        line.close()
+
+        # A page that is hidden sends nothing; seen again, it goes on.
+        other = browser.open(url + "operator")
+        graph.until(lambda: not graph.received[VISITOR][-1].data, what="the pause")
+        other.close()
+        page.front()
+        graph.until(lambda: graph.received[VISITOR][-1].data, what="the visit goes on")
+
+        page.value("document.getElementById('visit-button').click()")
+        graph.until(lambda: not graph.received[VISITOR][-1].data, what="the end of the visit")
+        assert visit(page) | {"sent": 0, "dropped": 0, "sounds": 0} == {
+            "state": "off", "sentence": "", "sent": 0, "dropped": 0, "sounds": 0,
+        }  # fmt: skip
+        graph.until(lambda: offer(url) == "free", what="the free seat")
+
+
+def test_a_visitor_who_refuses_reads_what_to_do_and_nothing_comes(
+    graph: RosGraph, avatar: NodeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chromium, "FLAGS", (*chromium.FLAGS, *DEVICES, "--deny-permission-prompts"))
+    with Chromium((800, 600)) as browser:
+        page = opened(graph, browser, graph.page(avatar))
+        agree(page)
+        graph.until(lambda: "not allowed for this page" in visit(page)["sentence"], what="the sentence")
+        assert visit(page)["state"] == "off"
+        assert not graph.received[PICTURES]
+        assert graph.level("browser_node") == 0
+
+
+def test_nonsense_ends_the_visit_and_not_the_node(graph: RosGraph, avatar: NodeProcess) -> None:
+    url = graph.page(avatar)
+    address = url.replace("http", "ws") + "capture"
+    with pytest.raises(websocket.WebSocketBadStatusException, match="403"):
+        websocket.create_connection(address, origin="http://elsewhere.example")
+    rng = np.random.default_rng(1)
+    for _ in range(3):
+        line = graph.until(lambda: seated(url), what="the free seat")
+        for _ in range(9):
+            line.send_binary(HEAD.pack(1, PICTURE, 0, 0, 1.0) + rng.bytes(60))
+        said = [line.recv() for _ in range(10)]  # nine acknowledgements and a ping
+        line.send_binary(HEAD.pack(1, PICTURE, 0, 0, 1.0) + rng.bytes(60))
+        while "sentence" not in str(said[-1]):
+            said.append(line.recv())
+        assert "cannot be used" in str(said[-1])
+        line.close()
+        graph.until(lambda: graph.value("browser_node", "state") == "active", what="the node")
+    line = websocket.create_connection(address, origin=url.rstrip("/"))
+    with suppress(OSError):  # too large for the server, which may end the line at once
+        line.send_binary(bytes(2**20))
+    graph.until(lambda: graph.sentence("browser_node") != "", what="the node lives")
+    line.close()
+
+
+def test_a_clip_pauses_while_a_visitor_is_there(graph: RosGraph, tmp_path: Path) -> None:
+    from reactdiff_ros.simulator.rendered import demo_clip_path
+
+    graph.listen(PICTURES)
+    graph.start("clip_node", clip=str(demo_clip_path()))
+    graph.until(lambda: len(graph.received[PICTURES]) > 5, 40.0, "the clip")
+    graph.publish(VISITOR, Bool(data=True))
+    graph.until(lambda: "pauses" in graph.sentence("clip_node"), what="the pause")
+    graph.received[PICTURES].clear()
+    graph.spin(0.5)
+    assert not graph.received[PICTURES]
+    graph.publish(VISITOR, Bool(data=False))
+    graph.until(lambda: graph.received[PICTURES], what="the clip again")
