@@ -29,7 +29,7 @@ MEMORY_S: Final = 0.6
 """Time constant of the mean over the logarithms of the probabilities: vowels pass faster, expressions do not."""
 PERSONAL: Final = 0.5
 """Share of the personal neutral that counts as this person's face. The rest may be an expression that it has learnt."""
-BARED: Final = (0.5, 0.8)
+_BARED: Final = (0.5, 0.8)
 """Probability of a negative expression from which on raised corners count less as a smile, and as none."""
 _SIDED: Final = tuple(n[:-1] for n in NAMES if n.endswith("R") and n[:-1] + "L" in INDEX and n != "irisXR")
 _SINGLE: Final = tuple(n for n in NAMES if n[:-1] not in _SIDED and n not in ("lipsX", "chinX", "irisXR", "irisXL"))
@@ -93,7 +93,7 @@ class ExpressionReader:
     def read(self, stamp_ns: int, x: Array) -> Array:
         """Probabilities (8,) of EXPRESSION_CLASSES after a picture with these features."""
         now = self._weights.probabilities(x)
-        self._bared = ramp(float(now[list(NEGATIVE_CLASSES)].sum()), *BARED)
+        self._bared = ramp(float(now[list(NEGATIVE_CLASSES)].sum()), *_BARED)
         log = np.log(now + 1e-4)
         if self._log is None:
             self._log = log

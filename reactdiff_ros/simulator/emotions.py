@@ -1,7 +1,7 @@
 """Emotional episodes of simulated speakers.
 
 A share of the worlds has episodes of anger, disgust, fear, sadness (a story), surprise, doubt and contempt: face, voice
-and time course. They have random numbers of their own, so all other worlds are the same, bit for bit. Sizes and sources:
+and time course. They have separate random numbers, so all other worlds are the same, bit for bit. Sizes and sources:
 docs/simulator.md. How listeners answer: `movements.Empathy`.
 """
 
@@ -18,7 +18,6 @@ from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDE
 from reactdiff_ros.types import FloatArray
 
 from .motion import (
-    BoolArray,
     Events,
     IntArray,
     Range,
@@ -152,8 +151,6 @@ _PART: Final = 13
 class Episodes:
     """The episodes of B speakers over T frames."""
 
-    emotional: BoolArray
-    """(B, 1) has episodes at all."""
     kind: IntArray
     """(B, T) index into KIND_NAMES of the newest episode."""
     level: FloatArray
@@ -190,7 +187,7 @@ def draw_episodes(seed: Seed, share: float, worlds: int, frames: int) -> Episode
     """Episodes in a `share` of the worlds."""
     rng = generator(seed, _PART)
     shape = (worlds, capacity(PER_MINUTE, frames))
-    emotional = rng.random((worlds, 1)) < share
+    emotional = rng.random(worlds) < share
     kind = rng.choice(len(KINDS), shape, p=[k.share for k in KINDS.values()])
     amplitude = uniform(rng, 0.75, 1.0, shape)
     times = []
@@ -199,13 +196,11 @@ def draw_episodes(seed: Seed, share: float, worlds: int, frames: int) -> Episode
         times.append(low * (high / low) ** rng.random(shape, dtype=np.float32))
     rise, hold, fall = times
     start = renewal(rng, steady(np.full(worlds, PER_MINUTE / 60.0, np.float32), frames), rise + hold + fall, GAP_S)
-    events = Events(start, amplitude, rise, hold, fall, (start < 1e8) & emotional)
+    events = Events(start, amplitude, rise, hold, fall, (start < 1e8) & emotional[:, None])
     last = np.maximum(newest(start, events.on, frames), 0)
-    looks = np.zeros((worlds, len(KINDS), BLENDSHAPE_COUNT), dtype=np.float32)
-    for row in looks if emotional.any() else ():
-        for i, name in enumerate(KIND_NAMES):
-            if name in EXPRESSIONS:
-                row[i] = draw_look(rng, EXPRESSIONS[name])[:BLENDSHAPE_COUNT]
     swell = 1 + 0.1 * ornstein(rng, worlds, frames, (1.5,))[..., 0]
     level = np.clip(swell * envelope(events, frames), 0, 1)
-    return Episodes(emotional, np.take_along_axis(kind, last, axis=1), level, looks)
+    looks = np.zeros((worlds, len(KINDS), BLENDSHAPE_COUNT), dtype=np.float32)
+    for world in np.flatnonzero(emotional):
+        looks[world] = [draw_look(rng, EXPRESSIONS.get(name, ({},)))[:BLENDSHAPE_COUNT] for name in KINDS]
+    return Episodes(np.take_along_axis(kind, last, axis=1), level, looks)

@@ -504,6 +504,7 @@ class Answer:
     chance: float
     size: Range
     lag_s: Range
+    """From the onset to the first movement; one sees it about 0.2 s later."""
     fade_s: float
     look: dict[str, float]
     """"lead:", "other:": the one side and the other, which differs between people."""
@@ -514,19 +515,19 @@ class Answer:
 
 ANSWERS: Final = {
     "anger": Answer(
-        0.80, (0.6, 1.0), (0.5, 1.6), 2.0,
+        0.80, (0.6, 1.0), (0.3, 0.7), 2.0,
         {"browInnerUp": 0.40, "browDown": 0.10, "mouthFrown": 0.25, "mouthPress": 0.15}, 0.03, 0.5,
     ),
     "distress": Answer(
-        0.85, (0.6, 1.0), (0.5, 2.0), 2.5,
+        0.85, (0.6, 1.0), (0.2, 0.7), 2.5,
         {"browInnerUp": 0.65, "browDown": 0.10, "mouthFrown": 0.30, "mouthPress": 0.15}, 0.09, 0.4,
     ),
     "surprise": Answer(
-        0.75, (0.6, 1.0), (0.3, 0.9), 1.0,
+        0.75, (0.6, 1.0), (0.1, 0.5), 1.0,
         {"browInnerUp": 0.65, "browOuterUp": 0.65, "eyeWide": 0.40, "jawOpen": 0.15},
     ),
     "unsure": Answer(
-        0.60, (0.6, 1.0), (0.5, 1.4), 1.2,
+        0.60, (0.6, 1.0), (0.2, 0.7), 1.2,
         {"lead:browOuterUp": 0.55, "other:browDown": 0.30, "mouthPress": 0.40}, 0.03,
     ),
 }  # fmt: skip
@@ -572,7 +573,7 @@ class Empathy:
         self._wait = np.where(begins, soon + (late - soon) * u[2], self._wait - STEP).astype(np.float32)
         wanted = self._size * np.minimum(1.25 * s.emotions, 1) * (self._wait <= 0)
         # Two filters in series, so that it starts smoothly; an answer that has come ends by its own slow one.
-        self._near = self._near + np.where(wanted > self._near, _COMES, 1) * (wanted - self._near)
+        self._near = self._near + np.where(wanted > self._near, _COMES, np.float32(1)) * (wanted - self._near)
         self._level = self._level + np.where(self._near > self._level, _COMES, _GOES) * (self._near - self._level)
         grave = np.minimum(s.emotions[_GRAVE].max(0) / _EMOTION, 1) * self._holds
         self._hush = self._hush + np.where(grave > self._hush, _HUSH, _CHEER) * (grave - self._hush)

@@ -8,21 +8,17 @@ measured on a rendered speaker (docs/perception_noise.md); they are wider becaus
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 import numpy as np
 
 from reactdiff_ros.affect import projected
-from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, NAMES, ROTATION, TRANSLATION
+from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, ROTATION, TRANSLATION
 from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch
 from reactdiff_ros.perception.blendshapes import CONFIDENCE, EYE_PITCH_RAD, EYE_YAW_RAD, OBSERVED
-from reactdiff_ros.perception.expression import BARED, MEMORY_S, shipped_weights
-from reactdiff_ros.perception.person import feature_spread, features_of_face
-from reactdiff_ros.types import NEGATIVE_CLASSES, FloatArray
+from reactdiff_ros.types import FloatArray
 
 from .motion import BoolArray, IntArray, Seed, cover, generator, log_normal, low_pass, ornstein, uniform
-from .rendered.renderer import HeadRenderer
 from .speaker import Speakers
 from .voices import VoiceBank, hear
 
@@ -74,7 +70,8 @@ def appearance(seed: Seed, s: Speakers) -> tuple[FloatArray, FloatArray]:
         out[..., INDEX[name]] = np.clip(values[name] if name in values else values[stem], 0, 1)
     # Doubt raises one brow.
     out[..., INDEX["browOuterUpLeft"]] = np.clip(s.brow_up + 0.6 * s.doubt, 0, 1)
-    out[..., :BLENDSHAPE_COUNT] = np.minimum(out[..., :BLENDSHAPE_COUNT] + s.episodes.face, 1)
+    if s.episodes.level.any():
+        out[..., :BLENDSHAPE_COUNT] = np.minimum(out[..., :BLENDSHAPE_COUNT] + s.episodes.face, 1)
     out[..., ROTATION] = s.head
     out[..., TRANSLATION] = 0.02 * waves[..., 6:9]
     return out, gaze
@@ -99,7 +96,7 @@ def _looks(gaze: FloatArray) -> dict[str, FloatArray]:
     }  # fmt: skip
 
 
-_DEVICES, _FACE, _PLACEBO, _CLASS = 40, 41, 42, 43
+_DEVICES, _FACE, _PLACEBO, _BARE = 40, 41, 42, 43
 
 GAIN: Final = {
     "jawOpen": 1.00, "mouthSmile": 0.78, "mouthFrown": 0.75, "mouthPucker": 0.86, "mouthFunnel": 1.01,
@@ -119,9 +116,8 @@ NEUTRAL_ERROR: Final = {"brow": 0.18, "cheek": 0.10, "mouthSmile": 0.04, "mouthF
 (chosen after the spread on that page and readings of recorded people)."""
 DRIFT: Final = {"brow": 2.5, "cheek": 1.6, "mouthUpperUp": 2.0, "eyeWide": 1.6, "mouthSmile": 0.8}
 """How much more than others a reading wanders over about a second (readings of recorded people who talk)."""
-UNLIKE: Final = 1.0
-"""How many between-person standard deviations a person is off what expressions are read from (chosen, so that classes
-are read as surely as those of people whom the read-out has not met)."""
+HELD: Final = (0.3, 1.0)
+"""Share of a smile that perception holds back under a negative expression, between people (chosen)."""
 POSE_TRUST: Final = tuple(float(value) for value in CONFIDENCE[BLENDSHAPE_COUNT:])
 """Perception's confidence in rotation and translation in good conditions."""
 
@@ -282,13 +278,9 @@ def _read(seed: Seed, s: Speakers, shown: FloatArray, gaze: FloatArray) -> _Read
     slow *= 1 + talking
     value += slow
     value += bias[:, None] * (1 - 0.7 * known[..., None])
-    moved = s.episodes.emotional
-    if moved.any():
-        value[..., _SMILES] += _bared(seed, s)[..., None]
+    if s.episodes.level.any():
+        value[..., _SMILES] = _bared(seed, s, value[..., _SMILES])
     np.clip(value, 0, 1, out=value)
-    if moved.any():
-        negative = _classes(seed, s, shown)[..., list(NEGATIVE_CLASSES)].sum(-1)
-        value[..., _SMILES] *= 1 - (moved * np.clip((negative - BARED[0]) / (BARED[1] - BARED[0]), 0, 1))[..., None]
 
     coefficients = np.zeros((worlds, frames, COEFFICIENT_COUNT), dtype=np.float32)
     confidence = np.zeros_like(coefficients)
@@ -311,48 +303,17 @@ def _read(seed: Seed, s: Speakers, shown: FloatArray, gaze: FloatArray) -> _Read
     )  # fmt: skip
 
 
-def _bared(seed: Seed, s: Speakers) -> FloatArray:
-    """(B, T) how far bared teeth raise the corners of the mouth as they are read: in some people, now and then."""
-    rng = generator(seed, _CLASS)
-    waves = ornstein(rng, *s.speech.shape, (0.2,))[..., 0]
+def _bared(seed: Seed, s: Speakers, smiles: FloatArray) -> FloatArray:
+    """Readings of smiles (B, T, 2) under anger, disgust, fear and sadness.
+
+    Bared teeth raise them in some people, now and then; perception holds them back as far as it is sure of the class.
+    """
+    rng = generator(seed, _BARE)
     teeth = s.episodes.face[..., _TEETH].max(-1) * s.episodes.hurt
-    return np.asarray(uniform(rng, 0.0, 1.2, (len(teeth), 1)) * teeth * np.clip(waves, 0, 1.5), dtype=np.float32)
-
-
-@cache
-def _measured() -> FloatArray:
-    """(features, 52): what each blendshape changes in what expressions are read from, on the rendered head."""
-    head = HeadRenderer()
-    faces = np.zeros((BLENDSHAPE_COUNT + 1, COEFFICIENT_COUNT))
-    faces[1:, :BLENDSHAPE_COUNT] = 0.5 * np.eye(BLENDSHAPE_COUNT)
-    rows = np.array([features_of_face(head.mesh_landmarks(face)) for face in faces])
-    return np.asarray(2 * (rows[1:] - rows[0]).T, dtype=np.float32)
-
-
-def _classes(seed: Seed, s: Speakers, shown: FloatArray) -> FloatArray:
-    """Probabilities (B, T, 8) of EXPRESSION_CLASSES that perception's read-out has of each true frame.
-
-    Features are linear in the blendshapes (95 % and more of rendered faces get the same class so), but for the
-    asymmetry. Each person is off the population, as people are whom the read-out has not met.
-    """
-    rng, change = generator(seed, _CLASS + 50), _measured()
-    features = shown[..., :BLENDSHAPE_COUNT] @ change.T
-    right = np.array([-1.0 if name.endswith("Right") else 1.0 for name in NAMES[:BLENDSHAPE_COUNT]], np.float32)
-    features[..., -1] = np.abs(shown[..., :BLENDSHAPE_COUNT] @ (right * change[-1]))
-    features += UNLIKE * feature_spread() * rng.standard_normal((len(shown), 1, len(change)), dtype=np.float32)
-    return np.asarray(shipped_weights().probabilities(features), dtype=np.float32)
-
-
-def expressions(seed: Seed, speakers: Speakers) -> FloatArray:
-    """Probabilities (B, T, 8) of EXPRESSION_CLASSES in the frames that `observe` delivers; 1 in 8 without a mesh.
-
-    `observe` itself has the projection onto seven classes, which today's listener model reads.
-    """
-    worlds, frames = speakers.speech.shape
-    now = np.log(_classes(seed, speakers, appearance(seed, speakers)[0]) + 1e-4)
-    means = np.stack([low_pass(now[..., i], MEMORY_S) for i in range(now.shape[-1])], axis=-1)
-    odds = np.exp(means)[np.arange(worlds)[:, None], _pick(generator(seed, _FACE), worlds, frames)]
-    return np.asarray(odds / odds.sum(-1, keepdims=True))
+    raised = teeth * np.clip(ornstein(rng, *teeth.shape, (0.2,))[..., 0], 0, 1.5)
+    held = uniform(rng, *HELD, (len(teeth), 1)) * np.minimum(2 * s.episodes.hurt, 1)
+    smiles = smiles + (uniform(rng, 0.0, 1.2, (len(teeth), 1)) * raised)[..., None]
+    return np.asarray(smiles * (1 - held[..., None]))
 
 
 def _frontal(pose: FloatArray) -> FloatArray:
