@@ -169,7 +169,7 @@ class Episodes:
     @property
     def pace(self) -> FloatArray:
         """(B, T) factor of syllables a second."""
-        return 1 + self.level * (self.along("pace") - 1)
+        return np.asarray(1 + self.level * (self.along("pace") - 1))
 
     @property
     def face(self) -> FloatArray:

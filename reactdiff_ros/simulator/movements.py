@@ -561,7 +561,8 @@ class Empathy:
         self._size, self._wait, self._near, self._level = none, none, none, none
         self._hush = np.zeros(count, dtype=np.float32)
         self._sign = np.where(who.trait("tilt_rate") > 0, 1.0, -1.0).astype(np.float32)
-        self._faces = np.where(who.trait("side") > 0, *(_faces(sides)[..., None] for sides in (_SIDES, _SIDES[::-1])))
+        left, right = (_faces(sides)[..., None] for sides in (_SIDES, _SIDES[::-1]))
+        self._faces = np.where(who.trait("side") > 0, left, right)
 
     def step(self, s: Sensed) -> None:
         """The next frame."""

@@ -309,10 +309,11 @@ def _bared(seed: Seed, s: Speakers, smiles: FloatArray) -> FloatArray:
     Bared teeth raise them in some people, now and then; perception holds them back as far as it is sure of the class.
     """
     rng = generator(seed, _BARE)
+    worlds, frames = s.speech.shape
     teeth = s.episodes.face[..., _TEETH].max(-1) * s.episodes.hurt
-    raised = teeth * np.clip(ornstein(rng, *teeth.shape, (0.2,))[..., 0], 0, 1.5)
-    held = uniform(rng, *HELD, (len(teeth), 1)) * np.minimum(2 * s.episodes.hurt, 1)
-    smiles = smiles + (uniform(rng, 0.0, 1.2, (len(teeth), 1)) * raised)[..., None]
+    raised = teeth * np.clip(ornstein(rng, worlds, frames, (0.2,))[..., 0], 0, 1.5)
+    held = uniform(rng, *HELD, (worlds, 1)) * np.minimum(2 * s.episodes.hurt, 1)
+    smiles = smiles + (uniform(rng, 0.0, 1.2, (worlds, 1)) * raised)[..., None]
     return np.asarray(smiles * (1 - held[..., None]))
 
 
