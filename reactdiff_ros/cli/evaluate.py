@@ -83,6 +83,8 @@ def appropriateness(clips: Path, seeds: int, style: str, workers: int, as_json: 
             figures = f"{row['smile']:5.2f} {row['smile_p95']:5.2f} {row['concern']:8.2f} {row['brow_raise']:6.2f}"
             log(f"{label:10s} {figures} {row['right_class']:11.2f} {row['n']:2d}")
         log(f"eyes up minus down: {result['gaze']['up_minus_down']:.3f}")
+        if result["without_sound"]:
+            log(f"{len(result['without_sound'])} clips have no sound: their people are followed by sight alone")
         for name, problem in result["skipped"].items():
             log(f"{name} was skipped: {problem}")
     return EXIT_DONE

@@ -89,8 +89,12 @@ def gallery(
     variants = [Variant(*of) for of in product(style, policy, model, seed)]
     with json_on_stdout(as_json) as result:
         with common.usage_errors(), progress_bar("clips") as show:
-            page = make(clips, variants, output, look=look, moments=moments, videos=not no_videos, progress=show)
-        result.update(page=str(page))
+            page, left_out = make(
+                clips, variants, output, look=look, moments=moments, videos=not no_videos, progress=show
+            )
+        result.update(page=str(page), left_out=left_out)
+        for sentence in left_out:
+            log(f"left out: {sentence}")
         log(f"open {page}")
     return EXIT_DONE
 

@@ -6,7 +6,9 @@ marked, and a video for each variant.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -60,11 +62,11 @@ def gallery(
     moments: Sequence[float] = (),
     videos: bool = True,
     progress: OnProgress = lambda share: None,
-) -> Path:
-    """Write the page and what it shows into a new folder; returns the page.
+) -> tuple[Path, list[str]]:
+    """Write the page and what it shows into a new folder; returns the page, and a sentence for each clip left out.
 
-    Clips that cannot be used are named on the page. `moments`: seconds from the beginning that the sheets show; none:
-    COLUMNS of them, evenly.
+    These are on the page as well. `moments`: seconds from the beginning that the sheets show; none: COLUMNS of them,
+    evenly.
 
     Raises:
         ReactdiffError: the folder exists, it cannot be made, or no clip could be used.
@@ -79,18 +81,29 @@ def gallery(
             f"the folder cannot be made ({error.strerror})", where=str(folder), todo="choose a new one"
         ) from error
     shown, problems = [], []
-    for number, clip in enumerate(clips):
+    for number, (clip, name) in enumerate(zip(clips, names_of(clips), strict=True)):
         try:
             tracks = [(variant, listener.react(clip)) for variant, listener in listeners]
-            shown.append(_entry(clip, tracks, folder, look, moments, videos))
+            shown.append(_entry(clip, name, tracks, folder, look, moments, videos))
         except MediaError as error:
             problems.append(str(error))
         progress((number + 1) / len(clips))
     if not shown:
-        raise ReactdiffError("no clip could be used", where=problems[0])
+        with suppress(OSError):
+            folder.rmdir()  # another attempt may use it
+        raise ReactdiffError(f"no clip could be used: {problems[0]}")
     page = environment().get_template("gallery.html.j2")
     write_whole(folder / "index.html", page.render(clips=shown, problems=problems, look=look, curves=CURVES))
-    return folder / "index.html"
+    return folder / "index.html", problems
+
+
+def names_of(clips: Sequence[Path]) -> list[str]:
+    """One name for each clip, for labels and files: its stem, with a number where another clip has the same."""
+    found: list[str] = []
+    for clip in clips:
+        tried = itertools.chain([clip.stem], (f"{clip.stem}_{number}" for number in itertools.count(2)))
+        found.append(next(name for name in tried if name not in found))
+    return found
 
 
 def _listener(variant: Variant) -> Listener:
@@ -100,6 +113,7 @@ def _listener(variant: Variant) -> Listener:
 
 def _entry(
     clip: Path,
+    name: str,
     tracks: Sequence[tuple[Variant, FaceTrack]],
     folder: Path,
     look: str,
@@ -108,29 +122,31 @@ def _entry(
 ) -> dict[str, Any]:
     """What the page shows of one clip; its sheet and its videos are written."""
     first = tracks[0][1]
-    if not len(first):
-        raise MediaError("the listener showed no face", where=str(clip))
+    first.people()  # refuses a clip without a face
     begin, end = float(first.times[0]), float(first.times[-1])
     chosen = [begin + moment for moment in moments if begin + moment <= end]
     times = np.array(chosen or [begin + (end - begin) * (k + 0.5) / COLUMNS for k in range(COLUMNS)])
-    sheet_file = f"{clip.stem}.png"
-    cv2.imwrite(str(folder / sheet_file), sheet(clip, tracks, times, look))
+    sheet_file = f"{name}.png"
+    cv2.imwrite(str(folder / sheet_file), sheet(clip, name, tracks, times, look))
     rows = []
     for number, (variant, track) in enumerate(tracks):
-        video = f"{clip.stem}_{number}.mp4"
+        video = f"{name}_{number}.mp4"
         if videos:
             track.save(folder / video, look=look)
         row = {"name": variant.name, "video": video if videos else ""}
         rows.append({**row, "curves": _curves(track), "events": _events(track)})
-    return {"name": clip.stem, "sheet": sheet_file, "seconds": float(first.times[-1] - first.times[0]), "rows": rows}
+    seconds = float(first.times[-1] - first.times[0])
+    return {"name": name, "notes": first.notes, "sheet": sheet_file, "seconds": seconds, "rows": rows}
 
 
-def sheet(clip: Path, tracks: Sequence[tuple[Variant, FaceTrack]], times: NDArray[np.float64], look: str) -> UINT8:
+def sheet(
+    clip: Path, name: str, tracks: Sequence[tuple[Variant, FaceTrack]], times: NDArray[np.float64], look: str
+) -> UINT8:
     """The contact sheet of one clip: the person at these times (s), and the faces of each listener."""
     first = tracks[0][1]
     start_ns = first.speaker[0].picture_stamp_ns if first.speaker else None
     people = [_square(picture) for picture in _pictures(clip, times - (start_ns or 0) / 1e9)]
-    rows = [_labelled(clip.stem, people, _seen(first, times))]
+    rows = [_labelled(name, people, _seen(first, times))]
     for variant, track in tracks:
         drawing = FaceDrawing(look, TILE, TILE)
         at = np.clip(np.searchsorted(track.times, times), 0, len(track) - 1)

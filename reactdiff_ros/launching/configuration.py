@@ -268,17 +268,18 @@ def _is_path(robot: str) -> bool:
     return "/" in robot or robot.endswith((".yaml", ".yml"))
 
 
-def robot_parameters(robot: str, *, recorded: bool = False) -> dict[str, Any] | None:
-    """The content of a ROS parameter file for the profile of `robot`, a name or a path; None for "" and "none".
+def robot_parameters(robot: str, *, recorded: bool = False, page: bool = False) -> dict[str, Any] | None:
+    """The content of a ROS parameter file for the profile of `robot`, a name or a path; None: nothing follows.
 
     `recorded`: pictures come from a clip, a bag or a video file. They do not turn with this robot's head, wherever its
     camera sits: if its motion were taken out of them, the head would run after itself to its limit.
+    `page`: the face is also shown by avatar_node; without a robot ("" or "none") it is then a flat one.
 
     Raises:
         ConfigError: there is no such robot, or its profile is wrong.
     """
     if robot in ("", "none"):
-        return None
+        return {"/**/expression_node": {"ros__parameters": {"flat_face": True}}} if page else None
     profile = load_profile(robot)
     (forward, left, up), (roll, pitch, yaw) = profile.camera.xyz_m, profile.camera.rpy_rad
     expression: dict[str, Any] = {
@@ -297,6 +298,16 @@ def robot_parameters(robot: str, *, recorded: bool = False) -> dict[str, Any] | 
     return {
         "/**/expression_node": {"ros__parameters": expression}, "/**/perception_node": {"ros__parameters": perception}
     }  # fmt: skip
+
+
+def parameters_of_robot(settled: Mapping[str, str]) -> dict[str, Any] | None:
+    """`robot_parameters` by the arguments of the table of nodes.
+
+    Raises:
+        ConfigError: there is no such robot, or its profile is wrong.
+    """
+    page = settled["avatar"] != "none"
+    return robot_parameters(settled["robot"], recorded=recorded_pictures(settled), page=page)
 
 
 def recorded_pictures(settled: Mapping[str, str]) -> bool:
@@ -338,12 +349,13 @@ def effective(given: Mapping[str, str], lab: LabSettings) -> Effective:
     table = load_table()
     settled = table.settled({**given, **{n: str(s.value) for n, s in lab.arguments.items()}})
     arguments = {name: _argument(name, value, given, lab) for name, value in settled.items()}
-    profile = robot_parameters(settled["robot"], recorded=recorded_pictures(settled)) or {}
+    profile = parameters_of_robot(settled) or {}
+    of_profile = "a face on a page alone" if settled["robot"] in ("", "none") else f"profile {settled['robot']}"
     file = read_parameter_file(written_path(settled["params_file"])) if settled["params_file"] else {}
     parameters = {}
     for node in (n for n in table.nodes if n.wanted(settled)):
         values = {p.name: Setting(p.default, SHIPPED) for p in node.parameters}
-        values |= _matching(node, settled["namespace"], profile, f"profile {settled['robot']}")
+        values |= _matching(node, settled["namespace"], profile, of_profile)
         values |= lab.parameters.get(node.name, {})
         values |= _matching(node, settled["namespace"], file, settled["params_file"])
         for name, argument in node.arguments.items():

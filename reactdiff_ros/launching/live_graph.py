@@ -25,8 +25,8 @@ import yaml
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.launching.access_policies import enclave
 from reactdiff_ros.launching.configuration import (
+    parameters_of_robot,
     read_parameter_file,
-    recorded_pictures,
     robot_parameters,
     turns_with_head,
 )
@@ -132,7 +132,7 @@ def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
     arguments += ["--enclave", enclave(node.name, options.namespace)]
     if settled["use_sim_time"] == "true":
         arguments += ["-p", "use_sim_time:=true"]
-    robot = robot_parameters(settled["robot"], recorded=recorded_pictures(settled))
+    robot = parameters_of_robot(settled)
     # By the node's whole name: ROS applies entries in the order of first mention, a shared /** would be early.
     own = {f"{options.namespace}/{node.name}": {"ros__parameters": parameters}} if parameters else None
     files = [_written(robot, folder / "robot.yaml"), _written(options.settings, folder / "settings.yaml")]

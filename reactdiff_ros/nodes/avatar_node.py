@@ -316,10 +316,12 @@ class AvatarNode(ReactdiffNode):
                 continue
             values = dict(_pair(s) for s in status.settings)
             missed = values.get("deadline_misses", "")
+            faults: dict[str, Any] = {n: values[n] for n in ("picture_fault", "sound_fault") if n in values}
             found[name] = {
                 "level": status.level, "message": status.message, "rate": round(status.rate, 1),
                 "latency": round(status.latency_p50, 1), "dropped": status.dropped,
                 "missed": int(missed) if missed.isdecimal() else None, "silent": self._silent(name),
+                **faults,
             }  # fmt: skip
         return found
 

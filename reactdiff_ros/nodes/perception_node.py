@@ -52,13 +52,12 @@ class PictureWatch:
         self._frozen_ns = None if not frozen else self._now_ns if self._frozen_ns is None else self._frozen_ns
         self._last, self._now_ns = seen, now_ns
 
-    def sentence(self, topic: str) -> str:
-        """What is wrong with the pictures on `topic`; empty: nothing."""
+    @property
+    def fault(self) -> str:
+        """What is wrong with the pictures: blank (one colour) or frozen (all the same); empty: nothing."""
         if self._blank_ns is not None and self._now_ns - self._blank_ns >= BLANK_NS:
-            return f"the pictures on {topic} show one colour and nothing else: is the camera covered, or the room dark?"
-        if self._frozen_ns is not None and self._now_ns - self._frozen_ns >= FROZEN_NS:
-            return f"the pictures on {topic} are all the same: does the camera, or its driver, hang?"
-        return ""
+            return "blank"
+        return "frozen" if self._frozen_ns is not None and self._now_ns - self._frozen_ns >= FROZEN_NS else ""
 
 
 try:
@@ -234,8 +233,17 @@ SILENT_NS = 2 * NS
 """Pictures or sound are reported missing after this time."""
 CLIPPED = 0.1
 """Share of samples at full scale above which the audio is clipped beyond use; loud speech clips only for moments."""
+FAULTS: Final = {
+    "picture_fault": {"picture": "missing", "blank": "blank", "frozen": "frozen"},
+    "sound_fault": {"sound": "missing", "silence": "silent", "clipping": "clipped"},
+}
+"""What the status says of the evidence, by key of the problem in force; empty: no fault."""
 REPLAY_PICTURES = 10
 """Live, the newest picture is worth more than all; of a replay every picture is wanted, so a hiccup loses none."""
+_UNUSABLE: Final = {
+    "blank": "the pictures on {} show one colour and nothing else: is the camera covered, or the room dark?",
+    "frozen": "the pictures on {} are all the same: does the camera, or its driver, hang?",
+}
 _IMAGE, _COMPRESSED = "camera/image_raw", "camera/image_raw/compressed"
 _AUDIO, _BYTES, _SAMPLES = "audio", "audio_stamped", "audio_capture"
 
@@ -293,8 +301,10 @@ class PerceptionNode(ReactdiffNode):
         return f"listens to {self._speaker}" if self._speaker != "no one" else "no one is there"
 
     def settings(self) -> dict[str, Any]:
-        """Effective settings."""
-        return {n: v for n, v in self.values.items() if n in ("image_transport", "mirror", "max_faces")}
+        """Effective settings, and what is wrong with the pictures and the sound, for pages."""
+        given = {n: v for n, v in self.values.items() if n in ("image_transport", "mirror", "max_faces")}
+        problems = {n: (said for key, said in of.items() if key in self.health) for n, of in FAULTS.items()}
+        return given | {name: next(said, "") for name, said in problems.items()}
 
     def observe_health(self) -> None:
         """Say what is missing."""
@@ -315,7 +325,9 @@ class PerceptionNode(ReactdiffNode):
     def _say_unusable(self, topic: str, now: int) -> None:
         """Say what comes and can tell nothing."""
         seen, heard = "picture" not in self.health, "sound" not in self.health
-        self.set_problem("scene", self._picture_watch.sentence(topic) if seen else "", Level.WARN)
+        fault = self._picture_watch.fault if seen else ""
+        for key, sentence in _UNUSABLE.items():
+            self.set_problem(key, sentence.format(topic) if key == fault else "", Level.WARN)
         if not self._perception.digitally_silent:
             self._audible_ns = now
         silent = heard and now - self._audible_ns > SILENT_NS

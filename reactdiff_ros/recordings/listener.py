@@ -35,6 +35,7 @@ from reactdiff_ros.whole_file import write_arrays, write_whole
 
 VIDEOS: Final = (".mp4", ".mkv", ".mov")
 SOUND_HZ: Final = 16_000
+NO_SOUND: Final = "the recording has no sound: the person is followed by sight alone"
 
 Progress = Callable[[float], bool]
 """Takes the completed share, 0..1; returns False to stop there."""
@@ -88,11 +89,12 @@ class Listener:
 
         done = replay(path, self._settings, tally=tally, ahead=processes > 1, progress=report, each=kept.append)
         faces = [face for step in kept for face in step.faces]
+        heard = any(frame.sound_stamp_ns is not None for step in kept for frame in step.speaker)
         return FaceTrack(
             times=np.array([face.stamp_ns for face in faces], dtype=np.float64) / NS,
             faces=np.array([face.coefficients for face in faces], dtype=np.float32).reshape(-1, COEFFICIENT_COUNT),
             complete=done.complete,
-            notes=tally.notes(),
+            notes=[*tally.notes(), *([] if heard else [NO_SOUND])],
             _path=path,
             _settings=self._settings,
             _values=self._values,
@@ -173,6 +175,14 @@ class FaceTrack:
     def speaker(self) -> list[SpeakerFrame]:
         """What was perceived of the person, picture by picture."""
         return [frame for step in self._steps for frame in step.speaker]
+
+    def people(self) -> list[SpeakerFrame]:
+        """Those of `speaker` in which a face was read. Raises MediaError if there is none."""
+        found = [frame for frame in self.speaker if frame.mesh_present and frame.affect is not None]
+        if not found or not len(self):
+            todo = "use a clip in which a face is visible"
+            raise MediaError("no face was seen in the clip", where=str(self._path), todo=todo)
+        return found
 
     def __len__(self) -> int:
         return len(self.times)

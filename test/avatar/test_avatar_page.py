@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -107,11 +108,12 @@ def test_without_a_robot_the_face_falls_asleep(stage: Drawing) -> None:
 
 
 SPEAKER = {"present": True, "camera": True, "microphone": True, "speaking": False}
-MUTED = {"level": 1, "message": "the sound on audio is digitally silent: is the microphone muted?"}
-DARK = {
-    "level": 1,
-    "message": "the pictures show one colour and nothing else: is the camera covered, or the room dark?",
-}
+BLIND = {**SPEAKER, "camera": False}
+DIM = {"level": 1, "message": "fewer than half of the camera's pictures come: the room is dark, the cable slow"}
+
+
+def perceived(**fault: str) -> dict[str, Any]:
+    return {"perception_node": {"level": 1, "message": "", **fault}}
 
 
 @pytest.mark.parametrize(
@@ -120,19 +122,26 @@ DARK = {
         ({"speaker": SPEAKER}, "attentive", ""),
         ({"speaker": {**SPEAKER, "speaking": True, "loudness_dbfs": -25}}, "hearing", ""),
         ({"speaker": SPEAKER, "listener": {"turn": "robot_speaking"}}, "speaking", ""),
-        ({"speaker": SPEAKER, "stages": {"perception_node": DARK}}, "squinting", "too dark"),
-        ({"speaker": SPEAKER, "stages": {"perception_node": MUTED}}, "deaf", "microphone is mute"),
+        ({"speaker": SPEAKER, "stages": perceived(picture_fault="blank")}, "squinting", "too dark"),
+        ({"speaker": SPEAKER, "stages": perceived(sound_fault="silent")}, "deaf", "microphone is mute"),
         ({"speaker": {**SPEAKER, "microphone": False}, "stages": {"clip_node": {"level": 0}}}, "attentive", ""),
-        ({"speaker": {**SPEAKER, "camera": False}}, "attentive", "No camera"),
+        ({"speaker": SPEAKER, "stages": {"camera_node": DIM}}, "attentive", ""),
+        ({"speaker": SPEAKER, "stages": perceived(picture_fault="frozen", sound_fault="clipped")}, "attentive", ""),
+        ({"speaker": BLIND}, "attentive", "No camera"),
+        ({"speaker": BLIND, "visitor": "free"}, "attentive", "press the button “Use my camera”"),
     ],
 )
 def test_it_shows_what_it_does_and_what_it_lacks(
     stage: Drawing, status: dict[str, Any], state: str, sentence: str
 ) -> None:
-    stage.server.status(status)
-    stage.page.until(f"reactdiff.state().state === '{state}' && reactdiff.state().sentence.includes('{sentence}')")
+    arrived = str(status)[:100]
+    stage.server.status({**status, "recording": arrived})
+    stage.page.until(f"document.getElementById('recording').innerText === {json.dumps(arrived)}")
+    told = stage.state()
+    assert (told["state"], told["sentence"] != "") == (state, sentence != "")
+    assert sentence in told["sentence"]
     stage.server.status({})
-    stage.page.until("reactdiff.state().state === 'attentive' && !reactdiff.state().sentence")
+    stage.page.until("!reactdiff.state().sentence && document.getElementById('recording').hidden")
 
 
 def test_a_pause_after_speech_is_a_thought(stage: Drawing) -> None:
@@ -153,6 +162,9 @@ def test_an_empty_room_is_searched_and_an_idle_face_without_a_camera_sleeps(stag
     stage.server.status({"speaker": {"present": False, "seen": "nothing comes from perception"}})
     stage.page.until("reactdiff.state().state === 'asleep'")
     assert "No camera" in stage.state()["sentence"]
+    stage.server.status({"speaker": {"present": False}, "visitor": "free"})
+    stage.page.until("reactdiff.state().sentence.includes('press the button “Use my camera”')")
+    assert stage.state()["state"] == "asleep"
     stage.mode = "listening"
     stage.server.status({})
     stage.page.until("reactdiff.state().state === 'attentive'")

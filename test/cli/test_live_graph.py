@@ -14,6 +14,7 @@ from cli_domain import free_domain
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.launching import live_graph
+from reactdiff_ros.launching.configuration import effective, lab_settings
 from reactdiff_ros.launching.live_graph import (
     Claim,
     LiveGraph,
@@ -25,6 +26,7 @@ from reactdiff_ros.launching.live_graph import (
     wanted_nodes,
 )
 from reactdiff_ros.launching.table import LONGEST_NAMESPACE, load_table
+from reactdiff_ros.recordings.replay.parameters import settings_as_live
 
 DOMAIN = free_domain()
 
@@ -66,8 +68,26 @@ def test_the_users_file_is_weaker_than_the_command_line(installed: Path, tmp_pat
     command = node_command(load_table().node("reaction_node"), options, tmp_path).command
     files = [command[i + 1] for i, word in enumerate(command) if word == "--params-file"]
     assert [Path(name).name for name in files] == ["robot.yaml", "mine.yaml", "reaction_node.yaml"]
-    none = replace(options, arguments={"robot": "none"}, params_file=None)
+    none = replace(options, arguments={"robot": "none", "avatar": "none"}, params_file=None)
     assert "--params-file" not in node_command(load_table().node("reaction_node"), none, tmp_path).command
+
+
+@pytest.mark.parametrize(("avatar", "flat"), [("soft", True), ("none", False)])
+def test_without_a_robot_the_face_is_flat_where_a_page_shows_it(
+    installed: Path, tmp_path: Path, avatar: str, flat: bool
+) -> None:
+    """Else the page would have the gaze of a physical head, which looks over people's heads."""
+    given = {"robot": "none", "avatar": avatar}
+    command = node_command(load_table().node("expression_node"), LiveOptions(arguments=given), tmp_path)
+    assert ("robot.yaml" in command.command[-1]) == flat
+    if flat:
+        assert parameters(command) == {"flat_face": True}
+    assert effective(given, lab_settings(given)).parameters["expression_node"]["flat_face"].value is flat
+
+
+def test_a_replay_without_a_robot_has_a_flat_face() -> None:
+    assert not settings_as_live(robot="reachy_mini")[0].expression.flat_face
+    assert settings_as_live(robot="none")[0].expression.flat_face
 
 
 def test_wrong_options_are_sentences(tmp_path: Path) -> None:

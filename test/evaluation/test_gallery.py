@@ -2,42 +2,64 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
+import av
 import cv2
+import numpy as np
 import pytest
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
-from reactdiff_ros.evaluation.gallery import COLUMNS, TILE, Variant, gallery
+from reactdiff_ros.evaluation.gallery import COLUMNS, LABEL, TILE, Variant, gallery, names_of
+from reactdiff_ros.evaluation.studies.appropriateness import appropriateness
 from reactdiff_ros.simulator.rendered import demo_clip_path
+from reactdiff_ros.types import UINT8
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first two seconds of the demo speaker."""
-    import av
-
-    path = tmp_path_factory.mktemp("clip") / "anna_happy.mp4"
-    with av.open(str(demo_clip_path())) as given, av.open(str(path), "w") as out:
-        source = given.streams.video[0]
+def film(path: Path, pictures: Sequence[UINT8]) -> Path:
+    """A film without sound, 25 pictures a second."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = source.width, source.height, "yuv420p"
-        for number, frame in enumerate(given.decode(source)):
-            if number == 50:
-                break
-            picture = av.VideoFrame.from_ndarray(frame.to_ndarray(format="bgr24"), format="bgr24")
+        stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], "yuv420p"
+        for number, bgr in enumerate(pictures):
+            picture = av.VideoFrame.from_ndarray(bgr, format="bgr24")
             picture.pts = number
             out.mux(stream.encode(picture))
         out.mux(stream.encode(None))
     return path
 
 
+@pytest.fixture(scope="module")
+def speaker() -> list[UINT8]:
+    """Three seconds of the demo speaker."""
+    with av.open(str(demo_clip_path())) as given:
+        return [frame.to_ndarray(format="bgr24") for frame in islice(given.decode(video=0), 75)]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory, speaker: list[UINT8]) -> Path:
+    """Two seconds of the demo speaker."""
+    return film(tmp_path_factory.mktemp("clip") / "anna_happy.mp4", speaker[:50])
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second without a face."""
+    grey = np.full((240, 320, 3), 128, np.uint8)
+    return film(tmp_path_factory.mktemp("clip") / "anna_sad.mp4", [grey] * 25)
+
+
 def test_a_page_shows_the_person_and_a_row_of_faces_for_each_listener(clip: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
     variants = [Variant(policy="rules"), Variant(policy="mime", seed=3)]
-    page = gallery([clip, broken], variants, tmp_path / "page", videos=False)
+    page, left_out = gallery([clip, broken], variants, tmp_path / "page", videos=False)
     text = page.read_text()
+    assert [str(broken) in sentence for sentence in left_out] == [True]
     assert "natural rules" in text
     assert "natural mime seed 3" in text
     assert "Left out" in text
@@ -57,3 +79,37 @@ def test_what_cannot_be_drawn_is_refused_before_the_work(clip: Path, tmp_path: P
     assert not (tmp_path / "page").exists()
     with pytest.raises(ReactdiffError, match="no clip could be used"):
         gallery([tmp_path / "missing.mp4"], [Variant(policy="rules")], tmp_path / "page", videos=False)
+    assert not (tmp_path / "page").exists(), "the next attempt can use the folder"
+
+
+def test_clips_of_one_name_do_not_overwrite_each_other(speaker: list[UINT8], tmp_path: Path) -> None:
+    clips = [film(tmp_path / folder / "x.mp4", speaker[at : at + 12]) for folder, at in (("A", 0), ("B", 50))]
+    page, left_out = gallery(clips, [Variant(policy="rules")], tmp_path / "page")
+    assert not left_out
+    shown = re.findall(r'src="([^"]+)"', page.read_text())
+    assert shown == ["x.png", "x_0.mp4", "x_2.png", "x_2_0.mp4"]
+    first, second = (cv2.imread(str(page.with_name(name))) for name in ("x.png", "x_2.png"))
+    assert np.abs(first[2 * LABEL :][:TILE].astype(float) - second[2 * LABEL :][:TILE]).max() > 50
+    assert all(page.with_name(name).stat().st_size for name in shown)
+    assert names_of([Path("x.mp4"), Path("x_2.mov"), Path("A/x.mp4"), Path("x_2.mp4")]) == ["x", "x_2", "x_3", "x_2_2"]
+
+
+def test_a_clip_without_a_face_is_left_out_in_one_sentence(clip: Path, empty: Path, tmp_path: Path) -> None:
+    rules, sentence = [Variant(policy="rules")], f"no face was seen in the clip ({empty}): use a clip in which a face"
+    page, (left_out,) = gallery([empty, clip], rules, tmp_path / "page", videos=False)
+    assert left_out.startswith(sentence)
+    assert left_out in page.read_text()
+    assert not page.with_name("anna_sad.png").exists()
+    with pytest.raises(ReactdiffError, match="no clip could be used") as refused:
+        gallery([empty], rules, tmp_path / "none", videos=False)
+    assert sentence in str(refused.value)
+
+
+def test_a_clip_without_sound_is_used_and_said(clip: Path, empty: Path, tmp_path: Path) -> None:
+    page, _ = gallery([clip], [Variant(policy="rules")], tmp_path / "page", videos=False)
+    assert page.read_text().count("the recording has no sound: the person is followed by sight alone") == 1
+    found = appropriateness([clip, empty], seeds=1, progress=lambda share: None)
+    assert found["without_sound"] == [clip.name]
+    assert found["by_label"]["happy"]["n"] == 1
+    assert "no face was seen in the clip" in found["skipped"][empty.name]
+    assert "sad" not in found["by_label"]

@@ -38,6 +38,7 @@ def track(recording: Path) -> FaceTrack:
 
 def test_a_track_has_fifty_faces_a_second_within_bounds(track: FaceTrack) -> None:
     assert track.complete
+    assert track.notes == []
     assert len(track) == len(track.times) == len(track.faces)
     assert abs(len(track) - 50 * SECONDS) <= 10  # it runs on until the last event has acted
     assert np.allclose(np.diff(track.times), 0.02, atol=1e-6)

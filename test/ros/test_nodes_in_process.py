@@ -255,6 +255,19 @@ def test_a_node_that_was_ended_is_no_trouble_on_the_page_for_ever(monkeypatch, r
     assert (told[-1]["rates_hz"], told[-1]["latency_ms"], told[-1]["stages"]) == ({"x": 1.0}, {"x": 5.0}, {})
 
 
+def test_the_page_gets_what_is_wrong_with_pictures_and_sound_as_values(monkeypatch, running):
+    node, told = running(AvatarNode), []
+    monkeypatch.setattr(node._server, "status", told.append)
+    for faults in ({"picture_fault": "blank", "sound_fault": ""}, {"picture_fault": "", "sound_fault": "silent"}):
+        settings = [f"{name}={value}" for name, value in faults.items()]
+        node._on_status(ListenerStatus(stage="perception_node", settings=settings))
+        node._on_status(ListenerStatus(stage="camera_node"))
+        node._tell()
+        stages = told[-1]["stages"]
+        assert {name: stages["perception_node"][name] for name in faults} == faults
+        assert not faults.keys() & stages["camera_node"].keys()
+
+
 def ask_to_stop(url):
     """Status and sentence of the page's answer."""
     request = urllib.request.Request(url + "api/robot/stop", b"{}", {"Content-Type": "application/json"})

@@ -70,7 +70,8 @@ def folder(tmp_path_factory):
 def together(folder):
     """Nodes whose troubles take seconds, each in a namespace of its own: the tests wait for all of them at once."""
     graph = RosGraph(folder)
-    graph.listen(f"film/{PICTURE}", f"clip/{PICTURE}", "film/listener/status", "weights/listener/status")
+    graph.listen(f"film/{PICTURE}", f"clip/{PICTURE}")
+    graph.listen(*(f"{place}/listener/status" for place in ("film", "weights", "eyes", "ears")))
     graph.listen(f"face/{EXPRESSION}")
     for place, node, parameters in (
         ("weights", "reaction_node", {"policy": "model", "model_dir": folder / "no_weights_here"}),
@@ -86,21 +87,32 @@ def together(folder):
     assert not [p.name for p in graph.processes if "Traceback" in p.log]
 
 
+def settings(graph, place):
+    """Those of the newest status in a namespace."""
+    newest = graph.received[f"{place}/listener/status"][-1:]
+    return [setting for status in newest for setting in status.settings]
+
+
 def test_pictures_and_sound_that_tell_nothing_are_said(together):
     eyes, ears = Feed(together, "eyes"), Feed(together, "ears")
     frozen, black = Feed.noise[: 64 * 48], np.zeros(64 * 48, np.uint8)
-    for (seen, pixels), (heard, level) in (
-        (("all the same", frozen), ("digitally silent", 0)),
-        (("one colour", black), ("at full scale", 32767)),
+    for (seen, pixels, sight), (heard, level, hearing) in (
+        (("all the same", frozen, "frozen"), ("digitally silent", 0, "silent")),
+        (("one colour", black, "blank"), ("at full scale", 32767, "clipped")),
     ):
         eyes.pixels, ears.level = pixels, level
         words = {"eyes/perception_node": seen, "ears/perception_node": heard}
         together.until(lambda words=words: all(w in together.sentence(n) for n, w in words.items()), 40.0, words)
         assert {together.level(node) for node in words} == {1}
+        faults = {"eyes": f"picture_fault={sight}", "ears": f"sound_fault={hearing}"}
+        for place, fault in faults.items():
+            together.until(lambda place=place, fault=fault: fault in settings(together, place), 5.0, fault)
         eyes.all_well()
         ears.all_well()
         over = lambda words=words: not any(w in together.sentence(n) for n, w in words.items())  # noqa: E731
         together.until(over, 10.0, f"the end of {words}")
+    for place, fault in {"eyes": "picture_fault=", "ears": "sound_fault="}.items():
+        together.until(lambda place=place, fault=fault: fault in settings(together, place), 5.0, "no fault")
 
 
 def test_a_face_without_plans_says_whom_it_misses(together):
@@ -125,8 +137,7 @@ def test_missing_weights_are_said_rules_stand_in_and_the_model_takes_over(togeth
     node = "weights/reaction_node"
 
     def policy():
-        newest = together.received["weights/listener/status"][-1:]
-        return [setting for status in newest for setting in status.settings if setting.startswith("policy=")]
+        return [setting for setting in settings(together, "weights") if setting.startswith("policy=")]
 
     together.until(lambda: together.level(node) == 2, 40.0, "the error")
     together.wait_active(node)

@@ -4,6 +4,7 @@
 const SLEEP_S = 45; // nobody there: it looks around for that long, then sleeps
 const LOST_S = 2.5; // without any face from the robot
 const TURN_S = 1.2, PAUSE_S = 0.3, THINK_S = 2.2; // after so much speech a pause is a thought
+const INVITATION = "To be seen, press the button \u201cUse my camera\u201d.";
 
 /** Loudness in dB of full scale as 0 to 1. */
 const level = (dbfs) => Math.min(1, Math.max(0, (Number(dbfs ?? -100) + 62) / 40));
@@ -26,14 +27,14 @@ export class Presence {
     if (!own.fresh) return { state: "asleep", mood: { asleep: lost > LOST_S ? 1 : 0 }, sentence: "No face comes from the robot." };
     const { speaker, listener = {}, stages = {} } = graph;
     if (!speaker) return { state: "attentive", mood: {}, sentence: "" };
-    const warnings = Object.values(stages).filter((s) => s.level >= 1 && !s.silent).map((s) => String(s.message ?? "")).join(" ");
-    const blind = speaker.camera !== true, clip = "clip_node" in stages;
+    const blind = speaker.camera !== true, clip = "clip_node" in stages, invited = graph.visitor === "free";
+    const fault = (name, value) => Object.values(stages).some((s) => s[name] === value && !s.silent);
     const alone = this.lasting("alone", speaker.present !== true && own.mode !== "listening", now);
-    if (blind && own.mode !== "listening") return { state: "asleep", mood: { asleep: 1 }, sentence: "No camera: I see nobody." };
-    const dark = /\bdark\b|covered/.test(warnings), deaf = !clip && (speaker.microphone === false || /\bmuted?\b/.test(warnings));
+    if (blind && own.mode !== "listening") return { state: "asleep", mood: { asleep: 1 }, sentence: invited ? INVITATION : "No camera: I see nobody." };
+    const dark = fault("picture_fault", "blank"), deaf = !clip && (speaker.microphone === false || fault("sound_fault", "silent"));
     const mood = { squinting: dark ? 1 : 0, deaf: deaf ? 1 : 0 };
     const sentence = dark ? "It is too dark to see you, or the camera is covered." : deaf ? "No sound: the microphone is mute or missing."
-      : blind ? "No camera: I follow your voice alone." : "";
+      : blind ? (invited ? INVITATION : "No camera: I follow your voice alone.") : "";
     if (alone && !dark) {
       const asleep = alone > SLEEP_S;
       return { state: asleep ? "asleep" : "searching", mood: { ...mood, [asleep ? "asleep" : "searching"]: 1 }, sentence: sentence || "Nobody is here." };
@@ -46,10 +47,10 @@ export class Presence {
   /** Who has the floor: hearing, thinking, speaking or attentive. */
   turn(speaker, listener, now) {
     const { said = 0, heard = -Infinity } = this;
-    const speech = this.lasting("speech", speaker.speaking === true, now);
-    if (speech) Object.assign(this, { said: speech, heard: now });
+    const speaks = speaker.speaking === true, speech = this.lasting("speech", speaks, now);
+    if (speaks) Object.assign(this, { said: speech, heard: now });
     if (listener.turn === "robot_speaking") return "speaking";
-    if (speech) return "hearing";
+    if (speaks) return "hearing";
     return said > TURN_S && now - heard > PAUSE_S && now - heard < THINK_S ? "thinking" : "attentive";
   }
 }

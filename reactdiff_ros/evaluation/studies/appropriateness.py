@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import HEAD_ROLL, INDEX, index
-from reactdiff_ros.errors import MediaError, ReactdiffError
+from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.metrics.bootstrap import draws, interval, means
 from reactdiff_ros.evaluation.metrics.events import brow_curve, smile_curve
 from reactdiff_ros.recordings.labels import label_of
-from reactdiff_ros.recordings.listener import Listener
+from reactdiff_ros.recordings.listener import NO_SOUND, Listener
 from reactdiff_ros.types import OnProgress
 
 GRIN: Final = 0.35
@@ -51,6 +51,8 @@ class Shown:
     """Mean smile of the person as perceived."""
     right_class: float
     """Share of frames in which the person's expression was read as the label; NaN without a label."""
+    heard: bool
+    """The clip has sound."""
 
 
 def shown(path: Path, seed: int, style: str = "natural") -> Shown:
@@ -60,10 +62,7 @@ def shown(path: Path, seed: int, style: str = "natural") -> Shown:
         MediaError: the clip cannot be read, or no face was seen in it.
     """
     track = Listener(style, seed=seed).react(path)
-    people = [frame for frame in track.speaker if frame.mesh_present and frame.affect is not None]
-    if not people or not len(track):
-        raise MediaError("no face was seen in the clip", where=str(path), todo="use a clip in which a face is visible")
-    faces = track.faces
+    people, faces = track.people(), track.faces
     smile = smile_curve(faces)
     parts = [faces[:, INDEX["browInnerUp"]], faces[:, _FROWN].mean(axis=1), np.abs(faces[:, HEAD_ROLL]) / TILT_RAD]
     named = label_of(path)
@@ -77,13 +76,15 @@ def shown(path: Path, seed: int, style: str = "natural") -> Shown:
         up_minus_down=float((faces[:, _UP] - faces[:, _DOWN]).mean()),
         seen_smile=float(np.mean([smile_curve(frame.coefficients) for frame in people])),
         right_class=float("nan") if named is None else float(np.mean([label == named.label for label in read])),
+        heard=NO_SOUND not in track.notes,
     )
 
 
 def appropriateness(
     clips: Sequence[Path], *, seeds: int = 5, style: str = "natural", workers: int = 1, progress: OnProgress
 ) -> dict[str, Any]:
-    """The figures of `evaluate appropriateness`; clips that cannot be used are named in "skipped".
+    """The figures of `evaluate appropriateness`; clips that cannot be used are named in "skipped", and those in which
+    a person is followed by sight alone in "without_sound".
 
     Raises:
         ReactdiffError: no clip could be used.
@@ -99,8 +100,10 @@ def appropriateness(
                 skipped[path.name] = result
             progress((done + 1) / len(jobs))
     if not found:
-        raise ReactdiffError("no clip could be used", where=next(iter(skipped.values()), ""))
-    return {**_summary(found), "seeds": seeds, "style": style, "skipped": skipped}
+        raise ReactdiffError(f"no clip could be used: {next(iter(skipped.values()), 'there is none')}")
+    without_sound = [path.name for path, results in found.items() if not results[0].heard]
+    about = {"seeds": seeds, "style": style, "skipped": skipped, "without_sound": without_sound}
+    return {**_summary(found), **about}
 
 
 def _tried(style: str, job: tuple[Path, int]) -> Shown | str:

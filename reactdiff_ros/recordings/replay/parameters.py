@@ -59,7 +59,7 @@ def settings_as_live(
 
     Args:
         given: parameters by name, for every node that has one of that name (seed, style, policy, smiling ...).
-        robot: a file of config/robots by its name, the path of one, or "none".
+        robot: a file of config/robots by its name, the path of one, or "none": the page alone.
         params_file: ROS parameter file.
         others: fields of `ReplaySettings` that are no parameters of a node (picture, sound, own_voice, operator).
 
@@ -73,7 +73,7 @@ def settings_as_live(
     for name in given:
         if name not in known:
             raise ConfigError(f"there is no parameter {name}", todo=f"use one of {', '.join(sorted(known))}")
-    files = [list(parameter_entries(robot_parameters(robot) or {}))]
+    files = [list(parameter_entries(robot_parameters(robot, page=True) or {}))]
     if params_file is not None:
         files.append(list(parameter_entries(read_parameter_file(params_file))))
     values = {name: _values(node, files, given) for name, node in nodes.items()}
