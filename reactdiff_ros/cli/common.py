@@ -51,6 +51,8 @@ MODEL = click.option("--model", type=FOLDER, metavar="DIR", show_default="the sh
                      help="Folder that 'reactdiff dev export' wrote.")  # fmt: skip
 NAMESPACE = click.option("--namespace", metavar="NAME", help="ROS namespace of the listener.")
 LAN = click.option("--lan", is_flag=True, help="Also discover nodes on other machines, started with --lan.")
+EMOTIONS = click.option("--emotions", type=Number(0.0, 1.0), default=0.0, metavar="SHARE",
+                        help="Share of simulated speakers who have emotional episodes.")  # fmt: skip
 VOICES = click.option(
     "--voices", type=FILE, help="Voice bank of synthesised speech; created if missing (parametric voices)."
 )

@@ -164,8 +164,9 @@ def dyads(run: Run, folder: Path, models: tuple[Path, ...] | None, systems: tupl
 @seconds_option(4.0, 30.0, "Length of each clip.")
 @common.MODEL
 @click.option("--systems", metavar="A,B,...", help=f"Only these of {', '.join(SYSTEMS)} (all).")
+@common.EMOTIONS
 @evaluation.evaluation(output=PLOTS, workers=evaluation.EVERY_CORE)
-def simulator(run: Run, items: int, seconds: float, systems: str | None) -> int:
+def simulator(run: Run, items: int, seconds: float, systems: str | None, emotions: float) -> int:
     """REACT's metrics of the model and of baselines on held-out simulated speakers, with 95 % intervals over speakers.
 
     Each system gives 10 independent streams a speaker, scored against 10 appropriate simulated listeners: FRC, FRD
@@ -190,13 +191,13 @@ def simulator(run: Run, items: int, seconds: float, systems: str | None) -> int:
         evaluation.absent(file)
     with run.result() as result:
         weights = run.weights(run.model) if "model" in chosen else None
-        setup = Setup(run.workers, run.bank(), weights, run.sampling())
+        setup = Setup(run.workers, run.bank(), weights, run.sampling(), emotions)
         with progress_bar("held-out speakers") as show:
             found = evaluate_simulator(
                 seed=run.seed, items=items, frames=round(seconds * REACTION_RATE_HZ), systems=chosen, setup=setup,
                 progress=show,
             )  # fmt: skip
-        result.update(found.figures)
+        result.update(found.figures, emotions=emotions)
         if plots is not None:
             systems_plot = plot_systems(result, chosen, plots / "systems.png")
             time_line = plot_time_line(found.speaker, found.listeners, plots / "time_line.png")

@@ -43,13 +43,14 @@ AWAY_DEG: Final = 6.5
     help="natural: listeners that respond as people do; wide: half of them with controls over the whole range.",
 )  # fmt: skip
 @click.option("--no-precursors", is_flag=True, help="Omit the signals before speakers' smiles, turns and cues.")
+@common.EMOTIONS
 @common.VOICES
 @click.option("--output", type=common.FILE, help="File of the arrays (.npz).")
 @click.option("--plots", type=common.FOLDER, help="Folder of the plots: a dyad, distributions.")
 @common.JSON
 def simulate(
-    seed: int, dyads: int, listeners: int, seconds: float, prior: Prior, no_precursors: bool, voices: Path | None,
-    output: Path | None, plots: Path | None, as_json: bool,
+    seed: int, dyads: int, listeners: int, seconds: float, prior: Prior, no_precursors: bool, emotions: float,
+    voices: Path | None, output: Path | None, plots: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Simulate speakers and listeners; print statistics next to people's.
 
@@ -71,10 +72,10 @@ def simulate(
         frames = round(seconds * REACTION_RATE_HZ)
         enough_memory(dyads, listeners, frames)
         bank = common.voice_bank(voices)
-        simulated = run(seed, dyads, frames, bank, prior=prior, precursors=not no_precursors)
+        simulated = run(seed, dyads, frames, bank, prior=prior, precursors=not no_precursors, emotions=emotions)
         group = listeners_of(simulated, seed, listeners, prior)
         people = statistics(simulated.stimulus, group["listener"])
-        result.update(dyads=dyads, listeners=listeners, frames=frames, seed=seed, prior=prior)
+        result.update(dyads=dyads, listeners=listeners, frames=frames, seed=seed, prior=prior, emotions=emotions)
         result.update(simulator=simulator_hash(), voices=voices_facts(bank))
         result["statistics"] = {name: values.mean() for name, values in people.items()}
         result["human"] = {name: human.text for name, human in HUMAN.items()}

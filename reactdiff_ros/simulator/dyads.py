@@ -65,6 +65,7 @@ def simulate(
     controls: FloatArray | None = None,
     prior: Prior = "wide",
     precursors: bool = True,
+    emotions: float = 0.0,
 ) -> Dyads:
     """Dyads from a seed.
 
@@ -79,8 +80,9 @@ def simulate(
         controls: (B, 6) or (6,) sets the listeners' controls, NaN leaves one to the prior.
         prior: see `draw_temperaments`.
         precursors: False leaves out what announces the speakers' events.
+        emotions: share of the worlds whose speakers have emotional episodes; the others are the same without.
     """
-    truth = make_speakers((seed, _SPEAKER), worlds, frames, precursors=precursors)
+    truth = make_speakers((seed, _SPEAKER), worlds, frames, precursors=precursors, emotions=emotions)
     speaker = observe((seed, _OBSERVE), truth, bank)
     stimulus = stimulus_of(truth, speaker.camera, speaker.microphone)
     pairs = worlds // 2

@@ -17,8 +17,8 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.types import FloatArray
 
 from .motion import STEP, BoolArray, rate_of
-from .movements import FULL_DEG, ROW, Gazing, Gesturing, Nodding, Smiling, Swaying
-from .stimulus import Senses, Stimulus
+from .movements import FULL_DEG, ROW, Empathy, Gazing, Gesturing, Nodding, Smiling, Swaying
+from .stimulus import EMOTIONS, Senses, Stimulus
 from .temperament import Temperament
 
 _SIDED: Final = 0.08
@@ -161,6 +161,8 @@ def listen(stimulus: Stimulus, who: Temperament, seed: int | np.random.SeedSeque
     senses, smiling = Senses(stimulus, who), Smiling(who, root, first)
     nodding, swaying = Nodding(who, root), Swaying(who, root)
     gesturing, gazing, face = Gesturing(who, root), Gazing(who, root), Face(who)
+    moved = any(getattr(stimulus, name).any() for name in EMOTIONS)
+    empathy = Empathy(who, root) if moved else None
     coefficients = np.empty((count, frames, COEFFICIENT_COUNT), dtype=np.float32)
     activity = np.empty((count, frames), dtype=np.float32)
     onsets = {name: np.zeros((count, frames), dtype=bool) for name in ("smile", "nod")}
@@ -175,12 +177,20 @@ def listen(stimulus: Stimulus, who: Temperament, seed: int | np.random.SeedSeque
         moves = gesturing.step(s, nods, answers)
         eyes, lid, _ = gazing.step(s)
         head = swaying.step(s)
+        if empathy is not None:
+            empathy.step(s)
+            smile, laugh, answers = smile * empathy.kept, laugh * empathy.kept, answers & (empathy.kept > 0.5)
+            eyes, head, dip = eyes * empathy.calm, head * empathy.calm, dip * empathy.calm
         burst = np.asarray(0.5 - 0.5 * np.cos(pulse * t + phase), dtype=np.float32)
         # The head goes a little with a look away, bows in a nod and goes back in a laugh.
         turned = turned + _FOLLOW * (np.radians(0.25 * eyes[0] * (np.abs(eyes[0]) > 5)) - turned)
         head[0] += dip - 0.06 * laugh + 0.015 * laugh * burst
         head[HEAD_YAW - HEAD_PITCH] += turned
-        coefficients[:, t] = face.step(smile, laugh, burst, moves, head, gesturing.sign, eyes, lid).T
+        shown = face.step(smile, laugh, burst, moves, head, gesturing.sign, eyes, lid)
+        if empathy is not None:
+            empathy.show(shown)
+            moves = np.maximum(moves, empathy.activity)
+        coefficients[:, t] = shown.T
         busy = busy + _FADE * (nodded - busy)
         activity[:, t] = np.minimum(1.2 * smile + laugh + busy + moves.max(0), 1)
         onsets["smile"][:, t], onsets["nod"][:, t] = answers, nods

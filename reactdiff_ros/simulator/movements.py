@@ -5,16 +5,18 @@ Each part is a state machine over N listeners that steps frame by frame. Sizes, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, HEAD_ROLL, INDEX
 from reactdiff_ros.model.tokens import FRAME_S
 from reactdiff_ros.types import FloatArray
 
-from .motion import STEP, BoolArray, Envelopes, Noise, Oscillators, lognormal, rate_of
-from .stimulus import Sensed
+from .motion import STEP, BoolArray, Envelopes, Noise, Onsets, Oscillators, Range, lognormal, rate_of
+from .stimulus import EMOTIONS, Sensed
 from .temperament import Temperament
 
 OWN, ANSWER, LAUGH = range(3)
@@ -493,3 +495,121 @@ class Gazing:
         closing = np.clip((self._lid + STEP) / _CLOSING, 0, 1)
         opening = np.clip((self._lid - _CLOSING - self._shut) / _OPENING, 0, 1)
         return np.asarray(closing * (1 - opening), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How an emotion is answered: by how many, how strongly, how late, and what the face then shows."""
+
+    chance: float
+    size: Range
+    lag_s: Range
+    """From the onset to the first movement; one sees it about 0.2 s later."""
+    fade_s: float
+    look: dict[str, float]
+    """"lead:", "other:": the one side and the other, which differs between people."""
+    tilt_rad: float = 0.0
+    still: float = 0.0
+    """How much less head and eyes move."""
+
+
+ANSWERS: Final = {
+    "anger": Answer(
+        0.80, (0.6, 1.0), (0.3, 0.7), 2.0,
+        {"browInnerUp": 0.40, "browDown": 0.10, "mouthFrown": 0.25, "mouthPress": 0.15}, 0.03, 0.5,
+    ),
+    "distress": Answer(
+        0.85, (0.6, 1.0), (0.2, 0.7), 2.5,
+        {"browInnerUp": 0.65, "browDown": 0.10, "mouthFrown": 0.30, "mouthPress": 0.15}, 0.09, 0.4,
+    ),
+    "surprise": Answer(
+        0.75, (0.6, 1.0), (0.1, 0.5), 1.0,
+        {"browInnerUp": 0.65, "browOuterUp": 0.65, "eyeWide": 0.40, "jawOpen": 0.15},
+    ),
+    "unsure": Answer(
+        0.60, (0.6, 1.0), (0.2, 0.7), 1.2,
+        {"lead:browOuterUp": 0.55, "other:browDown": 0.30, "mouthPress": 0.40}, 0.03,
+    ),
+}  # fmt: skip
+_EMOTION: Final = 0.3
+_COMES: Final = rate_of(0.25)
+_GOES: Final = rate_of(np.array([a.fade_s for a in ANSWERS.values()]))[:, None]
+_HUSH, _CHEER = rate_of(0.4), rate_of(3.0)
+"""How fast a smile is held back, and how fast that passes."""
+_GRAVE: Final = [EMOTIONS.index(name) for name in ("anger", "distress")]
+
+
+def _of(name: str) -> FloatArray:
+    return np.array([getattr(ANSWERS[emotion], name) for emotion in EMOTIONS], dtype=np.float32)
+
+
+class Empathy:
+    """Steps the answers of N listeners to a speaker's emotions.
+
+    Whether one is answered, how strongly and when is drawn as it begins; then the answer holds while it is seen and
+    fades slowly. Smiles are held back by all, most by warm people.
+    """
+
+    def __init__(self, who: Temperament, root: np.random.SeedSequence) -> None:
+        count, none = len(who), np.zeros((len(EMOTIONS), len(who)), dtype=np.float32)
+        self._noise = Noise(root, 6, count)
+        warm = 0.06 * who.trait("warmth") + 0.15 * who.control("attitude") + 0.2 * who.control("responsiveness")
+        self._chance = np.clip(_of("chance")[:, None] + warm, 0.05, 0.97)
+        self._strength = np.exp(0.2 * who.trait("warmth") + 0.25 * who.control("liveliness"))
+        self._holds = np.clip(0.9 + 0.05 * who.trait("warmth"), 0.8, 1.0).astype(np.float32)
+        self._onsets = Onsets(np.full(len(EMOTIONS), _EMOTION, dtype=np.float32), none)
+        self._size, self._wait, self._near, self._level = none, none, none, none
+        self._hush = np.zeros(count, dtype=np.float32)
+        self._sign = np.where(who.trait("tilt_rate") > 0, 1.0, -1.0).astype(np.float32)
+        left, right = (_faces(sides)[..., None] for sides in (_SIDES, _SIDES[::-1]))
+        self._faces = np.where(who.trait("side") > 0, left, right)
+
+    def step(self, s: Sensed) -> None:
+        """The next frame."""
+        u = self._noise.uniform(3 * len(EMOTIONS)).reshape(3, len(EMOTIONS), -1)
+        begins = self._onsets.step(s.emotions)
+        (low, high), (soon, late) = _of("size").T[..., None], _of("lag_s").T[..., None]
+        drawn = (u[0] < self._chance) * np.minimum((low + (high - low) * u[1]) * self._strength, 1.2)
+        self._size = np.where(begins, drawn, self._size).astype(np.float32)
+        self._wait = np.where(begins, soon + (late - soon) * u[2], self._wait - STEP).astype(np.float32)
+        wanted = self._size * np.minimum(1.25 * s.emotions, 1) * (self._wait <= 0)
+        # Two filters in series, so that it starts smoothly; an answer that has come ends by its own slow one.
+        self._near = self._near + np.where(wanted > self._near, _COMES, np.float32(1)) * (wanted - self._near)
+        self._level = self._level + np.where(self._near > self._level, _COMES, _GOES) * (self._near - self._level)
+        grave = np.minimum(s.emotions[_GRAVE].max(0) / _EMOTION, 1) * self._holds
+        self._hush = self._hush + np.where(grave > self._hush, _HUSH, _CHEER) * (grave - self._hush)
+
+    @property
+    def kept(self) -> FloatArray:
+        """(N,) the share of a smile that is shown."""
+        return 1 - self._hush
+
+    @property
+    def calm(self) -> FloatArray:
+        """(N,) the share of the motion of head and eyes that is left."""
+        return np.asarray(1 - (_of("still")[:, None] * np.minimum(self._level, 1)).max(0))
+
+    @property
+    def activity(self) -> FloatArray:
+        """(N,) 0..1."""
+        return np.asarray(self._level.max(0))
+
+    def show(self, face: FloatArray) -> None:
+        """Adds the answers to faces (58, N), in place."""
+        shapes = face[:BLENDSHAPE_COUNT]
+        np.minimum(np.maximum(shapes, (self._faces * self._level[:, None]).max(0)), 1, out=shapes)
+        face[HEAD_ROLL] += self._sign * (_of("tilt_rad")[:, None] * self._level).sum(0)
+
+
+_SIDES: Final = ("Left", "Right")
+
+
+def _faces(sides: Sequence[str]) -> FloatArray:
+    """(emotions, 52): the looks of ANSWERS; `sides`: the leading one first."""
+    faces = np.zeros((len(EMOTIONS), BLENDSHAPE_COUNT), dtype=np.float32)
+    for row, emotion in zip(faces, EMOTIONS, strict=True):
+        for name, size in ANSWERS[emotion].look.items():
+            side, _, stem = name.rpartition(":")
+            both = {"lead": sides[:1], "other": sides[1:]}.get(side, sides)
+            row[[INDEX[stem]] if stem in INDEX else [INDEX[f"{stem}{s}"] for s in both]] = size
+    return faces

@@ -32,7 +32,7 @@ SHOWN: Final = (
     "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft",
     "mouthUpperUpRight",
 )  # fmt: skip
-"""The blendshapes that a simulated speaker moves."""
+"""The blendshapes of a simulated speaker that can be read; emotional episodes move others as well."""
 
 
 def appearance(seed: Seed, s: Speakers) -> tuple[FloatArray, FloatArray]:
@@ -41,9 +41,11 @@ def appearance(seed: Seed, s: Speakers) -> tuple[FloatArray, FloatArray]:
     worlds, frames = s.speech.shape
     waves = ornstein(rng, worlds, frames, (0.3, 0.2, 0.15, 0.15, 0.15, 0.15, 2.0, 2.0, 2.0))
     talking = low_pass(s.speech, 0.08)
+    pace = s.episodes.pace
     time = np.arange(frames, dtype=np.float32) * FRAME_S
+    spoken = (np.cumsum(pace, axis=1, dtype=np.float32) - pace) * FRAME_S
     # Syllables: 3 to 5.5 a second.
-    phase = 2 * np.pi * uniform(rng, 3.0, 5.5, (worlds, 1)) * time + 1.5 * waves[..., 0]
+    phase = 2 * np.pi * uniform(rng, 3.0, 5.5, (worlds, 1)) * spoken + 1.5 * waves[..., 0]
     jaw = talking * (0.5 + 0.5 * np.sin(phase)) * np.clip(0.36 + 0.16 * waves[..., 1], 0, 1)
     tremor = 0.6 + 0.4 * np.sin(2 * np.pi * uniform(rng, 4.0, 5.5, (worlds, 1)) * time)
     jaw = jaw + 0.3 * s.shake * tremor + 0.10 * s.breath
@@ -68,6 +70,8 @@ def appearance(seed: Seed, s: Speakers) -> tuple[FloatArray, FloatArray]:
         out[..., INDEX[name]] = np.clip(values[name] if name in values else values[stem], 0, 1)
     # Doubt raises one brow.
     out[..., INDEX["browOuterUpLeft"]] = np.clip(s.brow_up + 0.6 * s.doubt, 0, 1)
+    if s.episodes.level.any():
+        out[..., :BLENDSHAPE_COUNT] = np.minimum(out[..., :BLENDSHAPE_COUNT] + s.episodes.face, 1)
     out[..., ROTATION] = s.head
     out[..., TRANSLATION] = 0.02 * waves[..., 6:9]
     return out, gaze
@@ -92,7 +96,7 @@ def _looks(gaze: FloatArray) -> dict[str, FloatArray]:
     }  # fmt: skip
 
 
-_DEVICES, _FACE, _PLACEBO = 40, 41, 42
+_DEVICES, _FACE, _PLACEBO, _BARE = 40, 41, 42, 43
 
 GAIN: Final = {
     "jawOpen": 1.00, "mouthSmile": 0.78, "mouthFrown": 0.75, "mouthPucker": 0.86, "mouthFunnel": 1.01,
@@ -112,6 +116,8 @@ NEUTRAL_ERROR: Final = {"brow": 0.18, "cheek": 0.10, "mouthSmile": 0.04, "mouthF
 (chosen after the spread on that page and readings of recorded people)."""
 DRIFT: Final = {"brow": 2.5, "cheek": 1.6, "mouthUpperUp": 2.0, "eyeWide": 1.6, "mouthSmile": 0.8}
 """How much more than others a reading wanders over about a second (readings of recorded people who talk)."""
+HELD: Final = (0.3, 1.0)
+"""Share of a smile that perception holds back under a negative expression, between people (chosen)."""
 POSE_TRUST: Final = tuple(float(value) for value in CONFIDENCE[BLENDSHAPE_COUNT:])
 """Perception's confidence in rotation and translation in good conditions."""
 
@@ -129,6 +135,7 @@ _GAIN: Final = np.array([GAIN[_stem(name)] for name in SHOWN], dtype=np.float32)
 _NOISE: Final = np.array([_begins(NOISE, name, 0.01) for name in SHOWN], dtype=np.float32)
 _BIAS: Final = np.array([_begins(NEUTRAL_ERROR, name, 0.05) for name in SHOWN], dtype=np.float32)
 _DRIFT: Final = np.array([_begins(DRIFT, name, 1.0) for name in SHOWN], dtype=np.float32)
+_TEETH: Final = [INDEX[f"{name}{side}"] for name in ("mouthUpperUp", "mouthStretch") for side in ("Left", "Right")]
 _SMILES: Final = np.array(["Smile" in name for name in SHOWN])
 _PERSONAL: Final = np.array([not name.startswith("eyeLook") for name in SHOWN])
 _TRUST: Final = np.array([OBSERVED[_stem(name)] for name in SHOWN], dtype=np.float32)
@@ -271,6 +278,8 @@ def _read(seed: Seed, s: Speakers, shown: FloatArray, gaze: FloatArray) -> _Read
     slow *= 1 + talking
     value += slow
     value += bias[:, None] * (1 - 0.7 * known[..., None])
+    if s.episodes.level.any():
+        value[..., _SMILES] = _bared(seed, s, value[..., _SMILES])
     np.clip(value, 0, 1, out=value)
 
     coefficients = np.zeros((worlds, frames, COEFFICIENT_COUNT), dtype=np.float32)
@@ -292,6 +301,20 @@ def _read(seed: Seed, s: Speakers, shown: FloatArray, gaze: FloatArray) -> _Read
         coefficients=coefficients, confidence=confidence, gaze=_read_gaze(rng, s, gaze),
         gaze_on=rng.random((worlds, 1)) < 0.9, mesh=low_pass(lost, 0.1) < 0.1, known=known, pick=pick,
     )  # fmt: skip
+
+
+def _bared(seed: Seed, s: Speakers, smiles: FloatArray) -> FloatArray:
+    """Readings of smiles (B, T, 2) under anger, disgust, fear and sadness.
+
+    Bared teeth raise them in some people, now and then; perception holds them back as far as it is sure of the class.
+    """
+    rng = generator(seed, _BARE)
+    worlds, frames = s.speech.shape
+    teeth = s.episodes.face[..., _TEETH].max(-1) * s.episodes.hurt
+    raised = teeth * np.clip(ornstein(rng, worlds, frames, (0.2,))[..., 0], 0, 1.5)
+    held = uniform(rng, *HELD, (worlds, 1)) * np.minimum(2 * s.episodes.hurt, 1)
+    smiles = smiles + (uniform(rng, 0.0, 1.2, (worlds, 1)) * raised)[..., None]
+    return np.asarray(smiles * (1 - held[..., None]))
 
 
 def _frontal(pose: FloatArray) -> FloatArray:

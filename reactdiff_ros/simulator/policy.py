@@ -3,6 +3,7 @@
 `listen(perceive(batch), ...)` is the evaluation's "policy": the simulator's own listener on what perception delivers
 instead of the truth. Running personal baselines and smoothing; an event that noise imitates (laugh, nod, cue, doubt,
 frown, announced smile) is decided by a small linear rule on several clues with hysteresis. Nothing looks ahead.
+Emotional episodes are not read as such: they show as frowns, sadness, raised brows and doubt.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch
 from reactdiff_ros.types import FloatArray
 
 from .motion import BoolArray, low_pass, rate_of, since
-from .stimulus import Stimulus
+from .stimulus import EMOTIONS, Stimulus
 
 HELD_S: Final = 0.3
 """A face that was lost so short a time ago counts as seen, with its last readings."""
@@ -115,6 +116,7 @@ def perceive(batch: SpeakerBatch) -> Stimulus:
         seen=_known(seen), heard=_known(heard), speech=_known(speech & (seen | heard)), smile=_known(smile, seen),
         sincerity=_known(1 - np.where(voice.known, 0.8, 0.0) * low_pass(flat, 0.3)), contact=_known(contact, seen),
         phrase_end=_known(np.clip(ended, 0, 1), seen | heard), held=_known(held),
+        **{name: np.zeros(seen.shape, np.float32) for name in EMOTIONS},
         **{name: _known(value, seen) for name, value in _brows(lifted, batch).items()},
         **{name: low_pass(value, 0.03 if name == "cue" else 0.12) for name, value in decided.items()},
     )  # fmt: skip

@@ -21,6 +21,7 @@ from reactdiff_ros.types import FloatArray
 
 from . import behaviour
 from .behaviour import CUE_S, LOW_S, NOISY, QUIET, SLOW, TALKER, Talk
+from .emotions import ANSWERED, Episodes, draw_episodes
 from .motion import BoolArray, Events, IntArray, Seed, cover, envelope, low_pass, since
 from .stimulus import Stimulus
 
@@ -98,6 +99,7 @@ class Speakers:
     """A backchannel cue is open."""
     took: BoolArray
     """(B,) the insertion could take effect."""
+    episodes: Episodes
     insertion: Insertion | None = None
 
     def take(self, rows: IntArray) -> Speakers:
@@ -109,13 +111,19 @@ class Speakers:
 def _take(value: Any, rows: IntArray) -> Any:
     if isinstance(value, np.ndarray):
         return value[rows]
-    if isinstance(value, Speakers | Events | Talk):
+    if isinstance(value, Speakers | Events | Talk | Episodes):
         return type(value)(**{f.name: _take(getattr(value, f.name), rows) for f in fields(value)})
     return value
 
 
 def make_speakers(
-    seed: Seed, worlds: int, frames: int, *, precursors: bool = True, insertion: Insertion | None = None
+    seed: Seed,
+    worlds: int,
+    frames: int,
+    *,
+    precursors: bool = True,
+    insertion: Insertion | None = None,
+    emotions: float = 0.0,
 ) -> Speakers:
     """B different speakers over `frames` frames of 25 Hz.
 
@@ -125,6 +133,7 @@ def make_speakers(
         frames: T.
         precursors: False leaves out what announces smiles, turns and cues; all else is bit-equal.
         insertion: an extra event; all else is bit-equal before its frame.
+        emotions: share of the worlds that have emotional episodes; the others are bit-equal.
 
     Raises:
         ValueError: the insertion's frame lies outside.
@@ -132,6 +141,8 @@ def make_speakers(
     if insertion is not None and not 0 <= insertion.frame < frames:
         raise ValueError(f"an insertion at frame {insertion.frame} of {frames}")
     people = behaviour.draw_people(seed, worlds, frames)
+    episodes = draw_episodes(seed, emotions, worlds, frames)
+    calm, quiet = 1 - episodes.level, episodes.level < 0.2
     talks = people.kind <= SLOW
     talk = behaviour.make_talk(seed, talks, people.kind == SLOW, frames, precursors=precursors)
     present = behaviour.make_present(seed, worlds, frames)
@@ -152,27 +163,32 @@ def make_speakers(
         glad |= cover(extra.start, extra.over, extra.on, frames)
         flat &= ~cover(extra.start, extra.over, extra.on, frames)
     lively = cover(talk.start, talk.end, talk.on & talk.lively, frames)
-    parts = behaviour.upper_face(seed, people, frames)
+    parts = {name: calm * part for name, part in behaviour.upper_face(seed, people, frames).items()}
+    parts["doubt"] = np.maximum(parts["doubt"], episodes.of("doubt"))
     nod, nodding = behaviour.make_nods(seed, worlds, frames)
     breath = behaviour.make_breath(seed, talk, frames, precursors)
     spoken_cue = cover(np.nan_to_num(talk.cue, nan=-1e6), np.nan_to_num(talk.cue, nan=-1e6) + CUE_S, talk.cues, frames)
     head = behaviour.make_head(
-        seed, waves, low_pass(phrases, 0.3), nod, nodding, breath, bouts.shake, parts["doubt"], people.lively
+        seed, waves, low_pass(phrases, 0.3), nod, nodding, breath, calm * bouts.shake, parts["doubt"], people.lively
     )
+    head[..., 0] += episodes.level * episodes.along("bow_rad")
+    bright = np.where(quiet, (lively | glad | voiced) & ~flat, episodes.along("lively") > 0)
     took = np.ones(worlds, bool)
     if insertion is not None:
         f = insertion.frame
         took = present[:, f] & (inside if insertion.kind == "cue" else np.ones(worlds, bool))
-        took &= base[:, f] < 0.1 if insertion.kind == "smile" else True
+        took &= (base[:, f] < 0.1) & quiet[:, f] if insertion.kind == "smile" else True
     return Speakers(
         kind=people.kind, lively=people.lively, present=present, talk=talk,
         speech=phrases & present & ~bouts.burst & ~bouts.hush,
-        smiles=smiles, sincere=sincere, smile=np.clip(smile * swell, 0, 1), cheek=cheek, brighten=brighten, flat=flat,
-        bright=(lively | glad | voiced) & ~flat, low_pitch=np.maximum(behaviour.low_pitch(talk, frames), low),
-        burst=bouts.burst & present, laughing=bouts.laughing & present, hush=bouts.hush, shake=bouts.shake,
+        smiles=smiles, sincere=sincere, smile=calm * np.clip(smile * swell, 0, 1), cheek=calm * cheek,
+        brighten=calm * brighten, flat=flat & quiet, bright=bright,
+        low_pitch=np.maximum(behaviour.low_pitch(talk, frames), low), burst=bouts.burst & present & quiet,
+        laughing=bouts.laughing & present & quiet, hush=bouts.hush & quiet, shake=calm * bouts.shake,
         **parts, nod=nodding, breath=breath,
         blink=behaviour.make_blinks(seed, worlds, frames), head=head, contact=contact, wander=waves[..., 1:3],
-        cue=(spoken_cue | _late(low > 0)) & present, took=took, insertion=insertion,
+        cue=(spoken_cue | _late(low > 0)) & present, took=took, episodes=episodes,
+        insertion=insertion,
     )  # fmt: skip
 
 
@@ -192,6 +208,7 @@ def stimulus_of(speakers: Speakers, camera: BoolArray | None = None, microphone:
     talk = s.talk
     ended = np.clip(1.0 - since(_ends(talk, frames)), 0.0, 1.0) * (seen | heard) * s.present
     pause = ~s.speech & ~s.burst
+    emotion = s.episodes.of
     insincere = low_pass(s.flat & s.speech & heard & (s.smile > 0.08), 0.25)
     both = seen & heard
 
@@ -201,10 +218,12 @@ def stimulus_of(speakers: Speakers, camera: BoolArray | None = None, microphone:
     return Stimulus(
         seen=seen.astype(np.float32), heard=heard.astype(np.float32), speech=known(s.speech, seen | heard),
         smile=known(s.smile, seen), brighten=known(s.brighten, seen), sincerity=(1.0 - insincere * seen),
-        laugh=low_pass(s.laughing & both, 0.12), brow_up=known(s.brow_up, seen), frown=known(s.frown, seen),
-        sad=known(s.sad, seen), doubt=known(s.doubt, seen), nod=known(s.nod, seen), contact=known(s.contact, seen),
+        laugh=low_pass(s.laughing & both, 0.12), nod=known(s.nod, seen), contact=known(s.contact, seen),
+        brow_up=known(np.maximum(s.brow_up, emotion("surprise")), seen), doubt=known(s.doubt, seen),
+        frown=known(np.maximum(s.frown, emotion("angry")), seen), sad=known(np.maximum(s.sad, emotion("sad")), seen),
         cue=known(s.cue & s.speech, both), phrase_end=ended.astype(np.float32),
         held=known(cover(talk.end, talk.resume, talk.on & ~talk.yields, frames) & pause & s.present, seen | heard),
+        **{name: known(emotion(*kinds), seen) for name, kinds in ANSWERED.items()},
     )  # fmt: skip
 
 

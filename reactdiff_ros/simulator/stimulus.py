@@ -49,13 +49,21 @@ class Stimulus:
     """A phrase ended a moment ago: 1 falling to 0 within 1 s."""
     held: FloatArray
     """The pause is held (gaze away, level pitch: the speaker will go on), not yielded."""
+    anger: FloatArray
+    """An episode of anger or disgust."""
+    distress: FloatArray
+    """Of fear or sadness."""
+    surprise: FloatArray
+    unsure: FloatArray
+    """Of doubt or contempt."""
 
     def take(self, rows: NDArray[np.integer[Any]]) -> Stimulus:
         """The given speakers, (len(rows), T): to repeat, select or shuffle them."""
         return Stimulus(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
-VISIBLE: Final = ("smile", "brighten", "brow_up", "frown", "sad", "doubt", "nod", "contact")
+EMOTIONS: Final = ("anger", "distress", "surprise", "unsure")
+VISIBLE: Final = ("smile", "brighten", "brow_up", "frown", "sad", "doubt", "nod", "contact", *EMOTIONS)
 ELSE: Final = ("speech", "laugh", "cue", "phrase_end", "held")
 THRESHOLDS: Final = {
     "brighten": 0.4, "laugh": 0.4, "brow_up": 0.25, "frown": 0.25, "sad": 0.25, "doubt": 0.3, "nod": 0.4, "cue": 0.4,
@@ -85,6 +93,8 @@ class Sensed:
     affect: FloatArray
     """The other's positive less negative expression over the last seconds."""
     speech: FloatArray
+    emotions: FloatArray
+    """(emotions, N) in the order of EMOTIONS."""
     onsets: dict[str, BoolArray]
 
 
@@ -121,7 +131,8 @@ class Senses:
         self._sight = self._sight + _ATTEND * (now["seen"] - self._sight)
         self._attend = self._attend + _ATTEND * (there - self._attend)
         self._talk = self._talk + _ATTEND * ((self._quiet < TALK_S) - self._talk)
-        mood = now["smile"] + 0.5 * now["laugh"] - now["sad"] - 0.5 * now["frown"]
+        hurt = np.maximum(np.maximum(now["anger"], now["distress"]), now["sad"])
+        mood = now["smile"] + 0.5 * now["laugh"] - hurt - 0.5 * now["frown"]
         self._affect = self._affect + _AFFECT * (mood - self._affect)
         begins = self._onsets.step(np.stack([now[name] for name in THRESHOLDS]))
         return Sensed(
@@ -136,5 +147,6 @@ class Senses:
             sad=now["sad"],
             affect=self._affect,
             speech=now["speech"],
+            emotions=np.stack([now[name] for name in EMOTIONS]),
             onsets=dict(zip(THRESHOLDS, begins, strict=True)),
         )

@@ -48,6 +48,7 @@ def hear(seed: Seed, s: Speakers, bank: VoiceBank | None) -> dict[str, Any]:
     gain = uniform(rng, -16.0, 8.0, (worlds, 1)) - 3.0 * s.low_pitch + 1.5 * waves[..., 1]
     floor = np.where(noisy[:, None], uniform(rng, -12.0, 8.0, (worlds, 1)), uniform(rng, -25.0, 8.0, (worlds, 1)))
     muted = (rng.random((worlds, 1)) < 0.1) & ~noisy[:, None]  # digital silence between phrases
+    gain = gain + s.episodes.level * s.episodes.along("loud_db")
     voice[..., 2] += gain
     voice[..., 3] += C0_PER_DB * gain
     rest[..., 2] += floor
@@ -55,6 +56,7 @@ def hear(seed: Seed, s: Speakers, bank: VoiceBank | None) -> dict[str, Any]:
     mixed = _mix(voice, rest, sounding)
     probability, pitch, loudness = mixed[..., 0], mixed[..., 1], mixed[..., 2]
     shift = log_normal(rng, 1.0, 0.04, (worlds, 1)) * np.exp(-DROP * s.low_pitch)
+    shift = shift * np.exp(s.episodes.level * s.episodes.along("pitch"))
     pitch = np.where(pitch > 0, np.clip(pitch * shift, 60.0, 400.0), 0.0)
     silent = muted & ~sounding
     loudness = np.where(silent, -100.0, np.clip(loudness, -100.0, 0.0))
@@ -157,7 +159,8 @@ def _bank_tracks(rng: np.random.Generator, s: Speakers, bank: VoiceBank) -> tupl
     ]  # fmt: skip
     length = track[..., 1]
     early = where.into <= where.left
-    local = np.where(early, where.into % length, length - 1 - (where.left - 1) % length)
+    into, left = ((away * s.episodes.pace).astype(np.int64) for away in (where.into, where.left - 1))
+    local = np.where(early, into % length, length - 1 - left % length)
     tail = (where.left <= 0) & (where.left > -TAIL)
     local = np.where(tail, length - where.left, local)
     pointer = track[..., 0] + np.maximum(local, 0)

@@ -123,6 +123,8 @@ class TrainConfig:
     world_frames: int = 500
     eager_share: float = 0.5
     """Share of the simulated listeners whose controls are drawn again so that they answer much."""
+    emotions: float = 0.0
+    """Share of the simulated speakers who have emotional episodes."""
     pool_steps: int = 150
     """Steps until the next pool is drawn."""
     learning_rate: float = 6e-4

@@ -169,7 +169,9 @@ def _eager(seed: int, worlds: int, share: float) -> FloatArray:
 def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Pool:
     """A pool of `config.worlds` simulated listeners: the same seed, the same pool."""
     asked = _eager(seed, config.worlds, config.eager_share)
-    dyads = simulate(seed, config.worlds, config.world_frames, bank, prior="wide", controls=asked)
+    dyads = simulate(
+        seed, config.worlds, config.world_frames, bank, prior="wide", controls=asked, emotions=config.emotions
+    )
     if "randomisation" in config.ablate:
         without_randomisation(dyads.speaker, dyads.truth, dyads.stimulus.contact, seed)
     ablate(dyads.speaker, config.ablate)

@@ -19,70 +19,19 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from reactdiff_ros.capture.media import MediaClip
-from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX
+from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.perception.expression import FEATURES, ExpressionReader, ExpressionWeights
 from reactdiff_ros.perception.person import feature_spread, features_of_face
 from reactdiff_ros.perception.speaker import SpeakerPerception
 from reactdiff_ros.recordings.labels import Named
+from reactdiff_ros.simulator.emotions import EXPRESSIONS, draw_look, move
 from reactdiff_ros.simulator.rendered.renderer import HeadRenderer
 from reactdiff_ros.types import EXPRESSION_CLASSES, Picture
 
 Array = NDArray[np.float64]
 Range = tuple[float, float]
 
-# What each expression moves, and how far, 0..1. "one:": one side alone.
-EXPRESSIONS: Final[dict[str, tuple[dict[str, Range], ...]]] = {
-    "angry": (
-        {
-            "browDown": (0.5, 1.0), "eyeSquint": (0.2, 0.7), "noseSneer": (0.0, 0.5), "mouthUpperUp": (0.2, 0.7),
-            "mouthLowerDown": (0.2, 0.6), "mouthStretch": (0.0, 0.4), "jawOpen": (0.1, 0.5),
-        },
-        {"browDown": (0.5, 1.0), "eyeSquint": (0.2, 0.7), "mouthPress": (0.3, 0.8), "mouthFrown": (0.0, 0.3)},
-    ),
-    "disgust": (
-        {
-            "noseSneer": (0.5, 1.0), "mouthUpperUp": (0.5, 1.0), "browDown": (0.2, 0.7), "cheekSquint": (0.3, 0.7),
-            "eyeSquint": (0.2, 0.6), "mouthFrown": (0.0, 0.4), "mouthShrugLower": (0.0, 0.4),
-        },
-    ),
-    "fear": (
-        {
-            "browInnerUp": (0.5, 1.0), "browOuterUp": (0.1, 0.5), "eyeWide": (0.4, 1.0), "mouthStretch": (0.3, 0.8),
-            "jawOpen": (0.1, 0.4),
-        },
-    ),
-    "happy": (
-        {
-            "mouthSmile": (0.4, 1.0), "cheekSquint": (0.3, 0.9), "jawOpen": (0.0, 0.5), "eyeSquint": (0.0, 0.5),
-            "mouthUpperUp": (0.0, 0.4),
-        },
-        {"mouthSmile": (0.35, 0.9), "cheekSquint": (0.0, 0.4), "mouthPress": (0.0, 0.2)},
-    ),
-    "sad": (
-        {
-            "browInnerUp": (0.3, 1.0), "browDown": (0.0, 0.4), "mouthFrown": (0.2, 0.9), "eyeSquint": (0.0, 0.4),
-            "mouthShrugLower": (0.0, 0.4), "eyeBlink": (0.0, 0.3), "mouthStretch": (0.0, 0.3),
-        },
-        {
-            "browDown": (0.3, 0.9), "browInnerUp": (0.0, 0.5), "eyeSquint": (0.2, 0.7), "eyeBlink": (0.1, 0.4),
-            "mouthStretch": (0.1, 0.5), "mouthShrugLower": (0.2, 0.6), "mouthFrown": (0.1, 0.6),
-        },
-    ),
-    "surprise": (
-        {
-            "browInnerUp": (0.5, 1.0), "browOuterUp": (0.5, 1.0), "eyeWide": (0.4, 1.0), "jawOpen": (0.2, 0.8),
-            "mouthFunnel": (0.0, 0.3),
-        },
-    ),
-    "contempt": (
-        {
-            "one:mouthSmile": (0.3, 0.7), "one:mouthDimple": (0.2, 0.6), "browOuterUp": (0.0, 0.6),
-            "browInnerUp": (0.0, 0.4), "mouthUpperUp": (0.0, 0.3),
-        },
-    ),
-    "neutral": ({},),
-}  # fmt: skip
 SPEECH: Final[dict[str, Range]] = {
     "jawOpen": (0.0, 0.45), "mouthFunnel": (0.0, 0.4), "mouthPucker": (0.0, 0.4), "mouthStretch": (0.0, 0.35),
     "mouthUpperUp": (0.0, 0.3), "mouthLowerDown": (0.0, 0.3), "mouthClose": (0.0, 0.2),
@@ -181,27 +130,13 @@ def unmoved_people(seed: int, faces: Array) -> list[LabelledClip]:
 
 
 def _drawn(rng: np.random.Generator, ways: Sequence[Mapping[str, Range]]) -> Array:
-    face = np.zeros(COEFFICIENT_COUNT)
-    strength = rng.uniform(0.6, 1.0)
-    for name, (low, high) in ways[int(rng.integers(len(ways)))].items():
-        _move(face, rng, name, rng.uniform(low, high) * strength)
+    face = draw_look(rng, ways)
     if rng.random() < 0.7:
         for name, (low, high) in SPEECH.items():
             if rng.random() < 0.35:
-                _move(face, rng, name, rng.uniform(low, high))
+                move(face, rng, name, rng.uniform(low, high))
     face[:BLENDSHAPE_COUNT] = np.clip(face[:BLENDSHAPE_COUNT] + np.abs(rng.normal(0.0, 0.03, BLENDSHAPE_COUNT)), 0, 1)
     return face
-
-
-def _move(face: Array, rng: np.random.Generator, name: str, size: float) -> None:
-    one_sided, name = name.startswith("one:"), name.removeprefix("one:")
-    if name in INDEX:
-        face[INDEX[name]] += size
-        return
-    sides = [size, 0.0 if one_sided else size * rng.uniform(0.75, 1.1)]
-    if rng.random() < 0.5:
-        sides.reverse()
-    face[[INDEX[f"{name}Left"], INDEX[f"{name}Right"]]] += sides
 
 
 def fit(x: Array, y: NDArray[np.int64], weight: Array, variance: float, prior: Array | None = None) -> Array:

@@ -33,7 +33,7 @@ from reactdiff_ros.model.plan.latents import (
 )
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.tokens import STREAMS
-from reactdiff_ros.simulator.stimulus import Stimulus
+from reactdiff_ros.simulator.stimulus import EMOTIONS, Stimulus
 
 from .config import Shape
 
@@ -496,8 +496,9 @@ AUX_NAMES: Final = (
 """Coefficients of the listener's near future."""
 BLOCKS: Final = 4
 """Blocks of 4 frames whose means the head predicts."""
-STIMULUS_NAMES: Final = tuple(f.name for f in fields(Stimulus) if f.name not in ("seen", "heard"))
-"""What the auxiliary head should read from a token: the stimulus itself, and, for moods, a trace of it."""
+STIMULUS_NAMES: Final = tuple(f.name for f in fields(Stimulus) if f.name not in ("seen", "heard", *EMOTIONS))
+"""What the auxiliary head should read from a token: the stimulus itself, and, for moods, a trace of it. Emotions are in
+`sad`, `frown`, `brow_up` and `doubt`; heads of older weights have no outputs for more."""
 TRACED: Final = (("smile", 3.0), ("smile", 10.0), ("laugh", 3.0), ("speech", 3.0), ("cue", 1.0), ("smile", 1.0))
 """(field, time constant in seconds) of the traces."""
 STIMULUS_COUNT: Final = len(STIMULUS_NAMES) + len(TRACED)

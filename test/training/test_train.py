@@ -141,6 +141,16 @@ def test_fine_tuning_starts_with_the_averaged_networks_and_keeps_the_autoencoder
     assert tuned.facts == base.facts
 
 
+def test_emotional_speakers_can_be_learnt_from(tmp_path) -> None:
+    assert not torch.equal(*(simulated_pool(7, config(emotions=share), None).listener for share in (0.0, 1.0)))
+    trainer = Trainer(config(emotions=1.0, steps=3), tmp_path)
+    list(trainer.run())
+    assert trainer.step == 3
+    assert trainer.skipped == 0
+    assert all(torch.isfinite(p).all() for p in trainer.model.parameters())
+    assert config_from(read_checkpoint(trainer.checkpoint)["config"]).emotions == 1.0
+
+
 def test_losses_that_are_not_finite_change_nothing(tmp_path, monkeypatch) -> None:
     trainer = Trainer(config(vae_steps=1, roll_worlds=0), tmp_path)
     list(trainer.run(lambda: trainer.step >= 1))

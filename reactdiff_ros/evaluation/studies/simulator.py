@@ -154,7 +154,7 @@ class Material:
 
 
 def make_material(
-    seed: int, items: int, frames: int, bank: VoiceBank | None = None, *, listeners: int = 10
+    seed: int, items: int, frames: int, bank: VoiceBank | None = None, *, listeners: int = 10, emotions: float = 0.0
 ) -> Material:
     """The held-out set of a seed.
 
@@ -166,13 +166,14 @@ def make_material(
         frames: T of 25 Hz.
         bank: voices; None: parametric ones.
         listeners: M appropriate listeners of each speaker.
+        emotions: share of the speakers who have emotional episodes.
 
     Raises:
         ReactdiffError: the simulator does not give that many such worlds.
     """
     number, drawn = purpose_seed("evaluate", seed, SPEAKERS), _DRAWN_AT_ONCE * items
     for _ in range(_TRIES):
-        candidates = make_speakers((number, SPEAKERS), drawn, frames)
+        candidates = make_speakers((number, SPEAKERS), drawn, frames, emotions=emotions)
         batch = observe((number, DEVICES), candidates, bank)
         working = [share.mean(1) >= WORKING for share in (batch.camera, batch.microphone, candidates.present)]
         rows = np.flatnonzero((candidates.kind <= SLOW) & np.logical_and.reduce(working))[:items]
@@ -213,6 +214,8 @@ class Setup:
     weights: Weights | None = None
     """The model's; None: the system "model" cannot be run."""
     sampling: Sampling = field(default_factory=Sampling)
+    emotions: float = 0.0
+    """Share of the speakers who have emotional episodes."""
 
 
 def model(material: Material, setup: Setup, progress: OnProgress) -> Streams:
@@ -308,7 +311,7 @@ def _at_best_lag(material: Material, face: FloatArray, progress: OnProgress) -> 
 def nearest_neighbour(material: Material, setup: Setup, progress: OnProgress) -> Streams:
     """The listeners of the K training speakers whose perceived features are nearest over the whole clip."""
     number = purpose_seed("train", material.seed, 0)
-    known = simulate(number, TRAINING_SPEAKERS, material.frames, setup.bank, prior="natural")
+    known = simulate(number, TRAINING_SPEAKERS, material.frames, setup.bank, prior="natural", emotions=setup.emotions)
     theirs, ours = features(known.speaker), features(material.perceived)
     centre, spread = theirs.mean((0, 1)), theirs.std((0, 1)) + 1e-6
     gap = squared_distances(*(((f - centre) / spread).reshape(len(f), -1) for f in (ours, theirs)))
@@ -561,7 +564,7 @@ def evaluate(
         raise ReactdiffError("unknown system", where=", ".join(unknown), todo=f"use some of {', '.join(SYSTEMS)}")
     if SUBJECT in systems and setup.weights is None:
         raise ReactdiffError("the model cannot be evaluated without its weights", todo="give a folder of weights")
-    material = make_material(seed, items, frames, setup.bank)
+    material = make_material(seed, items, frames, setup.bank, emotions=setup.emotions)
     row = int(material.stimulus.smile.std(1).argmax())
     drawn = {"smile": material.stimulus.smile[row], "speech": material.stimulus.speech[row]}
     out = SimulatorReport({}, material, [], drawn, {})
