@@ -252,9 +252,11 @@ _TALKING = 0.3
 """Mouth motion of a person who talks, in eye distances a second.
 
 Chosen on 21 recordings of speech (real3dportrait_may, sadtalker_wda, liveportrait_d20, spectre_mead, acted emotions of
-dreamtalk; 5th, 50th and 95th percentile .35, .79, 1.51) and 4 of silent people (liveportrait_d18 and s32, pyfeat_pexels
-and face_noface; .07, .17, .74). It separates best: motion stays above it in 95 % of the seconds of speech and in 3 % of
-the silent ones. The tests that choose between two people use other recordings.
+dreamtalk) and 4 of silent people (liveportrait_d18 and s32, pyfeat_pexels and face_noface): the difference is largest
+there. For a whole second, as a switch takes, motion stays above it in 93 % of the speech and 14 % of the silence, where
+mouths open wide without a word. Area under the ROC curve .96; of the newest motion alone .90. How closely the motion
+follows the voice's loudness over 2 s adds nothing (.61 alone; .86 becomes .85). The tests that choose between two
+people use other recordings.
 """
 
 
