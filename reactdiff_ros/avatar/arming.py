@@ -70,7 +70,7 @@ class RobotConsole:
         """Arm, disarm or reset, if the token is right."""
         if what not in COMMANDS:
             return Answer(404, f"There is no command {what[:20]!r}: use one of {', '.join(COMMANDS)} or stop.")
-        refused = self._refuses(token)
+        refused = self.refuses(token)
         if refused is not None:
             return refused
         if self._under_way(self._stopping) or self._under_way(self._last_word):
@@ -90,7 +90,8 @@ class RobotConsole:
     def _under_way(task: asyncio.Future[Answer] | None) -> bool:
         return task is not None and not task.done()
 
-    def _refuses(self, token: object) -> Answer | None:
+    def refuses(self, token: object) -> Answer | None:
+        """The answer where this is not the operator's token, or None."""
         if not isinstance(token, str) or not token.strip():
             return Answer(403, "The token is missing: type the one that the terminal prints.")
         given = token.strip().lower().encode(errors="backslashreplace")  # JSON may hold half a character

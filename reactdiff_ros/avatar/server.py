@@ -6,12 +6,12 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
 from importlib import resources
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from reactdiff_ros.avatar.certificates import Certificates
     from reactdiff_ros.avatar.trust import TrustServer
 
+PASS_S: Final = 5.0
+_NO_JSON: Final = "Commands are JSON."
 CONTENT_TYPES = {
     ".html": "text/html",
     ".js": "text/javascript",
@@ -146,13 +148,15 @@ class AvatarServer(PageServer):
 
     def __init__(
         self, config: AvatarConfig | None = None, console: RobotConsole | None = None, *, link_token: str = "",
-        capture: str = "", now_s: Callable[[], float] = time.time,
+        capture: str = "", pass_on: Callable[[], Awaitable[tuple[bool, str]]] | None = None,
+        now_s: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         """`console` takes the commands to a robot's actuator, the abstract socket `capture` the camera and microphone
-        of a visitor; without them, pages have none to give. `now_s`: the date, for certificates.
+        of a visitor, whose visit `pass_on` ends; without them, pages have none to give. `now_s`: the date, for
+        certificates.
         """
         super().__init__(config, link_token)
-        self._now_s = now_s
+        self._pass_on, self._now_s = pass_on, now_s
         self._certificates: Certificates | None = None
         self._trust: TrustServer | None = None
         self._relay = CaptureRelay(capture)
@@ -241,6 +245,7 @@ class AvatarServer(PageServer):
         router.add_get("/api/status", self._api_status)
         router.add_get("/api/expression", self._api_expression)
         router.add_post("/api/robot/{command}", self._api_robot)
+        router.add_post("/api/visitor/pass", self._api_visitor)
         super().add_routes(router)
 
     def greet(self, client: Client) -> None:
@@ -379,19 +384,42 @@ class AvatarServer(PageServer):
         return _json({"fresh": self.fresh(), "expression": None if frame is None else frame_as_dict(frame)})
 
     async def _api_robot(self, request: web.Request) -> web.StreamResponse:
-        """A command of a page: JSON, so that other sites' forms cannot send it."""
         answer = await self._robot_answer(request)
         return _json({"done": answer.done, "message": answer.message}, answer.status)
 
     async def _robot_answer(self, request: web.Request) -> Answer:
-        if self._console is None or not self._status.get("actuator"):
+        console = self._console
+        if console is None or not self._status.get("actuator"):
             return Answer(404, "There is no robot with an actuator here.")
-        if request.content_type != "application/json":
-            return Answer(415, "Commands to the robot are JSON.")
         command = request.match_info["command"]
-        if command == "stop":
-            with kept(request):
-                return await self._console.stop()
+        if command != "stop":
+            return await self._commanded(request, lambda token: console.command(command, token))
+        if request.content_type != "application/json":
+            return Answer(415, _NO_JSON)
+        with kept(request):
+            return await console.stop()
+
+    async def _api_visitor(self, request: web.Request) -> web.StreamResponse:
+        answer = await self._commanded(request, self._visit_ended)
+        return _json({"done": answer.done, "message": answer.message}, answer.status)
+
+    async def _visit_ended(self, token: object) -> Answer:
+        """The next visitor's turn. Beyond this machine the link alone does not entitle to it: visitors have that."""
+        if self._pass_on is None or self._console is None:
+            return Answer(404, "There are no visitors here.")
+        refused = self._console.refuses(token) if self.link_token else None
+        if refused is not None:
+            return refused
+        try:
+            done, message = await asyncio.wait_for(self._pass_on(), PASS_S)
+        except (ReactdiffError, asyncio.TimeoutError) as error:
+            return Answer(503, str(error) or "The visitors' node does not answer.")
+        return Answer(200 if done else 409, message)
+
+    async def _commanded(self, request: web.Request, command: Callable[[object], Awaitable[Answer]]) -> Answer:
+        """The answer to a JSON object with a token; JSON, so that other sites' forms cannot send it."""
+        if request.content_type != "application/json":
+            return Answer(415, _NO_JSON)
         try:
             body = json.loads(await asyncio.wait_for(request.read(), BODY_S))
         except asyncio.TimeoutError:
@@ -401,7 +429,7 @@ class AvatarServer(PageServer):
         if not isinstance(body, dict):
             return Answer(400, "This command is no JSON object.")
         with kept(request):
-            return await self._console.command(command, body.get("token"))
+            return await command(body.get("token"))
 
 
 def _certificates(state_dir: str) -> Certificates:

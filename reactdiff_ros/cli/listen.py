@@ -271,7 +271,7 @@ def run(
                 if printed is None and (wanted := _wanted_port(options)) not in (None, urlsplit(graph.url).port):
                     log(f"port {wanted} is in use: the page is on another one")
                 if printed is None or not as_json:
-                    _announce(graph, as_json, robot=any(n.name == "actuator_node" for n in nodes))
+                    _announce(graph, as_json, {node.name for node in nodes})
                 printed = graph.url
         log("stopping")
         manager.stopping()
@@ -287,25 +287,28 @@ def _wanted_port(options: LiveOptions) -> Any:
     return options.parameters.get("port") or avatar.get("port") or default
 
 
-def _announce(graph: LiveGraph, as_json: bool, robot: bool) -> None:
+def _announce(graph: LiveGraph, as_json: bool, nodes: set[str]) -> None:
     from reactdiff_ros.avatar.access import reached
 
     urls = page_links(graph)
+    shared = urls[0] != graph.url
+    uses = ["arm the robot"] if "actuator_node" in nodes else []
+    uses += ["end a visit"] if shared and "browser_node" in nodes else []
     with suppress(OSError):
         if not as_json:
             print(f"Open the face in a browser (Ctrl-C ends the listener): {urls[0]}", flush=True)
             for url in urls[1:]:
                 print(f"  or, from another network: {url}", flush=True)
-            if urls[0] != graph.url:
+            if shared:
                 print(qr_code(urls[0]), end="", flush=True)
             if graph.trust[0]:
                 page, fingerprint = reached(graph.trust[0])[0], graph.trust[1]
                 print(f"An iPhone or iPad, or a browser that refuses the page, first opens {page}", flush=True)
                 print(f"  Fingerprint of the certificate there (SHA-256): {fingerprint}", flush=True)
-            if robot:
-                print(f"Token to arm the robot, for the panel of the page: {graph.page_token}", flush=True)
+            if uses:
+                print(f"The operator's token, to {' and to '.join(uses)} from the page: {graph.page_token}", flush=True)
         elif not getattr(sys.stdout, "closed", False):
-            token = {"page_token": graph.page_token} if robot else {}
+            token = {"page_token": graph.page_token} if uses else {}
             trust = {"trust": reached(graph.trust[0])[0]} if graph.trust[0] else {}
             print(dumps({"url": urls[0], "nodes": graph.supervisor.pids(), **trust, **token}), flush=True)
 

@@ -23,8 +23,12 @@ _OF_A_LIFECYCLE: Final = (
 OPERATOR_PUBLISHES: Final = ("listener/control", "listener/gesture", "robot_speaking", "study/marker")
 """What a lab's own programs say: style, gestures, their own speech, marks of a study."""
 BAG_PLAYS: Final = ("camera/image_raw/compressed", "camera/image_raw", "audio", "robot_speaking", "/clock")
-CALLS: Final = {"avatar_node": ("actuator_node/enable", "actuator_node/software_stop", "actuator_node/reset")}
-"""Services that a node calls: the page arms and stops the robot."""
+CALLS: Final = {
+    "avatar_node": (
+        "actuator_node/enable", "actuator_node/software_stop", "actuator_node/reset", "browser_node/pass_seat_on",
+    ),
+}  # fmt: skip
+"""Services that a node calls: the page arms and stops the robot, and ends visits."""
 _PLACEHOLDER: Final = re.compile(r"<\w+>")
 
 

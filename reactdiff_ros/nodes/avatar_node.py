@@ -28,11 +28,12 @@ ACTUATOR_SILENT_NS: Final = NS
 """The actuator reports ten times a second: after this time the page says that nothing is heard of it."""
 READY_S: Final = 2.0
 LOOK_S: Final = 0.02
+PASS_ON: Final = "browser_node/pass_seat_on"
 _REQUESTS: Final = {
-    "arm": ("enable", True),
-    "disarm": ("enable", False),
-    "reset": ("reset", None),
-    "stop": ("software_stop", None),
+    "arm": (f"{ACTUATOR}/enable", True),
+    "disarm": (f"{ACTUATOR}/enable", False),
+    "reset": (f"{ACTUATOR}/reset", None),
+    "stop": (f"{ACTUATOR}/software_stop", None),
 }
 
 
@@ -42,30 +43,68 @@ def given_token() -> str:
     return checked_token(given, TOKEN_VARIABLE) if given else ""
 
 
+class Services:
+    """Other nodes' services that pages ask for. `close` is for the node's thread, `ask` for the page's event loop."""
+
+    def __init__(self, node: Any) -> None:
+        self._node = node
+        self._switch, self._trigger = interface("std_srvs/srv/SetBool", "srv"), interface("std_srvs/srv/Trigger", "srv")
+        asked = {name: self._trigger if data is None else self._switch for name, data in _REQUESTS.values()}
+        kinds = {**asked, PASS_ON: self._trigger}
+        self._clients = {name: node.create_client(kind, name) for name, kind in kinds.items()}
+
+    def close(self) -> None:
+        """End the connections."""
+        for client in self._clients.values():
+            self._node.destroy_client(client)
+        self._clients = {}
+
+    async def ask(self, name: str, data: bool | None = None) -> tuple[bool, str]:
+        """One request and its answer. Raises DeviceError where the node that has the service is not there."""
+        loop, who = asyncio.get_running_loop(), name.partition("/")[0]
+        end = loop.time() + READY_S
+        while (client := self._clients.get(name)) is None or not client.service_is_ready():
+            if client is None or loop.time() > end:
+                what = "the actuator" if who == ACTUATOR else "the node"
+                raise DeviceError(f"{what} does not answer", where=who, todo="see whether it runs")
+            await asyncio.sleep(LOOK_S)
+        request = self._switch.Request(data=data) if data is not None else self._trigger.Request()
+        answered: asyncio.Future[Any] = loop.create_future()
+
+        def hand_over(future: Any) -> None:
+            if not answered.done():
+                answered.set_result(future.result())
+
+        asked = client.call_async(request)
+        asked.add_done_callback(lambda future: loop.is_closed() or loop.call_soon_threadsafe(hand_over, future))
+        try:
+            response = await answered
+        finally:
+            if not asked.done():
+                client.remove_pending_request(asked)
+        if response is None:
+            raise DeviceError("no answer came", where=who)
+        return bool(response.success), str(response.message)
+
+    async def pass_on(self) -> tuple[bool, str]:
+        """End the visit of who is seen."""
+        return await self.ask(PASS_ON)
+
+
 class RobotWatch:
     """Knows the newest state of the actuator, and asks it for things.
 
-    `heard`, `status` and `close` belong to the node's thread; `console` to the event loop of the page. Commands need
-    `token`; empty: a new one, which is printed when there is a robot.
+    `heard` and `status` belong to the node's thread; `console` to the event loop of the page. Commands need `token`.
     """
 
-    def __init__(self, node: Any, token: str = "") -> None:
-        self._node = node
-        self._switch, self._trigger = interface("std_srvs/srv/SetBool", "srv"), interface("std_srvs/srv/Trigger", "srv")
-        kinds = {"enable": self._switch, "reset": self._trigger, "software_stop": self._trigger}
-        self._clients = {name: node.create_client(kind, f"{ACTUATOR}/{name}") for name, kind in kinds.items()}
-        self._token = token or new_token()
-        self._token_printed = bool(token)
+    def __init__(self, services: Services, token: str) -> None:
+        self._services = services
         self._message: Any = None
         self._heard_ns = 0
-        self.console = RobotConsole(self._ask, self._token)
+        self.console = RobotConsole(self._ask, token)
 
     def heard(self, message: Any, now_ns: int) -> bool:
         """Take an ActuatorState; whether the page should get it at once."""
-        if not self._token_printed:
-            self._token_printed = True
-            # Not through the log, which goes over the network and into recordings.
-            print(f"To arm the robot from the page, type this token into its panel: {self._token}", flush=True)
         before, self._message = self._message, message
         self._heard_ns = now_ns
         return before is None or _news(before) != _news(message)
@@ -85,40 +124,12 @@ class RobotWatch:
             "silent": now_ns - self._heard_ns > ACTUATOR_SILENT_NS,
         }  # fmt: skip
 
-    def close(self) -> None:
-        """End the connections to the services."""
-        for client in self._clients.values():
-            self._node.destroy_client(client)
-        self._clients = {}
-
     async def _ask(self, what: str) -> tuple[bool, str]:
         """One request to the actuator and its answer. Raises DeviceError where the actuator is not there."""
-        name, data = _REQUESTS[what]
-        loop = asyncio.get_running_loop()
-        end = loop.time() + READY_S
-        while (client := self._clients.get(name)) is None or not client.service_is_ready():
-            if client is None or loop.time() > end:
-                raise DeviceError("the actuator does not answer", where=ACTUATOR, todo="see whether it runs")
+        done, message = await self._services.ask(*_REQUESTS[what])
+        while what == "stop" and done and not self._stopped():  # who asks gives up in time
             await asyncio.sleep(LOOK_S)
-        request = self._switch.Request(data=data) if data is not None else self._trigger.Request()
-        answered: asyncio.Future[Any] = loop.create_future()
-
-        def hand_over(future: Any) -> None:
-            if not answered.done():
-                answered.set_result(future.result())
-
-        asked = client.call_async(request)
-        asked.add_done_callback(lambda future: loop.is_closed() or loop.call_soon_threadsafe(hand_over, future))
-        try:
-            response = await answered
-        finally:
-            if not asked.done():
-                client.remove_pending_request(asked)
-        if response is None:
-            raise DeviceError("the actuator gave no answer", where=ACTUATOR)
-        while what == "stop" and response.success and not self._stopped():  # who asks gives up in time
-            await asyncio.sleep(LOOK_S)
-        return bool(response.success), str(response.message)
+        return done, message
 
     def _stopped(self) -> bool:
         """Whether the actuator's state has the stop: an answer alone may mean that it is under way."""
@@ -175,15 +186,20 @@ class AvatarNode(ReactdiffNode):
         self._config = AvatarConfig(**{n: self.values[n] for n in names}, extra_hosts=hosts)
         given = os.environ.get(LINK_VARIABLE, "").strip()
         self._link_token, self._link_given = LinkAccess(given).token, bool(given)
-        self._page_token = given_token()
+        given = given_token()
+        self._page_token, self._page_token_known = given or new_token(), bool(given)
         self.backend = "aiohttp"
 
     def start(self) -> None:
         """Serve the page and subscribe; a port that cannot be had is tried again."""
         self._loop: EventLoop | None = EventLoop()
-        self._robot = RobotWatch(self, self._page_token)
+        self._others = Services(self)
+        self._robot = RobotWatch(self._others, self._page_token)
         capture = capture_address(os.environ, self.get_namespace())
-        self._server = AvatarServer(self._config, self._robot.console, link_token=self._link_token, capture=capture)
+        self._server = AvatarServer(
+            self._config, self._robot.console, link_token=self._link_token, capture=capture,
+            pass_on=self._others.pass_on,
+        )  # fmt: skip
         self._guard = StampGuard()
         self._stages: dict[str, Any] = {}
         self._stage_ns: dict[str, int] = {}
@@ -210,7 +226,7 @@ class AvatarNode(ReactdiffNode):
             loop.call(self._server.stop())
         finally:
             loop.close()
-            self._robot.close()
+            self._others.close()
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
@@ -292,7 +308,14 @@ class AvatarNode(ReactdiffNode):
         self._stages[message.stage] = message
         self._stage_ns[message.stage] = self.steady_ns()
 
+    def _print_token(self, what: str) -> None:
+        if not self._page_token_known:
+            self._page_token_known = True
+            # Not through the log, which goes over the network and into recordings.
+            print(f"To {what} from the page, type this token into its panel: {self._page_token}", flush=True)
+
     def _on_actuator(self, message: Any) -> None:
+        self._print_token("arm the robot")
         if self._robot.heard(message, self.steady_ns()):
             self._tell()
 
@@ -314,7 +337,8 @@ class AvatarNode(ReactdiffNode):
             "latency_ms": latencies,
             "listener": values,
             "recording": self._recording(),
-            "visitor": self._visitor(),
+            "visitor": self._visitor().get("visitor", ""),
+            "visitors_waiting": int(self._visitor().get("waiting", "0")),
             "stages": self._stage_status(),
             "last_error": (problems or errors or [""])[0],
         }
@@ -356,12 +380,14 @@ class AvatarNode(ReactdiffNode):
             return ""
         return dict(_pair(s) for s in recorder.settings).get("recording", "")
 
-    def _visitor(self) -> str:
-        """Whether a page may offer its visitor's camera: free or taken; empty: it may not."""
+    def _visitor(self) -> dict[str, str]:
+        """What browser_node tells: whether a page may offer its visitor's camera; empty: it may not."""
         node = self._stages.get("browser_node")
         if node is None or self._silent("browser_node"):
-            return ""
-        return dict(_pair(s) for s in node.settings).get("visitor", "")
+            return {}
+        if self._server.link_token:
+            self._print_token("end a visit")
+        return dict(_pair(s) for s in node.settings)
 
     def _speaker_status(self) -> dict[str, Any]:
         frame = self._speaker

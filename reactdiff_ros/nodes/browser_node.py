@@ -1,4 +1,4 @@
-"""A visitor's browser as camera and microphone: what its page sends, one visitor at a time."""
+"""A visitor's browser as camera and microphone: what its page sends, one visitor at a time; others wait in a line."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from std_msgs.msg import Bool, Header
 
 from reactdiff_ros import msg
 from reactdiff_ros.capture.browser import MESSAGE_BYTES, BrowserStream, Picture, acknowledge, is_picture
+from reactdiff_ros.capture.seat import Seat, Visitor
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MessageError, ReactdiffError
 from reactdiff_ros.launching.process import capture_address
@@ -32,12 +33,15 @@ PING_NS: Final = NS
 SILENT_NS: Final = 5 * NS
 """A page that sends nothing for this long gives its place to the next visitor."""
 BAD_MESSAGES: Final = 10
+VISITORS: Final = 4
+"""One who is seen, and those who wait."""
 END_S: Final = 3.0
+STOPS: Final = "The robot stops."
 _LENGTH: Final = struct.Struct("<I")
 
 
 class BrowserNode(ReactdiffNode):
-    """Publishes what the page of a visitor sends through the page's server. Others are refused meanwhile."""
+    """Publishes what the page of a visitor sends through the page's server. Others wait until it is their turn."""
 
     NAME = "browser_node"
     SLOW = "fewer than half of the visitor's pictures come: the network is slow, or a machine overloaded"
@@ -51,13 +55,13 @@ class BrowserNode(ReactdiffNode):
         self._infos = self.advertise("camera/camera_info")
         self._sounds = self.advertise("audio")
         self._presence = self.advertise("camera/visitor")
-        self._size, self._there, self._seated = (0, 0), False, False
+        self._size, self._there = (0, 0), False
+        self._seat = Seat(VISITORS)
         self.backend = "websocket"
 
     def start(self) -> None:
         """Wait for visitors."""
         self._stopping = threading.Event()
-        self._seat = threading.Lock()
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._listening.bind(capture_address(os.environ, self.get_namespace()))
@@ -68,6 +72,7 @@ class BrowserNode(ReactdiffNode):
         self._listening.settimeout(POLL_S)
         self._threads = [threading.Thread(target=self._accept, name="visitors", daemon=True)]
         self._threads[0].start()
+        self.serve("~/pass_seat_on", self._pass_on)
         self._tell(there=False)
 
     def stop(self) -> None:
@@ -85,8 +90,13 @@ class BrowserNode(ReactdiffNode):
         return f"a visitor's camera gives {width}x{height}" if self._there else "waits for a visitor's camera"
 
     def settings(self) -> dict[str, Any]:
-        """And whether a visitor is there, for pages."""
-        return {**super().settings(), "visitor": "taken" if self._seated else "free"}
+        """And whether a visitor is there and how many wait, for pages."""
+        visitor = "taken" if self._seat.taken else "free"
+        return {**super().settings(), "visitor": visitor, "waiting": self._seat.waiting}
+
+    def _pass_on(self, _request: Any, response: Any) -> Any:
+        response.success, response.message = self._seat.pass_on()
+        return response
 
     def _tell(self, *, there: bool) -> None:
         self._there = there
@@ -107,18 +117,21 @@ class BrowserNode(ReactdiffNode):
                 continue
             if _user_of(line) not in (os.getuid(), 0):
                 line.close()
-            elif self._seat.acquire(blocking=False):
-                thread = threading.Thread(target=self._visit, args=(line,), name="visitor", daemon=True)
+            elif (visitor := self._seat.enter()) is not None:
+                thread = threading.Thread(target=self._visit, args=(line, visitor), name="visitor", daemon=True)
                 self._threads = [t for t in self._threads if t.is_alive()] + [thread]
                 thread.start()
             else:
-                _dismiss(line, "Another visitor's camera is in use: try again when it is free.")
+                _dismiss(line, "Too many visitors wait already: try again later.")
 
-    def _visit(self, line: socket.socket) -> None:
-        reason, self._seated = "The robot stops.", True
+    def _visit(self, line: socket.socket, visitor: Visitor) -> None:
+        reason, seated = "", False
         self.report()
         try:
-            reason = self._stream(line)
+            messages = _messages(line, POLL_S)
+            reason = self._wait(line, messages, visitor)
+            if seated := not reason:
+                reason = self._stream(line, messages, visitor)
         except (OSError, EOFError):
             pass
         except Exception as error:
@@ -126,19 +139,35 @@ class BrowserNode(ReactdiffNode):
             reason = "The robot had an error: reload the page."
         finally:
             _dismiss(line, reason)
-            self._seated = False
-            self._tell(there=False)
-            self._seat.release()
+            if seated:
+                self._tell(there=False)
+            self._seat.leave(visitor)
             self.report()
 
-    def _stream(self, line: socket.socket) -> str:
+    def _wait(self, line: socket.socket, messages: Iterator[bytes | None], visitor: Visitor) -> str:
+        """Until it is this visitor's turn, or a sentence why it will not be."""
+        told = 0
+        while (before := self._seat.before(visitor)) > 0:
+            if before != told:
+                told = before
+                _send(line, json.dumps({"waiting": before}).encode())
+            if next(messages) is not None:
+                return "This page did not wait for its turn."
+            if self._stopping.is_set():
+                return STOPS
+        return ""
+
+    def _stream(self, line: socket.socket, messages: Iterator[bytes | None], visitor: Visitor) -> str:
         """Take what a page sends until it goes; the sentence for it."""
         stream, bad, pinged_ns = BrowserStream(), 0, 0
         heard_ns = self.steady_ns()
         _send(line, json.dumps({"seat": True}).encode())
-        for message in _messages(line, POLL_S):
+        self.report()
+        for message in messages:
             if self._stopping.is_set():
                 break
+            if visitor.sent_away:
+                return "The operator has ended this visit."
             now_ns = self.steady_ns()
             if now_ns - pinged_ns >= PING_NS:
                 pinged_ns = now_ns
@@ -159,7 +188,7 @@ class BrowserNode(ReactdiffNode):
                 _send(line, acknowledge(message))
             self.meter.dropped["camera/image_raw/compressed"] = stream.dropped
             self.meter.dropped["audio"] = stream.lost
-        return "The robot stops."
+        return STOPS
 
     def _publish(self, found: Picture | Sound | None) -> None:
         if isinstance(found, Sound):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.error
 import urllib.request
 import wave
 from collections.abc import Iterator
@@ -118,10 +119,10 @@ def test_a_visitor_is_seen_and_heard_and_the_next_one_waits(
         assert np.abs(heard).max() > 5000
         assert abs(from_stamp(chunks[-1].header.stamp) - stamps[-1]) < 3 * 10**9  # one clock
 
-        # The seat is taken: pages know it, and another visitor is refused with a sentence.
+        # The seat is taken: pages know it, and another visitor waits.
         graph.until(lambda: offer(url) == "taken", what="the taken seat")
         line = websocket.create_connection(url.replace("http", "ws") + "capture", origin=url.rstrip("/"))
-        assert "in use" in json.loads(line.recv())["sentence"]
+        assert json.loads(line.recv()) == {"waiting": 1}
         line.close()
 
         # A page that is hidden sends nothing; seen again, it goes on.
@@ -137,6 +138,64 @@ def test_a_visitor_is_seen_and_heard_and_the_next_one_waits(
             "state": "off", "sentence": "", "sent": 0, "dropped": 0, "sounds": 0,
         }  # fmt: skip
         graph.until(lambda: offer(url) == "free", what="the free seat")
+
+
+def test_the_operator_passes_the_seat_on(graph: RosGraph, avatar: NodeProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chromium, "FLAGS", (*chromium.FLAGS, *DEVICES, YES))
+    url = graph.page(avatar)
+    address = {"url": url.replace("http", "ws") + "capture", "origin": url.rstrip("/"), "timeout": 10}
+    with Chromium((800, 600)) as browser:
+        line = graph.until(lambda: seated(url), what="the free seat")
+        page = opened(graph, browser, url)
+        graph.until(
+            lambda: "Wait" in page.value("document.getElementById('visit-button').textContent"), what="the line"
+        )
+        agree(page)
+        graph.until(lambda: "you are next" in visit(page)["sentence"], what="the sentence of who waits")
+        third = websocket.create_connection(**address)
+        assert json.loads(third.recv()) == {"waiting": 2}
+        rude = websocket.create_connection(**address)
+        assert json.loads(rude.recv()) == {"waiting": 3}
+        rude.send_binary(HEAD.pack(1, PICTURE, 0, 0, 1.0))
+        assert "did not wait" in json.loads(rude.recv())["sentence"]
+        rude.close()
+        graph.until(lambda: visitors(url) == ("taken", 2), what="two who wait")
+        assert not graph.received[PICTURES]  # nothing of who waits is published
+
+        assert pass_on(graph, url) == (200, "The next visitor's turn begins.")
+        said = line.recv()
+        while "sentence" not in str(said):
+            said = line.recv()
+        assert json.loads(said)["sentence"] == "The operator has ended this visit."
+        graph.until(lambda: graph.received[PICTURES], what="pictures of the next one")
+        assert visit(page)["state"] == "live"
+        assert json.loads(third.recv()) == {"waiting": 1}
+        third.close()
+        graph.until(lambda: visitors(url) == ("taken", 0), what="nobody who waits")
+        assert pass_on(graph, url) == (200, "The visit ends: nobody waits.")
+        graph.until(lambda: "has ended this visit" in visit(page)["sentence"], what="the sentence")
+        graph.until(lambda: visitors(url) == ("free", 0), what="the free seat")
+        assert pass_on(graph, url) == (409, "No visitor's camera is in use.")
+        line.close()
+
+
+def visitors(url: str) -> tuple[str, int]:
+    """What pages know of the seat: free or taken, and how many wait."""
+    with urllib.request.urlopen(url + "api/status", timeout=5.0) as answer:
+        told = json.load(answer)["graph"]
+    return told["visitor"], told["visitors_waiting"]
+
+
+def pass_on(graph: RosGraph, url: str) -> tuple[int, str]:
+    """As the operator's screen asks for it."""
+    kind = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url + "api/visitor/pass", data=b"{}", headers=kind)
+    try:
+        with urllib.request.urlopen(request, timeout=10.0) as answer:
+            return answer.status, json.load(answer)["message"]
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)["message"]
 
 
 def test_a_visitor_who_refuses_reads_what_to_do_and_nothing_comes(

@@ -38,8 +38,14 @@ export function insecure() {
     + `ssh -L ${port}:127.0.0.1:${port} ${location.hostname} here and open ${own}.`;
 }
 
+/** `before`: how many come first, who is seen now among them. */
+export function waitingSentence(before) {
+  const when = before === 1 ? "you are next" : `${before - 1} more before you`;
+  return `Another visitor's camera is in use, ${when}. Nothing of yours is sent yet.`;
+}
+
 export class Capture {
-  /** `onChange()` is called when `state` ("off", "asking", "live") or `sentence` changes; `video` shows what is sent. */
+  /** `onChange()` is called when `state` ("off", "asking", "waiting", "live") or `sentence` changes; `video` shows what is sent. */
   constructor(video, onChange) {
     Object.assign(this, { video, onChange, state: "off", sentence: "", counts: { sent: 0, dropped: 0, sounds: 0 } });
     document.addEventListener("visibilitychange", () => this.visibility());
@@ -97,8 +103,9 @@ export class Capture {
 
   take(data) {
     if (typeof data === "string") {
-      const { seat, sentence } = JSON.parse(data);
+      const { seat, waiting, sentence } = JSON.parse(data);
       if (seat) this.set("live");
+      if (waiting) this.set("waiting", waitingSentence(waiting));
       this.last = sentence;
       return;
     }
@@ -173,7 +180,7 @@ export class Capture {
 
   /** A page that is not seen sends nothing; it goes on when it is seen again. */
   visibility() {
-    if (document.hidden && this.state === "live") {
+    if (document.hidden && (this.state === "live" || this.state === "waiting")) {
       this.paused = true;
       this.stop("Paused: this page was hidden.");
     } else if (!document.hidden && this.paused) {

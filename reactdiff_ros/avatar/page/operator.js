@@ -6,16 +6,19 @@ import { lookNamed } from "./looks.js";
 import { Motion } from "./motion.js";
 import { ERROR, messages, parts, state, tiles } from "./operator_state.js";
 import { Robot } from "./robot_panel.js";
+import { Seat } from "./seat.js";
 
 const MOST_MESSAGES = 4;
 const STILL_MS = 100; // between pictures of a face that does not move
 const $ = (id) => document.getElementById(id);
 
 const robot = new Robot();
+const seat = new Seat();
 const face = new Face($("face"));
 const motion = new Motion();
 lookNamed("night").then((look) => face.wear(look));
 let graph = {};
+let shared = false;
 let newest = null;
 let seen = 0;
 
@@ -27,6 +30,7 @@ const link = new Link({
   onStatus(message) {
     if (message?.type !== "status") return;
     graph = message.graph ?? {};
+    shared = message.page?.shared === true;
     if (message.page?.stale_s > 0) link.staleMs = message.page.stale_s * 1000;
     refresh();
   },
@@ -93,6 +97,7 @@ function refresh() {
   $("recording").dataset.kind = recorded ? "bad" : "";
   const session = graph.listener?.session ? `session ${graph.listener.session} · ` : "";
   text($("who"), (session + (graph.actuator?.robot ? `robot ${graph.actuator.robot}` : "screen face")).slice(0, 120));
+  seat.show(graph, shared);
   robot.show(graph.actuator, true, link.connected);
   document.body.dataset.robot = String(!$("stop").hidden);
 }

@@ -1,6 +1,7 @@
 // The robot's part of both pages, and its stop. There is nothing of it where there is no actuator.
 
 import { make } from "./elements.js";
+import { kept, keep, post } from "./post.js";
 
 const STATES = {
   disarmed: "disarmed: no joint has torque", preparing: "being armed", starting: "armed: moving slowly to neutral",
@@ -28,20 +29,7 @@ function parts() {
   ];
 }
 
-/** What the server answered: { done, message }. Throws where there is no server. */
-async function send(command, body = {}) {
-  const answer = await fetch(`api/robot/${command}`, {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), cache: "no-store", keepalive: true,
-    signal: AbortSignal.timeout?.(command === "stop" ? STOP_MS : COMMAND_MS),
-  });
-  const text = await answer.text();
-  try {
-    const { done, message } = JSON.parse(text);
-    return { done: done === true, message: String(message) };
-  } catch {
-    return { done: false, message: text.slice(0, 300) || `error ${answer.status}` };
-  }
-}
+const send = (command, body = {}) => post(`api/robot/${command}`, body, command === "stop" ? STOP_MS : COMMAND_MS);
 
 /** One line for all joints that have the same fault. */
 function together(faults) {
@@ -57,11 +45,7 @@ export class Robot {
     this.stopping = false;
     this.shown = "";
     $("robot").append(...parts());
-    try {
-      $("robot-token").value = sessionStorage.getItem("robot-token") ?? "";
-    } catch {
-      // Without storage the token is typed again after a reload.
-    }
+    $("robot-token").value = kept();
     $("stop").addEventListener("click", () => this.stop());
     $("robot-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -117,17 +101,9 @@ export class Robot {
     try {
       const { done, message } = await send(what, { token });
       this.answer(message, !done);
-      if (done) this.remember(token);
+      if (done) keep(token);
     } catch {
       this.answer("The page has no connection to the robot.", true);
-    }
-  }
-
-  remember(token) {
-    try {
-      sessionStorage.setItem("robot-token", token);
-    } catch {
-      // As above.
     }
   }
 

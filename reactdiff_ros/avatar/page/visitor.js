@@ -31,13 +31,12 @@ export class Visitor {
   }
 
   refresh() {
-    const { state, sentence } = this.capture, button = element("visit-button");
+    const { state, sentence } = this.capture;
     const others = this.free === "taken" && state === "off";
     element("visitor").hidden = !this.free && state === "off";
-    button.disabled = others;
-    button.textContent = { off: "Use my camera", asking: "Cancel", live: "Stop my camera" }[state];
+    element("visit-button").textContent = { off: others ? "Wait for my turn" : "Use my camera", live: "Stop my camera" }[state] ?? "Cancel";
     element("me").hidden = state !== "live";
-    element("visit-sentence").textContent = others ? "Another visitor's camera is in use." : sentence;
+    element("visit-sentence").textContent = sentence || (others ? "Another visitor's camera is in use." : "");
     document.documentElement.dataset.visit = state;
   }
 }

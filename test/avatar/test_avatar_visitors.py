@@ -1,0 +1,125 @@
+"""Ending a visit: who may, and what the operator's screen shows of visitors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+from chromium import Chromium, Page
+from stage import IN_BROWSER, TOKEN, Stage, text
+
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from reactdiff_ros.avatar.arming import RobotConsole
+from reactdiff_ros.errors import DeviceError
+
+LINK = "a-token_of-22-letters0"
+
+
+class Visits:
+    """A node that ends visits, or fails to."""
+
+    def __init__(self) -> None:
+        self.ended = 0
+        self.error: Exception | None = None
+
+    async def pass_on(self) -> tuple[bool, str]:
+        if self.error is not None:
+            raise self.error
+        self.ended += 1
+        return True, "The next visitor's turn begins."
+
+
+async def unused(_what: str) -> tuple[bool, str]:
+    raise AssertionError
+
+
+def server(visits: Visits, host: str = "127.0.0.1") -> AvatarServer:
+    config = AvatarConfig(port=0, host=host)
+    return AvatarServer(config, RobotConsole(unused, TOKEN), link_token=LINK, pass_on=visits.pass_on)
+
+
+async def ask(server: AvatarServer, body: Any = None, **headers: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session:
+        given = {"Authorization": f"Bearer {LINK}", **headers}
+        async with session.post(server.url + "api/visitor/pass", json=body or {}, headers=given) as answer:
+            return answer.status, (await answer.json())["message"] if "json" in answer.content_type else ""
+
+
+async def test_beyond_this_machine_only_the_operator_ends_a_visit() -> None:
+    visits = Visits()
+    shared = server(visits, "0.0.0.0")
+    await shared.start()
+    for wrong in ({}, {"token": LINK}, {"token": 5}, {"token": "x"}):
+        assert (await ask(shared, wrong))[0] == 403
+    assert (await ask(shared, {"token": TOKEN}, Authorization="Bearer x"))[0] == 401
+    assert (await ask(shared, {"token": TOKEN}, Origin="http://evil.example"))[0] == 403
+    assert visits.ended == 0
+    assert await ask(shared, {"token": TOKEN.upper()}) == (200, "The next visitor's turn begins.")
+    assert visits.ended == 1
+    await shared.stop()
+
+
+async def test_on_this_machine_no_token_is_needed_and_other_sites_cannot() -> None:
+    visits = Visits()
+    local = server(visits)
+    await local.start()
+    async with aiohttp.ClientSession() as session:  # as a form of another site would
+        async with session.post(local.url + "api/visitor/pass", data={"a": "b"}) as answer:
+            assert answer.status == 415
+        async with session.get(local.url + "api/visitor/pass") as answer:
+            assert answer.status in (404, 405)
+    assert visits.ended == 0
+    assert (await ask(local))[0] == 200
+    visits.error = DeviceError("the node does not answer", where="browser_node")
+    assert await ask(local) == (503, "the node does not answer (browser_node)")
+    visits.error = asyncio.TimeoutError()
+    assert await ask(local) == (503, "The visitors' node does not answer.")
+    await local.stop()
+
+
+async def test_without_visitors_there_is_nothing_to_end() -> None:
+    bare = AvatarServer(AvatarConfig(port=0))
+    await bare.start()
+    assert (await ask(bare))[0] == 404
+    await bare.stop()
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    visits = Visits()
+    stage = Stage(server(visits))
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def page(stage: Stage, browser: Chromium) -> Iterator[Page]:
+    stage.server.status({"stages": {}})
+    page = browser.open(stage.url + "operator")
+    yield page
+    assert page.errors == []
+    page.close()
+
+
+class TestScreen:
+    pytestmark = IN_BROWSER
+
+    def test_it_says_who_is_there_and_the_button_ends_the_visit(self, stage: Stage, page: Page) -> None:
+        assert page.value("document.getElementById('seat').hidden")
+        for waiting, sentence, button in (
+            (0, "Nobody waits.", "End the visit"),
+            (1, "1 visitor waits.", "Next visitor"),
+            (3, "3 visitors wait.", "Next visitor"),
+        ):
+            stage.server.status({"stages": {}, "visitor": "taken", "visitors_waiting": waiting})
+            page.until(f"document.getElementById('seat-state').textContent.endsWith('{sentence}')")
+            assert text(page, "seat-button") == button
+        assert page.value("document.getElementById('seat-token').hidden")  # this machine's own page
+        page.value("document.getElementById('seat-button').click()")
+        page.until("document.getElementById('seat-answer').textContent === \"The next visitor's turn begins.\"")
+        stage.server.status({"stages": {}, "visitor": "free", "visitors_waiting": 0})
+        page.until("document.getElementById('seat-form').hidden")
+        assert text(page, "seat-state") == "No visitor's camera is in use."
