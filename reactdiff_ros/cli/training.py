@@ -73,6 +73,7 @@ _ON_RESUMING = ("threads", "workers", "minutes", "steps")
     "--from", "start_from", type=common.PATH,
     help="Fine-tune a checkpoint, a folder of weights, or 'live' (shipped weights). The autoencoder stays fixed.",
 )  # fmt: skip
+@click.option("--keep-encoder", is_flag=True, default=None, help="With --from: train the denoiser alone.")
 @click.option("--ablate", type=click.Choice(_ABLATIONS), multiple=True, help="Train without this part; repeatable.")
 @common.JSON
 def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
@@ -128,7 +129,7 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> tuple[TrainCon
     Also the networks to start from, if --from is given. With --resume the run's own settings may be given again:
     'make weights' does.
     """
-    from reactdiff_ros.training.config import TrainConfig, config_of
+    from reactdiff_ros.training.config import Shape, TrainConfig, config_of
     from reactdiff_ros.training.run import CHECKPOINT, read_checkpoint, read_start
 
     values: dict[str, Any] = {
@@ -149,7 +150,8 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> tuple[TrainCon
     start = None
     if "start_from" in values:
         start = read_start(Path(values["start_from"]))
-        values = {**FINE_TUNING, "shape": start.shape, **values}
+        shape = replace(start.shape, far=Shape().far, memory=Shape().memory)  # older networks learn to remember
+        values = {**FINE_TUNING, "shape": shape, **values}
     if "minutes" in values and "steps" not in given:
         values["steps"] = 10**6 if start is None else TrainConfig().steps
     return TrainConfig(**values), start

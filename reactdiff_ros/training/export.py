@@ -217,7 +217,7 @@ def export_graphs(model: Model, folder: Path) -> list[Path]:
 
 def _graphs(model: Model) -> list[_Graph]:
     s, vae, denoiser = model.shape, model.vae, model.denoiser
-    head, context = s.width // s.heads, 1 + s.speech + s.past
+    head, context = s.width // s.heads, s.context
     cache = torch.zeros(2, s.encoder_layers, 2, s.heads, s.window - 1, head)
     keys = torch.zeros(2, s.denoiser_layers, s.heads, context, head)
     modulations = denoiser.modulations(torch.full((2, 1), 0.7), torch.zeros(2, 6 * s.width))
@@ -256,7 +256,8 @@ def _graphs(model: Model) -> list[_Graph]:
         _Graph(
             "context", Context(denoiser),
             {
-                "speaker": torch.randn(2, s.speech, s.width), "past": torch.randn(2, s.past, s.latent),
+                "speaker": torch.randn(2, s.far + s.speech, s.width),
+                "past": torch.randn(2, s.memory + s.past, s.latent),
                 "conditions": torch.zeros(2, s.conditions), "angles": torch.tensor([1.5, 0.7, 0.1]),
             },
             ("keys", "values", "modulations"),
