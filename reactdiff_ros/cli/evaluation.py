@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _removable(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+def removable(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
     """The corrections that are named in a list with commas."""
     from reactdiff_ros.model.plan.corrections import REMOVABLE
 
@@ -56,7 +56,7 @@ RESULT = click.option(
 )  # fmt: skip
 STEPS = click.option("--steps", type=click.IntRange(2, 64), help="Denoiser steps of a plan (as live).")
 WITHOUT = click.option(
-    "--without", metavar="NAME,...", default="", callback=_removable,
+    "--without", metavar="NAME,...", default="", callback=removable,
     help="Corrections of the model to leave out: mood, prompt, temperature, gain, lag, sharpness.",
 )  # fmt: skip
 GUIDANCE = click.option("--guidance", type=Number(0.0, 8.0), help="Guidance on the speaker (as live).")

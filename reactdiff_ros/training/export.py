@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -299,8 +300,10 @@ def load_model(checkpoint: Path) -> tuple[Model, dict[str, Any]]:
     return model.eval(), state
 
 
-def export(checkpoint: Path, folder: Path, name: str = "live") -> list[Path]:
+def export(checkpoint: Path, folder: Path, name: str = "live", learnt: Sequence[str] = ()) -> list[Path]:
     """Write graphs, safetensors and manifest of `checkpoint` into `folder`, see `export_model`; returns the files.
+
+    `learnt`: of `corrections.REMOVABLE`, what the networks do themselves.
 
     Raises:
         ReactdiffError: the checkpoint cannot be read, or the folder cannot be written; what was there stays.
@@ -314,7 +317,7 @@ def export(checkpoint: Path, folder: Path, name: str = "live") -> list[Path]:
         "simulator": state["simulator"], "steps": state["step"], "seed": config.get("seed", 0),
         "real": real, "fold": fold if real else config.get("fold", ""),
         "ablate": list(config.get("ablate", ())), "autoencoder": state.get("facts", {}).get("autoencoder"),
-        "training": runs,
+        "training": runs, "learnt": sorted(learnt),
     }  # fmt: skip
     try:
         return export_model(model, folder, name=name, facts=facts)

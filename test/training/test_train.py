@@ -55,7 +55,7 @@ def test_the_loss_falls_on_one_batch(pool) -> None:
     assert values[-1]["velocity"] < 0.8 * values[0]["velocity"]
     assert values[-1]["auxiliary"] < values[0]["auxiliary"]
     assert values[-1]["stimulus"] < values[0]["stimulus"]
-    assert set(values[0]) == {"velocity", "speed", "acceleration", "cooccurrence", "auxiliary", "stimulus"}
+    assert set(values[0]) == {"velocity", "speed", "acceleration", "cooccurrence", "level", "auxiliary", "stimulus"}
 
 
 def test_what_was_not_measured_gives_no_gradient(pool) -> None:
@@ -238,7 +238,8 @@ def test_a_listener_who_did_exactly_this_is_continued_as_he_went_on(player, worl
     with torch.no_grad():
         whole = player.vae.encode(twin)
     latents = torch.stack([whole[r, int(b) : int(b) + MARGIN + CONFIG.roll_frames] for r, b in enumerate(begin)])
-    played = RollOuts(begin, latents, stretch)
+    memory = torch.zeros(4, latents.shape[1] + 1, SHAPE.memory, SHAPE.latent)
+    played = RollOuts(begin, latents, stretch, memory)
     s, rows, offset = sequences(worlds, played)
     plans = draw_plans(s, CONFIG, np.random.default_rng(2), np.clip(played.window(rows, offset, SHAPE.horizon), 2, 50))
     assert continue_from(played, worlds, s, plans, torch.ones(4, dtype=torch.bool), player) > 0.5
