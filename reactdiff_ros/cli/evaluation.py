@@ -97,7 +97,7 @@ class Run:
         from reactdiff_ros.evaluation.listeners import live_sampling
 
         live = live_sampling(steps=self.steps, guidance=self.guidance, hop_s=self.hop_s)
-        return replace(live, without=frozenset(self.without))
+        return replace(live, without=self.without)
 
     def bank(self) -> VoiceBank:
         """The voices of simulated speakers; a bank that does not exist is made."""

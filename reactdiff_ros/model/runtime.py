@@ -107,7 +107,7 @@ class Networks:
 
     def suited(self, how: Sampling) -> Sampling:
         """`how` without the corrections that these networks do not need."""
-        return replace(how, without=how.without | self.learnt)
+        return replace(how, without=tuple(sorted({*how.without, *self.learnt})))
 
     def new_cache(self, batch: int = 1) -> KeyCache:
         """The cache of speakers of whom nothing was seen yet."""

@@ -57,7 +57,7 @@ class Sampling:
     """Frames of its own past that the network is shown."""
     smooth: bool = True
     """Lead plans over into each other and take the jitter out."""
-    without: frozenset[str] = frozenset()
+    without: tuple[str, ...] = ()
     """Of `corrections.REMOVABLE`, what is left out."""
     candidates: int = 1
     """Plans drawn at a choice; see `corrections.ranked`."""
