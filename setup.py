@@ -77,6 +77,7 @@ setup(
             "avatar/page/*",
             "avatar/page/robot/*",
             "avatar/page/looks/*",
+            "avatar/page/trust/*",
             "evaluation/report/page/*",
             "avatar/drawing.js",
         ],

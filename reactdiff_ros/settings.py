@@ -6,6 +6,7 @@ Commands show these in their help: nothing heavy is imported.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import field, fields
 from pathlib import Path
@@ -66,6 +67,14 @@ def written_path(text: str | Path) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise ConfigError("a path names the home folder of an unknown user", where=f"{text!s:.80}") from error
+
+
+def state_folder(given: str, name: str) -> Path:
+    """The folder that was given, else `name` in that of the user's state (XDG_STATE_HOME). Errors as `written_path`."""
+    if given:
+        return written_path(given)
+    base = os.environ.get("XDG_STATE_HOME") or str(Path("~/.local/state").expanduser())
+    return Path(base) / "reactdiff_ros" / name
 
 
 def check_settings(config: Any, where: str) -> None:

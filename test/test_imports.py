@@ -64,7 +64,8 @@ HOMES = {
     "adafruit_blinka": {"actuation/drivers"},
     "rosbags": {"recordings/bags", "recordings/replay"},
     "click": {"cli"},
-    "segno": {"cli"},
+    "segno": {"avatar", "cli"},
+    "cryptography": {"avatar"},
 }
 # Time and randomness are arguments here.
 PURE = ("perception", "model", "expression", "actuation")

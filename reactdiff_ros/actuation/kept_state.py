@@ -5,14 +5,12 @@ and whether it has enabled the robot by itself since the computer was started.
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.settings import written_path
 from reactdiff_ros.whole_file import sync_folder, write_durably, write_whole
 
 LARGEST: Final = 1e9
@@ -33,14 +31,6 @@ def load_commands(path: Path) -> dict[str, float]:
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 """Different after every start of the machine. Containers on one machine share it."""
-
-
-def state_folder(given: str) -> Path:
-    """The folder that was given, else that of the user's state (XDG_STATE_HOME). Errors as `written_path`."""
-    if given:
-        return written_path(given)
-    base = os.environ.get("XDG_STATE_HOME") or str(Path("~/.local/state").expanduser())
-    return Path(base) / "reactdiff_ros" / "robots"
 
 
 class Kept:

@@ -84,7 +84,8 @@ class LinkAccess:
         query = f"?{rest.raw_query_string}" if rest.raw_query_string else ""
         headers = {"Location": request.path + query}
         answer = web.Response(status=303, headers=headers | {"Cache-Control": "no-store"})
-        answer.set_cookie(_cookie(request), self.token, httponly=True, samesite="Lax", path="/")
+        name = _cookie(request)
+        answer.set_cookie(name, self.token, httponly=True, samesite="Lax", secure=request.secure, path="/")
         return answer
 
     def _is_right(self, given: str) -> bool:
@@ -97,25 +98,29 @@ def _cookie(request: web.Request) -> str:
     return f"reactdiff-{sockname[1] if sockname else 0}"
 
 
-def links(url: str, token: str, addresses: Iterable[str] | None = None) -> list[str]:
-    """Links with the token to the page at `url`; where it is served on every address, one for each address.
+def reached(url: str, addresses: Iterable[str] | None = None) -> list[str]:
+    """The page at `url` as others open it; where it is served on every address, once for each address.
 
     Args:
         url: as the server tells it, of this machine's own address where it is served on every one.
-        token: of the link.
         addresses: of this machine in its networks; None: as they are now.
     """
     where = urlsplit(url)
     host = where.hostname or ""
     if not is_this_machine(host):
-        return [f"{url}?{QUERY}={token}"]
+        return [url]
     version = 6 if ":" in host else 4
-    reached = [a for a in (_own_addresses() if addresses is None else addresses) if _of(a) == version]
-    hosts = [f"[{a}]" if version == 6 else a for a in reached] or [f"[{host}]" if version == 6 else host]
-    return [f"http://{name}:{where.port}/?{QUERY}={token}" for name in hosts]
+    found = [a for a in (own_addresses() if addresses is None else addresses) if _of(a) == version]
+    hosts = [f"[{a}]" if version == 6 else a for a in found] or [f"[{host}]" if version == 6 else host]
+    return [f"{where.scheme}://{name}:{where.port}/" for name in hosts]
 
 
-def _own_addresses() -> Iterator[str]:
+def links(url: str, token: str, addresses: Iterable[str] | None = None) -> list[str]:
+    """`reached` with the token of the link."""
+    return [f"{page}?{QUERY}={token}" for page in reached(url, addresses)]
+
+
+def own_addresses() -> Iterator[str]:
     """Addresses that other machines may reach, those of interfaces that are up."""
     import psutil
 
@@ -152,6 +157,12 @@ def host_name(host: str) -> str | None:
     return name.rstrip(".") or None if name else None
 
 
+def host_names() -> frozenset[str]:
+    """What other machines may call this one."""
+    own = socket.gethostname().lower()
+    return frozenset({own, own if own.endswith(".local") else own + ".local"})
+
+
 class Guard:
     """Checks the Host and Origin headers of every request.
 
@@ -165,8 +176,12 @@ class Guard:
         address = _address(bound)
         self._any_address = address is not None and address.is_unspecified
         if self._any_address:
-            own = socket.gethostname().lower()
-            self._names |= {own, own + ".local"}
+            self._names |= host_names()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names and addresses under which the page may be opened, beside those of a wildcard's networks."""
+        return frozenset(self._names)
 
     def refuses(self, host: str | None, origin: str | None) -> str | None:
         """A sentence that says why this request is refused, or None."""

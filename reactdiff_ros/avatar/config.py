@@ -27,6 +27,8 @@ class AvatarConfig:
     look: str = setting("soft", "One of LOOKS, or a look's file; the page's `?look=` overrides it for one browser.")
     extra_hosts: tuple[str, ...] = ()
     """More host names or addresses under which the page may be opened (a robot's name in the lab's network)."""
+    https: bool = setting(False, "Encrypt, with a certificate of this machine's own: phones give a camera only then.")
+    state_dir: str = setting("", "Folder of that certificate; empty: that of the user's state.")
     max_clients: int = setting(50, "Pages that may be open at the same time.", low=1, high=1000)
     stale_s: float = setting(
         0.4,

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import ipaddress
 import resource
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
@@ -52,6 +53,7 @@ class _Connection(web.RequestHandler):
         self._timer: asyncio.TimerHandle | None = None
         self._busy = False
         self._unused_bytes = 0
+        self._early: list[bytes] = []
         self.address = ""
         self.fresh = True
         self.kept = False
@@ -63,6 +65,9 @@ class _Connection(web.RequestHandler):
         self._limit()
         self._grow_old(_TURNS)
         self._owner.entered(self)
+        early, self._early = self._early, []
+        for data in early:
+            self.data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._no_limit()
@@ -70,6 +75,9 @@ class _Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._wire is None:  # with the last message of the encryption's beginning
+            self._early.append(data)
+            return
         if not self._busy:
             if self._timer is None:
                 self._limit()
@@ -119,6 +127,49 @@ class _Connection(web.RequestHandler):
             self._timer = None
 
 
+class _Door(asyncio.Protocol):
+    """A connection that is not encrypted yet: it takes its place, and gives it to `inside` once it is.
+
+    Args:
+        owner: whose place it takes.
+        inside: what speaks HTTP.
+        context: of the encryption.
+    """
+
+    fresh = kept = False
+
+    def __init__(self, owner: BoundedServer, inside: _Connection, context: ssl.SSLContext) -> None:
+        self._owner, self._inside, self._context = owner, inside, context
+        self._wire: asyncio.Transport | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.address = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._wire = transport
+        self.address = _network(transport.get_extra_info("peername"))
+        self._owner.entered(self)
+        self._task = asyncio.ensure_future(self._open(transport))
+
+    def end(self) -> None:
+        if self._wire is not None:
+            self._wire.abort()
+
+    async def _open(self, transport: asyncio.Transport) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            encrypted = await loop.start_tls(
+                transport, self._inside, self._context, server_side=True, ssl_handshake_timeout=HEADERS_S
+            )
+        except (OSError, asyncio.TimeoutError):  # it speaks no TLS, distrusts the certificate, is slow, or went
+            encrypted = None
+        self._owner.left(self)
+        if encrypted is None or encrypted.is_closing():
+            transport.abort()
+        else:
+            self._inside.connection_made(encrypted)
+
+
 class BoundedServer:
     """Serves an application on one TCP port. `start` and `stop` run on an event loop.
 
@@ -142,22 +193,28 @@ class BoundedServer:
             self._places = min(self._places, files // 2)
         self.clients = min(clients, self._places // 2)
         """Websockets that the application may keep open."""
-        self._open: dict[_Connection, None] = {}  # the one whose last request is the longest ago comes first
+        self._open: dict[_Connection | _Door, None] = {}  # the one whose last request is the longest ago comes first
         self._listening: asyncio.Server | None = None
         self._crowded_s: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._others_errors: Any = None
 
-    async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Serve; returns address and port. Raises OSError if the port cannot be had: then another may be tried."""
+    async def start(self, host: str, port: int, context: ssl.SSLContext | None = None) -> tuple[str, int]:
+        """Serve, encrypted where there is a `context`; returns address and port.
+
+        Raises OSError if the port cannot be had: then another may be tried.
+        """
         if self._runner.server is None:
             await self._runner.setup()
         server = self._runner.server
         assert server is not None
         self._loop = loop = asyncio.get_running_loop()
-        self._listening = await loop.create_server(
-            lambda: _Connection(self, server, loop), host, port, backlog=_IN_A_ROW
-        )
+
+        def visited() -> asyncio.Protocol:
+            inside = _Connection(self, server, loop)
+            return inside if context is None else _Door(self, inside, context)
+
+        self._listening = await loop.create_server(visited, host, port, backlog=_IN_A_ROW)
         for listening in self._listening.sockets:
             with listening.dup() as same:  # what waits in the kernel is another number than what is accepted in a row
                 same.listen(_QUEUE)
@@ -173,6 +230,8 @@ class BoundedServer:
             listening.close()
             if self._loop is not None and self._loop.get_exception_handler() == self._loop_error:
                 self._loop.set_exception_handler(self._others_errors)
+        for door in [each for each in self._open if isinstance(each, _Door)]:
+            door.end()
         await self._runner.cleanup()
 
     @property
@@ -187,7 +246,7 @@ class BoundedServer:
 
     # ---- connections
 
-    def entered(self, newcomer: _Connection) -> None:
+    def entered(self, newcomer: _Connection | _Door) -> None:
         """A connection was opened: another one may have to go."""
         self._open[newcomer] = None
         share = self._places // 2
@@ -206,11 +265,11 @@ class BoundedServer:
             del self._open[connection]
             self._open[connection] = None
 
-    def left(self, connection: _Connection) -> None:
+    def left(self, connection: _Connection | _Door) -> None:
         """A connection has ended."""
         self._open.pop(connection, None)
 
-    def _push_out(self, loose: list[_Connection], count: int) -> None:
+    def _push_out(self, loose: list[_Connection | _Door], count: int) -> None:
         self._crowded_s = asyncio.get_running_loop().time()
         for each in sorted(loose, key=lambda connection: connection.fresh)[:count]:  # the order of their age is kept
             self.left(each)

@@ -5,14 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from importlib import resources
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from reactdiff_ros.avatar.access import OPERATOR, Guard, LinkAccess, is_this_machine
+from reactdiff_ros.avatar.access import (
+    OPERATOR,
+    Guard,
+    LinkAccess,
+    is_this_machine,
+    links,
+    own_addresses,
+    reached,
+)
 from reactdiff_ros.avatar.arming import Answer, RobotConsole
 from reactdiff_ros.avatar.capture import CaptureRelay
 from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
@@ -20,8 +32,14 @@ from reactdiff_ros.avatar.connections import BODY_S, kept
 from reactdiff_ros.avatar.looks import SUFFIX, read_look, shipped
 from reactdiff_ros.avatar.web import Client, WebServer
 from reactdiff_ros.avatar.wire import candidate_curves, encode_frame, frame_as_dict, to_json
-from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.errors import ConfigError, MissingExtraError, ReactdiffError
+from reactdiff_ros.resources import setup_command
+from reactdiff_ros.settings import state_folder
 from reactdiff_ros.types import ExpressionFrame, FloatArray
+
+if TYPE_CHECKING:
+    from reactdiff_ros.avatar.certificates import Certificates
+    from reactdiff_ros.avatar.trust import TrustServer
 
 CONTENT_TYPES = {
     ".html": "text/html",
@@ -128,12 +146,15 @@ class AvatarServer(PageServer):
 
     def __init__(
         self, config: AvatarConfig | None = None, console: RobotConsole | None = None, *, link_token: str = "",
-        capture: str = "",
+        capture: str = "", now_s: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         """`console` takes the commands to a robot's actuator, the abstract socket `capture` the camera and microphone
-        of a visitor; without them, pages have none to give.
+        of a visitor; without them, pages have none to give. `now_s`: the date, for certificates.
         """
         super().__init__(config, link_token)
+        self._now_s = now_s
+        self._certificates: Certificates | None = None
+        self._trust: TrustServer | None = None
         self._relay = CaptureRelay(capture)
         self._console = console
         self._frame: ExpressionFrame | None = None
@@ -147,15 +168,75 @@ class AvatarServer(PageServer):
         self._lock = threading.Lock()
 
     async def start(self) -> str:
-        """Serve; returns the page's address. Raises DeviceError if no port could be bound."""
-        if not self.url:
-            self._wake_pending = False
-        return await super().start()
+        """Serve; returns the page's address.
+
+        Raises:
+            DeviceError: no port could be bound.
+            ReactdiffError: the certificate cannot be made or kept.
+        """
+        if self.url:
+            return self.url
+        self._wake_pending = False
+        self.renew_certificate()
+        url = await super().start()
+        try:
+            await self._offer_trust()
+        except BaseException:
+            await self.stop()
+            raise
+        return url
+
+    async def stop(self) -> None:
+        """Say goodbye to every client and free the ports. Twice is fine."""
+        trust, self._trust = self._trust, None
+        if trust is not None:
+            await trust.stop()
+        await super().stop()
+
+    def renew_certificate(self) -> bool:
+        """With `https`: a certificate that is good now and for this machine's addresses, made anew where needed.
+
+        To be called again and again: addresses change, certificates expire. On the event loop, or before `start`.
+
+        Returns:
+            Whether visitors who trusted the authority have to trust a new one.
+
+        Raises:
+            MissingExtraError: what makes certificates is not installed.
+            ReactdiffError: the certificate cannot be kept.
+        """
+        if not self.config.https:
+            return False
+        if self._certificates is None:
+            self._certificates = _certificates(self.config.state_dir)
+            self.encryption = self._certificates.context
+        addresses = () if is_this_machine(self.config.host) else own_addresses()
+        now = datetime.fromtimestamp(self._now_s(), timezone.utc)
+        return self._certificates.renew((*self._guard.names, *addresses), now)
+
+    async def _offer_trust(self) -> None:
+        """The page of the certificate on the next free port."""
+        if self._certificates is None:
+            return
+        from reactdiff_ros.avatar.trust import TrustServer
+
+        port = (urlsplit(self.url).port or 0) + 1
+        ports = range(port, min(port + self.config.port_tries, 65536))
+        self._trust = TrustServer(self.config.host, ports, self._guard, self._certificates, self.url)
+        await self._trust.start()
+
+    @property
+    def trust(self) -> tuple[str, str]:
+        """Address of the page of the certificate, as this machine opens it, and its fingerprint; empty without."""
+        if self._trust is None or self._certificates is None:
+            return "", ""
+        return self._trust.url, self._certificates.fingerprint
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """The operator's screen; health, status and expression as JSON; commands to the robot."""
         router.add_get(OPERATOR, self._operator)
         router.add_get("/capture", self._relay.websocket)
+        router.add_get("/link.svg", self._link_code)
         router.add_get("/healthz", self._healthz)
         router.add_get("/api/status", self._api_status)
         router.add_get("/api/expression", self._api_expression)
@@ -247,6 +328,8 @@ class AvatarServer(PageServer):
             "graph": self._status,
             "page": {
                 "url": self.url,
+                "shared": bool(self.link_token),
+                "trust": next(iter(reached(self.trust[0])), "") if self.trust[0] else "",
                 "look": self.config.look,
                 "clients": len(clients),
                 "clients_fps": [c.fps for c in clients],
@@ -270,6 +353,20 @@ class AvatarServer(PageServer):
 
     async def _operator(self, _request: web.Request) -> web.StreamResponse:
         return self._page("operator.html")
+
+    async def _link_code(self, request: web.Request) -> web.StreamResponse:
+        """The page's link as a QR code, for who has it already; with the request's host where phones reach that."""
+        if not self.link_token:
+            raise web.HTTPNotFound(text="This page is served to this machine alone: there is no link.\n")
+        import segno
+
+        asked = urlsplit(f"//{request.host}").hostname or ""
+        base = self.url if is_this_machine(asked) else f"{request.scheme}://{request.host}/"
+        picture = BytesIO()
+        segno.make(links(base, self.link_token)[0], error="l", micro=False).save(picture, kind="svg", border=2, scale=4)
+        return web.Response(
+            body=picture.getvalue(), content_type="image/svg+xml", headers={"Cache-Control": "no-store"}
+        )
 
     async def _healthz(self, _request: web.Request) -> web.StreamResponse:
         return _json({"ok": True, "fresh": self.fresh(), "clients": len(self._clients)})
@@ -305,6 +402,14 @@ class AvatarServer(PageServer):
             return Answer(400, "This command is no JSON object.")
         with kept(request):
             return await self._console.command(command, body.get("token"))
+
+
+def _certificates(state_dir: str) -> Certificates:
+    try:
+        from reactdiff_ros.avatar.certificates import Certificates
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("cryptography, which --https needs,", setup_command()) from error
+    return Certificates(state_folder(state_dir, "https"))
 
 
 def _json(value: dict[str, Any] | None, status: int = 200) -> web.Response:

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import json
 import socket
+import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -34,6 +35,7 @@ HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(self), geolocation=(), payment=(), usb=()",
 }
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -179,6 +181,8 @@ class WebServer:
     def __init__(self, host: str, ports: Sequence[int], max_clients: int, queue: int = 1) -> None:
         self._host, self._ports, self._max_clients, self._queue = host, ports, max_clients, queue
         self.url = ""
+        self.encryption: ssl.SSLContext | None = None
+        """Of the connections; None: they are not encrypted."""
         self._clients: set[Client] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: BoundedServer | None = None
@@ -221,7 +225,7 @@ class WebServer:
             raise
         self._server = server
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)
-        self.url = f"{self.scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
+        self.url = f"{self.scheme}{'s' if self.encryption else ''}://{f'[{host}]' if ':' in host else host}:{port}/"
         return self.url
 
     async def stop(self) -> None:
@@ -250,7 +254,7 @@ class WebServer:
     async def _bind(self, server: BoundedServer) -> int:
         for port in self._ports:
             try:
-                return (await server.start(self._host, port))[1]
+                return (await server.start(self._host, port, self.encryption))[1]
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
                     continue

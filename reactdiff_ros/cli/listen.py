@@ -91,6 +91,10 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
     "--host", metavar="ADDRESS",
     help="Address that the page is served on; other than this machine's, its link has a token (127.0.0.1).",
 )  # fmt: skip
+@click.option(
+    "--https", is_flag=True,
+    help="Encrypt the page, so that phones give their camera; served on every address unless --host is given.",
+)  # fmt: skip
 @click.option("--robot", metavar="NAME", help="Robot: an overlay or a shipped profile by its name, or a path.")
 @click.option("--namespace", metavar="NAME", help="ROS namespace of all nodes.")
 @click.option("--lan/--no-lan", default=None, help="Discover nodes on other machines (no).")
@@ -102,8 +106,8 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
 def listen(
     assignments: tuple[str, ...], camera: str | None, microphone: str | None, clip: Path | None, once: bool,
     policy: str | None, style: str | None, backend: str | None, avatar: str | None, no_avatar: bool, look: str | None,
-    port: int | None, host: str | None, robot: str | None, namespace: str | None, lan: bool | None, seed: int | None,
-    params: Path | None, study: Path | None, as_json: bool,
+    port: int | None, host: str | None, https: bool, robot: str | None, namespace: str | None, lan: bool | None,
+    seed: int | None, params: Path | None, study: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Start the listener and print the address of its face. Ctrl-C stops it.
 
@@ -116,8 +120,8 @@ def listen(
         avatar = avatar or look
     if no_avatar:
         avatar = "none"
-    if avatar == "none" and (port or host):
-        raise click.UsageError("--port and --host need the screen face")
+    if avatar == "none" and (port or host or https):
+        raise click.UsageError("--port, --host and --https need the screen face")
     own_look = Path(avatar).absolute() if avatar is not None and avatar.endswith(".json") else None
     avatar = avatar if own_look is None else str(own_look)
     face = avatar not in (None, "none")
@@ -133,6 +137,7 @@ def listen(
     if once and not given.get("clip"):
         raise click.UsageError("--once needs --clip")
     parameters = {"seed": seed, "port": port, "host": host, "style": style, "loop": False if once else None}
+    parameters["https"] = https or None
     from reactdiff_ros.avatar.looks import read_look
     from reactdiff_ros.capture.media import MediaClip
     from reactdiff_ros.errors import ConfigError, MediaError
@@ -188,6 +193,8 @@ def live_options(
         camera, microphone = camera or "none", microphone or "none"
     elif camera == "none" and microphone == "none":
         raise click.UsageError("the listener needs a camera, a microphone or a clip")
+    if parameters.get("https") and "host" not in lab.parameters.get("avatar_node", {}):
+        parameters = {"host": "0.0.0.0", **parameters}
     namespace, lan = arguments.pop("namespace", "").strip("/"), arguments.pop("lan", "false")
     params = arguments.pop("params_file", "")
     if "style" in parameters and not params:  # such a file may name another file of styles
@@ -281,6 +288,7 @@ def _wanted_port(options: LiveOptions) -> Any:
 
 
 def _announce(graph: LiveGraph, as_json: bool, robot: bool) -> None:
+    from reactdiff_ros.avatar.access import reached
 
     urls = page_links(graph)
     with suppress(OSError):
@@ -290,11 +298,16 @@ def _announce(graph: LiveGraph, as_json: bool, robot: bool) -> None:
                 print(f"  or, from another network: {url}", flush=True)
             if urls[0] != graph.url:
                 print(qr_code(urls[0]), end="", flush=True)
+            if graph.trust[0]:
+                page, fingerprint = reached(graph.trust[0])[0], graph.trust[1]
+                print(f"An iPhone or iPad, or a browser that refuses the page, first opens {page}", flush=True)
+                print(f"  Fingerprint of the certificate there (SHA-256): {fingerprint}", flush=True)
             if robot:
                 print(f"Token to arm the robot, for the panel of the page: {graph.page_token}", flush=True)
         elif not getattr(sys.stdout, "closed", False):
             token = {"page_token": graph.page_token} if robot else {}
-            print(dumps({"url": urls[0], "nodes": graph.supervisor.pids(), **token}), flush=True)
+            trust = {"trust": reached(graph.trust[0])[0]} if graph.trust[0] else {}
+            print(dumps({"url": urls[0], "nodes": graph.supervisor.pids(), **trust, **token}), flush=True)
 
 
 def page_links(graph: LiveGraph) -> list[str]:

@@ -104,8 +104,9 @@ def import_problem(module: str) -> str:
 # Software
 
 NEEDED: Final = {
-    "aiohttp": "aiohttp", "av": "av", "cv2": "opencv-python-headless", "kaldi_native_fbank": "kaldi-native-fbank",
-    "mediapipe": "mediapipe", "numpy": "numpy", "onnxruntime": "onnxruntime", "psutil": "psutil",
+    "aiohttp": "aiohttp", "av": "av", "cryptography": "cryptography", "cv2": "opencv-python-headless",
+    "kaldi_native_fbank": "kaldi-native-fbank", "mediapipe": "mediapipe", "numpy": "numpy",
+    "onnxruntime": "onnxruntime", "psutil": "psutil",
     "pydantic": "pydantic", "safetensors": "safetensors", "segno": "segno", "sounddevice": "sounddevice",
     "yaml": "PyYAML", "py_mini_racer": "mini-racer", "resvg_py": "resvg-py",
 }  # fmt: skip

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import struct
 import time
 import urllib.error
@@ -47,7 +48,9 @@ WARN_AFTER_S = 4.0
 FINE_AFTER_S = 10.0
 """Its end is reported after this time without it (an error's at once): many warnings come and go."""
 _NUMBER = re.compile(r"\d+")
-_URL = re.compile(r"http://(?:[\w.\-]+|\[[\da-fA-F:.]+\]):\d+/?")
+_ADDRESS = r"(https?://(?:[\w.\-]+|\[[\da-fA-F:.]+\]):\d+/?)"
+_URL = re.compile(f"face at {_ADDRESS}")
+_TRUST = re.compile(rf"certificate at {_ADDRESS} with SHA-256 ([\dA-F:]+)")
 
 
 @dataclass(frozen=True)
@@ -258,6 +261,8 @@ class LiveGraph:
         self.link_token = checked_token(given[LINK_VARIABLE] or new_link_token(), LINK_VARIABLE)
         """What the face's page asks for where it is served beyond this machine: part of the link to be printed."""
         self.url: str | None = None
+        self.trust = ("", "")
+        """With https: the address of the page of the certificate, and the certificate's fingerprint."""
         self.reports: dict[str, NodeReport] = {}
         self.watch: Any = None
         """The `nodes.graph_watch.GraphWatch` that hears the nodes, once `watch_graph` was called."""
@@ -349,7 +354,9 @@ class LiveGraph:
 
     def _look_for_page(self) -> None:
         runs = "avatar_node" in self.supervisor.pids()
-        found = _URL.findall(self.supervisor.log_of("avatar_node")) if runs else []
+        log = self.supervisor.log_of("avatar_node") if runs else ""
+        found = _URL.findall(log)
+        self.trust = next(reversed(_TRUST.findall(log)), ("", ""))
         if not found:
             self.url = None
         elif found[-1] != self.url and page_answers(found[-1]):
@@ -365,7 +372,9 @@ def page_status(url: str, timeout_s: float = 0.5) -> int:
     """The status of the answer to a GET of `url`, 401 where the page asks for its token; 0: there is none."""
     try:
         # A proxy of the environment does not know this machine's own ports.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        # Nothing is told to who answers, so a certificate of its own is as good as any.
+        trusting = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusting)
         with opener.open(url, timeout=timeout_s) as answer:
             return int(answer.status) if answer.read(1) else 0
     except urllib.error.HTTPError as error:

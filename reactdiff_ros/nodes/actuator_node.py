@@ -20,7 +20,7 @@ from reactdiff_ros.actuation.actuation import Actuation, Face, Request, Status
 from reactdiff_ros.actuation.calibration import Calibration, calibrated_joints, calibration_path, load_calibration
 from reactdiff_ros.actuation.follow import STALE_S
 from reactdiff_ros.actuation.hardware import NOT_OPEN, Hardware, in_one_sentence, listed, make_drivers
-from reactdiff_ros.actuation.kept_state import Kept, state_folder
+from reactdiff_ros.actuation.kept_state import Kept
 from reactdiff_ros.actuation.mapping import HeadReader
 from reactdiff_ros.actuation.profile import Profile, load_profile
 from reactdiff_ros.actuation.schedule import Schedule
@@ -33,7 +33,7 @@ from reactdiff_ros.msg import ExpressionFrame
 from reactdiff_ros.nodes.base import ReactdiffNode, Worker, interface
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
-from reactdiff_ros.settings import written_path
+from reactdiff_ros.settings import state_folder, written_path
 from reactdiff_ros.types import EXPRESSION_RATE_HZ, HeadPose
 
 if TYPE_CHECKING:
@@ -333,7 +333,7 @@ class ActuatorNode(ReactdiffNode):
         self._profile: Profile = load_profile(str(self.values["robot"]))
         self._reach = wider_than_this_machine(os.environ)
         self.set_problem("discovery", self._reach, Level.WARN)
-        self._kept = Kept(state_folder(str(self.values["state_dir"])), self._profile.name)
+        self._kept = Kept(state_folder(str(self.values["state_dir"]), "robots"), self._profile.name)
         self._states = self.advertise(STATE)
         self._joints = JointStates(self, self.advertise(JOINTS), self._profile)
         self._head = HeadPosePublisher(self, self._profile)

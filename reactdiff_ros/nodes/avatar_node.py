@@ -133,6 +133,8 @@ def _news(message: Any) -> tuple[Any, ...]:
 
 STATUS_S = 0.5
 RETRY_S = 2.0
+RENEW_S = 60.0
+"""How often the certificate is held against the date and this machine's addresses."""
 SILENT_NS = 2 * NS
 STAGE_SILENT_NS = 4 * NS
 """A node that is silent for longer hangs or is gone: a recorder then no longer records."""
@@ -168,7 +170,7 @@ class AvatarNode(ReactdiffNode):
 
     def setup(self) -> None:
         """Check the settings."""
-        names = ("host", "port", "look", "max_clients", "stale_s")
+        names = ("host", "port", "look", "https", "state_dir", "max_clients", "stale_s")
         hosts = tuple(name.strip() for name in str(self.values["extra_hosts"]).split(",") if name.strip())
         self._config = AvatarConfig(**{n: self.values[n] for n in names}, extra_hosts=hosts)
         given = os.environ.get(LINK_VARIABLE, "").strip()
@@ -195,6 +197,8 @@ class AvatarNode(ReactdiffNode):
         self.subscribe("actuator/state", self._on_actuator)
         self.every(STATUS_S, self._tell)
         self.every(RETRY_S, self._serve)
+        if self._config.https:
+            self.every(RENEW_S, self._renew)
 
     def stop(self) -> None:
         """Say goodbye to the pages and free the port."""
@@ -233,11 +237,31 @@ class AvatarNode(ReactdiffNode):
             self.problem("server", str(error))
             return
         self.solved("server")
+        # Not through the log, which goes over the network and into recordings.
+        trust, fingerprint = self._server.trust
+        if trust:
+            print(f"certificate at {trust} with SHA-256 {fingerprint}", flush=True)
         self.get_logger().info(f"face at {url}")
         if self._server.link_token and not self._link_given:
-            # Not through the log, which goes over the network and into recordings.
             shared = " ".join(links(url, self._link_token))
             print(f"Anyone who opens one of these links sees the face: {shared}", flush=True)
+
+    def _renew(self) -> None:
+        if self._loop is None:
+            return
+        try:
+            anew = self._loop.call(self._renewed())
+        except ReactdiffError as error:
+            self.problem("certificate", str(error), Level.WARN)
+            return
+        self.solved("certificate")
+        if anew:
+            self.get_logger().warning(
+                "there is a new certificate authority: devices that trusted the old one trust it anew"
+            )
+
+    async def _renewed(self) -> bool:
+        return self._server.renew_certificate()
 
     def _on_expression(self, message: Any) -> None:
         frame = expression_value(message)

@@ -25,14 +25,14 @@ IN_BROWSER = [
 class Stage:
     """A server on its own thread and event loop. `frame` makes the face of a tick; None: none is shown."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: AvatarServer | None = None) -> None:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
         self.asked: list[str] = []
         self.frame: Callable[[int], ExpressionFrame | None] = lambda number: None
         self._done = threading.Event()
-        self.server = AvatarServer(AvatarConfig(port=0), RobotConsole(self.command, TOKEN))
+        self.server = server or AvatarServer(AvatarConfig(port=0), RobotConsole(self.command, TOKEN))
         self.url = self.on_loop(self.server.start())
         self._feeder = threading.Thread(target=self._feed)
         self._feeder.start()

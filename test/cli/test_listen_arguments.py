@@ -18,7 +18,7 @@ from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.access import LINK_VARIABLE
 from reactdiff_ros.avatar.arming import TOKEN_VARIABLE
 from reactdiff_ros.cli.bag import _domain_without_listener
-from reactdiff_ros.cli.listen import _announce, page_links, read_assignments
+from reactdiff_ros.cli.listen import _announce, live_options, page_links, read_assignments
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.launching.live_graph import Claim, LiveGraph, LiveOptions, page_answers, wanted_nodes
@@ -61,7 +61,7 @@ URL = "http://127.0.0.1:8765/"
 
 def graph() -> Any:
     supervisor = SimpleNamespace(pids=lambda: {"avatar_node": 5})
-    return SimpleNamespace(url=URL, page_token="abcde-fghjk-mnp23", supervisor=supervisor)
+    return SimpleNamespace(url=URL, page_token="abcde-fghjk-mnp23", supervisor=supervisor, trust=("", ""))
 
 
 @pytest.mark.parametrize("robot", [True, False])
@@ -115,18 +115,18 @@ def test_the_secrets_stay_out_of_this_process(tmp_path: Path, monkeypatch: pytes
 TOKEN = "a-token_of-22-letters0"
 
 
-@pytest.fixture(params=["127.0.0.1", "0.0.0.0"])
-def page(request: pytest.FixtureRequest) -> Iterator[Any]:
+@pytest.fixture(params=["127.0.0.1", "0.0.0.0", "https"])
+def page(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = AvatarServer(AvatarConfig(port=0, host=request.param), link_token=TOKEN)
+    https = request.param == "https"
+    host = "0.0.0.0" if https else request.param
+    server = AvatarServer(AvatarConfig(port=0, host=host, https=https, state_dir=str(tmp_path)), link_token=TOKEN)
     url = asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
     supervisor = SimpleNamespace(pids=dict)
-    yield (
-        SimpleNamespace(url=url, link_token=TOKEN, page_token="abcde-fghjk-mnp23", supervisor=supervisor),
-        request.param,
-    )
+    told = {"page_token": "abcde-fghjk-mnp23", "supervisor": supervisor, "trust": server.trust}
+    yield SimpleNamespace(url=url, link_token=TOKEN, **told), request.param
     asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
@@ -147,5 +147,22 @@ def test_a_page_of_this_machine_has_an_address_and_one_beyond_it_links(
     out = capsys.readouterr().out
     assert found[0] in out
     assert (TOKEN in out) is (host != "127.0.0.1")
+    assert found[0].startswith("https://" if host == "https" else "http://")
+    assert ("SHA-256" in out) is (graph.trust[1] != "") is (host == "https")
     _announce(graph, as_json=True, robot=False)
-    assert f'"{found[0]}"' in capsys.readouterr().out
+    told = json.loads(capsys.readouterr().out)
+    assert told["url"] == found[0]
+    assert ("trust" in told) is (host == "https")
+
+
+@pytest.mark.parametrize(
+    ("given", "host"), [({"https": True}, "0.0.0.0"), ({"https": True, "host": "10.0.0.1"}, "10.0.0.1"), ({}, None)]
+)
+def test_https_is_for_other_machines_unless_a_host_is_given(given: dict[str, Any], host: str | None) -> None:
+    live, _ = live_options({"camera": "browser"}, given, face=True)
+    assert live.parameters.get("host") == host
+
+
+def test_https_needs_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["listen", "--avatar", "none", "--https"]) == 2
+    assert "need the screen face" in capsys.readouterr().err

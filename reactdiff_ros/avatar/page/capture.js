@@ -34,7 +34,7 @@ export function sentenceOf(error) {
 export function insecure() {
   if (navigator.mediaDevices?.getUserMedia) return "";
   const port = location.port || "80", own = `localhost:${port}`;
-  return `Browsers give no camera to ${location.origin}. Open ${own} on that machine, or first run `
+  return `Browsers give no camera to ${location.origin}. Have the robot started with --https, or first run `
     + `ssh -L ${port}:127.0.0.1:${port} ${location.hostname} here and open ${own}.`;
 }
 

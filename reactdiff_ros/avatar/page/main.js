@@ -6,6 +6,7 @@ import { Link } from "./link.js";
 import { LOOKS, lookOr } from "./looks.js";
 import { Motion } from "./motion.js";
 import { fillPanel } from "./panel.js";
+import { showPhone } from "./phone.js";
 import { Presence } from "./presence.js";
 import { NAMES } from "./rig.js";
 import { Robot } from "./robot_panel.js";
@@ -53,6 +54,7 @@ const link = new Link({
     if (message.page?.stale_s > 0) link.staleMs = message.page.stale_s * 1000;
     robot.show(status.graph?.actuator, !panel.hidden, link.connected);
     visitor.show(status.graph?.visitor);
+    showPhone(status.page);
     if (!panel.hidden) refresh();
   },
   onChange() {
