@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +27,18 @@ if TYPE_CHECKING:
     from reactdiff_ros.simulator.voices import VoiceBank
 
 T = TypeVar("T")
+
+
+def removable(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+    """The corrections that are named in a list with commas."""
+    from reactdiff_ros.model.plan.corrections import REMOVABLE
+
+    names = tuple(sorted({name.strip() for name in text.split(",")} - {""}))
+    if unknown := [name for name in names if name not in REMOVABLE]:
+        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(REMOVABLE)}")
+    return names
+
+
 _WHO = "Who listens; simulator: knows the speaker exactly; policy: the same behind noisy perception."
 SIMULATED = ("model", "simulator", "policy")
 LISTENER = click.option(
@@ -43,6 +55,10 @@ RESULT = click.option(
     help="Result file to write (.npz), for 'reactdiff report' and 'reactdiff compare'.",
 )  # fmt: skip
 STEPS = click.option("--steps", type=click.IntRange(2, 64), help="Denoiser steps of a plan (as live).")
+WITHOUT = click.option(
+    "--without", metavar="NAME,...", default="", callback=removable,
+    help="Corrections of the model to leave out: mood, prompt, temperature, gain, lag, sharpness.",
+)  # fmt: skip
 GUIDANCE = click.option("--guidance", type=Number(0.0, 8.0), help="Guidance on the speaker (as live).")
 MOST_NOTES = 20
 """Further notes are only in the result."""
@@ -70,6 +86,7 @@ class Run:
     voices: Path | None = None
     output: Path | None = None
     """Folder for the plots, or the result file; None: nothing is written."""
+    without: tuple[str, ...] = ()
     listener: str = "model"
     model: Path | None = None
     _rests_on: dict[str, Any] = field(default_factory=dict, init=False)
@@ -79,7 +96,8 @@ class Run:
         """The sampler's settings; what was not given is as live."""
         from reactdiff_ros.evaluation.listeners import live_sampling
 
-        return live_sampling(steps=self.steps, guidance=self.guidance, hop_s=self.hop_s)
+        live = live_sampling(steps=self.steps, guidance=self.guidance, hop_s=self.hop_s)
+        return replace(live, without=self.without)
 
     def bank(self) -> VoiceBank:
         """The voices of simulated speakers; a bank that does not exist is made."""
@@ -109,6 +127,8 @@ class Run:
         found, how = find_weights(folder or ""), self.sampling()
         self._rests_on.setdefault("weights", []).append(weights_facts(found))
         self._rests_on["sampling"] = {n: getattr(how, n) for n in ("steps", "guidance", "hop", "lead", "recall")}
+        if self.without:
+            self._rests_on["sampling"]["without"] = list(self.without)
         return found
 
     def study(self, function: Callable[..., T], who: Any, label: str, **sizes: Any) -> T:
@@ -158,6 +178,7 @@ def evaluation(
     parts = [
         STEPS,
         GUIDANCE,
+        WITHOUT,
         hop,
         seed,
         *([common.VOICES] if voices else []),

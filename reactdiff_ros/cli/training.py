@@ -14,6 +14,7 @@ import click
 
 from reactdiff_ros.cli import common
 from reactdiff_ros.cli.common import EXIT_DONE, EXIT_STOPPED, Number, StopFlag, json_on_stdout, log, progress_bar
+from reactdiff_ros.cli.evaluation import removable
 from reactdiff_ros.errors import MissingExtraError, ReactdiffError
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ _ON_RESUMING = ("threads", "workers", "minutes", "steps")
     "--from", "start_from", type=common.PATH,
     help="Fine-tune a checkpoint, a folder of weights, or 'live' (shipped weights). The autoencoder stays fixed.",
 )  # fmt: skip
+@click.option("--keep-encoder", is_flag=True, default=None, help="With --from: train the denoiser alone.")
 @click.option("--ablate", type=click.Choice(_ABLATIONS), multiple=True, help="Train without this part; repeatable.")
 @common.JSON
 def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
@@ -128,7 +130,7 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> tuple[TrainCon
     Also the networks to start from, if --from is given. With --resume the run's own settings may be given again:
     'make weights' does.
     """
-    from reactdiff_ros.training.config import TrainConfig, config_of
+    from reactdiff_ros.training.config import Shape, TrainConfig, config_of
     from reactdiff_ros.training.run import CHECKPOINT, read_checkpoint, read_start
 
     values: dict[str, Any] = {
@@ -149,7 +151,8 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> tuple[TrainCon
     start = None
     if "start_from" in values:
         start = read_start(Path(values["start_from"]))
-        values = {**FINE_TUNING, "shape": start.shape, **values}
+        shape = replace(start.shape, far=Shape().far, memory=Shape().memory)  # older networks learn to remember
+        values = {**FINE_TUNING, "shape": shape, **values}
     if "minutes" in values and "steps" not in given:
         values["steps"] = 10**6 if start is None else TrainConfig().steps
     return TrainConfig(**values), start
@@ -241,14 +244,21 @@ def train_expression(clips: tuple[Path, ...], neutral: tuple[Path, ...], output:
 @click.argument("checkpoint", type=common.FILE, required=False)
 @click.option("--output", type=common.FOLDER, help="Folder of the weights.")
 @click.option("--name", default="live", help="Name of the preset in the manifest.")
+@click.option(
+    "--learnt",
+    metavar="NAME,...",
+    default="",
+    callback=removable,
+    help="Corrections that these networks do without: mood, prompt, temperature, gain, lag, sharpness, empathy.",
+)
 @click.option("--tensorrt", is_flag=True, help="Build the TensorRT engines for this GPU in advance.")
 @click.option("--model", default="", show_default=False, help="Without CHECKPOINT: weights of the engines (shipped).")
 @click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", help="Engine precision.")
 @click.option("--steps", type=click.IntRange(1, 64), multiple=True, default=(8,), help="Denoiser steps; repeatable.")
 @common.JSON
 def export(
-    checkpoint: Path | None, output: Path | None, name: str, tensorrt: bool, model: str, precision: Precision,
-    steps: tuple[int, ...], as_json: bool,
+    checkpoint: Path | None, output: Path | None, name: str, learnt: tuple[str, ...], tensorrt: bool, model: str,
+    precision: Precision, steps: tuple[int, ...], as_json: bool,
 ) -> int:  # fmt: skip
     """Export a checkpoint as ONNX graphs or TensorRT engines.
 
@@ -265,7 +275,7 @@ def export(
             from reactdiff_ros.training.export import MODEL_CARD
             from reactdiff_ros.training.export import export as run
 
-            files = run(checkpoint, output, name)
+            files = run(checkpoint, output, name, learnt)
             result.update(files={path.name: path.stat().st_size for path in files}, folder=str(output))
             if output / MODEL_CARD in files:
                 log(f"{output / MODEL_CARD} described other weights; it now says that these are not measured")

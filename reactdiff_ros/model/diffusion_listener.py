@@ -100,7 +100,7 @@ class DiffusionListener(PolicyListener):
         self._quality = (config.steps, config.candidates)
         self.timer = timer
         self._compute_s = 0.0
-        self._grid = SpeakerGrid(self._networks, keep=self._networks.shape["speech"] + 8 + MOST_LATE)
+        self._grid = SpeakerGrid(self._networks, keep=int(self._networks.ages[0]) + 9 + MOST_LATE)
         self._watch = EvidenceWatch()
         self._all_candidates = config.publish_candidates
         super().__init__(seed=seed, config=config)
@@ -224,7 +224,7 @@ class DiffusionListener(PolicyListener):
         style = greeting(self._style, met_s, self._config.greeting_s, self._empathy.pleased)
         conditions = conditioning(heeding(style, self._empathy.negative), self._turn)
         newest = slot - 1 - lead - int(conditions.late[0])
-        speaker, missing = self._grid.tokens(newest, self._networks.shape["speech"])
+        speaker, missing = self._grid.tokens(newest, self._networks.ages)
         return self._planner.draft(
             slot, speaker[None], missing[None], conditions, lead=lead, frames=self._frames,
             mood=self._grid.mood(newest), all_candidates=self._all_candidates,
@@ -238,7 +238,8 @@ class DiffusionListener(PolicyListener):
         plans = request.planner.finish(request.draft, drawn)
         plan = self._gate.let_through(request.slot, request.turn, plans.shown[0], plans.still[0])
         followed = 0 if plans.chosen is None else int(plans.chosen[0])
-        plan = answered(plan, request.answers, self._empathy.tilt)
+        if "empathy" not in self._networks.learnt:
+            plan = answered(plan, request.answers, self._empathy.tilt)
         return presented(plan, request.presence, request.head), followed
 
     def _lead(self, slot: int) -> int:

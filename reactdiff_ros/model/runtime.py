@@ -6,17 +6,21 @@ Shapes: B speakers, N contexts (listeners), K candidates of one context, H frame
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.backends.base import Backend, Stretch
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu
+from reactdiff_ros.model.plan import memory as own_memory
 from reactdiff_ros.model.plan.latents import LATENT_COUNT, ORDER, responses
+from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.plan.solvers import angles
-from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
+from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT, heard_ages
 from reactdiff_ros.model.weights import Weights, encoder_strides
 from reactdiff_ros.types import FloatArray
 
@@ -86,6 +90,12 @@ class Networks:
         self._backend = backend or OnnxRuntimeCpu(weights, threads)
         if not self.shape.keys() >= _SIZES or self.shape["latent"] != LATENT_COUNT:
             raise WeightsError("the model's weights are for another version", where=str(weights.folder))
+        self.ages = heard_ages(self.shape)
+        """Ages in frames of the speaker's tokens that the denoiser sees, oldest first, S of them."""
+        self.remembers = self.shape.get("memory", 0) == own_memory.ROWS
+        """Whether the denoiser sees more of the listener's own past than its newest frames."""
+        self.learnt = weights.learnt
+        """Of `corrections.REMOVABLE`, what these networks do themselves."""
         self._responses = responses(self._emphasis.feedback, self.shape["horizon"])
         self.neutral = self.latents(np.zeros((1, 4 * VAE_CONTEXT, COEFFICIENT_COUNT), dtype=np.float32))[0, -1]
         """(L,) latent of a face that is and was neutral."""
@@ -94,6 +104,10 @@ class Networks:
     def backend(self) -> str:
         """What executes them now, "onnxruntime-cpu" or another."""
         return self._backend.name
+
+    def suited(self, how: Sampling) -> Sampling:
+        """`how` without the corrections that these networks do not need."""
+        return replace(how, without=tuple(sorted({*how.without, *self.learnt})))
 
     def new_cache(self, batch: int = 1) -> KeyCache:
         """The cache of speakers of whom nothing was seen yet."""
@@ -165,6 +179,7 @@ class Networks:
         conditions: FloatArray,
         noise: FloatArray,
         *,
+        memory: FloatArray | None = None,
         steps: int,
         guidance: float | FloatArray,
         recall: int,
@@ -173,22 +188,28 @@ class Networks:
         """Latents (N, K, H, L) of the next H frames: K candidates for each of N listeners, from their own noise.
 
         Args:
-            speaker: (N, speech, D) tokens, oldest first.
-            missing: (N, speech) 1 where there is no token.
+            speaker: (N, S, D) tokens, oldest first.
+            missing: (N, S) 1 where there is no token.
             past: (N, past, L) latents of the listener's own past, oldest first.
             conditions: (N, condition_count), see `conditions.condition_vector`.
             noise: (N, K, H, L), H at most the shape's horizon.
+            memory: (N, ROWS, L) a state of `plan.memory`; None: of a face at rest. Not all networks read it.
             steps: of the solver.
             guidance: of all or (N,). 1 = the speaker as trained, 0 = no speaker at all, above 1 = more than trained.
-            recall: how many of the newest frames of the past are shown to the network.
+            recall: how many of the newest frames of the past are shown to the network; with 0, nor is the memory.
             schedule: noise angles instead of those of `steps`; `noise` is then noisy data (of `drawable`) at the first.
         """
         count, candidates = noise.shape[:2]
         strength = np.broadcast_to(np.asarray(guidance, dtype=np.float32), count)[:, None, None, None]
         guided = bool((strength != 1.0).any())
+        own = past
+        if self.remembers:
+            state = own_memory.at_rest(self.neutral, count) if memory is None else memory
+            own = np.concatenate([own_memory.tokens(state), past], axis=1)
+        hidden = np.arange(own.shape[1] - past.shape[1], own.shape[1] - recall) if recall else np.arange(own.shape[1])
         drawn = self._backend.stretch(
             Stretch(
-                speaker, past, conditions, _masks(missing, past.shape[1], recall, candidates, guided=guided), noise,
+                speaker, own, conditions, _masks(missing, own.shape[1], hidden, candidates, guided=guided), noise,
                 tuple(schedule or angles(steps)), strength if guided else None,
             )
         )  # fmt: skip
@@ -201,12 +222,15 @@ class Networks:
         return self._emphasis.drawn(np.concatenate([before[..., -ORDER:, :], latents], axis=-2))
 
 
-def _masks(missing: FloatArray, past: int, recall: int, candidates: int, *, guided: bool) -> FloatArray:
-    """Masks (N, K or 2 K, C) of the context tokens: first the candidates, then, if guided, without the speaker."""
+def _masks(missing: FloatArray, own: int, hidden: NDArray[np.int64], candidates: int, *, guided: bool) -> FloatArray:
+    """Masks (N, K or 2 K, C) of the context tokens: first the candidates, then, if guided, without the speaker.
+
+    Of the `own` tokens of the listener's past, which come last, some are `hidden`.
+    """
     count, speech = missing.shape
-    mask = np.zeros((count, 1, 1 + speech + past), dtype=np.float32)
+    mask = np.zeros((count, 1, 1 + speech + own), dtype=np.float32)
     mask[:, 0, 1 : 1 + speech] = missing * MASKED
-    mask[:, 0, 1 + speech : 1 + speech + past - recall] = MASKED
+    mask[:, 0, 1 + speech + hidden] = MASKED
     seeing = np.repeat(mask, candidates, axis=1)
     if not guided:
         return seeing

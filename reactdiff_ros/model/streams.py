@@ -112,7 +112,7 @@ def free_run(
         asked = conditions.take(rows)
         for i, start in enumerate(starts):
             newest = start - 1 - how.lead - asked.late
-            speaker, missing, mood = heard(tokens, speaker_of[rows], newest, networks.shape["speech"])
+            speaker, missing, mood = heard(tokens, speaker_of[rows], newest, networks.ages)
             plan = planner.plan(start, speaker, missing, asked, lead=how.lead, frames=wanted, mood=mood)
             stop = min(start + how.hop, frames)
             out[rows, start:stop] = plan.of(plan.shown)[:, : stop - start]
@@ -125,18 +125,17 @@ def free_run(
 
 
 def heard(
-    tokens: FloatArray, speaker_of: NDArray[np.integer[Any]], newest: NDArray[np.integer[Any]], count: int
+    tokens: FloatArray, speaker_of: NDArray[np.integer[Any]], newest: NDArray[np.integer[Any]], ages: NDArray[np.int64]
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """What N listeners have heard: tokens (N, count, D) up to the frames `newest`, which are missing (N, count), and
-    the mood (N,) that it left.
+    """What N listeners have heard: tokens (N, S, D), which of them are missing (N, S), and the mood (N,) that it left.
 
     Args:
         tokens: (S, T, D + 1) of `speaker_tokens`.
         speaker_of: (N,) which speaker each listener listens to.
         newest: (N,) frames; what is before frame 0 is missing.
-        count: frames, ending with the newest.
+        ages: (S,) frames before the newest, oldest first, the last being 0.
     """
-    ages = newest[:, None] + np.arange(1 - count, 1)
-    known = (ages >= 0).astype(np.float32)
-    found = tokens[speaker_of[:, None], np.maximum(ages, 0)] * known[..., None]
+    at = newest[:, None] - ages
+    known = (at >= 0).astype(np.float32)
+    found = tokens[speaker_of[:, None], np.maximum(at, 0)] * known[..., None]
     return found[..., :-1], 1 - known, found[:, -1, -1]

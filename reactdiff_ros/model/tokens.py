@@ -9,6 +9,7 @@ One vectorised, causal code path serves training (B simulated worlds) and the li
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -20,6 +21,18 @@ from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDE
 from reactdiff_ros.types import MFCC_COUNT, FloatArray, SpeakerFrame
 
 FRAME_S: Final = 0.04
+
+FAR_STEP: Final = 4
+"""Frames between the speaker tokens that the denoiser sees beyond the newest ones."""
+
+
+def heard_ages(shape: Mapping[str, int]) -> NDArray[np.int64]:
+    """Ages in frames of the speaker tokens that the denoiser of such a shape sees, oldest first: `far` that are
+    FAR_STEP frames apart, then the `speech` newest.
+    """
+    far = shape["speech"] - 1 + FAR_STEP * np.arange(shape.get("far", 0), 0, -1)
+    return np.concatenate([far, np.arange(shape["speech"] - 1, -1, -1)])
+
 
 READ: Final[tuple[str, ...]] = (
     "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekSquintLeft",

@@ -35,7 +35,16 @@ INTERFACES: Final = {
 }
 """Names of every graph's inputs and outputs."""
 GRAPHS: Final = tuple(INTERFACES)
-MOST: Final = {"horizon": 256, "past": 256, "speech": 256, "encoder_layers": 16, "denoiser_layers": 64, "dilation": 16}
+MOST: Final = {
+    "horizon": 256,
+    "past": 256,
+    "speech": 256,
+    "far": 256,
+    "memory": 16,
+    "encoder_layers": 16,
+    "denoiser_layers": 64,
+    "dilation": 16,
+}
 """Largest of these sizes; of the others OTHERS_MOST. The live preset's are below a tenth of them."""
 OTHERS_MOST: Final = 4096
 MOST_KEYS: Final = 2**26
@@ -143,6 +152,8 @@ class Weights:
     """What lies between latents and what is drawn."""
     nods: NodHead | None
     """What says when a listener nods; None in weights without it."""
+    learnt: frozenset[str]
+    """Of `corrections.REMOVABLE`, what the networks do themselves."""
     digest: str
     """First 12 hex digits of the SHA-256 of the manifest: which weights these are."""
 
@@ -170,7 +181,8 @@ def find_weights(folder: str | Path = "") -> Weights:
         _check(where / name, wanted)
     digest = hashlib.sha256(raw).hexdigest()[:12]
     nods = _nods(where, digest, shape.get("width", 0))
-    return Weights(where, shape, manifest["name"], manifest["simulator"], counts, emphasis, nods, digest)
+    learnt = frozenset(manifest.get("learnt", ()))
+    return Weights(where, shape, manifest["name"], manifest["simulator"], counts, emphasis, nods, learnt, digest)
 
 
 def _nods(where: Path, digest: str, width: int) -> NodHead | None:
@@ -222,6 +234,9 @@ def _parse(raw: bytes, where: Path) -> dict[str, Any]:
         raise _unreadable(where) from error
     counts = manifest.get("parameters", {})
     if not all(map(_is_text, (name, simulator))) or not all(map(_are_sizes, (shape, counts))):
+        raise _misfit("of another format", where)
+    learnt = manifest.get("learnt", [])
+    if not isinstance(learnt, list) or not all(map(_is_text, learnt)):
         raise _misfit("of another format", where)
     if not isinstance(files, dict) or any(f"{graph}.onnx" not in files for graph in GRAPHS):
         raise _misfit("of another format", where)

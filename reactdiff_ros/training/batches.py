@@ -24,11 +24,13 @@ from torch import Tensor
 from reactdiff_ros.coefficients import LOWER, UPPER
 from reactdiff_ros.model.plan.corrections import LATENT_LIMIT
 from reactdiff_ros.model.plan.latents import GROUP_OF_COEFFICIENT, GROUP_OF_LATENT, GROUPS
+from reactdiff_ros.model.plan.memory import remembered, tokens, traced
 from reactdiff_ros.model.plan.solvers import sample
 from reactdiff_ros.model.runtime import VAE_CONTEXT
+from reactdiff_ros.model.tokens import heard_ages
 
 from .config import TrainConfig
-from .data import MARGIN, Indices, Pool, Sequences, cut, cut_at, filled, joined, tail
+from .data import MARGIN, Indices, Pool, Sequences, cut, cut_at, filled, joined, reach_back, tail
 from .nets import Model
 from .objective import Drawn, Plans, conditions, context_mask, draw, draw_plans
 
@@ -69,6 +71,8 @@ class RollOuts:
     begin: Tensor
     latents: Tensor
     faces: Tensor
+    memory: Tensor
+    """(R, MARGIN + F + 1, ROWS, L) states of `memory` before each frame and after; the first MARGIN are not used."""
 
     @property
     def frames(self) -> int:
@@ -82,11 +86,11 @@ class RollOuts:
 
     def to(self, device: torch.device) -> RollOuts:
         """The same, played on another device."""
-        return RollOuts(self.begin, self.latents.to(device), self.faces.to(device))
+        return RollOuts(self.begin, self.latents.to(device), self.faces.to(device), self.memory.to(device))
 
     def state(self) -> dict[str, Tensor]:
         """For a checkpoint."""
-        return {"begin": self.begin, "latents": self.latents, "faces": self.faces}
+        return {"begin": self.begin, "latents": self.latents, "faces": self.faces, "memory": self.memory}
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator,unused-ignore]
@@ -100,7 +104,10 @@ def roll_out(model: Model, pool: Pool, config: TrainConfig, rng: np.random.Gener
         player.play(frame)
     latents = player.latents[:, : MARGIN + frames]
     faces = _bounded(model.vae.decode(latents))
-    return RollOuts(torch.from_numpy(start), latents, faces)
+    played = torch.cat([latents[:, MARGIN:], latents[:, -1:]], dim=1)  # and the state after all of it
+    states = traced(played.cpu().numpy(), player.first.cpu().numpy())
+    memory = torch.from_numpy(np.pad(states, ((0, 0), (MARGIN, 0), (0, 0), (0, 0)))).to(latents.device)
+    return RollOuts(torch.from_numpy(start), latents, faces, memory)
 
 
 def _bounded(faces: Tensor) -> Tensor:
@@ -115,12 +122,17 @@ class _Player:
         self.model, self.config, self.device = model, config, model.vae.scale.device
         rows = len(begin)
         row = torch.arange(rows)
-        self._zero = shape.reach
-        at = begin[:, None] + torch.arange(-shape.reach, frames)
+        self._ages = torch.from_numpy(heard_ages(shape.as_dict()))
+        reach = shape.reach + reach_back(shape)
+        self._zero = reach
+        at = begin[:, None] + torch.arange(-reach, frames)
         self._early = (at < 0).to(self.device)
-        self.tokens = self._encoded(
-            pool.features[row[:, None], at.clamp(min=0)], pool.observed[row[:, None], at.clamp(min=0)]
+        there = row[:, None], at.clamp(min=0)
+        self.tokens = (
+            pool.tokens[there] if pool.tokens.numel() else self._encoded(pool.features[there], pool.observed[there])
         )
+        self.first = pool.memory[row.to(pool.memory.device), (begin + MARGIN).to(pool.memory.device)]
+        self._state = self.first.clone()
         before = pool.latents[row[:, None], begin[:, None] + torch.arange(MARGIN)]
         ahead = before.new_zeros(rows, -(-frames // HOP) * HOP, shape.latent)
         self.latents = torch.cat([before, ahead], dim=1).to(self.device)
@@ -130,7 +142,8 @@ class _Player:
         self.steps = int(rng.integers(4, 7))
         self.guidance = float(rng.choice([1.0, 1.5]))
         recall = int(rng.choice([4, 8, shape.past]))
-        self._forgotten = (torch.arange(shape.past) < shape.past - recall).expand(rows, -1).to(self.device)
+        seen = torch.arange(-shape.memory, shape.past)
+        self._forgotten = ((seen >= 0) & (seen < shape.past - recall)).expand(rows, -1).to(self.device)
         lead = torch.full((rows,), self.lead)
         self.conditions = conditions(pool, row, lead, shape.max_lead, rng).to(self.device)
 
@@ -144,12 +157,12 @@ class _Player:
     def play(self, frame: int) -> None:
         """Draw the stretch that begins at `frame` of the roll-out."""
         shape, denoiser = self.config.shape, self.model.denoiser
-        newest = self._zero + frame - 1 - self.lead
-        speech = slice(newest - shape.speech + 1, newest + 1)
+        speech = self._zero + frame - 1 - self.lead - self._ages
         missing = self._early[:, speech]
         speaker = self.tokens[:, speech] * (~missing)[..., None]
         past = self.latents[:, MARGIN + frame - shape.past : MARGIN + frame]
-        context = denoiser.context(speaker, past, self.conditions)
+        own = torch.cat([tokens(self._state[:, : shape.memory]), past], dim=1) if shape.memory else past
+        context = denoiser.context(speaker, own, self.conditions)
         unguided = torch.tensor([False, True], device=self.device).expand(len(past), 2)
         mask = context_mask(missing, self._forgotten, unguided)
 
@@ -160,8 +173,9 @@ class _Player:
             return both[:, 1:] + self.guidance * (both[:, :1] - both[:, 1:])
 
         drawn = sample(velocity, self.tape[:, None, frame : frame + HOP], self.steps)[:, 0]
-        drawn = self.model.vae.accumulate(drawn, past)
-        self.latents[:, MARGIN + frame : MARGIN + frame + HOP] = drawn.clamp(-LATENT_LIMIT, LATENT_LIMIT)
+        drawn = self.model.vae.accumulate(drawn, past).clamp(-LATENT_LIMIT, LATENT_LIMIT)
+        self.latents[:, MARGIN + frame : MARGIN + frame + HOP] = drawn
+        self._state = remembered(self._state, drawn)
 
 
 def continue_from(played: RollOuts, pool: Pool, s: Sequences, plans: Plans, rolled: Tensor, model: Model) -> float:
@@ -194,6 +208,7 @@ def _continue(
     now = COMPARED + VAE_CONTEXT
     theirs = model.vae.encode(twins[:, :, :now].flatten(0, 1)).unflatten(0, twins.shape[:2])
     past = played.latents[row[:, None], frame + torch.arange(-length, 0, device=device)]
+    memory = played.memory[row, frame[:, 0]][:, : plans.memory.shape[1]]
     square = (theirs[:, :, VAE_CONTEXT:] - past[:, None, -COMPARED:]).square()
     future, weight = face.new_empty(len(row), horizon, face.shape[-1]), past.new_ones(len(row), horizon, past.shape[-1])
     ahead = torch.arange(1, horizon + 1, device=device)[:, None]
@@ -206,7 +221,7 @@ def _continue(
         weight[..., latents] = torch.exp(-distance / NEAR).clamp(min=LEAST)[:, None, None]
     wanted = torch.cat([face[:, -VAE_CONTEXT:], _bounded(future)], dim=1)
     target = model.vae.encode(wanted)[:, VAE_CONTEXT:]
-    plans.replaced(chosen, past, target, weight)
+    plans.replaced(chosen, past, memory, target, weight)
 
 
 def draw_batch(

@@ -10,6 +10,7 @@ from typing import Any, Final
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.conditions import condition_count
 from reactdiff_ros.model.plan.latents import LATENT_COUNT
+from reactdiff_ros.model.plan.memory import ROWS
 from reactdiff_ros.model.weights import encoder_strides
 
 KINDS: Final = ("react", "mars", "dualtalk")
@@ -61,13 +62,22 @@ class Shape:
     past: int = 16
     """Frames of the listener's own past that the denoiser sees."""
     speech: int = 16
-    """Speaker tokens that the denoiser sees."""
+    """Newest speaker tokens that the denoiser sees."""
+    far: int = 8
+    """Speaker tokens before these, `tokens.FAR_STEP` frames apart."""
+    memory: int = ROWS
+    """Tokens of what listeners remember of themselves: 0 or `memory.ROWS`."""
     max_lead: int = 24
     """Ages that the newest token can have when a stretch begins: 0 .. max_lead - 1 frames more than the newest."""
 
     def as_dict(self) -> dict[str, int]:
-        """The sizes by name."""
-        return asdict(self)
+        """The sizes by name; what is not there is left out."""
+        return {name: size for name, size in asdict(self).items() if size}
+
+    @property
+    def context(self) -> int:
+        """Tokens of the denoiser's context: conditions, speaker, memory, own past."""
+        return 1 + self.far + self.speech + self.memory + self.past
 
     @property
     def conditions(self) -> int:
@@ -85,6 +95,11 @@ class Shape:
         return (self.window - 1) * sum(encoder_strides(self.dilation, self.encoder_layers))
 
 
+def shape_of(sizes: Mapping[str, int]) -> Shape:
+    """The shape with the sizes of `Shape.as_dict`, which leaves out what is not there."""
+    return Shape(**{"far": 0, "memory": 0, **sizes})
+
+
 @dataclass(frozen=True, slots=True)
 class LossWeights:
     """Share of each loss in the sum; 0 switches one off."""
@@ -98,6 +113,9 @@ class LossWeights:
     """Prediction of the listener's next frames from the speaker alone."""
     stimulus: float = 0.3
     """What the speaker does, read from a token: the simulator knows it."""
+    level: float = 0.1
+    """Mean of a stretch's latents, in deviations of how far such means move: slow changes, of which single frames show
+    little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +186,8 @@ class TrainConfig:
     start_from: str = ""
     """Checkpoint or exported weights whose networks the run starts with (fine-tuning); the autoencoder then stays as it
     is."""
+    keep_encoder: bool = False
+    """The encoder stays as it is in `start_from`: its tokens are computed once a pool, which halves the time."""
     ablate: tuple[str, ...] = ()
     losses: LossWeights = field(default_factory=LossWeights)
     shape: Shape = field(default_factory=Shape)
@@ -200,7 +220,7 @@ def config_from(values: dict[str, Any]) -> TrainConfig:
     known = {f.name for f in fields(TrainConfig)}
     given = {name: value for name, value in values.items() if name in known}
     given["losses"] = LossWeights(**values.get("losses", {}))
-    given["shape"] = Shape(**values["shape"])
+    given["shape"] = shape_of(values["shape"])
     for name in ("ablate", "data"):
         given[name] = tuple(values.get(name, ()))
     return TrainConfig(**given)

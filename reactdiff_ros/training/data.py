@@ -20,7 +20,9 @@ from torch import Tensor
 
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
-from reactdiff_ros.model.tokens import SpeakerBatch, featurize
+from reactdiff_ros.model.plan.memory import at_rest, traced
+from reactdiff_ros.model.runtime import VAE_CONTEXT
+from reactdiff_ros.model.tokens import SpeakerBatch, featurize, heard_ages
 from reactdiff_ros.perception.blendshapes import OBSERVED
 from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.listener import listen
@@ -33,7 +35,7 @@ from reactdiff_ros.simulator.voices import VoiceBank, load_bank
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 from .config import Shape, TrainConfig
-from .nets import STIMULUS_NAMES, TRACED, ListenerVae
+from .nets import STIMULUS_NAMES, TRACED, Encoder, ListenerVae
 
 _SEED = 23
 
@@ -111,6 +113,10 @@ class Streams:
     stimulus: Tensor
     latents: Tensor
     known: Tensor
+    memory: Tensor
+    """(W, MARGIN + T, ROWS, L) states of `memory` before each frame."""
+    tokens: Tensor
+    """(W, T, D) of an encoder that is not trained; else empty. Those of a cut-out begin `reach_back` frames earlier."""
 
 
 S = TypeVar("S", bound=Streams)
@@ -143,6 +149,16 @@ class Pool(Streams):
                 setattr(self, f.name, getattr(self, f.name).to(device))
         with torch.no_grad():
             self.latents = torch.cat([vae.encode(part) for part in self.listener.split(32)])
+            neutral = vae.encode(self.listener.new_zeros(1, 4 * VAE_CONTEXT, COEFFICIENT_COUNT))[0, -1]
+        states = traced(self.latents.cpu().numpy(), at_rest(neutral.cpu().numpy(), len(self.latents)))
+        self.memory = torch.from_numpy(states).to(device)
+        return self
+
+    def encoded(self, encoder: Encoder) -> Pool:
+        """The pool with the tokens of this encoder, which stays as it is."""
+        with torch.no_grad():
+            pairs = zip(self.features.split(8), self.observed.split(8), strict=True)
+            self.tokens = torch.cat([encoder(features, observed) for features, observed in pairs])
         return self
 
 
@@ -192,7 +208,8 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
         activity=torch.from_numpy(np.pad(dyads.activity, ((0, 0), (MARGIN, 0))).astype(np.float32)),
         stimulus=torch.from_numpy(stimulus_and_traces(dyads.stimulus)), labels=torch.empty(0), labelled=torch.empty(0),
         twins=torch.from_numpy(with_margin(twins)),
-        latents=torch.empty(0), known=torch.ones(1, 1, 1, dtype=torch.bool),
+        latents=torch.empty(0), known=torch.ones(1, 1, 1, dtype=torch.bool), memory=torch.empty(0),
+        tokens=torch.empty(0),
     )  # fmt: skip
 
 
@@ -256,6 +273,11 @@ class Sequences(Streams):
     """(B,) frame of the pool at which the cut-out begins; like `row` and `DRAWN_BY` on the processor."""
 
 
+def reach_back(shape: Shape) -> int:
+    """Frames before a cut-out whose tokens plans in it may see."""
+    return int(heard_ages(shape.as_dict())[0])
+
+
 def tail(shape: Shape) -> int:
     """Frames of listener after the last frame of speaker."""
     return shape.horizon + shape.max_lead + 1
@@ -279,12 +301,16 @@ def cut_at(pool: Pool, rows: Indices, start: Indices, frames: int, shape: Shape)
     here = wide[:, :frames]
     latents = pool.latents[row, wide]
     known = pool.known[row, wide] if pool.known.shape[1] > 1 else torch.ones_like(latents, dtype=torch.bool)
+    tokens = pool.tokens
+    if tokens.numel():
+        heard = offset.to(device)[:, None] + torch.arange(-reach_back(shape), frames, device=device)
+        tokens = tokens[row, heard.clamp(min=0)]
     return Sequences(
         features=pool.features[row, here], observed=pool.observed[row, here], latents=latents, known=known,
         listener=pool.listener[row, wide], seen=pool.seen[row, wide], controls=pool.controls[who],
         style=pool.style[who], style_given=pool.style_given[who], real=pool.real[who],
         salience=salience, activity=pool.activity[row, wide],
-        stimulus=pool.stimulus[row, here], row=who, offset=offset,
+        stimulus=pool.stimulus[row, here], memory=pool.memory[row, wide], tokens=tokens, row=who, offset=offset,
     )  # fmt: skip
 
 
@@ -297,7 +323,8 @@ def filled(real: Sequences, simulated: Sequences) -> Sequences:
     """
     latents = torch.where(real.known, real.latents, simulated.latents)
     listener = torch.where(real.seen, real.listener, simulated.listener)
-    return replace(real, latents=latents, listener=listener)
+    memory = torch.where(real.known[:, :, None], real.memory, simulated.memory)
+    return replace(real, latents=latents, listener=listener, memory=memory)
 
 
 def make_pool(config: TrainConfig, purpose: Purpose, number: int, bank: VoiceBank | None = None) -> Pool:

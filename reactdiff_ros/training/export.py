@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -217,7 +218,7 @@ def export_graphs(model: Model, folder: Path) -> list[Path]:
 
 def _graphs(model: Model) -> list[_Graph]:
     s, vae, denoiser = model.shape, model.vae, model.denoiser
-    head, context = s.width // s.heads, 1 + s.speech + s.past
+    head, context = s.width // s.heads, s.context
     cache = torch.zeros(2, s.encoder_layers, 2, s.heads, s.window - 1, head)
     keys = torch.zeros(2, s.denoiser_layers, s.heads, context, head)
     modulations = denoiser.modulations(torch.full((2, 1), 0.7), torch.zeros(2, 6 * s.width))
@@ -256,7 +257,8 @@ def _graphs(model: Model) -> list[_Graph]:
         _Graph(
             "context", Context(denoiser),
             {
-                "speaker": torch.randn(2, s.speech, s.width), "past": torch.randn(2, s.past, s.latent),
+                "speaker": torch.randn(2, s.far + s.speech, s.width),
+                "past": torch.randn(2, s.memory + s.past, s.latent),
                 "conditions": torch.zeros(2, s.conditions), "angles": torch.tensor([1.5, 0.7, 0.1]),
             },
             ("keys", "values", "modulations"),
@@ -298,8 +300,10 @@ def load_model(checkpoint: Path) -> tuple[Model, dict[str, Any]]:
     return model.eval(), state
 
 
-def export(checkpoint: Path, folder: Path, name: str = "live") -> list[Path]:
+def export(checkpoint: Path, folder: Path, name: str = "live", learnt: Sequence[str] = ()) -> list[Path]:
     """Write graphs, safetensors and manifest of `checkpoint` into `folder`, see `export_model`; returns the files.
+
+    `learnt`: of `corrections.REMOVABLE`, what the networks do themselves.
 
     Raises:
         ReactdiffError: the checkpoint cannot be read, or the folder cannot be written; what was there stays.
@@ -313,7 +317,7 @@ def export(checkpoint: Path, folder: Path, name: str = "live") -> list[Path]:
         "simulator": state["simulator"], "steps": state["step"], "seed": config.get("seed", 0),
         "real": real, "fold": fold if real else config.get("fold", ""),
         "ablate": list(config.get("ablate", ())), "autoencoder": state.get("facts", {}).get("autoencoder"),
-        "training": runs,
+        "training": runs, "learnt": sorted(learnt),
     }  # fmt: skip
     try:
         return export_model(model, folder, name=name, facts=facts)

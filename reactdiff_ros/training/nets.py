@@ -1,8 +1,8 @@
 """The networks in torch: causal multi-modality encoder, listener autoencoder and conditional latent denoiser.
 
 Shapes: B sequences, T frames at 25 Hz, S streams, D width, L latents, H frames of a stretch (any up to
-`Shape.horizon`), N contexts, M noisy stretches that share a context, C context tokens (1 + speech + past: conditions,
-speaker, own past). Positions are relative everywhere, so a session may last for days. Groups: `model.plan.groups`.
+`Shape.horizon`), N contexts, M noisy stretches that share a context, C context tokens (conditions, speaker,
+memory, own past). Positions are relative everywhere, so a session may last for days. Groups: `model.plan.groups`.
 """
 
 from __future__ import annotations
@@ -435,7 +435,10 @@ class Denoiser(nn.Module):  # type: ignore[misc]
             nn.Linear(shape.conditions, d), nn.GELU(approximate="tanh"), nn.Linear(d, d)
         )
         self.slot = nn.Parameter(0.02 * torch.randn(shape.horizon, d))
-        self.context_slot = nn.Parameter(0.02 * torch.randn(1 + shape.speech + shape.past, d))
+        self.memory = shape.memory
+        if shape.memory:
+            self.from_memory = nn.ModuleList(nn.Linear(shape.latent, d) for _ in range(shape.memory))
+        self.context_slot = nn.Parameter(0.02 * torch.randn(shape.context, d))
         self.context_norm = nn.LayerNorm(d)
         self.level_in = nn.Sequential(nn.Linear(2 * _FREQUENCIES, d), nn.SiLU(), nn.Linear(d, _MODULATIONS * d))
         self.condition_level = nn.Linear(d, _MODULATIONS * d)
@@ -446,11 +449,15 @@ class Denoiser(nn.Module):  # type: ignore[misc]
         self.out = nn.Linear(d, shape.latent)
 
     def context(self, speaker: Tensor, past: Tensor, conditions: Tensor) -> Context:
-        """What all steps of a plan share, from speaker tokens (N, speech, D), whitened latents of the own past
-        (N, past, L), each oldest first, and the vector of `model.conditions.condition_vector` (N, conditions).
+        """What all steps of a plan share, from speaker tokens (N, far + speech, D), the memory's tokens and whitened
+        latents of the own past (N, memory + past, L), each oldest first, and the vector of
+        `model.conditions.condition_vector` (N, conditions).
         """
         given = self.from_conditions(conditions)
-        tokens = torch.cat([given[:, None], self.from_speaker(speaker), self.from_past(past)], dim=1)
+        parts = [given[:, None], self.from_speaker(speaker)]
+        if self.memory:
+            parts += [layer(past[:, i : i + 1]) for i, layer in enumerate(self.from_memory)]
+        tokens = torch.cat([*parts, self.from_past(past[:, self.memory :])], dim=1)
         memory = self.context_norm(tokens + self.context_slot)
         keys = [layer.cross.split(layer.cross.k(memory)) for layer in self.layers]
         values = [layer.cross.split(layer.cross.v(memory)) for layer in self.layers]

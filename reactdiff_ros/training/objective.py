@@ -14,16 +14,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.model.conditions import condition_vector
 from reactdiff_ros.model.plan.latents import GROUP_OF_LATENT, GROUPS
+from reactdiff_ros.model.plan.memory import tokens
 from reactdiff_ros.model.runtime import VAE_CONTEXT
+from reactdiff_ros.model.tokens import heard_ages
 
-from .config import TrainConfig
-from .data import MARGIN, Indices, Sequences, Streams
+from .config import Shape, TrainConfig
+from .data import MARGIN, Indices, Sequences, Streams, reach_back
 from .nets import AUX_NAMES, BLOCKS, MASKED, STIMULUS_COUNT, STIMULUS_NAMES, TRACED, Model
 
+_STILL: Final = 0.05
+"""Latents whose means move by less are not weighed more."""
 UNITS = 15
 """Action units among REACT's 25 attributes; they come first."""
 
@@ -52,6 +57,16 @@ def motion_loss(faces: Tensor, wanted: Tensor, scale: Tensor, seen: Tensor) -> t
     acceleration = velocity[:, 1:] - velocity[:, :-1]
     both = seen[:, 1:] & seen[:, :-1]
     return masked_mean(velocity.square(), both), masked_mean(acceleration.square(), both[:, 1:] & both[:, :-1])
+
+
+def level_loss(clean: Tensor, wanted: Tensor, last: Tensor, known: Tensor, weight: Tensor) -> Tensor:
+    """Squared error of the mean over a stretch of latents `clean` (N, M, H, L), in deviations of how far the means of
+    those `wanted` (N, H, L) are from the `last` ones (N, L) before. `known` and `weight` (N, H, L).
+    """
+    mean, moved = wanted.mean(1), (wanted.mean(1) - last)
+    size = moved.square().mean(0).sqrt().clamp(min=_STILL)
+    error = (clean.mean(2) - mean[:, None]) / size
+    return masked_mean(error.square() * weight[:, :1], known[:, :1])
 
 
 def second_moments(units: Tensor) -> Tensor:
@@ -86,6 +101,8 @@ LENGTH_SHARE: Final = (0.6, 0.2, 0.2)
 """How often a quarter, a half and all of the horizon is drawn at once; the live listener draws quarters."""
 UNGUIDED: Final = 0.12
 """Share of the noise draws without any speaker, for classifier-free guidance."""
+UNREMEMBERED: Final = 0.1
+"""Share of the plans without any memory."""
 GROUP_WEIGHT: Final = {"smile": 2.5, "mouth": 0.7, "brows": 1.0, "lids": 1.0, "blinks": 0.7, "gaze": 0.5, "head": 1.5}
 """Weights of the groups' latents in the loss: what answers a speaker counts more than what moves by itself."""
 FINE: Final = 0.1
@@ -106,9 +123,8 @@ class Plans:
     """N plans of a batch of sequences: what the denoiser is given and what it should draw.
 
     which (N,) sequence; newest (N,) frame of the newest token; lead (N,); start (N,) = newest + 1 + lead, these four on
-    the processor; past
-    (N, past, L), target (N, H, L) and known (N, H, L); before (N, VAE_CONTEXT, L) what is decoded before the target;
-    weight (N, H, L).
+    the processor; past (N, past, L); memory (N, ROWS, L) states of `plan.memory` before the target; target (N, H, L)
+    and known (N, H, L); before (N, VAE_CONTEXT, L) what is decoded before the target; weight (N, H, L).
     """
 
     which: Tensor
@@ -116,14 +132,20 @@ class Plans:
     lead: Tensor
     start: Tensor
     past: Tensor
+    memory: Tensor
     target: Tensor
     known: Tensor
     before: Tensor
     weight: Tensor
 
-    def replaced(self, rows: Tensor, past: Tensor, target: Tensor, weight: Tensor) -> None:
+    @property
+    def own(self) -> Tensor:
+        """(N, ROWS + past, L) what the denoiser is given of the listener itself."""
+        return torch.cat([tokens(self.memory), self.past], dim=1) if self.memory.shape[1] else self.past
+
+    def replaced(self, rows: Tensor, past: Tensor, memory: Tensor, target: Tensor, weight: Tensor) -> None:
         """Give the plans of `rows` another past and target (roll-outs), in place."""
-        self.past[rows], self.target[rows], self.weight[rows] = past, target, weight
+        self.past[rows], self.memory[rows], self.target[rows], self.weight[rows] = past, memory, target, weight
         self.before[rows] = past[:, -VAE_CONTEXT:]
 
 
@@ -162,6 +184,7 @@ def draw_plans(s: Sequences, config: TrainConfig, rng: np.random.Generator, with
     behind = torch.arange(-shape.past, 0, device=device)
     return Plans(
         which=which, newest=at, lead=ahead, start=start, past=s.latents[row, first + behind],
+        memory=s.memory[row[:, 0], first[:, 0]][:, : shape.memory],
         target=s.latents[row, here], known=s.known[row, here], before=s.latents[row, first + behind[-VAE_CONTEXT:]],
         weight=_weight(s, row, here, config.onsets).repeat(1, horizon, s.latents.shape[-1]),
     )  # fmt: skip
@@ -200,9 +223,11 @@ def draw(s: Sequences, plans: Plans, config: TrainConfig, rng: np.random.Generat
     device = plans.target.device
     noise = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     if "history" in config.ablate:
-        missing = torch.zeros(plans.past.shape[:2], dtype=torch.bool)
+        missing = torch.zeros((count, config.shape.memory + plans.past.shape[1]), dtype=torch.bool)
     else:
         missing = forgotten(count, plans.past.shape[1], rng)
+        unremembered = torch.from_numpy(rng.random((count, 1)) < UNREMEMBERED).expand(-1, config.shape.memory)
+        missing = torch.cat([unremembered, missing], dim=1)
         disturb(plans, rng, noise)
     # Short stretches cost little compared with their context, so they get more draws: 1, 2 and 3 times as many.
     draws = config.draws * (1 + round(math.log2(config.shape.horizon / horizon)))
@@ -296,9 +321,8 @@ class Objective(nn.Module):  # type: ignore[misc]
     def forward(self, s: Sequences, d: Drawn) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and its parts without their weights."""
         model, p, weights = self.model, d.plans, self.config.losses
-        tokens = model.encoder(s.features, s.observed)
-        speaker, speaker_missing = gathered(tokens, p, self.config.shape.speech)
-        context = model.denoiser.context(speaker, p.past, d.conditions)
+        speaker, speaker_missing = self._heard(s, p)
+        context = model.denoiser.context(speaker, p.own, d.conditions)
         mask = context_mask(speaker_missing, d.past_missing, d.unguided)
         cos, sin = torch.cos(d.angle)[..., None, None], torch.sin(d.angle)[..., None, None]
         target = model.vae.emphasise(p.target, p.before)[:, None]
@@ -307,16 +331,30 @@ class Objective(nn.Module):  # type: ignore[misc]
         wanted = cos * d.noise - sin * target
         known = p.known[:, None].expand_as(predicted)
         losses = {"velocity": velocity_loss(predicted, wanted, known, p.weight[:, None] * self.weights)}
-        if weights.motion or weights.cooccurrence:
+        total = weights.velocity * losses["velocity"]
+        if weights.motion or weights.cooccurrence or weights.level:
             clean = model.vae.accumulate(cos * z - sin * predicted, p.before[:, None])
             losses |= self._decoded(s, d, clean)
-        losses["auxiliary"], losses["stimulus"] = self._auxiliary(s, tokens)
-        total = weights.velocity * losses["velocity"] + weights.auxiliary * losses["auxiliary"]
-        total = total + weights.stimulus * losses["stimulus"]
+        if weights.level:
+            losses["level"] = level_loss(clean, p.target, p.before[:, -1], p.known, p.weight)
+            total = total + weights.level * losses["level"]
+        if not self.config.keep_encoder:
+            losses["auxiliary"], losses["stimulus"] = self._auxiliary(s, self._tokens(s))
+            total = total + weights.auxiliary * losses["auxiliary"] + weights.stimulus * losses["stimulus"]
         if weights.motion or weights.cooccurrence:
             total = total + weights.motion * (losses["speed"] + losses["acceleration"])
             total = total + weights.cooccurrence * losses["cooccurrence"]
         return total, losses
+
+    def _tokens(self, s: Sequences) -> Tensor:
+        tokens: Tensor = self.model.encoder(s.features, s.observed)
+        return tokens
+
+    def _heard(self, s: Sequences, p: Plans) -> tuple[Tensor, Tensor]:
+        shape = self.config.shape
+        if s.tokens.numel():
+            return gathered(s.tokens, p, shape, s.offset)
+        return gathered(F.pad(self._tokens(s), (0, 0, reach_back(shape), 0)), p, shape)
 
     def _decoded(self, s: Sequences, d: Drawn, clean: Tensor) -> dict[str, Tensor]:
         """Losses on what some of the clean estimates (N, M, H, L) look like, decoded by the frozen autoencoder."""
@@ -358,16 +396,21 @@ class Objective(nn.Module):  # type: ignore[misc]
         return auxiliary_loss(future, blocks(face), blocks(seen) > 0.99), auxiliary_loss(stimulus, wanted, simulated)
 
 
-def gathered(tokens: Tensor, plans: Plans, speech: int) -> tuple[Tensor, Tensor]:
-    """The `speech` newest tokens of each plan (N, speech, D), and which are missing (N, speech): before the session."""
-    ages = plans.newest.to(tokens.device)[:, None] + torch.arange(1 - speech, 1, device=tokens.device)
-    speaker = tokens[plans.which.to(tokens.device)[:, None], ages.clamp(min=0)]
-    missing = ages < 0
+def gathered(tokens: Tensor, plans: Plans, shape: Shape, offset: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The tokens that each plan sees (N, far + speech, D), and which are missing (N, far + speech): before the session.
+
+    `tokens` (B, reach_back + frames, D); before the sequence there are some where its `offset` (B,) is above 0.
+    """
+    ages = torch.from_numpy(heard_ages(shape.as_dict()))
+    at = plans.newest[:, None] - ages
+    earliest = torch.zeros(1) if offset is None else -offset[plans.which][:, None]
+    missing = (at < earliest).to(tokens.device)
+    speaker = tokens[plans.which.to(tokens.device)[:, None], (at + reach_back(shape)).clamp(min=0).to(tokens.device)]
     return speaker * (~missing)[..., None], missing
 
 
 def context_mask(speaker_missing: Tensor, past_missing: Tensor, unguided: Tensor) -> Tensor:
-    """(N, M, 1 + speech + past): which context each stretch may see."""
+    """(N, M, C): which context each stretch may see."""
     stretches = unguided.shape[1]
     speaker = speaker_missing[:, None] | unguided[:, :, None]
     past = past_missing[:, None].expand(-1, stretches, -1)

@@ -207,7 +207,8 @@ def _part(
         salience=torch.from_numpy(held(np.clip(2 * smile, 0, 1))),
         activity=torch.zeros(seen.shape[:2]), stimulus=torch.zeros(*smile.shape, STIMULUS_COUNT),
         labels=torch.from_numpy(labels), labelled=torch.from_numpy(labelled),
-        twins=torch.empty(0), latents=torch.empty(0), known=torch.from_numpy(known),
+        twins=torch.empty(0), latents=torch.empty(0), memory=torch.empty(0), tokens=torch.empty(0),
+        known=torch.from_numpy(known),
     )  # fmt: skip
 
 

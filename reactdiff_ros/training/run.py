@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -17,7 +17,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.weights import MANIFEST, PRESET, find_weights
 from reactdiff_ros.whole_file import whole_file
 
-from .config import FACEVERSE, KINDS, Shape, TrainConfig, config_of, data_of
+from .config import FACEVERSE, KINDS, Shape, TrainConfig, config_of, data_of, shape_of
 from .nets import Model
 
 CHECKPOINT: Final = "checkpoint.pt"
@@ -129,7 +129,7 @@ def _start_of_weights(folder: str | Path) -> Start:
     try:
         manifest = json.loads((weights.folder / MANIFEST).read_text(encoding="utf-8"))
         tensors = {name: value.float() for name, value in load_file(weights.folder / TENSORS).items()}
-        shape = Shape(**weights.shape)
+        shape = shape_of(weights.shape)
     except Exception as error:  # safetensors raises errors of its own
         raise ReactdiffError(
             "these weights hold no networks to train on", where=str(weights.folder),
@@ -148,12 +148,37 @@ def load_networks(model: Model, shape: Shape, networks: dict[str, Tensor], where
     head = {name: value for name, value in model.state_dict().items() if name.startswith("aux.")}
     try:
         if shape != model.shape:
-            raise ValueError("shape")
+            networks = _grown(networks, shape, model.shape)
         model.load_state_dict({**head, **networks})
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ReactdiffError(
             "the checkpoint's networks are of another shape", where=where, todo="train again, or give another one"
         ) from error
+
+
+def _grown(networks: dict[str, Tensor], shape: Shape, new: Shape) -> dict[str, Tensor]:
+    """The networks of `shape` with tokens that only `new` has: a memory's mean begins as a frame of the past, a far
+    token as the oldest near one, a deviation as nothing.
+
+    Raises:
+        ValueError: `new` has fewer, or differs in more.
+    """
+    other = replace(shape, far=new.far, memory=new.memory) != new
+    if other or new.far < shape.far or (shape.memory and new.memory != shape.memory):
+        raise ValueError("shape")
+    grown = dict(networks)
+    slot = networks["denoiser.context_slot"]
+    given, far, near, memory, past = slot.split([1, shape.far, shape.speech, shape.memory, shape.past])
+    more = near[:1].expand(new.far - shape.far, -1)
+    if not shape.memory:
+        memory = past[:1].expand(new.memory, -1)
+        for row in range(new.memory):
+            last = row == new.memory - 1
+            for part in ("weight", "bias"):
+                value = networks[f"denoiser.from_past.{part}"]
+                grown[f"denoiser.from_memory.{row}.{part}"] = 0 * value if last else value.clone()
+    grown["denoiser.context_slot"] = torch.cat([given, more, far, near, memory, past])
+    return grown
 
 
 # --- which runs made a checkpoint ------------------------------------------------------------------------------------

@@ -21,11 +21,11 @@ from reactdiff_ros.model.backends.base import Backend, Stretch
 from reactdiff_ros.model.plan.latents import ORDER, responses
 from reactdiff_ros.model.plan.solvers import angles, fitted_multistep
 from reactdiff_ros.model.runtime import VAE_CONTEXT
-from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
+from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT, heard_ages
 from reactdiff_ros.model.weights import Weights, find_weights
 from reactdiff_ros.types import FloatArray
 
-from .config import Shape
+from .config import shape_of
 from .export import Context, export_model
 from .nets import EncoderStep, Model
 from .paper.config import PaperConfig
@@ -90,7 +90,7 @@ def model_of(weights: Weights) -> Model:
     """The networks of a folder in torch, from its safetensors: rounded to half precision, as shipped to train on."""
     from safetensors.torch import load_file
 
-    model = Model(Shape(**weights.shape))
+    model = Model(shape_of(weights.shape))
     found = {name: tensor.float() for name, tensor in load_file(weights.folder / TENSORS).items()}
     model.load_state_dict(found, strict=False)  # without the auxiliary head of training
     model.eval()
@@ -223,7 +223,7 @@ def our_model(weights: Weights) -> tuple[Model, bool]:
         return model_of(weights), True
     except (ReactdiffError, OSError, RuntimeError):
         torch.manual_seed(0)
-        return Model(Shape(**weights.shape)).eval(), False
+        return Model(shape_of(weights.shape)).eval(), False
 
 
 def our_window(model: Model, timer: Timer, *, compiled: bool = False) -> Window:
@@ -240,14 +240,16 @@ def our_window(model: Model, timer: Timer, *, compiled: bool = False) -> Window:
     def draw(steps: int, samples: int) -> dict[str, float]:
         with torch.no_grad():
             begin = timer()
-            tokens = F.pad(model.encoder(features, observed), (0, 0, s.speech, 0))
+            ages = heard_ages(s.as_dict())
+            tokens = F.pad(model.encoder(features, observed), (0, 0, int(ages[0]) + 1, 0))
             encoded = timer()
-            past = torch.zeros(samples, s.past, s.latent)
+            past, memory = torch.zeros(samples, s.past, s.latent), torch.zeros(samples, s.memory, s.latent)
             drawn = [past]
-            mask = torch.zeros(samples, 1, 1 + s.speech + s.past)
+            mask = torch.zeros(samples, 1, s.context)
             for start in range(0, WINDOW, s.horizon):
-                heard = tokens[:, start : start + s.speech].expand(samples, -1, -1)
-                context = denoiser.context(heard, past, torch.zeros(samples, s.conditions))
+                heard = tokens[:, start + ages[0] - ages].expand(samples, -1, -1)
+                own = torch.cat([memory, past], dim=1)
+                context = denoiser.context(heard, own, torch.zeros(samples, s.conditions))
 
                 def at(z: Tensor, angle: float, context: Any = context) -> Any:
                     return velocity(z, torch.full((1, 1), angle), context, mask)

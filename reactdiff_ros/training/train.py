@@ -109,6 +109,8 @@ class Trainer:
 
     def _parameters(self) -> list[Tensor]:
         m = self.model
+        if self.config.keep_encoder:
+            return [*m.denoiser.parameters()]
         return [*m.encoder.parameters(), *m.denoiser.parameters(), *m.aux.parameters()]
 
     # --- checkpoints ---------------------------------------------------------------------------------------------
@@ -282,7 +284,7 @@ class Trainer:
                 break
             number = self.step // c.pool_steps
             if pool is None or self.step % c.pool_steps == 0:
-                pool, batch = pools.get(number).to_latents(self.model.vae), None
+                pool, batch = self._ready(pools.get(number)), None
                 self._play(pool, number, done)
             loss, parts, norm = self._gradients(*(batch or self._batch(pool, self.step)), done)
             last = (self.step + 1) % c.pool_steps == 0
@@ -305,6 +307,11 @@ class Trainer:
     def _planned(self, done: float) -> int:
         """Steps that the run will have: those asked for, or those that the budget allows."""
         return min(self.config.steps, round(self.step / max(done, 1e-6)))
+
+    def _ready(self, pool: Pool) -> Pool:
+        """The pool with latents and, where the encoder stays as it is, tokens."""
+        pool = pool.to_latents(self.model.vae)
+        return pool.encoded(self.model.encoder) if self.config.keep_encoder else pool
 
     def _play(self, pool: Pool, number: int, done: float) -> None:
         """Roll-outs on this pool, unless those of the checkpoint are."""
@@ -329,7 +336,7 @@ class Trainer:
         rng = np.random.default_rng([self.config.seed, 7, step, self.rank])
         real = self._recorded()
         if real is not None and not real.latents.numel():
-            real.to_latents(self.model.vae)  # once the autoencoder stays as it is
+            self._ready(real)  # once the autoencoder stays as it is
         return draw_batch(self.config, pool, real, self._played, self.model, rng)
 
     def _gradients(self, sequences: Sequences, drawn: Drawn, done: float) -> tuple[Tensor, dict[str, Tensor], Tensor]:
@@ -370,14 +377,17 @@ class Trainer:
         c, shape = self.config, self.config.shape
         if self._unseen is None:
             unseen = make_pool(replace(c, worlds=24, roll_worlds=0), "validate", 0, pools.bank)
-            self._unseen = unseen.to_latents(self.model.vae)
+            self._unseen = self._ready(unseen)
         pool = self._unseen
         rng = np.random.default_rng([c.seed, 19])
         s = cut(pool, rng, np.arange(24), c.frames, shape)
         drawn = draw(s, draw_plans(s, c, rng), replace(c, ablate=()), rng)
         objective = Objective(self.average, c).to(self.accelerator.device)
         _, paired = objective(s, drawn)
-        other = replace(s, features=s.features.roll(1, 0), observed=s.observed.roll(1, 0))
+        other = replace(
+            s, features=s.features.roll(1, 0), observed=s.observed.roll(1, 0),
+            tokens=s.tokens.roll(1, 0) if s.tokens.numel() else s.tokens,
+        )  # fmt: skip
         _, shuffled = objective(other, drawn)
         figures = {f"validation/{name}": float(value) for name, value in paired.items()}
         return figures | {"validation/reliance": float(shuffled["velocity"] - paired["velocity"])}

@@ -137,7 +137,7 @@ def test_what_cannot_be_seen_returns_to_the_ordinary(unseen: SpeakerBatch) -> No
 def test_wild_coefficients_stay_within_the_range_of_the_control() -> None:
     speaker = broken(0.5, 1e9)
     assert after(100, speaker) <= CONTAGION
-    asked = in_mood(ordinary(1), np.array([50.0], dtype=np.float32))
+    asked = in_mood(ordinary(1), np.array([50.0], dtype=np.float32), Sampling())
     assert asked.controls[0, SMILING] == 1.0
 
 
@@ -147,7 +147,7 @@ def test_wild_coefficients_stay_within_the_range_of_the_control() -> None:
 def asked(**controls: float) -> dict[str, float]:
     """The prompt of listeners that are asked for these controls, and for 0 else, by name."""
     row = np.array([[controls.get(name, 0.0) for name in CONTROL_NAMES]], dtype=np.float32)
-    return dict(zip(CONTROL_NAMES, prompted(ordinary(1, row)).controls[0].tolist(), strict=True))
+    return dict(zip(CONTROL_NAMES, prompted(ordinary(1, row), Sampling()).controls[0].tolist(), strict=True))
 
 
 def test_the_prompt_is_what_is_asked_but_for_the_least_responsive_smiles_and_the_delay() -> None:
@@ -166,7 +166,7 @@ def test_the_prompt_rises_with_what_is_asked_and_leaves_that_alone(name: str) ->
     values = np.linspace(CONTROL_LOWER[at], CONTROL_UPPER[at], 41)
     assert (np.diff([asked(**{name: v})[name] for v in values]) > 0).all()
     conditions = ordinary(1)
-    prompted(conditions)
+    prompted(conditions, Sampling())
     assert not conditions.controls.any()
 
 
@@ -303,7 +303,7 @@ def nod(
 
 def test_nods_come_at_the_rate_of_the_head_and_look_like_nods() -> None:
     count, seconds, rate = 40, 240, 0.004
-    pitch = nod(Nods(head(0.004), range(count)), seconds * 25, ordinary(count))
+    pitch = nod(Nods(head(0.004), range(count), Sampling()), seconds * 25, ordinary(count))
     begins = (np.diff((pitch > 0).astype(int), axis=1) == 1).sum() / count / (seconds / 60)
     assert begins == pytest.approx(rate * 25 * 60 * (1 - rate * 35), rel=0.1)  # none begins while one goes on
     seen = found_nods(pitch)
@@ -318,7 +318,7 @@ def test_nods_follow_cues_and_not_their_absence() -> None:
     for start in range(100, 900, 200):
         tokens[:, SPEECH + start : SPEECH + start + 10, 0] = 1.0
         cued[start : start + 25] = True
-    pitch = nod(Nods(head(0.002, cue=4.0), range(count)), frames, ordinary(count), tokens)
+    pitch = nod(Nods(head(0.002, cue=4.0), range(count), Sampling()), frames, ordinary(count), tokens)
     begins = np.diff((pitch > 0).astype(int), axis=1, prepend=0) == 1
     assert begins[:, cued].mean() > 8 * begins[:, ~cued].mean()
 
@@ -326,7 +326,7 @@ def test_nods_follow_cues_and_not_their_absence() -> None:
 def test_a_plan_that_is_drawn_again_keeps_what_was_decided() -> None:
     asked, missing = ordinary(8), np.zeros((8, SPEECH), np.float32)
     tokens = np.zeros((8, SPEECH, WIDTH), dtype=np.float32)
-    nods = Nods(head(0.05), range(8))
+    nods = Nods(head(0.05), range(8), Sampling())
     first = nods.plan(100, 12, 8, tokens, missing, asked, 1)
     again = nods.plan(102, 12, 4, tokens, missing, asked, 1)  # new evidence: the next plan comes early
     np.testing.assert_array_equal(again[:, :6], first[:, 2:8])
@@ -334,8 +334,8 @@ def test_a_plan_that_is_drawn_again_keeps_what_was_decided() -> None:
 
 
 def test_the_same_seed_is_the_same_nods_whichever_others_listen() -> None:
-    alone = nod(Nods(head(0.01), [7]), 600, ordinary(1))
-    among = nod(Nods(head(0.01), [3, 7, 9]), 600, ordinary(3))
+    alone = nod(Nods(head(0.01), [7], Sampling()), 600, ordinary(1))
+    among = nod(Nods(head(0.01), [3, 7, 9], Sampling()), 600, ordinary(3))
     np.testing.assert_allclose(among[1], alone[0], atol=1e-6)
     assert np.abs(among[0] - among[1]).max() > 0.02
 

@@ -220,8 +220,8 @@ def networks(random_weights):
 
 def plan_of(planner, networks, slot, **more):
     s = networks.shape
-    speaker = np.ones((1, s["speech"], s["width"]), dtype=np.float32)
-    missing = np.zeros((1, s["speech"]), dtype=np.float32)
+    speaker = np.ones((1, len(networks.ages), s["width"]), dtype=np.float32)
+    missing = np.zeros((1, len(networks.ages)), dtype=np.float32)
     return planner.plan(slot, speaker, missing, ordinary(1), lead=0, frames=16, **more)
 
 
@@ -230,7 +230,7 @@ def test_an_extreme_history_is_forgotten(networks):
     quiet, wild = Planner(networks, [0], how), Planner(networks, [0], how)
     wild.begin(0, np.ones((1, 30, 58), dtype=np.float32))
     start = None
-    for slot in range(0, 250, 4):
+    for slot in range(0, 2000, 16):  # the longest memory has a time constant of 400 frames
         apart = np.abs(plan_of(quiet, networks, slot).shown[0, 0] - plan_of(wild, networks, slot).shown[0, 0]).max()
         start = apart if start is None else start
     assert start > 0.01

@@ -52,8 +52,8 @@ def test_the_same_but_for_rounding(backend: OnnxRuntimeCpu, listeners: int, cand
     s = networks.shape
     rng = np.random.default_rng(5)
     given = (
-        rng.normal(size=(listeners, s["speech"], s["width"])).astype(np.float32),
-        (rng.random((listeners, s["speech"])) < 0.3).astype(np.float32),
+        rng.normal(size=(listeners, len(networks.ages), s["width"])).astype(np.float32),
+        (rng.random((listeners, len(networks.ages))) < 0.3).astype(np.float32),
         rng.normal(size=(listeners, s["past"], s["latent"])).astype(np.float32),
         np.zeros((listeners, condition_count(s["max_lead"])), np.float32),
         rng.normal(size=(listeners, candidates, 4, s["latent"])).astype(np.float32),

@@ -12,6 +12,7 @@ import torch
 from random_model import random_model
 
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.model.plan.memory import tokens
 from reactdiff_ros.model.plan.solvers import sample
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.weights import FORMAT, find_weights, sha256
@@ -68,17 +69,21 @@ def test_a_drawn_stretch_is_what_torch_draws(model, networks, count, candidates,
     def normal(*shape):
         return rng.standard_normal(shape).astype(np.float32)
 
-    speaker, past, told = normal(count, s.speech, s.width), normal(count, s.past, s.latent), normal(count, s.conditions)
-    noise = normal(count, candidates, frames, s.latent)
-    missing = (rng.random((count, s.speech)) < 0.3).astype(np.float32)
-    drawn = networks.sample(speaker, missing, past, told, noise, steps=4, guidance=guidance, recall=recall)
+    heard = s.far + s.speech
+    speaker, past, told = normal(count, heard, s.width), normal(count, s.past, s.latent), normal(count, s.conditions)
+    noise, state = normal(count, candidates, frames, s.latent), np.abs(normal(count, s.memory, s.latent))
+    missing = (rng.random((count, heard)) < 0.3).astype(np.float32)
+    drawn = networks.sample(
+        speaker, missing, past, told, noise, memory=state, steps=4, guidance=guidance, recall=recall
+    )
 
-    context = model.denoiser.context(*(torch.from_numpy(a) for a in (speaker, past, told)))
-    mask = torch.zeros(count, candidates, 1 + s.speech + s.past)
-    mask[:, :, 1 : 1 + s.speech] = MASKED * torch.from_numpy(missing)[:, None]
-    mask[:, :, 1 + s.speech : -recall] = MASKED
+    own = np.concatenate([tokens(state), past], axis=1)
+    context = model.denoiser.context(*(torch.from_numpy(a) for a in (speaker, own, told)))
+    mask = torch.zeros(count, candidates, s.context)
+    mask[:, :, 1 : 1 + heard] = MASKED * torch.from_numpy(missing)[:, None]
+    mask[:, :, 1 + heard + s.memory : -recall] = MASKED
     blind = mask.clone()
-    blind[:, :, 1 : 1 + s.speech] = MASKED
+    blind[:, :, 1 : 1 + heard] = MASKED
 
     def velocity(z, angle):
         level = torch.full(z.shape[:2], angle)

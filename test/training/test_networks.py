@@ -24,13 +24,13 @@ def model():
 def inputs(shape: Shape, count=3, stretches=2, frames=4, seed=0):
     g = torch.Generator().manual_seed(seed)
     context = (
-        torch.randn(count, shape.speech, shape.width, generator=g),
-        torch.randn(count, shape.past, shape.latent, generator=g),
+        torch.randn(count, shape.far + shape.speech, shape.width, generator=g),
+        torch.randn(count, shape.memory + shape.past, shape.latent, generator=g),
         torch.randn(count, shape.conditions, generator=g),
     )
     z = torch.randn(count, stretches, frames, shape.latent, generator=g)
     angle = 1.5 * torch.rand(count, stretches, generator=g)
-    return context, z, angle, torch.zeros(count, stretches, 1 + shape.speech + shape.past)
+    return context, z, angle, torch.zeros(count, stretches, shape.context)
 
 
 @torch.no_grad()
@@ -55,7 +55,7 @@ def test_stretches_that_share_a_context_do_not_see_each_other(model, frames):
 def test_masked_context_is_not_seen(model, part):
     shape = model.shape
     (speaker, past, conditions), z, angle, mask = inputs(shape)
-    first = 1 if part == "speaker" else 1 + shape.speech
+    first = 1 if part == "speaker" else 1 + shape.far + shape.speech
     mask[:, :, first : first + 5] = MASKED
 
     def velocity(change):

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from reactdiff_ros.training.config import TrainConfig, config_from, fold_of
 from reactdiff_ros.training.data import MARGIN, cut, cut_at, simulated_pool
 from reactdiff_ros.training.export import check_features, export
 from reactdiff_ros.training.nets import Model
-from reactdiff_ros.training.objective import Objective, draw, draw_plans
+from reactdiff_ros.training.objective import Objective, draw, draw_plans, level_loss
 from reactdiff_ros.training.run import load_networks, people_seen, read_checkpoint, read_start, runs_of
 from reactdiff_ros.training.train import Trainer
 
@@ -54,7 +55,7 @@ def test_the_loss_falls_on_one_batch(pool) -> None:
     assert values[-1]["velocity"] < 0.8 * values[0]["velocity"]
     assert values[-1]["auxiliary"] < values[0]["auxiliary"]
     assert values[-1]["stimulus"] < values[0]["stimulus"]
-    assert set(values[0]) == {"velocity", "speed", "acceleration", "cooccurrence", "auxiliary", "stimulus"}
+    assert set(values[0]) == {"velocity", "speed", "acceleration", "cooccurrence", "level", "auxiliary", "stimulus"}
 
 
 def test_what_was_not_measured_gives_no_gradient(pool) -> None:
@@ -237,7 +238,8 @@ def test_a_listener_who_did_exactly_this_is_continued_as_he_went_on(player, worl
     with torch.no_grad():
         whole = player.vae.encode(twin)
     latents = torch.stack([whole[r, int(b) : int(b) + MARGIN + CONFIG.roll_frames] for r, b in enumerate(begin)])
-    played = RollOuts(begin, latents, stretch)
+    memory = torch.zeros(4, latents.shape[1] + 1, SHAPE.memory, SHAPE.latent)
+    played = RollOuts(begin, latents, stretch, memory)
     s, rows, offset = sequences(worlds, played)
     plans = draw_plans(s, CONFIG, np.random.default_rng(2), np.clip(played.window(rows, offset, SHAPE.horizon), 2, 50))
     assert continue_from(played, worlds, s, plans, torch.ones(4, dtype=torch.bool), player) > 0.5
@@ -282,6 +284,32 @@ def test_a_stopped_run_goes_on_to_the_same_bits(settings, whole, tmp_path, phase
     list(again.run())
     assert again.step == 8
     assert same(again, whole)
+
+
+def test_a_kept_encoder_stays_and_older_networks_learn_to_remember(whole, tmp_path) -> None:
+    older = replace(config().shape, far=0, memory=0)
+    before = Trainer(config(steps=2, shape=older), tmp_path / "before")
+    list(before.run())
+    tuned = Trainer(config(start_from=str(before.checkpoint), keep_encoder=True, steps=6), tmp_path / "tuned")
+    tuned.begin_with(read_start(before.checkpoint))
+    first = {name: value.clone() for name, value in tuned.model.state_dict().items()}
+    list(tuned.run())
+    after = tuned.model.state_dict()
+    changed = {name.split(".")[0] for name, value in after.items() if not torch.equal(value, first[name])}
+    assert changed == {"denoiser"}
+    assert not torch.equal(after["denoiser.from_memory.3.weight"], first["denoiser.from_memory.3.weight"])
+    assert (first["denoiser.from_memory.3.weight"] == 0).all()
+    with pytest.raises(ReactdiffError, match="another shape"):
+        load_networks(before.model, tuned.config.shape, dict(after), "tuned")
+
+
+def test_the_level_loss_is_of_what_accumulates() -> None:
+    wanted = torch.randn(64, 8, 3, generator=torch.Generator().manual_seed(0))
+    last, known, weight = torch.zeros(64, 3), torch.ones(64, 8, 3), torch.ones(64, 8, 3)
+    trembling = wanted + torch.tensor([1.0, -1.0]).repeat(4)[:, None]
+    assert float(level_loss(trembling[:, None], wanted, last, known, weight)) == pytest.approx(0.0, abs=1e-9)
+    size = wanted.mean(1).square().mean(0).sqrt()
+    assert float(level_loss((wanted + size)[:, None], wanted, last, known, weight)) == pytest.approx(1.0, rel=1e-4)
 
 
 class FullDisk:

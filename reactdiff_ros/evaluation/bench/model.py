@@ -252,8 +252,8 @@ def planning(networks: Networks, how: Sampling, listeners: int, frames: int) -> 
     """A call that plans `frames` frames for this many listeners, all their candidates."""
     s = networks.shape
     planners = [Planner(networks, [seed], how) for seed in range(listeners)]
-    speaker = np.random.default_rng(0).standard_normal((1, s["speech"], s["width"])).astype(np.float32)
-    missing, conditions = np.zeros((1, s["speech"]), dtype=np.float32), ordinary(1)
+    speaker = np.random.default_rng(0).standard_normal((1, len(networks.ages), s["width"])).astype(np.float32)
+    missing, conditions = np.zeros((1, len(networks.ages)), dtype=np.float32), ordinary(1)
 
     def call(i: int) -> None:
         drafts = [

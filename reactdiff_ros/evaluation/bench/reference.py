@@ -128,14 +128,15 @@ def our_graph_window(networks: Networks, timer: Callable[[], float]) -> Window:
 
     def window(steps: int, samples: int) -> dict[str, float]:
         begin = timer()
-        tokens = np.concatenate([np.zeros((s["speech"], s["width"]), np.float32), _tokens(networks, features)])
+        reach = int(networks.ages[0]) + 1
+        tokens = np.concatenate([np.zeros((reach, s["width"]), np.float32), _tokens(networks, features)])
         encoded = timer()
         past = np.broadcast_to(networks.neutral, (samples, s["past"], s["latent"])).astype(np.float32)
-        missing, how = np.zeros((samples, s["speech"]), np.float32), Sampling()
-        conditions = prompted(ordinary(samples)).vector(how.lead, s["max_lead"])
+        missing, how = np.zeros((samples, len(networks.ages)), np.float32), Sampling()
+        conditions = prompted(ordinary(samples), how).vector(how.lead, s["max_lead"])
         drawn = [past]
         for start in range(0, WINDOW, s["horizon"]):
-            heard = np.repeat(tokens[None, start : start + s["speech"]], samples, axis=0)
+            heard = np.repeat(tokens[None, start + reach - 1 - networks.ages], samples, axis=0)
             frames = min(s["horizon"], WINDOW - start)
             noise = rng.standard_normal((samples, 1, frames, s["latent"])).astype(np.float32)
             latents = networks.sample(

@@ -34,6 +34,7 @@ from reactdiff_ros.evaluation.studies.behaviour import (
 )
 from reactdiff_ros.model.plan.corrections import AROUND, LOOKAHEAD, Nods, continued, guided, in_mood, prompted, sane
 from reactdiff_ros.model.plan.latents import GROUP_COUNT, GROUPS
+from reactdiff_ros.model.plan.memory import remembered
 from reactdiff_ros.model.plan.planner import OwnPast, blank_draft, draw_plan, faces
 from reactdiff_ros.model.plan.sampler import Conditions, NoiseTape, Sampling, ordinary
 from reactdiff_ros.model.plan.solvers import angles
@@ -224,7 +225,7 @@ def _plan_difference(model: StreamListener, speaker: SpeakerBatch, conditions: C
     start = first * how.hop
     # The spread: deviation over CANDIDATES plans that share the past `shown`, of frames hop .. end.
     past = networks.latents(shown[:, start - s["past"] - VAE_CONTEXT : start])
-    known, missing, mood = heard(tokens, np.arange(count), np.full(count, start - 1 - how.lead), s["speech"])
+    known, missing, mood = heard(tokens, np.arange(count), np.full(count, start - 1 - how.lead), networks.ages)
     shape = (count, CANDIDATES, s["horizon"], s["latent"])
     noise = np.random.default_rng(43).standard_normal(shape, dtype=np.float32)
     draft = replace(
@@ -272,22 +273,23 @@ def warm_streams(
 def _warm_chunk(
     model: StreamListener, tokens: FloatArray, conditions: Conditions, seeds: NDArray[np.integer[Any]]
 ) -> FloatArray:
-    networks, how = model.networks, replace(model.how, candidates=1)
+    networks, how = model.networks, model.networks.suited(replace(model.how, candidates=1))
     s = networks.shape
     count, frames = tokens.shape[:2]
     length = min(-(-(how.hop + LOOKAHEAD) // how.block) * how.block, s["horizon"])
     tapes = [NoiseTape(int(seed), s["latent"]) for seed in seeds]
     own = OwnPast(networks.neutral, count, s["past"])
-    nods = None if networks.nods is None else Nods(networks.nods, [int(seed) for seed in seeds])
+    nods = None if networks.nods is None else Nods(networks.nods, [int(seed) for seed in seeds], how)
     planned = np.zeros((count, 0, s["latent"]), dtype=np.float32)
     out = np.empty((count, frames, 58), dtype=np.float32)
     for start in range(0, frames, how.hop):
         noise = how.scale * np.stack([tape.frames(start, length) for tape in tapes])
         past = own.latents(start - s["past"], s["past"])
         newest = start - 1 - how.lead - conditions.late
-        speaker, missing, mood = heard(tokens, np.arange(count), newest, s["speech"])
-        asked = in_mood(conditions, mood, how.guidance)
-        latents = _warm_plan(networks, how, (speaker, missing), asked, past, planned[:, how.hop :], noise)
+        speaker, missing, mood = heard(tokens, np.arange(count), newest, networks.ages)
+        asked = in_mood(conditions, mood, how)
+        before = past, own.memory(start)
+        latents = _warm_plan(networks, how, (speaker, missing), asked, before, planned[:, how.hop :], noise)
         drawn = faces(networks, past, latents[:, None])
         shown = continued(drawn, own.shown(start - AROUND, AROUND), own.shown(start, length), how)[:, 0]
         own.add(start, latents, shown)
@@ -302,9 +304,10 @@ def _warm_chunk(
 
 def _warm_plan(
     networks: Networks, how: Sampling, speaker: tuple[FloatArray, FloatArray], conditions: Conditions,
-    past: FloatArray, planned: FloatArray, noise: FloatArray,
+    own: tuple[FloatArray, FloatArray], planned: FloatArray, noise: FloatArray,
 ) -> FloatArray:  # fmt: skip
-    """Latents (N, length, L) of the frames after `past`, from the last plan (N, n, L) where it reaches."""
+    """Latents (N, length, L) of the frames after the `own` past, where it reaches from the last plan (N, n, L)."""
+    past, memory = own
     schedule = [a * LEVEL / (np.pi / 2) for a in angles(how.steps)]
     most_lead, drawn = networks.shape["max_lead"], list[FloatArray]()
     for first in range(0, noise.shape[1], how.block):
@@ -314,13 +317,14 @@ def _warm_plan(
         if warm:
             clean = networks.drawable(before, past)
             z = (np.cos(LEVEL) * clean + np.sin(LEVEL) * z).astype(np.float32)
-        vector = prompted(conditions).vector(min(how.lead + first, most_lead - 1), most_lead)
+        vector = prompted(conditions, how).vector(min(how.lead + first, most_lead - 1), most_lead)
         new = networks.sample(
-            *speaker, past, vector, z[:, None], steps=how.steps, guidance=guided(conditions, how), recall=how.recall,
-            schedule=schedule if warm else None,
+            *speaker, past, vector, z[:, None], memory=memory, steps=how.steps, guidance=guided(conditions, how),
+            recall=how.recall, schedule=schedule if warm else None,
         )  # fmt: skip
         drawn.append(sane(new, networks.neutral)[:, 0])
         past = np.concatenate([past, drawn[-1]], axis=1)[:, -networks.shape["past"] :]
+        memory = remembered(memory, drawn[-1])
     return np.concatenate(drawn, axis=1)
 
 

@@ -25,9 +25,9 @@ class Stretch:
     """What is drawn at once: M noisy stretches for each of N listeners, M = K candidates or, guided, twice as many."""
 
     speaker: FloatArray
-    """(N, speech, D) tokens, oldest first."""
+    """(N, S, D) tokens, oldest first."""
     past: FloatArray
-    """(N, past, L) latents."""
+    """(N, past, L) latents, behind the tokens of the memory where the networks have one."""
     conditions: FloatArray
     """(N, condition_count)."""
     mask: FloatArray

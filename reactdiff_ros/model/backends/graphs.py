@@ -3,7 +3,7 @@
 The loop is unrolled, because the number of steps is known: one call a stretch instead of one a step, nothing crosses to
 the host in between, and what depends on the noise level alone is folded into constants. Needs the package `onnx`.
 
-Inputs of the loop: speaker (N, speech, D), past (N, past, L), conditions (N, conditions), mask (N, M, C), noise
+Inputs of the loop: speaker (N, S, D), past (N, memory + past, L), conditions (N, conditions), mask (N, M, C), noise
 (N, K, H, L) and, guided (M = 2 K), strength (N, 1, 1, 1). Output: drawn (N, K, H, L). As in `base.Stretch`.
 """
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from reactdiff_ros.model.conditions import condition_count
 from reactdiff_ros.model.plan.solvers import angles
+from reactdiff_ros.model.tokens import heard_ages
 from reactdiff_ros.model.weights import Weights
 from reactdiff_ros.types import FloatArray
 
@@ -242,11 +243,11 @@ def probe(shape: dict[str, int], steps: int, listeners: int = 1, candidates: int
     def normal(*size: int) -> Any:
         return noise.standard_normal(size).astype(np.float32)
 
-    tokens = 1 + shape["speech"] + shape["past"]
+    heard, own = len(heard_ages(shape)), shape.get("memory", 0) + shape["past"]
     return Stretch(
-        normal(listeners, shape["speech"], shape["width"]), normal(listeners, shape["past"], shape["latent"]),
+        normal(listeners, heard, shape["width"]), normal(listeners, own, shape["latent"]),
         np.zeros((listeners, condition_count(shape["max_lead"])), dtype=np.float32),
-        np.zeros((listeners, candidates, tokens), dtype=np.float32),
+        np.zeros((listeners, candidates, 1 + heard + own), dtype=np.float32),
         normal(listeners, candidates, frames, shape["latent"]), tuple(angles(steps)),
     )  # fmt: skip
 

@@ -57,6 +57,9 @@ from reactdiff_ros.styles import REFERENCE_LIMIT, Style
 from reactdiff_ros.types import EXPRESSION_CLASSES, NEGATIVE_CLASSES, REACTION_RATE_HZ, FloatArray, SpeakerFrame, Turn
 
 Array = TypeVar("Array", bound=Any)
+REMOVABLE: Final = ("mood", "prompt", "temperature", "gain", "lag", "sharpness", "empathy")
+"""Corrections that can be left out (`Sampling.without`), because an evaluation asks for it or because networks have
+learnt to do without (`Weights.learnt`): 3, 4, 6, the gain and the lag of 11, SHARPNESS of 12, and 14."""
 _AT: Final = {name: index for index, name in enumerate(CONTROL_NAMES)}
 _OTHER_LAYERS: Final = [*EYE_LOOK, *BLINK]
 """Gaze and lids are reflexes of the expression room."""
@@ -161,13 +164,15 @@ class Mood:
         return np.asarray(CONTAGION * (self._smile - ORDINARY_SMILE), dtype=np.float32)
 
 
-def in_mood(conditions: Conditions, mood: FloatArray, guidance: float = 1.0) -> Conditions:
+def in_mood(conditions: Conditions, mood: FloatArray, how: Sampling) -> Conditions:
     """`conditions` of N listeners with their moods (N,) added to `smiling`, where that is given.
 
     Guidance below 1 shows the networks less of the speaker, at 0 nothing: moods count by that much less.
     """
+    if "mood" in how.without:
+        return conditions
     controls, smiling = conditions.controls.copy(), _AT["smiling"]
-    moved = controls[:, smiling] + min(guidance, 1.0) * mood
+    moved = controls[:, smiling] + min(how.guidance, 1.0) * mood
     controls[:, smiling] = np.clip(moved, CONTROL_LOWER[smiling], CONTROL_UPPER[smiling])
     return replace(conditions, controls=controls)
 
@@ -191,10 +196,12 @@ the range, of simulated listeners from .16 to .56, and listeners differ half as 
 SMILING_MORE: Final = 0.05
 
 
-def prompted(conditions: Conditions) -> Conditions:
+def prompted(conditions: Conditions, how: Sampling) -> Conditions:
     """The conditions that make the networks do what `conditions` ask."""
     controls, asked = conditions.controls.copy(), conditions.controls
     controls[:, _AT[SHOWN_CONTROL]] = 0.0
+    if "prompt" in how.without:
+        return replace(conditions, controls=controls)
     controls[:, _AT["responsiveness"]] -= COOLER * np.maximum(1 - asked[:, _AT["responsiveness"]] / COOL, 0.0)
     controls[:, _AT["smiling"]] = SMILING_MORE + SMILING * asked[:, _AT["smiling"]]
     return replace(conditions, controls=controls)
@@ -342,7 +349,11 @@ def continued(plans: FloatArray, shown: FloatArray, before: FloatArray, how: Sam
     left = np.broadcast_to(shown[:, None], (*plans.shape[:2], *shown.shape[1:]))
     padded = np.concatenate([left, plans, *[plans[:, :, -1:]] * AROUND], axis=2)
     led = blend(smooth(padded), before[:, None])
-    led[..., _SMILE] = unhurried(SMILE_GAIN * plans[..., _SMILE], left[:, :, -1, _SMILE])
+    gain = 1.0 if "gain" in how.without else SMILE_GAIN
+    if "lag" in how.without:
+        led[..., _SMILE] *= gain
+    else:
+        led[..., _SMILE] = unhurried(gain * plans[..., _SMILE], left[:, :, -1, _SMILE])
     return bounded(led)
 
 
@@ -412,10 +423,11 @@ class Nods:
     Args:
         head: the network.
         seeds: (N,) of their noise; the same seed and evidence are the same nods.
+        how: what is left out.
     """
 
-    def __init__(self, head: NodHead, seeds: Sequence[int]) -> None:
-        self._head = head
+    def __init__(self, head: NodHead, seeds: Sequence[int], how: Sampling) -> None:
+        self._head, self._sharpness = head, 1.0 if "sharpness" in how.without else SHARPNESS
         self._tapes = [NoiseTape(seed, 4) for seed in seeds]
         self.forget()
 
@@ -448,7 +460,7 @@ class Nods:
         if len(undecided):
             known = nod_conditions(conditions)
             ages = np.broadcast_to(lead, len(self._tapes))[:, None] + 1 + undecided - slot
-            rates = self._head.rates(speaker, missing, known, ages, sharpness=SHARPNESS)
+            rates = self._head.rates(speaker, missing, known, ages, sharpness=self._sharpness)
             noise = np.stack([tape.frames(first, len(undecided), _TAPE) for tape in self._tapes])
             for i, frame in enumerate(undecided):
                 self._decide(int(frame), rates[:, i], noise[:, i], conditions)

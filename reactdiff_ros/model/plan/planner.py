@@ -32,12 +32,15 @@ from reactdiff_ros.model.plan.corrections import (
     ranked,
     sane,
 )
+from reactdiff_ros.model.plan.memory import at_rest, remembered
 from reactdiff_ros.model.plan.sampler import Conditions, NoiseTape, Sampling
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.types import FloatArray
 
 LATE: Final = 8
 """Frames that a live plan has beyond those that are shown, so that the next one may come 0.3 s late."""
+_FORGOTTEN: Final = 60 * 25
+"""Frames after which nothing of what was shown is remembered."""
 _FADE: Final = float(np.exp(-0.04 / 0.2))
 
 
@@ -54,9 +57,9 @@ class Draft:
     """Of the first frame."""
     how: Sampling
     speaker: FloatArray
-    """(N, speech, D) the newest tokens, oldest first."""
+    """(N, S, D) tokens of the ages `Networks.ages`."""
     missing: FloatArray
-    """(N, speech) 1 where there is no token."""
+    """(N, S) 1 where there is no token."""
     conditions: Conditions
     mood: FloatArray
     """(N,)"""
@@ -64,6 +67,8 @@ class Draft:
     """Frames between the newest token and `slot`, minus one; of all, or (N,)."""
     past: FloatArray
     """(N, past, L) latents that were planned for the frames before."""
+    memory: FloatArray
+    """(N, ROWS, L) what they remember of themselves, a state of `memory`."""
     noise: FloatArray
     """(N, K, H, L) of unit variance, H a multiple of `how.block`."""
     shown: FloatArray
@@ -88,8 +93,10 @@ def blank_draft(networks: Networks, how: Sampling, conditions: Conditions, noise
         return np.zeros((count, *shape), dtype=np.float32)
 
     return Draft(
-        slot=0, how=how, speaker=zeros(s["speech"], s["width"]), missing=zeros(s["speech"]) + 1, conditions=conditions,
-        mood=zeros(), lead=1, past=zeros(s["past"], s["latent"]) + networks.neutral, noise=noise,
+        slot=0, how=networks.suited(how), speaker=zeros(len(networks.ages), s["width"]),
+        missing=zeros(len(networks.ages)) + 1,
+        conditions=conditions, mood=zeros(), lead=1, past=zeros(s["past"], s["latent"]) + networks.neutral,
+        memory=at_rest(networks.neutral, count), noise=noise,
         shown=zeros(AROUND, COEFFICIENT_COUNT), before=zeros(frames, COEFFICIENT_COUNT), dip=zeros(frames), streams=[],
         ranks=None, all_candidates=False,
     )  # fmt: skip
@@ -123,21 +130,22 @@ def draw_plan(networks: Networks, d: Draft) -> Drawn:
     Symbols of ReactDiff (arXiv 2505.14151): the latent diffusion model draws latents x_0 of the listener from noise
     x_T, given the speaker's fused features s and conditions c; the decoder D makes faces y of them. Not in the paper:
     v-prediction with classifier-free guidance w, v = v(none) + w (v(s) - v(none)) (Ho and Salimans 2022), a
-    second-order solver (`solvers`), and the listener's own past x_past. Numbers are those of `corrections`.
+    second-order solver (`solvers`), and the listener's own past x_past and memory m. Numbers are those of
+    `corrections`.
     """
     how, size = d.how, networks.shape
     count, block, width = len(d.past), how.block, d.noise.shape[-1]
     rows = np.arange(count)
-    asked = in_mood(d.conditions, d.mood, how.guidance)  # 3
-    s, missing, x_past, eps = d.speaker, d.missing, d.past, d.noise
-    c, w = prompted(asked), guided(asked, how)  # 4, 5
+    asked = in_mood(d.conditions, d.mood, how)  # 3
+    s, missing, x_past, m, eps = d.speaker, d.missing, d.past, d.memory, d.noise
+    c, w = prompted(asked, how), guided(asked, how)  # 4, 5
     age = np.broadcast_to(d.lead, count)
     chosen: NDArray[np.int64] | None = None
     stretches: list[FloatArray] = []
     for t in range(0, eps.shape[2], block):
         x_T = (how.scale * eps[:, :, t : t + block]).reshape(len(x_past), -1, block, width)  # 6
         c_t = c.vector(np.minimum(age + t, size["max_lead"] - 1), size["max_lead"])
-        x_0 = networks.sample(s, missing, x_past, c_t, x_T, steps=how.steps, guidance=w, recall=how.recall)
+        x_0 = networks.sample(s, missing, x_past, c_t, x_T, memory=m, steps=how.steps, guidance=w, recall=how.recall)
         x_0 = sane(x_0, networks.neutral)  # 7
         if t == 0 and d.ranks is not None:
             chosen = ranked(bounded(faces(networks, x_past, x_0)), d.ranks)  # 8
@@ -147,7 +155,9 @@ def draw_plan(networks: Networks, d: Draft) -> Drawn:
         if x_0.shape[1] > 1:  # from here on each candidate continues its own past: N K listeners of one candidate
             each = np.repeat(rows, x_0.shape[1])
             s, missing, x_past, c, w, age = s[each], missing[each], x_past[each], c.take(each), w[each], age[each]
-        x_past = np.concatenate([x_past, x_0.reshape(len(x_past), -1, width)], axis=1)[:, -size["past"] :]
+            m = m[each]
+        x_0 = x_0.reshape(len(x_past), -1, width)
+        x_past, m = np.concatenate([x_past, x_0], axis=1)[:, -size["past"] :], remembered(m, x_0)
     latents = np.concatenate(stretches, axis=2)
     y = faces(networks, d.past, latents)  # D(x_0), 9
     still = continued(y, d.shown, d.before, how)  # 10, 11
@@ -186,6 +196,15 @@ class OwnPast:
         self._first = 0
         self._latents = np.zeros((self._count, 0, len(self._neutral)), dtype=np.float32)
         self._faces = np.zeros((self._count, 0, COEFFICIENT_COUNT), dtype=np.float32)
+        self._slot: int | None = None
+        self._state = at_rest(self._neutral, self._count)
+
+    def memory(self, slot: int) -> FloatArray:
+        """The state (N, ROWS, L) of `memory` before `slot`; at rest long after the last plan."""
+        passed = 0 if self._slot is None else slot - self._slot
+        if passed > _FORGOTTEN:
+            return at_rest(self._neutral, self._count)
+        return remembered(self._state, self.latents(slot - passed, passed)) if passed > 0 else self._state
 
     def latents(self, slot: int, count: int) -> FloatArray:
         """Latents (N, count, L) of the slots from `slot` on; neutral where nothing is planned."""
@@ -207,6 +226,7 @@ class OwnPast:
 
     def add(self, slot: int, latents: FloatArray, shown: FloatArray) -> None:
         """A new plan takes over at `slot`: latents (N, H, L) and coefficients as shown (N, H, 58)."""
+        self._state, self._slot = self.memory(slot), slot
         first = slot - self._keep
         kept, kept_shown = self.latents(first, self._keep), self.shown(first, self._keep)
         self._latents = np.concatenate([kept, latents], axis=1)
@@ -228,11 +248,11 @@ class Planner:
     """
 
     def __init__(self, networks: Networks, seeds: Sequence[int], how: Sampling) -> None:
-        self._networks, self._how = networks, how
+        self._networks, self._how = networks, networks.suited(how)
         self._tapes = [NoiseTape(seed, networks.shape["latent"]) for seed in seeds]
         self._choices = [Choice(seed, how.candidates) for seed in seeds]
         self._past = OwnPast(networks.neutral, len(self._tapes), networks.shape["past"])
-        self._nods = None if networks.nods is None else Nods(networks.nods, seeds)
+        self._nods = None if networks.nods is None else Nods(networks.nods, seeds, self._how)
 
     def set_quality(self, steps: int, candidates: int) -> None:
         """Plan with this many steps and candidates from now on."""
@@ -268,8 +288,8 @@ class Planner:
 
         Args:
             slot: the first frame; must not go back.
-            speaker: (N, speech, D) the newest tokens, oldest first.
-            missing: (N, speech) 1 where there is no token.
+            speaker: (N, S, D) tokens of the ages `Networks.ages`.
+            missing: (N, S) 1 where there is no token.
             conditions: of the N listeners.
             lead: frames between the newest token and `slot`, minus one.
             frames: H, at most the horizon.
@@ -309,7 +329,7 @@ class Planner:
         return Draft(
             slot=slot, how=how, speaker=speaker, missing=missing, conditions=conditions, lead=lead,
             mood=np.zeros(len(conditions), dtype=np.float32) if mood is None else mood,
-            past=self._past.latents(slot - s["past"], s["past"]), noise=np.stack(noise),
+            past=self._past.latents(slot - s["past"], s["past"]), memory=self._past.memory(slot), noise=np.stack(noise),
             shown=self._past.shown(slot - AROUND, AROUND), before=self._past.shown(slot, length), dip=dip,
             streams=streams, ranks=ranks, all_candidates=all_candidates,
         )  # fmt: skip

@@ -57,13 +57,15 @@ class Sampling:
     """Frames of its own past that the network is shown."""
     smooth: bool = True
     """Lead plans over into each other and take the jitter out."""
+    without: tuple[str, ...] = ()
+    """Of `corrections.REMOVABLE`, what is left out."""
     candidates: int = 1
     """Plans drawn at a choice; see `corrections.ranked`."""
 
     @property
     def scale(self) -> FloatArray:
         """`temperature` of each latent (L,)."""
-        return _scale(self.temperature)
+        return _scale((1.0,) * len(self.temperature) if "temperature" in self.without else self.temperature)
 
 
 @lru_cache

@@ -150,15 +150,15 @@ class SpeakerGrid:
             self._commit()
             self._stage(index)
 
-    def tokens(self, end: int, count: int) -> tuple[FloatArray, FloatArray]:
-        """Tokens (count, D) of the slots up to and with `end`, and which (count,) are missing (1)."""
+    def tokens(self, end: int, ages: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+        """Tokens (S, D) of the slots `ages` (S,) before `end`, and which (S,) are missing (1)."""
         self.settle()
-        width = self.networks.shape["width"]
-        out, missing = np.zeros((count, width), dtype=np.float32), np.ones(count, dtype=np.float32)
-        for item in self.slots:
-            i = item.index - end + count - 1
-            if 0 <= i < count:
-                out[i], missing[i] = item.token, 0.0
+        out, missing = np.zeros((len(ages), self.networks.shape["width"]), np.float32), np.ones(len(ages), np.float32)
+        known = {item.index: item.token for item in self.slots}
+        for i, age in enumerate(ages):
+            token = known.get(end - int(age))
+            if token is not None:
+                out[i], missing[i] = token, 0.0
         return out, missing
 
     def mood(self, end: int) -> FloatArray:
