@@ -13,6 +13,8 @@ from reactdiff_ros.avatar.connections import kept
 MESSAGE_BYTES: Final = 256 * 1024
 VISITORS: Final = 4
 """Connections at the same time: one visitor's, and some that are being refused."""
+GOODBYE_S: Final = 2.0
+"""A page that does not answer the end of its visit keeps its connection for so long."""
 NOBODY: Final = "This robot has a camera and a microphone of its own."
 FULL: Final = "Too many visitors offer their cameras: try again."
 
@@ -33,7 +35,7 @@ class CaptureRelay:
 
     async def websocket(self, request: web.Request) -> web.StreamResponse:
         """Handler of the address of the websockets."""
-        opened = web.WebSocketResponse(heartbeat=15.0, max_msg_size=MESSAGE_BYTES, compress=False)
+        opened = web.WebSocketResponse(timeout=GOODBYE_S, heartbeat=15.0, max_msg_size=MESSAGE_BYTES, compress=False)
         if not opened.can_prepare(request).ok:
             text = "This is a websocket: connect with ws://.\n"
             return web.Response(status=426, text=text, headers={"Upgrade": "websocket"})

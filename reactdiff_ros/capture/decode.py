@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.capture.jpeg import frame_header
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.messages import from_stamp, pcm_sound
 from reactdiff_ros.types import UINT8, Sound
@@ -221,22 +222,11 @@ def _compressed_size(data: bytes, where: str) -> tuple[int, int]:
 
 
 def _jpeg_size(data: bytes, where: str) -> tuple[int, int] | None:
-    """Walks the segments up to the frame header (ITU T.81, B.1.1), and asks for an end-of-image marker after it."""
-    at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF or 0xD0 <= marker <= 0xD8 or marker == 0x01:  # fill byte or marker without a length
-            at += 1 if marker == 0xFF else 2
-            continue
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            if data.rfind(b"\xff\xd9") < at:
-                raise MessageError("the JPEG picture is cut short", where=f"{where}, {len(data)} bytes")
-            return int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big")
-        if length < 2:
-            return None
-        at += 2 + length
-    return None
+    """(height, width), if there is an end-of-image marker after the frame header."""
+    header = frame_header(data)
+    if header is not None and data.rfind(b"\xff\xd9") < header.at:
+        raise MessageError("the JPEG picture is cut short", where=f"{where}, {len(data)} bytes")
+    return None if header is None else (header.height, header.width)
 
 
 def _webp_size(head: bytes) -> tuple[int, int] | None:

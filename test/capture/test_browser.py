@@ -135,6 +135,32 @@ def test_what_is_no_jpeg_or_too_large_has_one_sentence(content: bytes) -> None:
         jpeg_size(content)
 
 
+def test_no_other_size_can_be_hidden_from_the_check() -> None:
+    """A fill byte, which decoders skip, must not lead the walk into a comment that holds a small size."""
+    large = jpeg(4000, 16)
+    comment = bytearray(65533)
+    head = b"\xff\xd8" + b"\xff" + large[2:20] + b"\xff\xfe\xff\xff"
+    at = 4 + int.from_bytes(head[4:6], "big") - len(head)
+    comment[at : at + 12] = b"\xff\xc0\x00\x11\x08" + (48).to_bytes(2, "big") + (64).to_bytes(2, "big") + b"\x03\1\x22"
+    evil = head + bytes(comment) + large[20:]
+    assert cv2.imdecode(np.frombuffer(evil, np.uint8), cv2.IMREAD_COLOR).shape == (16, 4000, 3)
+    with pytest.raises(MessageError, match="a picture of 4000x16"):
+        jpeg_size(evil)
+
+
+def test_a_small_message_cannot_keep_a_decoder_busy() -> None:
+    whole = jpeg(1920, 1920)
+    scan = whole.index(b"\xff\xda")
+    evil = whole[:scan] + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" * 20_000 + b"\xff\xd9"
+    assert len(evil) < MESSAGE_BYTES
+    for bad in (
+        evil,
+        bytes(cv2.imencode(".jpg", np.zeros((48, 64, 3), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1]),
+    ):
+        with pytest.raises(MessageError, match="several scans"):
+            jpeg_size(bad)
+
+
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
