@@ -23,7 +23,7 @@ from reactdiff_ros import coefficients as c
 from reactdiff_ros.affect import projected
 from reactdiff_ros.perception.blendshapes import EYE_PITCH_RAD, EYE_YAW_RAD, blendshapes, confidence
 from reactdiff_ros.perception.config import PerceptionConfig
-from reactdiff_ros.perception.expression import ExpressionReader, features
+from reactdiff_ros.perception.expression import FEATURES, ExpressionReader, features
 from reactdiff_ros.perception.face import (
     COUNT,
     EYE_DISTANCE_M,
@@ -375,7 +375,8 @@ def features_of_face(landmarks: Array) -> Array:
 def feature_spread() -> Array:
     """Between-person standard deviation of `expression.features`."""
     spread = features(SPREAD, np.zeros(COUNT), _SCALE)
-    spread[-1] = 0.2  # sides differ independently
+    spread[FEATURES.index("asymmetry")] = 0.2  # sides differ independently
+    spread[FEATURES.index("browTilt")] = 0.2  # ends do not: who has high brows has them high at both (measured)
     return spread
 
 

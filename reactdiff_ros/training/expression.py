@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.perception.expression import FEATURES, ExpressionReader, ExpressionWeights
+from reactdiff_ros.perception.expression import FEATURES, ExpressionReader, ExpressionWeights, FadingMean
 from reactdiff_ros.perception.person import feature_spread, features_of_face
 from reactdiff_ros.perception.speaker import SpeakerPerception
 from reactdiff_ros.recordings.labels import Named
@@ -50,6 +50,8 @@ VARIANCE: Final = 12.0
 """Of a weight, around 0 for the rendered faces and around what they gave for the recordings."""
 EVERY: Final = 3
 """Pictures of a recording, of which one is taken."""
+MEMORY_S: Final = 0.6
+"""Time constant of the mean of the features that are trained on, because the read-out averages as well."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def rendered_faces(seed: int, count: int = RENDERED) -> tuple[Array, NDArray[np.
 
 def unmoved_people(seed: int, faces: Array) -> list[LabelledClip]:
     """PEOPLE who show nothing, of features (n, m) of neutral faces."""
-    rng, stamps = np.random.default_rng(seed), np.arange(len(faces)) * 40_000_000
+    rng, stamps = np.random.default_rng(seed), np.arange(len(faces)) * 60_000_000_000  # no face is like the last
     neutral = EXPRESSION_CLASSES.index("neutral")
     return [
         LabelledClip(
@@ -163,12 +165,18 @@ def fit(x: Array, y: NDArray[np.int64], weight: Array, variance: float, prior: A
 
 def _fitted(clips: Sequence[LabelledClip], prior: Array) -> Array:
     """Weights from recordings: every class counts the same, and within it every recording."""
-    x = np.concatenate([clip.features[::EVERY] for clip in clips])
+    x = np.concatenate([_steady(clip)[::EVERY] for clip in clips])
     y = np.concatenate([np.full(len(clip.features[::EVERY]), clip.label) for clip in clips])
     weight = np.concatenate([np.full(len(clip.features[::EVERY]), 1.0 / len(clip.features)) for clip in clips])
     for label in np.unique(y):
         weight[y == label] /= weight[y == label].sum()
     return fit(x, y, weight, VARIANCE, prior)
+
+
+def _steady(clip: LabelledClip) -> Array:
+    """Features (T, n), each the mean over those before it."""
+    mean = FadingMean(MEMORY_S)
+    return np.array([mean(int(stamp), x) for stamp, x in zip(clip.stamps_ns, clip.features, strict=True)])
 
 
 def train(clips: Sequence[LabelledClip], seed: int = 0) -> dict[str, Any]:
@@ -207,7 +215,7 @@ def _calibration(pairs: Sequence[tuple[ExpressionWeights, LabelledClip]]) -> flo
 
     def unlikely(factor: float) -> float:
         return float(np.mean([
-            -np.log(ExpressionWeights(factor * found.weights).probabilities(clip.features)[:, clip.label] + 1e-9).mean()
+            -np.log(_read(ExpressionWeights(factor * found.weights), clip)[:, clip.label] + 1e-9).mean()
             for found, clip in pairs
         ]))  # fmt: skip
 
@@ -215,13 +223,18 @@ def _calibration(pairs: Sequence[tuple[ExpressionWeights, LabelledClip]]) -> flo
     return float(factors[int(np.argmin([unlikely(f) for f in factors]))])
 
 
+def _read(found: ExpressionWeights, clip: LabelledClip) -> Array:
+    """Probabilities (T, 8) as perception gives them."""
+    reader = ExpressionReader(found)
+    return np.array([reader.read(int(stamp), x) for stamp, x in zip(clip.stamps_ns, clip.features, strict=True)])
+
+
 def validation(pairs: Sequence[tuple[ExpressionWeights, LabelledClip]]) -> dict[str, Any]:
     """How each clip is read by the weights that go with it: confusion (rows: label), balanced accuracy, calibration."""
     count = len(EXPRESSION_CLASSES)
     confusion, sure, right = np.zeros((count, count)), [], []
     for found, clip in pairs:
-        reader = ExpressionReader(found)
-        read = np.array([reader.read(int(t), x) for t, x in zip(clip.stamps_ns, clip.features, strict=True)])
+        read = _read(found, clip)
         confusion[clip.label] += np.bincount(read.argmax(axis=1), minlength=count) / len(read)
         sure.append(read.max(axis=1).mean())
         right.append((read.argmax(axis=1) == clip.label).mean())
