@@ -17,10 +17,10 @@ import numpy as np
 import psutil
 import pytest
 from cli_domain import free_domain
-from with_us import with_us
 
 from reactdiff_ros.cli.listen import choose_source
 from reactdiff_ros.launching.live_graph import page_answers
+from tools.programs import with_us
 
 ROOT = Path(__file__).resolve().parents[2]
 DOMAIN = str(free_domain())

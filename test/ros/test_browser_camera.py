@@ -11,16 +11,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import chromium
 import numpy as np
 import pytest
 import websocket
-from chromium import Chromium, Page, find_chromium
 from ros_harness import NodeProcess, RosGraph
 from std_msgs.msg import Bool
 
 from reactdiff_ros.capture.browser import HEAD, PICTURE
 from reactdiff_ros.messages import from_stamp
+from tools.chromium import Chromium, Page, find_chromium
 
 pytestmark = [
     pytest.mark.ros,
@@ -91,12 +90,11 @@ def seated(url: str) -> websocket.WebSocket | None:
 
 
 def test_a_visitor_is_seen_and_heard_and_the_next_one_waits(
-    graph: RosGraph, avatar: NodeProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    graph: RosGraph, avatar: NodeProcess, tmp_path: Path
 ) -> None:
     sound = f"--use-file-for-fake-audio-capture={beeps(tmp_path / 'beeps.wav')}"
-    monkeypatch.setattr(chromium, "FLAGS", (*chromium.FLAGS, *DEVICES, YES, sound))
     url = graph.page(avatar)
-    with Chromium((800, 600)) as browser:
+    with Chromium((800, 600), (*DEVICES, YES, sound)) as browser:
         page = opened(graph, browser, url)
         assert not graph.received[PICTURES]  # nothing before the visitor agrees
         agree(page)
@@ -140,11 +138,10 @@ def test_a_visitor_is_seen_and_heard_and_the_next_one_waits(
         graph.until(lambda: offer(url) == "free", what="the free seat")
 
 
-def test_the_operator_passes_the_seat_on(graph: RosGraph, avatar: NodeProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chromium, "FLAGS", (*chromium.FLAGS, *DEVICES, YES))
+def test_the_operator_passes_the_seat_on(graph: RosGraph, avatar: NodeProcess) -> None:
     url = graph.page(avatar)
     address = {"url": url.replace("http", "ws") + "capture", "origin": url.rstrip("/"), "timeout": 10}
-    with Chromium((800, 600)) as browser:
+    with Chromium((800, 600), (*DEVICES, YES)) as browser:
         line = graph.until(lambda: seated(url), what="the free seat")
         page = opened(graph, browser, url)
         graph.until(
@@ -198,11 +195,8 @@ def pass_on(graph: RosGraph, url: str) -> tuple[int, str]:
             return error.code, json.load(error)["message"]
 
 
-def test_a_visitor_who_refuses_reads_what_to_do_and_nothing_comes(
-    graph: RosGraph, avatar: NodeProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(chromium, "FLAGS", (*chromium.FLAGS, *DEVICES, "--deny-permission-prompts"))
-    with Chromium((800, 600)) as browser:
+def test_a_visitor_who_refuses_reads_what_to_do_and_nothing_comes(graph: RosGraph, avatar: NodeProcess) -> None:
+    with Chromium((800, 600), (*DEVICES, "--deny-permission-prompts")) as browser:
         page = opened(graph, browser, graph.page(avatar))
         agree(page)
         graph.until(lambda: "not allowed for this page" in visit(page)["sentence"], what="the sentence")
