@@ -90,9 +90,7 @@ class Visitor:
         self._page.value(f"window.faces === undefined ? (() => {{{_FACES}}})() : (window.faces = [], 0)")
 
     def figures(self) -> dict[str, Any]:
-        """Pictures sent and dropped by the page, chunks of sound sent; `face_ms`, a value for each new face; `cores`: of
-        the browser's processes.
-        """
+        """Counts of what was sent; `face_ms`, a value for each new face; `cores`, of the browser's processes."""
         assert self._page is not None
         now = self._page.value("reactdiff.visitor()")
         counted = {name: now[name] - self._before[name] for name in ("sent", "dropped", "sounds")}

@@ -21,7 +21,7 @@ Definitions, all over the counted window (see `bench live` in docs/benchmarks.md
   summed proportional set size at the end of the window, in 10^6 bytes. None includes the bench itself.
 - visitor, where the camera is that of a page: pictures that the page sent and dropped, chunks of sound that it sent and
   that were lost on the way; face_ms: from the capture of a picture to the time when a face that rests on it can be
-  drawn in the same page; cores: of the browser. stages_ms.capture is then from the browser's capture to the publication of the picture.
+  drawn in the same page; cores: of the browser. stages_ms.capture then begins at the browser's capture.
 """
 
 from __future__ import annotations
