@@ -1,6 +1,6 @@
 // The visitor's button, what it asks first, and what is seen while camera and microphone are on.
 
-import { Capture, insecure } from "./capture.js";
+import { Capture, hindrance } from "./capture.js";
 
 const element = (id) => document.getElementById(id);
 
@@ -15,7 +15,7 @@ export class Visitor {
 
   press() {
     if (this.capture.state !== "off") this.capture.stop();
-    else if (insecure()) this.capture.start();
+    else if (hindrance()) this.capture.start();
     else element("consent").showModal();
   }
 
