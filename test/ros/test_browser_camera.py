@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import urllib.error
 import urllib.request
 import wave
@@ -11,14 +13,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import websocket
 from ros_harness import NodeProcess, RosGraph
 from std_msgs.msg import Bool
 
-from reactdiff_ros.capture.browser import HEAD, PICTURE
+from reactdiff_ros.capture.browser import HEAD, PICTURE, REPLY, TIME
 from reactdiff_ros.messages import from_stamp
+from reactdiff_ros.nodes.browser_node import _dismiss
 from tools.chromium import Chromium, Page, find_chromium
 
 pytestmark = [
@@ -227,6 +231,38 @@ def test_nonsense_ends_the_visit_and_not_the_node(graph: RosGraph, avatar: NodeP
         line.send_binary(bytes(2**20))
     graph.until(lambda: graph.sentence("browser_node") != "", what="the node lives")
     line.close()
+
+
+def test_a_page_whose_clock_is_off_is_told_and_stamped_right(graph: RosGraph, avatar: NodeProcess) -> None:
+    url, picture = graph.page(avatar), bytes(cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1])
+    line = graph.until(lambda: seated(url), what="the free seat")
+    line.settimeout(10.0)
+
+    def now_ms() -> float:
+        return graph.node.get_clock().now().nanoseconds / 1e6 + 5000.0
+
+    line.send_binary(HEAD.pack(1, TIME, 0, REPLY.unpack(line.recv())[3], now_ms()))
+    assert json.loads(line.recv()) == {"ahead_s": 5.0}
+    sent_ns = graph.node.get_clock().now().nanoseconds
+    line.send_binary(HEAD.pack(1, PICTURE, 0, 0, now_ms()) + picture)
+    graph.until(lambda: graph.received[PICTURES], what="the picture")
+    assert abs(from_stamp(graph.received[PICTURES][0].header.stamp) - sent_ns) < 200_000_000
+
+    line.close()
+
+
+def test_a_page_that_still_sends_hears_why_its_visit_ends() -> None:
+    ours, pages = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    pages.sendall(bytes(50_000))  # has not been read
+    ending = threading.Thread(target=_dismiss, args=(ours, "The robot stops."))
+    ending.start()
+    assert pages.recv(1000)[4:] == b'{"sentence": "The robot stops."}'
+    for _ in range(3):
+        pages.sendall(bytes(50_000))
+    pages.shutdown(socket.SHUT_WR)
+    assert pages.recv(1000) == b""  # and no error
+    ending.join()
+    pages.close()
 
 
 def test_a_clip_pauses_while_a_visitor_is_there(graph: RosGraph, tmp_path: Path) -> None:

@@ -32,6 +32,13 @@ export function waitingSentence(before) {
   return `Another visitor's camera is in use, ${when}. Nothing of yours is sent yet.`;
 }
 
+/** What is worth knowing of a visit that goes on: a slow line, a clock that is off. */
+function noteOf({ slow, ahead }) {
+  if (slow) return "The network is slow: fewer and coarser pictures are sent.";
+  if (Math.abs(ahead) < 1) return "";
+  return `This device's clock is ${Math.abs(ahead).toFixed(0)} s ${ahead > 0 ? "ahead of" : "behind"} the robot's; that is taken into account.`;
+}
+
 export class Capture {
   /** `onChange()` is called when `state` ("off", "asking", "waiting", "live") or `sentence` changes; `video` shows what is sent. */
   constructor(video, onChange) {
@@ -42,6 +49,11 @@ export class Capture {
   set(state, sentence = "") {
     Object.assign(this, { state, sentence });
     this.onChange();
+  }
+
+  note(news) {
+    Object.assign(this.notes, news);
+    if (this.state === "live") this.set("live", noteOf(this.notes));
   }
 
   /** Ask for the devices and begin; a sentence says what prevents it. */
@@ -81,6 +93,7 @@ export class Capture {
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     url.search = "";
     this.flying = 0;
+    this.notes = { slow: false, ahead: 0 };
     this.line = new Worker("capture_line.js", { type: "module" });
     this.line.onmessage = ({ data }) => this.take(data);
     this.line.onerror = () => this.stop("A part of this page is missing: reload it.");
@@ -90,6 +103,7 @@ export class Capture {
   /** What the line tells. */
   take({ said, acknowledged, sent, heard, closed }) {
     if (said?.seat) this.set("live");
+    if (said?.ahead_s !== undefined) this.note({ ahead: said.ahead_s });
     if (said?.waiting) this.set("waiting", waitingSentence(said.waiting));
     if (said?.sentence) this.last = said.sentence;
     if (acknowledged) this.flying = Math.max(0, this.flying - 1);
@@ -111,6 +125,7 @@ export class Capture {
       if (now - since > CALM_S * 1000) {
         coarse = dropped / Math.max(1, ((now - since) / 1000) * 30) > CROWDED;
         [dropped, since] = [0, now];
+        if (coarse !== this.notes.slow) this.note({ slow: coarse });
       }
       this.counts.dropped += full;
       if (full) return;
