@@ -8,7 +8,7 @@ export class Visitor {
   constructor() {
     this.free = "";
     this.capture = new Capture(element("me").querySelector("video"), () => this.refresh());
-    element("consent").querySelector("b").textContent = location.hostname === "localhost" ? "this computer" : location.hostname;
+    element("consent").querySelector("b").textContent = location.host;
     element("visit-button").addEventListener("click", () => this.press());
     element("consent").addEventListener("close", () => element("consent").returnValue === "yes" && this.capture.start());
   }
