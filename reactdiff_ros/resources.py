@@ -73,7 +73,7 @@ _MODULES = {
     "evaluate": ("jinja2", "matplotlib", "numba", "rosbags", "scipy"),
     "robots": ("dynamixel_sdk", "pythonosc", "ruckig", "scservo_sdk", "serial"),
     "robots-i2c": ("adafruit_blinka", "adafruit_pca9685"),
-    "test": ("pyinstrument", "tslearn"),
+    "test": ("pyinstrument", "tslearn", "websocket"),
     "train": ("accelerate", "onnx", "torch"),
 }
 EXTRA_OF = {module: extra for extra, modules in _MODULES.items() for module in modules}

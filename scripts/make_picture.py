@@ -2,7 +2,7 @@
 
     . ./env.sh && python scripts/make_picture.py [--clip FILE] [--output FILE] [--at 13]
 
-Runs the real graph and photographs its page in headless Chromium (the tests' own driver).
+Runs the real graph and photographs its page in headless Chromium.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "test" / "avatar")]
-
-from chromium import Chromium  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from reactdiff_ros.capture.media import MediaClip  # noqa: E402
 from reactdiff_ros.errors import MediaError, ReactdiffError  # noqa: E402
 from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions, wanted_nodes  # noqa: E402
 from reactdiff_ros.nodes.graph_watch import watch_graph  # noqa: E402
 from reactdiff_ros.simulator.rendered import demo_clip_path  # noqa: E402
+from tools.chromium import Chromium  # noqa: E402
 
 OPERATOR_SIZE = (1280, 800)
 NO_FACE = "the face's page did not come"

@@ -2,7 +2,7 @@
 
     . ./env.sh && python scripts/make_robot_pictures.py [--robot NAME] [--folder docs/images]
 
-Runs `reactdiff robot preview` and photographs its page in headless Chromium (the tests' own driver).
+Runs `reactdiff robot preview` and photographs its page in headless Chromium.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "test" / "avatar")]
-
-from chromium import Chromium  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from reactdiff_ros.actuation.profile import profile_path  # noqa: E402
 from reactdiff_ros.cli.main import main as reactdiff  # noqa: E402
 from reactdiff_ros.coefficients import INDEX  # noqa: E402
 from reactdiff_ros.errors import ReactdiffError  # noqa: E402
+from tools.chromium import Chromium  # noqa: E402
 
 SMILE = {"mouthSmile": 0.9, "cheekSquint": 0.5, "browOuterUp": 0.3}
 SECONDS, RATE_HZ, LOOK_S = 60, 25, 5.0

@@ -58,6 +58,7 @@ def test_every_module_comes_from_the_file_of_its_extra() -> None:
         "pythonosc": "python-osc",
         "scservo_sdk": "feetech-servo-sdk",
         "serial": "pyserial",
+        "websocket": "websocket-client",
     }
     for module, extra in resources.EXTRA_OF.items():
         text = (ROOT / "requirements" / f"{extra}.txt").read_text()

@@ -82,6 +82,11 @@ class RemoteClock:
         self._offset_ns += min(max(best - self._offset_ns, -most), most)
         return remote_ns + round(self._offset_ns)
 
+    @property
+    def ahead_s(self) -> float:
+        """How far the other clock is ahead of the own one, s; 0 before the first answer."""
+        return 0.0 if self._offset_ns is None else -self._offset_ns / NS
+
 
 class _Rate:
     """At most `hz` a second, a second's worth at once."""
@@ -110,6 +115,11 @@ class BrowserStream:
         """Pictures and sounds that came too fast, too late, or before the clocks were compared."""
         self.lost = 0
         """Sounds that are missing between those that came."""
+
+    @property
+    def ahead_s(self) -> float:
+        """How far the page's clock is ahead of ours, s; this is taken out of all stamps."""
+        return self._clock.ahead_s
 
     def ping(self, now_ns: int) -> bytes:
         """A ping to send now."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter, process_time, sleep
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +16,11 @@ import click
 
 from reactdiff_ros.cli import common, evaluation
 from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, StopFlag, dumps, json_on_stdout, log, progress_bar
-from reactdiff_ros.errors import MediaError, ReactdiffError
+from reactdiff_ros.errors import MediaError, MissingExtraError, ReactdiffError
 from reactdiff_ros.settings import POLICIES
 
 if TYPE_CHECKING:
+    from reactdiff_ros.evaluation.bench.graph import Visitor
     from reactdiff_ros.launching.live_graph import LiveOptions
     from reactdiff_ros.launching.table import Value
     from reactdiff_ros.model.backends.base import Precision
@@ -53,17 +56,20 @@ def _played(clip: Path | None) -> Path:
 
 
 def _graph(
-    clip: Path, arguments: dict[str, str | None], parameters: dict[str, Value] | None = None, *,
+    clip: Path | None, arguments: dict[str, str | None], parameters: dict[str, Value] | None = None, *,
     params_file: Path | None = None, own_domain: bool = True,
 ) -> LiveOptions:  # fmt: skip
-    """What to run on a clip in a loop; `own_domain`: in a free ROS domain even where ROS_DOMAIN_ID is set.
+    """What to run, on a clip in a loop if there is one.
+
+    `own_domain`: in a free ROS domain even where ROS_DOMAIN_ID is set.
 
     Raises:
         click.UsageError: the graph has no such arguments or values.
     """
     from reactdiff_ros.launching.live_graph import LiveOptions, domain_of, wanted_nodes
 
-    given = {"clip": str(clip.absolute())} | {name: value for name, value in arguments.items() if value is not None}
+    given = {} if clip is None else {"clip": str(clip.absolute())}
+    given |= {name: value for name, value in arguments.items() if value is not None}
     domain = None if own_domain or not os.environ.get("ROS_DOMAIN_ID") else domain_of(os.environ)
     with common.usage_errors():
         wanted = LiveOptions(given, {"loop": True, **(parameters or {})}, params_file=params_file, domain=domain)
@@ -73,6 +79,10 @@ def _graph(
 
 @bench.command()
 @_CLIP
+@click.option(
+    "--camera", type=click.Choice(["browser"]),
+    help="browser: the clip is what a visitor of the page shows, in headless Chromium (from a checkout).",
+)  # fmt: skip
 @_seconds(1.0, 86400.0, 60.0)
 @_runs(1)
 @_POLICY
@@ -82,8 +92,8 @@ def _graph(
               help="Also measure the computing time of 40 ms of live time (one more run).")  # fmt: skip
 @common.figures
 def live(
-    clip: Path | None, seconds: float, runs: int, policy: str | None, backend: str | None, params: Path | None,
-    compute: bool,
+    clip: Path | None, camera: str | None, seconds: float, runs: int, policy: str | None, backend: str | None,
+    params: Path | None, compute: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Run the real graph (without a browser) on a clip and measure latency, rates, misses, CPU and memory.
 
@@ -91,7 +101,8 @@ def live(
     is looped. compute: time that perception, encoder and plans need for every 40 ms, in one more run without ROS, at
     the clip's own speed; a plan's time is spread over the time until the next one, as it is drawn in its own thread.
     """
-    return measure_live(clip, seconds, runs, {"policy": policy, "backend": backend}, params, compute)
+    arguments = {"camera": camera, "policy": policy, "backend": backend}
+    return measure_live(clip, seconds, runs, arguments, params, compute)
 
 
 def measure_live(
@@ -106,13 +117,14 @@ def measure_live(
     from reactdiff_ros.evaluation.bench.graph import bench_live
     from reactdiff_ros.evaluation.bench.live import median_run
 
-    played = _played(clip)
-    wanted = _graph(played, arguments, params_file=params)
+    played, visited = _played(clip), arguments.get("camera") is not None
+    wanted = _graph(None if visited else played, arguments, params_file=params)
     stop = StopFlag()
     done: list[dict[str, Any]] = []
     for run in range(1, runs + 1):
         log(f"run {run} of {runs}: {played.name}, {seconds:g} s")
-        done.append(bench_live(wanted, seconds, log, lambda: stop.set))
+        with _visitor(played) if visited else nullcontext() as visitor:
+            done.append(bench_live(wanted, seconds, log, lambda: stop.set, visitor))
         log(_line(done[-1]))
     figures = median_run(done)
     if compute:  # in this process, with the parameters of the graph that was measured
@@ -126,6 +138,22 @@ def measure_live(
             played, settings, perf_counter, sleep, seconds=seconds, stopped=lambda: stop.set
         )
     return figures
+
+
+@contextmanager
+def _visitor(clip: Path) -> Iterator[Visitor]:
+    """Whose camera is a clip. Raises MissingExtraError outside a checkout, or without Chromium."""
+    from reactdiff_ros.resources import require, require_tools
+
+    require_tools()
+    require("websocket")
+    from tools.chromium import find_chromium
+    from tools.visitor import Visitor
+
+    if find_chromium() is None:
+        raise MissingExtraError("Chromium", "apt-get install chromium")
+    with TemporaryDirectory(prefix="reactdiff-visitor-") as folder, Visitor(clip, Path(folder)) as visitor:
+        yield visitor
 
 
 def _line(run: dict[str, Any]) -> str:

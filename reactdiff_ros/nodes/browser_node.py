@@ -36,7 +36,10 @@ BAD_MESSAGES: Final = 10
 VISITORS: Final = 4
 """One who is seen, and those who wait."""
 END_S: Final = 3.0
+CLOCK_S: Final = 2.0
+"""A page is told how far its clock is off where it is more than this."""
 STOPS: Final = "The robot stops."
+LAST_READS: Final = 64
 _LENGTH: Final = struct.Struct("<I")
 
 
@@ -159,7 +162,7 @@ class BrowserNode(ReactdiffNode):
 
     def _stream(self, line: socket.socket, messages: Iterator[bytes | None], visitor: Visitor) -> str:
         """Take what a page sends until it goes; the sentence for it."""
-        stream, bad, pinged_ns = BrowserStream(), 0, 0
+        stream, bad, pinged_ns, told_s = BrowserStream(), 0, 0, 0.0
         heard_ns = self.steady_ns()
         _send(line, json.dumps({"seat": True}).encode())
         self.report()
@@ -184,6 +187,9 @@ class BrowserNode(ReactdiffNode):
                 self.problem("visitor", f"a visitor's page sends {error}", Level.WARN)
                 if bad >= BAD_MESSAGES:
                     return f"These messages cannot be used: {error.what}."
+            if abs(stream.ahead_s - told_s) > CLOCK_S:
+                told_s = stream.ahead_s
+                _send(line, json.dumps({"ahead_s": round(told_s, 1)}).encode())
             if is_picture(message):
                 _send(line, acknowledge(message))
             self.meter.dropped["camera/image_raw/compressed"] = stream.dropped
@@ -234,9 +240,14 @@ def _send(line: socket.socket, message: bytes) -> None:
 
 
 def _dismiss(line: socket.socket, sentence: str) -> None:
+    """Say why, and hear out what is on its way: a line that is closed with something unread loses the sentence."""
     with suppress(OSError):
         line.settimeout(POLL_S)
         _send(line, json.dumps({"sentence": sentence}).encode())
+        line.shutdown(socket.SHUT_WR)
+        for _ in range(LAST_READS):
+            if not line.recv(65536):
+                break
     line.close()
 
 

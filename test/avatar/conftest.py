@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 import pytest
-from chromium import Chromium
 from stage import Sheet, Stage
+
+from tools.chromium import Chromium
 
 
 @pytest.fixture

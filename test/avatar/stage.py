@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from chromium import Chromium, Page, find_chromium
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.arming import RobotConsole
 from reactdiff_ros.types import ExpressionFrame
+from tools.chromium import Chromium, Page, find_chromium
 
 TOKEN = "abcde-fghjk-mnp23"
 IN_BROWSER = [

@@ -14,12 +14,13 @@ from typing import Any
 
 import aiohttp
 import pytest
-from with_us import until, with_us
+from waiting import until
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer, connections
 from reactdiff_ros.avatar import server as server_module
 from reactdiff_ros.avatar.arming import RobotConsole
 from reactdiff_ros.avatar.outputs import ArkitServer
+from tools.programs import with_us
 
 TOKEN = "abcde-fghjk-mnp23"
 FILES = 256

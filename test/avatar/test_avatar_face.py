@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import Chromium
 from stage import IN_BROWSER, Sheet, Stage
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
@@ -18,6 +17,7 @@ from reactdiff_ros.avatar.config import LOOKS
 from reactdiff_ros.avatar.looks import keys, read_look, shipped
 from reactdiff_ros.coefficients import NAMES
 from reactdiff_ros.errors import ConfigError
+from tools.chromium import Chromium
 
 SIDES = ("left", "right")
 WITH_MOUTH = [look for look in LOOKS if look != "eyes"]

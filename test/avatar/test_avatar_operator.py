@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import Chromium, Page
 from stage import IN_BROWSER, Stage, text
 
 from reactdiff_ros.types import ExpressionFrame
+from tools.chromium import Chromium, Page
 
 pytestmark = IN_BROWSER
 SIZES = ((1280, 720), (390, 844))

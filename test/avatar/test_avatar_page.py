@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import Chromium, Page
 from stage import IN_BROWSER, Stage
-from with_us import wait
+from waiting import wait
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.config import LOOKS
 from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, SMILE
 from reactdiff_ros.types import ExpressionFrame
+from tools.chromium import Chromium, Page
 
 pytestmark = IN_BROWSER
 

@@ -7,16 +7,15 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import chromium
 import cv2
 import numpy as np
 import pytest
-from chromium import Chromium
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from stage import IN_BROWSER, Stage
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from tools.chromium import Chromium
 
 pytestmark = IN_BROWSER
 TOKEN = "a-token_of-22-letters0"
@@ -39,10 +38,8 @@ def device(stage: tuple[Stage, Path]) -> Iterator[Chromium]:
     key = certificate.public_key().public_bytes(serialization.Encoding.DER, form)
     pin = base64.b64encode(hashlib.sha256(key).digest()).decode()
     flags = (f"--ignore-certificate-errors-spki-list={pin}", "--host-resolver-rules=MAP robot.lan 127.0.0.1")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chromium, "FLAGS", (*chromium.FLAGS, *flags))
-        with Chromium((390, 844)) as browser:
-            yield browser
+    with Chromium((390, 844), flags) as browser:
+        yield browser
 
 
 def named(url: str) -> str:

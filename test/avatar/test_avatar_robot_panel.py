@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from chromium import Chromium, Page
 from stage import IN_BROWSER, TOKEN, Stage, text
-from with_us import wait
+from waiting import wait
+
+from tools.chromium import Chromium, Page
 
 pytestmark = IN_BROWSER
 

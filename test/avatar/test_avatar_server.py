@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 import aiohttp
 import numpy as np
 import pytest
-from with_us import until
+from waiting import until
 from yarl import URL
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer

@@ -8,12 +8,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-from chromium import Chromium, Page
 from stage import IN_BROWSER, TOKEN, Stage, text
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.arming import RobotConsole
 from reactdiff_ros.errors import DeviceError
+from tools.chromium import Chromium, Page
 
 LINK = "a-token_of-22-letters0"
 

@@ -119,6 +119,11 @@ def test_the_clocks_agree_to_half_a_round_trip_under_jitter_and_drift(seed: int,
     assert worst < 12_000_000
 
 
+def test_how_far_the_pages_clock_is_off_is_known() -> None:
+    assert BrowserStream().ahead_s == 0.0
+    assert compared().ahead_s == pytest.approx(AHEAD_NS / NS, abs=0.01)
+
+
 def test_a_clock_that_was_set_is_followed_at_once() -> None:
     clock = RemoteClock()
     clock.answered(START_NS, START_NS + 2_000_000, START_NS + 4_000_000)

@@ -17,10 +17,11 @@ import numpy as np
 import psutil
 import pytest
 from cli_domain import free_domain
-from with_us import with_us
 
 from reactdiff_ros.cli.listen import choose_source
 from reactdiff_ros.launching.live_graph import page_answers
+from tools.chromium import find_chromium
+from tools.programs import with_us
 
 ROOT = Path(__file__).resolve().parents[2]
 DOMAIN = str(free_domain())
@@ -228,6 +229,24 @@ def test_the_live_bench_measures_the_real_graph() -> None:
     assert 0 < result["cpu_cores"] < psutil.cpu_count()
     assert 50 < result["rss_mb"] < 2000
     assert result["seconds"] == pytest.approx(3.0, abs=0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
+def test_the_live_bench_has_a_visitor_in_a_browser() -> None:
+    command = [sys.executable, "-m", "reactdiff_ros.cli.main", "bench", "live", "--seconds", "5", "--policy", "idle"]
+    command += ["--no-compute", "--json", "--camera", "browser"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False, cwd=ROOT)
+    assert run.returncode == 0, run.stderr
+    result = json.loads(run.stdout)
+    visitor = result["visitor"]
+    assert visitor["sent"] > 25
+    assert visitor["sounds"] == pytest.approx(250, abs=40)
+    assert visitor["face_ms"]["n"] > 10
+    assert 0 < result["stages_ms"]["capture"]["p50"] < visitor["face_ms"]["p50"] < 2000
+    assert result["rates_hz"]["camera/image_raw/compressed"] > 5
+    assert 0 < result["cores"]["browser_node"] < result["cpu_cores"] < psutil.cpu_count()
 
 
 def listening_log(node: str) -> str:

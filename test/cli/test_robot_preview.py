@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import Chromium, Page, find_chromium
 
 from reactdiff_ros.actuation.mapping import Mapping
 from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
@@ -23,6 +22,7 @@ from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.preview import PAUSED, TRY_S, Preview, parts_of, sequence
 from reactdiff_ros.coefficients import INDEX, LOWER, UPPER
 from reactdiff_ros.resources import share_path
+from tools.chromium import Chromium, Page, find_chromium
 
 ROBOTS = sorted(shipped_profiles())
 SHOWN = {

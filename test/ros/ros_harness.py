@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from with_us import with_us
+
+from tools.programs import with_us
 
 LOCAL = {"ROS_LOCALHOST_ONLY": "1"} if os.environ.get("ROS_DISTRO") == "humble" else {}
 LOCAL["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"

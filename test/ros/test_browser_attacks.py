@@ -19,9 +19,9 @@ import pytest
 import websocket
 from faces_shown import show_on
 from ros_harness import NodeProcess, RosGraph
-from with_us import with_us
 
 from reactdiff_ros.capture.browser import HEAD, PICTURE, REPLY, TIME
+from tools.programs import with_us
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(900)]
 PICTURES = "camera/image_raw/compressed"

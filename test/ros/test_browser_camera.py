@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import urllib.error
 import urllib.request
 import wave
@@ -11,16 +13,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import chromium
+import cv2
 import numpy as np
 import pytest
 import websocket
-from chromium import Chromium, Page, find_chromium
 from ros_harness import NodeProcess, RosGraph
 from std_msgs.msg import Bool
 
-from reactdiff_ros.capture.browser import HEAD, PICTURE
+from reactdiff_ros.capture.browser import HEAD, PICTURE, REPLY, TIME
 from reactdiff_ros.messages import from_stamp
+from reactdiff_ros.nodes.browser_node import _dismiss
+from tools.chromium import Chromium, Page, find_chromium
 
 pytestmark = [
     pytest.mark.ros,
@@ -91,12 +94,11 @@ def seated(url: str) -> websocket.WebSocket | None:
 
 
 def test_a_visitor_is_seen_and_heard_and_the_next_one_waits(
-    graph: RosGraph, avatar: NodeProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    graph: RosGraph, avatar: NodeProcess, tmp_path: Path
 ) -> None:
     sound = f"--use-file-for-fake-audio-capture={beeps(tmp_path / 'beeps.wav')}"
-    monkeypatch.setattr(chromium, "FLAGS", (*chromium.FLAGS, *DEVICES, YES, sound))
     url = graph.page(avatar)
-    with Chromium((800, 600)) as browser:
+    with Chromium((800, 600), (*DEVICES, YES, sound)) as browser:
         page = opened(graph, browser, url)
         assert not graph.received[PICTURES]  # nothing before the visitor agrees
         agree(page)
@@ -140,11 +142,10 @@ def test_a_visitor_is_seen_and_heard_and_the_next_one_waits(
         graph.until(lambda: offer(url) == "free", what="the free seat")
 
 
-def test_the_operator_passes_the_seat_on(graph: RosGraph, avatar: NodeProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chromium, "FLAGS", (*chromium.FLAGS, *DEVICES, YES))
+def test_the_operator_passes_the_seat_on(graph: RosGraph, avatar: NodeProcess) -> None:
     url = graph.page(avatar)
     address = {"url": url.replace("http", "ws") + "capture", "origin": url.rstrip("/"), "timeout": 10}
-    with Chromium((800, 600)) as browser:
+    with Chromium((800, 600), (*DEVICES, YES)) as browser:
         line = graph.until(lambda: seated(url), what="the free seat")
         page = opened(graph, browser, url)
         graph.until(
@@ -198,11 +199,8 @@ def pass_on(graph: RosGraph, url: str) -> tuple[int, str]:
             return error.code, json.load(error)["message"]
 
 
-def test_a_visitor_who_refuses_reads_what_to_do_and_nothing_comes(
-    graph: RosGraph, avatar: NodeProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(chromium, "FLAGS", (*chromium.FLAGS, *DEVICES, "--deny-permission-prompts"))
-    with Chromium((800, 600)) as browser:
+def test_a_visitor_who_refuses_reads_what_to_do_and_nothing_comes(graph: RosGraph, avatar: NodeProcess) -> None:
+    with Chromium((800, 600), (*DEVICES, "--deny-permission-prompts")) as browser:
         page = opened(graph, browser, graph.page(avatar))
         agree(page)
         graph.until(lambda: "not allowed for this page" in visit(page)["sentence"], what="the sentence")
@@ -233,6 +231,38 @@ def test_nonsense_ends_the_visit_and_not_the_node(graph: RosGraph, avatar: NodeP
         line.send_binary(bytes(2**20))
     graph.until(lambda: graph.sentence("browser_node") != "", what="the node lives")
     line.close()
+
+
+def test_a_page_whose_clock_is_off_is_told_and_stamped_right(graph: RosGraph, avatar: NodeProcess) -> None:
+    url, picture = graph.page(avatar), bytes(cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1])
+    line = graph.until(lambda: seated(url), what="the free seat")
+    line.settimeout(10.0)
+
+    def now_ms() -> float:
+        return graph.node.get_clock().now().nanoseconds / 1e6 + 5000.0
+
+    line.send_binary(HEAD.pack(1, TIME, 0, REPLY.unpack(line.recv())[3], now_ms()))
+    assert json.loads(line.recv()) == {"ahead_s": 5.0}
+    sent_ns = graph.node.get_clock().now().nanoseconds
+    line.send_binary(HEAD.pack(1, PICTURE, 0, 0, now_ms()) + picture)
+    graph.until(lambda: graph.received[PICTURES], what="the picture")
+    assert abs(from_stamp(graph.received[PICTURES][0].header.stamp) - sent_ns) < 200_000_000
+
+    line.close()
+
+
+def test_a_page_that_still_sends_hears_why_its_visit_ends() -> None:
+    ours, pages = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    pages.sendall(bytes(50_000))  # has not been read
+    ending = threading.Thread(target=_dismiss, args=(ours, "The robot stops."))
+    ending.start()
+    assert pages.recv(1000)[4:] == b'{"sentence": "The robot stops."}'
+    for _ in range(3):
+        pages.sendall(bytes(50_000))
+    pages.shutdown(socket.SHUT_WR)
+    assert pages.recv(1000) == b""  # and no error
+    ending.join()
+    pages.close()
 
 
 def test_a_clip_pauses_while_a_visitor_is_there(graph: RosGraph, tmp_path: Path) -> None:

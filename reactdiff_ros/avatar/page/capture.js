@@ -1,23 +1,8 @@
-// The visitor's own camera and microphone for the robot: JPEG and int16 over a websocket (see capture/browser.py).
+// The visitor's own camera and microphone for the robot; what is seen and heard goes to the line (capture_line.js).
 // Two pictures at most are on their way: a slow line loses pictures, it does not delay them.
 
-const PICTURE = 1, SOUND = 2, TIME = 3, HEAD_BYTES = 16;
 const IN_FLIGHT = 2, SHARP = 0.8, COARSE = 0.6;
 const CROWDED = 0.3, CALM_S = 5; // share of pictures dropped that makes them coarser and fewer; for so long at least
-
-const wallClock = () => performance.timeOrigin + performance.now();
-
-/** One message: its head, then `content` (an ArrayBuffer). */
-function message(kind, rate, number, time, content = new ArrayBuffer(0)) {
-  const whole = new Uint8Array(HEAD_BYTES + content.byteLength), view = new DataView(whole.buffer);
-  view.setUint8(0, 1);
-  view.setUint8(1, kind);
-  view.setUint16(2, rate / 25, true);
-  view.setUint32(4, number, true);
-  view.setFloat64(8, time, true);
-  whole.set(new Uint8Array(content), HEAD_BYTES);
-  return whole;
-}
 
 /** Why the browser gives no camera, and what to do about it. */
 export function sentenceOf(error) {
@@ -30,9 +15,12 @@ export function sentenceOf(error) {
   return sentences[error?.name] ?? `The camera cannot be opened (${error?.message || error}).`;
 }
 
-/** Why this address gives no camera; empty: it does. */
-export function insecure() {
-  if (navigator.mediaDevices?.getUserMedia) return "";
+/** Why this page cannot have the camera; empty: it can. */
+export function hindrance() {
+  if (navigator.mediaDevices?.getUserMedia) {
+    const able = globalThis.OffscreenCanvas && "requestVideoFrameCallback" in HTMLVideoElement.prototype;
+    return able ? "" : "This browser is too old to share its camera: update it, or take another one.";
+  }
   const port = location.port || "80", own = `localhost:${port}`;
   return `Browsers give no camera to ${location.origin}. Have the robot started with --https, or first run `
     + `ssh -L ${port}:127.0.0.1:${port} ${location.hostname} here and open ${own}.`;
@@ -42,6 +30,13 @@ export function insecure() {
 export function waitingSentence(before) {
   const when = before === 1 ? "you are next" : `${before - 1} more before you`;
   return `Another visitor's camera is in use, ${when}. Nothing of yours is sent yet.`;
+}
+
+/** What is worth knowing of a visit that goes on: a slow line, a clock that is off. */
+function noteOf({ slow, ahead }) {
+  if (slow) return "The network is slow: fewer and coarser pictures are sent.";
+  if (Math.abs(ahead) < 1) return "";
+  return `This device's clock is ${Math.abs(ahead).toFixed(0)} s ${ahead > 0 ? "ahead of" : "behind"} the robot's; that is taken into account.`;
 }
 
 export class Capture {
@@ -56,10 +51,15 @@ export class Capture {
     this.onChange();
   }
 
+  note(news) {
+    Object.assign(this.notes, news);
+    if (this.state === "live") this.set("live", noteOf(this.notes));
+  }
+
   /** Ask for the devices and begin; a sentence says what prevents it. */
   async start() {
     if (this.state !== "off") return;
-    const wrong = insecure();
+    const wrong = hindrance();
     if (wrong) return this.set("off", wrong);
     this.set("asking");
     try {
@@ -92,89 +92,73 @@ export class Capture {
     const url = new URL("capture", location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     url.search = "";
-    const socket = (this.socket = new WebSocket(url));
-    socket.binaryType = "arraybuffer";
     this.flying = 0;
-    socket.onmessage = ({ data }) => this.take(data);
-    socket.onclose = ({ reason }) => {
-      if (socket === this.socket) this.stop(this.last || reason || "The connection to the robot was lost: press again.");
-    };
+    this.notes = { slow: false, ahead: 0 };
+    this.line = new Worker("capture_line.js", { type: "module" });
+    this.line.onmessage = ({ data }) => this.take(data);
+    this.line.onerror = () => this.stop("A part of this page is missing: reload it.");
+    this.line.postMessage({ url: url.href });
   }
 
-  take(data) {
-    if (typeof data === "string") {
-      const { seat, waiting, sentence } = JSON.parse(data);
-      if (seat) this.set("live");
-      if (waiting) this.set("waiting", waitingSentence(waiting));
-      this.last = sentence;
-      return;
-    }
-    const view = new DataView(data), kind = view.getUint8(1), number = view.getUint32(4, true);
-    if (kind === PICTURE) this.flying = Math.max(0, this.flying - 1);
-    if (kind === TIME) this.socket.send(message(TIME, 0, number, wallClock()));
+  /** What the line tells. */
+  take({ said, acknowledged, sent, heard, closed }) {
+    if (said?.seat) this.set("live");
+    if (said?.ahead_s !== undefined) this.note({ ahead: said.ahead_s });
+    if (said?.waiting) this.set("waiting", waitingSentence(said.waiting));
+    if (said?.sentence) this.last = said.sentence;
+    if (acknowledged) this.flying = Math.max(0, this.flying - 1);
+    if (sent) this.counts.sent += 1;
+    if (heard) this.counts.sounds += 1;
+    if (closed !== undefined) this.stop(this.last || closed || "The connection to the robot was lost: press again.");
   }
 
   /** Send each new picture of the camera while fewer than two are on their way. */
   watch() {
-    const canvas = document.createElement("canvas"), context = canvas.getContext("2d", { willReadFrequently: true });
-    let number = 0, dropped = 0, since = performance.now(), coarse = false, odd = false;
+    let dropped = 0, since = performance.now(), coarse = false, odd = false;
     const next = () => this.video.requestVideoFrameCallback(each);
-    const each = (now, frame) => {
+    const each = async (now, frame) => {
       if (this.state === "off") return;
       next();
       if (this.state !== "live" || (coarse && (odd = !odd))) return;
-      const full = this.flying >= IN_FLIGHT;
+      const full = this.flying >= IN_FLIGHT, line = this.line;
       dropped += full;
       if (now - since > CALM_S * 1000) {
         coarse = dropped / Math.max(1, ((now - since) / 1000) * 30) > CROWDED;
         [dropped, since] = [0, now];
+        if (coarse !== this.notes.slow) this.note({ slow: coarse });
       }
       this.counts.dropped += full;
       if (full) return;
       this.flying += 1;
-      const time = performance.timeOrigin + (frame.captureTime ?? frame.presentationTime ?? now), socket = this.socket;
-      if (canvas.width !== frame.width || canvas.height !== frame.height) Object.assign(canvas, { width: frame.width, height: frame.height });
-      context.drawImage(this.video, 0, 0);
-      canvas.toBlob(async (blob) => {
-        const content = blob && await blob.arrayBuffer();
-        if (!content || socket.readyState !== WebSocket.OPEN) return;
-        socket.send(message(PICTURE, 0, number++, time, content));
-        this.counts.sent += 1;
-      }, "image/jpeg", coarse ? COARSE : SHARP);
+      const time = performance.timeOrigin + (frame.captureTime ?? frame.presentationTime ?? now);
+      const picture = globalThis.VideoFrame ? new VideoFrame(this.video) : await createImageBitmap(this.video);
+      line.postMessage({ picture, time, quality: coarse ? COARSE : SHARP }, [picture]);
     };
     next();
   }
 
   /** Send the sound in chunks of 20 ms, at the browser's own rate. */
   async listen() {
-    if (!this.media.getAudioTracks().length) return;
+    const [track] = this.media.getAudioTracks();
+    if (!track) return;
     const context = (this.sound = new AudioContext());
     await context.audioWorklet.addModule("capture_sound.js");
-    const latency = (this.media.getAudioTracks()[0].getSettings().latency ?? 0) * 1000;
-    const chunks = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
-    let number = 0;
-    chunks.port.onmessage = ({ data }) => {
-      number += 1;
-      if (this.state !== "live" || this.socket.readyState !== WebSocket.OPEN) return;
-      const began = wallClock() - latency - (1000 * data.byteLength) / 2 / context.sampleRate;
-      this.socket.send(message(SOUND, context.sampleRate, number, began, data));
-      this.counts.sounds += 1;
-    };
-    context.createMediaStreamSource(this.media).connect(chunks);
+    const { port } = this.chunks = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
+    const latency = (track.getSettings().latency ?? 0) * 1000;
+    this.line.postMessage({ port, rate: context.sampleRate, latency }, [port]);
+    context.createMediaStreamSource(this.media).connect(this.chunks);
     await context.resume();
   }
 
   /** End it; the devices' lights go out. */
   stop(sentence = "") {
     if (this.state === "off") return;
-    const socket = this.socket;
-    this.socket = null;
-    socket?.close();
+    this.line?.terminate();
     this.media?.getTracks().forEach((track) => { track.onended = null; track.stop(); });
     this.sound?.close();
     this.lock?.release();
     this.video.srcObject = null;
-    Object.assign(this, { media: null, sound: null, lock: null, last: "" });
+    Object.assign(this, { line: null, media: null, sound: null, chunks: null, lock: null, last: "" });
     this.set("off", sentence);
   }
 

@@ -1,6 +1,6 @@
 // The visitor's button, what it asks first, and what is seen while camera and microphone are on.
 
-import { Capture, insecure } from "./capture.js";
+import { Capture, hindrance } from "./capture.js";
 
 const element = (id) => document.getElementById(id);
 
@@ -8,14 +8,14 @@ export class Visitor {
   constructor() {
     this.free = "";
     this.capture = new Capture(element("me").querySelector("video"), () => this.refresh());
-    element("consent").querySelector("b").textContent = location.hostname === "localhost" ? "this computer" : location.hostname;
+    element("consent").querySelector("b").textContent = location.host;
     element("visit-button").addEventListener("click", () => this.press());
     element("consent").addEventListener("close", () => element("consent").returnValue === "yes" && this.capture.start());
   }
 
   press() {
     if (this.capture.state !== "off") this.capture.stop();
-    else if (insecure()) this.capture.start();
+    else if (hindrance()) this.capture.start();
     else element("consent").showModal();
   }
 

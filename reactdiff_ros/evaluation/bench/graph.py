@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import psutil
@@ -36,6 +36,7 @@ from reactdiff_ros.evaluation.bench.live import (
     TAIL_NS,
     WARM_UP_S,
     Recording,
+    spread,
     summary,
 )
 from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions, node_command, wanted_nodes
@@ -63,6 +64,22 @@ _TOPICS: Final = {
     "frame": SPEAKER,
 }
 """A worker names the kinds of its items without their topic."""
+
+
+class Visitor(Protocol):
+    """Somebody at the page, whose camera and microphone are those of the graph."""
+
+    def come(self, url: str) -> None:
+        """Open the page."""
+
+    def seen(self) -> bool:
+        """Do what is needed to be seen; whether the robot sees this visitor now."""
+
+    def begin(self) -> None:
+        """Count from now on."""
+
+    def figures(self) -> dict[str, Any]:
+        """What was sent, and `face_ms`, a list."""
 
 
 class StoppedError(ReactdiffError):
@@ -193,6 +210,14 @@ class GraphRun:
                 raise ReactdiffError("the robot does not follow", where=ACTUATOR, todo=refusal)
             refusal = self.robot.ask_to_follow() or refusal
 
+    def until_visited(self, visitor: Visitor) -> None:
+        """Wait until a visitor of the page is seen. Raises ReactdiffError after ACTIVE_S."""
+        if self.until(lambda: self.graph.url, ACTIVE_S):
+            visitor.come(str(self.graph.url))
+            if self.until(visitor.seen, ACTIVE_S):
+                return
+        raise ReactdiffError(f"the visitor was not seen within {ACTIVE_S:g} s", where=self.graph.url or "no page")
+
     def processes(self) -> dict[str, list[int]]:
         """Process ids of every node and of what it started."""
         found = {}
@@ -209,6 +234,14 @@ class GraphRun:
             with suppress(psutil.NoSuchProcess):
                 found[pid] = sum(psutil.Process(pid).cpu_times()[:4])
         return found
+
+    def spent_s(self, before: Mapping[int, float]) -> dict[str, float]:
+        """Processor time of every node since `before`, a result of `cpu_s`, s."""
+        now = self.cpu_s()
+        return {
+            name: spent_s(before, {pid: now[pid] for pid in members if pid in now})
+            for name, members in self.processes().items()
+        }
 
     def dropped(self) -> Counter[str]:
         """What the nodes have dropped so far according to their diagnostics, by topic."""
@@ -365,6 +398,7 @@ def bench_live(
     seconds: float,
     log: Callable[[str], None],
     stopped: Callable[[], bool] = lambda: False,
+    visitor: Visitor | None = None,
 ) -> dict[str, Any]:
     """One run: start, wait until the graph is active, a face was seen (or 5 s) and 3 s more, measure, stop.
 
@@ -373,35 +407,45 @@ def bench_live(
         seconds: length of the measured window.
         log: receives one sentence for every event that a user should know.
         stopped: asked several times a second; True ends the run.
+        visitor: comes to the page, with the camera and the microphone of the graph.
 
     Raises:
-        ReactdiffError: the graph is not active after a minute, or the run was stopped.
+        ReactdiffError: the graph is not active after a minute, the visitor does not get in, or the run was stopped.
     """
     load_before = os.getloadavg()[0]
     with graph_run(options, log, stopped) as run:
         run.start()
         recorder = GraphRecorder(run.watch)
+        if visitor is not None:
+            run.until_visited(visitor)
         run.until_face_seen(recorder)
         run.run_for(WARM_UP_S)
+        if visitor is not None:
+            visitor.begin()
         drops, cpu_s, began_s, begin_ns = run.dropped(), run.cpu_s(), time.monotonic(), time.time_ns()
         run.run_for(seconds)
         wall_s, end_ns = time.monotonic() - began_s, time.time_ns()
-        cpu_cores = spent_s(cpu_s, run.cpu_s()) / wall_s
+        cores = {node: spent / wall_s for node, spent in run.spent_s(cpu_s).items()}
+        told = visitor.figures() if visitor is not None else None
         rss_mb = shared_memory_mb(pid for members in run.processes().values() for pid in members)
         run.run_for(TAIL_NS / NS)
         supervisor = run.graph.supervisor
         restarts = {name: supervisor.restarts(name) for name in supervisor.names() if supervisor.restarts(name)}
         if restarts:
             log(f"nodes were restarted during the run: {restarts}")
-        return summary(
+        dropped = {topic: max(0, n - drops[topic]) for topic, n in run.dropped().items()}
+        found = summary(
             recorder.recording,
             begin_ns,
             min(end_ns, begin_ns + to_ns(wall_s)),
-            dropped={topic: max(0, n - drops[topic]) for topic, n in run.dropped().items()},
-            cpu_cores=cpu_cores,
+            dropped=dropped,
+            cores=cores,
             rss_mb=rss_mb,
             load_before=load_before,
         )
+    if told is not None:
+        found["visitor"] = {**told, "face_ms": spread(told["face_ms"]), "sounds_lost": dropped.get("audio", 0)}
+    return found
 
 
 SERVO_WARM_UP_S: Final = 6.0

@@ -17,8 +17,11 @@ Definitions, all over the counted window (see `bench live` in docs/benchmarks.md
 - deadline_misses: gaps of more than 40 ms between publications of listener/expression; missed_deadlines: the same with
   the number of gaps there were, and their share.
 - compute: what 40 ms of live time cost in perception, encoder and plans, from a separate run, see `bench.compute`.
-- cpu_cores: CPU time of all node processes and their children over wall time; rss_mb: their summed proportional set
-  size at the end of the window, in 10^6 bytes. Neither includes the bench itself.
+- cpu_cores: CPU time of all node processes and their children over wall time; cores: the same by node; rss_mb: their
+  summed proportional set size at the end of the window, in 10^6 bytes. None includes the bench itself.
+- visitor, where the camera is that of a page: pictures that the page sent and dropped, chunks of sound that it sent and
+  that were lost on the way; face_ms: from the capture of a picture to the time when a face that rests on it can be
+  drawn in the same page; cores: of the browser. stages_ms.capture then begins at the browser's capture.
 """
 
 from __future__ import annotations
@@ -90,11 +93,11 @@ def answers(stamps: Sequence[int], influenced: Sequence[tuple[int, int]]) -> lis
 
 
 def spread(values: Sequence[float]) -> dict[str, float | int] | None:
-    """p50 and p99 to a tenth, and the number of values; None without any."""
+    """p50, p95 and p99 to a tenth, and the number of values; None without any."""
     if not values:
         return None
-    p50, p99 = np.percentile(np.asarray(values, dtype=np.float64), (50, 99))
-    return {"p50": round(float(p50), 1), "p99": round(float(p99), 1), "n": len(values)}
+    p50, p95, p99 = (round(float(p), 1) for p in np.percentile(np.asarray(values, dtype=np.float64), (50, 95, 99)))
+    return {"p50": p50, "p95": p95, "p99": p99, "n": len(values)}
 
 
 def rate_hz(times: Sequence[int]) -> float | None:
@@ -144,7 +147,7 @@ def summary(
     end_ns: int,
     *,
     dropped: Mapping[str, int],
-    cpu_cores: float,
+    cores: Mapping[str, float],
     rss_mb: float,
     load_before: float,
 ) -> dict[str, Any]:
@@ -166,7 +169,8 @@ def summary(
         "dropped": dict(drops),
         "deadline_misses": gaps_over(in_window[EXPRESSION]),
         "missed_deadlines": missed(in_window[EXPRESSION]),
-        "cpu_cores": round(cpu_cores, 3),
+        "cpu_cores": round(sum(cores.values()), 3),
+        "cores": {node: round(share, 3) for node, share in cores.items()},
         "rss_mb": round(rss_mb, 1),
         "seconds": round((end_ns - begin_ns) / NS, 2),
         "load_before": round(load_before, 2),

@@ -55,17 +55,19 @@ def steady(seconds: int = 10, *, picture_delay: int = 30, reaction_delay: int = 
 
 def measured(recording: Recording, begin_s: float = 1.0, end_s: float = 8.0) -> dict[str, Any]:
     begin, end = T0 + int(begin_s * 1e9), T0 + int(end_s * 1e9)
-    return summary(recording, begin, end, dropped={"audio": 3}, cpu_cores=0.5, rss_mb=400.0, load_before=0.1)
+    return summary(
+        recording, begin, end, dropped={"audio": 3}, cores={"one": 0.2, "two": 0.3}, rss_mb=400.0, load_before=0.1
+    )
 
 
 def test_the_figures_of_a_steady_graph() -> None:
     result = measured(steady())
     assert set(result) == {
         "latency_ms", "reaction_ms", "stages_ms", "rates_hz", "dropped", "deadline_misses", "missed_deadlines",
-        "cpu_cores", "rss_mb", "seconds", "load_before",
+        "cpu_cores", "cores", "rss_mb", "seconds", "load_before",
     }  # fmt: skip
-    assert result["latency_ms"] == {"p50": 40.0, "p99": 40.0, "n": 175}
-    assert result["reaction_ms"] == {"p50": 120.0, "p99": 120.0, "n": 175}
+    assert result["latency_ms"] == {"p50": 40.0, "p95": 40.0, "p99": 40.0, "n": 175}
+    assert result["reaction_ms"] == {"p50": 120.0, "p95": 120.0, "p99": 120.0, "n": 175}
     assert result["rates_hz"][SPEAKER] == 25.0
     assert result["rates_hz"][EXPRESSION] == 50.0
     assert result["rates_hz"]["audio"] is None

@@ -19,7 +19,7 @@ from reactdiff_ros.evaluation.report.tables import load_published
 from reactdiff_ros.evaluation.results import Info, Item, Result, System
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "avatar"))
-from chromium import Chromium, Page, find_chromium
+from tools.chromium import Chromium, Page, find_chromium
 
 NAMES_OF_PUBLISHED = [str(escape(row.source)) for row in load_published()]
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>"

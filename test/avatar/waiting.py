@@ -1,17 +1,10 @@
-"""Programs that end with the tests that start them, in whatever way these end; and waiting for something."""
+"""Waiting for something, on an event loop and without one."""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
-from collections.abc import Callable, Sequence
-
-
-def with_us(command: Sequence[str]) -> list[str]:
-    """`command`, killed by the kernel when the thread that starts it is gone (setpriv of util-linux, where it is)."""
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL", *command] if setpriv else [*command]
+from collections.abc import Callable
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

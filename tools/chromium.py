@@ -11,12 +11,14 @@ import subprocess
 import tempfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import websocket
-from with_us import with_us
+
+from tools.programs import with_us
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
@@ -43,9 +45,9 @@ def find_chromium() -> str | None:
 
 
 class Chromium:
-    """One browser with an empty profile; pages are opened in it. Use it as a context manager."""
+    """One browser with an empty profile; pages are opened in it. Use it as a context manager. `flags`: more of them."""
 
-    def __init__(self, size: tuple[int, int] = (1280, 720)) -> None:
+    def __init__(self, size: tuple[int, int] = (1280, 720), flags: Sequence[str] = ()) -> None:
         binary = find_chromium()
         if binary is None:
             raise FileNotFoundError("no Chromium is installed: apt-get install chromium")
@@ -54,6 +56,7 @@ class Chromium:
         command = [
             binary,
             *FLAGS,
+            *flags,
             f"--user-data-dir={self._profile}",
             f"--window-size={size[0]},{size[1]}",
             "about:blank",
