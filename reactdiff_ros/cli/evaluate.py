@@ -22,6 +22,7 @@ SYSTEMS = (
     "model", "oracle", "shuffled", "mime", "mime_perceived", "nearest_neighbour", "rules", "policy", "listener_mean",
     "random", "ground_truth",
 )  # fmt: skip
+PEOPLE_SYSTEMS = ("real", "model", "shuffled", "rules", "mime", "policy")
 DYAD_SYSTEMS = ("model", "shuffled", "real", "random", "mime", "rules", "policy", "still")
 PARTS = (
     "autoencoder", "speed", "dyads", "response", "behaviour", "streams", "choice", "controls", "sessions", "simulator",
@@ -156,6 +157,36 @@ def dyads(run: Run, folder: Path, models: tuple[Path, ...] | None, systems: tupl
             head = evaluation.info_of("dyads", "Listeners to people in recorded calls", str(run.model or ""), chosen)
             result.update(evaluation.write(dyads_result(table, calls, head, run.seed), run.output, force=False))
         log(table.figures["model"]["note"] if "model" in chosen else "no model among the rows")
+    return EXIT_DONE
+
+
+@command
+@click.option("--folder", type=common.FOLDER, required=True,
+              help="Recorded pairs: tables of both faces, or the files of 'evaluate dyads'.")  # fmt: skip
+@common.MODEL
+@click.option("--system", "systems", type=click.Choice(PEOPLE_SYSTEMS), multiple=True, help="Only these rows (all).")
+@evaluation.evaluation(voices=False)
+def people(run: Run, folder: Path, systems: tuple[str, ...]) -> int:
+    """Compare listeners with people, on recordings of both faces of pairs.
+
+    two_sample_auc: how well a classifier tells 4 s windows of the listener from people's (for "real": one half of the
+    pairs from the other); partner_auc: how well it tells 20 s with the own partner from 20 s with another's; added_r2:
+    what the partner's last 5 s add to the own past in predicting smile, brows and pitch; answers to smiles within 3 s,
+    with their lags; autocorrelation of smiles at 5 s. Classifiers are cross-validated by pair, noise of what perception
+    can see is added to both sides, and all recordings are cut to the shortest. The documentation describes the tables.
+    """
+    from reactdiff_ros.evaluation.studies.people import evaluate_people, read_people
+
+    chosen = systems or PEOPLE_SYSTEMS
+    with run.result() as result:
+        pairs = read_people(folder)
+        for name, why in pairs.left_out.items():
+            log(f"{name} is left out: {why}")
+        listener = run.network(run.model) if {"model", "shuffled"} & {*chosen} else None
+        with progress_bar("recorded pairs") as show:
+            result.update(evaluate_people(pairs, listener, systems=chosen, seed=run.seed, progress=show))
+        result.update(seed=run.seed, pairs=int(pairs.pair.max()) + 1, listeners=len(pairs.pair))
+        result.update(seconds=pairs.known.shape[1] / 25, channels=list(pairs.channels), left_out=dict(pairs.left_out))
     return EXIT_DONE
 
 

@@ -197,20 +197,27 @@ def two_sample_auc(some: Values, reference: Values, seed: int, folds: int = 4) -
     """
     used = moving(reference)
     features, owner = zip(*(window_features(x, used) for x in (some, reference)), strict=True)
-    x = np.concatenate(features)
     y = np.r_[np.ones(len(features[0])), np.zeros(len(features[1]))]
-    speaker = np.concatenate(owner)
-    of_fold = np.random.default_rng([seed, 61]).permutation(len(some)) % folds
+    return grouped_auc(np.concatenate(features), y, np.concatenate(owner), seed, folds)
+
+
+def grouped_auc(x: Floats, y: Floats, group: NDArray[np.intp], seed: int, folds: int = 4) -> dict[str, float]:
+    """Area under the curve of a logistic classifier of y (W,), 0 or 1, from features (W, F) and their squares,
+    cross-validated by `group` (W,) from 0; with its deviation over the folds.
+    """
+    of_fold = np.random.default_rng([seed, 61]).permutation(int(group.max()) + 1) % folds
     areas = []
     for fold in range(folds):
-        test = of_fold[speaker] == fold
-        if test.all() or not test.any():
+        test = of_fold[group] == fold
+        if len(np.unique(y[test])) < 2 or len(np.unique(y[~test])) < 2:
             continue
         centre, spread = x[~test].mean(0), x[~test].std(0) + 1e-9
         z = np.clip((x - centre) / spread, -6, 6)
         z = np.concatenate([z, z**2 / 3 - 1 / 3], axis=1)
         weights = logistic(z[~test], y[~test])
         areas.append(area_under_curve(z[test] @ weights[1:] + weights[0], y[test] > 0.5))
+    if not areas:
+        return {"auc": float("nan"), "sd_over_folds": float("nan")}
     return {"auc": float(np.mean(areas)), "sd_over_folds": float(np.std(areas))}
 
 

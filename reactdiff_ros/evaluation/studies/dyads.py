@@ -82,7 +82,7 @@ class Calls:
 
     def fold_known(self, fold: int, count: int) -> list[Recording]:
         """Those of the other pairs, which training met."""
-        return list(_without(folds(self.found, count)[fold][0], self.left_out))
+        return list(without(folds(self.found, count)[fold][0], self.left_out))
 
 
 def read_calls(folder: Path) -> Calls:
@@ -92,11 +92,11 @@ def read_calls(folder: Path) -> Calls:
         ReactdiffError: as `read_dyads`; fewer than two pairs are left; or no smile moves.
     """
     found = tuple(read_dyads(folder))
-    left_out = _short(found)
-    recordings = _without(found, left_out)
+    left_out = too_short(found)
+    recordings = without(found, left_out)
     frames = min((r.frames for r in recordings), default=0)
     left_out |= _unknown(recordings, frames)
-    recordings = _without(recordings, left_out)
+    recordings = without(recordings, left_out)
     pairs = tuple(sorted({r.pair for r in recordings}))
     if len(pairs) < 2:
         raise ReactdiffError(
@@ -124,11 +124,12 @@ def _call(recording: Recording) -> str:
     return f"{recording.pair}/{recording.session}"
 
 
-def _without(recordings: Sequence[Recording], left_out: Mapping[str, str]) -> tuple[Recording, ...]:
+def without(recordings: Sequence[Recording], left_out: Mapping[str, str]) -> tuple[Recording, ...]:
+    """The recordings but for those of the calls "PAIR/SESSION" in `left_out`."""
     return tuple(r for r in recordings if _call(r) not in left_out)
 
 
-def _short(recordings: Sequence[Recording]) -> dict[str, str]:
+def too_short(recordings: Sequence[Recording]) -> dict[str, str]:
     """Why calls are too short next to the others, by their names."""
     length = {_call(r): r.frames / REACTION_RATE_HZ for r in recordings}
     least = max(SHORTEST_S, LEAST_LENGTH * float(np.median(list(length.values()))))
