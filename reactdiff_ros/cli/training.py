@@ -75,6 +75,8 @@ _ON_RESUMING = ("threads", "workers", "minutes", "steps")
     help="Fine-tune a checkpoint, a folder of weights, or 'live' (shipped weights). The autoencoder stays fixed.",
 )  # fmt: skip
 @click.option("--keep-encoder", is_flag=True, default=None, help="With --from: train the denoiser alone.")
+@click.option("--speaker-guidance", type=Number(1.0, 4.0), help="With --from: learn to react as with this guidance.")
+@click.option("--condition-guidance", type=Number(1.0, 4.0), help="The same for controls and style (1).")
 @click.option("--ablate", type=click.Choice(_ABLATIONS), multiple=True, help="Train without this part; repeatable.")
 @common.JSON
 def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:

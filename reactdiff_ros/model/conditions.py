@@ -59,3 +59,7 @@ def condition_vector(
     one_hot = np.eye(max_lead, dtype=np.float32)[np.clip(lead, 0, max_lead - 1)]
     parts = (controls * controls_given, controls_given, style * style_given, style_given, real[:, None], one_hot)
     return np.concatenate(parts, axis=-1, dtype=np.float32)
+
+
+GIVEN_COUNT: Final = 2 * CONTROL_COUNT + 2 * STYLE_COUNT
+"""Entries of `condition_vector`, the first ones, that are 0 of a listener who is told nothing."""

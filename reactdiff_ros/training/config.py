@@ -188,11 +188,18 @@ class TrainConfig:
     is."""
     keep_encoder: bool = False
     """The encoder stays as it is in `start_from`: its tokens are computed once a pool, which halves the time."""
+    speaker_guidance: float = 1.0
+    """With one of these two off 1, the networks learn to draw what those of `start_from` draw with so much guidance on
+    the speaker and on the conditions (distillation of guidance: Meng et al. 2023; of several conditions: Liu et al.
+    2022)."""
+    condition_guidance: float = 1.0
     ablate: tuple[str, ...] = ()
     losses: LossWeights = field(default_factory=LossWeights)
     shape: Shape = field(default_factory=Shape)
 
     def __post_init__(self) -> None:
+        if self.distils and not self.start_from:
+            raise ReactdiffError("guidance is distilled from networks that are there", todo="give --from as well")
         unknown = [name for name in self.ablate if name not in ABLATIONS]
         if unknown:
             raise ReactdiffError(f"{unknown[0]} cannot be ablated", todo=f"one of {', '.join(ABLATIONS)}")
@@ -204,6 +211,11 @@ class TrainConfig:
                 "expression names are for FaceVerse's faces, and no data set has them", where=self.expression_names,
                 todo=f"give --data with {' or '.join(FACEVERSE)}, or leave the names out",
             )  # fmt: skip
+
+    @property
+    def distils(self) -> bool:
+        """Whether the networks learn from those of `start_from` instead of from people."""
+        return (self.speaker_guidance, self.condition_guidance) != (1.0, 1.0)
 
     @property
     def hears_sets(self) -> bool:

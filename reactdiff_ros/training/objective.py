@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from reactdiff_ros.coefficients import INDEX
-from reactdiff_ros.model.conditions import condition_vector
+from reactdiff_ros.model.conditions import GIVEN_COUNT, condition_vector
 from reactdiff_ros.model.plan.latents import GROUP_OF_LATENT, GROUPS
 from reactdiff_ros.model.plan.memory import tokens
 from reactdiff_ros.model.runtime import VAE_CONTEXT
@@ -25,7 +25,7 @@ from reactdiff_ros.model.tokens import heard_ages
 
 from .config import Shape, TrainConfig
 from .data import MARGIN, Indices, Sequences, Streams, reach_back
-from .nets import AUX_NAMES, BLOCKS, MASKED, STIMULUS_COUNT, STIMULUS_NAMES, TRACED, Model
+from .nets import AUX_NAMES, BLOCKS, MASKED, STIMULUS_COUNT, STIMULUS_NAMES, TRACED, Denoiser, Model
 
 _STILL: Final = 0.05
 """Latents whose means move by less are not weighed more."""
@@ -310,11 +310,17 @@ def conditions(people: Streams, rows: Tensor, lead: Tensor, max_lead: int, rng: 
 
 
 class Objective(nn.Module):  # type: ignore[misc]
-    """The weighted sum of all losses of a step, as a module, so that it can be distributed over several GPUs."""
+    """The weighted sum of all losses of a step, as a module, so that it can be distributed over several GPUs.
 
-    def __init__(self, model: Model, config: TrainConfig) -> None:
+    Args:
+        model: that learns.
+        config: of the run.
+        teacher: whose guided velocity is learnt instead of that of people, see `TrainConfig.speaker_guidance`.
+    """
+
+    def __init__(self, model: Model, config: TrainConfig, teacher: Denoiser | None = None) -> None:
         super().__init__()
-        self.model, self.config = model, config
+        self.model, self.config, self.teacher = model, config, teacher
         weights = torch.tensor([GROUP_WEIGHT[GROUPS[i].name] for i in GROUP_OF_LATENT])
         self.register_buffer("weights", weights / weights.mean(), persistent=False)
 
@@ -328,6 +334,10 @@ class Objective(nn.Module):  # type: ignore[misc]
         target = model.vae.emphasise(p.target, p.before)[:, None]
         z = cos * target + sin * d.noise
         predicted = model.denoiser.velocity(z, d.angle, context, mask)
+        if self.teacher is not None:
+            error = (predicted - self._guided(self.teacher, z, d, speaker, speaker_missing)).square()
+            losses = {"velocity": (error * self.weights).mean()}
+            return losses["velocity"], losses
         wanted = cos * d.noise - sin * target
         known = p.known[:, None].expand_as(predicted)
         losses = {"velocity": velocity_loss(predicted, wanted, known, p.weight[:, None] * self.weights)}
@@ -345,6 +355,25 @@ class Objective(nn.Module):  # type: ignore[misc]
             total = total + weights.motion * (losses["speed"] + losses["acceleration"])
             total = total + weights.cooccurrence * losses["cooccurrence"]
         return total, losses
+
+    @torch.no_grad()  # type: ignore[untyped-decorator,unused-ignore]
+    def _guided(self, teacher: Denoiser, z: Tensor, d: Drawn, speaker: Tensor, speaker_missing: Tensor) -> Tensor:
+        """The velocity v = v(s, c) + (a - 1) (v(s, c) - v(none, c)) + (b - 1) (v(s, c) - v(s, none)) of `teacher` with
+        guidance a on the speaker s and b on the conditions c; unguided draws have v(none, c).
+        """
+        a, b = self.config.speaker_guidance, self.config.condition_guidance
+        heard, deaf = (
+            context_mask(speaker_missing, d.past_missing, torch.full_like(d.unguided, which)) for which in (False, True)
+        )
+        context = teacher.context(speaker, d.plans.own, d.conditions)
+        both, unheard = (teacher.velocity(z, d.angle, context, mask) for mask in (heard, deaf))
+        guided = both + (a - 1) * (both - unheard)
+        if b != 1.0:
+            nothing = d.conditions.clone()
+            nothing[:, :GIVEN_COUNT] = 0.0
+            untold = teacher.velocity(z, d.angle, teacher.context(speaker, d.plans.own, nothing), heard)
+            guided = guided + (b - 1) * (both - untold)
+        return torch.where(d.unguided[..., None, None], unheard, guided)
 
     def _tokens(self, s: Sequences) -> Tensor:
         tokens: Tensor = self.model.encoder(s.features, s.observed)

@@ -27,10 +27,10 @@ from .autoencoder import AutoencoderStep, describe, draw_listeners, set_scale
 from .batches import RollOuts, draw_batch, roll_out
 from .config import TrainConfig, config_from
 from .data import Pool, Pools, Sequences, cut, make_pool
-from .nets import Model
+from .nets import Denoiser, Model
 from .objective import Drawn, Objective, draw, draw_plans, schedule
 from .recorded import Completion, Recorded, real_pool, training_recordings
-from .run import CHECKPOINT, Progress, Start, load_networks, read_checkpoint, write_checkpoint
+from .run import CHECKPOINT, Progress, Start, load_networks, read_checkpoint, read_start, write_checkpoint
 
 REPORT_STEPS: Final = 25
 VALIDATION_STEPS: Final = 500
@@ -88,7 +88,8 @@ class Trainer:
         self.average.to(self.accelerator.device).requires_grad_(False)
         self.autoencoder = AutoencoderStep(self.model.vae)
         self.model.vae.requires_grad_(False)
-        objective = Objective(self.model, config)
+        self._teacher = _teacher(config, self.accelerator.device) if config.distils else None
+        objective = Objective(self.model, config, self._teacher)
         optimizer = torch.optim.AdamW(self._parameters(), lr=config.learning_rate, weight_decay=0.01)
         self.objective, self.optimizer = self.accelerator.prepare(objective, optimizer)
         self._played: RollOuts | None = None
@@ -382,7 +383,7 @@ class Trainer:
         rng = np.random.default_rng([c.seed, 19])
         s = cut(pool, rng, np.arange(24), c.frames, shape)
         drawn = draw(s, draw_plans(s, c, rng), replace(c, ablate=()), rng)
-        objective = Objective(self.average, c).to(self.accelerator.device)
+        objective = Objective(self.average, c, self._teacher).to(self.accelerator.device)
         _, paired = objective(s, drawn)
         other = replace(
             s, features=s.features.roll(1, 0), observed=s.observed.roll(1, 0),
@@ -391,3 +392,11 @@ class Trainer:
         _, shuffled = objective(other, drawn)
         figures = {f"validation/{name}": float(value) for name, value in paired.items()}
         return figures | {"validation/reliance": float(shuffled["velocity"] - paired["velocity"])}
+
+
+def _teacher(config: TrainConfig, device: torch.device) -> Denoiser:
+    """The denoiser that a run which distils guidance learns from, as it was before the run."""
+    model, start = Model(config.shape), read_start(Path(config.start_from))
+    load_networks(model, start.shape, start.networks, config.start_from)
+    teacher: Denoiser = model.denoiser.requires_grad_(False).to(device)
+    return teacher

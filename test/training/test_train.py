@@ -303,6 +303,33 @@ def test_a_kept_encoder_stays_and_older_networks_learn_to_remember(whole, tmp_pa
         load_networks(before.model, tuned.config.shape, dict(after), "tuned")
 
 
+def test_guidance_is_distilled_into_the_networks(whole, tmp_path) -> None:
+    settings = config(start_from=str(whole.checkpoint), keep_encoder=True, speaker_guidance=2.0, condition_guidance=1.5)
+    student = Trainer(settings, tmp_path)
+    student.begin_with(read_start(whole.checkpoint))
+    assert student._teacher is not None
+    pool = student._ready(simulated_pool(3, settings, None))
+    s, drawn = student._batch(pool, 0)
+    drawn.unguided[:, 0] = True
+    with torch.no_grad():
+        _, losses = student.objective(s, drawn)
+        plain = replace(settings, speaker_guidance=1.0, condition_guidance=1.0 + 1e-9)
+        _, same_as_teacher = Objective(student.model, plain, student._teacher)(s, drawn)
+        drawn.unguided[:] = True
+        _, unguided = student.objective(s, drawn)
+    assert float(same_as_teacher["velocity"]) == pytest.approx(0.0, abs=1e-9)  # a guidance of 1 is the teacher itself
+    assert float(unguided["velocity"]) == pytest.approx(0.0, abs=1e-9)  # and who hears nobody is not guided
+    assert float(losses["velocity"]) > 1e-6
+    teacher = {name: value.clone() for name, value in student._teacher.state_dict().items()}
+    list(student.run())
+    assert all(torch.equal(value, teacher[name]) for name, value in student._teacher.state_dict().items())
+    again = Trainer(settings, tmp_path)
+    again.resume()
+    assert all(torch.equal(value, teacher[name]) for name, value in again._teacher.state_dict().items())
+    with pytest.raises(ReactdiffError, match="--from"):
+        config(speaker_guidance=2.0)
+
+
 def test_the_level_loss_is_of_what_accumulates() -> None:
     wanted = torch.randn(64, 8, 3, generator=torch.Generator().manual_seed(0))
     last, known, weight = torch.zeros(64, 3), torch.ones(64, 8, 3), torch.ones(64, 8, 3)
