@@ -378,6 +378,14 @@ def test_nothing_is_smiled_at_that_hurts(label: str) -> None:
     assert heeding(Style(smiling=0.3, responsiveness=0.8), empathy.negative) == Style(smiling=-1.0, responsiveness=0.0)
 
 
+def test_surprise_which_may_be_fear_gets_a_small_smile_at_most() -> None:
+    empathy, slot = after_expression("surprise")
+    face = np.full((1, 8, 58), 0.6, dtype=np.float32)
+    assert answered(face, empathy.frames(slot, 8), empathy.tilt)[..., list(SMILE)].max() < 0.15
+    empathy, slot = after_expression("neutral")
+    assert answered(face, empathy.frames(slot, 8), empathy.tilt)[..., list(SMILE)].min() == pytest.approx(0.6)
+
+
 @pytest.mark.parametrize(
     ("label", "raised"),
     [("sad", ("browInnerUp", "mouthFrownLeft")), ("surprise", ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")),

@@ -544,6 +544,8 @@ _PLEASED: Final = (0.45, 0.75)
 """The same of the probability of a happy face, for the greeting."""
 _HURT: Final = (0.3, 0.55)
 """The same of the evidence of all negative expressions together, for holding smiles back."""
+_PERHAPS_AFRAID: Final = 0.5
+"""Share of surprise that counts as negative: perception reads many strangers' fear as surprise."""
 _ANSWER_S: Final = 0.3
 _FADE_S: Final = 1.5
 """Time constants with which an answer comes and goes."""
@@ -582,7 +584,7 @@ def _looks() -> FloatArray:
 
 _FACES: Final = _looks()
 _EVIDENCE: Final = np.array([[name in _AFTER.get(answer, ()) for name in EXPRESSION_CLASSES] for answer in range(5)])
-_HAPPY, _NEUTRAL = EXPRESSION_CLASSES.index("happy"), EXPRESSION_CLASSES.index("neutral")
+_HAPPY, _NEUTRAL, _SURPRISED = (EXPRESSION_CLASSES.index(name) for name in ("happy", "neutral", "surprise"))
 
 
 class Empathy:
@@ -629,7 +631,8 @@ class Empathy:
     @property
     def negative(self) -> float:
         """0..1, how surely the speaker is angry, disgusted, afraid or sad."""
-        return _ramp(float(self._seen[list(NEGATIVE_CLASSES)].sum()) - self._unmoved, *_HURT)
+        hurt = float(self._seen[list(NEGATIVE_CLASSES)].sum()) + _PERHAPS_AFRAID * float(self._seen[_SURPRISED])
+        return _ramp(hurt - self._unmoved, *_HURT)
 
     @property
     def _unmoved(self) -> float:
