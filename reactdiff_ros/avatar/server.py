@@ -31,11 +31,11 @@ from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
 from reactdiff_ros.avatar.connections import BODY_S, kept
 from reactdiff_ros.avatar.looks import SUFFIX, read_look, shipped
 from reactdiff_ros.avatar.web import Client, WebServer
-from reactdiff_ros.avatar.wire import candidate_curves, encode_frame, frame_as_dict, to_json
+from reactdiff_ros.avatar.wire import candidate_curves, encode_frame, encode_voice, frame_as_dict, to_json
 from reactdiff_ros.errors import ConfigError, MissingExtraError, ReactdiffError
 from reactdiff_ros.resources import setup_command
 from reactdiff_ros.settings import state_folder
-from reactdiff_ros.types import ExpressionFrame, FloatArray
+from reactdiff_ros.types import ExpressionFrame, FloatArray, Sound
 
 if TYPE_CHECKING:
     from reactdiff_ros.avatar.certificates import Certificates
@@ -255,11 +255,12 @@ class AvatarServer(PageServer):
             client.offer(self._message)
 
     def understood(self, client: Client, report: dict[str, Any]) -> bool:
-        """{"candidates": whether the page shows them}."""
-        wants = report.get("candidates", False)
-        if isinstance(wants, bool):
-            client.wants_candidates = wants
-        return isinstance(wants, bool)
+        """{"candidates": whether the page shows them, "voice": whether it plays the robot's voice}."""
+        candidates, voice = report.get("candidates", False), report.get("voice", False)
+        if not (isinstance(candidates, bool) and isinstance(voice, bool)):
+            return False
+        client.wants_candidates, client.wants_voice = candidates, voice
+        return True
 
     # ---- what is shown
 
@@ -303,6 +304,21 @@ class AvatarServer(PageServer):
             for client in self._clients:
                 if client.wants_candidates:
                     client.offer_text("candidates", text)
+
+        self.call(send)
+
+    def heard(self) -> bool:
+        """Whether a page plays the robot's voice. From any thread."""
+        return any(client.wants_voice for client in tuple(self._clients))
+
+    def voice(self, sound: Sound) -> None:
+        """Give the robot's voice to the pages that play it, from any thread."""
+        message = encode_voice(sound)
+
+        def send() -> None:
+            for client in self._clients:
+                if client.wants_voice:
+                    client.offer_sound(message)
 
         self.call(send)
 

@@ -24,6 +24,9 @@ from reactdiff_ros.errors import DeviceError
 MESSAGE_BYTES: Final = 4096
 BACKLOG_BYTES: Final = 4096
 SEND_BUFFER_BYTES: Final = 8192
+SOUNDS: Final = 200
+"""Pieces of sound that may wait for a client."""
+AGAIN_S: Final = 0.02
 SEND_TIMEOUT_S: Final = 5.0
 """A client that reads nothing for this long is disconnected."""
 BAD_INPUT_LIMIT: Final = 10
@@ -59,12 +62,13 @@ class Client:
     ) -> None:
         self._socket, self._transport, self._understood = opened, transport, understood
         self.waiting: deque[bytes | str] = deque(maxlen=queue)
+        self._sounds: deque[bytes] = deque(maxlen=SOUNDS)
         self._texts: dict[str, str] = {}
         self._wake = asyncio.Event()
         self._inputs = 0
         self._inputs_since = 0.0
         self.fps: float | None = None
-        self.wants_candidates = False
+        self.wants_candidates = self.wants_voice = False
         self.dropped = 0
         self.bad_inputs = 0
 
@@ -72,6 +76,11 @@ class Client:
         """The newest frame."""
         self.dropped += len(self.waiting) == self.waiting.maxlen
         self.waiting.append(frame)
+        self._wake.set()
+
+    def offer_sound(self, piece: bytes) -> None:
+        """The next piece of sound."""
+        self._sounds.append(piece)
         self._wake.set()
 
     def offer_text(self, kind: str, text: str) -> None:
@@ -103,6 +112,8 @@ class Client:
         while not self._socket.closed:
             await self._wake.wait()
             self._wake.clear()
+            if self._sounds:  # what cannot be sent now
+                loop.call_later(AGAIN_S, self._wake.set)
             if self._congested():
                 stuck_since = loop.time() if stuck_since is None else stuck_since
                 if loop.time() - stuck_since > SEND_TIMEOUT_S and self._transport is not None:
@@ -117,6 +128,8 @@ class Client:
                     await (self._socket.send_str(frame) if isinstance(frame, str) else self._socket.send_bytes(frame))
                 for text in texts:
                     await self._socket.send_str(text)
+                while self._sounds and not self._congested():
+                    await self._socket.send_bytes(self._sounds.popleft())
             except (ConnectionError, RuntimeError):
                 if self._transport is not None:
                     self._transport.abort()

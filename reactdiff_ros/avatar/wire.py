@@ -11,6 +11,17 @@ Binary layout, little-endian, 280 bytes:
 | 8      | float64 x5 | stamps in seconds: frame, picture, sound, and both through the plan; NaN = none |
 | 48     | float32x58 | coefficients in the order of `coefficients.NAMES`                            |
 
+The robot's voice, little-endian, 16 bytes and the samples:
+
+| offset | type       | value                                                                        |
+|--------|------------|------------------------------------------------------------------------------|
+| 0      | uint8      | version, 3                                                                   |
+| 1      | uint8      | channels                                                                     |
+| 2      | uint16     | 0                                                                            |
+| 4      | uint32     | samples a second of each channel                                             |
+| 8      | float64    | stamp of the first sample, s                                                 |
+| 16     | int16      | samples, channels interleaved                                                |
+
 The preview of a robot with J joints, little-endian, 256 + 9 J bytes:
 
 | offset | type       | value                                                                        |
@@ -39,13 +50,15 @@ import numpy as np
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, NAMES, SMILE, bounded, index
-from reactdiff_ros.types import ExpressionFrame, FloatArray
+from reactdiff_ros.types import ExpressionFrame, FloatArray, Sound
 
 VERSION = 1
 MODES = ("listening", "idle", "neutral")
 ROBOT_VERSION = 2
+VOICE_VERSION = 3
 ROBOT_STATES = ("disarmed", "starting", "following", "returning", "lowering", "stopped")
 _HEAD = struct.Struct("<BBHI5d")
+_VOICE_HEAD = struct.Struct("<BBHId")
 _ROBOT_HEAD = struct.Struct("<BBHIdfI")
 _BROWS_UP = list(index("browInnerUp", "browOuterUpLeft", "browOuterUpRight"))
 _BROWS_DOWN = list(index("browDownLeft", "browDownRight"))
@@ -68,6 +81,12 @@ def encode_frame(frame: ExpressionFrame, number: int) -> bytes:
     seconds = (math.nan if ns is None else ns / NS for ns in stamps)
     head = _HEAD.pack(VERSION, MODES.index(frame.mode), 0, number & 0xFFFFFFFF, *seconds)
     return head + bounded(values).astype("<f4").tobytes()
+
+
+def encode_voice(sound: Sound) -> bytes:
+    """The robot's voice as the binary message."""
+    head = _VOICE_HEAD.pack(VOICE_VERSION, sound.samples.shape[1], 0, sound.rate_hz, sound.stamp_ns / NS)
+    return head + np.ascontiguousarray(sound.samples, dtype="<i2").tobytes()
 
 
 def encode_robot(

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
+from std_msgs.msg import Bool
+
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.access import LINK_VARIABLE, LinkAccess, checked_token, links
 from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, RobotConsole, new_token
@@ -17,7 +19,7 @@ from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import DeviceError, ReactdiffError
 from reactdiff_ros.launching.process import capture_address
 from reactdiff_ros.launching.table import load_table
-from reactdiff_ros.messages import candidates_value, expression_value, speaker_value
+from reactdiff_ros.messages import candidates_value, expression_value, sound_value, speaker_value
 from reactdiff_ros.nodes.base import ReactdiffNode, interface
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
@@ -143,6 +145,13 @@ def _news(message: Any) -> tuple[Any, ...]:
 
 
 STATUS_S = 0.5
+SPEAKING_S = 0.2
+"""How often `robot_speaking` is repeated; it expires after a second."""
+PLAYED_NS = 200_000_000
+"""From the arrival of sound to the end of its way through a page and a loudspeaker."""
+UNHEARD_NS = 5 * NS
+MOST_VOICE_NS = 10 * NS
+"""Sound that waits in a page, at most (voice.js)."""
 RETRY_S = 2.0
 RENEW_S = 60.0
 """How often the certificate is held against the date and this machine's addresses."""
@@ -211,7 +220,11 @@ class AvatarNode(ReactdiffNode):
         self.subscribe("speaker/frame", self._on_speaker)
         self.subscribe("listener/status", self._on_status)
         self.subscribe("actuator/state", self._on_actuator)
+        self.subscribe("speech/audio", self._on_voice)
+        self._speaking = self.advertise("robot_speaking")
+        self._voice_until = self._unheard_until = 0
         self.every(STATUS_S, self._tell)
+        self.every(SPEAKING_S, self._tell_speaking)
         self.every(RETRY_S, self._serve)
         if self._config.https:
             self.every(RENEW_S, self._renew)
@@ -288,6 +301,30 @@ class AvatarNode(ReactdiffNode):
         self._shown_ns = self.running_ns()
         self.meter.output(self.steady_ns(), (self.now_ns() - frame.stamp_ns) / 1e6)
 
+    def _on_voice(self, message: Any) -> None:
+        """Sound for the pages. While one plays it, `robot_speaking` is true, until its end."""
+        sound, now = sound_value(message), self.steady_ns()
+        if not self._server.heard():
+            self._unheard_until = now + UNHEARD_NS
+            return
+        self._server.voice(sound)
+        began = not self._voice_until
+        length = len(sound.samples) * NS // sound.rate_hz
+        self._voice_until = min(max(self._voice_until, now + PLAYED_NS) + length, now + MOST_VOICE_NS)
+        if began:
+            self._tell_speaking()
+
+    def _tell_speaking(self) -> None:
+        now = self.steady_ns()
+        unheard = (
+            "nobody hears the robot's voice: press 'Hear the robot' on its page" if now < self._unheard_until else ""
+        )
+        self.set_problem("voice", unheard, Level.WARN)
+        if self._voice_until:
+            speaks = now < self._voice_until
+            self._voice_until = self._voice_until if speaks else 0
+            self.publish(self._speaking, Bool(data=speaks))
+
     def _on_candidates(self, message: Any) -> None:
         values, chosen = candidates_value(message)
         self._server.candidates(values, chosen, float(message.frame_rate))
@@ -337,6 +374,7 @@ class AvatarNode(ReactdiffNode):
             "latency_ms": latencies,
             "listener": values,
             "recording": self._recording(),
+            "voice": self.count_publishers(self.resolve_topic_name("speech/audio")) > 0,
             "visitor": self._visitor().get("visitor", ""),
             "visitors_waiting": int(self._visitor().get("waiting", "0")),
             "stages": self._stage_status(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import struct
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -18,7 +19,7 @@ from yarl import URL
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.web import BAD_INPUT_LIMIT, INPUT_RATE_LIMIT
 from reactdiff_ros.errors import DeviceError
-from reactdiff_ros.types import ExpressionFrame
+from reactdiff_ros.types import ExpressionFrame, Sound
 
 Serve = Callable[..., Awaitable[AvatarServer]]
 
@@ -76,7 +77,7 @@ async def test_page_files_and_their_headers(serve: Serve, session: aiohttp.Clien
 
 
 ELSEWHERE = ["nothing.js", "../server.py", "..%2fserver.py", "%2e%2e/config.py", "page/main.js", "__init__.py"]
-MALFORMED = ["{", '{"fps":5,"candidates":1}', '{"fps":true}', '{"fps":NaN}', "[" * 3000]
+MALFORMED = ["{", '{"fps":5,"voice":1}', '{"fps":5,"candidates":1}', '{"fps":true}', '{"fps":NaN}', "[" * 3000]
 UPGRADE = (
     "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
@@ -273,6 +274,30 @@ async def test_giant_input(serve: Serve, session: aiohttp.ClientSession) -> None
     async with session.ws_connect(server.url + "ws") as ws:
         server.show(frame(1))
         await binary(ws)
+
+
+async def test_the_voice_goes_to_the_pages_that_play_it_whole_and_in_order(
+    serve: Serve, session: aiohttp.ClientSession
+) -> None:
+    server = await serve()
+    async with session.ws_connect(server.url + "ws") as plays, session.ws_connect(server.url + "ws") as other:
+        await plays.send_str('{"fps":60,"voice":true}')
+        await other.send_str('{"fps":60}')
+        await until(server.heard)
+        pieces = [np.full((160, 2), i, np.int16) for i in range(60)]
+        for i, samples in enumerate(pieces):
+            server.voice(Sound(i * 10_000_000, 16000, samples))
+        for i, samples in enumerate(pieces):
+            while (message := await plays.receive(timeout=60)).type is not aiohttp.WSMsgType.BINARY:
+                pass
+            assert message.data == struct.pack("<BBHId", 3, 2, 0, 16000, i / 100) + samples.tobytes()
+        server.status({})
+        while True:
+            message = await other.receive(timeout=60)
+            assert message.type is aiohttp.WSMsgType.TEXT
+            if json.loads(message.data)["type"] == "status":
+                break
+    await until(lambda: not server.heard())
 
 
 async def test_candidates_go_to_the_pages_that_ask_for_them(serve: Serve, session: aiohttp.ClientSession) -> None:

@@ -22,8 +22,8 @@ export function decode(buffer) {
 }
 
 export class Link {
-  constructor({ onFrame, onStatus, onChange, read = decode }) {
-    Object.assign(this, { onFrame, onStatus, onChange, read });
+  constructor({ onFrame, onStatus, onChange, onOther = () => {}, read = decode }) {
+    Object.assign(this, { onFrame, onStatus, onChange, onOther, read });
     this.staleMs = 400;
     this.connected = false;
     this.reason = "connecting";
@@ -55,6 +55,7 @@ export class Link {
       if (typeof data === "string") return this.takeStatus(data);
       const frame = this.read(data);
       if (frame) this.takeFrame(frame);
+      else this.onOther(data);
     };
     socket.onclose = ({ reason }) => {
       clearTimeout(patience);

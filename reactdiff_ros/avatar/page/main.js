@@ -11,6 +11,7 @@ import { Presence } from "./presence.js";
 import { NAMES } from "./rig.js";
 import { Robot } from "./robot_panel.js";
 import { Visitor } from "./visitor.js";
+import { Voice, sound } from "./voice.js";
 
 const root = document.documentElement;
 const svg = document.getElementById("face");
@@ -24,7 +25,8 @@ const robot = new Robot();
 const face = new Face(svg);
 const motion = new Motion();
 const presence = new Presence();
-const visitor = new Visitor();
+const voice = new Voice(document.getElementById("voice-button"), () => report());
+const visitor = new Visitor(() => voice.start());
 let here = { state: "attentive", mood: {}, sentence: "" };
 let wrongLook = "";
 let drawn = 0;
@@ -54,8 +56,13 @@ const link = new Link({
     if (message.page?.stale_s > 0) link.staleMs = message.page.stale_s * 1000;
     robot.show(status.graph?.actuator, !panel.hidden, link.connected);
     visitor.show(status.graph?.visitor);
+    voice.show(status.graph?.voice);
     showPhone(status.page);
     if (!panel.hidden) refresh();
+  },
+  onOther(data) {
+    const piece = sound(data);
+    if (piece) voice.play(piece);
   },
   onChange() {
     if (!link.connected) status = {}; // what was seen before is not seen now
@@ -104,7 +111,7 @@ function refresh() {
 
 /** Tell the server how fast the page is, and whether anybody looks at the candidates. */
 function report() {
-  link.report({ fps: Math.round(fps(performance.now()) * 10) / 10, candidates: !panel.hidden && candidates.open });
+  link.report({ fps: Math.round(fps(performance.now()) * 10) / 10, candidates: !panel.hidden && candidates.open, voice: voice.on });
 }
 
 function picture(now) {
@@ -161,6 +168,7 @@ window.reactdiff = {
   fresh: () => link.fresh(performance.now()),
   connected: () => link.connected,
   visitor: () => ({ state: visitor.capture.state, sentence: visitor.capture.sentence, ...visitor.capture.counts }),
+  voice: () => ({ on: voice.on, played: voice.played, state: voice.context?.state ?? "" }),
   names: NAMES,
   looks: LOOKS,
   wear,

@@ -5,11 +5,13 @@ import { Capture, hindrance } from "./capture.js";
 const element = (id) => document.getElementById(id);
 
 export class Visitor {
-  constructor() {
+  /** `agreed` is called within the press with which a visitor agrees: from then on the page may play sound. */
+  constructor(agreed = () => {}) {
     this.free = "";
     this.capture = new Capture(element("me").querySelector("video"), () => this.refresh());
     element("consent").querySelector("b").textContent = location.host;
     element("visit-button").addEventListener("click", () => this.press());
+    element("consent-yes").addEventListener("click", agreed);
     element("consent").addEventListener("close", () => element("consent").returnValue === "yes" && this.capture.start());
   }
 

@@ -170,19 +170,19 @@ def _run(pairs: Pairs, listener: StreamListener | None, seed: int) -> Floats:
     return channels_of(faces, pairs.channels)
 
 
-def _of_another(pair: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Rows (N,) of the next pair."""
+def _of_another(pair: NDArray[np.intp], step: int = 1) -> NDArray[np.intp]:
+    """Rows (N,) of the next pair, or of a later one."""
     rows = [np.flatnonzero(pair == p) for p in range(pair.max() + 1)]
     out = np.empty(len(pair), dtype=np.intp)
     for p, own in enumerate(rows):
-        out[own] = np.resize(rows[(p + 1) % len(rows)], len(own))
+        out[own] = np.resize(rows[(p + step) % len(rows)], len(own))
     return out
 
 
 def figures_of(pairs: Pairs, shown: Floats, seed: int, *, real: bool = False) -> dict[str, Any]:
     """Figures of listeners (N, T, C) to the recorded speakers; `real`: they are the recorded ones."""
     figures: dict[str, Any] = {
-        "two_sample_auc": _real_against_real(pairs, seed) if real else _two_sample(pairs, shown, seed),
+        "two_sample_auc": {"all": _real_against_real(pairs, seed)} if real else _two_sample(pairs, shown, seed),
         "partner_auc": _partner_auc(pairs, shown, seed),
         "added_r2": {name: _added_r2(pairs, shown, name) for name in _COUPLED if name in pairs.channels},
     }
@@ -221,11 +221,15 @@ def _windows(pairs: Pairs, shown: Floats, seed: int) -> tuple[Floats, NDArray[np
     return np.concatenate(parts, axis=-1)[used], np.nonzero(used)[0]
 
 
-def _two_sample(pairs: Pairs, shown: Floats, seed: int) -> float:
-    """Area under the curve of a classifier of `shown` against the recorded listeners, by pair."""
+def _two_sample(pairs: Pairs, shown: Floats, seed: int) -> dict[str, float]:
+    """Areas under the curve of classifiers of `shown` against the recorded listeners, by pair: of all channels and of
+    each alone.
+    """
     (some, owner), (real, of) = _windows(pairs, shown, seed), _windows(pairs, pairs.shown, seed + 1)
-    y = np.r_[np.ones(len(some)), np.zeros(len(real))]
-    return grouped_auc(np.concatenate([some, real]), y, pairs.pair[np.r_[owner, of]], seed)["auc"]
+    x, y = np.concatenate([some, real]), np.r_[np.ones(len(some)), np.zeros(len(real))]
+    pair, count = pairs.pair[np.r_[owner, of]], len(pairs.channels)
+    areas = {name: grouped_auc(x[:, c::count], y, pair, seed)["auc"] for c, name in enumerate(pairs.channels)}
+    return {"all": grouped_auc(x, y, pair, seed)["auc"], **areas}
 
 
 def _real_against_real(pairs: Pairs, seed: int, draws: int = 8) -> float:
@@ -240,7 +244,7 @@ def _real_against_real(pairs: Pairs, seed: int, draws: int = 8) -> float:
 
 def _partner_auc(pairs: Pairs, shown: Floats, seed: int) -> float:
     """Area under the curve of a classifier of a listener with the own speaker against one with another pair's."""
-    other = _of_another(pairs.pair)
+    other = _of_another(pairs.pair, 2)  # "shuffled" has heard the next one
     count = shown.shape[1] // _SEGMENT
     x, y, pair = [], [], []
     for label, speakers in ((1.0, pairs.heard), (0.0, pairs.heard[other])):
