@@ -307,6 +307,7 @@ class AvatarNode(ReactdiffNode):
         if not self._server.heard():
             self._unheard_until = now + UNHEARD_NS
             return
+        self._unheard_until = 0
         self._server.voice(sound)
         began = not self._voice_until
         length = len(sound.samples) * NS // sound.rate_hz
