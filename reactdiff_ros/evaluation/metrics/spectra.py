@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.model.plan.latents import GROUPS
 from reactdiff_ros.types import REACTION_RATE_HZ
@@ -23,6 +24,10 @@ _LENGTH: Final = 256
 AUTOCORRELATION_LAGS: Final = (1, 2, 4, 8, 16, 25, 50)
 MOVES: Final = 1e-3
 """A coefficient of smaller s.d. in the reference does not move."""
+FLOOR: Final = np.full(COEFFICIENT_COUNT, 0.01)
+"""(58,) what perception can see: noise of this deviation (rad and m for the head) lies under both sides of a
+comparison, so that nothing counts that nobody could see."""
+FLOOR[HEAD_PITCH:] = 0.002
 
 
 def variances(streams: Values) -> Floats:
@@ -83,9 +88,10 @@ def variance_ratio_intervals(some: Values, reference: Values, weights: Floats) -
 
 
 def band_ratios(some: Values, reference: Values) -> dict[str, dict[str, float]]:
-    """Power of each group in each band over the reference's."""
+    """Power of each group in each band over the reference's, white noise of FLOOR added to both."""
     moving = variances(reference) > MOVES**2
-    mine, wanted = band_power(some), band_power(reference)
+    share = np.array([(high - low) / (REACTION_RATE_HZ / 2) for low, high in BANDS_HZ])
+    mine, wanted = (band_power(x) + share[:, None] * FLOOR**2 for x in (some, reference))
     return {name: by_group(mine[i], np.where(moving, wanted[i], 0.0)) for i, name in enumerate(BAND_NAMES)}
 
 
@@ -143,15 +149,18 @@ WINDOW: Final = 50
 _RIDGE: Final = 1e-3
 
 
-def window_features(streams: Values, used: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.intp]]:
-    """Features (W, F) of consecutive windows of streams (N, T, 58), and the stream of each window (W,)."""
-    count = streams.shape[1] // WINDOW
-    cut = streams[:, : count * WINDOW][..., used].reshape(len(streams), count, WINDOW, -1).astype(np.float64)
-    time = np.linspace(-1, 1, WINDOW)[:, None]
-    speed = np.abs(np.diff(cut, axis=2)).mean(2)
-    parts = (cut.mean(2), cut.std(2), speed, (cut * time).mean(2))
-    features = np.concatenate(parts, axis=-1)
-    return features.reshape(-1, features.shape[-1]), np.repeat(np.arange(len(streams), dtype=np.intp), count)
+def window_features(values: Values, frames: int = WINDOW) -> Floats:
+    """Mean, deviation, speed and slope of every channel of values (N, T, C) in consecutive windows: (N, W, 4 C)."""
+    count = values.shape[1] // frames
+    cut = values[:, : count * frames].reshape(len(values), count, frames, -1).astype(np.float64)
+    time = np.linspace(-1, 1, frames)[:, None]
+    parts = (cut.mean(2), cut.std(2), np.abs(np.diff(cut, axis=2)).mean(2), (cut * time).mean(2))
+    return np.concatenate(parts, axis=-1)
+
+
+def seen(values: Values, floor: Floats, *seed: int) -> Floats:
+    """Values (..., C) with noise of the deviations `floor` (C,)."""
+    return np.asarray(values + floor * np.random.default_rng(seed).standard_normal(values.shape))
 
 
 def moving(reference: Values) -> NDArray[np.bool_]:
@@ -177,28 +186,30 @@ def _root(matrix: Floats) -> Floats:
 def frechet_distance(some: Values, reference: Values, other: Values) -> dict[str, float]:
     """Distance of `some` to `reference`, and the floor: that of `other`, a second draw of the reference, to it.
 
-    All are (N, T, 58) of the same speakers.
+    All are (N, T, 58) of the same speakers; noise of FLOOR is added to each.
     """
     used = moving(reference)
-    base, _ = window_features(reference, used)
-    centre, spread = base.mean(0), base.std(0) + 1e-9
-    features = [(window_features(x, used)[0] - centre) / spread for x in (some, reference, other)]
+    parts = [window_features(seen(x, FLOOR, 63, i)[..., used]) for i, x in enumerate((some, reference, other))]
+    features = [x.reshape(-1, x.shape[-1]) for x in parts]
+    centre, spread = features[1].mean(0), features[1].std(0) + 1e-9
+    features = [(x - centre) / spread for x in features]
     width = features[1].shape[1]
     return {
         "distance": frechet(features[0], features[1]) / width, "floor": frechet(features[2], features[1]) / width,
-        "windows": len(base),
+        "windows": len(features[1]),
     }  # fmt: skip
 
 
 def two_sample_auc(some: Values, reference: Values, seed: int, folds: int = 4) -> dict[str, float]:
     """Area under the curve of a classifier that tells windows of `some` from those of `reference`, both (N, T, 58).
 
-    Cross-validated by speaker; with its deviation over the folds.
+    Cross-validated by speaker; with its deviation over the folds. Noise of FLOOR is added to both.
     """
     used = moving(reference)
-    features, owner = zip(*(window_features(x, used) for x in (some, reference)), strict=True)
-    y = np.r_[np.ones(len(features[0])), np.zeros(len(features[1]))]
-    return grouped_auc(np.concatenate(features), y, np.concatenate(owner), seed, folds)
+    x = np.stack([window_features(seen(x, FLOOR, seed, 62, i)[..., used]) for i, x in enumerate((some, reference))])
+    _, count, windows, width = x.shape
+    y, owner = np.repeat([1.0, 0.0], count * windows), np.tile(np.repeat(np.arange(count), windows), 2)
+    return grouped_auc(x.reshape(-1, width), y, owner, seed, folds)
 
 
 def grouped_auc(x: Floats, y: Floats, group: NDArray[np.intp], seed: int, folds: int = 4) -> dict[str, float]:

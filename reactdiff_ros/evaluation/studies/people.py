@@ -20,19 +20,16 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.listeners import StreamListener, natural_conditions, no_conditions
 from reactdiff_ros.evaluation.metrics.coupling import STILL
 from reactdiff_ros.evaluation.metrics.events import answer_lags, smile_onsets
-from reactdiff_ros.evaluation.metrics.spectra import grouped_auc
+from reactdiff_ros.evaluation.metrics.spectra import FLOOR, grouped_auc, seen, window_features
 from reactdiff_ros.evaluation.studies.dyads import too_short, without
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.recordings.datasets.dyads import FEATURES, read_dyads
-from reactdiff_ros.recordings.datasets.pairs import CHANNELS, POSE, read_pairs
+from reactdiff_ros.recordings.datasets.pairs import CHANNELS, read_pairs
 from reactdiff_ros.recordings.datasets.recording import Recording, filled_in, stack
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, OnProgress
 
 Floats = NDArray[np.float64]
 SYSTEMS: Final = ("real", "model", "shuffled", "rules", "mime", "policy")
-FLOOR: Final = {name: 0.002 if name in POSE else 0.01 for name in CHANNELS}
-"""What perception can see: noise of this deviation (rad for the head) is added on both sides, so that no classifier
-tells rest from nearly rest."""
 LEAST_KNOWN: Final = 0.75
 """Share of frames in which a channel must be known in every row, and of a window that is used."""
 LEAST_PAIRS: Final = 4
@@ -211,14 +208,11 @@ def _autocorrelation(curves: Floats, lag: int) -> float:
 
 def _windows(pairs: Pairs, shown: Floats, seed: int) -> tuple[Floats, NDArray[np.intp]]:
     """Mean, deviation, speed and slope of every channel in windows of 4 s (W, 4 C), and the row of each (W,)."""
-    floor = np.array([FLOOR[name] for name in pairs.channels])
-    seen = shown + floor * np.random.default_rng([seed, 71]).standard_normal(shown.shape)
-    count = shown.shape[1] // _WINDOW
-    cut = seen[:, : count * _WINDOW].reshape(len(seen), count, _WINDOW, -1)
-    used = pairs.known[:, : count * _WINDOW].reshape(len(seen), count, _WINDOW).mean(2) >= LEAST_KNOWN
-    time = np.linspace(-1, 1, _WINDOW)[:, None]
-    parts = (cut.mean(2), cut.std(2), np.abs(np.diff(cut, axis=2)).mean(2), (cut * time).mean(2))
-    return np.concatenate(parts, axis=-1)[used], np.nonzero(used)[0]
+    floor = FLOOR[[CHANNELS[name][0] for name in pairs.channels]]
+    features = window_features(seen(shown, floor, seed, 71), _WINDOW)
+    count = features.shape[1]
+    used = pairs.known[:, : count * _WINDOW].reshape(len(shown), count, _WINDOW).mean(2) >= LEAST_KNOWN
+    return features[used], np.nonzero(used)[0]
 
 
 def _two_sample(pairs: Pairs, shown: Floats, seed: int) -> dict[str, float]:

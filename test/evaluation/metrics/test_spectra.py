@@ -77,6 +77,20 @@ def test_a_damped_and_a_jittery_face_are_told(simulated: list[np.ndarray]) -> No
         assert two_sample_auc(fake, simulated[0], 0)["auc"] > 0.7
 
 
+def test_what_nobody_can_see_does_not_count(simulated: list[np.ndarray]) -> None:
+    restless = simulated[1] + np.random.default_rng(8).normal(0, 5e-4, simulated[1].shape)
+    level = two_sample_auc(simulated[1], simulated[0], 0)["auc"]
+    assert two_sample_auc(restless, simulated[0], 0)["auc"] < level + 0.05
+    told = [frechet_distance(face, simulated[0], simulated[2])["distance"] for face in (simulated[1], restless)]
+    assert told[1] < 1.02 * told[0]
+    for group in ("head", "brows"):
+        trembling = simulated[1] + np.random.default_rng(0).normal(0, 0.03, simulated[1].shape)
+        faces = (simulated[1], restless, trembling)
+        fine = [spectra.band_ratios(face, simulated[0])[spectra.BAND_NAMES[2]][group] for face in faces]
+        assert fine[1] < 1.1 * fine[0]
+        assert fine[2] > 1.5
+
+
 def test_frechet_of_known_gaussians() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(0, 1, (200_000, 2)), rng.normal(1, 2, (200_000, 2))
