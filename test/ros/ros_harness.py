@@ -103,6 +103,7 @@ class RosGraph:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._publishers: dict[str, Any] = {}
+        self._clients: dict[str, Any] = {}
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
         self.diagnostics: dict[str, Any] = {}
 
@@ -192,16 +193,23 @@ class RosGraph:
         return {v.key: v.value for v in status.values}.get(key, "") if status else ""
 
     def call(self, kind: str, service: str, timeout_s: float = 20.0, **fields: Any) -> Any:
-        """Call a service and return its response."""
+        """Call a service and return its response; the request is repeated once if none came in a third of the time."""
         service_type = interface(kind, "srv")
-        client = self.node.create_client(service_type, service)
-        try:
-            self.until(client.service_is_ready, timeout_s, f"service {service}")
-            future = client.call_async(service_type.Request(**fields))
-            self.until(future.done, timeout_s, f"answer of {service}")
-            return future.result()
-        finally:
-            self.node.destroy_client(client)
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(service_type, service)
+        client = self._clients[service]
+        self.until(client.service_is_ready, timeout_s, f"service {service}")
+        request = service_type.Request(**fields)
+        futures = [client.call_async(request)]
+        asked = time.monotonic()
+
+        def answered() -> Any:
+            # Request and response are matched apart: a server that is ready may answer before it has found our reader.
+            if len(futures) == 1 and time.monotonic() > asked + timeout_s / 3:
+                futures.append(client.call_async(request))
+            return next((future for future in futures if future.done()), None)
+
+        return self.until(answered, timeout_s, f"response of {service}").result()
 
     def change(self, name: str, *labels: str) -> bool:
         """Lead a node through these transitions; whether each succeeded."""
