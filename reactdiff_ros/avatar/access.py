@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import os
 import re
 import secrets
 import socket
@@ -21,6 +22,8 @@ from reactdiff_ros.errors import ConfigError
 
 LINK_VARIABLE: Final = "REACTDIFF_LINK_TOKEN"
 """Who starts the page may give its link's token in the environment, and then prints the link; else the node does."""
+HOST_VARIABLE: Final = "REACTDIFF_PAGE_HOST"
+"""The host that links name, where it is not this machine: in a container, the one that publishes its port."""
 QUERY: Final = "token"
 OPERATOR: Final = "/operator"
 """The operator's screen, which has the same link as the face but for this path."""
@@ -99,7 +102,8 @@ def _cookie(request: web.Request) -> str:
 
 
 def reached(url: str, addresses: Iterable[str] | None = None) -> list[str]:
-    """The page at `url` as others open it; where it is served on every address, once for each address.
+    """The page at `url` as others open it; where it is served on every address, once for each address, unless the
+    environment names the host.
 
     Args:
         url: as the server tells it, of this machine's own address where it is served on every one.
@@ -109,6 +113,8 @@ def reached(url: str, addresses: Iterable[str] | None = None) -> list[str]:
     host = where.hostname or ""
     if not is_this_machine(host):
         return [url]
+    if published := os.environ.get(HOST_VARIABLE):
+        return [f"{where.scheme}://{published}:{where.port}/"]
     version = 6 if ":" in host else 4
     found = [a for a in (own_addresses() if addresses is None else addresses) if _of(a) == version]
     hosts = [f"[{a}]" if version == 6 else a for a in found] or [f"[{host}]" if version == 6 else host]

@@ -82,4 +82,11 @@ def test_links_name_addresses_that_others_can_reach() -> None:
     assert links("http://127.0.0.1:8765/", "t", []) == ["http://127.0.0.1:8765/?token=t"]
     assert links("http://robot.lab:8765/", "t", addresses) == ["http://robot.lab:8765/?token=t"]
     assert all(link.endswith(":1/?token=t") for link in links("http://127.0.0.1:1/", "t"))
+
+
+def test_links_of_a_container_name_the_host_that_publishes_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REACTDIFF_PAGE_HOST", "localhost")
+    assert links("http://127.0.0.1:8765/", "t", ["172.17.0.2"]) == ["http://localhost:8765/?token=t"]
+    monkeypatch.setenv("REACTDIFF_PAGE_HOST", "")
+    assert links("http://127.0.0.1:8765/", "t", ["172.17.0.2"]) == ["http://172.17.0.2:8765/?token=t"]
     assert LinkAccess(new_link_token()).token
