@@ -27,6 +27,7 @@ SHARED = {
     "settings",
     "styles",
     "whole_file",
+    "worker",
 }
 # A room imports the shared values alone.
 ROOMS = ("capture", "perception", "model", "expression", "actuation", "avatar")

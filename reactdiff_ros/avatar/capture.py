@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -20,17 +22,17 @@ FULL: Final = "Too many visitors offer their cameras: try again."
 
 
 class CaptureRelay:
-    """Websockets of visitors, each tied to a connection of an abstract socket.
+    """Websockets of visitors, each tied to a stream socket.
 
     Messages follow their length there (uint32, little-endian), both ways; one that begins with { goes to the page as
     text.
 
     Args:
-        address: of the socket; empty: nobody takes pictures.
+        to: the abstract socket to connect to, or what makes a connected one; empty: nobody takes pictures.
     """
 
-    def __init__(self, address: str = "") -> None:
-        self._address = address
+    def __init__(self, to: str | Callable[[], socket.socket] = "") -> None:
+        self._to = to
         self._count = 0
 
     async def websocket(self, request: web.Request) -> web.StreamResponse:
@@ -53,9 +55,12 @@ class CaptureRelay:
 
     async def _relay(self, page: web.WebSocketResponse) -> None:
         try:
-            if not self._address:
+            if not self._to:
                 raise FileNotFoundError
-            reader, writer = await asyncio.open_unix_connection(self._address)
+            if callable(self._to):
+                reader, writer = await asyncio.open_connection(sock=self._to())
+            else:
+                reader, writer = await asyncio.open_unix_connection(self._to)
         except OSError:
             await page.close(code=WSCloseCode.TRY_AGAIN_LATER, message=NOBODY.encode())
             return

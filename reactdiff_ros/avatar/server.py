@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -148,10 +149,11 @@ class AvatarServer(PageServer):
 
     def __init__(
         self, config: AvatarConfig | None = None, console: RobotConsole | None = None, *, link_token: str = "",
-        capture: str = "", pass_on: Callable[[], Awaitable[tuple[bool, str]]] | None = None,
+        capture: str | Callable[[], socket.socket] = "",
+        pass_on: Callable[[], Awaitable[tuple[bool, str]]] | None = None,
         now_s: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
-        """`console` takes the commands to a robot's actuator, the abstract socket `capture` the camera and microphone
+        """`console` takes the commands to a robot's actuator, `capture` (see `CaptureRelay`) the camera and microphone
         of a visitor, whose visit `pass_on` ends; without them, pages have none to give. `now_s`: the date, for
         certificates.
         """

@@ -49,8 +49,8 @@ from typing import Any
 import numpy as np
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, NAMES, SMILE, bounded, index
-from reactdiff_ros.types import ExpressionFrame, FloatArray, Sound
+from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, COEFFICIENT_COUNT, HEAD_PITCH, NAMES, SMILE, bounded, index
+from reactdiff_ros.types import ExpressionFrame, FloatArray, Sound, SpeakerFrame
 
 VERSION = 1
 MODES = ("listening", "idle", "neutral")
@@ -151,3 +151,25 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(k): _finite(v) for k, v in value.items()}
     return [_finite(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def speaker_status(frame: SpeakerFrame | None) -> dict[str, Any]:
+    """What pages show of the person; None: perception gives nothing."""
+    if frame is None:
+        return {"present": False, "seen": "nothing comes from perception"}
+    values: dict[str, Any] = {
+        "present": frame.face_present,
+        "person": frame.person_id,
+        "camera": frame.picture_stamp_ns is not None,
+        "microphone": frame.sound_stamp_ns is not None,
+    }
+    if frame.voice is not None:
+        values |= {"speaking": frame.voice.speaking, "loudness_dbfs": round(frame.voice.loudness_dbfs)}
+    if frame.affect is not None:
+        values |= {"expression": frame.affect.label, "valence": round(frame.affect.valence, 2)}
+    if frame.gaze is not None:
+        values["looks_here"] = round(frame.gaze.contact, 2)
+    values["coefficients"] = {
+        name: round(float(value), 2) for name, value in zip(BLENDSHAPE_NAMES, frame.coefficients, strict=False)
+    }
+    return values

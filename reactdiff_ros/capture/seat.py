@@ -49,6 +49,11 @@ class Seat:
         return bool(self._line)
 
     @property
+    def state(self) -> str:
+        """For pages: taken or free."""
+        return "taken" if self._line else "free"
+
+    @property
     def waiting(self) -> int:
         """How many wait."""
         return max(0, len(self._line) - 1)

@@ -201,7 +201,7 @@ def progress_bar(label: str) -> Iterator[Callable[[float], None]]:
 AGAIN_S: Final = 1.0
 """A signal that follows another one within this time is a copy of it: a terminal and a launcher (`ros2 launch`,
 `timeout`) both send SIGINT for one Ctrl-C."""
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS: Final = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n))
 
 
 class Press:

@@ -6,9 +6,10 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -19,13 +20,16 @@ import click
 from reactdiff_ros.cli import common
 from reactdiff_ros.cli.common import StopFlag, dumps, log
 from reactdiff_ros.cli.study import enter_blind
+from reactdiff_ros.resources import ros_command
 
 if TYPE_CHECKING:
     from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions
+    from reactdiff_ros.launching.one_process import OneProcess
     from reactdiff_ros.launching.table import Value
 
 NEEDS = {"actuator_node": "ruckig", "recorder_node": "rosbags"}
 """Modules of extras without which these nodes cannot start."""
+POLL_S = 0.1
 FACE_FIRST_S = 4.0
 """The other nodes start when the page answers, at the latest this long after it was started."""
 
@@ -102,12 +106,13 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
 @click.option("--params", type=common.FILE, metavar="FILE", help="ROS parameter file (YAML).")
 @click.option("--study", type=common.FILE, metavar="FILE",
               help="Sessions file of a blind study; runs session:=ID without revealing its condition.")  # fmt: skip
+@click.option("--no-ros", is_flag=True, help="One process, for the page's visitor or a clip; so where ROS is missing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the address as one JSON object on stdout.")
 def listen(
     assignments: tuple[str, ...], camera: str | None, microphone: str | None, clip: Path | None, once: bool,
     policy: str | None, style: str | None, backend: str | None, avatar: str | None, no_avatar: bool, look: str | None,
     port: int | None, host: str | None, https: bool, robot: str | None, namespace: str | None, lan: bool | None,
-    seed: int | None, params: Path | None, study: Path | None, as_json: bool,
+    seed: int | None, params: Path | None, study: Path | None, no_ros: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Start the listener and print the address of its face. Ctrl-C stops it.
 
@@ -132,6 +137,9 @@ def listen(
         "params_file": None if params is None else str(params.absolute()),
     }  # fmt: skip
     given = read_assignments(assignments) | {name: value for name, value in options.items() if value is not None}
+    if no_ros or find_spec("rclpy") is None:
+        given |= {name: str(value) for name, value in (("study", study), ("style", style)) if value is not None}
+        return _without_ros(given, {"seed": seed, "port": port, "host": host, "https": https or None}, once, as_json)
     if study is not None:
         enter_blind(study, given, style)
     if once and not given.get("clip"):
@@ -271,10 +279,64 @@ def run(
                 if printed is None and (wanted := _wanted_port(options)) not in (None, urlsplit(graph.url).port):
                     log(f"port {wanted} is in use: the page is on another one")
                 if printed is None or not as_json:
-                    _announce(graph, as_json, {node.name for node in nodes})
+                    _announce(graph, as_json, {node.name for node in nodes}, graph.supervisor.pids())
                 printed = graph.url
         log("stopping")
         manager.stopping()
+    return 0
+
+
+WITHOUT_ROS = {"camera", "microphone", "clip", "policy", "style", "avatar", "seed", "port", "host", "https"}
+"""Options of a listener in one process."""
+
+
+def _without_ros(given: dict[str, str], parameters: dict[str, Any], once: bool, as_json: bool) -> int:
+    """Serve the page until stopped; camera and microphone are those of its visitor.
+
+    Raises:
+        click.UsageError: an option that needs ROS.
+        ReactdiffError: a setting, a file, the weights or the port.
+    """
+    from reactdiff_ros.avatar import AvatarConfig
+    from reactdiff_ros.capture.media import MediaClip
+    from reactdiff_ros.errors import ConfigError, MediaError
+    from reactdiff_ros.launching.one_process import OneProcess
+    from reactdiff_ros.launching.table import BROWSER
+    from reactdiff_ros.recordings.listener import parts_as_live
+    from reactdiff_ros.simulator.rendered import demo_clip_path
+
+    needs = sorted(given.keys() - WITHOUT_ROS)
+    needs += [n for n in ("camera", "microphone") if given.get(n, BROWSER) not in (BROWSER, "none")]
+    if given.get("avatar") == "none":
+        needs.append("avatar none")
+    if needs:
+        options = ", ".join(f"--{name.removesuffix('_file')}" for name in needs)
+        todo = f"install ROS 2 for it (run '{ros_command()}')" if find_spec("rclpy") is None else "leave out --no-ros"
+        raise click.UsageError(f"{options} cannot be used without ROS: {todo}")
+    stop = StopFlag()
+    clip = Path(given["clip"]) if "clip" in given else None
+    try:
+        if clip is not None:
+            with common.usage_errors(MediaError):
+                MediaClip(clip)
+        page: dict[str, Any] = {"host": "0.0.0.0"} if parameters["https"] else {}
+        page |= {n: v for n, v in (parameters | {"look": given.get("avatar")}).items() if n != "seed" and v is not None}
+        avatar = AvatarConfig(**page)
+        set_ = {"seed": parameters["seed"], "policy": given.get("policy"), "style": given.get("style")}
+        parts = parts_as_live({n: v for n, v in set_.items() if v is not None})
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    shown = None if given.get("camera") == BROWSER else clip or demo_clip_path()
+    if find_spec("rclpy") is None:
+        log("ROS 2 is not installed: the listener runs in one process, for the page alone")
+    log("the page asks its visitor for the camera" if shown is None else f"playing {shown.name} until a visitor comes")
+    with OneProcess(*parts, avatar, shown, log, loop=not once) as alone:
+        if parameters["port"] and urlsplit(alone.url).port != parameters["port"]:
+            log(f"port {parameters['port']} is in use: the page is on another one")
+        _announce(alone, as_json, {"browser_node"}, {"reactdiff": os.getpid()})
+        while not (stop.set or (once and alone.clip_ended)):
+            time.sleep(POLL_S)
+    log("stopping")
     return 0
 
 
@@ -287,7 +349,7 @@ def _wanted_port(options: LiveOptions) -> Any:
     return options.parameters.get("port") or avatar.get("port") or default
 
 
-def _announce(graph: LiveGraph, as_json: bool, nodes: set[str]) -> None:
+def _announce(graph: LiveGraph | OneProcess, as_json: bool, nodes: set[str], pids: Mapping[str, int]) -> None:
     from reactdiff_ros.avatar.access import reached
 
     urls = page_links(graph)
@@ -310,10 +372,10 @@ def _announce(graph: LiveGraph, as_json: bool, nodes: set[str]) -> None:
         elif not getattr(sys.stdout, "closed", False):
             token = {"page_token": graph.page_token} if uses else {}
             trust = {"trust": reached(graph.trust[0])[0]} if graph.trust[0] else {}
-            print(dumps({"url": urls[0], "nodes": graph.supervisor.pids(), **trust, **token}), flush=True)
+            print(dumps({"url": urls[0], "nodes": dict(pids), **trust, **token}), flush=True)
 
 
-def page_links(graph: LiveGraph) -> list[str]:
+def page_links(graph: LiveGraph | OneProcess) -> list[str]:
     """The page's address; where the page asks for a token, links that hold it, one for each network."""
     from reactdiff_ros.avatar.access import ASKS, links
     from reactdiff_ros.launching.live_graph import page_status

@@ -30,11 +30,12 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.launching.process import ACTUATOR, BUS, prioritise, wider_than_this_machine
 from reactdiff_ros.messages import expression_value, fill_head_pose, fill_header
 from reactdiff_ros.msg import ExpressionFrame
-from reactdiff_ros.nodes.base import ReactdiffNode, Worker, interface
+from reactdiff_ros.nodes.base import ReactdiffNode, interface
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.settings import state_folder, written_path
 from reactdiff_ros.types import EXPRESSION_RATE_HZ, HeadPose
+from reactdiff_ros.worker import Worker
 
 if TYPE_CHECKING:
     from reactdiff_ros.actuation.drivers.joint_trajectory import TrajectoryDriver

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import threading
-from collections.abc import Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from std_msgs.msg import Bool
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.access import LINK_VARIABLE, LinkAccess, checked_token, links
 from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, RobotConsole, new_token
+from reactdiff_ros.avatar.event_loop import EventLoop
+from reactdiff_ros.avatar.wire import speaker_status
 from reactdiff_ros.clock import NS, StampGuard
-from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import DeviceError, ReactdiffError
 from reactdiff_ros.launching.process import capture_address
 from reactdiff_ros.launching.table import load_table
@@ -160,27 +159,6 @@ STAGE_SILENT_NS = 4 * NS
 """A node that is silent for longer hangs or is gone: a recorder then no longer records."""
 GONE_NS = 60 * NS
 """A node that is silent for longer is forgotten: it may have been ended on purpose."""
-_T = TypeVar("_T")
-
-
-class EventLoop:
-    """An asyncio loop in its own thread."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="avatar", daemon=True)
-        self._thread.start()
-
-    def call(self, work: Coroutine[Any, Any, _T], timeout_s: float = 5.0) -> _T:
-        """Run a coroutine there and wait for what it returns or raises."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_s)
-
-    def close(self) -> None:
-        """End the loop and its thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(2.0)
-        if not self._thread.is_alive():
-            self._loop.close()
 
 
 class AvatarNode(ReactdiffNode):
@@ -370,7 +348,7 @@ class AvatarNode(ReactdiffNode):
             values["backend"] = listener.backend
         latencies = {name: round(s.latency_p50, 1) for name, s in stages.items() if math.isfinite(s.latency_p50)}
         status = {
-            "speaker": self._speaker_status(),
+            "speaker": speaker_status(None if self.running_ns() - self._speaker_ns > SILENT_NS else self._speaker),
             "rates_hz": {name: round(s.rate, 1) for name, s in stages.items()},
             "latency_ms": latencies,
             "listener": values,
@@ -427,27 +405,6 @@ class AvatarNode(ReactdiffNode):
         if self._server.link_token:
             self._print_token("end a visit")
         return dict(_pair(s) for s in node.settings)
-
-    def _speaker_status(self) -> dict[str, Any]:
-        frame = self._speaker
-        if frame is None or self.running_ns() - self._speaker_ns > SILENT_NS:
-            return {"present": False, "seen": "nothing comes from perception"}
-        values: dict[str, Any] = {
-            "present": frame.face_present,
-            "person": frame.person_id,
-            "camera": frame.picture_stamp_ns is not None,
-            "microphone": frame.sound_stamp_ns is not None,
-        }
-        if frame.voice is not None:
-            values |= {"speaking": frame.voice.speaking, "loudness_dbfs": round(frame.voice.loudness_dbfs)}
-        if frame.affect is not None:
-            values |= {"expression": frame.affect.label, "valence": round(frame.affect.valence, 2)}
-        if frame.gaze is not None:
-            values["looks_here"] = round(frame.gaze.contact, 2)
-        values["coefficients"] = {
-            name: round(float(value), 2) for name, value in zip(BLENDSHAPE_NAMES, frame.coefficients, strict=False)
-        }
-        return values
 
 
 def _pair(setting: str) -> tuple[str, str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import array
-import heapq
 import threading
+from functools import partial
 from typing import Any
 
 from sensor_msgs.msg import CompressedImage
@@ -12,7 +12,8 @@ from std_msgs.msg import Header
 
 from reactdiff_ros import msg
 from reactdiff_ros.capture.decode import encode_jpeg
-from reactdiff_ros.capture.media import ClipPicture, ClipSound, MediaClip, PacedClip
+from reactdiff_ros.capture.media import ClipPicture, ClipSound, MediaClip
+from reactdiff_ros.capture.player import ClipPlayer
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.messages import fill_audio, fill_header
@@ -27,21 +28,6 @@ END_S = 3.0
 """Longest wait for the player thread at shutdown. A thread stuck in the file system is left to end on its own."""
 SIM_POLL_S = 0.005
 """Simulated time is looked at this often."""
-
-
-class Origin:
-    """The clip's time 0 on the node's clock: steady from one item to the next, and following that clock for days."""
-
-    JUMP_NS = NS // 10
-    PULL = 0.01
-
-    def __init__(self, ns: int) -> None:
-        self.ns = ns
-
-    def follow(self, measured_ns: int) -> None:
-        """Pull it towards a measurement, which jitters by the scheduler; a clock that was set is taken over at once."""
-        gap = measured_ns - self.ns
-        self.ns = measured_ns if abs(gap) > self.JUMP_NS else self.ns + round(self.PULL * gap)
 
 
 class ClipNode(ReactdiffNode):
@@ -110,46 +96,30 @@ class ClipNode(ReactdiffNode):
         if not name:
             raise MediaError("no clip is named", where="parameter clip", todo="give the path of a media file")
         clip = MediaClip(name)
-        paced = PacedClip(clip, bool(self.values["loop"]))
+        player = ClipPlayer(clip, bool(self.values["loop"]), self._clock_ns, self.now_ns, partial(self._wait, stopping))
         self.solved("clip")
         if not clip.has_sound:
             self.problem("sound", f"{name} has no sound: the speaker is followed by sight alone", Level.WARN)
         if not clip.has_picture:
             self.problem("picture", f"{name} has no pictures: the speaker is followed by sound alone", Level.WARN)
-        start_ns = self._clock_ns()
-        origin = Origin(self.now_ns())
-        # A microphone gives a chunk when its last sample was heard, not when the first one was.
-        waiting: list[tuple[int, int, ClipSound]] = []
-        while not stopping.is_set() and (waiting or not paced.finished):
-            elapsed = self._clock_ns() - start_ns
-            if elapsed < 0:
-                return False
-            origin.follow(self.now_ns() - elapsed)
-            dropped = paced.dropped_pictures
-            items = paced.due(elapsed)
-            for _ in range(paced.dropped_pictures - dropped):
+        for item, stamp_ns in player.items():
+            for _ in range(player.dropped_pictures - self.meter.dropped[TOPIC]):
                 self._due.output(self.steady_ns())
-            for item in items:
-                if isinstance(item, ClipPicture):
-                    self._due.output(self.steady_ns())
-                    self._publish_picture(item, origin.ns + item.offset_ns)
-                else:
-                    heapq.heappush(waiting, (item.end_ns, item.offset_ns, item))
-            while waiting and waiting[0][0] <= elapsed:
-                sound = heapq.heappop(waiting)[2]
-                self._publish_sound(sound, origin.ns + sound.offset_ns)
-            self.meter.dropped[TOPIC] = paced.dropped_pictures
-            times = [t for t in (paced.next_due_ns, waiting[0][0] if waiting else None) if t is not None]
-            self._wait(stopping, min(times, default=0) - (self._clock_ns() - start_ns))
-        return not stopping.is_set()
+            self.meter.dropped[TOPIC] = player.dropped_pictures
+            if isinstance(item, ClipPicture):
+                self._due.output(self.steady_ns())
+                self._publish_picture(item, stamp_ns)
+            else:
+                self._publish_sound(item, stamp_ns)
+        return player.ended
 
     def _clock_ns(self) -> int:
         """What the clip is played by: simulated time where there is, else a clock that never jumps."""
         return self.now_ns() if self.simulated() else self.steady_ns()
 
-    def _wait(self, stopping: threading.Event, ns: int) -> None:
+    def _wait(self, stopping: threading.Event, ns: int) -> bool:
         seconds = max(ns, 0) / NS
-        stopping.wait(min(seconds, SIM_POLL_S) if self.simulated() else min(seconds, 1.0))
+        return stopping.wait(min(seconds, SIM_POLL_S) if self.simulated() else min(seconds, 1.0))
 
     def _publish_picture(self, picture: ClipPicture, stamp: int) -> None:
         if self._visited:

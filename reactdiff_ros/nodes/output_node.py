@@ -8,16 +8,17 @@ from typing import Any
 from std_msgs.msg import Header
 
 from reactdiff_ros.avatar.config import OutputsConfig, parse_targets
+from reactdiff_ros.avatar.event_loop import EventLoop
 from reactdiff_ros.avatar.formats import LiveLinkEncoder, VmcEncoder
 from reactdiff_ros.avatar.outputs import ArkitServer, Feed, UdpOutput
 from reactdiff_ros.coefficients import NAMES, bounded
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.messages import expression_value, fill_header
-from reactdiff_ros.nodes.avatar_node import EventLoop
-from reactdiff_ros.nodes.base import ReactdiffNode, Worker, interface
+from reactdiff_ros.nodes.base import ReactdiffNode, interface
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.types import ExpressionFrame
+from reactdiff_ros.worker import Worker
 
 TICK_S = 0.02
 RETRY_S = 2.0

@@ -20,10 +20,11 @@ from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.messages import fill_gaze, fill_header, fill_speaker, from_stamp, sound_value
-from reactdiff_ros.nodes.base import ReactdiffNode, Worker
+from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.types import UINT8, FloatArray, Picture, Sound, SpeakerFrame
+from reactdiff_ros.worker import Worker
 
 SPARSE: Final = 8
 """Every eighth row and column is checked."""

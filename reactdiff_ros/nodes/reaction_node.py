@@ -43,11 +43,12 @@ from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.policies import fallback_listener, make_listener
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.weights import find_weights
-from reactdiff_ros.nodes.base import ReactdiffNode, Worker
+from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.controls import CONTROL, LATEST, LOOK_S, ControlInbox, Controls
 from reactdiff_ros.nodes.health import Level, Meter
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.types import REACTION_RATE_HZ, ListenerState, Reaction, SpeakerFrame
+from reactdiff_ros.worker import Worker
 
 MOST_LISTENERS = 256
 _NAMESPACE = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*")

@@ -66,11 +66,11 @@ def graph() -> Any:
 
 @pytest.mark.parametrize("robot", [True, False])
 def test_the_token_is_printed_with_a_robot_only(robot: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    _announce(graph(), as_json=False, nodes={"actuator_node"} if robot else set())
+    _announce(graph(), as_json=False, nodes={"actuator_node"} if robot else set(), pids={})
     out = capsys.readouterr().out
     assert URL in out
     assert ("abcde-fghjk-mnp23" in out) is robot
-    _announce(graph(), as_json=True, nodes={"actuator_node"} if robot else set())
+    _announce(graph(), as_json=True, nodes={"actuator_node"} if robot else set(), pids={})
     told = json.loads(capsys.readouterr().out)
     assert (told["url"], told.get("page_token")) == (URL, "abcde-fghjk-mnp23" if robot else None)
 
@@ -143,14 +143,14 @@ def test_a_page_of_this_machine_has_an_address_and_one_beyond_it_links(
         assert found == [graph.url]
     else:
         assert all(link.endswith(f"/?token={TOKEN}") for link in found)
-    _announce(graph, as_json=False, nodes={"browser_node"})
+    _announce(graph, as_json=False, nodes={"browser_node"}, pids={})
     out = capsys.readouterr().out
     assert found[0] in out
     assert (TOKEN in out) is (host != "127.0.0.1")
     assert found[0].startswith("https://" if host == "https" else "http://")
     assert ("The operator's token, to end a visit" in out) is (host != "127.0.0.1")
     assert ("SHA-256" in out) is (graph.trust[1] != "") is (host == "https")
-    _announce(graph, as_json=True, nodes=set())
+    _announce(graph, as_json=True, nodes=set(), pids={})
     told = json.loads(capsys.readouterr().out)
     assert told["url"] == found[0]
     assert ("trust" in told) is (host == "https")

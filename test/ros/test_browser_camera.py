@@ -21,8 +21,8 @@ from ros_harness import NodeProcess, RosGraph
 from std_msgs.msg import Bool
 
 from reactdiff_ros.capture.browser import HEAD, PICTURE, REPLY, TIME
+from reactdiff_ros.capture.visits import dismiss
 from reactdiff_ros.messages import from_stamp
-from reactdiff_ros.nodes.browser_node import _dismiss
 from tools.chromium import Chromium, Page, find_chromium
 
 pytestmark = [
@@ -254,7 +254,7 @@ def test_a_page_whose_clock_is_off_is_told_and_stamped_right(graph: RosGraph, av
 def test_a_page_that_still_sends_hears_why_its_visit_ends() -> None:
     ours, pages = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     pages.sendall(bytes(50_000))  # has not been read
-    ending = threading.Thread(target=_dismiss, args=(ours, "The robot stops."))
+    ending = threading.Thread(target=dismiss, args=(ours, "The robot stops."))
     ending.start()
     assert pages.recv(1000)[4:] == b'{"sentence": "The robot stops."}'
     for _ in range(3):

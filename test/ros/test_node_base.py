@@ -12,7 +12,6 @@ pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.nodes.base import Worker
 from reactdiff_ros.nodes.health import (
     BURST,
     MOST_EVENTS,
@@ -27,6 +26,7 @@ from reactdiff_ros.nodes.health import (
     StampWatch,
     console_arguments,
 )
+from reactdiff_ros.worker import Worker
 
 
 def test_worst_problem_in_force_is_what_is_said():

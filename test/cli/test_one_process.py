@@ -1,0 +1,163 @@
+"""`reactdiff listen --no-ros`: the whole listener in one process behind its page, without ROS on any path."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import websocket
+
+from reactdiff_ros.capture.browser import HEAD, PICTURE, REPLY, SOUND, TIME
+from reactdiff_ros.capture.media import MediaClip
+from reactdiff_ros.cli.main import main
+from reactdiff_ros.simulator.rendered import demo_clip_path
+from tools.chromium import Chromium, find_chromium
+
+ROOT = Path(__file__).resolve().parents[2]
+DEVICES = (
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+)
+WITHOUT_ROS = """
+import sys
+class NoRos:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("rclpy", "rcl_interfaces", "std_msgs"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, NoRos())
+import reactdiff_ros.cli.listen as listen
+listen.find_spec = lambda name: None if name == "rclpy" else True
+from reactdiff_ros.cli.main import program
+program()
+"""
+
+
+class Running:
+    """The command, its page's address, and what it says."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.log = folder / "log"
+        with self.log.open("w") as said:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", WITHOUT_ROS, "listen", "--json", *options],
+                stdout=subprocess.PIPE, stderr=said, text=True, cwd=ROOT, env=os.environ | {"HOME": str(folder)},
+            )  # fmt: skip
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.log.read_text()
+        self.url = str(json.loads(line)["url"])
+
+    def status(self) -> dict[str, Any]:
+        with urllib.request.urlopen(self.url + "api/status", timeout=5.0) as answer:
+            return dict(json.load(answer))
+
+    def until(self, condition: Callable[[dict[str, Any]], Any], what: str, timeout_s: float = 30.0) -> Any:
+        end = time.monotonic() + timeout_s
+        while not (found := condition(self.status())):
+            assert time.monotonic() < end, f"{what} not within {timeout_s:g} s\n{self.log.read_text()}"
+            time.sleep(0.05)
+        return found
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20.0)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    started: list[Running] = []
+
+    def start(*options: str) -> Running:
+        started.append(Running(tmp_path, *options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        assert one.stop() == 0
+        assert "Traceback" not in one.log.read_text()
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
+def test_a_visitor_takes_the_place_of_the_demo_and_leaves_it(running: Callable[..., Running]) -> None:
+    one = running("--port", "18790")
+    assert "ROS 2 is not installed" in one.log.read_text()
+    one.until(lambda s: s["graph"].get("speaker", {}).get("present"), "the demo speaker")
+    with Chromium((800, 600), DEVICES) as browser:
+        page = browser.open(one.url)
+        page.until("window.reactdiff && !document.getElementById('visitor').hidden", 20.0)
+        page.value("document.getElementById('visit-button').click()")
+        page.value("document.getElementById('consent-yes').click()")
+        one.until(lambda s: s["graph"].get("visitor") == "taken", "the visit")
+        page.until("reactdiff.visitor().sent > 20 && reactdiff.visitor().sounds > 20", 30.0)
+        one.until(lambda s: not s["graph"]["speaker"].get("present"), "a picture without a face instead of the demo")
+        assert one.status()["page"]["fresh"]
+        page.value("document.getElementById('visit-button').click()")
+        one.until(lambda s: s["graph"].get("visitor") == "free", "the end of the visit")
+        one.until(lambda s: s["graph"]["speaker"].get("present"), "the demo speaker")
+
+
+def test_what_a_page_sends_moves_the_face_and_what_is_damaged_does_not_stop_it(running: Callable[..., Running]) -> None:
+    one = running("--port", "18791", "--camera", "browser", "--policy", "mime")
+    picture = next(item for item in MediaClip(demo_clip_path()).pictures_and_sound() if hasattr(item, "bgr"))
+    jpeg = bytes(cv2.imencode(".jpg", picture.bgr)[1])
+    line = websocket.create_connection(
+        one.url.replace("http", "ws") + "capture", origin=one.url.rstrip("/"), timeout=20
+    )
+    assert json.loads(line.recv()) == {"seat": True}
+
+    def send(kind: int, content: bytes = b"", number: int = 0, rate: int = 0) -> None:
+        line.send_binary(HEAD.pack(1, kind, rate // 25, number, time.time() * 1000) + content)
+
+    ping = line.recv()
+    send(TIME, number=REPLY.unpack(ping)[3])
+    for number, content in enumerate([jpeg, jpeg[: len(jpeg) // 2], jpeg, jpeg]):
+        send(PICTURE, content, number)
+        send(SOUND, np.zeros(320, np.int16).tobytes(), number, 16000)
+        one.until(lambda s: s["graph"].get("visitor") == "taken", "the visit")
+    one.until(lambda s: s["graph"].get("speaker", {}).get("person", -1) >= 0, "the person")
+    line.close()
+    one.until(lambda s: s["graph"].get("visitor") == "free", "the end of the visit")
+    assert one.status()["page"]["fresh"]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--robot", "ohbot"), "--robot"), (("--camera", "0"), "--camera"), (("--lan",), "--lan"),
+        (("--avatar", "none"), "avatar none"), (("record:=true",), "record"),
+    ],
+)  # fmt: skip
+def test_what_needs_ros_says_so_in_a_sentence(
+    options: tuple[str, ...], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["listen", "--no-ros", *options]) == 2
+    said = capsys.readouterr().err
+    assert f"{named} cannot be used without ROS" in said
+    assert "leave out --no-ros" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--style", "nosuch"), "nosuch"), (("--clip", "nosuch.mp4"), "nosuch.mp4"), (("--avatar", "nosuch"), "nosuch"),
+        (("--policy", "nosuch"), "nosuch"), (("--host", "not a host"), "not a host"),
+    ],
+)  # fmt: skip
+def test_bad_values_are_refused_before_anything_starts(
+    options: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["listen", "--no-ros", *options]) == 2
+    assert said in capsys.readouterr().err
