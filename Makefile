@@ -2,9 +2,9 @@
 # make test     all tests that this machine can run
 # make setup    the environment alone; then '. ./env.sh' in any shell. Add what other tasks need with
 #               make setup-robots, make setup-evaluate, make setup-train, make setup-test
-# make test-long, make lint, make bench, make faults, make soak, make audit, make sbom, make docs, make site, make weights, make evidence, make ablations, make demo, make picture, make clean
+# make test-long, make lint, make bench, make faults, make soak, make audit, make sbom, make docs, make site, make weights, make evidence, make ablations, make demo, make picture, make avatar-bundle, make clean
 SHELL := /bin/bash
-.PHONY: help listen test test-long setup setup-robots setup-evaluate setup-train setup-test lint docs bench faults soak audit sbom weights evidence ablations demo picture site clean
+.PHONY: help listen test test-long setup setup-robots setup-evaluate setup-train setup-test lint docs bench faults soak audit sbom weights evidence ablations demo picture site avatar-bundle clean
 # Recordings for tests and figures, if there are any.
 CLIPS ?= $(or $(REACTDIFF_CLIPS),../shared/clips)
 .DEFAULT_GOAL := help
@@ -115,3 +115,7 @@ lint: setup-test
 
 clean:
 	@rm -f env.sh; find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What the page needs for 3D avatars, from npm; needs Node.js.
+avatar-bundle:
+	@scripts/bundle_avatar.sh

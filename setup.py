@@ -78,6 +78,7 @@ setup(
             "avatar/page/robot/*",
             "avatar/page/looks/*",
             "avatar/page/trust/*",
+            "avatar/page/three/*",
             "evaluation/report/page/*",
             "avatar/drawing.js",
         ],

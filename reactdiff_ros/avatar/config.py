@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from reactdiff_ros.avatar.looks import SUFFIX, read_look
+from reactdiff_ros.avatar.model_file import SUFFIXES, read_model_file
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.settings import check_settings, setting
 
@@ -17,6 +18,13 @@ _HOST = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_:\-]{1,63}\.)*[A-Za-z0-9_:\-]{1
 """Parts of 1 to 63 characters: of others no address can be made."""
 
 
+def check_own(path: Path) -> str:
+    """Check a look's or an avatar's file; what a user should know of it. Raises ConfigError if it cannot be shown."""
+    if path.suffix == SUFFIX:
+        read_look(path)
+    return read_model_file(path).sentence if path.suffix in SUFFIXES else ""
+
+
 @dataclass(frozen=True, slots=True)
 class AvatarConfig:
     """Where the page is served and how it looks. Raises ConfigError for a value out of range."""
@@ -24,7 +32,10 @@ class AvatarConfig:
     host: str = setting("127.0.0.1", "Address to bind. Anything but a loopback address serves the network.")
     port: int = setting(8765, "First port to try; 0 = any free one.", low=0, high=65535)
     port_tries: int = setting(20, "How many ports are tried, one after the other.", low=1, high=1000)
-    look: str = setting("soft", "One of LOOKS, or a look's file; the page's `?look=` overrides it for one browser.")
+    look: str = setting(
+        "soft",
+        "One of LOOKS, or a file: a look's or an avatar's. The page's `?look=` overrides it.",
+    )
     extra_hosts: tuple[str, ...] = ()
     """More host names or addresses under which the page may be opened (a robot's name in the lab's network)."""
     https: bool = setting(False, "Encrypt, with a certificate of this machine's own: phones give a camera only then.")
@@ -41,8 +52,8 @@ class AvatarConfig:
     def __post_init__(self) -> None:
         check_settings(self, AVATAR)
         _check(bool(_HOST.fullmatch(self.host)), AVATAR, "host", self.host, "give an address such as 127.0.0.1")
-        if self.look.endswith(SUFFIX):
-            read_look(Path(self.look))
+        if self.look.endswith((SUFFIX, *SUFFIXES)):
+            check_own(Path(self.look))
         else:
             known = f"choose one of {', '.join(LOOKS)}, or a file of your own"
             _check(self.look in LOOKS, AVATAR, "look", self.look, known)

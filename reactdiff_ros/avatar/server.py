@@ -31,6 +31,7 @@ from reactdiff_ros.avatar.capture import CaptureRelay
 from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
 from reactdiff_ros.avatar.connections import BODY_S, kept
 from reactdiff_ros.avatar.looks import SUFFIX, read_look, shipped
+from reactdiff_ros.avatar.model_file import SUFFIXES
 from reactdiff_ros.avatar.web import Client, WebServer
 from reactdiff_ros.avatar.wire import candidate_curves, encode_frame, encode_voice, frame_as_dict, to_json
 from reactdiff_ros.errors import ConfigError, MissingExtraError, ReactdiffError
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
     from reactdiff_ros.avatar.trust import TrustServer
 
 PASS_S: Final = 5.0
+MODEL: Final = "avatar.glb"
+"""Where pages fetch the avatar's file."""
+DRAWN: Final = "soft"
+"""The look of the face that stands in for an avatar."""
 _NO_JSON: Final = "Commands are JSON."
 CONTENT_TYPES = {
     ".html": "text/html",
@@ -64,8 +69,11 @@ def load_pages(look: str, folders: tuple[str, ...] = ("page",)) -> dict[str, byt
     pages = {entry.name: entry.read_bytes() for entry in entries if _suffix(entry.name) in CONTENT_TYPES}
     if "index.html" not in pages:
         raise ReactdiffError("the face's page is missing", where=str(room), todo="install the package again")
-    worn = "own" if look.endswith(SUFFIX) else look
-    pages["index.html"] = pages["index.html"].replace(b'data-look="soft"', f'data-look="{worn}"'.encode())
+    worn, model = ("own" if look.endswith(SUFFIX) else look), ""
+    if look.endswith(SUFFIXES):
+        worn, model = DRAWN, MODEL
+    index = pages["index.html"].replace(b'data-look="soft"', f'data-look="{worn}"'.encode())
+    pages["index.html"] = index.replace(b'data-avatar=""', f'data-avatar="{model}"'.encode())
     return pages
 
 
@@ -105,6 +113,8 @@ class PageServer(WebServer):
         router.add_get("/", self._file)
         router.add_get("/ws", self.websocket)
         router.add_get("/looks/{name}.json", self._look)
+        router.add_get(f"/{MODEL}", self._model)
+        router.add_get("/three/bundle.js", self._bundle)
         router.add_get("/{name}", self._file)
 
     def refuses(self, request: web.Request) -> web.Response | None:
@@ -132,6 +142,16 @@ class PageServer(WebServer):
         return web.Response(
             body=shipped(name).read_bytes(), content_type="application/json", headers={"Cache-Control": "no-cache"}
         )
+
+    async def _model(self, _request: web.Request) -> web.StreamResponse:
+        """The avatar's file that the face was started with."""
+        if not self.config.look.endswith(SUFFIXES):
+            raise web.HTTPNotFound(text="There is no avatar.\n")
+        return web.FileResponse(self.config.look, headers={"Content-Type": "model/gltf-binary"})
+
+    async def _bundle(self, _request: web.Request) -> web.StreamResponse:
+        bundle = Path(str(resources.files("reactdiff_ros.avatar"))) / "page" / "three" / "bundle.js"
+        return web.FileResponse(bundle, headers={"Content-Type": "text/javascript", "Cache-Control": "max-age=86400"})
 
     def _page(self, name: str) -> web.StreamResponse:
         name = name if name in self._pages else name + ".html"

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 NEEDS = {"actuator_node": "ruckig", "recorder_node": "rosbags"}
 """Modules of extras without which these nodes cannot start."""
+OWN = (".json", ".glb", ".vrm")
+"""Suffixes of own looks and avatars."""
 POLL_S = 0.1
 FACE_FIRST_S = 4.0
 """The other nodes start when the page answers, at the latest this long after it was started."""
@@ -86,7 +88,7 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
 @click.option("--backend", metavar="NAME", help="Inference backend: auto, onnxruntime, cuda or tensorrt (auto).")
 @click.option(
     "--avatar", is_flag=False, flag_value="yes", metavar="[LOOK]",
-    help="Look of the screen face: soft, paper, robot, night, pixel, eyes, cub or FILE.json; none = no screen face.",
+    help="Screen face: soft, paper, robot, night, pixel, eyes, cub, FILE.json, an avatar FILE.glb or FILE.vrm; none.",
 )  # fmt: skip
 @click.option("--no-avatar", is_flag=True, help="Same as --avatar none.")
 @click.option("--look", hidden=True)
@@ -127,7 +129,7 @@ def listen(
         avatar = "none"
     if avatar == "none" and (port or host or https):
         raise click.UsageError("--port, --host and --https need the screen face")
-    own_look = Path(avatar).absolute() if avatar is not None and avatar.endswith(".json") else None
+    own_look = Path(avatar).absolute() if avatar is not None and avatar.endswith(OWN) else None
     avatar = avatar if own_look is None else str(own_look)
     face = avatar not in (None, "none")
     options = {
@@ -146,13 +148,13 @@ def listen(
         raise click.UsageError("--once needs --clip")
     parameters = {"seed": seed, "port": port, "host": host, "style": style, "loop": False if once else None}
     parameters["https"] = https or None
-    from reactdiff_ros.avatar.looks import read_look
+    from reactdiff_ros.avatar.config import check_own
     from reactdiff_ros.capture.media import MediaClip
     from reactdiff_ros.errors import ConfigError, MediaError
 
     try:
-        if own_look is not None:
-            read_look(own_look)
+        if own_look is not None and (sentence := check_own(own_look)):
+            log(sentence)
         live, source = live_options(given, {k: v for k, v in parameters.items() if v is not None}, face=face)
         if source[2] is not None and given.get("clip"):
             with common.usage_errors(MediaError):  # before a node fails because of it
@@ -298,6 +300,7 @@ def _without_ros(given: dict[str, str], parameters: dict[str, Any], once: bool, 
         ReactdiffError: a setting, a file, the weights or the port.
     """
     from reactdiff_ros.avatar import AvatarConfig
+    from reactdiff_ros.avatar.config import check_own
     from reactdiff_ros.capture.media import MediaClip
     from reactdiff_ros.errors import ConfigError, MediaError
     from reactdiff_ros.launching.one_process import OneProcess
@@ -322,6 +325,8 @@ def _without_ros(given: dict[str, str], parameters: dict[str, Any], once: bool, 
         page: dict[str, Any] = {"host": "0.0.0.0"} if parameters["https"] else {}
         page |= {n: v for n, v in (parameters | {"look": given.get("avatar")}).items() if n != "seed" and v is not None}
         avatar = AvatarConfig(**page)
+        if own_sentence := check_own(Path(avatar.look)):
+            log(own_sentence)
         set_ = {"seed": parameters["seed"], "policy": given.get("policy"), "style": given.get("style")}
         parts = parts_as_live({n: v for n, v in set_.items() if v is not None})
     except ConfigError as error:

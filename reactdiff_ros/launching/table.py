@@ -21,14 +21,15 @@ LONGEST_NAMESPACE = 70
 """With it a node's name has its place among the kernel's sockets, which hold it, and its topics are ROS's."""
 BROWSER: Final = "browser"
 """As a camera: that of a visitor of the page."""
-OWN_FILE = "FILE.json"
-"""Among the choices: the path of a file of one's own."""
+OWN_FILE = "FILE"
+"""Among the choices: what begins so stands for the path of a file of one's own with one of these suffixes."""
 _ARTICLES = {"bool": "true or false", "int": "a whole number", "double": "a number", "string": "a text"}
 
 
 def chosen(value: object, choices: tuple[str, ...]) -> bool:
     """Whether `value` is one of the choices, if there are any."""
-    return not choices or value in choices or (OWN_FILE in choices and str(value).endswith(".json"))
+    own = tuple(choice.removeprefix(OWN_FILE) for choice in choices if choice.startswith(f"{OWN_FILE}."))
+    return not choices or value in choices or (bool(own) and str(value).endswith(own))
 
 
 class _Named(Protocol):

@@ -34,8 +34,51 @@ const STILL_MS = 30; // between pictures of a face whose coefficients do not cha
 let status = {};
 let newest = null;
 let pictures = [];
+let avatar = null;
+let slowSince = 0;
+const AVATAR = "avatar"; // as a look: the 3D avatar that the face was started with
+const FEWEST_FPS = 10; // below this for SLOW_MS the drawn face stands in for an avatar
+const SLOW_MS = 4000;
+
+/** Draw the avatar at this address from now on; where that fails, the drawn face stands in and the page says why. */
+async function wearAvatar(url) {
+  dropAvatar();
+  try {
+    const { Avatar } = await import("./avatar.js");
+    const canvas = document.createElement("canvas"); // a closed WebGL context cannot be used again
+    canvas.id = "avatar";
+    canvas.setAttribute("aria-label", "The robot's face");
+    canvas.style.cssText = svg.style.cssText; // the ground's colours
+    svg.after(canvas);
+    avatar = await Avatar.open(canvas, url);
+    svg.setAttribute("hidden", "");
+    [slowSince, pictures, wrongLook] = [0, [], ""];
+  } catch (error) {
+    dropAvatar();
+    wrongLook = error.message;
+  }
+  refresh();
+}
+
+function dropAvatar() {
+  avatar?.close();
+  avatar = null;
+  document.getElementById("avatar")?.remove();
+  svg.removeAttribute("hidden");
+}
+
+/** A page that draws an avatar too slowly goes back to the drawn face. */
+function watchAvatar(now) {
+  const slow = document.visibilityState === "visible" && pictures.length > 5 && fps(now) < FEWEST_FPS;
+  slowSince = slow ? slowSince || now : 0;
+  if (!slow || now - slowSince < SLOW_MS) return;
+  dropAvatar();
+  wrongLook = "This device draws the avatar too slowly, so the drawn face stands in for it.";
+}
 
 async function wear(name) {
+  if (name === AVATAR) return wearAvatar(root.dataset.avatar);
+  if (avatar) dropAvatar();
   const [look, wrong] = await lookOr(name);
   wrongLook = wrong;
   face.wear(look);
@@ -122,7 +165,12 @@ function picture(now) {
   if (!link.fresh(clock)) motion.neutral(clock);
   if (!motion.at(clock) && clock - drawn < STILL_MS) return;
   drawn = clock;
-  if (face.look) face.draw(motion.shown, clock / 1000, here.mood);
+  if (avatar) {
+    avatar.draw(motion.shown, clock / 1000);
+    watchAvatar(now);
+  } else if (face.look) {
+    face.draw(motion.shown, clock / 1000, here.mood);
+  }
 }
 
 function togglePanel() {
@@ -138,7 +186,8 @@ function toggleFullScreen() {
 }
 
 function nextLook() {
-  wear(LOOKS[(LOOKS.indexOf(face.look?.name) + 1) % LOOKS.length]);
+  const names = root.dataset.avatar ? [AVATAR, ...LOOKS] : LOOKS;
+  wear(names[(names.indexOf(avatar ? AVATAR : face.look?.name) + 1) % names.length]);
 }
 
 let quietTimer = 0;
@@ -162,9 +211,9 @@ stir();
 
 // For tests and for the curious: what is drawn, read from the drawing; and the face without a server.
 window.reactdiff = {
-  state: () => ({ ...own(performance.now()), frames: link.frames, connections: link.connections, values: [...face.values],
-    drawn: face.look ? face.measure() : null }),
-  values: () => [...face.values],
+  state: () => ({ ...own(performance.now()), frames: link.frames, connections: link.connections, values: [...(avatar ?? face).values],
+    drawn: face.look ? face.measure() : null, avatar: avatar?.measure() ?? null }),
+  values: () => [...(avatar ?? face).values],
   fresh: () => link.fresh(performance.now()),
   connected: () => link.connected,
   visitor: () => ({ state: visitor.capture.state, sentence: visitor.capture.sentence, ...visitor.capture.counts }),
@@ -176,6 +225,7 @@ window.reactdiff = {
 
 setInterval(refresh, 250);
 setInterval(report, 2000);
-wear(new URLSearchParams(location.search).get("look") ?? root.dataset.look);
+const asked = new URLSearchParams(location.search).get("look");
+wear(asked ?? root.dataset.look).then(() => root.dataset.avatar && !asked && wear(AVATAR));
 link.open();
 requestAnimationFrame(picture);

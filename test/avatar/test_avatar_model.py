@@ -1,0 +1,176 @@
+"""3D avatars: what their files must have, and how a page moves them (headless Chromium, drawn by software)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from glb import chunks, glb, write
+from stage import IN_BROWSER, Stage
+
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from reactdiff_ros.avatar.model_file import ModelFile, coefficient, read_model_file
+from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, INDEX
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.types import ExpressionFrame
+from tools.chromium import Chromium, Page
+
+ALL = list(BLENDSHAPE_NAMES)
+SHARED = Path(os.environ.get("REACTDIFF_CLIPS", "/nonexistent")).parent / "avatars" / "makehuman_head_arkit52.vrm"
+FLAGS = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
+
+
+@pytest.mark.parametrize(
+    ("name", "means"),
+    [
+        ("eyeBlinkLeft", "eyeBlinkLeft"), ("EyeBlinkLeft", "eyeBlinkLeft"), ("eyeBlink_L", "eyeBlinkLeft"),
+        ("blendShape1.mouthSmile_R", "mouthSmileRight"), ("head_jawOpen", "jawOpen"), ("Fcl_MTH_A", None), ("", None),
+        ("mouthLeft", "mouthLeft"), ("mouthSmileLeft", "mouthSmileLeft"),
+    ],
+)  # fmt: skip
+def test_names_of_morph_targets(name: str, means: str | None) -> None:
+    assert coefficient(name) == means
+
+
+def test_an_avatar_with_all_names_and_one_without_some(tmp_path: Path) -> None:
+    assert read_model_file(glb(tmp_path / "all.glb", ALL)).sentence == ""
+    found = read_model_file(glb(tmp_path / "half.glb", ALL[:26]))
+    assert found.missing == [n for n in ALL[26:] if n != "tongueOut"]
+    assert "lacks 25 of 52" in found.sentence
+    assert ALL[26] in found.sentence
+
+
+def test_a_vrm_without_single_features_is_moved_by_its_presets(tmp_path: Path) -> None:
+    tree = {"extensions": {"VRMC_vrm": {"expressions": {"preset": {"happy": {}, "aa": {}}}}}}
+    assert read_model_file(glb(tmp_path / "new.vrm", ["A"], tree)) == ModelFile(1, frozenset(), True)
+    groups = [{"name": "Joy", "presetName": "joy"}, *({"name": n, "presetName": "unknown"} for n in ALL)]
+    old = {"extensions": {"VRM": {"blendShapeMaster": {"blendShapeGroups": groups}}}}
+    assert read_model_file(glb(tmp_path / "old.vrm", ["A"], old)) == ModelFile(0, frozenset(ALL), False)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda p: glb(p, ALL, cut=20), "cut off"),
+        (lambda p: p.write_bytes(b"glTF"), "no binary glTF"),
+        (lambda p: p.write_text("{}"), "no binary glTF"),
+        (lambda p: glb(p, []), "no morph targets"),
+        (lambda p: glb(p, ["Fcl_MTH_A", "x"]), "no morph targets that are named"),
+        (lambda p: glb(p, ALL, {"buffers": [{"uri": "http://elsewhere/a.bin"}]}), "refers to other files"),
+        (lambda p: glb(p, [f"x{i}" for i in range(257)]), "more than 256"),
+        (lambda p: glb(p, ALL, {"meshes": [{"primitives": 3}]}), "malformed"),
+        (lambda p: glb(p, ALL, {"extensions": {"VRMC_vrm": {"expressions": []}}}), "malformed"),
+        (lambda p: p.write_bytes(b"\0" * (64 * 1024 * 1024 + 1)), "larger than 64 MB"),
+        (lambda p: None, "cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_shown_says_why(make: Callable[[Path], Any], says: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.glb"
+    make(path)
+    with pytest.raises(ConfigError, match=says) as raised:
+        AvatarConfig(look=str(path))
+    assert str(path) in str(raised.value)
+
+
+class Shown(Stage):
+    """A page with an avatar, fed with one face."""
+
+    def __init__(self, browser: Chromium, path: Path) -> None:
+        self._values = np.zeros(58, np.float32)
+        super().__init__(AvatarServer(AvatarConfig(port=0, look=str(path))))
+        self.frame = lambda n: ExpressionFrame(n * 20_000_000, self._values, "listening", (), None, None, None, None)
+        self.page: Page = browser.open(self.url)
+        self.page.until("window.reactdiff && reactdiff.fresh()", 20.0)
+
+    def avatar(self) -> dict[str, Any]:
+        return dict(self.page.until("reactdiff.state().avatar", 30.0))
+
+    def picture(self, folder: Path, **face: float) -> np.ndarray:
+        """What is seen with these coefficients."""
+        values = np.zeros(58, np.float32)
+        for name, value in face.items():
+            values[INDEX[name]] = value
+        self._values = values
+        wanted = [round(float(v), 4) for v in values]
+        self.page.until(f"(s => {wanted}.every((v, i) => Math.abs(v - s[i]) < 1e-3))(reactdiff.values())", 20.0)
+        self.page.value("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
+        return np.asarray(cv2.imread(str(self.page.screenshot(folder / "shot.png"))), dtype=np.int16)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Iterator[Chromium]:
+    with Chromium((640, 480), FLAGS) as chromium:
+        yield chromium
+
+
+def red(picture: np.ndarray) -> np.ndarray:
+    """Rows of the square, from its colour."""
+    rows: np.ndarray = np.nonzero(((picture[..., 2] - picture[..., 0]) > 100).sum(1) > 20)[0]
+    return rows
+
+
+@pytest.mark.browser
+@IN_BROWSER[1]
+def test_coefficients_move_what_is_drawn(drawn: Chromium, tmp_path: Path) -> None:
+    shown = Shown(drawn, glb(tmp_path / "a.glb", ["jawOpen", "mouthSmile_L", "unknown"]))
+    try:
+        assert shown.avatar()["moved"] == 2
+        rest = shown.picture(tmp_path)
+        assert len(red(rest)) > 20
+        lifted = shown.picture(tmp_path, jawOpen=0.4)
+        assert red(lifted).mean() < red(rest).mean() - 20
+        assert np.abs(shown.picture(tmp_path, cheekPuff=0.9) - rest).mean() < 1.0
+        shown.page.key("l")  # the next look is a drawn one
+        shown.page.until("!reactdiff.state().avatar && reactdiff.state().look === 'soft'")
+        assert not shown.page.errors
+    finally:
+        shown.page.close()
+        shown.close()
+
+
+@pytest.mark.browser
+@IN_BROWSER[1]
+def test_what_cannot_be_loaded_leaves_the_drawn_face_and_a_sentence(drawn: Chromium, tmp_path: Path) -> None:
+    path = glb(tmp_path / "a.glb", ALL, {"bufferViews": []})
+    shown = Shown(drawn, path)
+    try:
+        shown.page.until("document.getElementById('notice').textContent.includes('drawn face stands in')", 30.0)
+        assert shown.page.value("reactdiff.state().avatar") is None
+        assert shown.page.value(
+            "reactdiff.state().drawn !== null && !document.getElementById('face').hasAttribute('hidden')"
+        )
+    finally:
+        shown.page.close()
+        shown.close()
+
+
+@pytest.mark.browser
+@pytest.mark.clips
+@IN_BROWSER[1]
+@pytest.mark.skipif(not SHARED.is_file(), reason="the avatar for tests is not there: set REACTDIFF_CLIPS")
+@pytest.mark.parametrize("kind", ["perfect sync", "presets", "plain"])
+def test_a_real_head_smiles_and_turns(kind: str, drawn: Chromium, tmp_path: Path) -> None:
+    tree, data = chunks(SHARED)
+    if kind == "presets":
+        del tree["extensions"]["VRMC_vrm"]["expressions"]["custom"]
+    elif kind == "plain":
+        del tree["extensions"], tree["extensionsUsed"]
+    shown = Shown(drawn, write(tmp_path / "head.vrm", tree, data))
+    try:
+        assert shown.avatar()["presets"] == (kind == "presets")
+        rest = shown.picture(tmp_path)
+        shown.page.value("new Promise(r => setTimeout(r, 400))")
+        for face in ({"mouthSmileLeft": 1.0, "mouthSmileRight": 1.0}, {"jawOpen": 0.8}, {"headYaw": 0.5}):
+            picture = shown.picture(tmp_path, **face)
+            for _ in range(20):  # presets are smoothed
+                picture = shown.picture(tmp_path, **face)
+            assert (np.abs(picture - rest).max(2) > 25).sum() > 300, face
+        assert not shown.page.errors
+    finally:
+        shown.page.close()
+        shown.close()
