@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from reactdiff_ros.avatar.looks import SUFFIX, read_look
-from reactdiff_ros.avatar.model_file import SUFFIXES, read_model_file
+from reactdiff_ros.avatar.model_file import AVATARS, SUFFIXES, read_model_file
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.settings import check_settings, setting
 
@@ -55,8 +55,8 @@ class AvatarConfig:
         if self.look.endswith((SUFFIX, *SUFFIXES)):
             check_own(Path(self.look))
         else:
-            known = f"choose one of {', '.join(LOOKS)}, or a file of your own"
-            _check(self.look in LOOKS, AVATAR, "look", self.look, known)
+            known = f"choose one of {', '.join((*LOOKS, *AVATARS))}, or a file of your own"
+            _check(self.look in (*LOOKS, *AVATARS), AVATAR, "look", self.look, known)
         for name in self.extra_hosts:
             _check(bool(_HOST.fullmatch(name)), AVATAR, "extra_hosts", name, "give host names without port or scheme")
 

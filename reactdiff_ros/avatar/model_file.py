@@ -9,6 +9,7 @@ import json
 import re
 import struct
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,12 +17,19 @@ from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import ConfigError
 
 SUFFIXES: Final = (".glb", ".vrm")
+AVATARS: Final = ("head",)
+"""Those of this package."""
 MOST_BYTES: Final = 64 * 1024 * 1024
 MOST_MORPHS: Final = 256
 PERFECT_SYNC: Final = 40
 """A VRM with so many ARKit names among its expressions is moved by them, another one by its presets."""
 _TODO: Final = "give a binary glTF with ARKit's morph targets, or a VRM"
 _PLAIN: Final = {re.sub(r"[^a-z]", "", name.lower()): name for name in BLENDSHAPE_NAMES}
+
+
+def shipped_avatar(name: str) -> Path:
+    """The file of an avatar of this package."""
+    return Path(str(resources.files("reactdiff_ros.avatar"))) / "page" / "three" / f"{name}.glb"
 
 
 @dataclass(frozen=True, slots=True)

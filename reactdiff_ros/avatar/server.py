@@ -31,7 +31,7 @@ from reactdiff_ros.avatar.capture import CaptureRelay
 from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
 from reactdiff_ros.avatar.connections import BODY_S, kept
 from reactdiff_ros.avatar.looks import SUFFIX, read_look, shipped
-from reactdiff_ros.avatar.model_file import SUFFIXES
+from reactdiff_ros.avatar.model_file import AVATARS, SUFFIXES, shipped_avatar
 from reactdiff_ros.avatar.web import Client, WebServer
 from reactdiff_ros.avatar.wire import candidate_curves, encode_frame, encode_voice, frame_as_dict, to_json
 from reactdiff_ros.errors import ConfigError, MissingExtraError, ReactdiffError
@@ -70,7 +70,7 @@ def load_pages(look: str, folders: tuple[str, ...] = ("page",)) -> dict[str, byt
     if "index.html" not in pages:
         raise ReactdiffError("the face's page is missing", where=str(room), todo="install the package again")
     worn, model = ("own" if look.endswith(SUFFIX) else look), ""
-    if look.endswith(SUFFIXES):
+    if look in AVATARS or look.endswith(SUFFIXES):
         worn, model = DRAWN, MODEL
     index = pages["index.html"].replace(b'data-look="soft"', f'data-look="{worn}"'.encode())
     pages["index.html"] = index.replace(b'data-avatar=""', f'data-avatar="{model}"'.encode())
@@ -144,10 +144,10 @@ class PageServer(WebServer):
         )
 
     async def _model(self, _request: web.Request) -> web.StreamResponse:
-        """The avatar's file that the face was started with."""
-        if not self.config.look.endswith(SUFFIXES):
-            raise web.HTTPNotFound(text="There is no avatar.\n")
-        return web.FileResponse(self.config.look, headers={"Content-Type": "model/gltf-binary"})
+        """The avatar's file that the face was started with, or the package's own."""
+        own = self.config.look.endswith(SUFFIXES)
+        path = Path(self.config.look) if own else shipped_avatar(AVATARS[0])
+        return web.FileResponse(path, headers={"Content-Type": "model/gltf-binary"})
 
     async def _bundle(self, _request: web.Request) -> web.StreamResponse:
         bundle = Path(str(resources.files("reactdiff_ros.avatar"))) / "page" / "three" / "bundle.js"

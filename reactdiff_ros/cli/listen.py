@@ -88,7 +88,7 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
 @click.option("--backend", metavar="NAME", help="Inference backend: auto, onnxruntime, cuda or tensorrt (auto).")
 @click.option(
     "--avatar", is_flag=False, flag_value="yes", metavar="[LOOK]",
-    help="Screen face: soft, paper, robot, night, pixel, eyes, cub, FILE.json, an avatar FILE.glb or FILE.vrm; none.",
+    help="Screen face: soft, paper, robot, night, pixel, eyes, cub, head (3D), FILE.json, FILE.glb, FILE.vrm; none.",
 )  # fmt: skip
 @click.option("--no-avatar", is_flag=True, help="Same as --avatar none.")
 @click.option("--look", hidden=True)

@@ -14,11 +14,12 @@ from glb import chunks, glb, write
 from stage import IN_BROWSER, Stage
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
-from reactdiff_ros.avatar.model_file import ModelFile, coefficient, read_model_file
+from reactdiff_ros.avatar.model_file import ModelFile, coefficient, read_model_file, shipped_avatar
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, INDEX
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.types import ExpressionFrame
 from tools.chromium import Chromium, Page
+from tools.demo import make_avatar
 
 ALL = list(BLENDSHAPE_NAMES)
 SHARED = Path(os.environ.get("REACTDIFF_CLIPS", "/nonexistent")).parent / "avatars" / "makehuman_head_arkit52.vrm"
@@ -53,6 +54,20 @@ def test_a_vrm_without_single_features_is_moved_by_its_presets(tmp_path: Path) -
     assert read_model_file(glb(tmp_path / "old.vrm", ["A"], old)) == ModelFile(0, frozenset(ALL), False)
 
 
+def test_the_shipped_avatar_is_what_its_command_makes_and_has_every_name(tmp_path: Path) -> None:
+    made = tmp_path / "head.glb"
+    made.write_bytes(make_avatar.make())
+    assert read_model_file(made).missing == []
+    (here, data), (there, shipped) = chunks(made), chunks(shipped_avatar("head"))
+    for one, other in zip(here["meshes"], there["meshes"], strict=True):
+        assert one.get("extras") == other.get("extras")
+    first = here["accessors"][here["meshes"][0]["primitives"][0]["attributes"]["POSITION"]]
+    view, same = (tree["bufferViews"][first["bufferView"]] for tree in (here, there))
+    cuts = [slice(v["byteOffset"], v["byteOffset"] + v["byteLength"]) for v in (view, same)]
+    assert view["byteLength"] == same["byteLength"]
+    assert np.allclose(np.frombuffer(data[cuts[0]], "<f4"), np.frombuffer(shipped[cuts[1]], "<f4"), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -80,7 +95,7 @@ def test_a_file_that_cannot_be_shown_says_why(make: Callable[[Path], Any], says:
 class Shown(Stage):
     """A page with an avatar, fed with one face."""
 
-    def __init__(self, browser: Chromium, path: Path) -> None:
+    def __init__(self, browser: Chromium, path: Path | str) -> None:
         self._values = np.zeros(58, np.float32)
         super().__init__(AvatarServer(AvatarConfig(port=0, look=str(path))))
         self.frame = lambda n: ExpressionFrame(n * 20_000_000, self._values, "listening", (), None, None, None, None)
@@ -144,6 +159,21 @@ def test_what_cannot_be_loaded_leaves_the_drawn_face_and_a_sentence(drawn: Chrom
         assert shown.page.value(
             "reactdiff.state().drawn !== null && !document.getElementById('face').hasAttribute('hidden')"
         )
+    finally:
+        shown.page.close()
+        shown.close()
+
+
+@pytest.mark.browser
+@IN_BROWSER[1]
+def test_the_shipped_avatar_is_drawn_and_moves(drawn: Chromium, tmp_path: Path) -> None:
+    shown = Shown(drawn, "head")
+    try:
+        assert shown.avatar()["moved"] >= 51
+        rest = shown.picture(tmp_path)
+        for face in ({"mouthSmileLeft": 1.0, "mouthSmileRight": 1.0}, {"eyeBlinkLeft": 1.0}, {"headRoll": 0.3}):
+            assert (np.abs(shown.picture(tmp_path, **face) - rest).max(2) > 25).sum() > 100, face
+        assert not shown.page.errors
     finally:
         shown.page.close()
         shown.close()
