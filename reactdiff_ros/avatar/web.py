@@ -34,7 +34,7 @@ INPUT_RATE_LIMIT: Final = 50
 """Messages of a client within ten seconds; our page sends five."""
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-    "connect-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+    "connect-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",

@@ -231,6 +231,7 @@ class OneProcess:
         self._server.status(
             {
                 "speaker": speaker_status(known), "listener": {"policy": state.policy, "backend": state.backend},
+                "demo": self._player is not None and not self._visited,
                 "visitor": self._visits.seat.state, "visitors_waiting": self._visits.seat.waiting,
                 "last_error": self._said or state.error,
             }

@@ -98,10 +98,15 @@ def test_a_visitor_takes_the_place_of_the_demo_and_leaves_it(running: Callable[.
     with Chromium((800, 600), DEVICES) as browser:
         page = browser.open(one.url)
         page.until("window.reactdiff && !document.getElementById('visitor').hidden", 20.0)
+        page.until("document.getElementById('intro').textContent.startsWith('A demo plays')")
+        assert page.value("fetch('app.webmanifest').then(r => r.json()).then(m => m.icons[0].src)") == "icon.svg"
         page.value("document.getElementById('visit-button').click()")
         page.value("document.getElementById('consent-yes').click()")
         one.until(lambda s: s["graph"].get("visitor") == "taken", "the visit")
         page.until("reactdiff.visitor().sent > 20 && reactdiff.visitor().sounds > 20", 30.0)
+        page.until("document.getElementById('intro').hidden && !document.getElementById('me').hidden")
+        page.until("document.querySelector('#me figcaption').textContent.includes('does not see your face')")
+        page.until("document.querySelector('#me meter').value > -60", 20.0)  # the fake microphone beeps
         one.until(lambda s: not s["graph"]["speaker"].get("present"), "a picture without a face instead of the demo")
         assert one.status()["page"]["fresh"]
         page.value("document.getElementById('visit-button').click()")

@@ -1,5 +1,6 @@
 // Puts the page together: line -> motion -> face, panel, keys.
 
+import { keepAwake } from "./awake.js";
 import { Candidates } from "./candidates.js";
 import { Face } from "./draw.js";
 import { Link } from "./link.js";
@@ -98,7 +99,7 @@ const link = new Link({
     status = message;
     if (message.page?.stale_s > 0) link.staleMs = message.page.stale_s * 1000;
     robot.show(status.graph?.actuator, !panel.hidden, link.connected);
-    visitor.show(status.graph?.visitor);
+    visitor.show(status.graph);
     voice.show(status.graph?.voice);
     showPhone(status.page);
     if (!panel.hidden) refresh();
@@ -109,7 +110,7 @@ const link = new Link({
   },
   onChange() {
     if (!link.connected) status = {}; // what was seen before is not seen now
-    visitor.show(status.graph?.visitor);
+    visitor.show(status.graph);
     refresh();
   },
 });
@@ -224,6 +225,7 @@ window.reactdiff = {
 };
 
 setInterval(refresh, 250);
+setInterval(() => keepAwake(visitor.capture.state === "live" || Boolean(document.fullscreenElement)), 1000);
 setInterval(report, 2000);
 const asked = new URLSearchParams(location.search).get("look");
 wear(asked ?? root.dataset.look).then(() => root.dataset.avatar && !asked && wear(AVATAR));

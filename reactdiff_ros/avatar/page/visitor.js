@@ -2,6 +2,9 @@
 
 import { Capture, hindrance } from "./capture.js";
 
+const DEMO = "A demo plays: this face listens to a recorded speaker. Press the button, and it listens to you.";
+const ALONE = "This face sees you, hears you and reacts. Press the button to begin.";
+const SEEN = "The robot sees and hears you", UNSEEN = "The robot does not see your face";
 const element = (id) => document.getElementById(id);
 
 export class Visitor {
@@ -26,9 +29,12 @@ export class Visitor {
     element("consent-stored").textContent = sentence || "Nothing is stored.";
   }
 
-  /** `free`: "free" or "taken" by somebody; empty: this robot takes no visitor's camera. */
-  show(free) {
-    this.free = String(free ?? "");
+  /** The graph's status: `visitor` is "free" or "taken" by somebody; empty: this robot takes no visitor's camera. */
+  show({ visitor, speaker = {}, stages = {}, demo = "clip_node" in stages } = {}) {
+    this.free = String(visitor ?? "");
+    element("intro").textContent = demo ? DEMO : ALONE;
+    element("me").querySelector("figcaption").textContent = speaker.present === false ? UNSEEN : SEEN;
+    element("me").querySelector("meter").value = Number(speaker.loudness_dbfs ?? -60);
     this.refresh();
   }
 
@@ -38,6 +44,7 @@ export class Visitor {
     element("visitor").hidden = !this.free && state === "off";
     element("visit-button").textContent = { off: others ? "Wait for my turn" : "Use my camera", live: "Stop my camera" }[state] ?? "Cancel";
     element("me").hidden = state !== "live";
+    element("intro").hidden = state !== "off" || others;
     element("visit-sentence").textContent = sentence || (others ? "Another visitor's camera is in use." : "");
     document.documentElement.dataset.visit = state;
   }
