@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -30,6 +32,11 @@ DEVICES = (
     "--use-fake-ui-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 )
+RECORDED = """new Promise(done => {
+  const reader = new FileReader();
+  reader.onload = () => done(reader.result.split(";base64,")[1]);
+  reader.readAsDataURL(reactdiff.recorded());
+})"""
 WITHOUT_ROS = """
 import sys
 class NoRos:
@@ -91,7 +98,7 @@ def running(tmp_path: Path) -> Iterator[Callable[..., Running]]:
 
 @pytest.mark.browser
 @pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
-def test_a_visitor_takes_the_place_of_the_demo_and_leaves_it(running: Callable[..., Running]) -> None:
+def test_a_visitor_takes_the_place_of_the_demo_and_leaves_it(running: Callable[..., Running], tmp_path: Path) -> None:
     one = running("--port", "18790")
     assert "ROS 2 is not installed" in one.log.read_text()
     one.until(lambda s: s["graph"].get("speaker", {}).get("present"), "the demo speaker")
@@ -109,7 +116,17 @@ def test_a_visitor_takes_the_place_of_the_demo_and_leaves_it(running: Callable[.
         page.until("document.querySelector('#me meter').value > -60", 20.0)  # the fake microphone beeps
         one.until(lambda s: not s["graph"]["speaker"].get("present"), "a picture without a face instead of the demo")
         assert one.status()["page"]["fresh"]
-        page.value("document.getElementById('visit-button').click()")
+        page.value("document.getElementById('record-button').click()")
+        page.until("document.getElementById('record-button').textContent.startsWith('Stop')")
+        page.value("new Promise(done => setTimeout(done, 3000))")
+        page.value("document.getElementById('visit-button').click()")  # the end of a visit ends its video
+        page.until("Boolean(reactdiff.recorded())", 20.0)
+        (tmp_path / "both.webm").write_bytes(base64.b64decode(page.value(RECORDED)))
+        with av.open(str(tmp_path / "both.webm")) as video:
+            pictures = [frame.to_ndarray(format="bgr24") for frame in video.decode(video=0)]
+        assert len(pictures) >= 3
+        assert pictures[-1].shape == (480, 1280, 3)
+        assert all(half.std() > 10 for half in np.split(pictures[-1], 2, axis=1))
         one.until(lambda s: s["graph"].get("visitor") == "free", "the end of the visit")
         one.until(lambda s: s["graph"]["speaker"].get("present"), "the demo speaker")
 

@@ -73,7 +73,6 @@ export class Capture {
     await this.video.play().catch(() => {});
     this.watch();
     await this.listen().catch(() => {});
-    this.lock = await navigator.wakeLock?.request("screen").catch(() => null);
   }
 
   /** Camera and microphone; without a microphone the camera alone. */
@@ -156,9 +155,8 @@ export class Capture {
     this.line?.terminate();
     this.media?.getTracks().forEach((track) => { track.onended = null; track.stop(); });
     this.sound?.close();
-    this.lock?.release();
     this.video.srcObject = null;
-    Object.assign(this, { line: null, media: null, sound: null, chunks: null, lock: null, last: "" });
+    Object.assign(this, { line: null, media: null, sound: null, chunks: null, last: "" });
     this.set("off", sentence);
   }
 

@@ -218,6 +218,7 @@ window.reactdiff = {
   fresh: () => link.fresh(performance.now()),
   connected: () => link.connected,
   visitor: () => ({ state: visitor.capture.state, sentence: visitor.capture.sentence, ...visitor.capture.counts }),
+  recorded: () => visitor.video,
   voice: () => ({ on: voice.on, played: voice.played, state: voice.context?.state ?? "" }),
   names: NAMES,
   looks: LOOKS,

@@ -1,6 +1,7 @@
 // The visitor's button, what it asks first, and what is seen while camera and microphone are on.
 
 import { Capture, hindrance } from "./capture.js";
+import { Recorder, download } from "./record.js";
 
 const DEMO = "A demo plays: this face listens to a recorded speaker. Press the button, and it listens to you.";
 const ALONE = "This face sees you, hears you and reacts. Press the button to begin.";
@@ -12,6 +13,8 @@ export class Visitor {
   constructor(agreed = () => {}) {
     this.free = "";
     this.capture = new Capture(element("me").querySelector("video"), () => this.refresh());
+    this.recorder = null;
+    element("record-button").addEventListener("click", () => this.record());
     element("consent").querySelector("b").textContent = location.host;
     element("visit-button").addEventListener("click", () => this.press());
     element("consent-yes").addEventListener("click", agreed);
@@ -22,6 +25,15 @@ export class Visitor {
     if (this.capture.state !== "off") this.capture.stop();
     else if (hindrance()) this.capture.start();
     else element("consent").showModal();
+  }
+
+  /** Begin a video of both faces, or end it and offer it; the press is the consent, and nothing leaves the browser. */
+  async record() {
+    const recorder = this.recorder;
+    const face = () => document.getElementById("avatar") ?? element("face");
+    this.recorder = recorder ? null : new Recorder(this.capture.media, element("me").querySelector("video"), face);
+    this.refresh();
+    if (recorder) download((this.video = await recorder.stop()));
   }
 
   /** What is recorded now: whoever agrees must know. */
@@ -44,6 +56,10 @@ export class Visitor {
     element("visitor").hidden = !this.free && state === "off";
     element("visit-button").textContent = { off: others ? "Wait for my turn" : "Use my camera", live: "Stop my camera" }[state] ?? "Cancel";
     element("me").hidden = state !== "live";
+    if (state !== "live" && this.recorder) this.record(); // a visit that ends does not lose its video
+    element("record-button").hidden = state !== "live" || !globalThis.MediaRecorder;
+    element("record-button").textContent = this.recorder ? "Stop and save the video" : "Record us both";
+    element("record-button").setAttribute("aria-pressed", String(Boolean(this.recorder)));
     element("intro").hidden = state !== "off" || others;
     element("visit-sentence").textContent = sentence || (others ? "Another visitor's camera is in use." : "");
     document.documentElement.dataset.visit = state;
