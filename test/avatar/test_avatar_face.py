@@ -269,7 +269,7 @@ class TestDrawing:
             for look in WITH_MOUTH:
                 heights = [corners_above_middle(drawn[look, name]) for name in ("sad", "small smile")]
                 assert heights[0] < heights[1]
-            page.value("document.querySelectorAll('#table button')[12].click()")
+            page.value("document.querySelector('[title=\"paper, laugh\"]').click()")
             page.until("document.getElementById('caption').textContent === 'paper, laugh'")
             smile = "document.querySelector('input[name=mouthSmile]')"
             assert page.value(f"Number({smile}.value)") == pytest.approx(0.9)

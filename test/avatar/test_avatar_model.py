@@ -180,6 +180,23 @@ def test_the_shipped_avatar_is_drawn_and_moves(drawn: Chromium, tmp_path: Path) 
 
 
 @pytest.mark.browser
+@IN_BROWSER[1]
+def test_the_gallery_shows_the_avatar_and_goes_back_to_the_looks(drawn: Chromium) -> None:
+    stage = Stage()
+    try:
+        page = drawn.open(stage.url + "faces")
+        page.until("window.reactdiff && reactdiff.cells().length > 0", 20.0)
+        page.value("document.querySelector('[title=\"avatar, laugh\"]').click()")
+        assert page.until("reactdiff.avatar()", 30.0)["moved"] >= 51
+        page.value("document.querySelector('[title=\"cub, sad\"]').click()")
+        page.until("reactdiff.avatar() === null && document.getElementById('caption').textContent === 'cub, sad'")
+        assert not page.errors
+        page.close()
+    finally:
+        stage.close()
+
+
+@pytest.mark.browser
 @pytest.mark.clips
 @IN_BROWSER[1]
 @pytest.mark.skipif(not SHARED.is_file(), reason="the avatar for tests is not there: set REACTDIFF_CLIPS")

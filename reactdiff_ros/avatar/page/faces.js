@@ -9,11 +9,14 @@ import { NAMES } from "./rig.js";
 
 const SLIDERS = ["mouthSmile", "mouthFrown", "jawOpen", "mouthPucker", "mouthFunnel", "mouthPress", "mouthLeft", "cheekSquint", "browInnerUp",
   "browOuterUp", "browDown", "eyeWide", "eyeSquint", "eyeBlink", "eyeLookUp", "eyeLookDown", "noseSneer", "tongueOut", "headPitch", "headYaw", "headRoll"];
+const AVATAR = "avatar"; // its row has no drawings: the large face becomes the 3D avatar
 const BUDGET_MS = 9; // of drawing in each picture: the small faces take turns
 const $ = (id) => document.getElementById(id);
 
 const big = new Face($("big"));
 const cells = [];
+const avatarButtons = [];
+let avatar = null;
 let chosen = { look: "soft", expression: "neutral" };
 let values = {};
 
@@ -32,13 +35,30 @@ function blinking(numbers, time, seed) {
 async function choose(look, expression) {
   chosen = { look, expression };
   values = { ...EXPRESSIONS[expression] };
-  big.wear(await lookNamed(look));
+  if (look === AVATAR) await wearAvatar();
+  else big.wear(await lookNamed(look));
+  showAvatar(look === AVATAR && avatar);
   for (const input of $("sliders").querySelectorAll("input")) {
     const given = sides(input.name).map((part) => values[part] ?? 0);
     input.value = given.reduce((sum, v) => sum + v) / given.length;
   }
-  for (const cell of cells) cell.button.setAttribute("aria-pressed", String(cell.look === look && cell.expression === expression));
+  for (const cell of [...avatarButtons, ...cells]) cell.button.setAttribute("aria-pressed", String(cell.look === look && cell.expression === expression));
   $("caption").textContent = `${look}, ${expression}`;
+}
+
+/** The avatar that the face was started with, or the package's own. */
+async function wearAvatar() {
+  try {
+    const { Avatar } = await import("./avatar.js");
+    avatar ??= await Avatar.open($("avatar"), "avatar.glb");
+  } catch (error) {
+    [$("wrong").hidden, $("wrong").textContent] = [false, error.message];
+  }
+}
+
+function showAvatar(shown) {
+  $("avatar").hidden = !shown;
+  $("big").toggleAttribute("hidden", Boolean(shown));
 }
 
 function makeSliders() {
@@ -57,6 +77,13 @@ function makeSliders() {
 
 async function makeTable() {
   $("table").append(make("b", {}, ""), ...Object.keys(EXPRESSIONS).map((name) => make("b", {}, name)));
+  $("table").append(make("b", {}, AVATAR));
+  for (const expression of Object.keys(EXPRESSIONS)) {
+    const button = make("button", { type: "button", class: "words", title: `${AVATAR}, ${expression}`, "aria-pressed": "false" }, expression);
+    button.addEventListener("click", () => choose(AVATAR, expression));
+    $("table").append(button);
+    avatarButtons.push({ look: AVATAR, expression, button });
+  }
   for (const name of ["own", ...LOOKS]) {
     const look = await lookNamed(name).catch((error) => {
       $("wrong").hidden = false;
@@ -85,7 +112,8 @@ function picture() {
   requestAnimationFrame(picture);
   const start = performance.now(), time = start / 1000;
   const asleep = chosen.expression === "asleep" ? { asleep: 1 } : {};
-  if (big.look) big.draw(blinking(vector(values), time, 1), time, asleep);
+  if (avatar && !$("avatar").hidden) avatar.draw(blinking(vector(values), time, 1), time);
+  else if (big.look) big.draw(blinking(vector(values), time, 1), time, asleep);
   for (let n = 0; n < cells.length && performance.now() - start < BUDGET_MS; n++) {
     const cell = cells[turn++ % cells.length];
     cell.face.draw(blinking(cell.numbers, time, cell.face.seed), time, cell.mood);
@@ -99,5 +127,6 @@ await choose(cells[0].look, "neutral");
 window.reactdiff = {
   cells: () => cells.map(({ look, expression, face }) => ({ look, expression, drawn: face.measure() })),
   big: () => big.measure(),
+  avatar: () => avatar && !$("avatar").hidden ? avatar.measure() : null,
 };
 requestAnimationFrame(picture);
