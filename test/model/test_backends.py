@@ -236,7 +236,8 @@ def test_engines_are_built_once_and_draw_what_the_cpu_draws(gpu: Gpu) -> None:
     assert gpu.built == [v.name for v in variants((1,))] == list(first.tensorrt.built_s)
     job = probe(gpu.weights.shape, 1, ROWS + 6, 2)
     for work in (job, guided(job)):
-        np.testing.assert_array_equal(first.serving.stretch(work), gpu.cpu.stretch(work))  # in two parts
+        # In two parts, whose matrices may be summed in another order.
+        np.testing.assert_allclose(first.serving.stretch(work), gpu.cpu.stretch(work), rtol=0, atol=1e-4)
     first.close()
     second = gpu.backend()
     second.tensorrt.wait(30)

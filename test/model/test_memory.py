@@ -58,6 +58,7 @@ def test_a_planner_remembers_what_was_shown_and_not_what_was_planned_beyond() ->
 
 
 def test_networks_see_it_unless_nothing_is_recalled(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
     networks = Networks(find_weights(write_random_weights(tmp_path)))
     s = networks.shape
     given = (
