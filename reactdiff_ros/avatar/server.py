@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from importlib import resources
 from io import BytesIO
@@ -172,14 +172,18 @@ class AvatarServer(PageServer):
         self, config: AvatarConfig | None = None, console: RobotConsole | None = None, *, link_token: str = "",
         capture: str | Callable[[], socket.socket] = "",
         pass_on: Callable[[], Awaitable[tuple[bool, str]]] | None = None,
+        choices: Mapping[str, Sequence[str]] | None = None,
+        choose: Callable[[str, str], None] = lambda kind, name: None,
         now_s: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         """`console` takes the commands to a robot's actuator, `capture` (see `CaptureRelay`) the camera and microphone
-        of a visitor, whose visit `pass_on` ends; without them, pages have none to give. `now_s`: the date, for
-        certificates.
+        of a visitor, whose visit `pass_on` ends; without them, pages have none to give. Pages offer `choices`
+        (names by kind: style, gesture), and `choose` is called with kind and name. `now_s`: the date, for certificates.
         """
         super().__init__(config, link_token)
         self._pass_on, self._now_s = pass_on, now_s
+        self._choices = {kind: list(names) for kind, names in (choices or {}).items()}
+        self._choose = choose
         self._certificates: Certificates | None = None
         self._trust: TrustServer | None = None
         self._relay = CaptureRelay(capture)
@@ -269,6 +273,7 @@ class AvatarServer(PageServer):
         router.add_get("/api/expression", self._api_expression)
         router.add_post("/api/robot/{command}", self._api_robot)
         router.add_post("/api/visitor/pass", self._api_visitor)
+        router.add_post("/api/choose/{kind}/{name}", self._api_choose)
         super().add_routes(router)
 
     def greet(self, client: Client) -> None:
@@ -375,6 +380,7 @@ class AvatarServer(PageServer):
                 "shared": bool(self.link_token),
                 "trust": next(iter(reached(self.trust[0])), "") if self.trust[0] else "",
                 "look": self.config.look,
+                "choices": {} if self.link_token else self._choices,
                 "clients": len(clients),
                 "clients_fps": [c.fps for c in clients],
                 "frames": self._count,
@@ -440,6 +446,21 @@ class AvatarServer(PageServer):
 
     async def _api_visitor(self, request: web.Request) -> web.StreamResponse:
         answer = await self._commanded(request, self._visit_ended)
+        return _json({"done": answer.done, "message": answer.message}, answer.status)
+
+    async def _api_choose(self, request: web.Request) -> web.StreamResponse:
+        """A style or a gesture. Beyond this machine the operator's token is needed, as for the end of a visit."""
+        kind, name = request.match_info["kind"], request.match_info["name"]
+
+        async def chosen(token: object) -> Answer:
+            if name not in self._choices.get(kind, ()):
+                return Answer(404, f"There is no {kind[:20]} {name[:40]!r} here.")
+            refused = self._console.refuses(token) if self.link_token and self._console is not None else None
+            if refused is None:
+                self._choose(kind, name)
+            return refused or Answer(200, name)
+
+        answer = await self._commanded(request, chosen)
         return _json({"done": answer.done, "message": answer.message}, answer.status)
 
     async def _visit_ended(self, token: object) -> Answer:

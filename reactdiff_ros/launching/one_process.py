@@ -29,18 +29,19 @@ from reactdiff_ros.capture.visits import Host, Visits
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.errors import DeviceError, MessageError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
+from reactdiff_ros.launching.condition import page_choices
 from reactdiff_ros.model.batch import ListenerBatch, QualityChoice, warm
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import Listener, ListenerConfig
 from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.perception import SpeakerPerception, gaze_target
-from reactdiff_ros.types import EXPRESSION_RATE_HZ, REACTION_RATE_HZ, Picture, Sound, SpeakerFrame
+from reactdiff_ros.types import EXPRESSION_RATE_HZ, REACTION_RATE_HZ, ListenerControl, Picture, Sound, SpeakerFrame
 from reactdiff_ros.worker import Worker
 
 STATUS_S: Final = 0.5
 SILENT_NS: Final = 2 * NS
 SLOW: Final = "plans come late even with the fewest steps: this machine is too slow, or has other work"
-_PICTURE, _SOUND, _FRAME = "picture", "sound", "frame"
+_PICTURE, _SOUND, _FRAME, _STYLE = "picture", "sound", "frame", "style"
 
 
 class OneProcess:
@@ -82,11 +83,18 @@ class OneProcess:
         self.page_token = new_token()
         self._server = AvatarServer(
             avatar, RobotConsole(_no_robot, self.page_token), link_token=secrets.token_urlsafe(16), capture=self._line,
-            pass_on=self._pass_on,
+            pass_on=self._pass_on, choices=page_choices(), choose=self._choose,
         )  # fmt: skip
         self._workers = [
             Worker("perception", self._perceive, {_PICTURE: 1, _SOUND: 50}, self._failed),
-            Worker("listener", self._listen, {_FRAME: 4}, self._failed, tick=self._plan, tick_s=1 / REACTION_RATE_HZ),
+            Worker(
+                "listener",
+                self._listen,
+                {_FRAME: 4, _STYLE: 4},
+                self._failed,
+                tick=self._plan,
+                tick_s=1 / REACTION_RATE_HZ,
+            ),
             Worker("face", _nothing, {}, self._failed, tick=self._show, tick_s=1 / EXPRESSION_RATE_HZ),
             Worker("status", _nothing, {}, self._failed, tick=self._report, tick_s=STATUS_S),
         ]
@@ -151,6 +159,13 @@ class OneProcess:
     async def _pass_on(self) -> tuple[bool, str]:
         return self._visits.seat.pass_on()
 
+    def _choose(self, kind: str, name: str) -> None:
+        if kind == "style":
+            self._workers[1].put(_STYLE, ListenerControl(style=name))
+        else:
+            with self._face:
+                self._expression.on_gesture(name, time.time_ns(), 1.0)
+
     def _visitor(self, there: bool) -> None:
         self._visited = there
 
@@ -197,8 +212,13 @@ class OneProcess:
                 if frame.voice is not None:
                     self._expression.on_speaking(frame.voice.speaking, now_ns)
 
-    def _listen(self, _kind: str, frame: SpeakerFrame) -> None:
-        self._listener.observe(frame)
+    def _listen(self, _kind: str, item: SpeakerFrame | ListenerControl) -> None:
+        if isinstance(item, ListenerControl):
+            self._listener.control(item)
+            with self._face:
+                self._expression.control(item)
+            return
+        self._listener.observe(item)
         self._plan()
 
     def _plan(self) -> None:
@@ -226,11 +246,12 @@ class OneProcess:
         self._server.show(frame)
 
     def _report(self) -> None:
-        state = self._listener.state()
+        state, style = self._listener.state(), self._expression.settings()["style"]
         known = self._speaker if time.monotonic_ns() - self._speaker_ns < SILENT_NS else None
         self._server.status(
             {
-                "speaker": speaker_status(known), "listener": {"policy": state.policy, "backend": state.backend},
+                "speaker": speaker_status(known),
+                "listener": {"policy": state.policy, "backend": state.backend, "style": style},
                 "demo": self._player is not None and not self._visited,
                 "visitor": self._visits.seat.state, "visitors_waiting": self._visits.seat.waiting,
                 "last_error": self._said or state.error,

@@ -7,8 +7,9 @@ import math
 import os
 from typing import Any, Final
 
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, Header
 
+from reactdiff_ros import msg
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.access import LINK_VARIABLE, LinkAccess, checked_token, links
 from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, RobotConsole, new_token
@@ -16,13 +17,21 @@ from reactdiff_ros.avatar.event_loop import EventLoop
 from reactdiff_ros.avatar.wire import speaker_status
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.errors import DeviceError, ReactdiffError
+from reactdiff_ros.launching.condition import page_choices
 from reactdiff_ros.launching.process import capture_address
 from reactdiff_ros.launching.table import load_table
-from reactdiff_ros.messages import candidates_value, expression_value, sound_value, speaker_value
+from reactdiff_ros.messages import (
+    candidates_value,
+    expression_value,
+    fill_control,
+    fill_header,
+    sound_value,
+    speaker_value,
+)
 from reactdiff_ros.nodes.base import ReactdiffNode, interface
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
-from reactdiff_ros.types import SpeakerFrame
+from reactdiff_ros.types import ListenerControl, SpeakerFrame
 
 ACTUATOR: Final = "actuator_node"
 ACTUATOR_SILENT_NS: Final = NS
@@ -186,6 +195,7 @@ class AvatarNode(ReactdiffNode):
         self._server = AvatarServer(
             self._config, self._robot.console, link_token=self._link_token, capture=capture,
             pass_on=self._others.pass_on,
+            choices=page_choices(), choose=self._choose,
         )  # fmt: skip
         self._guard = StampGuard()
         self._stages: dict[str, Any] = {}
@@ -200,6 +210,7 @@ class AvatarNode(ReactdiffNode):
         self.subscribe("actuator/state", self._on_actuator)
         self.subscribe("speech/audio", self._on_voice)
         self._speaking = self.advertise("robot_speaking")
+        self._styles, self._gestures = self.advertise("listener/control"), self.advertise("listener/gesture")
         self._voice_until = self._unheard_until = 0
         self.every(STATUS_S, self._tell)
         self.every(SPEAKING_S, self._tell_speaking)
@@ -303,6 +314,16 @@ class AvatarNode(ReactdiffNode):
             speaks = now < self._voice_until
             self._voice_until = self._voice_until if speaks else 0
             self.publish(self._speaking, Bool(data=speaks))
+
+    def _choose(self, kind: str, name: str) -> None:
+        """What was chosen on a page."""
+        if kind == "style":
+            control = ListenerControl(style=name)
+            self.publish(self._styles, fill_control(msg.ListenerControl(), control, self.now_ns()))
+        else:
+            self.publish(
+                self._gestures, msg.Gesture(header=fill_header(Header(), self.now_ns()), name=name, strength=1.0)
+            )
 
     def _on_candidates(self, message: Any) -> None:
         values, chosen = candidates_value(message)

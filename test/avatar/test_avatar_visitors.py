@@ -123,3 +123,35 @@ class TestScreen:
         stage.server.status({"stages": {}, "visitor": "free", "visitors_waiting": 0})
         page.until("document.getElementById('seat-form').hidden")
         assert text(page, "seat-state") == "No visitor's camera is in use."
+
+
+async def test_a_page_chooses_what_is_offered_and_beyond_this_machine_only_the_operator() -> None:
+    chosen: list[tuple[str, str]] = []
+    offered = {"style": ["warm"], "gesture": ["nod"]}
+
+    async def answered(host: str, path: str, body: Any = None, **headers: str) -> int:
+        config = AvatarConfig(port=0, host=host)
+        server = AvatarServer(
+            config, RobotConsole(unused, TOKEN), link_token=LINK, choices=offered,
+            choose=lambda kind, name: chosen.append((kind, name)),
+        )  # fmt: skip
+        await server.start()
+        known = {"Authorization": f"Bearer {LINK}"}
+        try:
+            async with aiohttp.ClientSession(headers=known) as session:
+                async with session.post(f"{server.url}api/choose/{path}", json=body or {}, headers=headers) as answer:
+                    status = answer.status
+                async with session.get(f"{server.url}api/status") as answer:
+                    assert (await answer.json())["page"]["choices"] == (offered if host == "127.0.0.1" else {})
+        finally:
+            await server.stop()
+        return status
+
+    assert await answered("127.0.0.1", "style/warm") == 200
+    assert await answered("127.0.0.1", "style/nod") == 404
+    assert await answered("127.0.0.1", "torque/on") == 404
+    assert await answered("127.0.0.1", "style/warm", Origin="http://evil.example") == 403
+    assert await answered("0.0.0.0", "gesture/nod") == 403
+    assert chosen == [("style", "warm")]
+    assert await answered("0.0.0.0", "gesture/nod", {"token": TOKEN}) == 200
+    assert chosen[-1] == ("gesture", "nod")

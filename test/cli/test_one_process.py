@@ -106,6 +106,12 @@ def test_a_visitor_takes_the_place_of_the_demo_and_leaves_it(running: Callable[.
         page = browser.open(one.url)
         page.until("window.reactdiff && !document.getElementById('visitor').hidden", 20.0)
         page.until("document.getElementById('intro').textContent.startsWith('A demo plays')")
+        page.key("p")
+        page.until("document.querySelectorAll('.choices button').length > 10")
+        page.value("[...document.querySelectorAll('.choices button')].find(b => b.textContent === 'warm').click()")
+        one.until(lambda s: s["graph"]["listener"]["style"] == "warm", "the style")
+        page.until("document.querySelector('.choices [aria-pressed=\"true\"]')?.textContent === 'warm'")
+        page.key("p")
         assert page.value("fetch('app.webmanifest').then(r => r.json()).then(m => m.icons[0].src)") == "icon.svg"
         page.value("document.getElementById('visit-button').click()")
         page.value("document.getElementById('consent-yes').click()")

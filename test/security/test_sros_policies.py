@@ -51,7 +51,7 @@ def test_every_node_may_do_what_the_table_says_and_nobody_else_publishes_the_fac
     assert owners == {"expression_node"}
     assert {n for n, mine in found.items() if "/actuator_node/enable" in mine["request"]} == {"operator", "avatar_node"}
     assert {n for n, mine in found.items() if mine["request"]} == {"operator", "avatar_node"}
-    assert {n for n, mine in found.items() if "/listener/control" in mine["publish"]} == {"operator"}
+    assert {n for n, mine in found.items() if "/listener/control" in mine["publish"]} == {"operator", "avatar_node"}
     assert all(f"/{topic}" in found["operator"]["publish"] for topic in OPERATOR_PUBLISHES)
     assert not any(
         "*" in name for mine in found.values() for names in mine.values() for name in names if "humans" not in name

@@ -2,6 +2,7 @@
 
 import { keepAwake } from "./awake.js";
 import { Candidates } from "./candidates.js";
+import { Choices } from "./choices.js";
 import { Face } from "./draw.js";
 import { Link } from "./link.js";
 import { LOOKS, lookOr } from "./looks.js";
@@ -23,6 +24,7 @@ const notice = document.getElementById("notice");
 const recording = document.getElementById("recording");
 
 const robot = new Robot();
+const choices = new Choices(document.getElementById("choices"));
 const face = new Face(svg);
 const motion = new Motion();
 const presence = new Presence();
@@ -102,6 +104,7 @@ const link = new Link({
     visitor.show(status.graph);
     voice.show(status.graph?.voice);
     showPhone(status.page);
+    choices.show(status.page?.choices, status.graph?.listener?.style);
     if (!panel.hidden) refresh();
   },
   onOther(data) {
