@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
 from importlib import resources
 from io import BytesIO
@@ -48,6 +48,7 @@ MODEL: Final = "avatar.glb"
 """Where pages fetch the avatar's file."""
 DRAWN: Final = "soft"
 """The look of the face that stands in for an avatar."""
+ICON_SIDES_PX: Final = ("180", "192", "512")
 _NO_JSON: Final = "Commands are JSON."
 CONTENT_TYPES = {
     ".html": "text/html",
@@ -116,6 +117,7 @@ class PageServer(WebServer):
         router.add_get("/looks/{name}.json", self._look)
         router.add_get(f"/{MODEL}", self._model)
         router.add_get("/three/bundle.js", self._bundle)
+        router.add_get("/icon-{size}.png", self._icon)
         router.add_get("/{name}", self._file)
 
     def refuses(self, request: web.Request) -> web.Response | None:
@@ -150,6 +152,17 @@ class PageServer(WebServer):
         path = Path(self.config.look) if own else shipped_avatar(AVATARS[0])
         return web.FileResponse(path, headers={"Content-Type": "model/gltf-binary"})
 
+    async def _icon(self, request: web.Request) -> web.StreamResponse:
+        """The icon for home screens that take no SVG (iOS, and Android's installer)."""
+        size = request.match_info["size"]
+        if size not in ICON_SIDES_PX:
+            raise web.HTTPNotFound(text="There is no such icon.\n")
+        import resvg_py
+
+        svg = self._pages["icon.svg"].decode()
+        png = resvg_py.svg_to_bytes(svg_string=svg, width=int(size), height=int(size), skip_system_fonts=True)
+        return web.Response(body=bytes(png), content_type="image/png", headers={"Cache-Control": "max-age=86400"})
+
     async def _bundle(self, _request: web.Request) -> web.StreamResponse:
         bundle = Path(str(resources.files("reactdiff_ros.avatar"))) / "page" / "three" / "bundle.js"
         return web.FileResponse(bundle, headers={"Content-Type": "text/javascript", "Cache-Control": "max-age=86400"})
@@ -172,17 +185,18 @@ class AvatarServer(PageServer):
         self, config: AvatarConfig | None = None, console: RobotConsole | None = None, *, link_token: str = "",
         capture: str | Callable[[], socket.socket] = "",
         pass_on: Callable[[], Awaitable[tuple[bool, str]]] | None = None,
-        choices: Mapping[str, Sequence[str]] | None = None,
+        choices: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
         choose: Callable[[str, str], None] = lambda kind, name: None,
         now_s: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         """`console` takes the commands to a robot's actuator, `capture` (see `CaptureRelay`) the camera and microphone
         of a visitor, whose visit `pass_on` ends; without them, pages have none to give. Pages offer `choices`
-        (names by kind: style, gesture), and `choose` is called with kind and name. `now_s`: the date, for certificates.
+        (by kind, such as style, and name: coefficients of a face), and `choose` is called with kind and name.
+        `now_s`: the date, for certificates.
         """
         super().__init__(config, link_token)
         self._pass_on, self._now_s = pass_on, now_s
-        self._choices = {kind: list(names) for kind, names in (choices or {}).items()}
+        self._choices = choices or {}
         self._choose = choose
         self._certificates: Certificates | None = None
         self._trust: TrustServer | None = None
@@ -273,6 +287,7 @@ class AvatarServer(PageServer):
         router.add_get("/api/expression", self._api_expression)
         router.add_post("/api/robot/{command}", self._api_robot)
         router.add_post("/api/visitor/pass", self._api_visitor)
+        router.add_get("/api/choices", self._api_choices)
         router.add_post("/api/choose/{kind}/{name}", self._api_choose)
         super().add_routes(router)
 
@@ -380,7 +395,7 @@ class AvatarServer(PageServer):
                 "shared": bool(self.link_token),
                 "trust": next(iter(reached(self.trust[0])), "") if self.trust[0] else "",
                 "look": self.config.look,
-                "choices": {} if self.link_token else self._choices,
+                "choices": bool(self._choices) and not self.link_token,
                 "clients": len(clients),
                 "clients_fps": [c.fps for c in clients],
                 "frames": self._count,
@@ -447,6 +462,9 @@ class AvatarServer(PageServer):
     async def _api_visitor(self, request: web.Request) -> web.StreamResponse:
         answer = await self._commanded(request, self._visit_ended)
         return _json({"done": answer.done, "message": answer.message}, answer.status)
+
+    async def _api_choices(self, _request: web.Request) -> web.StreamResponse:
+        return _json({} if self.link_token else dict(self._choices))
 
     async def _api_choose(self, request: web.Request) -> web.StreamResponse:
         """A style or a gesture. Beyond this machine the operator's token is needed, as for the end of a visit."""

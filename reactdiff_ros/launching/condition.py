@@ -16,10 +16,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.expression.gestures import GESTURES
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.settings import RANGES
-from reactdiff_ros.styles import style_book
 from reactdiff_ros.types import Reaction
 
 Setting = bool | int | float | str
@@ -125,10 +123,3 @@ def recorded(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters of a blind session for its bag: without those that a condition may set, for they were not in force."""
     secret = {f"{node}.{name}" for node in NODES for name in SETTINGS}
     return {name: value for name, value in parameters.items() if name not in secret}
-
-
-def page_choices() -> dict[str, list[str]]:
-    """What pages offer to choose, by kind; nothing in a blind session, whose condition nobody may change."""
-    if blind_condition() is not None:
-        return {}
-    return {"style": list(style_book("")), "gesture": sorted(GESTURES)}

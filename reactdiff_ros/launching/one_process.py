@@ -29,7 +29,7 @@ from reactdiff_ros.capture.visits import Host, Visits
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.errors import DeviceError, MessageError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.launching.condition import page_choices
+from reactdiff_ros.launching.choices import page_choices
 from reactdiff_ros.model.batch import ListenerBatch, QualityChoice, warm
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import Listener, ListenerConfig

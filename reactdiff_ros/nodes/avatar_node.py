@@ -17,7 +17,7 @@ from reactdiff_ros.avatar.event_loop import EventLoop
 from reactdiff_ros.avatar.wire import speaker_status
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.errors import DeviceError, ReactdiffError
-from reactdiff_ros.launching.condition import page_choices
+from reactdiff_ros.launching.choices import page_choices
 from reactdiff_ros.launching.process import capture_address
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.messages import (

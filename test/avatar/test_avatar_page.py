@@ -197,11 +197,61 @@ def test_the_panel_opens_and_tells(stage: Drawing) -> None:
     )
     page.key("p")
     page.until("document.getElementById('panel').innerText.includes('the microphone is gone')")
+    assert "41.5" not in page.value("document.getElementById('panel').innerText"), "a second click"
+    page.value("document.querySelector('#numbers summary').click()")
+    page.until("document.getElementById('panel').innerText.includes('41.5')")
     text = page.value("document.getElementById('panel').innerText")
     for expected in ("present", "speaking", "speaker/frame", "41.5", "<b>happy</b>"):
         assert expected in text
     page.value("document.getElementById('panel-button').click()")
     assert page.value("document.getElementById('panel').hidden")
+
+
+def test_looks_are_chosen_by_their_faces(stage: Drawing) -> None:
+    page = stage.page
+    page.key("p")
+    try:
+        robot = "[...document.querySelectorAll('.choices button')].find(b => b.textContent === 'robot')"
+        page.until(f"{robot}.querySelectorAll('path').length > 3")
+        page.value(f"{robot}.click()")
+        page.until(f"reactdiff.state().look === 'robot' && {robot}.getAttribute('aria-pressed') === 'true'")
+    finally:
+        page.value("reactdiff.wear('soft')")
+        page.key("p")
+
+
+def test_a_first_visit_is_small(browser: Chromium, stage: Drawing) -> None:
+    first = browser.open(stage.url)  # nothing of it may be kept from another page: it would count as 0
+    try:
+        first.call("Network.setCacheDisabled", cacheDisabled=True)
+        first.go(stage.url)
+        first.until("window.reactdiff && reactdiff.fresh() && reactdiff.state().drawn")
+        sizes = first.value(
+            "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
+            ".map(each => each.transferSize)"
+        )
+        assert len(sizes) < 40
+        assert 50_000 < sum(sizes) < 400_000
+        assert first.value("fetch('icon-192.png').then(answer => answer.headers.get('content-type'))") == "image/png"
+    finally:
+        first.close()
+
+
+def test_several_pages_show_the_same_face(browser: Chromium, stage: Drawing) -> None:
+    smile = stage.drawn(mouthSmile=0.8)["mouth"]
+    pages = [browser.open(stage.url) for _ in range(3)]
+    try:
+        for page in pages:
+            page.front()
+            page.until("(reactdiff.values()[reactdiff.names.indexOf('mouthSmileLeft')] ?? 0) > 0.79")
+            shown = page.value("reactdiff.state().drawn.mouth")
+            assert shown["left"]["y"] == pytest.approx(smile["left"]["y"], abs=8)
+        wait(lambda: stage.server.stats()["clients"] == 4)
+    finally:
+        for page in pages:
+            page.close()
+    stage.page.front()
+    wait(lambda: stage.server.stats()["clients"] == 1)
 
 
 def test_people_are_told_that_they_are_recorded(stage: Drawing) -> None:

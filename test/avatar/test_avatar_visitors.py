@@ -127,7 +127,7 @@ class TestScreen:
 
 async def test_a_page_chooses_what_is_offered_and_beyond_this_machine_only_the_operator() -> None:
     chosen: list[tuple[str, str]] = []
-    offered = {"style": ["warm"], "gesture": ["nod"]}
+    offered = {"style": {"warm": {"mouthSmileLeft": 0.3}}, "gesture": {"nod": {"headPitch": 0.2}}}
 
     async def answered(host: str, path: str, body: Any = None, **headers: str) -> int:
         config = AvatarConfig(port=0, host=host)
@@ -141,8 +141,10 @@ async def test_a_page_chooses_what_is_offered_and_beyond_this_machine_only_the_o
             async with aiohttp.ClientSession(headers=known) as session:
                 async with session.post(f"{server.url}api/choose/{path}", json=body or {}, headers=headers) as answer:
                     status = answer.status
+                async with session.get(f"{server.url}api/choices") as answer:
+                    assert await answer.json() == (offered if host == "127.0.0.1" else {})
                 async with session.get(f"{server.url}api/status") as answer:
-                    assert (await answer.json())["page"]["choices"] == (offered if host == "127.0.0.1" else {})
+                    assert (await answer.json())["page"]["choices"] is (host == "127.0.0.1")
         finally:
             await server.stop()
         return status

@@ -145,8 +145,19 @@ export class Capture {
     const { port } = this.chunks = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
     const latency = (track.getSettings().latency ?? 0) * 1000;
     this.line.postMessage({ port, rate: context.sampleRate, latency }, [port]);
-    context.createMediaStreamSource(this.media).connect(this.chunks);
+    const source = context.createMediaStreamSource(this.media);
+    this.ear = new AnalyserNode(context, { fftSize: 16384 });
+    source.connect(this.chunks);
+    source.connect(this.ear);
     await context.resume();
+  }
+
+  /** The loudest of the last third of a second in dB of full scale; -100: silence, or no microphone. */
+  loudness() {
+    if (!this.ear) return -100;
+    const samples = new Float32Array(this.ear.fftSize);
+    this.ear.getFloatTimeDomainData(samples);
+    return Math.max(-100, 20 * Math.log10(samples.reduce((most, v) => Math.max(most, Math.abs(v)), 0)));
   }
 
   /** End it; the devices' lights go out. */
@@ -156,7 +167,7 @@ export class Capture {
     this.media?.getTracks().forEach((track) => { track.onended = null; track.stop(); });
     this.sound?.close();
     this.video.srcObject = null;
-    Object.assign(this, { line: null, media: null, sound: null, chunks: null, last: "" });
+    Object.assign(this, { line: null, media: null, sound: null, chunks: null, ear: null, last: "" });
     this.set("off", sentence);
   }
 

@@ -1,46 +1,67 @@
-// Styles and gestures to choose, for pages of the robot's own machine: the server offers none to others.
+// Styles, gestures and looks to choose, each with a face. Styles and gestures are for pages of the robot's own machine:
+// the server offers none to others.
 
-import { make } from "./elements.js";
+import { Face } from "./draw.js";
+import { make, shape } from "./elements.js";
+import { vector } from "./expressions.js";
+import { lookNamed } from "./looks.js";
 import { post } from "./post.js";
 
-const TITLES = { style: "Style", gesture: "Gesture" };
+const TITLES = { look: "Look", style: "Style", gesture: "Gesture" };
+const BASE = "soft"; // what has no drawn look of its own is shown with this one
 const WAIT_MS = 3000;
 
 export class Choices {
-  constructor(root) {
-    this.root = root;
-    this.buttons = [];
-    this.offered = "";
+  /** `looks`: names; `wear(name)` is called with the one that is chosen. */
+  constructor(root, looks, wear) {
+    Object.assign(this, { root, wear, buttons: [], asked: false });
+    this.said = make("p", { role: "status" }, "");
+    this.offer({ look: Object.fromEntries(looks.map((name) => [name, { mouthSmileLeft: 0.3, mouthSmileRight: 0.3 }])) });
+    root.append(this.said);
   }
 
-  /** `choices`: names by kind; `style`: the one in force. */
-  show(choices = {}, style = "") {
-    const offered = JSON.stringify(choices);
-    this.root.hidden = !Object.values(choices).some((names) => names.length);
-    if (offered !== this.offered) this.offer(choices);
-    this.offered = offered;
+  /** Called while the panel is open: `offered`: whether the server has styles and gestures; `chosen`: names by kind. */
+  async show(offered, chosen) {
     for (const { kind, name, button } of this.buttons) {
-      if (kind === "style") button.setAttribute("aria-pressed", String(name === style));
+      if (kind !== "gesture") button.setAttribute("aria-pressed", String(name === chosen[kind]));
     }
+    if (!this.drawing) this.drawing = this.draw(chosen.look);
+    if (!offered || this.asked) return;
+    this.asked = true;
+    const choices = await fetch("api/choices").then((answer) => answer.json()).catch(() => ({}));
+    await this.drawing;
+    this.offer(choices);
+    this.root.append(this.said);
+    this.drawing = this.draw(chosen.look);
   }
 
   offer(choices) {
-    this.buttons = [];
-    this.said = make("p", { role: "status" }, "");
-    const groups = Object.entries(choices).flatMap(([kind, names]) => {
+    for (const [kind, faces] of Object.entries(choices)) {
       const row = make("div", { class: "choices" });
-      for (const name of names) {
-        const button = make("button", { type: "button" }, name.replaceAll("_", " "));
+      for (const [name, face] of Object.entries(faces)) {
+        const svg = shape("svg", { class: "face", "aria-hidden": "true" });
+        const button = make("button", { type: "button" }, svg, make("span", {}, name.replaceAll("_", " ")));
         button.addEventListener("click", () => this.choose(kind, name));
         row.append(button);
-        this.buttons.push({ kind, name, button });
+        this.buttons.push({ kind, name, face, svg, button });
       }
-      return [make("h2", {}, TITLES[kind] ?? kind), row];
-    });
-    this.root.replaceChildren(...groups, this.said);
+      this.root.append(make("h2", {}, TITLES[kind] ?? kind), row);
+    }
+  }
+
+  /** The faces that are not drawn yet, one a picture, so that the robot's own face is not held up. */
+  async draw(look) {
+    for (const choice of this.buttons.filter((each) => !each.drawn)) {
+      await new Promise(requestAnimationFrame);
+      choice.drawn = new Face(choice.svg);
+      const worn = choice.kind === "look" ? choice.name : look;
+      choice.drawn.wear((await lookNamed(worn).catch(() => null)) ?? (await lookNamed(BASE)));
+      choice.drawn.draw(vector(choice.face), 0);
+    }
   }
 
   async choose(kind, name) {
+    if (kind === "look") return this.wear(name);
     const answer = await post(`api/choose/${kind}/${name}`, {}, WAIT_MS).catch(() => ({ done: false, message: "The robot does not answer." }));
     this.said.textContent = answer.done ? "" : answer.message;
   }

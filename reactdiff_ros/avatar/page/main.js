@@ -7,7 +7,7 @@ import { Face } from "./draw.js";
 import { Link } from "./link.js";
 import { LOOKS, lookOr } from "./looks.js";
 import { Motion } from "./motion.js";
-import { fillPanel } from "./panel.js";
+import { fillPanel, fillState } from "./panel.js";
 import { showPhone } from "./phone.js";
 import { Presence } from "./presence.js";
 import { NAMES } from "./rig.js";
@@ -18,13 +18,12 @@ import { Voice, sound } from "./voice.js";
 const root = document.documentElement;
 const svg = document.getElementById("face");
 const panel = document.getElementById("panel");
-const values = document.getElementById("values");
+const values = document.getElementById("values"), numbers = document.getElementById("numbers");
 const button = document.getElementById("panel-button");
 const notice = document.getElementById("notice");
 const recording = document.getElementById("recording");
 
 const robot = new Robot();
-const choices = new Choices(document.getElementById("choices"));
 const face = new Face(svg);
 const motion = new Motion();
 const presence = new Presence();
@@ -40,6 +39,8 @@ let pictures = [];
 let avatar = null;
 let slowSince = 0;
 const AVATAR = "avatar"; // as a look: the 3D avatar that the face was started with
+const looks = root.dataset.avatar ? [AVATAR, ...LOOKS] : LOOKS;
+const choices = new Choices(document.getElementById("choices"), looks, wear);
 const FEWEST_FPS = 10; // below this for SLOW_MS the drawn face stands in for an avatar
 const SLOW_MS = 4000;
 
@@ -104,7 +105,6 @@ const link = new Link({
     visitor.show(status.graph);
     voice.show(status.graph?.voice);
     showPhone(status.page);
-    choices.show(status.page?.choices, status.graph?.listener?.style);
     if (!panel.hidden) refresh();
   },
   onOther(data) {
@@ -151,8 +151,9 @@ function refresh() {
   visitor.recorded(recorded);
   if (recording.textContent !== recorded) recording.textContent = recorded;
   if (panel.hidden) return;
-  const shown = Object.fromEntries(NAMES.slice(0, 52).map((name, i) => [name, motion.shown[i]]));
-  fillPanel(values, { graph: status.graph, page: status.page, own: state, face: shown });
+  choices.show(status.page?.choices, { look: avatar ? AVATAR : state.look, style: status.graph?.listener?.style });
+  fillState(document.getElementById("now"), status, state);
+  if (numbers.open) fillPanel(values, { graph: status.graph, page: status.page, own: state, face: Object.fromEntries(NAMES.slice(0, 52).map((name, i) => [name, motion.shown[i]])) });
   candidates.watch(status.graph?.listener?.policy, performance.now());
 }
 
@@ -190,8 +191,7 @@ function toggleFullScreen() {
 }
 
 function nextLook() {
-  const names = root.dataset.avatar ? [AVATAR, ...LOOKS] : LOOKS;
-  wear(names[(names.indexOf(avatar ? AVATAR : face.look?.name) + 1) % names.length]);
+  wear(looks[(looks.indexOf(avatar ? AVATAR : face.look?.name) + 1) % looks.length]);
 }
 
 let quietTimer = 0;
@@ -202,6 +202,7 @@ function stir() {
 }
 
 button.addEventListener("click", togglePanel);
+numbers.addEventListener("toggle", refresh);
 document.getElementById("look-button").addEventListener("click", nextLook);
 document.getElementById("screen-button").addEventListener("click", toggleFullScreen);
 svg.addEventListener("dblclick", toggleFullScreen);

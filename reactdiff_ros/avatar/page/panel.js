@@ -45,15 +45,19 @@ function bars(title, values) {
   })];
 }
 
-/** Fill `panel` (its values) from the server's status and the page's own state. */
+/** What everybody wants to know: what it does, and what is wrong. */
+export function fillState(node, { graph = {}, page = {} }, own) {
+  const errors = [own.reason, graph.last_error, page.last_error].filter(Boolean);
+  const state = own.reason ? "neutral" : own.mode === "listening" ? own.state : own.mode;
+  node.replaceChildren(
+    make("h2", "State"), make("p", state, own.reason ? "bad" : "yes"), ...(own.sentence ? [make("p", own.sentence, "told")] : []),
+    ...(errors.length ? errors.map((error) => make("p", String(error).slice(0, 400), "bad")) : [make("p", "no error", "no")]),
+  );
+}
+
+/** Fill `panel` (the engineer's values) from the server's status and the page's own state. */
 export function fillPanel(panel, { graph = {}, page = {}, own, face }) {
   const parts = [];
-  const errors = [own.reason, graph.last_error, page.last_error].filter(Boolean);
-  parts.push(make("h2", "State"));
-  parts.push(make("p", own.reason ? "neutral" : own.mode === "listening" ? own.state : own.mode, own.reason ? "bad" : "yes"));
-  if (own.sentence) parts.push(make("p", own.sentence, "told"));
-  for (const error of errors) parts.push(make("p", String(error).slice(0, 400), "bad"));
-  if (!errors.length) parts.push(make("p", "no error", "no"));
   for (const key of ORDER) if (isGroup(graph[key])) parts.push(...section(TITLES[key], Object.entries(graph[key]).filter(([, v]) => !isGroup(v))));
   if (isGroup(graph.speaker?.coefficients)) parts.push(...bars("The speaker's face", graph.speaker.coefficients));
   parts.push(...bars("My face", face));

@@ -3,8 +3,9 @@
 import { Capture, hindrance } from "./capture.js";
 import { Recorder, download } from "./record.js";
 
-const DEMO = "A demo plays: this face listens to a recorded speaker. Press the button, and it listens to you.";
-const ALONE = "This face sees you, hears you and reacts. Press the button to begin.";
+const DEMO = "A demo plays. Press the button: it listens to you.";
+const ALONE = "This face listens. Press the button, and it sees you.";
+const METER_MS = 100;
 const SEEN = "The robot sees and hears you", UNSEEN = "The robot does not see your face";
 const element = (id) => document.getElementById(id);
 
@@ -18,6 +19,7 @@ export class Visitor {
     element("consent").querySelector("b").textContent = location.host;
     element("visit-button").addEventListener("click", () => this.press());
     element("consent-yes").addEventListener("click", agreed);
+    setInterval(() => (element("me").querySelector("meter").value = this.capture.loudness()), METER_MS);
     element("consent").addEventListener("close", () => element("consent").returnValue === "yes" && this.capture.start());
   }
 
@@ -46,7 +48,6 @@ export class Visitor {
     this.free = String(visitor ?? "");
     element("intro").textContent = demo ? DEMO : ALONE;
     element("me").querySelector("figcaption").textContent = speaker.present === false ? UNSEEN : SEEN;
-    element("me").querySelector("meter").value = Number(speaker.loudness_dbfs ?? -60);
     this.refresh();
   }
 
