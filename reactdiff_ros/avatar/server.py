@@ -37,7 +37,7 @@ from reactdiff_ros.avatar.wire import candidate_curves, encode_frame, encode_voi
 from reactdiff_ros.errors import ConfigError, MissingExtraError, ReactdiffError
 from reactdiff_ros.resources import setup_command
 from reactdiff_ros.settings import state_folder
-from reactdiff_ros.types import ExpressionFrame, FloatArray, Sound
+from reactdiff_ros.types import ExpressionFrame, FloatArray, Sound, SpeakerFrame
 
 if TYPE_CHECKING:
     from reactdiff_ros.avatar.certificates import Certificates
@@ -48,6 +48,9 @@ MODEL: Final = "avatar.glb"
 """Where pages fetch the avatar's file."""
 DRAWN: Final = "soft"
 """The look of the face that stands in for an avatar."""
+WANTS: Final = ("candidates", "seen", "voice")
+"""What goes only to pages that ask for it: a plan's candidates, the visitor's face as perception sees it, the robot's
+voice."""
 ICON_SIDES_PX: Final = ("180", "192", "512")
 _NO_JSON: Final = "Commands are JSON."
 CONTENT_TYPES = {
@@ -298,11 +301,11 @@ class AvatarServer(PageServer):
             client.offer(self._message)
 
     def understood(self, client: Client, report: dict[str, Any]) -> bool:
-        """{"candidates": whether the page shows them, "voice": whether it plays the robot's voice}."""
-        candidates, voice = report.get("candidates", False), report.get("voice", False)
-        if not (isinstance(candidates, bool) and isinstance(voice, bool)):
+        """{"candidates": true} and so on: which of WANTS the page shows or plays now."""
+        asked = {name: report.get(name, False) for name in WANTS}
+        if not all(isinstance(value, bool) for value in asked.values()):
             return False
-        client.wants_candidates, client.wants_voice = candidates, voice
+        client.wants = frozenset(name for name, value in asked.items() if value)
         return True
 
     # ---- what is shown
@@ -335,24 +338,30 @@ class AvatarServer(PageServer):
         self._status = dict(status)
         self.call(self._send_status)
 
-    def wants_candidates(self) -> bool:
-        """Whether a page shows the candidates now. From any thread."""
-        return any(client.wants_candidates for client in tuple(self._clients))
+    def wanted(self, what: str) -> bool:
+        """Whether a page shows or plays this one of WANTS now. From any thread."""
+        return any(what in client.wants for client in tuple(self._clients))
 
     def candidates(self, candidates: FloatArray, chosen: int, rate_hz: float) -> None:
         """Show the candidates (K, horizon, 58) of a plan in the pages that ask for them, from any thread."""
-        text = to_json({"type": "candidates", **candidate_curves(candidates, chosen, rate_hz)})
+        self._tell("candidates", candidate_curves(candidates, chosen, rate_hz))
+
+    def seen(self, frame: SpeakerFrame) -> None:
+        """Draw what is known of a visitor's face on their picture, in the pages that ask for it, from any thread."""
+        place = None if frame.position_m is None or not frame.mesh_present else frame.position_m
+        self._tell("seen", {"place": place, "face": [round(float(v), 3) for v in frame.coefficients]})
+
+    def _tell(self, what: str, content: dict[str, Any]) -> None:
+        if not self.wanted(what):
+            return
+        text = to_json({"type": what, **content})
 
         def send() -> None:
             for client in self._clients:
-                if client.wants_candidates:
-                    client.offer_text("candidates", text)
+                if what in client.wants:
+                    client.offer_text(what, text)
 
         self.call(send)
-
-    def heard(self) -> bool:
-        """Whether a page plays the robot's voice. From any thread."""
-        return any(client.wants_voice for client in tuple(self._clients))
 
     def voice(self, sound: Sound) -> None:
         """Give the robot's voice to the pages that play it, from any thread."""
@@ -360,7 +369,7 @@ class AvatarServer(PageServer):
 
         def send() -> None:
             for client in self._clients:
-                if client.wants_voice:
+                if "voice" in client.wants:
                     client.offer_sound(message)
 
         self.call(send)

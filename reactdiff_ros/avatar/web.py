@@ -68,7 +68,7 @@ class Client:
         self._inputs = 0
         self._inputs_since = 0.0
         self.fps: float | None = None
-        self.wants_candidates = self.wants_voice = False
+        self.wants: frozenset[str] = frozenset()
         self.dropped = 0
         self.bad_inputs = 0
 

@@ -205,6 +205,7 @@ class OneProcess:
         for frame in frames:
             self._speaker, self._speaker_ns = frame, time.monotonic_ns()
             self._workers[1].put(_FRAME, frame)
+            self._server.seen(frame)
             target, now_ns = gaze_target(frame), time.time_ns()
             with self._face:
                 if target is not None:

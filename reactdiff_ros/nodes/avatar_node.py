@@ -293,7 +293,7 @@ class AvatarNode(ReactdiffNode):
     def _on_voice(self, message: Any) -> None:
         """Sound for the pages. While one plays it, `robot_speaking` is true, until its end."""
         sound, now = sound_value(message), self.steady_ns()
-        if not self._server.heard():
+        if not self._server.wanted("voice"):
             self._unheard_until = now + UNHEARD_NS
             return
         self._unheard_until = 0
@@ -331,14 +331,15 @@ class AvatarNode(ReactdiffNode):
 
     def _ask_for_candidates(self) -> None:
         """Subscribed only while a page shows them: the model draws candidates only for subscribers."""
-        if self._server.wants_candidates() and self._candidates is None:
+        if self._server.wanted("candidates") and self._candidates is None:
             self._candidates = self.subscribe("listener/reaction/candidates", self._on_candidates)
-        elif self._candidates is not None and not self._server.wants_candidates():
+        elif self._candidates is not None and not self._server.wanted("candidates"):
             self.unsubscribe(self._candidates)
             self._candidates = None
 
     def _on_speaker(self, message: Any) -> None:
         self._speaker = speaker_value(message)
+        self._server.seen(self._speaker)
         self._speaker_ns = self.running_ns()
 
     def _on_status(self, message: Any) -> None:

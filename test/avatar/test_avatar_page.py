@@ -220,6 +220,32 @@ def test_looks_are_chosen_by_their_faces(stage: Drawing) -> None:
         page.key("p")
 
 
+MESH = """import("./mesh.js").then(({ Mesh, wires }) => {
+  const mesh = new Mesh(document.createElement("canvas"), { videoWidth: 640, videoHeight: 480 });
+  const centre = (place) => {
+    mesh.show({ place, face: new Array(58).fill(0) });
+    const { data } = mesh.pen.getImageData(0, 0, 320, 240), xs = [];
+    for (let i = 0; i < data.length; i += 4) if (data[i + 3]) xs.push((i / 4) % 320);
+    return xs.length && [Math.min(...xs), Math.max(...xs)];
+  };
+  const face = (name) => reactdiff.names.map((n) => (n.startsWith(name) ? 1 : 0));
+  const corner = (f) => wires(f).bold.at(-1)[0];
+  return { near: centre([0, 0, 0.4]), far: centre([0.1, 0, 0.8]),
+    none: [centre(null), centre([0, null, 0.6]), centre([0, 0, -1])],
+    smile: corner(face("mouthSmile"))[1] - corner(face("x"))[1] };
+})"""
+
+
+def test_the_mesh_lies_where_the_face_is(stage: Drawing) -> None:
+    drawn = stage.page.value(MESH)
+    near, far = drawn["near"], drawn["far"]
+    assert sum(near) / 2 == pytest.approx(160, abs=2)
+    assert near[1] - near[0] == pytest.approx(2 * (far[1] - far[0]), rel=0.15)  # nearer is larger
+    assert sum(far) / 2 == pytest.approx(160 + 0.1 / 0.8 * 160 / np.tan(np.pi / 6), abs=3)
+    assert drawn["none"] == [0, 0, 0]
+    assert drawn["smile"] > 0.005
+
+
 def test_a_first_visit_is_small(browser: Chromium, stage: Drawing) -> None:
     first = browser.open(stage.url)  # nothing of it may be kept from another page: it would count as 0
     try:
@@ -288,9 +314,9 @@ def test_candidates_are_shown_only_while_they_are_looked_at(stage: Drawing) -> N
     stage.server.status({"listener": {"policy": "model"}})
     stage.server.candidates(candidates(4), 2, 25.0)
     page.key("p")
-    assert not stage.server.wants_candidates(), "closed: nobody asks"
+    assert not stage.server.wanted("candidates"), "closed: nobody asks"
     page.value("document.querySelector('#candidates summary').click()")
-    wait(stage.server.wants_candidates)
+    wait(lambda: stage.server.wanted("candidates"))
     page.until("document.querySelector('#candidates p').textContent.includes('waiting')")
     assert page.value(lines) == 0
     stage.server.candidates(candidates(4), 2, 25.0)
@@ -305,7 +331,7 @@ def test_candidates_are_shown_only_while_they_are_looked_at(stage: Drawing) -> N
     stage.server.status({"listener": {"policy": "rules"}})
     page.until("document.querySelector('#candidates p').textContent.includes('rules draws no candidates')")
     page.key("p")
-    wait(lambda: not stage.server.wants_candidates())
+    wait(lambda: not stage.server.wanted("candidates"))
 
 
 def test_the_page_comes_back_after_a_restart(stage: Drawing) -> None:

@@ -9,6 +9,7 @@ import struct
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import aiohttp
 import numpy as np
@@ -19,7 +20,7 @@ from yarl import URL
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.web import BAD_INPUT_LIMIT, INPUT_RATE_LIMIT
 from reactdiff_ros.errors import DeviceError
-from reactdiff_ros.types import ExpressionFrame, Sound
+from reactdiff_ros.types import ExpressionFrame, Sound, SpeakerFrame
 
 Serve = Callable[..., Awaitable[AvatarServer]]
 
@@ -283,7 +284,7 @@ async def test_the_voice_goes_to_the_pages_that_play_it_whole_and_in_order(
     async with session.ws_connect(server.url + "ws") as plays, session.ws_connect(server.url + "ws") as other:
         await plays.send_str('{"fps":60,"voice":true}')
         await other.send_str('{"fps":60}')
-        await until(server.heard)
+        await until(lambda: server.wanted("voice"))
         pieces = [np.full((160, 2), i, np.int16) for i in range(60)]
         for i, samples in enumerate(pieces):
             server.voice(Sound(i * 10_000_000, 16000, samples))
@@ -297,7 +298,7 @@ async def test_the_voice_goes_to_the_pages_that_play_it_whole_and_in_order(
             assert message.type is aiohttp.WSMsgType.TEXT
             if json.loads(message.data)["type"] == "status":
                 break
-    await until(lambda: not server.heard())
+    await until(lambda: not server.wanted("voice"))
 
 
 async def test_candidates_go_to_the_pages_that_ask_for_them(serve: Serve, session: aiohttp.ClientSession) -> None:
@@ -305,7 +306,7 @@ async def test_candidates_go_to_the_pages_that_ask_for_them(serve: Serve, sessio
     async with session.ws_connect(server.url + "ws") as asks, session.ws_connect(server.url + "ws") as other:
         await asks.send_str('{"fps":60,"candidates":true}')
         await other.send_str('{"fps":60,"candidates":false}')
-        await until(server.wants_candidates)
+        await until(lambda: server.wanted("candidates"))
         server.candidates(np.full((3, 16, 58), np.nan, np.float32), 1, 25.0)
         while (told := json.loads((await asks.receive(timeout=60)).data))["type"] != "candidates":
             pass
@@ -313,4 +314,28 @@ async def test_candidates_go_to_the_pages_that_ask_for_them(serve: Serve, sessio
         server.status({"speaker": {}})
         while "speaker" not in (message := json.loads((await other.receive(timeout=60)).data)).get("graph", {}):
             assert message["type"] == "status", "nothing that was not asked for"
-    await until(lambda: not server.wants_candidates())
+    await until(lambda: not server.wanted("candidates"))
+
+
+async def test_what_is_seen_of_a_visitor_goes_to_the_page_that_asks(
+    serve: Serve, session: aiohttp.ClientSession
+) -> None:
+    server = await serve()
+    seen = SpeakerFrame(
+        stamp_ns=1, picture_stamp_ns=1, sound_stamp_ns=None, person_id=0, face_present=True, mesh_present=True,
+        coefficients=np.full(58, 0.25, np.float32), confidence=np.ones(58, np.float32), neutral_confidence=1.0,
+        gaze=None, position_m=np.array([0.1, np.nan, 0.6], np.float32), affect=None, voice=None,
+    )  # fmt: skip
+    server.seen(seen)  # nobody asks
+    async with session.ws_connect(server.url + "ws") as asks:
+        await asks.send_str('{"fps":60,"seen":true}')
+        await until(lambda: server.wanted("seen"))
+        server.seen(seen)
+        while (told := json.loads((await asks.receive(timeout=60)).data))["type"] != "seen":
+            assert told["type"] == "status"
+        assert (told["face"], told["place"][1]) == ([0.25] * 58, None)
+        server.seen(replace(seen, mesh_present=False))
+        while (told := json.loads((await asks.receive(timeout=60)).data))["type"] != "seen":
+            pass
+        assert told["place"] is None
+    await until(lambda: not server.wanted("seen"))

@@ -28,7 +28,7 @@ const face = new Face(svg);
 const motion = new Motion();
 const presence = new Presence();
 const voice = new Voice(document.getElementById("voice-button"), () => report());
-const visitor = new Visitor(() => voice.start());
+const visitor = new Visitor(() => voice.start(), () => report());
 let here = { state: "attentive", mood: {}, sentence: "" };
 let wrongLook = "";
 let drawn = 0;
@@ -97,6 +97,7 @@ const link = new Link({
     motion.frame(frame.values, now);
   },
   onStatus(message) {
+    if (message?.type === "seen" && visitor.live) visitor.mesh.show(message);
     if (message?.type === "candidates") candidates.show(message, performance.now());
     if (message?.type !== "status") return;
     status = message;
@@ -159,7 +160,7 @@ function refresh() {
 
 /** Tell the server how fast the page is, and whether anybody looks at the candidates. */
 function report() {
-  link.report({ fps: Math.round(fps(performance.now()) * 10) / 10, candidates: !panel.hidden && candidates.open, voice: voice.on });
+  link.report({ fps: Math.round(fps(performance.now()) * 10) / 10, candidates: !panel.hidden && candidates.open, voice: voice.on, seen: visitor.live });
 }
 
 function picture(now) {
@@ -221,7 +222,7 @@ window.reactdiff = {
   values: () => [...(avatar ?? face).values],
   fresh: () => link.fresh(performance.now()),
   connected: () => link.connected,
-  visitor: () => ({ state: visitor.capture.state, sentence: visitor.capture.sentence, ...visitor.capture.counts }),
+  visitor: () => ({ meshes: visitor.mesh.drawn, state: visitor.capture.state, sentence: visitor.capture.sentence, ...visitor.capture.counts }),
   recorded: () => visitor.video,
   voice: () => ({ on: voice.on, played: voice.played, state: voice.context?.state ?? "" }),
   names: NAMES,

@@ -1,6 +1,7 @@
 // The visitor's button, what it asks first, and what is seen while camera and microphone are on.
 
 import { Capture, hindrance } from "./capture.js";
+import { Mesh } from "./mesh.js";
 import { Recorder, download } from "./record.js";
 
 const DEMO = "A demo plays. Press the button: it listens to you.";
@@ -10,10 +11,16 @@ const SEEN = "The robot sees and hears you", UNSEEN = "The robot does not see yo
 const element = (id) => document.getElementById(id);
 
 export class Visitor {
-  /** `agreed` is called within the press with which a visitor agrees: from then on the page may play sound. */
-  constructor(agreed = () => {}) {
+  /**
+   * `agreed` is called within the press with which a visitor agrees: from then on the page may play sound. `onChange` is
+   * called when a visit begins or ends.
+   */
+  constructor(agreed = () => {}, onChange = () => {}) {
     this.free = "";
-    this.capture = new Capture(element("me").querySelector("video"), () => this.refresh());
+    this.onChange = onChange;
+    const video = element("me").querySelector("video");
+    this.mesh = new Mesh(element("me").querySelector("canvas"), video);
+    this.capture = new Capture(video, () => this.refresh());
     this.recorder = null;
     element("record-button").addEventListener("click", () => this.record());
     element("consent").querySelector("b").textContent = location.host;
@@ -21,6 +28,10 @@ export class Visitor {
     element("consent-yes").addEventListener("click", agreed);
     setInterval(() => (element("me").querySelector("meter").value = this.capture.loudness()), METER_MS);
     element("consent").addEventListener("close", () => element("consent").returnValue === "yes" && this.capture.start());
+  }
+
+  get live() {
+    return this.capture.state === "live";
   }
 
   press() {
@@ -63,6 +74,9 @@ export class Visitor {
     element("record-button").setAttribute("aria-pressed", String(Boolean(this.recorder)));
     element("intro").hidden = state !== "off" || others;
     element("visit-sentence").textContent = sentence || (others ? "Another visitor's camera is in use." : "");
+    if (document.documentElement.dataset.visit === state) return;
     document.documentElement.dataset.visit = state;
+    this.mesh.clear();
+    this.onChange();
   }
 }
