@@ -22,6 +22,7 @@ from .errors import MessageError
 from .types import (
     EXPRESSION_CLASSES,
     Affect,
+    Explanation,
     ExpressionFrame,
     FloatArray,
     Gaze,
@@ -355,6 +356,23 @@ def candidates_value(message: Any) -> tuple[FloatArray, int]:
         raise MessageError(f"candidate {message.chosen} of {count} was chosen")
     values = _finite(np.frombuffer(message.coefficients, dtype=np.float32), "a coefficient of a candidate")
     return values.reshape(count, horizon, COEFFICIENT_COUNT), int(message.chosen)
+
+
+def fill_explanation(message: M, value: Explanation) -> M:
+    """Explanation into its message."""
+    fill_header(message.header, value.stamp_ns)
+    message.cues = list(value.cues)
+    message.smile, message.brows = _flat(value.smile), _flat(value.brows)
+    message.nods_per_min = _flat(value.nods_per_min)
+    return message
+
+
+def explanation_value(message: Any) -> Explanation:
+    """The message to Explanation. Raises MessageError where its lists do not fit."""
+    rows = [_finite(getattr(message, n), f"{n} of an explanation") for n in ("smile", "brows", "nods_per_min")]
+    if not message.cues or any(len(row) != len(message.cues) for row in rows):
+        raise MessageError(f"an explanation of {len(message.cues)} cues has {[len(row) for row in rows]} values")
+    return Explanation(from_stamp(message.header.stamp), tuple(message.cues), *rows)
 
 
 def fill_expression(message: M, frame: ExpressionFrame) -> M:

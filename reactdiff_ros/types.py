@@ -177,6 +177,22 @@ class Reaction:
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """A plan, and what it would have been without one cue of what the listener saw and heard: one row a cue."""
+
+    stamp_ns: int
+    """Time of the plan's first frame."""
+    cues: tuple[str, ...]
+    """"plan" for the plan itself, then what is left out: streams of the last seconds, or moments ("0.5-1 s" ago)."""
+    smile: FloatArray
+    """(cues,) mean smile of the plan, 0..1."""
+    brows: FloatArray
+    """(cues,) how far the brows are raised, less what is lowered, -1..1."""
+    nods_per_min: FloatArray
+    """(cues,) nods a minute that would begin now."""
+
+
+@dataclass(frozen=True, slots=True)
 class ExpressionFrame:
     """The face for now: what every actuator and avatar shows."""
 

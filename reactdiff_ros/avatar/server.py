@@ -37,7 +37,7 @@ from reactdiff_ros.avatar.wire import candidate_curves, encode_frame, encode_voi
 from reactdiff_ros.errors import ConfigError, MissingExtraError, ReactdiffError
 from reactdiff_ros.resources import setup_command
 from reactdiff_ros.settings import state_folder
-from reactdiff_ros.types import ExpressionFrame, FloatArray, Sound, SpeakerFrame
+from reactdiff_ros.types import Explanation, ExpressionFrame, FloatArray, Sound, SpeakerFrame
 
 if TYPE_CHECKING:
     from reactdiff_ros.avatar.certificates import Certificates
@@ -48,9 +48,9 @@ MODEL: Final = "avatar.glb"
 """Where pages fetch the avatar's file."""
 DRAWN: Final = "soft"
 """The look of the face that stands in for an avatar."""
-WANTS: Final = ("candidates", "seen", "voice")
-"""What goes only to pages that ask for it: a plan's candidates, the visitor's face as perception sees it, the robot's
-voice."""
+WANTS: Final = ("candidates", "explanation", "seen", "voice")
+"""What goes only to pages that ask for it: a plan's candidates, why it is what it is, the visitor's face as perception
+sees it, the robot's voice."""
 ICON_SIDES_PX: Final = ("180", "192", "512")
 _NO_JSON: Final = "Commands are JSON."
 CONTENT_TYPES = {
@@ -345,6 +345,11 @@ class AvatarServer(PageServer):
     def candidates(self, candidates: FloatArray, chosen: int, rate_hz: float) -> None:
         """Show the candidates (K, horizon, 58) of a plan in the pages that ask for them, from any thread."""
         self._tell("candidates", candidate_curves(candidates, chosen, rate_hz))
+
+    def explain(self, why: Explanation) -> None:
+        """Show why the plan is what it is in the pages that ask for it, from any thread."""
+        rows = {name: [round(float(v), 3) for v in getattr(why, name)] for name in ("smile", "brows", "nods_per_min")}
+        self._tell("explanation", {"cues": list(why.cues), **rows})
 
     def seen(self, frame: SpeakerFrame) -> None:
         """Draw what is known of a visitor's face on their picture, in the pages that ask for it, from any thread."""

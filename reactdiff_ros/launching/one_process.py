@@ -32,6 +32,7 @@ from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.launching.choices import page_choices
 from reactdiff_ros.model.batch import ListenerBatch, QualityChoice, warm
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
+from reactdiff_ros.model.explain import Explainer
 from reactdiff_ros.model.listener import Listener, ListenerConfig
 from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.perception import SpeakerPerception, gaze_target
@@ -85,6 +86,7 @@ class OneProcess:
             avatar, RobotConsole(_no_robot, self.page_token), link_token=secrets.token_urlsafe(16), capture=self._line,
             pass_on=self._pass_on, choices=page_choices(), choose=self._choose,
         )  # fmt: skip
+        self._explainer = Explainer(lambda _, why: self._server.explain(why), time.perf_counter, self._failed)
         self._workers = [
             Worker("perception", self._perceive, {_PICTURE: 1, _SOUND: 50}, self._failed),
             Worker(
@@ -95,6 +97,7 @@ class OneProcess:
                 tick=self._plan,
                 tick_s=1 / REACTION_RATE_HZ,
             ),
+            self._explainer.worker,
             Worker("face", _nothing, {}, self._failed, tick=self._show, tick_s=1 / EXPRESSION_RATE_HZ),
             Worker("status", _nothing, {}, self._failed, tick=self._report, tick_s=STATUS_S),
         ]
@@ -235,11 +238,16 @@ class OneProcess:
             self._failed(error, "the plan")
             drawn = {}
         now_s = time.perf_counter()
-        for reaction in self._rounds.finished(drawn, now_s - begin, now_s).values():
+        reactions = self._rounds.finished(drawn, now_s - begin, now_s)
+        if reactions and isinstance(self._listener, DiffusionListener) and self._server.wanted("explanation"):
+            self._explainer.ask("", self._listener)
+        for reaction in reactions.values():
             with self._face:
                 self._expression.on_reaction(reaction, time.time_ns())
         if self._rounds.choice is not None and self._rounds.choice.exhausted:
             self._tell(SLOW)
+        elif self._said == SLOW:
+            self._said = ""
 
     def _show(self) -> None:
         with self._face:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.clock import to_ns
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.model.explain import REPEAT_S, Question, Step
 from reactdiff_ros.model.listener import HORIZON_FRAMES, Level, ListenerConfig, PolicyListener
 from reactdiff_ros.model.plan.corrections import (
     HEAD_SHARE,
@@ -41,6 +43,7 @@ from reactdiff_ros.types import (
 
 MOST_LATE: Final = round(RANGES["delay_s"][1] * REACTION_RATE_HZ)
 """Slots of the longest reaction delay."""
+MOST_STEPS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class PlanRequest:
     """(at least the plan's frames,) share of the face that is shown."""
     head: NDArray[np.float64] | None
     """The same of the head's motion."""
+    newest: int
+    """The newest slot of the speaker that the draft knows."""
     answers: NDArray[np.float64]
     """(the plan's frames, 5) see `corrections.Empathy`."""
     turn: Turn
@@ -118,6 +123,8 @@ class DiffusionListener(PolicyListener):
         self._head = Level(1.0)
         self._gate = NodGate()
         self._empathy = Empathy(self._seed)
+        self._drawn: deque[Step] = deque(maxlen=MOST_STEPS)
+        """Its last plans, oldest first."""
 
     @property
     def networks(self) -> Networks:
@@ -138,6 +145,15 @@ class DiffusionListener(PolicyListener):
     def show_candidates(self, wanted: bool) -> None:
         """Whether plans carry all their candidates; see `listener.ShowsCandidates`."""
         self._all_candidates = wanted
+
+    def question(self) -> Question | None:
+        """What `explain.explain` needs to say why it planned what it did last; None: nothing was drawn."""
+        if not self._drawn:
+            return None
+        last = self._drawn[-1].draft.slot
+        recent = [step for step in self._drawn if last - step.draft.slot <= REPEAT_S * REACTION_RATE_HZ]
+        stamp_ns = self._clock.grid.time_ns(last)
+        return Question(stamp_ns, recent, tuple(self._grid.history), self._empathy.tilt)
 
     def control(self, control: ListenerControl) -> None:
         """Change style; a new attitude or responsiveness acts at once, also in the middle of a greeting."""
@@ -179,14 +195,16 @@ class DiffusionListener(PolicyListener):
         self._empathy.look(self._clock.grid.time_ns(slot), to_ns(self._style.delay_s))
         frame = self._newest
         draft = head = None
+        newest = slot - 1
         if not presence.any():
             self._planner.forget()
+            self._drawn.clear()
         else:
-            draft = self._draft(slot)
+            draft, newest = self._draft(slot)
             head = self._head.frames(slot, HEAD_SHARE if self._turn == "robot_speaking" else 1.0)
         return PlanRequest(
             slot=slot, reason=reason, planner=self._planner, draft=draft, presence=presence, head=head,
-            answers=self._empathy.frames(slot, self._frames), turn=self._turn,
+            newest=newest, answers=self._empathy.frames(slot, self._frames), turn=self._turn,
             engaged=self._engaged, all_candidates=self._all_candidates,
             picture_stamp_ns=None if frame is None else frame.picture_stamp_ns,
             sound_stamp_ns=None if frame is None or self._engagement.deaf(frame.stamp_ns) else frame.sound_stamp_ns,
@@ -218,17 +236,19 @@ class DiffusionListener(PolicyListener):
             turn=request.turn,
         )
 
-    def _draft(self, slot: int) -> Draft:
+    def _draft(self, slot: int) -> tuple[Draft, int]:
+        """What is to be drawn, and the newest slot of the speaker that it knows."""
         lead = self._lead(slot)
         met_s = self._engagement.met_s(self._clock.grid.time_ns(slot))
         style = greeting(self._style, met_s, self._config.greeting_s, self._empathy.pleased)
         conditions = conditioning(heeding(style, self._empathy.negative), self._turn)
         newest = slot - 1 - lead - int(conditions.late[0])
         speaker, missing = self._grid.tokens(newest, self._networks.ages)
-        return self._planner.draft(
+        draft = self._planner.draft(
             slot, speaker[None], missing[None], conditions, lead=lead, frames=self._frames,
             mood=self._grid.mood(newest), all_candidates=self._all_candidates,
         )  # fmt: skip
+        return draft, newest
 
     def _shown(self, request: PlanRequest, drawn: Drawn | None) -> tuple[FloatArray, int]:
         """The candidates (K, H, 58) as they may be shown, and which of them is."""
@@ -238,6 +258,9 @@ class DiffusionListener(PolicyListener):
         plans = request.planner.finish(request.draft, drawn)
         plan = self._gate.let_through(request.slot, request.turn, plans.shown[0], plans.still[0])
         followed = 0 if plans.chosen is None else int(plans.chosen[0])
+        which = followed if drawn.chosen is None else int(drawn.chosen[0])
+        alone = replace(request.draft, noise=request.draft.noise[:, which : which + 1], ranks=None)
+        self._drawn.append(Step(replace(alone, all_candidates=False), request.newest, request.answers))
         if "empathy" not in self._networks.learnt:
             plan = answered(plan, request.answers, self._empathy.tilt)
         return presented(plan, request.presence, request.head), followed

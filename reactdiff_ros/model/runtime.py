@@ -92,6 +92,8 @@ class Networks:
             raise WeightsError("the model's weights are for another version", where=str(weights.folder))
         self.ages = heard_ages(self.shape)
         """Ages in frames of the speaker's tokens that the denoiser sees, oldest first, S of them."""
+        self.reach = (self.shape["window"] - 1) * sum(_strides(self.shape))
+        """Frames before a token's own that it may depend on."""
         self.remembers = self.shape.get("memory", 0) == own_memory.ROWS
         """Whether the denoiser sees more of the listener's own past than its newest frames."""
         self.learnt = weights.learnt
@@ -141,8 +143,7 @@ class Networks:
             observed: (B, T, STREAM_COUNT) flags.
         """
         frames, s = features.shape[1], self.shape
-        strides = _strides(s)
-        reach, longest = (s["window"] - 1) * sum(strides), strides[-1]
+        reach, longest = self.reach, _strides(s)[-1]
         parts = []
         for start in range(0, frames, SEGMENT):
             stop, first = min(start + SEGMENT, frames), max(start - reach, 0)

@@ -22,6 +22,7 @@ from reactdiff_ros.launching.process import capture_address
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.messages import (
     candidates_value,
+    explanation_value,
     expression_value,
     fill_control,
     fill_header,
@@ -201,7 +202,7 @@ class AvatarNode(ReactdiffNode):
         self._stages: dict[str, Any] = {}
         self._stage_ns: dict[str, int] = {}
         self._speaker: SpeakerFrame | None = None
-        self._candidates: Any = None
+        self._asked: dict[str, Any] = {}
         self._speaker_ns = self._shown_ns = self.running_ns()
         self._serve()
         self.subscribe("listener/expression", self._on_expression)
@@ -329,13 +330,16 @@ class AvatarNode(ReactdiffNode):
         values, chosen = candidates_value(message)
         self._server.candidates(values, chosen, float(message.frame_rate))
 
-    def _ask_for_candidates(self) -> None:
-        """Subscribed only while a page shows them: the model draws candidates only for subscribers."""
-        if self._server.wanted("candidates") and self._candidates is None:
-            self._candidates = self.subscribe("listener/reaction/candidates", self._on_candidates)
-        elif self._candidates is not None and not self._server.wanted("candidates"):
-            self.unsubscribe(self._candidates)
-            self._candidates = None
+    def _on_explanation(self, message: Any) -> None:
+        self._server.explain(explanation_value(message))
+
+    def _ask(self) -> None:
+        """Subscribe while a page shows it alone: the model draws and explains for subscribers only."""
+        for what, take in (("candidates", self._on_candidates), ("explanation", self._on_explanation)):
+            if self._server.wanted(what) and what not in self._asked:
+                self._asked[what] = self.subscribe(f"listener/reaction/{what}", take)
+            elif what in self._asked and not self._server.wanted(what):
+                self.unsubscribe(self._asked.pop(what))
 
     def _on_speaker(self, message: Any) -> None:
         self._speaker = speaker_value(message)
@@ -358,7 +362,7 @@ class AvatarNode(ReactdiffNode):
             self._tell()
 
     def _tell(self) -> None:
-        self._ask_for_candidates()
+        self._ask()
         self._forget_who_is_gone()
         stages = dict(self._stages)
         errors = [s.last_error for s in stages.values() if s.last_error]

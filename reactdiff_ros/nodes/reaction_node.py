@@ -32,11 +32,12 @@ from reactdiff_ros.launching.condition import (
     impose,
 )
 from reactdiff_ros.launching.table import LONGEST_NAMESPACE
-from reactdiff_ros.messages import fill_candidates, fill_header, fill_reaction, speaker_value
+from reactdiff_ros.messages import fill_candidates, fill_explanation, fill_header, fill_reaction, speaker_value
 from reactdiff_ros.model.backends.base import Precision
 from reactdiff_ros.model.backends.opening import Opened, Wanted, open_backend
 from reactdiff_ros.model.batch import ListenerBatch, QualityChoice, Round, warm
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
+from reactdiff_ros.model.explain import Explainer
 from reactdiff_ros.model.listener import Listener, ListenerConfig, ShowsCandidates
 from reactdiff_ros.model.plan.planner import Drawn
 from reactdiff_ros.model.plan.sampler import Sampling
@@ -47,7 +48,7 @@ from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.controls import CONTROL, LATEST, LOOK_S, ControlInbox, Controls
 from reactdiff_ros.nodes.health import Level, Meter
 from reactdiff_ros.nodes.runner import run
-from reactdiff_ros.types import REACTION_RATE_HZ, ListenerState, Reaction, SpeakerFrame
+from reactdiff_ros.types import REACTION_RATE_HZ, Explanation, ListenerState, Reaction, SpeakerFrame
 from reactdiff_ros.worker import Worker
 
 MOST_LISTENERS = 256
@@ -92,6 +93,7 @@ class Member:
     reactions: Any
     """Publishers."""
     candidates: Any
+    explanations: Any
     latest: Any
     status: Any = None
     """Publisher; None if the node's own status covers it."""
@@ -239,6 +241,7 @@ PREPARED = 16
 _FRAME, _SPEAKING, _WEIGHTS = "speaker/frame", "robot_speaking", "weights"
 _MEMBERS, _DRAWN, _DRAW = "listeners", "drawn", "plans"
 _REACTION, _CANDIDATES, _STATUS = "listener/reaction", "listener/reaction/candidates", "listener/status"
+_EXPLANATION = "listener/reaction/explanation"
 
 
 class ReactionNode(ReactdiffNode):
@@ -285,9 +288,10 @@ class ReactionNode(ReactdiffNode):
             self._model.live()
 
     def _member(self, name: str, seed: int) -> Member:
-        reactions, candidates, latest = (self.advertise(topic, name) for topic in (_REACTION, _CANDIDATES, LATEST))
+        topics = (_REACTION, _CANDIDATES, _EXPLANATION, LATEST)
+        reactions, candidates, explanations, latest = (self.advertise(topic, name) for topic in topics)
         status = self.advertise(_STATUS, name) if name else None
-        return Member(name, seed, self._listener(seed), reactions, candidates, latest, status)
+        return Member(name, seed, self._listener(seed), reactions, candidates, explanations, latest, status)
 
     def _listener(self, seed: int) -> Listener:
         """The model, as others that are there already; where its weights cannot be used, the rules."""
@@ -319,11 +323,13 @@ class ReactionNode(ReactdiffNode):
         tick_s = 1.0 / REACTION_RATE_HZ
         self._worker = Worker("reaction", self._handle, depths, self.failed, tick=self._tick, tick_s=tick_s)
         self._drawer = Worker("plans", self._draw_elsewhere, {_DRAW: 1}, self.failed)
+        self._explainer = Explainer(self._explained, time.perf_counter, self.failed)
         for member in self._members.values():
             member.listener.reset(member.seed)
             self._open(member)
         self.work(self._worker)
         self.work(self._drawer)
+        self.work(self._explainer.worker)
         self.every(UPDATE_S, self._update_members)
         self.every(LOOK_S, self._look_for_controls)
 
@@ -359,7 +365,13 @@ class ReactionNode(ReactdiffNode):
         for name, seed in wanted.items():
             if name not in kept:
                 member = self._member(name, seed)
-                for publisher in (member.reactions, member.candidates, member.latest, member.status):
+                for publisher in (
+                    member.reactions,
+                    member.candidates,
+                    member.explanations,
+                    member.latest,
+                    member.status,
+                ):
                     if publisher is not None:
                         publisher.on_activate(None)
                 self._open(member)
@@ -375,7 +387,7 @@ class ReactionNode(ReactdiffNode):
         self._withdraw(member.name)
 
     def _withdraw(self, name: str) -> None:
-        for topic in (_REACTION, _CANDIDATES, LATEST, *([_STATUS] if name else [])):
+        for topic in (_REACTION, _CANDIDATES, _EXPLANATION, LATEST, *([_STATUS] if name else [])):
             self.withdraw(topic, name)
 
     def _look_for_controls(self) -> None:
@@ -568,11 +580,20 @@ class ReactionNode(ReactdiffNode):
         self.publish(member.reactions, fill_reaction(msg.Reaction(), reaction))
         if reaction.candidates is not None:
             self.publish(member.candidates, fill_candidates(msg.ReactionCandidates(), reaction))
+        if isinstance(member.listener, DiffusionListener) and self.is_heard(member.explanations):
+            self._explainer.ask(member.name, member.listener)
         newest = max((s for s in (reaction.picture_stamp_ns, reaction.sound_stamp_ns) if s is not None), default=0)
         latency_ms = (self.now_ns() - newest) / 1e6 if newest > member.newest_ns else None
         member.newest_ns = newest
         for meter in (self.meter, member.meter):
             meter.output(self.steady_ns(), latency_ms)
+
+    # In the explainer's thread
+
+    def _explained(self, name: str, why: Explanation) -> None:
+        member = self._members.get(name)
+        if member is not None:
+            self.publish(member.explanations, fill_explanation(msg.Explanation(), why))
 
     # In the drawing thread, or in the worker's
 
@@ -656,6 +677,9 @@ class BlindReactionNode(ReactionNode):
 
     def _publish(self, member: Member, reaction: Reaction) -> None:
         super()._publish(member, hidden(reaction))
+
+    def _explained(self, name: str, why: Explanation) -> None:
+        """Nothing: it would tell the policy."""
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from waiting import wait
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.config import LOOKS
 from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, SMILE
-from reactdiff_ros.types import ExpressionFrame
+from reactdiff_ros.types import Explanation, ExpressionFrame
 from tools.chromium import Chromium, Page
 
 pytestmark = IN_BROWSER
@@ -332,6 +333,31 @@ def test_candidates_are_shown_only_while_they_are_looked_at(stage: Drawing) -> N
     page.until("document.querySelector('#candidates p').textContent.includes('rules draws no candidates')")
     page.key("p")
     wait(lambda: not stage.server.wanted("candidates"))
+
+
+def test_it_tells_why_only_while_that_is_looked_at(stage: Drawing) -> None:
+    page = stage.page
+    cues = ("plan", "face", "head_and_gaze", "voice", "0-0.5 s")
+    why = Explanation(
+        1, cues, np.array([0.5, 0.1, 0.48, 0.5, 0.3], np.float32), np.zeros(5, np.float32), np.full(5, 2.0, np.float32)
+    )
+    assert not stage.server.wanted("explanation")
+    page.key("p")
+    page.value("document.querySelector('#why summary').click()")
+    try:
+        wait(lambda: stage.server.wanted("explanation"))
+        stage.server.explain(replace(why, smile=np.full(5, np.nan, np.float32)))  # a page takes no such numbers
+        stage.server.explain(why)
+        page.until("document.querySelector('#why p').textContent.startsWith('Smile: 50 %. Without your face it would')")
+        assert page.value("document.querySelectorAll('.cause').length") == 12
+        widths = page.value(
+            "[...document.querySelectorAll('.cause i')].slice(0, 4).map(bar => parseFloat(bar.style.width))"
+        )
+        assert widths == pytest.approx([33.3, 1.7, 0, 16.7], abs=0.2)
+    finally:
+        page.value("document.querySelector('#why summary').click()")
+        page.key("p")
+    wait(lambda: not stage.server.wanted("explanation"))
 
 
 def test_the_page_comes_back_after_a_restart(stage: Drawing) -> None:

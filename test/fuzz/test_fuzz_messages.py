@@ -97,6 +97,13 @@ MESSAGES = {
             coefficients=array(numbers, 2 * COEFFICIENT_COUNT),
         ),
     ),
+    "explanation": (
+        messages.explanation_value,
+        st.builds(
+            SimpleNamespace, header=headers, cues=st.lists(texts, max_size=3), smile=array(numbers, 3),
+            brows=array(numbers, 3), nods_per_min=array(numbers, 3),
+        ),
+    ),
     "expression": (
         messages.expression_value,
         st.builds(

@@ -121,6 +121,18 @@ def test_candidates_round_trip_and_a_face_is_in_no_frame():
     assert m.fill_expression(msg.ExpressionFrame(), face).header.frame_id == ""
 
 
+def test_explanation_round_trip_and_one_that_does_not_fit():
+    rows = np.arange(9, dtype=np.float32).reshape(3, 3)
+    why = t.Explanation(7, ("plan", "face", "voice"), *rows)
+    message = m.fill_explanation(msg.Explanation(), why)
+    found = m.explanation_value(message)
+    assert (found.stamp_ns, found.cues) == (7, why.cues)
+    assert np.array_equal([found.smile, found.brows, found.nods_per_min], rows)
+    message.cues = ["plan"]
+    with pytest.raises(MessageError, match="explanation of 1 cues"):
+        m.explanation_value(message)
+
+
 @pytest.mark.parametrize("bad", [NAN, float("inf")])
 @pytest.mark.parametrize(
     "field",

@@ -201,7 +201,7 @@ def stamps(graph: RosGraph, since: int) -> np.ndarray:
     return np.array([m.header.stamp.sec + m.header.stamp.nanosec / NS for m in graph.received[EXPRESSION][since:]])
 
 
-def test_candidates_of_the_model_are_drawn_while_somebody_subscribes(tmp_path, random_weights):
+def test_candidates_are_drawn_and_plans_explained_while_somebody_subscribes(tmp_path, random_weights):
     graph = RosGraph(tmp_path)
     try:
         graph.start("reaction_node", policy="model", model_dir=random_weights, candidates=3, steps=2, quality="fixed")
@@ -216,5 +216,12 @@ def test_candidates_of_the_model_are_drawn_while_somebody_subscribes(tmp_path, r
         assert graph.received["listener/reaction/candidates"]
         newest = graph.received["listener/reaction/candidates"][-1]
         assert (newest.count, newest.horizon) == (3, 12)
+        why = "listener/reaction/explanation"
+        graph.listen(why)
+        graph.until(lambda: graph.node.count_publishers(why), 10.0, "the topic")
+        feed(graph, 4.0)
+        assert graph.received[why]
+        assert list(graph.received[why][-1].cues)[:4] == ["plan", "face", "head_and_gaze", "voice"]
+        assert np.isfinite(graph.received[why][-1].smile).all()
     finally:
         assert set(graph.close()) == {0}

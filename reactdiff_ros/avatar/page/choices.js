@@ -14,7 +14,7 @@ const WAIT_MS = 3000;
 export class Choices {
   /** `looks`: names; `wear(name)` is called with the one that is chosen. */
   constructor(root, looks, wear) {
-    Object.assign(this, { root, wear, buttons: [], asked: false });
+    Object.assign(this, { root, wear, buttons: [], asked: false, drawing: null });
     this.said = make("p", { role: "status" }, "");
     this.offer({ look: Object.fromEntries(looks.map((name) => [name, { mouthSmileLeft: 0.3, mouthSmileRight: 0.3 }])) });
     root.append(this.said);
@@ -25,7 +25,8 @@ export class Choices {
     for (const { kind, name, button } of this.buttons) {
       if (kind !== "gesture") button.setAttribute("aria-pressed", String(name === chosen[kind]));
     }
-    if (!this.drawing) this.drawing = this.draw(chosen.look);
+    if (!chosen.look) return; // nothing is worn yet
+    this.drawing ??= this.draw(chosen.look);
     if (!offered || this.asked) return;
     this.asked = true;
     const choices = await fetch("api/choices").then((answer) => answer.json()).catch(() => ({}));

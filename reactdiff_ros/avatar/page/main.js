@@ -14,6 +14,7 @@ import { NAMES } from "./rig.js";
 import { Robot } from "./robot_panel.js";
 import { Visitor } from "./visitor.js";
 import { Voice, sound } from "./voice.js";
+import { Why } from "./why.js";
 
 const root = document.documentElement;
 const svg = document.getElementById("face");
@@ -98,6 +99,7 @@ const link = new Link({
   },
   onStatus(message) {
     if (message?.type === "seen" && visitor.live) visitor.mesh.show(message);
+    if (message?.type === "explanation") why.show(message, performance.now());
     if (message?.type === "candidates") candidates.show(message, performance.now());
     if (message?.type !== "status") return;
     status = message;
@@ -120,6 +122,7 @@ const link = new Link({
 });
 
 const candidates = new Candidates(document.getElementById("candidates"), report);
+const why = new Why(document.getElementById("why"), report);
 
 function fps(now) {
   while (pictures.length && pictures[0] < now - 2000) pictures.shift();
@@ -155,12 +158,14 @@ function refresh() {
   choices.show(status.page?.choices, { look: avatar ? AVATAR : state.look, style: status.graph?.listener?.style });
   fillState(document.getElementById("now"), status, state);
   if (numbers.open) fillPanel(values, { graph: status.graph, page: status.page, own: state, face: Object.fromEntries(NAMES.slice(0, 52).map((name, i) => [name, motion.shown[i]])) });
-  candidates.watch(status.graph?.listener?.policy, performance.now());
+  for (const view of [candidates, why]) view.watch(status.graph?.listener?.policy, performance.now());
 }
 
 /** Tell the server how fast the page is, and whether anybody looks at the candidates. */
 function report() {
-  link.report({ fps: Math.round(fps(performance.now()) * 10) / 10, candidates: !panel.hidden && candidates.open, voice: voice.on, seen: visitor.live });
+  const open = (view) => !panel.hidden && view.open;
+  link.report({ fps: Math.round(fps(performance.now()) * 10) / 10, candidates: open(candidates), explanation: open(why), voice: voice.on,
+    seen: visitor.live });
 }
 
 function picture(now) {

@@ -199,6 +199,16 @@ class OwnPast:
         self._slot: int | None = None
         self._state = at_rest(self._neutral, self._count)
 
+    def resume(self, draft: Draft) -> None:
+        """They all showed what one listener had shown when this was drafted, and planned the same."""
+        frames = draft.before.shape[1]
+        rows = np.zeros(self._count, dtype=np.int64)
+        earlier = np.repeat(draft.shown[:, :1], self._keep - draft.shown.shape[1], axis=1)
+        ahead = np.broadcast_to(self._neutral, (1, frames, len(self._neutral)))  # not shown: drawn anew from now on
+        self._latents = np.concatenate([draft.past[:, -self._keep :], ahead], axis=1)[rows]
+        self._faces = np.concatenate([earlier, draft.shown, draft.before], axis=1)[rows]
+        self._first, self._slot, self._state = draft.slot - self._keep, draft.slot, draft.memory[rows]
+
     def memory(self, slot: int) -> FloatArray:
         """The state (N, ROWS, L) of `memory` before `slot`; at rest long after the last plan."""
         passed = 0 if self._slot is None else slot - self._slot

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
@@ -93,6 +93,8 @@ class SpeakerGrid:
         self._new: FloatArray | None = None
         self.staged: deque[Staged] = deque()
         """The newest slots, as far as they are not encoded yet, oldest first."""
+        self.history: deque[Staged] = deque(maxlen=self.networks.reach + self._keep)
+        """What the encoder was given for the slots that it knows, oldest first."""
 
     @property
     def newest(self) -> int | None:
@@ -114,6 +116,7 @@ class SpeakerGrid:
                 self.staged.pop()
             else:
                 self.slots.pop()
+                self.history.pop()
                 self._new = None
             self._batch, self._batch_slot = batch, newest
             self._stage(newest)
@@ -133,6 +136,7 @@ class SpeakerGrid:
         """The oldest staged slot was encoded: its token (1, D), and what the cache takes (1, layers, 2, heads, dh)."""
         oldest = self.staged.popleft()
         self.slots.append(Slot(oldest.slot, token[0], oldest.mood))
+        self.history.append(oldest)
         if self.staged:
             self.cache.push(new)
         else:
@@ -179,6 +183,7 @@ class SpeakerGrid:
         self._commit()
         self._new = new
         self.slots.append(Slot(slot, last.token, last.mood))
+        self.history.append(replace(self.history[-1], slot=slot))
 
     def _stage(self, slot: int) -> None:
         self._after = self._before.copy()
