@@ -48,9 +48,9 @@ MODEL: Final = "avatar.glb"
 """Where pages fetch the avatar's file."""
 DRAWN: Final = "soft"
 """The look of the face that stands in for an avatar."""
-WANTS: Final = ("candidates", "explanation", "seen", "voice")
-"""What goes only to pages that ask for it: a plan's candidates, why it is what it is, the visitor's face as perception
-sees it, the robot's voice."""
+WANTS: Final = ("candidates", "compared", "explanation", "seen", "voice")
+"""What goes only to pages that ask for it: a plan's candidates, a second face to compare with, why the plan is what it
+is, the visitor's face as perception sees it, the robot's voice."""
 ICON_SIDES_PX: Final = ("180", "192", "512")
 _NO_JSON: Final = "Commands are JSON."
 CONTENT_TYPES = {
@@ -325,6 +325,19 @@ class AvatarServer(PageServer):
             self._wake_pending = True  # before the call: the loop may clear it at once
             if not self.call(self._wake):
                 self._wake_pending = False
+
+    def compare(self, frame: ExpressionFrame) -> None:
+        """Show a second face next to the first in the pages that ask for it, from any thread."""
+        if not self.wanted("compared"):
+            return
+        message = encode_frame(frame, self._count, 1)
+
+        def send() -> None:
+            for client in self._clients:
+                if "compared" in client.wants:
+                    client.offer(message)
+
+        self.call(send)
 
     def status(self, status: dict[str, Any]) -> None:
         """Show `status` in the pages' panels, from any thread; 1 to 4 times a second is enough.

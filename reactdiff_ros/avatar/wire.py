@@ -6,7 +6,7 @@ Binary layout, little-endian, 280 bytes:
 |--------|------------|------------------------------------------------------------------------------|
 | 0      | uint8      | version, 1                                                                   |
 | 1      | uint8      | mode: 0 listening, 1 idle, 2 neutral                                         |
-| 2      | uint16     | 0                                                                            |
+| 2      | uint16     | face: 0, or 1 for the one that it is compared with                           |
 | 4      | uint32     | number of the frame, wraps                                                   |
 | 8      | float64 x5 | stamps in seconds: frame, picture, sound, and both through the plan; NaN = none |
 | 48     | float32x58 | coefficients in the order of `coefficients.NAMES`                            |
@@ -64,8 +64,11 @@ _BROWS_UP = list(index("browInnerUp", "browOuterUpLeft", "browOuterUpRight"))
 _BROWS_DOWN = list(index("browDownLeft", "browDownRight"))
 
 
-def encode_frame(frame: ExpressionFrame, number: int) -> bytes:
-    """`frame` as the binary message. Raises ValueError if it does not have 58 numbers or a known mode."""
+def encode_frame(frame: ExpressionFrame, number: int, face: int = 0) -> bytes:
+    """`frame` as the binary message; `face`: 1 for the one that the first is compared with.
+
+    Raises ValueError if it does not have 58 numbers or a known mode.
+    """
     values = np.asarray(frame.coefficients, dtype=np.float64)
     if values.shape != (COEFFICIENT_COUNT,):
         raise ValueError(f"an expression has {COEFFICIENT_COUNT} coefficients, this one has the shape {values.shape}")
@@ -79,7 +82,7 @@ def encode_frame(frame: ExpressionFrame, number: int) -> bytes:
         frame.reaction_sound_stamp_ns,
     )
     seconds = (math.nan if ns is None else ns / NS for ns in stamps)
-    head = _HEAD.pack(VERSION, MODES.index(frame.mode), 0, number & 0xFFFFFFFF, *seconds)
+    head = _HEAD.pack(VERSION, MODES.index(frame.mode), face, number & 0xFFFFFFFF, *seconds)
     return head + bounded(values).astype("<f4").tobytes()
 
 

@@ -335,7 +335,7 @@ def _without_ros(given: dict[str, str], parameters: dict[str, Any], once: bool, 
     if find_spec("rclpy") is None:
         log("ROS 2 is not installed: the listener runs in one process, for the page alone")
     log("the page asks its visitor for the camera" if shown is None else f"playing {shown.name} until a visitor comes")
-    with OneProcess(*parts, avatar, shown, log, loop=not once) as alone:
+    with OneProcess(*parts, avatar, shown, log, seed=set_["seed"] or 0, loop=not once) as alone:
         if parameters["port"] and urlsplit(alone.url).port != parameters["port"]:
             log(f"port {parameters['port']} is in use: the page is on another one")
         _announce(alone, as_json, {"browser_node"}, {"reactdiff": os.getpid()})

@@ -1,4 +1,4 @@
-"""What pages offer to choose: styles and gestures, each with a face that stands for it."""
+"""What pages offer to choose: styles, gestures, and what to compare with, each with a face that stands for it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 from reactdiff_ros.coefficients import NAMES
 from reactdiff_ros.expression.gestures import GESTURES, Gesture
+from reactdiff_ros.launching.compared_face import NOTHING
 from reactdiff_ros.launching.condition import blind_condition
+from reactdiff_ros.settings import POLICIES
 from reactdiff_ros.styles import Style, style_book
 
 Choices = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""By kind (style, gesture) and name: the coefficients of the face, what is not named being 0."""
+"""By kind (style, gesture, compare) and name: the coefficients of the face, what is not named being 0."""
 
 
 def page_choices() -> Choices:
@@ -18,7 +20,12 @@ def page_choices() -> Choices:
     if blind_condition() is not None:
         return {}
     styles = {name: portrait(style) for name, style in style_book("").items()}
-    return {"style": styles, "gesture": {name: peak(GESTURES[name]) for name in sorted(GESTURES)}}
+    policies: dict[str, dict[str, float]] = {name: {} for name in POLICIES if name != "model"}
+    return {
+        "style": styles,
+        "gesture": {name: peak(GESTURES[name]) for name in sorted(GESTURES)},
+        "compare": {NOTHING: {}, **styles, **policies},
+    }
 
 
 def portrait(style: Style) -> dict[str, float]:

@@ -30,19 +30,19 @@ from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.errors import DeviceError, MessageError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.launching.choices import page_choices
-from reactdiff_ros.model.batch import ListenerBatch, QualityChoice, warm
+from reactdiff_ros.launching.compared_face import ComparedFace
+from reactdiff_ros.launching.listening_face import ListeningFace
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.explain import Explainer
 from reactdiff_ros.model.listener import Listener, ListenerConfig
-from reactdiff_ros.model.plan.sampler import Sampling
-from reactdiff_ros.perception import SpeakerPerception, gaze_target
-from reactdiff_ros.types import EXPRESSION_RATE_HZ, REACTION_RATE_HZ, ListenerControl, Picture, Sound, SpeakerFrame
+from reactdiff_ros.perception import SpeakerPerception
+from reactdiff_ros.types import ListenerControl, Picture, Sound, SpeakerFrame
 from reactdiff_ros.worker import Worker
 
 STATUS_S: Final = 0.5
 SILENT_NS: Final = 2 * NS
 SLOW: Final = "plans come late even with the fewest steps: this machine is too slow, or has other work"
-_PICTURE, _SOUND, _FRAME, _STYLE = "picture", "sound", "frame", "style"
+_PICTURE, _SOUND = "picture", "sound"
 
 
 class OneProcess:
@@ -50,7 +50,7 @@ class OneProcess:
 
     Args:
         perception, listener, expression: as set up, used by nothing else.
-        config: settings of the listener.
+        config: settings of the listener; `seed` is its seed.
         avatar: where the page is served and how it looks.
         clip: media file that is played in a loop; None: the face idles until a visitor comes.
         say: takes sentences for the user.
@@ -59,22 +59,16 @@ class OneProcess:
     def __init__(
         self, perception: SpeakerPerception, listener: Listener, expression: ExpressionEngine,
         config: ListenerConfig, avatar: AvatarConfig, clip: Path | None, say: Callable[[str], None], *,
-        loop: bool = True,
+        seed: int = 0, loop: bool = True,
     ) -> None:  # fmt: skip
-        self._perception, self._listener, self._expression = perception, listener, expression
+        self._perception = perception
         self._say, self._said = say, ""
-        self._face = threading.Lock()
-        """Held for each use of the expression room."""
         self._guards = {_PICTURE: StampGuard(), _SOUND: StampGuard()}
         self._speaker: SpeakerFrame | None = None
         self._speaker_ns = 0
         self._visited = False
         self._stopping = threading.Event()
         self.clip_ended = False
-        self._sampling = Sampling(steps=config.steps, candidates=config.candidates)
-        model = isinstance(listener, DiffusionListener)
-        self._rounds = ListenerBatch(QualityChoice(config.steps, config.candidates) if model else None)
-        self._rounds.join("", listener)
         self._visits = Visits(
             Host(
                 take=self._from_visitor, there=self._visitor, changed=lambda: None, bad=self._tell, failed=self._failed,
@@ -87,18 +81,11 @@ class OneProcess:
             pass_on=self._pass_on, choices=page_choices(), choose=self._choose,
         )  # fmt: skip
         self._explainer = Explainer(lambda _, why: self._server.explain(why), time.perf_counter, self._failed)
+        self._face = ListeningFace(listener, expression, config, self._server.show, self._failed, self._planned)
+        self._compared = ComparedFace(self._server.compare, self._failed, lambda: seed, lambda: listener)
         self._workers = [
             Worker("perception", self._perceive, {_PICTURE: 1, _SOUND: 50}, self._failed),
-            Worker(
-                "listener",
-                self._listen,
-                {_FRAME: 4, _STYLE: 4},
-                self._failed,
-                tick=self._plan,
-                tick_s=1 / REACTION_RATE_HZ,
-            ),
             self._explainer.worker,
-            Worker("face", _nothing, {}, self._failed, tick=self._show, tick_s=1 / EXPRESSION_RATE_HZ),
             Worker("status", _nothing, {}, self._failed, tick=self._report, tick_s=STATUS_S),
         ]
         self._player: threading.Thread | None = None
@@ -125,14 +112,14 @@ class OneProcess:
         """Serve and listen. Raises DeviceError if no port could be bound."""
         sys.setswitchinterval(0.001)  # the face's 20 ms must not wait for perception's Python
         self._perception.warm_up()
-        if isinstance(self._listener, DiffusionListener):
-            warm(self._listener.networks, self._sampling, 1)
+        self._face.warm()
         self._loop = EventLoop()
         try:
             self._loop.call(self._server.start())
         except BaseException:
             self._loop.close()
             raise
+        self._face.start()
         for worker in self._workers:
             worker.start()
         if self._player is not None:
@@ -143,6 +130,8 @@ class OneProcess:
         """Say goodbye to the pages and end all threads."""
         self._stopping.set()
         self._visits.close()
+        self._face.stop()
+        self._compared.stop()
         for worker in self._workers:
             worker.stop()
         if self._player is not None:
@@ -164,10 +153,11 @@ class OneProcess:
 
     def _choose(self, kind: str, name: str) -> None:
         if kind == "style":
-            self._workers[1].put(_STYLE, ListenerControl(style=name))
+            self._face.control(ListenerControl(style=name))
+        elif kind == "compare":
+            self._compared.choose(name)
         else:
-            with self._face:
-                self._expression.on_gesture(name, time.time_ns(), 1.0)
+            self._face.gesture(name)
 
     def _visitor(self, there: bool) -> None:
         self._visited = there
@@ -207,60 +197,27 @@ class OneProcess:
             frames = [self._perception.observe_picture(picture)]
         for frame in frames:
             self._speaker, self._speaker_ns = frame, time.monotonic_ns()
-            self._workers[1].put(_FRAME, frame)
+            self._face.observe(frame)
+            self._compared.observe(frame)
             self._server.seen(frame)
-            target, now_ns = gaze_target(frame), time.time_ns()
-            with self._face:
-                if target is not None:
-                    self._expression.on_gaze_target(target, now_ns)
-                if frame.voice is not None:
-                    self._expression.on_speaking(frame.voice.speaking, now_ns)
 
-    def _listen(self, _kind: str, item: SpeakerFrame | ListenerControl) -> None:
-        if isinstance(item, ListenerControl):
-            self._listener.control(item)
-            with self._face:
-                self._expression.control(item)
-            return
-        self._listener.observe(item)
-        self._plan()
+    def _planned(self) -> None:
+        if isinstance(self._face.listener, DiffusionListener) and self._server.wanted("explanation"):
+            self._explainer.ask("", self._face.listener)
 
-    def _plan(self) -> None:
-        due = self._rounds.due({"": time.time_ns()}, time.perf_counter())
-        if due is None:
-            return
-        for error in due.failed.values():
-            self._failed(error, "the plan")
-        begin = time.perf_counter()
-        try:
-            drawn = due.draw() if due.draws else {}
-        except Exception as error:  # the round must end, or no plan would ever be drawn again
-            self._failed(error, "the plan")
-            drawn = {}
-        now_s = time.perf_counter()
-        reactions = self._rounds.finished(drawn, now_s - begin, now_s)
-        if reactions and isinstance(self._listener, DiffusionListener) and self._server.wanted("explanation"):
-            self._explainer.ask("", self._listener)
-        for reaction in reactions.values():
-            with self._face:
-                self._expression.on_reaction(reaction, time.time_ns())
-        if self._rounds.choice is not None and self._rounds.choice.exhausted:
+    def _report(self) -> None:
+        state = self._face.state()
+        self._compared.keep(self._server.wanted("compared"))
+        if self._face.slow:
             self._tell(SLOW)
         elif self._said == SLOW:
             self._said = ""
-
-    def _show(self) -> None:
-        with self._face:
-            frame = self._expression.tick(time.time_ns())
-        self._server.show(frame)
-
-    def _report(self) -> None:
-        state, style = self._listener.state(), self._expression.settings()["style"]
         known = self._speaker if time.monotonic_ns() - self._speaker_ns < SILENT_NS else None
         self._server.status(
             {
                 "speaker": speaker_status(known),
-                "listener": {"policy": state.policy, "backend": state.backend, "style": style},
+                "listener": {"policy": state.policy, "backend": state.backend, "style": self._face.style},
+                "compared": self._compared.name,
                 "demo": self._player is not None and not self._visited,
                 "visitor": self._visits.seat.state, "visitors_waiting": self._visits.seat.waiting,
                 "last_error": self._said or state.error,

@@ -18,6 +18,7 @@ from reactdiff_ros.avatar.wire import speaker_status
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.errors import DeviceError, ReactdiffError
 from reactdiff_ros.launching.choices import page_choices
+from reactdiff_ros.launching.compared_face import ComparedFace
 from reactdiff_ros.launching.process import capture_address
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.messages import (
@@ -198,6 +199,7 @@ class AvatarNode(ReactdiffNode):
             pass_on=self._others.pass_on,
             choices=page_choices(), choose=self._choose,
         )  # fmt: skip
+        self._compared = ComparedFace(self._server.compare, self.failed, self._listener_seed)
         self._guard = StampGuard()
         self._stages: dict[str, Any] = {}
         self._stage_ns: dict[str, int] = {}
@@ -225,6 +227,7 @@ class AvatarNode(ReactdiffNode):
         if loop is None:
             return
         self._loop = None
+        self._compared.stop()
         try:
             loop.call(self._server.stop())
         finally:
@@ -321,6 +324,8 @@ class AvatarNode(ReactdiffNode):
         if kind == "style":
             control = ListenerControl(style=name)
             self.publish(self._styles, fill_control(msg.ListenerControl(), control, self.now_ns()))
+        elif kind == "compare":
+            self._compared.choose(name)
         else:
             self.publish(
                 self._gestures, msg.Gesture(header=fill_header(Header(), self.now_ns()), name=name, strength=1.0)
@@ -344,6 +349,7 @@ class AvatarNode(ReactdiffNode):
     def _on_speaker(self, message: Any) -> None:
         self._speaker = speaker_value(message)
         self._server.seen(self._speaker)
+        self._compared.observe(self._speaker)
         self._speaker_ns = self.running_ns()
 
     def _on_status(self, message: Any) -> None:
@@ -361,8 +367,14 @@ class AvatarNode(ReactdiffNode):
         if self._robot.heard(message, self.steady_ns()):
             self._tell()
 
+    def _listener_seed(self) -> int:
+        status = self._stages.get("reaction_node")
+        seed = "0" if status is None else dict(_pair(s) for s in status.settings).get("seed", "0")
+        return int(seed) if seed.isdecimal() else 0
+
     def _tell(self) -> None:
         self._ask()
+        self._compared.keep(self._server.wanted("compared"))
         self._forget_who_is_gone()
         stages = dict(self._stages)
         errors = [s.last_error for s in stages.values() if s.last_error]
@@ -378,6 +390,7 @@ class AvatarNode(ReactdiffNode):
             "rates_hz": {name: round(s.rate, 1) for name, s in stages.items()},
             "latency_ms": latencies,
             "listener": values,
+            "compared": self._compared.name,
             "recording": self._recording(),
             "voice": self.count_publishers(self.resolve_topic_name("speech/audio")) > 0,
             "visitor": self._visitor().get("visitor", ""),

@@ -112,6 +112,17 @@ def test_a_visitor_takes_the_place_of_the_demo_and_leaves_it(running: Callable[.
         page.value(f"{warm}.click()")
         one.until(lambda s: s["graph"]["listener"]["style"] == "warm", "the style")
         page.until(f"{warm}.getAttribute('aria-pressed') === 'true' && Boolean({warm}.querySelector('path'))")
+        compared = (
+            "[...document.querySelectorAll('.choices button')].filter(b => b.textContent === '{}').at(-1).click()"
+        )
+        page.value(compared.format("rules"))
+        one.until(lambda s: s["graph"]["compared"] == "rules", "the comparison")
+        page.until("reactdiff.compared()?.some(v => v !== 0)", 20.0)
+        assert page.value("document.getElementById('name-second').textContent") == "rules"
+        assert page.value("document.getElementById('face').clientWidth <= innerWidth / 2")
+        page.value(compared.format("nothing"))
+        page.until("document.getElementById('face-second').hasAttribute('hidden')")
+        one.until(lambda s: s["graph"]["compared"] == "", "the end of the comparison")
         page.key("p")
         assert page.value("fetch('app.webmanifest').then(r => r.json()).then(m => m.icons[0].src)") == "icon.svg"
         page.value("document.getElementById('visit-button').click()")

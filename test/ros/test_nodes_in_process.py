@@ -294,6 +294,18 @@ def test_a_stop_of_a_robot_that_has_vanished_says_to_cut_the_power(monkeypatch, 
         assert json.load(answer)["graph"]["actuator"]["silent"] is True
 
 
+def test_a_page_compares_the_listener_with_another(running):
+    node = running(AvatarNode)
+    node._on_status(ListenerStatus(stage="reaction_node", settings=["seed=7"]))
+    assert node._listener_seed() == 7
+    node._choose("compare", "rules")
+    node._tell()
+    with urllib.request.urlopen(node._server.url + "api/status", timeout=5) as answer:
+        assert json.load(answer)["graph"]["compared"] == "rules"
+    node._choose("compare", "nothing")
+    assert node._compared.name == ""
+
+
 def test_a_token_that_could_be_guessed_does_not_arm(monkeypatch, context):
     """Before, `REACTDIFF_PAGE_TOKEN=1` did."""
     monkeypatch.setenv("REACTDIFF_PAGE_TOKEN", "1")

@@ -7,7 +7,7 @@ import { vector } from "./expressions.js";
 import { lookNamed } from "./looks.js";
 import { post } from "./post.js";
 
-const TITLES = { look: "Look", style: "Style", gesture: "Gesture" };
+const TITLES = { look: "Look", style: "Style", gesture: "Gesture", compare: "Compare with" };
 const BASE = "soft"; // what has no drawn look of its own is shown with this one
 const WAIT_MS = 3000;
 

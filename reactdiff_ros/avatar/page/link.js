@@ -16,7 +16,7 @@ export function decode(buffer) {
     values[i] = Number.isFinite(v) ? v : 0;
   }
   return {
-    mode: MODES[view.getUint8(1)] ?? "neutral", number: view.getUint32(4, true), values,
+    face: view.getUint16(2, true), mode: MODES[view.getUint8(1)] ?? "neutral", number: view.getUint32(4, true), values,
     stamp: stamp(0), picture: stamp(1), sound: stamp(2), planPicture: stamp(3), planSound: stamp(4),
   };
 }

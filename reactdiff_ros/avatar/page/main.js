@@ -3,8 +3,9 @@
 import { keepAwake } from "./awake.js";
 import { Candidates } from "./candidates.js";
 import { Choices } from "./choices.js";
+import { Compare } from "./compare.js";
 import { Face } from "./draw.js";
-import { Link } from "./link.js";
+import { Link, decode } from "./link.js";
 import { LOOKS, lookOr } from "./looks.js";
 import { Motion } from "./motion.js";
 import { fillPanel, fillState } from "./panel.js";
@@ -108,7 +109,13 @@ const link = new Link({
     visitor.show(status.graph);
     voice.show(status.graph?.voice);
     showPhone(status.page);
+    compare.show(status.graph?.compared, status.graph?.listener?.style, avatar ? AVATAR : face.look?.name);
     if (!panel.hidden) refresh();
+  },
+  read(data) { // frames of the second face are none of the first: they do not show that this one is fresh
+    const frame = decode(data);
+    if (frame?.face) compare.frame(frame, performance.now());
+    return frame?.face ? null : frame;
   },
   onOther(data) {
     const piece = sound(data);
@@ -121,6 +128,7 @@ const link = new Link({
   },
 });
 
+const compare = new Compare(report);
 const candidates = new Candidates(document.getElementById("candidates"), report);
 const why = new Why(document.getElementById("why"), report);
 
@@ -155,7 +163,8 @@ function refresh() {
   visitor.recorded(recorded);
   if (recording.textContent !== recorded) recording.textContent = recorded;
   if (panel.hidden) return;
-  choices.show(status.page?.choices, { look: avatar ? AVATAR : state.look, style: status.graph?.listener?.style });
+  choices.show(status.page?.choices, { look: avatar ? AVATAR : state.look, style: status.graph?.listener?.style,
+    compare: status.graph?.compared || "nothing" });
   fillState(document.getElementById("now"), status, state);
   if (numbers.open) fillPanel(values, { graph: status.graph, page: status.page, own: state, face: Object.fromEntries(NAMES.slice(0, 52).map((name, i) => [name, motion.shown[i]])) });
   for (const view of [candidates, why]) view.watch(status.graph?.listener?.policy, performance.now());
@@ -165,7 +174,7 @@ function refresh() {
 function report() {
   const open = (view) => !panel.hidden && view.open;
   link.report({ fps: Math.round(fps(performance.now()) * 10) / 10, candidates: open(candidates), explanation: open(why), voice: voice.on,
-    seen: visitor.live });
+    seen: visitor.live, compared: Boolean(compare.name) });
 }
 
 function picture(now) {
@@ -174,6 +183,7 @@ function picture(now) {
   if (pictures.length > 400) pictures = pictures.slice(-200);
   const clock = performance.now();
   if (!link.fresh(clock)) motion.neutral(clock);
+  compare.draw(clock, here.mood);
   if (!motion.at(clock) && clock - drawn < STILL_MS) return;
   drawn = clock;
   if (avatar) {
@@ -228,6 +238,7 @@ window.reactdiff = {
   fresh: () => link.fresh(performance.now()),
   connected: () => link.connected,
   visitor: () => ({ meshes: visitor.mesh.drawn, state: visitor.capture.state, sentence: visitor.capture.sentence, ...visitor.capture.counts }),
+  compared: () => compare.face && [...compare.face.values],
   recorded: () => visitor.video,
   voice: () => ({ on: voice.on, played: voice.played, state: voice.context?.state ?? "" }),
   names: NAMES,
