@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import MessageError
-from reactdiff_ros.perception.network import Network
+from reactdiff_ros.perception.network import Network, shipped
 
 Array = NDArray[np.float64]
 RGB = NDArray[np.uint8]
@@ -29,7 +29,6 @@ SMALLEST_SIDE_PX = 32
 REGION_MARGIN = 1.5
 """The side of a region in larger sides of the face in it."""
 
-FOLDER: Final = Path("face")
 _SIDE: Final = 192
 """Both networks take a square of so many pixels."""
 _CELLS: Final = 48
@@ -105,17 +104,18 @@ class FaceNets:
     for a second thread costs more than it does, up to milliseconds where the processor is busy.
 
     Args:
-        folder: with the networks' files; relative = under `resource/models/`.
+        folder: with `detector.onnx` and `mesh.onnx`; None = those that ship with the package.
 
     Raises:
         WeightsError: a file is missing or damaged.
     """
 
-    def __init__(self, folder: Path = FOLDER) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
         cv2.setNumThreads(1)
         trial = {"picture": np.zeros((1, _SIDE, _SIDE, 3), np.uint8)}
-        self._detector = Network(folder / "detector.onnx", trial)
-        self._mesh = Network(folder / "mesh.onnx", trial)
+        folder = folder or shipped("face")
+        self._detector = Network("the face detector", folder / "detector.onnx", trial)
+        self._mesh = Network("the face mesh", folder / "mesh.onnx", trial)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="face detector")
         self._begun: tuple[RGB, Future[list[Detection]]] | None = None
 
@@ -183,7 +183,8 @@ def _projected(points: Array, region: Region) -> Array:
     """Points (n, 2) of the cut-out region, in pixels of the picture."""
     scale = region.side / _SIDE
     cosine, sine = scale * math.cos(region.angle), scale * math.sin(region.angle)
-    return (points - _SIDE / 2) @ np.array([[cosine, sine], [-sine, cosine]]) + (region.x, region.y)
+    projected: Array = (points - _SIDE / 2) @ np.array([[cosine, sine], [-sine, cosine]]) + (region.x, region.y)
+    return projected
 
 
 def _faces(boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> list[tuple[Array, float]]:

@@ -101,7 +101,7 @@ class Conversion:
             self._values[number] = self.graph.constant(self._arrays[number])
         return self._values[number]
 
-    def array(self, number: int) -> Value:
+    def _array(self, number: int) -> Value:
         """The constant tensor `number`."""
         return self._arrays[number]
 
@@ -109,7 +109,7 @@ class Conversion:
         """The shape of tensor `number`, channels last."""
         return self.network.shapes[number]
 
-    def same(self, operator: Operator) -> None:
+    def _same(self, operator: Operator) -> None:
         """The output is the input; for constants as well."""
         source, target = operator.inputs[0], operator.outputs[0]
         if source in self._arrays:
@@ -117,22 +117,25 @@ class Conversion:
         else:
             self._values[target] = self._values[source]
 
-    def slice_of_all(self, operator: Operator) -> None:
+    def _slice_of_all(self, operator: Operator) -> None:
         if self.shape(operator.inputs[0]) != self.shape(operator.outputs[0]):
             raise ValueError("a slice of a part is not known")
-        self.same(operator)
+        self._same(operator)
 
-    def finish(self, operator: Operator, value: str) -> None:
+    def _finish(self, operator: Operator, value: str) -> None:
         """Names the output of an operator, after the ReLU that TFLite counts to the operator."""
         activation = operator.options.get("activation", 0)
         if activation not in (0, _RELU):
             raise ValueError(f"activation {activation} is not known")
         self._values[operator.outputs[0]] = self.graph.add("Relu", value) if activation == _RELU else value
 
-    def pad(self, operator: Operator) -> None:
-        """Zeros around the picture become the next convolution's own, zeros after the channels a node."""
+    def _pad(self, operator: Operator) -> None:
+        """Zeros around a picture become the next convolution's own; channels of zeros are added by a convolution.
+
+        The convolution costs next to nothing and, unlike Pad, stays in ONNX Runtime's blocked layout of channels.
+        """
         source, target = operator.inputs[0], operator.outputs[0]
-        before, after = self.array(operator.inputs[1]).T.tolist()
+        before, after = self._array(operator.inputs[1]).T.tolist()
         if before[3] == after[3] == 0:
             users = [o for o in self.network.operators if target in o.inputs]
             if any("CONV" not in user.kind or user.options["padding"] == _SAME for user in users):
@@ -140,14 +143,17 @@ class Conversion:
             self._values[target] = self.value(source)
             self._margins[target] = (before[1], before[2], after[1], after[2])
             return
-        many = self.shape(source)[3]
-        kernel = np.eye(before[3] + many + after[3], many, -before[3], dtype=np.float16)[:, :, None, None]
-        self._values[target] = self.graph.add("Conv", self.value(source), self.graph.constant(kernel), kernel_shape=[1, 1])
+        if any((*before[:3], *after[:3])):
+            raise ValueError("padding of pictures and channels at once is not known")
+        channels = self.shape(source)[3]
+        kernel = np.eye(before[3] + channels + after[3], channels, -before[3], dtype=np.float16)[:, :, None, None]
+        weights = self.graph.constant(kernel)
+        self._values[target] = self.graph.add("Conv", self.value(source), weights, kernel_shape=[1, 1])
 
-    def convolution(self, operator: Operator) -> None:
+    def _convolution(self, operator: Operator) -> None:
         source, weights, bias = operator.inputs
         depthwise = operator.kind == "DEPTHWISE_CONV_2D"
-        kernel = self.array(weights).transpose((3, 0, 1, 2) if depthwise else (0, 3, 1, 2))
+        kernel = self._array(weights).transpose((3, 0, 1, 2) if depthwise else (0, 3, 1, 2))
         if depthwise and operator.options["multiplier"] != 1:
             raise ValueError("several outputs for a channel are not known")
         value = self.graph.add(
@@ -160,7 +166,7 @@ class Conversion:
             strides=[operator.options["stride_y"], operator.options["stride_x"]],
             pads=self._margins.get(source) or self._around(operator, kernel.shape[2:]),
         )
-        self.finish(operator, value)
+        self._finish(operator, value)
 
     def _around(self, operator: Operator, kernel: tuple[int, ...]) -> tuple[int, ...]:
         """top, left, bottom, right: the zeros by which TFLite gets an output of the input's size over the stride."""
@@ -174,32 +180,40 @@ class Conversion:
         ]
         return (sums[0] // 2, sums[1] // 2, sums[0] - sums[0] // 2, sums[1] - sums[1] // 2)
 
-    def max_pool(self, operator: Operator) -> None:
+    def _max_pool(self, operator: Operator) -> None:
         size = [operator.options["height"], operator.options["width"]]
         if any(side % step for side, step in zip(self.shape(operator.inputs[0])[1:3], size, strict=True)):
             raise ValueError("pooling with a rest is not known")
         strides = [operator.options["stride_y"], operator.options["stride_x"]]
         value = self.graph.add("MaxPool", self.value(operator.inputs[0]), kernel_shape=size, strides=strides)
-        self.finish(operator, value)
+        self._finish(operator, value)
 
-    def prelu(self, operator: Operator) -> None:
+    def _prelu(self, operator: Operator) -> None:
+        """The input x plus (1 - slope) relu(-x), with the factors as convolutions of single pixels, channel by channel.
+
+        ONNX's own PRelu asks ONNX Runtime to leave its blocked layout of channels each time, and takes longer than all
+        the convolutions together; like this the mesh takes a third of the time.
+        """
         source, slope = operator.inputs
-        slopes = self.array(slope).reshape(-1, 1, 1, 1)
+        slopes = self._array(slope).reshape(-1, 1, 1, 1)
         value = self.value(source)
         below = self.graph.add("Relu", self._scaled(value, np.full_like(slopes, -1)))
-        self.finish(operator, self.graph.add("Add", value, self._scaled(below, 1 - slopes.astype(np.float32))))
+        self._finish(operator, self.graph.add("Add", value, self._scaled(below, 1 - slopes.astype(np.float32))))
 
-    def _scaled(self, value: str, scales: Value) -> str:
-        return self.graph.add("Conv", value, self.graph.constant(scales), group=len(scales), kernel_shape=[1, 1])
+    def _scaled(self, value: str, factors: Value) -> str:
+        weights = self.graph.constant(factors)
+        return self.graph.add("Conv", value, weights, group=len(factors), kernel_shape=[1, 1])
 
-    def elementwise(self, operator: Operator) -> None:
+    def _elementwise(self, operator: Operator) -> None:
         left, right = (self.value(number) for number in operator.inputs)
-        self.finish(operator, self.graph.add({"ADD": "Add", "MUL": "Mul"}[operator.kind], left, right))
+        self._finish(operator, self.graph.add({"ADD": "Add", "MUL": "Mul"}[operator.kind], left, right))
 
-    def resize(self, operator: Operator) -> None:
+    def _resize(self, operator: Operator) -> None:
         if operator.options["align_corners"] or not operator.options["half_pixel"]:
             raise ValueError("only resizing by the centres of pixels is known")
-        (_, old_height, old_width, _), (_, height, width, _) = map(self.shape, (operator.inputs[0], operator.outputs[0]))
+        (_, old_height, old_width, _), (_, height, width, _) = map(
+            self.shape, (operator.inputs[0], operator.outputs[0])
+        )
         value = self.graph.add(
             "Resize",
             self.value(operator.inputs[0]),
@@ -208,13 +222,13 @@ class Conversion:
             mode="linear",
             coordinate_transformation_mode="half_pixel",
         )
-        self.finish(operator, value)
+        self._finish(operator, value)
 
-    def depth_to_space(self, operator: Operator) -> None:
+    def _depth_to_space(self, operator: Operator) -> None:
         block = operator.options["block"]
-        self.finish(operator, self.graph.add("DepthToSpace", self.value(operator.inputs[0]), blocksize=block))
+        self._finish(operator, self.graph.add("DepthToSpace", self.value(operator.inputs[0]), blocksize=block))
 
-    def reshape(self, operator: Operator) -> None:
+    def _reshape(self, operator: Operator) -> None:
         """To or from a table of points; a single pixel needs no other order of its channels, a picture does."""
         source, target = operator.inputs[0], operator.outputs[0]
         value, shape = self.value(source), self.shape(target)
@@ -224,9 +238,9 @@ class Conversion:
             if shape[1:3] != (1, 1):
                 raise ValueError("a table cannot become a picture")
             shape = (shape[0], shape[3], 1, 1)
-        self.finish(operator, self.graph.add("Reshape", value, self.graph.integers(*shape)))
+        self._finish(operator, self.graph.add("Reshape", value, self.graph.integers(*shape)))
 
-    def landmarks_to_matrix(self, operator: Operator) -> None:
+    def _landmarks_to_matrix(self, operator: Operator) -> None:
         """The matrix (1, 4, 4) from pixels of the part to pixels of the whole: the part around some landmarks.
 
         It is turned so that the two given landmarks lie level, and larger than the landmarks' extent by the scales.
@@ -236,7 +250,9 @@ class Conversion:
             raise ValueError("parts that are not level are not known")
         (count, _) = self.shape(operator.inputs[0])[1:]
         points = graph.columns(graph.add("Reshape", self.value(operator.inputs[0]), graph.integers(count, -1)), 0, 1)
-        ends = [graph.add("Gather", points, graph.integers(options[f"{side}_rotation_idx"])) for side in ("left", "right")]
+        ends = [
+            graph.add("Gather", points, graph.integers(options[f"{side}_rotation_idx"])) for side in ("left", "right")
+        ]
         across = graph.add("Sub", ends[1], ends[0])
         along = graph.add("Div", across, graph.add("ReduceL2", across, axes=[1]))  # cosine, sine
         turned = graph.add("Mul", graph.columns(along, 1, 0), graph.floats(-1, 1))
@@ -258,7 +274,7 @@ class Conversion:
         upper = graph.add("Concat", graph.columns(matrix, 0, 1), nothing, graph.columns(matrix, 2), axis=1)
         lower = graph.constant(np.array([[0, 0, 1, 0], [0, 0, 0, 1]], np.float32))
         whole = graph.add("Concat", upper, lower, axis=0)
-        self.finish(operator, graph.add("Reshape", whole, graph.integers(1, 4, 4)))
+        self._finish(operator, graph.add("Reshape", whole, graph.integers(1, 4, 4)))
 
     def _linear_and_shift(self, matrix: str) -> tuple[str, str]:
         """(2, 2) and (1, 2) of a matrix (1, 4, 4), for points as rows."""
@@ -270,16 +286,18 @@ class Conversion:
             graph.add("Gather", columns, graph.integers(3)),
         )
 
-    def transform_points(self, operator: Operator) -> None:
+    def _transform_points(self, operator: Operator) -> None:
         graph = self.graph
         linear, shift = self._linear_and_shift(self.value(operator.inputs[1]))
         moved = graph.add("MatMul", self.value(operator.inputs[0]), linear)
-        self.finish(operator, graph.add("Add", moved, shift))
+        self._finish(operator, graph.add("Add", moved, shift))
 
-    def transform_picture(self, operator: Operator) -> None:
+    def _transform_picture(self, operator: Operator) -> None:
         """A part of features, sampled between pixels; what lies outside is 0, without a soft edge."""
         graph = self.graph
-        (_, old_height, old_width, _), (_, height, width, _) = map(self.shape, (operator.inputs[0], operator.outputs[0]))
+        (_, old_height, old_width, _), (_, height, width, _) = map(
+            self.shape, (operator.inputs[0], operator.outputs[0])
+        )
         linear, shift = self._linear_and_shift(self.value(operator.inputs[1]))
         y, x = np.mgrid[:height, :width] + 0.5
         pixels = graph.constant(np.stack([x, y], axis=-1).reshape(-1, 2).astype(np.float32))
@@ -291,24 +309,24 @@ class Conversion:
         inside = graph.add("Equal", graph.add("Clip", scaled, graph.scalar(-1), graph.scalar(1)), scaled)
         both = graph.add("ReduceMin", graph.add("Cast", inside, to=TensorProto.FLOAT), axes=[1], keepdims=0)
         seen = graph.add("Reshape", both, graph.integers(1, 1, height, width))
-        self.finish(operator, graph.add("Mul", sampled, seen))
+        self._finish(operator, graph.add("Mul", sampled, seen))
 
 
 _WAYS: Final[dict[str, Callable[[Conversion, Operator], None]]] = {
-    "ADD": Conversion.elementwise,
-    "CONV_2D": Conversion.convolution,
-    "DENSIFY": Conversion.same,
-    "DEPTHWISE_CONV_2D": Conversion.convolution,
-    "DEPTH_TO_SPACE": Conversion.depth_to_space,
-    "DEQUANTIZE": Conversion.same,
-    "Landmarks2TransformMatrix 2": Conversion.landmarks_to_matrix,
-    "MAX_POOL_2D": Conversion.max_pool,
-    "MUL": Conversion.elementwise,
-    "PAD": Conversion.pad,
-    "PRELU": Conversion.prelu,
-    "RESHAPE": Conversion.reshape,
-    "RESIZE_BILINEAR": Conversion.resize,
-    "STRIDED_SLICE": Conversion.slice_of_all,
-    "TransformLandmarks 2": Conversion.transform_points,
-    "TransformTensorBilinear 2": Conversion.transform_picture,
+    "ADD": Conversion._elementwise,
+    "CONV_2D": Conversion._convolution,
+    "DENSIFY": Conversion._same,
+    "DEPTHWISE_CONV_2D": Conversion._convolution,
+    "DEPTH_TO_SPACE": Conversion._depth_to_space,
+    "DEQUANTIZE": Conversion._same,
+    "Landmarks2TransformMatrix 2": Conversion._landmarks_to_matrix,
+    "MAX_POOL_2D": Conversion._max_pool,
+    "MUL": Conversion._elementwise,
+    "PAD": Conversion._pad,
+    "PRELU": Conversion._prelu,
+    "RESHAPE": Conversion._reshape,
+    "RESIZE_BILINEAR": Conversion._resize,
+    "STRIDED_SLICE": Conversion._slice_of_all,
+    "TransformLandmarks 2": Conversion._transform_points,
+    "TransformTensorBilinear 2": Conversion._transform_picture,
 }

@@ -53,7 +53,9 @@ def mesh(network: Network) -> Any:
     replaced += [list(range(MESH_POINTS + i * IRIS_POINTS, MESH_POINTS + (i + 1) * IRIS_POINTS)) for i in range(2)]
     source = {to: row for row, to in enumerate(index for indices in replaced for index in indices)}  # the last one wins
     tables = [graph.columns(points, 0, 1), *(table(n, 2) for n in (lips, left, right, left_iris, right_iris))]
-    flat = graph.add("Gather", graph.add("Concat", *tables, axis=0), graph.integers(*(source[i] for i in sorted(source))))
+    flat = graph.add(
+        "Gather", graph.add("Concat", *tables, axis=0), graph.integers(*(source[i] for i in sorted(source)))
+    )
     depth = graph.columns(points, 2)
     contours = [graph.add("Gather", depth, graph.integers(*part[:_CONTOUR])) for part in parts[1:]]
     means = [graph.add("ReduceMean", contour, axes=[0]) for contour in contours]

@@ -161,7 +161,8 @@ def _operator(entry: _Table, kinds: list[str]) -> Operator:
         options = {name: table.number(i, code) for i, (name, code) in enumerate(_OPTIONS.get(kind, ())) if name}
     elif len(custom):
         options = flexbuffers.Loads(custom.tobytes())
-    return Operator(kind, *(tuple(entry.array(i, "<i4").tolist()) for i in (1, 2)), options)
+    inputs, outputs = (tuple(entry.array(index, "<i4").tolist()) for index in (1, 2))
+    return Operator(kind, inputs, outputs, options)
 
 
 def _constant(tensor: _Table, buffers: list[_Table]) -> Value | None:
