@@ -50,9 +50,7 @@ class Network:
             )
             self.run(trial)
         except Exception as error:  # onnxruntime's exceptions share no base class
-            raise WeightsError(
-                "a network of perception cannot be loaded", where=str(self.path), todo=_REMEDY
-            ) from error
+            raise WeightsError(f"{what} cannot be loaded", where=str(path), todo=_REMEDY) from error
 
     def run(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """The outputs in the order of the file."""
