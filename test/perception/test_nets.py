@@ -206,7 +206,7 @@ def test_faces_are_read_as_by_mediapipe(clips, nets, mediapipe, name, side):
                 seen.append(points is not None)
                 if points is not None:
                     distances.append(apart(points, others))
-    assert np.mean(seen) > 0.5
+    assert sum(seen) > 5
     table = np.array(distances)
     assert np.median(table) < 1e-4
     assert np.quantile(table, 0.99) < 1e-3
