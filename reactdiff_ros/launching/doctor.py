@@ -137,7 +137,8 @@ def check_packages() -> Iterator[Finding]:
     if missing:
         yield Finding("packages", ERROR, f"missing: {', '.join(missing)}", setup_command())
     else:
-        yield Finding("packages", OK, ", ".join(f"{n} {_version(n)}" for n in ("onnxruntime", "opencv-python-headless", "numpy")))
+        shown = ("onnxruntime", "opencv-python-headless", "numpy")
+        yield Finding("packages", OK, ", ".join(f"{n} {_version(n)}" for n in shown))
     for module, without in OPTIONAL.items():
         if importlib.util.find_spec(module) is None:
             todo = install_command(EXTRA_OF[module]) if module in EXTRA_OF else ""
