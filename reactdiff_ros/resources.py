@@ -92,8 +92,7 @@ def setup_command() -> str:
     """The command that installs what listening needs."""
     if _made_by_make():
         return f"make -C {shlex.quote(str(_source()))} setup"
-    # mediapipe asks for packages that it does not use here.
-    return f"pip install -r {_requirements('run')} && pip install --no-deps -r {_requirements('run-no-deps')}"
+    return f"pip install -r {_requirements('run')}"
 
 
 def ros_command() -> str:

@@ -25,8 +25,6 @@ wheel=$(echo "$work"/dist/*.whl)
 say "installing it with what it needs"
 python3 -m venv "$work/clean"
 "$work/clean/bin/pip" -q install "${wheel}[evaluate,robots]"
-# As scripts/setup.sh does: mediapipe's own list would bring a second OpenCV, silero-vad's torch.
-"$work/clean/bin/pip" -q install --no-deps -r "$work/clean/share/reactdiff_ros/requirements/run-no-deps.txt"
 
 clean() { # a command as a user has it who has nothing else
   (cd "$work/empty" && env -i PATH="$work/clean/bin:/usr/bin:/bin" HOME="$work/home" LANG=C.UTF-8 "$@") \

@@ -107,10 +107,6 @@ command -v make >/dev/null || missing="$missing make"
 [ -n "$python" ] || missing="$missing python3 python3-venv python3-dev"
 [ -z "$python" ] || "$python" -c 'import sysconfig, os, sys; sys.exit(not os.path.exists(sysconfig.get_paths()["include"] + "/Python.h"))' || missing="$missing python3-dev"
 have_lib libportaudio.so.2 || missing="$missing libportaudio2"
-have_lib libGL.so.1 || missing="$missing libgl1"
-have_lib libEGL.so.1 || missing="$missing libegl1"
-have_lib libGLESv2.so.2 || missing="$missing libgles2"
-have_lib libgthread-2.0.so.0 || missing="$missing libglib2.0-0"
 case " $extras " in
   *" test "*)
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
@@ -165,8 +161,7 @@ packages_ros() {
   packages -c requirements/run.txt -r requirements/ros.txt numpy && "$venv/bin/python" scripts/mend_ros_wheels.py "$venv" >>"$log" 2>&1
 }
 packages_run() {
-  packages -r requirements/run.txt && packages --no-deps -r requirements/run-no-deps.txt \
-    && "$venv/bin/python" scripts/check_python.py >>"$log" 2>&1
+  packages -r requirements/run.txt && "$venv/bin/python" scripts/check_python.py >>"$log" 2>&1
 }
 packages_robots() {
   packages -r requirements/robots.txt || return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -52,11 +53,20 @@ def test_imported_ros_packages_are_dependencies() -> None:
 
 
 def test_every_folder_of_weights_has_its_licence_and_card() -> None:
-    models = [path.parent for path in (ROOT / "resource").rglob("manifest.json")]
-    assert models
-    for folder in models:
+    licences = {"face": "apache-2.0", "live": "apache-2.0", "voice": "mit"}
+    folders = sorted((ROOT / "resource" / "models").iterdir())
+    assert [folder.name for folder in folders] == sorted(licences)
+    for folder in folders:
         assert (folder / "LICENSE.md").is_file(), folder
-        assert re.search(r"^license: apache-2.0$", (folder / "README.md").read_text(), re.MULTILINE), folder
+        card = (folder / "README.md").read_text()
+        assert re.search(rf"^license: {licences[folder.name]}$", card, re.MULTILINE), folder
+
+
+@pytest.mark.parametrize("folder", ["face", "voice"])
+def test_the_networks_of_others_are_the_ones_that_their_card_names(folder: str) -> None:
+    card = (ROOT / "resource" / "models" / folder / "README.md").read_text()
+    for path in (ROOT / "resource" / "models" / folder).glob("*.onnx"):
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in card, path
 
 
 def test_the_manifest_is_valid() -> None:

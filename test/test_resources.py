@@ -44,8 +44,7 @@ def test_the_command_is_pip_with_the_file_of_this_installation(tmp_path: Path, m
         resources.install_command("train")
         == f"pip install -r '{tmp_path}/it'\"'\"'s/share/reactdiff_ros/requirements/train.txt'"
     )
-    for name in ("run", "run-no-deps"):
-        (folder / f"{name}.txt").write_text("numpy")
+    (folder / "run.txt").write_text("numpy")
     assert resources.setup_command().startswith("pip install -r ")  # there is no source folder to run make in
     assert "make -C" not in resources.ros_command()
 

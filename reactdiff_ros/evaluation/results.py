@@ -251,7 +251,7 @@ def versions_here() -> dict[str, str]:
     here = commit(Path(__file__).parent)
     if here:
         out["commit"] = here
-    for name in ("numpy", "onnxruntime", "mediapipe", "numba", "opencv-python-headless"):
+    for name in ("numpy", "onnxruntime", "numba", "opencv-python-headless"):
         with contextlib.suppress(PackageNotFoundError):
             out[name] = version(name)
     return out

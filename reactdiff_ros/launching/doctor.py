@@ -105,7 +105,7 @@ def import_problem(module: str) -> str:
 
 NEEDED: Final = {
     "aiohttp": "aiohttp", "av": "av", "cryptography": "cryptography", "cv2": "opencv-python-headless",
-    "kaldi_native_fbank": "kaldi-native-fbank", "mediapipe": "mediapipe", "numpy": "numpy",
+    "kaldi_native_fbank": "kaldi-native-fbank", "numpy": "numpy",
     "onnxruntime": "onnxruntime", "psutil": "psutil",
     "pydantic": "pydantic", "safetensors": "safetensors", "segno": "segno", "sounddevice": "sounddevice",
     "yaml": "PyYAML", "py_mini_racer": "mini-racer", "resvg_py": "resvg-py",
@@ -137,7 +137,8 @@ def check_packages() -> Iterator[Finding]:
     if missing:
         yield Finding("packages", ERROR, f"missing: {', '.join(missing)}", setup_command())
     else:
-        yield Finding("packages", OK, ", ".join(f"{n} {_version(n)}" for n in ("mediapipe", "onnxruntime", "numpy")))
+        shown = ("onnxruntime", "opencv-python-headless", "numpy")
+        yield Finding("packages", OK, ", ".join(f"{n} {_version(n)}" for n in shown))
     for module, without in OPTIONAL.items():
         if importlib.util.find_spec(module) is None:
             todo = install_command(EXTRA_OF[module]) if module in EXTRA_OF else ""

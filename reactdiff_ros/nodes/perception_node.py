@@ -267,7 +267,7 @@ class PerceptionNode(ReactdiffNode):
         self._frames, self._gaze_targets = self.advertise("speaker/frame"), self.advertise("gaze_target")
         self._humans = self._make_humans()
         self._speaker = "no one"
-        self.backend = f"mediapipe, {self._decoder.backend}"
+        self.backend = f"onnxruntime, {self._decoder.backend}"
 
     def start(self) -> None:
         """Subscribe and start the worker."""

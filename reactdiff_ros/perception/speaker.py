@@ -34,7 +34,7 @@ class SpeakerPerception:
     Args:
         config: settings.
         voice: the voice extractor; None makes a `VoiceExtractor` when the first sound arrives.
-        nets: the face networks; None loads MediaPipe's.
+        nets: the face networks; None loads those that ship with the package.
 
     `dropped_pictures` counts pictures that came out of order.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections import deque
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.errors import MessageError, WeightsError
+from reactdiff_ros.errors import MessageError
+from reactdiff_ros.perception.network import Network, shipped
 from reactdiff_ros.perception.sound import HOP, RATE_HZ, WINDOW, MfccStream, Resampler, loudness_dbfs, mono, pitch_hz
 from reactdiff_ros.types import FloatArray, Sound, Voice
 
@@ -27,47 +26,20 @@ _CONTEXT: Final = 64
 _RATE: Final = np.array(16000, np.int64)
 
 
-def find_network() -> Path:
-    """The ONNX file inside the installed silero_vad package, which is not imported (it would load torch).
-
-    Raises:
-        WeightsError: the package or its file is missing.
-    """
-    spec = importlib.util.find_spec("silero_vad")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / "data" / "silero_vad.onnx"
-        if path.is_file():
-            return path
-    raise WeightsError("the voice activity network is not installed", where="silero-vad", todo="run 'make setup'")
-
-
 class VoiceActivityNetwork:
     """Speech probability of consecutive 32 ms windows; the network remembers what came before.
 
     Args:
-        path: the ONNX file, None = the installed one.
+        path: the ONNX file, None = the one that ships with the package.
 
     Raises:
         WeightsError: the file is missing or is not that network.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        path = path or find_network()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self._session: Any = onnxruntime.InferenceSession(
-                str(path), sess_options=options, providers=["CPUExecutionProvider"]
-            )
-            self.reset()
-            self.probability(np.zeros(VAD_WINDOW, np.float32))
-        except Exception as error:  # onnxruntime's exceptions share no base class
-            raise WeightsError(
-                "the voice activity network cannot be loaded", where=str(path), todo="run 'make setup' again"
-            ) from error
         self.reset()
+        trial: dict[str, NDArray[Any]] = {"input": self._input, "state": self._state, "sr": _RATE}
+        self._network = Network("the voice activity network", path or shipped("voice/silero_vad.onnx"), trial)
 
     def reset(self) -> None:
         """Forget what was heard."""
@@ -78,7 +50,7 @@ class VoiceActivityNetwork:
         """0..1 for the next window, float32 (512,) in -1..1."""
         self._input[0, :_CONTEXT] = self._input[0, -_CONTEXT:]
         self._input[0, _CONTEXT:] = window
-        output, self._state = self._session.run(None, {"input": self._input, "state": self._state, "sr": _RATE})
+        output, self._state = self._network.run({"input": self._input, "state": self._state, "sr": _RATE})
         probability = float(output[0, 0])
         if not math.isfinite(probability):
             self.reset()
@@ -199,7 +171,7 @@ class VoiceExtractor:
     come at the same times. Values come every 20 ms, and with each 32 ms decision of the voice activity network.
 
     Args:
-        network: the voice activity network's ONNX file; None = the installed one.
+        network: the voice activity network's ONNX file; None = the one that ships with the package.
 
     Raises:
         WeightsError: the voice activity network is missing.

@@ -1,11 +1,12 @@
+"""The face networks: against MediaPipe's own, stored and live, and on what is no face or no network."""
+
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
+import math
+import shutil
+from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactdiff_ros.capture.media import MediaClip
-from reactdiff_ros.errors import MessageError, ReactdiffError
-from reactdiff_ros.perception import nets as module
-from reactdiff_ros.perception.nets import Detection, FaceNets, plain_landmarks, to_rgb
+from reactdiff_ros.errors import MessageError, WeightsError
+from reactdiff_ros.perception.nets import LANDMARKS, RGB, Array, Detection, FaceNets, Region, to_rgb
+from reactdiff_ros.resources import resource_path
+
+STORED = Path(__file__).with_name("mediapipe_faces.npz")
+"""MediaPipe's box and meshes of one picture of the demo clip: rows of `regions` are x, y, side, angle."""
+STORED_PICTURE = 40
+LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409, 78, 308, 13, 14)
+TURNS = ((0.0, 0.0, 1.0), (0.5, 0.1, 1.0), (-0.4, -0.1, 1.2), (0.0, 0.2, 0.9))
+"""Regions beside the detector's own: more rad, right and up by parts of the side, sides as large."""
 
 
 @pytest.fixture(scope="module")
@@ -43,33 +51,38 @@ def test_an_array_becomes_a_picture_or_one_sentence(shape, kind, side):
     assert 0 < scale <= 1
 
 
-def _landmarks(count: int = 478, **more: float) -> Any:
-    landmark_pb2 = importlib.import_module("mediapipe.framework.formats.landmark_pb2")
-    values = np.random.default_rng(3).normal(0.5, 0.3, (count, 3)).astype(np.float32)
-    items = [landmark_pb2.NormalizedLandmark(x=x, y=y, z=z) for x, y, z in values.tolist()]
-    for name, value in more.items():
-        setattr(items[count // 2], name, value)
-    return landmark_pb2.NormalizedLandmarkList(landmark=items)
+@pytest.mark.parametrize("name", ["detector.onnx", "mesh.onnx"])
+@pytest.mark.parametrize("how", ["missing", "damaged", "another"])
+def test_a_missing_or_wrong_network_is_one_sentence(tmp_path, name, how):
+    for path in resource_path("models/face").glob("*.onnx"):
+        shutil.copy(path, tmp_path)
+    if how == "missing":
+        (tmp_path / name).unlink()
+    elif how == "damaged":
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-1000])
+    else:
+        shutil.copy(resource_path("models/voice/silero_vad.onnx"), tmp_path / name)
+    with pytest.raises(WeightsError, match=f"the face {name[:-5]} cannot be loaded .*make setup") as caught:
+        FaceNets(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", [0.0, -0.0, 1e-45, float("inf"), float("nan")])
-def test_plain_landmarks_are_read_to_the_bit(nets, value):
-    message = _landmarks(x=value)
-    read = plain_landmarks(message.SerializeToString())
-    assert read is not None
-    assert read.dtype == np.float64
-    assert read.flags.c_contiguous
-    assert read.tobytes() == np.array([(p.x, p.y, p.z) for p in message.landmark]).tobytes()
+def test_no_face_in_noise_nor_in_one_colour(nets):
+    noise = np.random.default_rng(1).integers(0, 256, (270, 480, 3)).astype(np.uint8)
+    for picture in (noise, np.zeros_like(noise), np.full_like(noise, 255)):
+        assert nets.detect(picture, 0.5) == []
+        assert nets.mesh(picture, Region(240, 135, 200)) is None
 
 
-def test_a_graph_that_broke_is_built_again(nets):
-    picture = np.zeros((64, 64, 3), np.uint8)
-    nets.warm_up()
-    broken = nets._detector
-    broken._graph.close()
-    assert nets.detect(picture, 0.5) == []
-    assert nets.detect(picture, 0.5) == []
-    assert broken._graph is not None
+@given(
+    st.tuples(st.integers(1, 200), st.integers(1, 200)),
+    st.lists(st.floats() | st.floats(-300, 300), min_size=4, max_size=4),
+)
+def test_any_picture_and_region_give_landmarks_or_nothing(nets, size, numbers):
+    picture = np.full((*size, 3), 127, np.uint8)
+    assert isinstance(nets.detect(picture, 0.5), list)
+    points = nets.mesh(picture, Region(*numbers))
+    assert points is None or (points.shape == (LANDMARKS, 3) and np.isfinite(points).all())
 
 
 def _boxes(found: list[Detection]) -> list[tuple[float, ...]]:
@@ -98,25 +111,105 @@ def test_a_detection_begun_before_tells_the_same(clips, nets):
     assert _boxes(nets.detect(first, 0.5)) == alone[0]
 
 
-def test_mediapipe_is_entered_lean_and_stays_usable():
-    code = (
-        "import sys; from reactdiff_ros.perception.nets import FaceNets; FaceNets().warm_up();"
-        "assert 'matplotlib' not in sys.modules and 'sounddevice' not in sys.modules;"
-        "import mediapipe; assert mediapipe.solutions.face_mesh.FACEMESH_NUM_LANDMARKS == 468;"
-        "assert mediapipe.Image is not None; assert not hasattr(mediapipe, 'nothing')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
+def eye_distance(points: Array) -> float:
+    """Pixels between the middles of the eyes' corners."""
+    return math.dist((points[33] + points[133])[:2] / 2, (points[263] + points[362])[:2] / 2)
 
 
-def test_without_mediapipe_one_sentence(monkeypatch):
-    monkeypatch.delitem(sys.modules, "mediapipe", raising=False)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ReactdiffError, match="make setup"):
-        FaceNets()
+def apart(points: Array, others: Array) -> Array:
+    """(478,) distances of landmarks in the picture, in eye distances."""
+    distances: Array = np.linalg.norm((points - others)[:, :2], axis=1) / eye_distance(others)
+    return distances
 
 
-def test_only_the_libraries_notes_are_kept_from_the_terminal(capfd):
-    with module._without_loading_notes():
-        os.write(2, b"W0000 00:00:1 inference_feedback_manager.cc:114] note\nsomething real\n")
-    assert capfd.readouterr().err == "something real\n"
+def turned(region: Region) -> Iterator[Region]:
+    for angle, aside, larger in TURNS:
+        x, y = region.x + aside * region.side, region.y - aside / 2 * region.side
+        yield Region(x, y, region.side * larger, region.angle + angle)
+
+
+def demo_picture() -> RGB:
+    clip = MediaClip(resource_path("demo/speaker.mp4"))
+    return to_rgb(next(islice(clip.pictures(), STORED_PICTURE, None)).bgr, 960)[0]
+
+
+def test_the_demo_face_is_read_as_mediapipe_read_it(nets):
+    """Also where a decoder rounds another way: by half a percent of the eye distance."""
+    picture, stored = demo_picture(), np.load(STORED)
+    (found,) = nets.detect(picture, 0.5)
+    assert np.abs(np.array(found.box) - stored["box"]).max() < 0.01 * found.box[2]
+    assert found.score == pytest.approx(float(stored["score"]), abs=0.01)
+    for region, expected in zip(stored["regions"], stored["landmarks"], strict=True):
+        points = nets.mesh(picture, Region(*region.tolist()))
+        assert points is not None
+        assert apart(points, expected).max() < 0.005
+        assert np.abs(points - expected)[:, 2].max() < 0.005 * eye_distance(expected)
+        assert nets.mesh(picture, Region(*region.tolist())).tobytes() == points.tobytes()
+
+
+@pytest.fixture(scope="module")
+def mediapipe():
+    pytest.importorskip("mediapipe", reason="mediapipe is not installed (requirements/face-networks.txt)")
+    from tools.face_networks.reference import MediapipeNets
+
+    return MediapipeNets()
+
+
+def test_what_is_stored_is_mediapipes(mediapipe):
+    picture, stored = demo_picture(), np.load(STORED)
+    ((box, score),) = mediapipe.detect(picture)
+    assert box == pytest.approx(stored["box"], abs=0.5)
+    assert score == pytest.approx(float(stored["score"]), abs=0.01)
+    for region, expected in zip(stored["regions"], stored["landmarks"], strict=True):
+        assert apart(mediapipe.mesh(picture, Region(*region.tolist())), expected).max() < 0.005
+
+
+def test_the_files_are_what_the_converter_makes(mediapipe):
+    pytest.importorskip("onnx", reason="onnx is not installed (requirements/test.txt)")
+    from tools.face_networks.__main__ import SOURCES, converted
+
+    for name in SOURCES:
+        assert converted(name) == resource_path(f"models/face/{name}").read_bytes()
+
+
+def overlap(box: Array, other: Array) -> float:
+    """Intersection over union of two boxes x, y, width, height."""
+    sides = np.minimum(box[:2] + box[2:], other[:2] + other[2:]) - np.maximum(box[:2], other[:2])
+    common = float(np.prod(sides.clip(0)))
+    return common / float(np.prod(box[2:]) + np.prod(other[2:]) - common)
+
+
+@pytest.mark.clips
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        ("facenet_passers_by_4s.mp4", 960),
+        ("sadtalker_wda_katiehill_8s.mp4", 512),
+        ("liveportrait_s32_profile_dark_6s.mp4", 320),
+        ("liveportrait_d6_expressive_music_34s.mp4", 480),
+        ("pyfeat_face_noface_6s.mov", 480),
+    ],
+)
+def test_faces_are_read_as_by_mediapipe(clips, nets, mediapipe, name, side):
+    distances, seen = [], []
+    for item in islice(MediaClip(clips(name)).pictures(), 0, 100, 10):
+        picture = to_rgb(item.bgr, side)[0]
+        found, expected = nets.detect(picture, 0.5), mediapipe.detect(picture)
+        assert len(found) == len(expected)
+        for face, (box, score) in zip(found, expected, strict=True):
+            assert overlap(np.array(face.box), box) > 0.999
+            assert face.score == pytest.approx(score, abs=1e-4)
+            cut = np.ascontiguousarray(picture[:, : max(64, round(face.region.x + 0.1 * face.region.side))])
+            for shown, region in [*((picture, region) for region in turned(face.region)), (cut, face.region)]:
+                points, others = nets.mesh(shown, region), mediapipe.mesh(shown, region)
+                assert (points is None) == (others is None)
+                seen.append(points is not None)
+                if points is not None:
+                    distances.append(apart(points, others))
+    assert sum(seen) > 5
+    table = np.array(distances)
+    assert np.median(table) < 1e-4
+    assert np.quantile(table, 0.99) < 1e-3
+    assert np.quantile(table[:, LIPS], 0.99) < 2e-3
+    assert np.quantile(table[:, 468:], 0.99) < 2e-3
+    assert table.max() < 5e-3

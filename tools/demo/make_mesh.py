@@ -122,7 +122,7 @@ def face_triangles() -> Triangles:
 
 
 class FaceMesh:
-    """mediapipe's FaceMesh on single pictures."""
+    """mediapipe's FaceMesh on single pictures (requirements/face-networks.txt)."""
 
     def __init__(self) -> None:
         from mediapipe.python.solutions.face_mesh import FaceMesh as Network

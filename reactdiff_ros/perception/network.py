@@ -1,0 +1,58 @@
+"""The ONNX files of perception: where they ship, and how they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from reactdiff_ros.errors import ReactdiffError, WeightsError
+from reactdiff_ros.resources import resource_path
+
+_REMEDY: Final = "run 'make setup' in the source folder or install the package again"
+
+
+def shipped(name: str) -> Path:
+    """The file of this name under `resource/models/`.
+
+    Raises:
+        WeightsError: it is missing.
+    """
+    try:
+        return resource_path(Path("models") / name)
+    except ReactdiffError as error:
+        raise WeightsError("a network of perception is missing", where=name, todo=_REMEDY) from error
+
+
+class Network:
+    """An ONNX file that runs on one thread of the CPU, to be called from one thread at a time.
+
+    Args:
+        what: its name in errors ("the face detector").
+        path: the file.
+        trial: inputs that it must take, by name.
+
+    Raises:
+        WeightsError: the file is missing, damaged or another network's.
+    """
+
+    def __init__(self, what: str, path: Path, trial: dict[str, NDArray[Any]]) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                path.read_bytes(), sess_options=options, providers=["CPUExecutionProvider"]
+            )
+            self.run(trial)
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise WeightsError(f"{what} cannot be loaded", where=str(path), todo=_REMEDY) from error
+
+    def run(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """The outputs in the order of the file."""
+        outputs: list[NDArray[np.float32]] = self._session.run(None, inputs)
+        return outputs
