@@ -20,6 +20,7 @@ from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.resources import share_path
 from reactdiff_ros.settings import RANGES as RANGES
 from reactdiff_ros.settings import format_problem, setting, written_path
+from reactdiff_ros.style_words import described
 from reactdiff_ros.types import ListenerControl
 from reactdiff_ros.whole_file import write_whole
 
@@ -85,7 +86,11 @@ class StyleBook(Mapping[str, Style]):
         self._styles = self._load()
 
     def __getitem__(self, name: str) -> Style:
-        """The style of that name; KeyError when no file has it."""
+        """The style of that name, or of that description in words; KeyError when it is neither.
+
+        Raises:
+            ConfigError: a description of which no word is known.
+        """
         state = self._user_state()
         if name not in self._styles or state != self._state:
             try:
@@ -93,6 +98,8 @@ class StyleBook(Mapping[str, Style]):
             except ConfigError:
                 if name not in self._styles:
                     raise
+        if name not in self._styles and " " in name.strip():
+            return replace(Style(name), **described(name).controls)  # type: ignore[arg-type]
         return self._styles[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,7 +91,7 @@ def _print(lab: LabSettings, found: Effective, everything: bool) -> None:
 
 @click.group()
 def style() -> None:
-    """List styles of listening, or learn one from a clip."""
+    """List styles, describe one in words, or learn one from a clip."""
 
 
 @style.command("list")
@@ -107,6 +108,50 @@ def list_styles(path: Path | None, as_json: bool) -> int:
             if not as_json:
                 text = ", ".join(f"{k} {v:g}" for k, v in values.items() if v != (1.0 if k in _GAINS else 0.0))
                 echo(f"{name}: {text or 'default settings'}{', with a reference' if entry.reference else ''}")
+    return EXIT_DONE
+
+
+@style.command()
+@click.argument("text")
+@click.option("--save", "name", metavar="NAME", help="Save it as a style of this name.")
+@click.option(
+    "--endpoint", metavar="URL", help="Ask a language model there (OpenAI-compatible); the text is sent to it."
+)
+@click.option("--model", metavar="NAME", help="Name of that model.")
+@_STYLES
+@click.option("--force", is_flag=True, help="Overwrite a style of the same name.")
+@common.JSON
+def describe(
+    text: str, name: str | None, endpoint: str | None, model: str | None, path: Path | None, force: bool, as_json: bool
+) -> int:
+    """What a description such as "a shy, warm listener who rarely nods" means, word by word.
+
+    The same text is understood wherever a style is named: reactdiff listen --style "warm, but rarely nods". With
+    --endpoint, a language model reads it instead (OPENAI_API_KEY, if set, is its key).
+    """
+    from reactdiff_ros.style_words import asked, described
+    from reactdiff_ros.styles import save_style, user_styles_path
+
+    if (endpoint is None) != (model is None):
+        raise click.UsageError("--endpoint and --model go together")
+    with json_on_stdout(as_json) as result:
+        if endpoint is not None and model is not None:
+            controls = asked(text, endpoint, model, os.environ.get("OPENAI_API_KEY", ""))
+        else:
+            found = described(text)
+            controls = found.controls
+            result.update(words=dict(found.words), unknown=list(found.unknown))
+            for word, moves in found.words:
+                log(f"{word}: " + (", ".join(f"{n} {v:+g}" for n, v in moves.items()) or "nothing"))
+            if found.unknown:
+                log(f"not understood: {', '.join(found.unknown)}")
+        result.update(controls=controls)
+        if not as_json:
+            echo(", ".join(f"{n} {v:g}" for n, v in controls.items()) or "default settings")
+        if name is not None:
+            target = path or user_styles_path()
+            save_style(target, name, {"about": text, **controls}, replace=force)
+            log(f"saved {name} in {target}")
     return EXIT_DONE
 
 
