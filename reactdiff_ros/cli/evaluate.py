@@ -196,7 +196,7 @@ def people(run: Run, folder: Path, systems: tuple[str, ...]) -> int:
 @common.MODEL
 @click.option("--systems", metavar="A,B,...", help=f"Only these of {', '.join(SYSTEMS)} (all).")
 @common.EMOTIONS
-@evaluation.evaluation(output=PLOTS, workers=evaluation.EVERY_CORE)
+@evaluation.evaluation(output=PLOTS)
 def simulator(run: Run, items: int, seconds: float, systems: str | None, emotions: float) -> int:
     """REACT's metrics of the model and of baselines on held-out simulated speakers, with 95 % intervals over speakers.
 

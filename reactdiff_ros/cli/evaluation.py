@@ -45,8 +45,7 @@ LISTENER = click.option(
     "--listener", type=click.Choice((*SIMULATED, "rules", "mime", "random", "idle")), default="model", help=_WHO
 )
 CONTROLLED = click.option("--listener", type=click.Choice(SIMULATED), default="model", help=_WHO)
-WORKERS = click.option("--workers", type=click.IntRange(1, 64), default=1, help="Threads.")
-EVERY_CORE = click.option(
+WORKERS = click.option(
     "--workers", type=click.IntRange(1, 64), default=lambda: min(os.cpu_count() or 1, 64), show_default="one a core",
     help="Threads and processes.",
 )  # fmt: skip
@@ -161,9 +160,7 @@ class Run:
                 filled["weights"] = weights[0]
 
 
-def evaluation(
-    *, voices: bool = True, output: Any = None, workers: Any = WORKERS
-) -> Callable[[Callable[..., int]], Callable[..., int]]:
+def evaluation(*, voices: bool = True, output: Any = None) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Gives a command the sampler's options, --seed, --workers and --json, and passes their `Run` as first argument.
 
     It must be the decorator nearest to the function.
@@ -171,7 +168,6 @@ def evaluation(
     Args:
         voices: with --voices.
         output: the option of that name: PLOTS or RESULT.
-        workers: the option for the number of threads.
     """
     hop = click.option("--hop-s", type=Number(0.04, 0.64), help="Time until the next plan (as live).")
     seed = click.option("--seed", type=common.SEEDS, default=0, help="Another seed, another set.")
@@ -182,7 +178,7 @@ def evaluation(
         hop,
         seed,
         *([common.VOICES] if voices else []),
-        workers,
+        WORKERS,
         *([output] if output else []),
         common.JSON,
     ]
