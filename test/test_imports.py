@@ -22,6 +22,7 @@ SHARED = {
     "clock",
     "errors",
     "messages",
+    "pictures",
     "plain_yaml",
     "resources",
     "settings",
