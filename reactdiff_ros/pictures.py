@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +96,8 @@ def shrunk(picture: UINT8, factor: int, channels: Sequence[int]) -> UINT8:
             copy[..., place] = picture[..., channel]
         return copy
     area = factor * factor
-    sums = picture[:height:factor, :width].astype(np.uint16 if area * 256 < 2**16 else np.uint32)
+    kind = np.uint16 if area * 256 < 2**16 else np.uint32
+    sums: NDArray[Any] = picture[:height:factor, :width].astype(kind)
     for row in range(1, factor):
         sums += picture[row:height:factor, :width]
     for place, channel in enumerate(channels):

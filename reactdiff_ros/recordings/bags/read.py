@@ -25,7 +25,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.capture.decode import StampedBytes, decode_compressed, decode_image, sampled_sound
+from reactdiff_ros.capture.compressed import decode_compressed
+from reactdiff_ros.capture.decode import StampedBytes, decode_image, sampled_sound
 from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound, MediaClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError, MessageError
