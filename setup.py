@@ -11,7 +11,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 MANIFEST = ElementTree.parse(HERE / "package.xml").getroot()
 SHARED = ("config", "docs/templates", "msg", "requirements", "resource")
-EXTRAS = ("cluster", "evaluate", "robots", "robots-i2c", "tensorrt", "test", "train")
+EXTRAS = ("cluster", "devices", "drawing", "evaluate", "https", "robots", "robots-i2c", "tensorrt", "test", "train")
 URLS = {"website": "Homepage", "repository": "Source", "bugtracker": "Issues"}
 
 
