@@ -47,7 +47,7 @@ def sees_a_face(url: str) -> bool:
     """Whether the face moves, and perception sees the demo speaker."""
     with urllib.request.urlopen(f"{url}api/status", timeout=10) as answer:
         status = json.load(answer)
-    return bool(status["fresh"] and status["graph"].get("speaker", {}).get("present"))
+    return bool(status["page"]["fresh"] and status["graph"].get("speaker", {}).get("present"))
 
 
 if __name__ == "__main__":
