@@ -38,9 +38,8 @@ def main() -> None:
     finally:
         listening.terminate()
         listening.wait(20)
-    print(
-        f"the page after {seconds:.0f} s, a reaction to the demo speaker {time.monotonic() - begun - seconds:.1f} s later"
-    )
+    reacted = time.monotonic() - begun - seconds
+    print(f"the page after {seconds:.0f} s, a reaction to the demo speaker {reacted:.1f} s later")
 
 
 def sees_a_face(url: str) -> bool:
