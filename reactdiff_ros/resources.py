@@ -73,7 +73,7 @@ _MODULES = {
     "devices": ("cv2", "sounddevice"),
     "drawing": ("py_mini_racer", "resvg_py"),
     "https": ("cryptography",),
-    "evaluate": ("jinja2", "matplotlib", "numba", "rosbags", "scipy"),
+    "evaluate": ("jinja2", "matplotlib", "numba", "rosbags", "safetensors", "scipy"),
     "robots": ("dynamixel_sdk", "pythonosc", "ruckig", "scservo_sdk", "serial"),
     "robots-i2c": ("adafruit_blinka", "adafruit_pca9685"),
     "test": ("pyinstrument", "tslearn", "websocket"),

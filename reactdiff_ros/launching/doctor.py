@@ -106,7 +106,7 @@ NEEDED: Final = {
     "aiohttp": "aiohttp", "av": "av",
     "kaldi_native_fbank": "kaldi-native-fbank", "numpy": "numpy",
     "onnxruntime": "onnxruntime", "psutil": "psutil",
-    "pydantic": "pydantic", "safetensors": "safetensors", "segno": "segno",
+    "pydantic": "pydantic", "segno": "segno",
     "yaml": "PyYAML",
 }  # fmt: skip
 OPTIONAL: Final = {
