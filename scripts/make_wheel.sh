@@ -5,6 +5,7 @@
 set -euo pipefail
 unset PYTHONPATH  # of ./env.sh: pip would take what lies there for installed
 most_mb=350
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || most_mb=370  # ONNX Runtime 1.23, the last there, brings SymPy
 out=$(realpath -m "${1:-dist}")
 cd "$(dirname "$0")/.."
 say() { printf '[wheel] %s\n' "$*" >&2; }
