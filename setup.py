@@ -10,8 +10,9 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 MANIFEST = ElementTree.parse(HERE / "package.xml").getroot()
+LEFT_OUT = (".pyc", ".fp16.onnx", ".safetensors")  # see LEFT_OUT in reactdiff_ros/model/weights.py
 SHARED = ("config", "docs/templates", "msg", "requirements", "resource")
-EXTRAS = ("cluster", "evaluate", "robots", "robots-i2c", "tensorrt", "test", "train")
+EXTRAS = ("cluster", "devices", "drawing", "evaluate", "https", "robots", "robots-i2c", "tensorrt", "test", "train")
 URLS = {"website": "Homepage", "repository": "Source", "bugtracker": "Issues"}
 
 
@@ -32,7 +33,10 @@ def requirements(name: str) -> list[str]:
 def shared_files() -> list[tuple[str, list[str]]]:
     """(folder of the installation, files) of what ships beside the code."""
     folders = [f for top in SHARED for f in (HERE / top, *sorted((HERE / top).rglob("*"))) if f.is_dir()]
-    files = {f.relative_to(HERE): sorted(p for p in f.iterdir() if p.is_file() and p.suffix != ".pyc") for f in folders}
+    files = {
+        f.relative_to(HERE): sorted(p for p in f.iterdir() if p.is_file() and not p.name.endswith(LEFT_OUT))
+        for f in folders
+    }
     files[Path()] = [HERE / "package.xml"]
     return [
         (str(Path("share/reactdiff_ros") / folder), [str(p.relative_to(HERE)) for p in inside])

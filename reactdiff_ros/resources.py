@@ -70,19 +70,26 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _MODULES = {
     "cluster": ("distributed",),
-    "evaluate": ("jinja2", "matplotlib", "numba", "rosbags", "scipy"),
+    "devices": ("cv2", "sounddevice"),
+    "drawing": ("py_mini_racer", "resvg_py"),
+    "https": ("cryptography",),
+    "evaluate": ("jinja2", "matplotlib", "numba", "rosbags", "safetensors", "scipy"),
     "robots": ("dynamixel_sdk", "pythonosc", "ruckig", "scservo_sdk", "serial"),
     "robots-i2c": ("adafruit_blinka", "adafruit_pca9685"),
     "test": ("pyinstrument", "tslearn", "websocket"),
     "train": ("accelerate", "onnx", "torch"),
 }
 EXTRA_OF = {module: extra for extra, modules in _MODULES.items() for module in modules}
+LISTENING = ("devices", "drawing", "https")
+"""Those that `make setup` installs."""
 _TARGETS = ("evaluate", "robots", "test", "train")
 """Those that the Makefile has a target for."""
 
 
 def install_command(extra: str) -> str:
     """The command that installs an extra, in any folder: make where `make setup` made the environment, else pip."""
+    if extra in LISTENING and _made_by_make():
+        return setup_command()
     if extra in _TARGETS and _made_by_make():
         return f"make -C {shlex.quote(str(_source()))} setup-{extra}"
     return f"pip install -r {_requirements(extra)}"

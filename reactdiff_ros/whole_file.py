@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -56,6 +57,8 @@ def write_durably(path: Path, text: str) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Wait until the disk has the names in a folder, after one was made or removed. Raises OSError."""
+    if sys.platform == "win32":  # which opens no folders
+        return
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(number)

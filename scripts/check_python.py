@@ -1,4 +1,4 @@
-"""Fails unless this interpreter can import what the nodes need (requirements/run.txt)."""
+"""Fails unless this interpreter can import what the nodes need (requirements/run.txt and devices.txt)."""
 
 import importlib
 

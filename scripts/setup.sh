@@ -149,7 +149,7 @@ version=$("$python" -VV)
 ensure() { # name of the requirements, then the command that installs them
   local name=$1 stamp=$home/$1.stamp sum
   shift
-  sum=$( { cat "$root/requirements/$name"*.txt; echo "$version"; echo "$ros_setup"; } | sha256sum)
+  sum=$( { cat "$root"/requirements/{"$name"*,devices,drawing,https}.txt; echo "$version"; echo "$ros_setup"; } | sha256sum)
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && return 0
   stage "installing Python packages ($name)"
   rm -f "$stamp"
@@ -161,7 +161,7 @@ packages_ros() {
   packages -c requirements/run.txt -r requirements/ros.txt numpy && "$venv/bin/python" scripts/mend_ros_wheels.py "$venv" >>"$log" 2>&1
 }
 packages_run() {
-  packages -r requirements/run.txt && "$venv/bin/python" scripts/check_python.py >>"$log" 2>&1
+  packages -r requirements/run.txt -r requirements/devices.txt -r requirements/drawing.txt -r requirements/https.txt && "$venv/bin/python" scripts/check_python.py >>"$log" 2>&1
 }
 packages_robots() {
   packages -r requirements/robots.txt || return

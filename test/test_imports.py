@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -22,6 +23,7 @@ SHARED = {
     "clock",
     "errors",
     "messages",
+    "pictures",
     "plain_yaml",
     "resources",
     "settings",
@@ -45,6 +47,7 @@ HOMES = {
     "onnxruntime": {"perception", "model"},
     "kaldi_native_fbank": {"perception", "training"},
     "av": {"capture", "recordings/replay"},
+    "cv2": {"avatar", "capture", "evaluation", "recordings/replay", "simulator/rendered"},
     "sounddevice": {"capture"},
     "aiohttp": {"avatar", "actuation/drivers"},
     "pythonosc": {"avatar"},
@@ -68,6 +71,7 @@ HOMES = {
     "segno": {"avatar", "cli"},
     "cryptography": {"avatar"},
 }
+UNIX = {"fcntl", "grp", "pwd", "resource", "termios"}
 # Time and randomness are arguments here.
 PURE = ("perception", "model", "expression", "actuation")
 IMPURE_MODULES = {"time", "random", "datetime", "secrets"}
@@ -173,6 +177,19 @@ def test_every_room_says_at_its_door_what_enters_leaves_and_may_be_imported() ->
         if not {"Enters", "Leaves", "Imports"} <= {*words}:
             silent.append(room)
     assert silent == []
+
+
+def test_a_listener_in_one_process_loads_no_extra_and_nothing_that_windows_lacks() -> None:
+    rooms = ("launching.one_process", "launching.doctor", "cli.listen", "cli.main", "recordings.listener")
+    code = "".join(f"import reactdiff_ros.{room}\n" for room in rooms) + "import sys\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    extras = {"cv2", "py_mini_racer", "resvg_py", "cryptography", "sounddevice", "psutil", "scipy", "rosbags", "rclpy"}
+    assert loaded & extras == set()
+    for path in files(PACKAGE):
+        if ".".join(path.relative_to(ROOT).with_suffix("").parts) in loaded:
+            top = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.Import)]
+            assert {alias.name for node in top for alias in node.names} & UNIX == set(), path
 
 
 def test_heavy_imports_stay_at_home() -> None:

@@ -53,8 +53,11 @@ def test_every_module_comes_from_the_file_of_its_extra() -> None:
     packages = {
         "adafruit_blinka": "adafruit-circuitpython-pca9685",  # which brings it
         "adafruit_pca9685": "adafruit-circuitpython-pca9685",
+        "cv2": "opencv-python-headless",
         "dynamixel_sdk": "dynamixel-sdk",
+        "py_mini_racer": "mini-racer",
         "pythonosc": "python-osc",
+        "resvg_py": "resvg-py",
         "scservo_sdk": "feetech-servo-sdk",
         "serial": "pyserial",
         "websocket": "websocket-client",

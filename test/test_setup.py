@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 from uv_settings import uv_settings  # noqa: E402
 
+LISTENING = ("devices", "drawing", "https")
 COPIED = ("scripts", "requirements", "msg", "srv", "config", "CMakeLists.txt", "package.xml")
 REPORT = """#!/bin/bash
 call="${0##*/} $*"
@@ -86,7 +87,7 @@ def installed(called: list[str], program: str = "uv") -> list[str]:
 def test_what_listening_needs_is_installed_and_the_package_built(run: Run, tmp_path: Path) -> None:
     code, called, said = run()
     assert code == 0, said
-    assert installed(called) == ["ros", "run"]
+    assert installed(called) == ["ros", "run", *LISTENING]
     assert [line.split()[1] for line in called if line.startswith("cmake ")] == ["-S", "--build", "--install"]
     assert (tmp_path / "checkout" / "env.sh").read_text().startswith("# Written by 'make setup'")
     assert said[-1].startswith("[setup] ready after ")
@@ -100,7 +101,7 @@ def test_where_nothing_changed_nothing_is_called(run: Run, tmp_path: Path) -> No
     code, called, _ = run()
     assert (code, called) == (0, [])
     requirements.write_text(requirements.read_text() + "# changed\n")
-    assert installed(run()[1]) == ["run"]
+    assert installed(run()[1]) == ["run", *LISTENING]
     (tmp_path / "checkout" / "msg" / "New.msg").write_text("bool new\n")
     code, called, _ = run()
     assert installed(called) == []
@@ -114,7 +115,7 @@ def test_where_nothing_changed_nothing_is_called(run: Run, tmp_path: Path) -> No
 def test_pip_installs_the_same_where_uv_does_not(run: Run, failing: str) -> None:
     code, called, said = run(failing=failing)
     assert code == 0, said
-    assert installed(called, "python") == ["ros", "run"]
+    assert installed(called, "python") == ["ros", "run", *LISTENING]
     assert any("pip" in line for line in said)
 
 

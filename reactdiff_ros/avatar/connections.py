@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import resource
 import ssl
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
@@ -40,6 +40,16 @@ however many newcomers there are."""
 _NAME: Final = "http"
 """What answers call the server, in place of the versions of Python and aiohttp."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def _open_files() -> int:
+    """How many files and sockets this process may have open."""
+    if sys.platform == "win32":
+        return sys.maxsize
+    import resource
+
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if files == resource.RLIM_INFINITY else files
 
 
 class _Connection(web.RequestHandler):
@@ -188,9 +198,7 @@ class BoundedServer:
         app.on_response_prepare.append(_rename)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handle_signals=False)
         self._places = max(PLACES * clients, FEWEST_PLACES)
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if files != resource.RLIM_INFINITY:
-            self._places = min(self._places, files // 2)
+        self._places = min(self._places, _open_files() // 2)
         self.clients = min(clients, self._places // 2)
         """Websockets that the application may keep open."""
         self._open: dict[_Connection | _Door, None] = {}  # the one whose last request is the longest ago comes first

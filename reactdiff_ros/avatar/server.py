@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -34,8 +35,8 @@ from reactdiff_ros.avatar.looks import SUFFIX, read_look, shipped
 from reactdiff_ros.avatar.model_file import AVATARS, SUFFIXES, shipped_avatar
 from reactdiff_ros.avatar.web import Client, WebServer
 from reactdiff_ros.avatar.wire import candidate_curves, encode_frame, encode_voice, frame_as_dict, to_json
-from reactdiff_ros.errors import ConfigError, MissingExtraError, ReactdiffError
-from reactdiff_ros.resources import setup_command
+from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.resources import require
 from reactdiff_ros.settings import state_folder
 from reactdiff_ros.types import Explanation, ExpressionFrame, FloatArray, Sound, SpeakerFrame
 
@@ -51,7 +52,6 @@ DRAWN: Final = "soft"
 WANTS: Final = ("candidates", "compared", "explanation", "seen", "voice")
 """What goes only to pages that ask for it: a plan's candidates, a second face to compare with, why the plan is what it
 is, the visitor's face as perception sees it, the robot's voice."""
-ICON_SIDES_PX: Final = ("180", "192", "512")
 _NO_JSON: Final = "Commands are JSON."
 CONTENT_TYPES = {
     ".html": "text/html",
@@ -59,6 +59,7 @@ CONTENT_TYPES = {
     ".css": "text/css",
     ".json": "application/json",
     ".svg": "image/svg+xml",
+    ".png": "image/png",
     ".webmanifest": "application/manifest+json",
 }
 
@@ -120,7 +121,6 @@ class PageServer(WebServer):
         router.add_get("/looks/{name}.json", self._look)
         router.add_get(f"/{MODEL}", self._model)
         router.add_get("/three/bundle.js", self._bundle)
-        router.add_get("/icon-{size}.png", self._icon)
         router.add_get("/{name}", self._file)
 
     def refuses(self, request: web.Request) -> web.Response | None:
@@ -155,17 +155,6 @@ class PageServer(WebServer):
         path = Path(self.config.look) if own else shipped_avatar(AVATARS[0])
         return web.FileResponse(path, headers={"Content-Type": "model/gltf-binary"})
 
-    async def _icon(self, request: web.Request) -> web.StreamResponse:
-        """The icon for home screens that take no SVG (iOS, and Android's installer)."""
-        size = request.match_info["size"]
-        if size not in ICON_SIDES_PX:
-            raise web.HTTPNotFound(text="There is no such icon.\n")
-        import resvg_py
-
-        svg = self._pages["icon.svg"].decode()
-        png = resvg_py.svg_to_bytes(svg_string=svg, width=int(size), height=int(size), skip_system_fonts=True)
-        return web.Response(body=bytes(png), content_type="image/png", headers={"Cache-Control": "max-age=86400"})
-
     async def _bundle(self, _request: web.Request) -> web.StreamResponse:
         bundle = Path(str(resources.files("reactdiff_ros.avatar"))) / "page" / "three" / "bundle.js"
         return web.FileResponse(bundle, headers={"Content-Type": "text/javascript", "Cache-Control": "max-age=86400"})
@@ -175,7 +164,8 @@ class PageServer(WebServer):
         if name not in self._pages:
             raise web.HTTPNotFound(text="There is no such page.\n")
         kind, headers = CONTENT_TYPES[_suffix(name)], {"Cache-Control": "no-cache"}
-        return web.Response(body=self._pages[name], content_type=kind, charset="utf-8", headers=headers)
+        charset = None if kind == "image/png" else "utf-8"
+        return web.Response(body=self._pages[name], content_type=kind, charset=charset, headers=headers)
 
 
 class AvatarServer(PageServer):
@@ -538,10 +528,11 @@ class AvatarServer(PageServer):
 
 
 def _certificates(state_dir: str) -> Certificates:
-    try:
-        from reactdiff_ros.avatar.certificates import Certificates
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("cryptography, which --https needs,", setup_command()) from error
+    if sys.platform == "win32":
+        raise ConfigError("keys cannot be kept from others on Windows: the page is served without encryption alone")
+    require("cryptography")
+    from reactdiff_ros.avatar.certificates import Certificates
+
     return Certificates(state_folder(state_dir, "https"))
 
 

@@ -168,7 +168,7 @@ class MediaClip:
             if offset_ns <= last_ns:  # two pictures for one time: the stamps must rise
                 continue
             last_ns = offset_ns
-            yield ClipPicture("picture", offset_ns, _upright(frame))
+            yield ClipPicture("picture", offset_ns, upright(frame))
 
     def _sounds(self, track: _Track) -> Iterator[ClipItem]:
         chunks: _Rechunker | None = None
@@ -331,9 +331,9 @@ def _track(container: Any, kind: str) -> _Track | None:
     return None
 
 
-def _upright(frame: Any) -> UINT8:
-    """BGR pixels turned as the display matrix says (degrees, counter-clockwise)."""
-    bgr: UINT8 = frame.to_ndarray(format="bgr24")
+def upright(frame: Any) -> UINT8:
+    """BGR pixels of a frame of PyAV, turned as its display matrix says (degrees, counter-clockwise); never mirrored."""
+    bgr: UINT8 = frame.to_ndarray(format="bgr24", threads=1)  # more wait longer for each other than they work
     turns = round(getattr(frame, "rotation", 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(bgr, turns)) if turns else bgr
 

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from reactdiff_ros.launching.one_process import OneProcess
     from reactdiff_ros.launching.table import Value
 
-NEEDS = {"actuator_node": "ruckig", "recorder_node": "rosbags"}
+NEEDS = {
+    "actuator_node": "ruckig", "camera_node": "cv2", "clip_node": "cv2", "microphone_node": "sounddevice",
+    "perception_node": "cv2", "recorder_node": "rosbags",
+}  # fmt: skip
 """Modules of extras without which these nodes cannot start."""
 OWN = (".json", ".glb", ".vrm")
 """Suffixes of own looks and avatars."""

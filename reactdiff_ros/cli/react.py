@@ -83,6 +83,9 @@ def gallery(
 
     CLIPS are videos of people. Every combination of styles, policies, weights and seeds gets a row of its own.
     """
+    from reactdiff_ros.resources import require
+
+    require("py_mini_racer")
     from reactdiff_ros.evaluation.gallery import Variant
     from reactdiff_ros.evaluation.gallery import gallery as make
 

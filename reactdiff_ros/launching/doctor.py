@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import getpass
 import importlib.metadata
 import importlib.util
@@ -104,13 +103,17 @@ def import_problem(module: str) -> str:
 # Software
 
 NEEDED: Final = {
-    "aiohttp": "aiohttp", "av": "av", "cryptography": "cryptography", "cv2": "opencv-python-headless",
+    "aiohttp": "aiohttp", "av": "av",
     "kaldi_native_fbank": "kaldi-native-fbank", "numpy": "numpy",
     "onnxruntime": "onnxruntime", "psutil": "psutil",
-    "pydantic": "pydantic", "safetensors": "safetensors", "segno": "segno", "sounddevice": "sounddevice",
-    "yaml": "PyYAML", "py_mini_racer": "mini-racer", "resvg_py": "resvg-py",
+    "pydantic": "pydantic", "segno": "segno",
+    "yaml": "PyYAML",
 }  # fmt: skip
 OPTIONAL: Final = {
+    "cv2": "cameras of this machine and raw pictures of ROS cannot be used",
+    "sounddevice": "microphones of this machine cannot be used",
+    "py_mini_racer": "the face in videos and galleries cannot be drawn",
+    "cryptography": "the page cannot be served encrypted (--https)",
     "cv_bridge": "pictures are decoded by our own code",
     "hri_msgs": "the REP-155 topics are not published",
     "audio_common_msgs": "sound comes from our own microphone_node",
@@ -137,7 +140,7 @@ def check_packages() -> Iterator[Finding]:
     if missing:
         yield Finding("packages", ERROR, f"missing: {', '.join(missing)}", setup_command())
     else:
-        shown = ("onnxruntime", "opencv-python-headless", "numpy")
+        shown = ("onnxruntime", "av", "numpy")
         yield Finding("packages", OK, ", ".join(f"{n} {_version(n)}" for n in shown))
     for module, without in OPTIONAL.items():
         if importlib.util.find_spec(module) is None:
@@ -263,6 +266,8 @@ def check_microphone() -> Iterator[Finding]:
     """Microphones."""
     from reactdiff_ros.launching.devices import MicrophoneQuestion
 
+    if importlib.util.find_spec("sounddevice") is None:  # which check_packages says
+        return
     answer = MicrophoneQuestion().answer()
     if answer.problem:
         todo = "systemctl --user restart pipewire pulseaudio" if "did not answer" in answer.problem else ""
@@ -518,6 +523,8 @@ def _port_of(path: Path) -> str:
 
 def _locked(path: Path) -> bool:
     if path.name.endswith(("_el", "_sl")):
+        import fcntl  # not on Windows, which has no such files
+
         try:
             with path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -22,7 +22,7 @@ from reactdiff_ros.avatar.arming import RobotConsole, new_token
 from reactdiff_ros.avatar.event_loop import EventLoop
 from reactdiff_ros.avatar.wire import speaker_status
 from reactdiff_ros.capture.browser import Picture as Jpeg
-from reactdiff_ros.capture.decode import decode_compressed
+from reactdiff_ros.capture.compressed import decode_compressed
 from reactdiff_ros.capture.media import ClipPicture, MediaClip
 from reactdiff_ros.capture.player import ClipPlayer
 from reactdiff_ros.capture.visits import Host, Visits

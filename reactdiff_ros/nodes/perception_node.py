@@ -15,7 +15,9 @@ from geometry_msgs.msg import PointStamped
 from std_msgs.msg import Header
 
 from reactdiff_ros import msg
-from reactdiff_ros.capture.decode import StampedBytes, decode_compressed, decode_image, sampled_sound
+from reactdiff_ros.capture.compressed import decode_compressed
+from reactdiff_ros.capture.decode import decode_image
+from reactdiff_ros.capture.other_sound import StampedBytes, sampled_sound
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import MessageError

@@ -24,7 +24,11 @@ class PerceptionConfig:
         high=170.0,
     )
     max_side_px: int = setting(
-        960, "Larger pictures are scaled down until their longer side has this length.", unit="px", low=160, high=4096
+        960,
+        "Pictures whose longer side is twice this, or more, are made smaller by a whole factor.",
+        unit="px",
+        low=160,
+        high=4096,
     )
     # Each costs about 2 ms a picture.
     max_faces: int = setting(2, "Maximum number of faces tracked with landmarks at the same time.", low=1, high=5)

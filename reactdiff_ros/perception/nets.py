@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.perception.network import Network, shipped
+from reactdiff_ros.pictures import cut_out, shrunk
 
 Array = NDArray[np.float64]
 RGB = NDArray[np.uint8]
@@ -64,10 +64,10 @@ class Detection:
     score: float
 
 
-def to_rgb(bgr: NDArray[Any], max_side_px: int) -> tuple[RGB, float]:
-    """RGB picture with no side over `max_side_px`, and its scale relative to `bgr`.
+def to_rgb(bgr: NDArray[Any], max_side_px: int, mirror: bool = False) -> tuple[RGB, float]:
+    """RGB picture whose sides are under `max_side_px` twice, and its scale relative to `bgr`: 1, 1/2, 1/3 and so on.
 
-    Takes uint8 (height, width), (height, width, 1), (.., 3) BGR or (.., 4) BGRA.
+    Takes uint8 (height, width), (height, width, 1), (.., 3) BGR or (.., 4) BGRA; `mirror` swaps left and right.
 
     Raises:
         MessageError: for any other array.
@@ -77,15 +77,10 @@ def to_rgb(bgr: NDArray[Any], max_side_px: int) -> tuple[RGB, float]:
         raise MessageError("a picture must be uint8 of shape height x width x 3", where=f"got {shape}")
     if bgr.ndim == 3 and bgr.shape[2] not in (1, 3, 4):
         raise MessageError("a picture must have 1, 3 or 4 channels", where=f"got {bgr.shape}")
-    height, width = bgr.shape[:2]
-    scale = min(1.0, max_side_px / max(height, width))
-    picture = bgr
-    if scale < 1.0:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        picture = cv2.resize(np.ascontiguousarray(bgr), size, interpolation=cv2.INTER_AREA)
-    channels = 1 if picture.ndim == 2 else picture.shape[2]
-    code = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}[channels]
-    return cv2.cvtColor(np.ascontiguousarray(picture), code).astype(np.uint8, copy=False), scale
+    picture = bgr.reshape(*bgr.shape[:2], -1)
+    factor = min(max(1, max(picture.shape[:2]) // max_side_px), *picture.shape[:2])
+    picture = picture[:, ::-1] if mirror else picture
+    return shrunk(picture, factor, (0, 0, 0) if picture.shape[2] == 1 else (2, 1, 0)), 1 / factor
 
 
 def region_of_landmarks(points: Array) -> Region:
@@ -100,9 +95,6 @@ def region_of_landmarks(points: Array) -> Region:
 class FaceNets:
     """Detector and mesh. Not thread-safe; same picture and region, same bits.
 
-    OpenCV keeps to one thread from then on, in the whole process: its parts of a picture are so small that waiting
-    for a second thread costs more than it does, up to milliseconds where the processor is busy.
-
     Args:
         folder: with `detector.onnx` and `mesh.onnx`; None = those that ship with the package.
 
@@ -111,7 +103,6 @@ class FaceNets:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        cv2.setNumThreads(1)
         trial = {"picture": np.zeros((1, _SIDE, _SIDE, 3), np.uint8)}
         folder = folder or shipped("face")
         self._detector = Network("the face detector", folder / "detector.onnx", trial)
@@ -148,7 +139,7 @@ class FaceNets:
     def _detect(self, rgb: RGB) -> list[Detection]:
         height, width = rgb.shape[:2]
         whole = Region(width / 2, height / 2, max(width, height))
-        boxes, scores = self._detector.run({"picture": _cut_out(rgb, whole, cv2.BORDER_CONSTANT)})
+        boxes, scores = self._detector.run({"picture": _part(rgb, whole, zeros=True)})
         return [
             found
             for values, score in _faces(boxes, scores)
@@ -160,7 +151,7 @@ class FaceNets:
         known = all(map(math.isfinite, (region.x, region.y, region.side, region.angle)))
         if min(rgb.shape[:2]) < SMALLEST_SIDE_PX or region.side < 8 or not known:
             return None
-        landmarks, presence = self._mesh.run({"picture": _cut_out(rgb, region, cv2.BORDER_REPLICATE)})
+        landmarks, presence = self._mesh.run({"picture": _part(rgb, region)})
         if not presence[0] > _LEAST_PRESENCE:
             return None
         points = landmarks.astype(np.float64)
@@ -169,22 +160,24 @@ class FaceNets:
         return points if np.isfinite(points).all() else None
 
 
-def _cut_out(rgb: RGB, region: Region, border: int) -> RGB:
-    """The region (1, 192, 192, 3), upright. `border`: what is taken for what lies outside the picture."""
-    scale = _SIDE / region.side
-    cosine, sine = scale * math.cos(region.angle), scale * math.sin(region.angle)
-    matrix = np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
-    matrix[:2, 2] = _SIDE / 2 - matrix[:2, :2] @ (region.x, region.y)
-    part = cv2.warpPerspective(rgb, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR, borderMode=border)
-    return part[None].astype(np.uint8, copy=False)
+def _part(rgb: RGB, region: Region, *, zeros: bool = False) -> RGB:
+    """The region (1, 192, 192, 3), upright. Outside the picture: zeros, or as at its edge."""
+    turn = _turn(region)
+    middle = np.array([[region.x], [region.y]]) - turn @ np.full((2, 1), _SIDE / 2)
+    return cut_out(rgb, np.hstack([turn, middle]), (_SIDE, _SIDE), zeros=zeros)[None]
 
 
 def _projected(points: Array, region: Region) -> Array:
     """Points (n, 2) of the cut-out region, in pixels of the picture."""
+    projected: Array = (points - _SIDE / 2) @ _turn(region).T + (region.x, region.y)
+    return projected
+
+
+def _turn(region: Region) -> Array:
+    """(2, 2): from pixels of the cut-out region to those of the picture."""
     scale = region.side / _SIDE
     cosine, sine = scale * math.cos(region.angle), scale * math.sin(region.angle)
-    projected: Array = (points - _SIDE / 2) @ np.array([[cosine, sine], [-sine, cosine]]) + (region.x, region.y)
-    return projected
+    return np.array([[cosine, -sine], [sine, cosine]])
 
 
 def _faces(boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> list[tuple[Array, float]]:

@@ -6,7 +6,6 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -110,7 +109,7 @@ class SpeakerPerception:
         Raises:
             MessageError: when the array is no picture (the picture is dropped).
         """
-        rgb, scale = to_rgb(picture.bgr, self.config.max_side_px)
+        rgb, scale = to_rgb(picture.bgr, self.config.max_side_px, self.config.mirror)
         verdict = self._pictures.check(picture.stamp_ns)
         if verdict == "late" and self._last is not None:
             self.dropped_pictures += 1
@@ -121,8 +120,6 @@ class SpeakerPerception:
                 self._voice.reset()
             self._sounds = StampGuard()
             self._slot = None
-        if self.config.mirror:
-            rgb = cv2.flip(rgb, 1).astype(np.uint8, copy=False)
         stamp = picture.stamp_ns
         self._picture_ns, self._slot = stamp, None
         voice = self._heard(stamp)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +19,7 @@ from reactdiff_ros.clock import to_ns
 from reactdiff_ros.perception.config import PerceptionConfig
 from reactdiff_ros.perception.nets import RGB, Detection, FaceNets, Region, region_of_landmarks
 from reactdiff_ros.perception.person import Person
+from reactdiff_ros.pictures import cut_out
 
 Array = NDArray[np.float64]
 
@@ -27,8 +27,8 @@ _MAX_TRACKS = 8
 _THUMBNAIL = 20
 _ANCHORS = [33, 263, 152]
 """Landmarks: right and left eye, chin."""
-_ANCHORED = np.array([(0.2, 0.3), (0.8, 0.3), (0.5, 1.0)], dtype=np.float32) * _THUMBNAIL
-"""Where they are in a thumbnail."""
+_FROM_ANCHORS = np.linalg.inv([[0.2, 0.8, 0.5], [0.3, 0.3, 1.0], [1.0 / _THUMBNAIL] * 3]) / _THUMBNAIL
+"""(3, 3): weights of the three for x, y and 1 of a pixel of the thumbnail, in which they have these places."""
 _SCENE = (24, 18)
 _SCENE_CUT = 0.5
 """Correlation of two pictures, less than 0.1 s apart, below which the whole scene is another (a cut in a film)."""
@@ -114,7 +114,9 @@ class Tracker:
         self._settle(stamp_ns)
 
     def _watch_scene(self, stamp_ns: int, rgb: RGB) -> None:
-        small = _standardised(cv2.resize(rgb, _SCENE, interpolation=cv2.INTER_LINEAR))
+        steps = np.array(rgb.shape[1::-1]) / _SCENE
+        whole = np.column_stack([np.diag(steps), steps / 2 - 0.5])
+        small = _standardised(cut_out(rgb, whole, _SCENE))
         last, self._scene = self._scene, (stamp_ns, small)
         near = last is not None and stamp_ns - last[0] < to_ns(0.1)
         self._cut = near and last is not None and float((last[1] * small).mean()) < _SCENE_CUT
@@ -277,8 +279,8 @@ def _distance(a: Region, b: Region) -> float:
 
 def _thumbnail(rgb: RGB, points: Array) -> Array:
     """The face upright in a small grey square of zero mean and unit variance."""
-    turn = cv2.getAffineTransform(points[_ANCHORS, :2].astype(np.float32), _ANCHORED)
-    return _standardised(cv2.warpAffine(rgb, turn, (_THUMBNAIL, _THUMBNAIL), flags=cv2.INTER_LINEAR))
+    placed = points[_ANCHORS, :2].T @ _FROM_ANCHORS
+    return _standardised(cut_out(rgb, placed, (_THUMBNAIL, _THUMBNAIL), zeros=True))
 
 
 def _standardised(picture: NDArray[Any]) -> Array:

@@ -31,6 +31,7 @@ from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings, settings_as_live
 from reactdiff_ros.recordings.replay.replay import Step, Tally, open_recording, replay
+from reactdiff_ros.resources import require
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import UINT8, FloatArray, Picture, Sound, SpeakerFrame
 from reactdiff_ros.whole_file import write_arrays, write_whole
@@ -225,6 +226,7 @@ class FaceTrack:
         return path
 
     def _save_video(self, path: Path, look: str, progress: Progress, processes: int) -> None:
+        require("py_mini_racer")
         from reactdiff_ros.recordings.replay.video import FaceReel, write_video
 
         reel = FaceReel()

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
-from reactdiff_ros.model.weights import CARD, FORMAT, MANIFEST, NODS, interface, sha256
+from reactdiff_ros.model.weights import CARD, FORMAT, MANIFEST, NODS, TENSORS, interface, sha256
 from reactdiff_ros.types import FloatArray
 
 from .config import config_of
 from .nets import Call, EncoderStep, Model
-from .run import TENSORS, people_seen, read_checkpoint, runs_of
+from .run import people_seen, read_checkpoint, runs_of
 
 OPSET = 20
 """The first with Gelu as one operator."""

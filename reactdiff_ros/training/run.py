@@ -21,8 +21,6 @@ from .config import FACEVERSE, KINDS, Shape, TrainConfig, config_of, data_of, sh
 from .nets import Model
 
 CHECKPOINT: Final = "checkpoint.pt"
-TENSORS: Final = "model.safetensors"
-"""The networks of exported weights, to train on: in half precision, without the auxiliary head."""
 FORMAT: Final = 2
 _NEEDED: Final = {"format", "config", "simulator", "step", "vae_step", "model", "average"}
 LOG: Final = "log.jsonl"
@@ -126,9 +124,10 @@ def _start_of_weights(folder: str | Path) -> Start:
     from safetensors.torch import load_file
 
     weights = find_weights(folder)
+    path = weights.tensors
     try:
         manifest = json.loads((weights.folder / MANIFEST).read_text(encoding="utf-8"))
-        tensors = {name: value.float() for name, value in load_file(weights.folder / TENSORS).items()}
+        tensors = {name: value.float() for name, value in load_file(path).items()}
         shape = shape_of(weights.shape)
     except Exception as error:  # safetensors raises errors of its own
         raise ReactdiffError(

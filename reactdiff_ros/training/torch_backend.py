@@ -31,7 +31,6 @@ from .nets import EncoderStep, Model
 from .paper.config import PaperConfig
 from .paper.drawing import ddim
 from .paper.networks import Features, PaperModel, export_parts
-from .run import TENSORS
 
 
 class Torch:
@@ -91,7 +90,7 @@ def model_of(weights: Weights) -> Model:
     from safetensors.torch import load_file
 
     model = Model(shape_of(weights.shape))
-    found = {name: tensor.float() for name, tensor in load_file(weights.folder / TENSORS).items()}
+    found = {name: tensor.float() for name, tensor in load_file(weights.tensors).items()}
     model.load_state_dict(found, strict=False)  # without the auxiliary head of training
     model.eval()
     return model

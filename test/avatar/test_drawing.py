@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from reactdiff_ros.avatar.drawing import FaceDrawing, looks, rasterised
+from reactdiff_ros.avatar.drawing import PAGE, FaceDrawing, looks, rasterised
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, index
 from reactdiff_ros.errors import ConfigError
 
@@ -74,3 +75,11 @@ def test_a_look_in_a_file_is_drawn_and_its_errors_are_said_with_line_and_key(tmp
 def test_values_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(ValueError, match="JSON"):
         FaceDrawing("soft", 100, 100).svg(np.full(COEFFICIENT_COUNT, np.nan), 0.0)
+
+
+@pytest.mark.parametrize("side", [180, 192, 512])
+def test_the_icons_are_what_their_drawing_shows(side: int) -> None:
+    """For home screens that take no SVG: iOS, and Android's installer."""
+    svg = (PAGE / "icon.svg").read_text().replace("<svg ", f'<svg width="{side}" height="{side}" ', 1)
+    shipped = cv2.imdecode(np.fromfile(PAGE / f"icon-{side}.png", np.uint8), cv2.IMREAD_COLOR)
+    assert np.abs(rasterised(svg).astype(int) - shipped).max() <= 2

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
 
-from reactdiff_ros.capture.decode import MAX_PIXELS, decode_compressed, decode_image, encode_jpeg
+from reactdiff_ros.capture.compressed import MAX_PIXELS, decode_compressed
+from reactdiff_ros.capture.decode import decode_image, encode_jpeg
 from reactdiff_ros.errors import MessageError
 
 H, W = 12, 16
@@ -143,3 +146,33 @@ def decode(kind: str, m) -> np.ndarray:
     if kind.endswith("/CompressedImage"):
         return decode_compressed(m.format, m.data)
     return decode_image(m.encoding, m.height, m.width, m.step, m.data, bool(m.is_bigendian))
+
+
+@pytest.mark.parametrize(("orientation", "turns"), [(1, 0), (3, 2), (6, -1), (8, 1)])
+def test_a_camera_that_was_held_another_way_up(orientation: int, turns: int) -> None:
+    jpeg = encode_jpeg(smooth())
+    entry = struct.pack(">HHIHHI", 0x112, 3, 1, orientation, 0, 0)
+    exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 1) + entry
+    bgr = decode_compressed("jpeg", jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:])
+    expected = np.rot90(smooth(), turns)
+    assert bgr.shape == expected.shape
+    assert np.abs(bgr.astype(int) - expected).mean() < 4
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 31), (29, 26), (480, 640)])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_pictures_of_any_size_are_as_opencv_reads_them(suffix: str, size: tuple[int, int]) -> None:
+    encoded = cv2.imencode(suffix, cv2.resize(smooth(), size[::-1]))[1]
+    bgr = decode_compressed("", encoded.tobytes())
+    apart = np.abs(bgr.astype(int) - cv2.imdecode(encoded, cv2.IMREAD_COLOR)).mean()
+    assert apart < (6 if suffix == ".jpg" else 2)  # FFmpeg does not smooth a JPEG's colours, half as many
+
+
+def test_a_second_header_cannot_ask_for_more_than_the_first() -> None:
+    jpeg = encode_jpeg(smooth())
+    at = jpeg.find(b"\xff\xc0")
+    end = at + 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+    second = bytearray(jpeg[at:end])
+    second[5:9] = (20000).to_bytes(2, "big") * 2
+    with pytest.raises(MessageError, match="cannot be decoded"):
+        decode_compressed("jpeg", jpeg[:end] + bytes(second) + jpeg[end:])

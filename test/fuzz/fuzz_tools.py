@@ -148,7 +148,7 @@ def _network(content: bytes, folder: Path) -> Any:
 
 
 def _compressed(content: bytes, _folder: Path) -> Any:
-    from reactdiff_ros.capture.decode import decode_compressed
+    from reactdiff_ros.capture.compressed import decode_compressed
 
     picture = decode_compressed("jpeg", content)
     assert picture.ndim == 3

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactdiff_ros import messages
-from reactdiff_ros.capture.decode import ENCODINGS, StampedBytes, decode_image, sampled_sound
+from reactdiff_ros.capture.decode import ENCODINGS, decode_image
+from reactdiff_ros.capture.other_sound import StampedBytes, sampled_sound
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError

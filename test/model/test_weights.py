@@ -19,6 +19,7 @@ from reactdiff_ros.model.weights import (
     CONDITION_COUNT,
     GRAPHS,
     HIDDEN,
+    LEFT_OUT,
     LOOKS,
     MANIFEST,
     NODS,
@@ -71,6 +72,13 @@ def test_what_the_manifest_tells(copied):
     manifest = json.loads((copied / MANIFEST).read_text())
     assert manifest["conditions"] == [*CONTROL_NAMES, *STYLE_NAMES]
     assert manifest["groups"]["smile"][:2] == [0, 4]
+
+
+def test_a_wheel_leaves_out_what_only_training_needs(copied):
+    for name in LEFT_OUT:
+        (copied / name).unlink(missing_ok=True)
+    with pytest.raises(WeightsError, match="a wheel leaves out"):
+        _ = find_weights(copied).tensors
 
 
 def test_wrong_hash(copied):

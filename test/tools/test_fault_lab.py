@@ -14,7 +14,7 @@ import pytest
 
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.profile import load_profile
-from reactdiff_ros.capture.decode import decode_compressed
+from reactdiff_ros.capture.compressed import decode_compressed
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MessageError, ReactdiffError
 from tools.faults import inputs, lab

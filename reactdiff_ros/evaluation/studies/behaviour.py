@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -98,7 +97,7 @@ def read_fusion(weights: Weights) -> FusionWeights:
     """
     from safetensors.numpy import load_file
 
-    path = Path(weights.folder) / "model.safetensors"
+    path = weights.tensors
     try:
         tensors = load_file(path)
     except (OSError, ValueError) as error:

@@ -25,8 +25,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.capture.decode import StampedBytes, decode_compressed, decode_image, sampled_sound
+from reactdiff_ros.capture.compressed import decode_compressed
 from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound, MediaClip
+from reactdiff_ros.capture.other_sound import StampedBytes, sampled_sound
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError, MessageError
 from reactdiff_ros.messages import sound_value
@@ -394,6 +395,8 @@ def _decoder(kind: str, read: Callable[[bytes], Any], info: Any) -> Callable[[in
         return ClipPicture("picture", stamp_ns, decode_compressed(message.format, message.data))
 
     def image(stamp_ns: int, raw: bytes) -> ClipItem:
+        from reactdiff_ros.capture.decode import decode_image  # OpenCV, which few recordings need
+
         m = read(raw)
         bgr = decode_image(m.encoding, m.height, m.width, m.step, m.data, bool(m.is_bigendian))
         return ClipPicture("picture", stamp_ns, bgr)

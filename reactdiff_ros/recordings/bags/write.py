@@ -21,7 +21,6 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 import numpy as np
 
 from reactdiff_ros import messages
-from reactdiff_ros.capture.decode import encode_jpeg
 from reactdiff_ros.capture.media import ClipPicture, ClipSound, MediaClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError
@@ -202,6 +201,8 @@ class BagWriter:
         self, stamp_ns: int, bgr: UINT8, *, topic: str = CAMERA, quality: int = 85, log_ns: int | None = None
     ) -> None:
         """BGR uint8 (height, width, 3) as a JPEG message."""
+        from reactdiff_ros.capture.decode import encode_jpeg  # OpenCV, which few recordings need
+
         self.jpeg(stamp_ns, encode_jpeg(bgr, quality), topic=topic, log_ns=log_ns)
 
     def raw_picture(self, stamp_ns: int, bgr: UINT8, *, topic: str = CAMERA_RAW, log_ns: int | None = None) -> None:

@@ -1,0 +1,66 @@
+"""Parts and smaller copies of pictures: simple cases, and OpenCV's."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.pictures import cut_out, shrunk
+
+NOISE = np.random.default_rng(5).integers(0, 256, (90, 121, 3), dtype=np.uint8)
+
+
+def placed(side: float, angle: float, x: float, y: float, size: int) -> np.ndarray:
+    """The map of a square around (x, y)."""
+    cosine, sine = side / size * math.cos(angle), side / size * math.sin(angle)
+    turn = np.array([[cosine, -sine], [sine, cosine]])
+    return np.column_stack([turn, np.array([x, y]) - turn @ (size / 2, size / 2)])
+
+
+def test_a_part_that_is_not_moved_between_pixels_is_a_copy() -> None:
+    np.testing.assert_array_equal(cut_out(NOISE, np.array([[1.0, 0, 7], [0, 1, 5]]), (40, 30)), NOISE[5:35, 7:47])
+    halfway = cut_out(NOISE, np.array([[1.0, 0, 0.5], [0, 1, 0]]), (120, 90))
+    np.testing.assert_array_equal(halfway, (NOISE[:, :-1].astype(int) + NOISE[:, 1:] + 1) // 2)
+
+
+def test_a_quarter_turn() -> None:
+    turned = cut_out(NOISE, np.array([[0.0, 1, 0], [-1, 0, 89]]), (90, 121))
+    np.testing.assert_array_equal(turned, np.rot90(NOISE, -1))
+
+
+@pytest.mark.parametrize("far", [-1e3, 1e12, 1e300])
+def test_beyond_the_picture_there_is_its_edge_or_nothing(far: float) -> None:
+    beyond = np.array([[1.0, 0, far], [0, 1, 3]])
+    edge = NOISE[3:7, [0 if far < 0 else -1]].repeat(5, axis=1)
+    np.testing.assert_array_equal(cut_out(NOISE, beyond, (5, 4)), edge)
+    assert not cut_out(NOISE, beyond, (5, 4), zeros=True).any()
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+@pytest.mark.parametrize(
+    ("side", "angle", "x", "y"),
+    [(60, 0.0, 60, 45), (31.7, 0.4, 50.3, 40.9), (200, -1.1, 60, 45), (90, 2.5, 0, 89), (40, 0.1, 300, 45)],
+)
+def test_parts_are_those_that_opencv_cuts_out(side: float, angle: float, x: float, y: float, zeros: bool) -> None:
+    cv2 = pytest.importorskip("cv2", reason="opencv is not installed (requirements/devices.txt)")
+    border = cv2.BORDER_CONSTANT if zeros else cv2.BORDER_REPLICATE
+    matrix = placed(side, angle, x, y, 192)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    expected = cv2.warpPerspective(NOISE, np.vstack([matrix, [0, 0, 1]]), (192, 192), flags=flags, borderMode=border)
+    np.testing.assert_array_equal(cut_out(NOISE, matrix, (192, 192), zeros=zeros), expected)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 17])
+def test_smaller_copies_are_means_of_squares(factor: int) -> None:
+    height, width = 90 // factor, 121 // factor
+    whole = NOISE[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
+    means = np.floor(whole.mean(axis=(1, 3)) + 0.5)
+    np.testing.assert_array_equal(shrunk(NOISE, factor, (2, 1, 0)), means[..., ::-1])
+    mirrored = shrunk(NOISE[:, : width * factor][:, ::-1], factor, (0,))
+    np.testing.assert_array_equal(mirrored[..., 0], means[:, ::-1, 0])
+
+
+def test_white_stays_white_however_much_smaller() -> None:
+    assert (shrunk(np.full((300, 300, 1), 255, np.uint8), 150, (0, 0, 0)) == 255).all()
