@@ -27,6 +27,7 @@ SHARED = {
     "plain_yaml",
     "resources",
     "settings",
+    "style_words",
     "styles",
     "whole_file",
     "worker",
