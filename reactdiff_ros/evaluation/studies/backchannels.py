@@ -9,7 +9,7 @@ next word. Shapes: T frames of 25 Hz, S streams of each listener, two speakers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,10 +21,11 @@ from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.evaluation.extraction import voice_columns
-from reactdiff_ros.evaluation.listeners import StreamListener, natural_conditions, no_conditions
+from reactdiff_ros.evaluation.listeners import MODEL, StreamListener, natural_conditions, no_conditions
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import nods
 from reactdiff_ros.evaluation.metrics.nod_shapes import Shapes, compared, shapes_of
+from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.perception.sound import RATE_HZ, Resampler, mono
 from reactdiff_ros.recordings.datasets.recording import speaker_of
@@ -46,7 +47,8 @@ LENGTH_BINS: Final = ("below_0.2_s", "0.2_to_0.4_s", "0.4_to_0.7_s", "0.7_to_1.2
 IFADV: Final = (0.066, 0.095, 0.136, 0.136, 0.096, 0.020)
 """Share of pauses of these lengths with a verbal backchannel, in all 20 dialogues of the Dutch corpus (elpaco-escience/
 ifadv): one dialogue has few."""
-_IFADV: Final = {name: {"value": value} for name, value in zip(LENGTH_BINS, IFADV, strict=True)}
+IFADV_CHANCE: Final = 0.047
+_IFADV: Final = {name: {"excess": value - IFADV_CHANCE} for name, value in zip(LENGTH_BINS, IFADV, strict=True)}
 LEAST_EXPOSURE_S: Final = 10.0
 """A bin in which a dialogue was for a shorter time has no hazard."""
 LEAST_PAUSES: Final = 5.0
@@ -56,6 +58,8 @@ SHIFT_S: Final = 10.0
 """The least by which nods are shifted against the dialogue."""
 CELL_S: Final = 60.0
 """What is drawn by bootstrap."""
+BATCH: Final = 4
+"""Streams that are drawn together, of both speakers: more take less time each."""
 FADE_S: Final = 0.01
 BREATH_S: Final = 0.1
 """What remains of pauses in the speech that is laid under an utterance, in which the person made none."""
@@ -104,7 +108,9 @@ def read_speech(folder: Path) -> tuple[FloatArray, NDArray[np.intp]]:
         raise MediaError("the folder holds no speech", where=str(folder), todo=f"it needs {' or '.join(SOUNDS)} files")
     phrases = [phrase for path in files for phrase in _phrases(path)]
     if not phrases:
-        raise MediaError("no speech is heard in the files", where=str(folder), todo="give recordings of people who talk")
+        raise MediaError(
+            "no speech is heard in the files", where=str(folder), todo="give recordings of people who talk"
+        )
     breath = np.zeros(round(BREATH_S * RATE_HZ), np.float32)
     whole = np.concatenate([part for phrase in phrases for part in (phrase, breath)])
     return whole, np.cumsum([len(phrase) + len(breath) for phrase in phrases]) - len(breath)
@@ -130,7 +136,8 @@ def _phrases(path: Path) -> list[FloatArray]:
 
 
 def _pcm(samples: FloatArray) -> NDArray[np.int16]:
-    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)[:, None]
+    clipped: NDArray[np.int16] = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)[:, None]
+    return clipped
 
 
 def _faded(samples: FloatArray) -> FloatArray:
@@ -163,7 +170,7 @@ def make_dialogue(
         at = np.minimum((other.responses[:, 0] * REACTION_RATE_HZ).astype(np.intp), frames - 1)
         answered.append(np.bincount(at, minlength=frames))
         progress((i + 1) / 2)
-    columns = {name: np.concatenate([getattr(s, name) for s in speakers]) for name in SpeakerBatch.__slots__}
+    columns = {f.name: np.concatenate([getattr(s, f.name) for s in speakers]) for f in fields(SpeakerBatch)}
     table = np.array(pauses, dtype=np.intp).reshape(-1, 4)
     return Dialogue(SpeakerBatch(**columns), np.stack(so_far), np.stack(answered), table)
 
@@ -224,7 +231,7 @@ def pauses_of(talks: NDArray[np.bool_], pause_s: Floats) -> list[tuple[int, int,
 
 
 def evaluate_backchannels(
-    dialogue: Dialogue, model: StreamListener | None, *, systems: Sequence[str] = SYSTEMS, streams: int = 6,
+    dialogue: Dialogue, model: StreamListener | None, *, systems: Sequence[str] = SYSTEMS, streams: int = 4,
     seed: int = 0, annotated: dict[str, Shapes] | None = None, progress: OnProgress = lambda share: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Figures of each of `systems`.
@@ -263,8 +270,8 @@ def evaluate_backchannels(
             onsets = np.roll(onsets, onsets.shape[1] // 2, axis=1)
         out[name] = figures = moments(dialogue, onsets, streams, seed)
         figures["r_hazard"] = correlation(figures["hazard"], people["hazard"])
-        figures["r_answers"] = correlation(figures["answers"], people["answers"])
-        figures["r_answers_ifadv"] = correlation(figures["answers"], _IFADV)
+        figures["r_answers"] = correlation(figures["answers"], people["answers"], "excess")
+        figures["r_answers_ifadv"] = correlation(figures["answers"], _IFADV, "excess")
         if annotated is not None and name != "shuffled":
             figures["nod_shapes"] = compared(shapes_of(pitch), annotated)
         progress((i + 1) / len(systems))
@@ -273,18 +280,25 @@ def evaluate_backchannels(
 
 def _pitch(dialogue: Dialogue, listener: StreamListener, streams: int, seed: int, progress: OnProgress) -> Floats:
     """The head's pitch (2 S, T) of S listeners to each speaker, both speakers in turn."""
-    conditions = natural_conditions(2) if listener.name == "model" else no_conditions(2)
-    found = []
-    for i in range(streams):
-        faces = listener.run(dialogue.speaker, conditions, 1000 * (seed + 1) + 2 * i + np.arange(2))
+    seeds, found = 1000 * (seed + 1) + np.arange(2 * streams), []
+    of_model = listener.name == MODEL
+    tokens = speaker_tokens(listener.networks, dialogue.speaker) if of_model else None
+    for first in range(0, 2 * streams, BATCH):
+        drawn = seeds[first : first + BATCH]
+        rows = np.arange(len(drawn)) % 2
+        if tokens is not None:
+            faces = listener.of_tokens(tokens, natural_conditions(len(rows)), drawn, rows)
+        else:
+            faces = listener.run(dialogue.speaker.take(rows), no_conditions(len(rows)), drawn)
         found.append(faces[..., HEAD_PITCH])
-        progress((i + 1) / streams)
-    return np.concatenate(found).astype(np.float64)
+        progress((first + len(rows)) / len(seeds))
+    pitch: Floats = np.concatenate(found).astype(np.float64)
+    return pitch
 
 
-def correlation(some: Mapping[str, Any], other: Mapping[str, Any]) -> float:
-    """Pearson's r of two figures' values over the bins that both know; NaN where either is the same in all."""
-    a, b = (np.array([row["value"] for row in of.values()], dtype=np.float64) for of in (some, other))
+def correlation(some: Mapping[str, Any], other: Mapping[str, Any], key: str = "value") -> float:
+    """Pearson's r of two figures over the bins that both know; NaN where either is the same in all."""
+    a, b = (np.array([row[key] for row in of.values()], dtype=np.float64) for of in (some, other))
     known = np.isfinite(a) & np.isfinite(b)
     if known.sum() < 3 or min(a[known].std(), b[known].std()) < 1e-12:
         return float("nan")
@@ -295,26 +309,35 @@ def moments(dialogue: Dialogue, onsets: NDArray[np.int64], streams: int, seed: i
     """When the responses of `streams` listeners begin, of how many of them begin in each frame (2, T).
 
     hazard: a second, by the speaker's pause so far; answers: a pause, within ANSWER_S of its beginning, by its whole
-    length; after_pauses: the share that begins within ANSWER_S of a pause, over that of circularly shifted responses.
-    Intervals are by bootstrap over minutes, of pauses over those.
+    length; after_pauses: the share of responses that begin within ANSWER_S of a pause of LEAST_PAUSE_S and more. Chance
+    is that of the same responses, circularly shifted. Intervals are by bootstrap over minutes.
     """
-    begun = np.where(dialogue.floor, onsets, 0)
-    cells = _cells(onsets.shape[1])
+    floor, cells = dialogue.floor, _cells(onsets.shape[1])
     weights = bootstrap.draws(seed, int(cells.max()) + 1)
-    edges = np.r_[0.0, np.array(PAUSE_S) + 1e-6]
-    kind = np.where(dialogue.floor, np.digitize(np.nan_to_num(dialogue.pause_s), edges[1:]), -1)
+    begun, moved = floor * onsets, floor * shifted(onsets, np.random.default_rng([seed, 82]))
+    kind = np.where(floor, np.digitize(np.nan_to_num(dialogue.pause_s), np.array(PAUSE_S) + 1e-6), -1)
     hazard = {}
     for k, name in enumerate(BINS):
-        exposure = _sums(kind == k, cells) / REACTION_RATE_HZ
-        hazard[name] = _rate(_sums(np.where(kind == k, onsets, 0), cells) / streams, exposure, weights, LEAST_EXPOSURE_S)
-        hazard[name]["seconds"] = float(exposure.sum())
-    spoken = float(dialogue.floor.sum()) / REACTION_RATE_HZ / 60.0
+        seconds = _sums(kind == k, cells) / REACTION_RATE_HZ
+        hazard[name] = _rate(_sums(begun * (kind == k), cells) / streams, seconds, weights, LEAST_EXPOSURE_S)
+        hazard[name]["seconds"] = float(seconds.sum())
+    minutes = float(floor.sum()) / REACTION_RATE_HZ / 60.0
     return {
-        "per_minute": float(begun.sum()) / streams / spoken if spoken else float("nan"),
+        "per_minute": float(begun.sum()) / streams / max(minutes, 1e-9),
         "hazard": hazard,
-        "answers": _answers(dialogue, begun, cells, weights, streams),
-        "after_pauses": _after_pauses(dialogue, onsets, cells, weights, seed),
+        "answers": _answers(dialogue, begun / streams, moved / (SHIFTS * streams), cells, weights),
+        "after_pauses": _after_pauses(dialogue, begun, moved, cells, weights),
     }
+
+
+def shifted(onsets: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """The sum of SHIFTS circular shifts of onsets (2, T), each of SHIFT_S and more."""
+    frames = onsets.shape[1]
+    least = min(round(SHIFT_S * REACTION_RATE_HZ), frames // 4)
+    out = np.zeros_like(onsets)
+    for by in rng.integers(least, frames - least, SHIFTS):
+        out += np.roll(onsets, by, axis=1)
+    return out
 
 
 def _rate(events: Floats, exposure: Floats, weights: Floats, least: float) -> dict[str, float]:
@@ -326,41 +349,39 @@ def _rate(events: Floats, exposure: Floats, weights: Floats, least: float) -> di
 
 
 def _answers(
-    dialogue: Dialogue, begun: NDArray[np.int64], cells: NDArray[np.intp], weights: Floats, streams: int
+    dialogue: Dialogue, begun: Floats, moved: Floats, cells: NDArray[np.intp], weights: Floats
 ) -> dict[str, dict[str, float]]:
-    row, first, length, held = dialogue.pauses[dialogue.pauses[:, 3] > 0].T
-    so_far = np.cumsum(np.pad(begun * dialogue.floor, ((0, 0), (1, 0))), axis=1)
+    """Answers a pause by its length; one may begin after the speaker has gone on, but not once the other has a turn."""
+    row, first, length, _ = dialogue.pauses[dialogue.pauses[:, 3] > 0].T
     last = np.minimum(first + _ANSWER, begun.shape[1])
-    # An answer may begin after the speaker has gone on, but not once the other has the floor.
-    answered = (so_far[row, last] - so_far[row, first]) / streams
+    answers, chance = (
+        so_far[row, last] - so_far[row, first]
+        for of in (begun, moved)
+        for so_far in (np.cumsum(np.pad(of, ((0, 0), (1, 0))), axis=1),)
+    )
     kind = np.digitize(length / REACTION_RATE_HZ, np.array(LENGTHS_S[1:]) - 1e-6)
     out = {}
     for k, name in enumerate(LENGTH_BINS):
-        of = kind == k
-        minute, count = cells[row[of], first[of]], len(weights[0])
-        events = np.bincount(minute, weights=answered[of], minlength=count)
-        pauses = np.bincount(minute, minlength=count).astype(np.float64)
-        out[name] = {**_rate(events, pauses, weights, LEAST_PAUSES), "pauses": float(of.sum())}
+        at = cells[row[kind == k], first[kind == k]]
+        pauses = np.bincount(at, minlength=weights.shape[1]).astype(np.float64)
+        events = np.bincount(at, answers[kind == k], len(pauses)).astype(np.float64)
+        out[name] = _rate(events, pauses, weights, LEAST_PAUSES)
+        by_chance = float(chance[kind == k].mean()) if len(at) else float("nan")
+        out[name] |= {"by_chance": by_chance, "excess": out[name]["value"] - by_chance, "pauses": float(len(at))}
     return out
 
 
 def _after_pauses(
-    dialogue: Dialogue, onsets: NDArray[np.int64], cells: NDArray[np.intp], weights: Floats, seed: int
+    dialogue: Dialogue, begun: NDArray[np.int64], moved: NDArray[np.int64], cells: NDArray[np.intp], weights: Floats
 ) -> dict[str, float]:
-    frames, least = onsets.shape[1], round(SHIFT_S * REACTION_RATE_HZ)
-    rng = np.random.default_rng([seed, 82])
-    after, floor = dialogue.after_pause, dialogue.floor
-    hits, total = _sums(onsets * after, cells), _sums(onsets * floor, cells)
-    moved = np.zeros_like(onsets)
-    for by in rng.integers(least, frames - least, SHIFTS):
-        moved += np.roll(onsets, by, axis=1)
-    chance_hits, chance_total = _sums(moved * after, cells), _sums(moved * floor, cells)
+    after = dialogue.after_pause
+    sums = [_sums(of * where, cells) for of in (begun, moved) for where in (after, np.ones_like(after))]
+    hits, total, chance_hits, chance_total = ([of.sum(), *bootstrap.means(weights, of)] for of in sums)
     with np.errstate(divide="ignore", invalid="ignore"):
-        share, chance = hits.sum() / total.sum(), chance_hits.sum() / chance_total.sum()
-        drawn = [bootstrap.means(weights, v) for v in (hits, total, chance_hits, chance_total)]
-        interval = bootstrap.ratio_interval(drawn[0] / drawn[1], drawn[2] / drawn[3])
-        ratio = share / chance
-    return {"share": float(share), "by_chance": float(chance), "ratio": float(ratio), **interval}
+        share, chance = np.divide(hits, total), np.divide(chance_hits, chance_total)
+    low, high = bootstrap.interval(share[1:] / chance[1:])
+    ratio = float(share[0] / chance[0])
+    return {"share": float(share[0]), "by_chance": float(chance[0]), "ratio": ratio, "low": low, "high": high}
 
 
 def _cells(frames: int) -> NDArray[np.intp]:
