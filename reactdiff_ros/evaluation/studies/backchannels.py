@@ -58,7 +58,7 @@ SHIFT_S: Final = 10.0
 """The least by which nods are shifted against the dialogue."""
 CELL_S: Final = 60.0
 """What is drawn by bootstrap."""
-BATCH: Final = 4
+BATCH: Final = 8
 """Streams that are drawn together, of both speakers: more take less time each."""
 FADE_S: Final = 0.01
 BREATH_S: Final = 0.1
