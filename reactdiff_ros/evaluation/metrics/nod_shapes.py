@@ -59,8 +59,8 @@ def read_nods(path: Path) -> dict[str, Shapes]:
                     todo="they are numbers from 0 on",
                 )  # fmt: skip
             found.setdefault(row[1].strip(), {})[name] = values
-    missing = sorted({name for of in found.values() for name in MEASURES if name not in of}) or list(MEASURES)
-    if not found or missing != list(MEASURES):
+    missing = [name for name in MEASURES if not found or any(name not in of for of in found.values())]
+    if missing:
         raise DatasetError(
             f"the table of nods lacks {', '.join(missing)}", where=str(path),
             todo=f"it needs rows {', '.join(_ROWS)} for each label",
