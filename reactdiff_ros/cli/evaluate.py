@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli import common, evaluation
+from reactdiff_ros.cli.backchannels import backchannels
 from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, dumps, json_on_stdout, log, progress_bar
 from reactdiff_ros.cli.evaluation import PLOTS, Course, Run
 from reactdiff_ros.resources import needing
@@ -58,6 +59,9 @@ def command(function: Callable[..., int]) -> Callable[..., int]:
     made.callback = needing("numba", made.callback)
     evaluate.add_command(made)
     return made  # type: ignore[no-any-return]
+
+
+command(backchannels)
 
 
 @command

@@ -63,13 +63,14 @@ MOST_NOTES = 20
 """Further notes are only in the result."""
 
 
-def _plots(context: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
-    if folder is not None:
+def plots(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """A folder or file for plots, if they can be drawn."""
+    if path is not None:
         require("matplotlib")  # now, not after the work
-    return folder
+    return path
 
 
-PLOTS = click.option("--output", type=common.FOLDER, callback=_plots, help="Folder for the plots.")
+PLOTS = click.option("--output", type=common.FOLDER, callback=plots, help="Folder for the plots.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Run:
     as_json: bool
     voices: Path | None = None
     output: Path | None = None
-    """Folder for the plots, or the result file; None: nothing is written."""
+    """Folder for the plots, a picture, or the result file; None: nothing is written."""
     without: tuple[str, ...] = ()
     listener: str = "model"
     model: Path | None = None

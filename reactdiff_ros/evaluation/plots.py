@@ -176,6 +176,53 @@ def plot_summaries(figures: Mapping[str, Mapping[str, tuple[float, float]]], pat
     return save_figure(figure, path)
 
 
+def plot_backchannels(figures: Mapping[str, Any], annotated: Mapping[str, Any], path: Path) -> Path:
+    """Hazard by pause and answers by its length of each system with 95 % intervals, over quantiles of nod shapes.
+
+    Args:
+        figures: of every system, of `evaluate backchannels`.
+        annotated: "quantiles" of annotated nods by label; may be empty.
+        path: of the picture.
+
+    Raises:
+        ReactdiffError: it cannot be written.
+    """
+    shapes = {name: of["nod_shapes"]["quantiles"] for name, of in figures.items() if "quantiles" in _nods_in(of)}
+    shapes |= {f"{label} (people)": of["quantiles"] for label, of in annotated.items()}
+    measures = list(next(iter(shapes.values()), {}))
+    figure = new_figure(12.0, 3.4 + (2.8 if measures else 0.0))
+    parts = figure.subfigures(2, 1, height_ratios=(1.2, 1.0)) if measures else [figure]
+    upper = parts[0].subplots(1, 2)
+    for axis, kind, label, unit in zip(
+        upper, ("hazard", "answers"), ("pause so far", "length of the pause"), ("a second", "a pause"), strict=True
+    ):
+        for i, (name, of) in enumerate(figures.items()):
+            rows = of[kind]
+            values, low, high = (np.array([row[n] for row in rows.values()]) for n in ("value", "low", "high"))
+            at = np.arange(len(rows)) + 0.08 * (i - len(figures) / 2)
+            error = np.maximum([values - low, high - values], 0.0)
+            axis.errorbar(at, values, error, fmt="s-" if name == "people" else "o--", label=name, markersize=4.0)
+            axis.set_xticks(range(len(rows)), [n.replace("_", " ") for n in rows], rotation=20, ha="right")
+        axis.set(xlabel=label, ylabel=f"responses {unit}", ylim=(0, None))
+    if figures:
+        upper[0].legend()
+    if measures:
+        lower = parts[1].subplots(1, len(measures))
+        for axis, name in zip(lower, measures, strict=True):
+            for row, quantiles in enumerate(of[name] for of in shapes.values()):
+                axis.hlines(row, quantiles[0], quantiles[-1], linewidth=1.0)
+                axis.hlines(row, quantiles[1], quantiles[-2], linewidth=4.0, alpha=0.5)
+                axis.plot(quantiles[2], row, "o", color="tab:orange", markersize=5.0)
+            axis.set_yticks(range(len(shapes)), list(shapes) if axis is lower[0] else [""] * len(shapes))
+            axis.set_title(name.replace("_", " "))
+    return save_figure(figure, path)
+
+
+def _nods_in(figures: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = figures.get("nod_shapes", {})
+    return found
+
+
 _PANELS: Final = (
     ("steps", "steps of the denoiser"),
     ("candidates", "candidates K"),

@@ -1,0 +1,240 @@
+"""`evaluate backchannels`: who nods in pauses is told from who nods at any time; the command and its bad input."""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.capture.media import MediaClip
+from reactdiff_ros.cli import backchannels as command
+from reactdiff_ros.cli.main import main
+from reactdiff_ros.coefficients import HEAD_PITCH
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.metrics.nod_shapes import read_nods
+from reactdiff_ros.evaluation.studies import backchannels as study
+from reactdiff_ros.evaluation.studies.backchannels import (
+    Dialogue,
+    correlation,
+    evaluate_backchannels,
+    make_dialogue,
+    moments,
+    pause_so_far,
+    pauses_of,
+    read_speech,
+)
+from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.recordings.datasets.recording import speaker_of
+from reactdiff_ros.recordings.datasets.turns import read_turns
+
+DEMO = Path(__file__).resolve().parents[3] / "resource" / "demo" / "speaker.mp4"
+FRAMES = 15000
+
+
+def on(text: str) -> np.ndarray:
+    return np.array([c == "x" for c in text])
+
+
+def test_a_pause_lasts_while_the_speaker_has_the_floor() -> None:
+    talks, other = on(".xx...xx.....xx.."), on(".........xx...x..")
+    pause = pause_so_far(talks, other)
+    counts = ["-" if np.isnan(p) else str(round(25 * p)) for p in pause]
+    assert "".join(counts) == "-00123001----0---"
+    assert pauses_of(talks, pause) == [(3, 3, 3), (8, 5, 1)]
+
+
+@pytest.fixture(scope="module")
+def dialogue() -> Dialogue:
+    """Two people who each talk for ten minutes in phrases of 2 s with pauses of 0.24 to 1.16 s, and are answered 0.2 s
+    into half of the pauses of 0.6 s and more.
+    """
+    rng = np.random.default_rng(2)
+    talks = np.zeros((2, FRAMES), dtype=bool)
+    answered = np.zeros((2, FRAMES), dtype=np.int64)
+    pauses = []
+    for row in range(2):
+        at = 0
+        while at < FRAMES - 110:
+            talks[row, at : at + 50] = True
+            pause = int(rng.integers(6, 30))
+            answered[row, at + 55] = pause >= 15 and rng.random() < 0.5
+            at += 50 + pause
+        talks[row, at:] = True
+    floor = [pause_so_far(of, np.zeros(FRAMES, dtype=bool)) for of in talks]
+    for row in range(2):
+        pauses += [(row, *pause) for pause in pauses_of(talks[row], floor[row])]
+    nothing = speaker_of(FRAMES)
+    speaker = SpeakerBatch(**{n: np.repeat(getattr(nothing, n), 2, axis=0) for n in SpeakerBatch.__slots__})
+    return Dialogue(speaker, np.stack(floor), answered, np.array(pauses, dtype=np.intp))
+
+
+def nodding_at(onsets: np.ndarray) -> Any:
+    """A listener to both speakers who nods from these frames (2, T) on."""
+    t = np.arange(25) / 25
+    nod = np.radians(3.0) * (1 - np.cos(2 * np.pi * 2.0 * t))
+
+    def run(speaker: SpeakerBatch, conditions: object, seeds: np.ndarray) -> np.ndarray:
+        faces = np.zeros((len(seeds), FRAMES, 58), dtype=np.float32)
+        # A head that rests on a slope: where a nod begins can be told.
+        for row, face in enumerate(faces):
+            for at in np.flatnonzero(onsets[row % 2]):
+                face[at - 6 : at, HEAD_PITCH] -= np.linspace(0.0, 0.04, 6)
+                face[at : at + 25, HEAD_PITCH] += nod[: FRAMES - at]
+        return faces
+
+    return SimpleNamespace(name="stand-in", run=run)
+
+
+def test_who_nods_in_pauses_is_told_from_who_nods_at_any_time(dialogue: Dialogue) -> None:
+    found = moments(dialogue, dialogue.answered, 1, 0)
+    assert found["after_pauses"]["share"] == 1.0
+    assert found["after_pauses"]["ratio"] > 2.0
+    assert found["after_pauses"]["low"] > 1.5
+    assert found["hazard"]["speech"]["value"] == 0.0
+    assert found["hazard"]["0_to_0.2_s"]["value"] == 0.0
+    assert found["hazard"]["0.2_to_0.5_s"]["value"] > 0.3
+    assert found["answers"]["0.7_to_1.2_s"]["value"] == pytest.approx(0.5, abs=0.1)
+    assert found["answers"]["0.2_to_0.4_s"]["value"] == 0.0
+    assert np.isnan(found["answers"]["over_2.5_s"]["value"])  # there are none
+    assert correlation(found["hazard"], found["hazard"]) == pytest.approx(1.0)
+    chance = (np.random.default_rng(3).random((2, FRAMES)) < 0.01).astype(np.int64)
+    other = moments(dialogue, chance, 1, 0)
+    assert other["after_pauses"]["low"] < 1.0 < other["after_pauses"]["high"]
+    assert other["after_pauses"]["ratio"] == pytest.approx(1.0, abs=0.2)
+    assert abs(other["answers"]["0.7_to_1.2_s"]["excess"]) < 0.1
+    nobody = moments(dialogue, 0 * chance, 1, 0)
+    assert nobody["per_minute"] == 0.0
+    assert np.isnan(nobody["after_pauses"]["ratio"])
+
+
+def test_a_listener_is_measured_by_the_nods_that_it_shows(dialogue: Dialogue) -> None:
+    listener = nodding_at(dialogue.answered)
+    told = evaluate_backchannels(dialogue, listener, systems=("people", "model", "shuffled"), streams=2)
+    again = evaluate_backchannels(dialogue, listener, systems=("people", "model", "shuffled"), streams=2)
+    assert json.dumps(told) == json.dumps(again)
+    people, model, shuffled = told["people"], told["model"], told["shuffled"]
+    assert model["per_minute"] == pytest.approx(people["per_minute"], rel=0.2)
+    assert model["r_answers"] > 0.8
+    assert model["after_pauses"]["ratio"] > 1.5 > shuffled["after_pauses"]["ratio"]
+    with pytest.raises(ReactdiffError, match="no model"):
+        evaluate_backchannels(dialogue, None, systems=("shuffled",))
+
+
+# Sound
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo speaker's voice as a file."""
+    folder = tmp_path_factory.mktemp("speech")
+    chunks = list(MediaClip(DEMO).sound())
+    with wave.open(str(folder / "voice.wav"), "wb") as file:
+        file.setnchannels(chunks[0].samples.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(chunks[0].rate_hz)
+        file.writeframes(np.concatenate([chunk.samples for chunk in chunks]).tobytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def timings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A minute: A talks, B answers, B talks, A answers."""
+    path = tmp_path_factory.mktemp("timings") / "t.csv"
+    a = [(2.0 * i, 2.0 * i + 1.4) for i in range(14)]
+    rows = [(b, e, "A") for b, e in a] + [(b + 30, e + 30, "B") for b, e in a]
+    rows += [(2.0 * i + 1.5, 2.0 * i + 1.9, "B") for i in range(0, 12, 3)] + [(35.5, 35.9, "A"), (60.0, 61.0, "A")]
+    lines = [f"{1000 * b},{1000 * e},{name}" for b, e, name in rows]
+    path.write_text("\n".join(["begin,end,participant", *lines]))
+    return path
+
+
+def test_the_listener_hears_speech_when_the_speaker_talks(timings: Path, speech: Path) -> None:
+    turns = read_turns(timings)
+    assert [len(person.responses) for person in turns.people] == [1, 4]
+    voice = read_speech(speech)
+    assert len(voice[1]) > 2
+    made, again, other = (make_dialogue(turns, voice, seed=seed) for seed in (1, 1, 2))
+    for name in SpeakerBatch.__slots__:
+        assert np.array_equal(getattr(made.speaker, name), getattr(again.speaker, name), equal_nan=True)
+    assert not np.array_equal(made.speaker.mfcc, other.speaker.mfcc)
+    times = np.arange(made.pause_s.shape[1]) / 25
+    for row, person in enumerate(turns.people):
+        talks = person.talks(times)
+        heard = made.speaker.speaking[row]
+        assert heard[talks].mean() > 0.7
+        assert heard[~talks].mean() < 0.3
+        assert np.median(made.speaker.loudness_dbfs[row, ~talks]) < -50
+    assert made.speaker.mesh.all()
+    assert made.answered.sum(1).tolist() == [4, 1]
+    blind = make_dialogue(turns, voice, face=False).speaker
+    assert not blind.camera.any()
+    assert blind.microphone[:, 5:].all()
+
+
+def test_the_command_says_it_all_and_draws_it(
+    timings: Path, speech: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "b.png"
+    nods = tmp_path / "nods.csv"
+    names = ("length (seconds)", "peaks", "peaks per sec", "extremes amplitude", "velocity")
+    nods.write_text("\n".join(f"{name},feedback,6,0,0,0,0,0,0,1,2,1,2,3,1" for name in names))
+    call = ["evaluate", "backchannels", "--timings", str(timings), "--speech", str(speech), "--nods", str(nods)]
+    more = ["--system", "people", "--system", "policy", "--streams", "1", "--output", str(picture), "--json"]
+    assert main([*call, *more]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert told["turns"] == {"A": {"talk": 15, "responses": 1}, "B": {"talk": 14, "responses": 4}}
+    assert set(told["policy"]["hazard"]) == set(study.BINS)
+    assert set(told["policy"]["answers"]) == set(study.LENGTH_BINS)
+    assert told["annotated_nods"]["feedback"]["count"] == 6
+    assert "count" in told["policy"]["nod_shapes"]
+    assert picture.stat().st_size > 10_000
+    assert command.SYSTEMS == study.SYSTEMS
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"--speech": "empty"}, "holds no speech"),
+        ({"--speech": "broken"}, "cannot be read"),
+        ({"--speech": "silent"}, "no speech is heard"),
+        ({"--timings": "nothing.csv"}, "nothing.csv"),
+        ({"--nods": "nothing.csv"}, "nothing.csv"),
+        ({"--output": "plot.txt"}, "must end with"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    change: dict[str, str], why: str, timings: Path, speech: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("empty", "broken", "silent"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "broken" / "a.flac").write_bytes(b"fLaC" + bytes(100))
+    with wave.open(str(tmp_path / "silent" / "a.wav"), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(bytes(64000))
+    given = {"--timings": str(timings), "--speech": str(speech)}
+    given |= {option: str(tmp_path / name) for option, name in change.items()}
+    call = [part for pair in given.items() for part in pair]
+    assert main(["evaluate", "backchannels", *call, "--system", "people"]) in (1, 2)
+    assert why in capfd.readouterr().err
+
+
+@pytest.mark.clips
+def test_the_real_dialogue_and_the_real_nods(clips: Callable[[str], Path], tmp_path: Path) -> None:
+    turns = read_turns(clips("turns/IFADV_DAV13U.csv"))
+    assert [(len(p.talk), len(p.responses)) for p in turns.people] == [(242, 49), (132, 47)]
+    talk_min = sum(float((p.talk[:, 1] - p.talk[:, 0]).sum()) for p in turns.people) / 60
+    assert 96 / talk_min == pytest.approx(5.3, abs=3.2)  # as in 20 dialogues of the corpus
+    assert len(read_nods(clips("nods/GER_2412.csv"))["all annotations"]["length_s"]) == 1578
+    (tmp_path / "one.flac").symlink_to(clips("speech/facegood/1114_2_01.flac"))
+    lines = clips("turns/IFADV_DAV13U.csv").read_text().splitlines()
+    (tmp_path / "t.csv").write_text("\n".join(lines[:100]))
+    short = make_dialogue(read_turns(tmp_path / "t.csv"), read_speech(tmp_path))
+    figures = evaluate_backchannels(short, None, systems=("people", "rules"), streams=1)
+    assert figures["people"]["per_minute"] > 1.0
+    assert figures["rules"]["per_minute"] > 0.0
