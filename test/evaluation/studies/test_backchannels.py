@@ -233,7 +233,7 @@ def test_the_real_dialogue_and_the_real_nods(clips: Callable[[str], Path], tmp_p
     assert len(read_nods(clips("nods/GER_2412.csv"))["all annotations"]["length_s"]) == 1578
     (tmp_path / "one.flac").symlink_to(clips("speech/facegood/1114_2_01.flac"))
     lines = clips("turns/IFADV_DAV13U.csv").read_text().splitlines()
-    (tmp_path / "t.csv").write_text("\n".join(lines[:100]))
+    (tmp_path / "t.csv").write_text("\n".join(lines[:70]))
     short = make_dialogue(read_turns(tmp_path / "t.csv"), read_speech(tmp_path))
     figures = evaluate_backchannels(short, None, systems=("people", "rules"), streams=1)
     assert figures["people"]["per_minute"] > 1.0
