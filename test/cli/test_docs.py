@@ -93,6 +93,7 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [f"{t.name}#{a}" for t, a in inner if a and t.suffix == ".md" and a not in headings(t)] == []
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("page", "code"), list(blocks("python")), ids=lambda v: getattr(v, "name", ""))
 def test_python_examples_run(page: Path, code: str, tmp_path: Path) -> None:
     """In a folder with the recording that they name."""
@@ -101,7 +102,7 @@ def test_python_examples_run(page: Path, code: str, tmp_path: Path) -> None:
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )

@@ -27,7 +27,7 @@ def test_what_is_given_arrives(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
     @click.command()
     @click.argument("name")
-    @options.evaluation(output=options.PLOTS, workers=options.EVERY_CORE)
+    @options.evaluation(output=options.PLOTS)
     def verb(run: options.Run, name: str) -> int:
         """A verb."""
         seen.append((run, name))
