@@ -90,7 +90,7 @@ class Parameter:
         return text if self.unset is None else f"{text}, or {self.unset:g}"
 
     def _error(self, value: object, problem: str) -> ConfigError:
-        return ConfigError(f"the parameter {self.name} cannot be {value!r}", todo=f"this {problem}")
+        return ConfigError(f"the parameter {self.name} cannot be {value!r:.80}", todo=f"this {problem}")
 
 
 @dataclass(frozen=True, slots=True)
