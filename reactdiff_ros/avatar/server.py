@@ -321,13 +321,7 @@ class AvatarServer(PageServer):
         if not self.wanted("compared"):
             return
         message = encode_frame(frame, self._count, 1)
-
-        def send() -> None:
-            for client in self._clients:
-                if "compared" in client.wants:
-                    client.offer(message)
-
-        self.call(send)
+        self._to_who_wants("compared", lambda client: client.offer(message))
 
     def status(self, status: dict[str, Any]) -> None:
         """Show `status` in the pages' panels, from any thread; 1 to 4 times a second is enough.
@@ -363,24 +357,20 @@ class AvatarServer(PageServer):
         if not self.wanted(what):
             return
         text = to_json({"type": what, **content})
+        self._to_who_wants(what, lambda client: client.offer_text(what, text))
 
+    def _to_who_wants(self, what: str, offer: Callable[[Client], None]) -> None:
         def send() -> None:
             for client in self._clients:
                 if what in client.wants:
-                    client.offer_text(what, text)
+                    offer(client)
 
         self.call(send)
 
     def voice(self, sound: Sound) -> None:
         """Give the robot's voice to the pages that play it, from any thread."""
         message = encode_voice(sound)
-
-        def send() -> None:
-            for client in self._clients:
-                if "voice" in client.wants:
-                    client.offer_sound(message)
-
-        self.call(send)
+        self._to_who_wants("voice", lambda client: client.offer_sound(message))
 
     def _wake(self) -> None:
         self._wake_pending = False

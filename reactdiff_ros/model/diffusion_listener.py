@@ -59,8 +59,6 @@ class PlanRequest:
     """(at least the plan's frames,) share of the face that is shown."""
     head: NDArray[np.float64] | None
     """The same of the head's motion."""
-    newest: int
-    """The newest slot of the speaker that the draft knows."""
     answers: NDArray[np.float64]
     """(the plan's frames, 5) see `corrections.Empathy`."""
     turn: Turn
@@ -195,16 +193,15 @@ class DiffusionListener(PolicyListener):
         self._empathy.look(self._clock.grid.time_ns(slot), to_ns(self._style.delay_s))
         frame = self._newest
         draft = head = None
-        newest = slot - 1
         if not presence.any():
             self._planner.forget()
             self._drawn.clear()
         else:
-            draft, newest = self._draft(slot)
+            draft = self._draft(slot)
             head = self._head.frames(slot, HEAD_SHARE if self._turn == "robot_speaking" else 1.0)
         return PlanRequest(
             slot=slot, reason=reason, planner=self._planner, draft=draft, presence=presence, head=head,
-            newest=newest, answers=self._empathy.frames(slot, self._frames), turn=self._turn,
+            answers=self._empathy.frames(slot, self._frames), turn=self._turn,
             engaged=self._engaged, all_candidates=self._all_candidates,
             picture_stamp_ns=None if frame is None else frame.picture_stamp_ns,
             sound_stamp_ns=None if frame is None or self._engagement.deaf(frame.stamp_ns) else frame.sound_stamp_ns,
@@ -236,19 +233,17 @@ class DiffusionListener(PolicyListener):
             turn=request.turn,
         )
 
-    def _draft(self, slot: int) -> tuple[Draft, int]:
-        """What is to be drawn, and the newest slot of the speaker that it knows."""
+    def _draft(self, slot: int) -> Draft:
         lead = self._lead(slot)
         met_s = self._engagement.met_s(self._clock.grid.time_ns(slot))
         style = greeting(self._style, met_s, self._config.greeting_s, self._empathy.pleased)
         conditions = conditioning(heeding(style, self._empathy.negative), self._turn)
         newest = slot - 1 - lead - int(conditions.late[0])
         speaker, missing = self._grid.tokens(newest, self._networks.ages)
-        draft = self._planner.draft(
+        return self._planner.draft(
             slot, speaker[None], missing[None], conditions, lead=lead, frames=self._frames,
             mood=self._grid.mood(newest), all_candidates=self._all_candidates,
         )  # fmt: skip
-        return draft, newest
 
     def _shown(self, request: PlanRequest, drawn: Drawn | None) -> tuple[FloatArray, int]:
         """The candidates (K, H, 58) as they may be shown, and which of them is."""
@@ -259,8 +254,9 @@ class DiffusionListener(PolicyListener):
         plan = self._gate.let_through(request.slot, request.turn, plans.shown[0], plans.still[0])
         followed = 0 if plans.chosen is None else int(plans.chosen[0])
         which = followed if drawn.chosen is None else int(drawn.chosen[0])
-        alone = replace(request.draft, noise=request.draft.noise[:, which : which + 1], ranks=None)
-        self._drawn.append(Step(replace(alone, all_candidates=False), request.newest, request.answers))
+        noise = request.draft.noise[:, which : which + 1]
+        alone = replace(request.draft, noise=noise, ranks=None, all_candidates=False)
+        self._drawn.append(Step(alone, request.answers))
         if "empathy" not in self._networks.learnt:
             plan = answered(plan, request.answers, self._empathy.tilt)
         return presented(plan, request.presence, request.head), followed

@@ -49,10 +49,13 @@ class Step:
 
     draft: Draft
     """With the noise of the candidate that was followed alone, and no choice."""
-    newest: int
-    """The newest slot of the speaker that it knew."""
     answers: NDArray[np.float64]
     """(the plan's frames, 5) see `corrections.Empathy`."""
+
+    @property
+    def newest(self) -> int:
+        """The newest slot of the speaker that it knew."""
+        return int(self.draft.slot - 1 - np.max(self.draft.lead) - self.draft.conditions.late[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,10 @@
 import { Face } from "./draw.js";
 import { make, shape } from "./elements.js";
 import { vector } from "./expressions.js";
-import { lookNamed } from "./looks.js";
+import { lookOr } from "./looks.js";
 import { post } from "./post.js";
 
 const TITLES = { look: "Look", style: "Style", gesture: "Gesture", compare: "Compare with" };
-const BASE = "soft"; // what has no drawn look of its own is shown with this one
 const WAIT_MS = 3000;
 
 export class Choices {
@@ -56,7 +55,7 @@ export class Choices {
       await new Promise(requestAnimationFrame);
       choice.drawn = new Face(choice.svg);
       const worn = choice.kind === "look" ? choice.name : look;
-      choice.drawn.wear((await lookNamed(worn).catch(() => null)) ?? (await lookNamed(BASE)));
+      choice.drawn.wear((await lookOr(worn))[0]);
       choice.drawn.draw(vector(choice.face), 0);
     }
   }

@@ -1,10 +1,9 @@
 // A second face next to the first: the same person and the same noise, another style or policy.
 
 import { Face } from "./draw.js";
-import { lookNamed } from "./looks.js";
+import { lookOr } from "./looks.js";
 import { Motion } from "./motion.js";
 
-const BASE = "soft"; // next to a 3D avatar
 const element = (id) => document.getElementById(id);
 
 export class Compare {
@@ -29,7 +28,7 @@ export class Compare {
   async wear(look) {
     this.look = look;
     this.face ??= new Face(element("face-second"), 2);
-    this.face.wear((await lookNamed(look).catch(() => null)) ?? (await lookNamed(BASE)));
+    this.face.wear((await lookOr(look))[0]);
   }
 
   frame({ values }, now) {
