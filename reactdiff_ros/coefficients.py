@@ -61,6 +61,16 @@ def index(*names: str) -> tuple[int, ...]:
     return tuple(INDEX[name] for name in names)
 
 
+_BROWS_UP: Final = list(index("browInnerUp", "browOuterUpLeft", "browOuterUpRight"))
+_BROWS_DOWN: Final = list(index("browDownLeft", "browDownRight"))
+
+
+def brows_raised(values: NDArray[np.floating[Any]]) -> NDArray[Any]:
+    """How far the brows are raised, less what is lowered (...), -1..1, of coefficients (..., 58)."""
+    raised: NDArray[Any] = values[..., _BROWS_UP].mean(-1) - values[..., _BROWS_DOWN].mean(-1)
+    return raised
+
+
 def neutral() -> NDArray[np.float32]:
     """The neutral face, shape (58,): every coefficient 0, head straight."""
     return np.zeros(COEFFICIENT_COUNT, dtype=np.float32)

@@ -113,3 +113,7 @@ class Worker:
             self._failed(error, kind)
         finally:
             self._busy_since = None
+
+
+def nothing(_kind: str, _item: Any) -> None:
+    """The `handle` of a worker that only ticks."""

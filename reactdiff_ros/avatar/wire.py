@@ -49,7 +49,15 @@ from typing import Any
 import numpy as np
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, COEFFICIENT_COUNT, HEAD_PITCH, NAMES, SMILE, bounded, index
+from reactdiff_ros.coefficients import (
+    BLENDSHAPE_NAMES,
+    COEFFICIENT_COUNT,
+    HEAD_PITCH,
+    NAMES,
+    SMILE,
+    bounded,
+    brows_raised,
+)
 from reactdiff_ros.types import ExpressionFrame, FloatArray, Sound, SpeakerFrame
 
 VERSION = 1
@@ -60,8 +68,6 @@ ROBOT_STATES = ("disarmed", "starting", "following", "returning", "lowering", "s
 _HEAD = struct.Struct("<BBHI5d")
 _VOICE_HEAD = struct.Struct("<BBHId")
 _ROBOT_HEAD = struct.Struct("<BBHIdfI")
-_BROWS_UP = list(index("browInnerUp", "browOuterUpLeft", "browOuterUpRight"))
-_BROWS_DOWN = list(index("browDownLeft", "browDownRight"))
 
 
 def encode_frame(frame: ExpressionFrame, number: int, face: int = 0) -> bytes:
@@ -134,7 +140,7 @@ def candidate_curves(candidates: FloatArray, chosen: int, rate_hz: float) -> dic
     values = bounded(candidates).astype(np.float64)
     curves = {
         "smile": values[..., list(SMILE)].mean(-1),
-        "brow": values[..., _BROWS_UP].mean(-1) - values[..., _BROWS_DOWN].mean(-1),
+        "brow": brows_raised(values),
         "nod": np.degrees(values[..., HEAD_PITCH]),
     }
     drawn = {name: [[round(float(v), 3) for v in row] for row in curve] for name, curve in curves.items()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.batch import ListenerBatch, QualityChoice, warm
@@ -21,7 +20,7 @@ from reactdiff_ros.types import (
     ListenerState,
     SpeakerFrame,
 )
-from reactdiff_ros.worker import Worker
+from reactdiff_ros.worker import Worker, nothing
 
 _FRAME, _STYLE = "frame", "style"
 Failed = Callable[[Exception, str], None]
@@ -53,7 +52,7 @@ class ListeningFace:
         depths, period_s = {_FRAME: 4, _STYLE: 4}, 1 / REACTION_RATE_HZ
         self._workers = [
             Worker("listener", self._listen, depths, failed, tick=self._plan, tick_s=period_s),
-            Worker("face", _nothing, {}, failed, tick=self._tick, tick_s=1 / EXPRESSION_RATE_HZ),
+            Worker("face", nothing, {}, failed, tick=self._tick, tick_s=1 / EXPRESSION_RATE_HZ),
         ]
 
     def warm(self) -> None:
@@ -137,7 +136,3 @@ class ListeningFace:
         with self._face:
             frame = self._expression.tick(time.time_ns())
         self._show(frame)
-
-
-def _nothing(_kind: str, _item: Any) -> None:
-    pass

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.arming import RobotConsole, new_token
@@ -37,7 +37,7 @@ from reactdiff_ros.model.explain import Explainer
 from reactdiff_ros.model.listener import Listener, ListenerConfig
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.types import ListenerControl, Picture, Sound, SpeakerFrame
-from reactdiff_ros.worker import Worker
+from reactdiff_ros.worker import Worker, nothing
 
 STATUS_S: Final = 0.5
 SILENT_NS: Final = 2 * NS
@@ -86,7 +86,7 @@ class OneProcess:
         self._workers = [
             Worker("perception", self._perceive, {_PICTURE: 1, _SOUND: 50}, self._failed),
             self._explainer.worker,
-            Worker("status", _nothing, {}, self._failed, tick=self._report, tick_s=STATUS_S),
+            Worker("status", nothing, {}, self._failed, tick=self._report, tick_s=STATUS_S),
         ]
         self._player: threading.Thread | None = None
         if clip is not None:
@@ -236,7 +236,3 @@ class OneProcess:
 
 async def _no_robot(_what: str) -> tuple[bool, str]:
     raise DeviceError("a robot needs ROS 2", todo="install ROS 2, or 'make listen' from the source folder")
-
-
-def _nothing(_kind: str, _item: Any) -> None:
-    pass

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import SMILE, index
+from reactdiff_ros.coefficients import SMILE, brows_raised
 from reactdiff_ros.model.plan.corrections import AROUND, SHARPNESS, answered, nod_conditions
 from reactdiff_ros.model.plan.planner import Draft, OwnPast, draw_plan
 from reactdiff_ros.model.runtime import Networks
@@ -38,9 +38,6 @@ MOMENTS_S: Final = ((0.0, 0.5), (0.5, 1.0), (1.0, 2.0), (2.0, 4.0))
 """Ages of what is hidden of all streams."""
 PERIOD_S: Final = 1.0
 SHARE: Final = 0.2
-_BROWS_UP, _BROWS_DOWN = (
-    list(index("browInnerUp", "browOuterUpLeft", "browOuterUpRight")), list(index("browDownLeft", "browDownRight"))
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +145,7 @@ def explain(networks: Networks, question: Question) -> Explanation | None:
         stamp_ns=question.stamp_ns,
         cues=("plan", *CUES, *(f"{first:g}-{until:g} s" for first, until in MOMENTS_S)),
         smile=plans[..., list(SMILE)].mean((1, 2)),
-        brows=plans[..., _BROWS_UP].mean((1, 2)) - plans[..., _BROWS_DOWN].mean((1, 2)),
+        brows=brows_raised(plans).mean(1),
         nods_per_min=_nods(networks, draft),
     )
 
