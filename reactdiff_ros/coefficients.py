@@ -49,6 +49,10 @@ TRANSLATION: Final = slice(55, 58)
 EYE_LOOK: Final[tuple[int, ...]] = tuple(INDEX[n] for n in BLENDSHAPE_NAMES if n.startswith("eyeLook"))
 BLINK: Final[tuple[int, int]] = (INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"])
 SMILE: Final[tuple[int, int]] = (INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"])
+MOUTH: Final[tuple[int, ...]] = tuple(
+    i for i, n in enumerate(BLENDSHAPE_NAMES) if n.startswith(("jaw", "mouth", "tongue"))
+)
+"""What speech moves: jaw, lips and tongue, in the order of the table."""
 
 # Hard bounds that every face-bound value obeys, whatever produced it. Rotations: 0.6 rad (34 degrees) is past three
 # standard deviations of a listener's pitch (0.176 rad, REACT corpus); translations: a seated listener's sway.

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import array
 import math
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, get_args
 
 import numpy as np
 
 from reactdiff_ros.settings import RANGES
 
 from .clock import NS
-from .coefficients import COEFFICIENT_COUNT
+from .coefficients import COEFFICIENT_COUNT, MOUTH
 from .errors import MessageError
 from .types import (
     EXPRESSION_CLASSES,
     Affect,
+    Alphabet,
     Explanation,
     ExpressionFrame,
     FloatArray,
@@ -29,13 +31,25 @@ from .types import (
     GazeTarget,
     HeadPose,
     ListenerControl,
+    Mouth,
+    People,
+    PersonSeen,
     Reaction,
     Sound,
     SpeakerFrame,
+    SpeechPhase,
+    SpeechState,
+    SpeechTiming,
+    TurnEvent,
+    TurnEventKind,
+    TurnSignals,
     Voice,
 )
 
 MAX_HORIZON: Final = 250
+MAX_MOUTH_S: Final = 60.0
+"""Longest track of a mouth in one message."""
+MAX_SYMBOLS: Final = 10_000
 UNCHANGED: Final = -100.0
 """ListenerControl.UNCHANGED."""
 _MODES = ("listening", "idle", "neutral")
@@ -432,3 +446,173 @@ def gesture_value(message: Any) -> tuple[str, float]:
     if not 0.0 <= strength <= 2.0:
         raise MessageError(f"a gesture's strength cannot be {strength:g}", todo="give 0 to 2")
     return "_".join(message.name.lower().replace("-", " ").replace("_", " ").split()), strength
+
+
+# The robot's own speech
+
+
+def fill_mouth(message: M, mouth: Mouth) -> M:
+    """Mouth into its message."""
+    fill_header(message.header, mouth.start_ns)
+    message.utterance = mouth.utterance
+    message.frame_rate = float(mouth.rate_hz)
+    message.frames = len(mouth.coefficients)
+    message.coefficients = _flat(mouth.coefficients)
+    message.closure, message.accent = _flat(mouth.closure), _flat(mouth.accent)
+    message.level = _flat(mouth.level)
+    return message
+
+
+def mouth_value(message: Any) -> Mouth:
+    """The message to Mouth, clipped to 0..1. Raises MessageError for sizes that do not fit or what is not finite."""
+    frames, rate = int(message.frames), float(message.frame_rate)
+    if not (math.isfinite(rate) and 10.0 <= rate <= 1000.0) or not 1 <= frames <= MAX_MOUTH_S * rate:
+        raise MessageError(f"a mouth of {frames} frames at {rate:g} a second", todo=f"give at most {MAX_MOUTH_S:g} s")
+    rows = [_finite(getattr(message, n), f"the {n} of a mouth") for n in ("coefficients", "closure", "accent", "level")]
+    if [len(row) for row in rows] != [frames * len(MOUTH), frames, frames, frames]:
+        raise MessageError(f"a mouth of {frames} frames carries {[len(row) for row in rows]} numbers")
+    coefficients, closure, accent, level = (np.clip(row, 0.0, 1.0) for row in rows)
+    start_ns = from_stamp(message.header.stamp)
+    return Mouth(message.utterance, start_ns, coefficients.reshape(frames, -1), closure, accent, level, rate)
+
+
+def fill_timing(message: M, timing: SpeechTiming) -> M:
+    """SpeechTiming into its message."""
+    fill_header(message.header, timing.start_ns)
+    message.utterance, message.alphabet = timing.utterance, timing.alphabet
+    message.symbols = list(timing.symbols)
+    message.starts, message.ends = _flat(timing.starts_s), _flat(timing.ends_s)
+    return message
+
+
+def timing_value(message: Any) -> SpeechTiming:
+    """The message to SpeechTiming. Raises MessageError for an unknown alphabet or times that cannot be."""
+    if message.alphabet not in get_args(Alphabet):
+        raise MessageError(f"speech timing in {message.alphabet!r:.40}", todo=f"give {', '.join(get_args(Alphabet))}")
+    starts, ends = (_finite(row, "a time of speech timing") for row in (message.starts, message.ends))
+    symbols = tuple(message.symbols)
+    if not len(symbols) == len(starts) == len(ends) <= MAX_SYMBOLS:
+        raise MessageError(f"speech timing of {len(symbols)} symbols has {len(starts)} starts and {len(ends)} ends")
+    if (starts < 0.0).any() or (ends < starts).any() or (np.diff(starts) < 0.0).any():
+        raise MessageError("speech timing has times that do not rise", todo="give each symbol its start before its end")
+    return SpeechTiming(message.utterance, from_stamp(message.header.stamp), message.alphabet, symbols, starts, ends)
+
+
+def fill_speech_state(message: M, state: SpeechState) -> M:
+    """SpeechState into its message."""
+    fill_header(message.header, state.stamp_ns)
+    message.phase, message.utterance, message.text = state.phase, state.utterance, state.text
+    fill_stamp(message.start, state.start_ns)
+    fill_stamp(message.end, state.end_ns)
+    message.emotion, message.intensity = state.emotion, float(state.intensity)
+    return message
+
+
+def speech_state_value(message: Any) -> SpeechState:
+    """The message to SpeechState. Raises MessageError for an unknown phase or emotion."""
+    if message.phase not in get_args(SpeechPhase):
+        raise MessageError(f"unknown phase {message.phase!r:.40} of a speech state")
+    if message.emotion not in EXPRESSION_CLASSES:
+        raise MessageError(f"unknown emotion {message.emotion!r:.40} of a speech state")
+    return SpeechState(
+        stamp_ns=from_stamp(message.header.stamp),
+        phase=message.phase,
+        utterance=message.utterance,
+        text=message.text,
+        start_ns=optional_stamp(message.start),
+        end_ns=optional_stamp(message.end),
+        emotion=message.emotion,
+        intensity=min(max(_number(message.intensity, "the intensity of a speech state"), 0.0), 2.0),
+    )
+
+
+# Turns
+
+
+_SIGNALS: Final = ("p_speaking", "p_eot", "p_now", "p_future", "p_backchannel", "p_user_starts", "p_barge_in")
+
+
+def fill_turn_signals(message: M, signals: TurnSignals) -> M:
+    """TurnSignals into its message."""
+    fill_header(message.header, signals.stamp_ns)
+    for name in _SIGNALS:
+        setattr(message, name, float(getattr(signals, name)))
+    message.silence = float(signals.silence_s)
+    fill_stamp(message.picture_stamp, signals.picture_stamp_ns)
+    fill_stamp(message.sound_stamp, signals.sound_stamp_ns)
+    message.model = signals.model
+    return message
+
+
+def turn_signals_value(message: Any) -> TurnSignals:
+    """The message to TurnSignals. Raises MessageError for a probability outside 0..1 (NaN is allowed)."""
+    values = {name: float(getattr(message, name)) for name in _SIGNALS}
+    for name, value in values.items():
+        if not (math.isnan(value) or 0.0 <= value <= 1.0):
+            raise MessageError(f"{name} of turn signals is {value:g}, outside 0 to 1")
+    return TurnSignals(
+        stamp_ns=from_stamp(message.header.stamp),
+        **values,
+        silence_s=float(message.silence),
+        picture_stamp_ns=optional_stamp(message.picture_stamp),
+        sound_stamp_ns=optional_stamp(message.sound_stamp),
+        model=message.model,
+    )
+
+
+def fill_turn_event(message: M, event: TurnEvent) -> M:
+    """TurnEvent into its message."""
+    fill_header(message.header, event.stamp_ns)
+    message.kind, message.confidence, message.utterance = event.kind, float(event.confidence), event.utterance
+    return message
+
+
+def turn_event_value(message: Any) -> TurnEvent:
+    """The message to TurnEvent. Raises MessageError for an unknown kind."""
+    if message.kind not in get_args(TurnEventKind):
+        raise MessageError(f"unknown turn event {message.kind!r:.40}")
+    confidence = _number(message.confidence, "the confidence of a turn event")
+    return TurnEvent(from_stamp(message.header.stamp), message.kind, confidence, message.utterance)
+
+
+# People
+
+
+def fill_people(message: M, people: People, make_person: Callable[[], Any]) -> M:
+    """People into its message; `make_person` makes an empty Person message."""
+    fill_header(message.header, people.stamp_ns, people.frame_id)
+    message.target, message.robot_addressed = people.target, float(people.robot_addressed)
+    message.persons = [_filled_person(make_person(), person) for person in people.persons]
+    return message
+
+
+def _filled_person(message: M, person: PersonSeen) -> M:
+    message.person_id = person.person_id
+    if person.position_m is not None:
+        message.position_observed = True
+        _fill_point(message.position, person.position_m)
+    message.speaking, message.attention = float(person.speaking), float(person.attention)
+    message.addressed = float(person.addressed)
+    return message
+
+
+def people_value(message: Any) -> People:
+    """The message to People. Raises MessageError for what is not finite."""
+    return People(
+        stamp_ns=from_stamp(message.header.stamp),
+        persons=tuple(_person_value(person) for person in message.persons),
+        target=int(message.target),
+        robot_addressed=_number(message.robot_addressed, "robot_addressed of people"),
+        frame_id=message.header.frame_id,
+    )
+
+
+def _person_value(message: Any) -> PersonSeen:
+    p = message.position
+    return PersonSeen(
+        person_id=int(message.person_id),
+        position_m=_finite((p.x, p.y, p.z), "the position of a person") if message.position_observed else None,
+        speaking=_number(message.speaking, "speaking of a person"),
+        attention=_number(message.attention, "attention of a person"),
+        addressed=_number(message.addressed, "addressed of a person"),
+    )

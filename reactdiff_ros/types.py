@@ -25,8 +25,23 @@ NEGATIVE_CLASSES = tuple(EXPRESSION_CLASSES.index(name) for name in ("angry", "d
 MFCC_COUNT = 26
 REACTION_RATE_HZ = 25.0
 EXPRESSION_RATE_HZ = 50.0
+MOUTH_RATE_HZ = 100.0
 
 FaceMode = Literal["listening", "idle", "neutral"]
+Alphabet = Literal["ipa", "arpabet", "oculus", "azure"]
+"""Of timed speech sounds: phones in IPA or ARPAbet, visemes of Oculus (15) or Azure (ids 0 to 21)."""
+SpeechPhase = Literal["idle", "preparing", "speaking", "stopping"]
+TurnEventKind = Literal[
+    "user_started",
+    "eot_eager",
+    "eot",
+    "eot_cancelled",
+    "user_backchannel",
+    "barge_in",
+    "robot_started",
+    "robot_stopped",
+]
+"""eot: the person's turn has ended; eot_eager: it probably has; eot_cancelled: the person goes on after all."""
 Turn = Literal["listening", "robot_speaking", "idle"]
 """Whose turn it is, as the listener sees it: the other's, the robot's own, or no one is there to listen to."""
 
@@ -190,6 +205,132 @@ class Explanation:
     """(cues,) how far the brows are raised, less what is lowered, -1..1."""
     nods_per_min: FloatArray
     """(cues,) nods a minute that would begin now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mouth:
+    """What the robot's own speech does with its mouth: frame i is for the sound heard at start_ns + i / rate_hz.
+
+    Tracks of one utterance may overlap; the newest one holds from its start on.
+    """
+
+    utterance: str
+    """Id of the utterance."""
+    start_ns: int
+    """When the sound of the first frame is heard (not when it was computed)."""
+    coefficients: FloatArray
+    """(frames, len(MOUTH)) in the order of `coefficients.MOUTH`, 0..1."""
+    closure: FloatArray
+    """(frames,) 0..1, how firmly the lips must stay closed (p, b, m 1; f, v about .6): nothing may open them."""
+    accent: FloatArray
+    """(frames,) 0..1, prominence of the syllable: head and brows may mark it."""
+    level: FloatArray
+    """(frames,) 0..1, loudness of the robot's own sound; 0 in silence."""
+    rate_hz: float = MOUTH_RATE_HZ
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechTiming:
+    """When the sounds of an utterance are heard, from the synthesis that makes them."""
+
+    utterance: str
+    start_ns: int
+    """When the first sample of the utterance is heard."""
+    alphabet: Alphabet
+    symbols: tuple[str, ...]
+    starts_s: FloatArray
+    """(symbols,) seconds after start_ns, rising."""
+    ends_s: FloatArray
+    """(symbols,) each after its start."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechState:
+    """What the robot's own speech does now."""
+
+    stamp_ns: int
+    phase: SpeechPhase
+    utterance: str = ""
+    """Id of the utterance, "" when idle."""
+    text: str = ""
+    """The words that were heard so far; "" where they are unknown."""
+    start_ns: int | None = None
+    """When its first sample is heard; None: not known yet."""
+    end_ns: int | None = None
+    """When its last sample is heard; None: not known yet."""
+    emotion: str = "neutral"
+    """One of EXPRESSION_CLASSES."""
+    intensity: float = 1.0
+    """0..2, strength of the emotion; 1 = ordinary."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSignals:
+    """Who has the floor, 20 times a second; probabilities are 0..1, NaN where nothing is known."""
+
+    stamp_ns: int
+    p_speaking: float
+    """The person speaks now."""
+    p_eot: float
+    """The person's turn has ended; NaN while they speak."""
+    p_now: float
+    """The person, rather than the robot, speaks within the next 0.6 s."""
+    p_future: float
+    """The same for 0.6 to 2 s from now."""
+    p_backchannel: float
+    """A short "mm" or a nod of the listener would fit now."""
+    p_user_starts: float
+    """The person is about to speak."""
+    p_barge_in: float
+    """The person takes the floor while the robot speaks."""
+    silence_s: float
+    """Seconds since the person's last sound; 0 while they speak; NaN: they have not spoken."""
+    picture_stamp_ns: int | None
+    sound_stamp_ns: int | None
+    model: str
+    """What read them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEvent:
+    """Something happened to the floor."""
+
+    stamp_ns: int
+    """When it happened (which may be before it was noticed)."""
+    kind: TurnEventKind
+    confidence: float
+    """0..1."""
+    utterance: str = ""
+    """The robot's utterance that it is about, "" for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonSeen:
+    """One of the people in view."""
+
+    person_id: int
+    position_m: FloatArray | None
+    """(3,) midpoint of the eyes in the camera's optical frame; None: not known."""
+    speaking: float
+    """0..1, belief that this person speaks now."""
+    attention: float
+    """0..1, belief that this person looks at the robot."""
+    addressed: float
+    """0..1, belief that whoever speaks now speaks to this person."""
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Who is in view now, once a picture. Passers-by are left out."""
+
+    stamp_ns: int
+    """Capture time of the picture."""
+    persons: tuple[PersonSeen, ...]
+    target: int
+    """Id of the one who is listened to, -1 = no one."""
+    robot_addressed: float
+    """0..1, belief that whoever speaks now speaks to the robot."""
+    frame_id: str = "camera_optical_frame"
 
 
 @dataclass(frozen=True, slots=True)

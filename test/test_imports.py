@@ -33,7 +33,7 @@ SHARED = {
     "worker",
 }
 # A room imports the shared values alone.
-ROOMS = ("capture", "perception", "model", "expression", "actuation", "avatar")
+ROOMS = ("capture", "perception", "turns", "model", "speech", "expression", "actuation", "avatar")
 # Above the rooms, one order: each imports what is before it. A running listener loads no laboratory.
 RUN_TIME = ("session", "launching", "nodes")
 LABORATORY = ("simulator", "recordings", "training", "evaluation", "cli")
@@ -45,7 +45,7 @@ MODEL_INPUTS = {"tokens", "conditions", "style"}
 HOMES = {
     "rclpy": {"nodes", "recordings/graph", "evaluation/bench"},
     "mediapipe": set(),  # the networks were converted from it: tools/face_networks
-    "onnxruntime": {"perception", "model"},
+    "onnxruntime": {"perception", "turns", "model", "speech"},
     "kaldi_native_fbank": {"perception", "training"},
     "av": {"capture", "recordings/replay"},
     "cv2": {"avatar", "capture", "evaluation", "recordings/replay", "simulator/rendered"},
@@ -74,7 +74,7 @@ HOMES = {
 }
 UNIX = {"fcntl", "grp", "pwd", "resource", "termios"}
 # Time and randomness are arguments here.
-PURE = ("perception", "model", "expression", "actuation")
+PURE = ("perception", "turns", "model", "expression", "actuation")
 IMPURE_MODULES = {"time", "random", "datetime", "secrets"}
 GENERATORS = {"Generator", "default_rng", "Philox", "PCG64", "SeedSequence", "BitGenerator"}
 
@@ -142,7 +142,7 @@ def test_arrows_point_down(name: str) -> None:
     below = SHARED if name in SHARED else {name, *SHARED, "__version__"}
     if name in FLOORS:
         below |= {*ROOMS, *FLOORS[: FLOORS.index(name)]}
-        below |= {"msg", "srv"} if name in ("nodes", "recordings", "evaluation") else set()
+        below |= {"msg", "srv", "action"} if name in ("nodes", "recordings", "evaluation") else set()
     wrong = [
         f"{where(path, line)}: {module}"
         for path in files(PACKAGE)
@@ -209,7 +209,7 @@ def test_ros_messages_are_imported_by_nodes_only() -> None:
         for path in files(PACKAGE)
         if not within(path, HOMES["rclpy"])
         for module, line in imports(path)
-        if own(module) in {"msg", "srv"} or module.split(".")[0].endswith("_msgs")
+        if own(module) in {"msg", "srv", "action"} or module.split(".")[0].endswith("_msgs")
     ]
     assert wrong == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import dataclasses
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from reactdiff_ros import messages as m
 from reactdiff_ros import msg
 from reactdiff_ros import types as t
+from reactdiff_ros.coefficients import MOUTH
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.settings import RANGES
 
@@ -58,7 +60,37 @@ faces = st.builds(
     maybe, maybe, maybe, maybe,
 )  # fmt: skip
 controls = st.builds(t.ListenerControl, *[f32 | st.just(NAN)] * len(RANGES), text)
+mouths = st.integers(1, 30).flatmap(
+    lambda n: st.builds(
+        t.Mouth,
+        text, stamp, *[floats(*shape, elements=unit) for shape in ((n, len(MOUTH)), (n,), (n,), (n,))],
+        st.floats(10, 1000, width=32),
+    )
+)  # fmt: skip
+rising = st.lists(unit, max_size=20).map(lambda values: np.sort(np.array(values, np.float32)))
+timings = rising.flatmap(
+    lambda starts: st.builds(
+        t.SpeechTiming,
+        text, stamp, st.sampled_from(get_args(t.Alphabet)),
+        st.lists(text, min_size=len(starts), max_size=len(starts)).map(tuple),
+        st.just(starts), st.just(starts + np.float32(0.5)),
+    )
+)  # fmt: skip
+emotions = st.sampled_from(t.EXPRESSION_CLASSES)
+states = st.builds(
+    t.SpeechState, stamp, st.sampled_from(get_args(t.SpeechPhase)), text, text, maybe, maybe, emotions, unit
+)
+maybe_unit = unit | st.just(NAN)
+turns = st.builds(t.TurnSignals, stamp, *[maybe_unit] * 7, f32 | st.just(NAN), maybe, maybe, text)
+events = st.builds(t.TurnEvent, stamp, st.sampled_from(get_args(t.TurnEventKind)), unit, text)
+persons = st.builds(t.PersonSeen, st.integers(-1, 2**31 - 1), st.none() | floats(3), unit, unit, unit)
+people = st.builds(t.People, stamp, st.lists(persons, max_size=4).map(tuple), st.integers(-1, 99), unit, text)
 KINDS = {
+    "Mouth": (mouths, m.fill_mouth, m.mouth_value),
+    "SpeechTiming": (timings, m.fill_timing, m.timing_value),
+    "SpeechState": (states, m.fill_speech_state, m.speech_state_value),
+    "TurnSignals": (turns, m.fill_turn_signals, m.turn_signals_value),
+    "TurnEvent": (events, m.fill_turn_event, m.turn_event_value),
     "SpeakerFrame": (frames, m.fill_speaker, m.speaker_value),
     "Reaction": (plans, m.fill_reaction, m.reaction_value),
     "ExpressionFrame": (faces, m.fill_expression, m.expression_value),
@@ -101,6 +133,40 @@ def test_an_empty_message_without_ros_has_the_fields_of_ros():
         read = deserialize_message(interfaces.serialize(empty), getattr(msg, name.rpartition("/")[2]))
         fields = {field.name for field in dataclasses.fields(empty)}
         assert {*read.get_fields_and_field_types()} == {f for f in fields if not f.isupper() and not f.startswith("_")}
+
+
+@settings(max_examples=25, deadline=None)
+@given(people)
+def test_people_round_trip(value):
+    found = m.people_value(m.fill_people(msg.People(), value, msg.Person))
+    assert len(found.persons) == len(value.persons)
+    assert all(same(a, b) for a, b in zip(found.persons, value.persons, strict=True))
+    assert same(dataclasses.replace(found, persons=()), dataclasses.replace(value, persons=()))
+
+
+@pytest.mark.parametrize(
+    ("starts", "ends", "alphabet", "sentence"),
+    [
+        ([0.2, 0.1], [0.3, 0.3], "ipa", "do not rise"), ([0.1], [0.05], "ipa", "do not rise"),
+        ([-0.1], [0.2], "ipa", "do not rise"), ([0.1], [NAN], "ipa", "not finite"),
+        ([0.1], [], "ipa", "1 starts and 0 ends"), ([0.1], [0.2], "klingon", "klingon"),
+    ],
+)  # fmt: skip
+def test_timing_that_cannot_be_is_refused(starts, ends, alphabet, sentence):
+    message = msg.SpeechTiming(alphabet=alphabet, symbols=["a"] * len(starts))
+    message.starts, message.ends = array.array("f", starts), array.array("f", ends)
+    with pytest.raises(MessageError, match=sentence):
+        m.timing_value(message)
+
+
+@pytest.mark.parametrize("frames", [0, 1, 3, 60_000])
+def test_a_mouth_whose_sizes_do_not_fit_is_refused(frames):
+    message = m.fill_mouth(
+        msg.Mouth(), t.Mouth("u", 5, np.zeros((2, len(MOUTH)), np.float32), *np.zeros((3, 2), np.float32))
+    )
+    message.frames = frames
+    with pytest.raises(MessageError, match="mouth of"):
+        m.mouth_value(message)
 
 
 @given(stamp, st.integers(8000, 96000), st.integers(1, 4), st.integers(0, 400))
