@@ -36,10 +36,14 @@ line.onmessage = ({ data }) => {
   const seen = new DataView(data).getFloat64(16, true) * 1000;
   if (!(seen > newest)) return;
   newest = seen;
-  requestAnimationFrame(() => window.faces.push(performance.timeOrigin + performance.now() - seen));
+  const came = performance.now(), faces = window.faces;
+  requestAnimationFrame(function look() {
+    if (reactdiff.drawnAt() < came) return requestAnimationFrame(look);
+    faces.push(performance.timeOrigin + performance.now() - seen);
+  });
 };
 """
-"""Notes, for each new picture that a face rests on, how long after its capture the face can be drawn, ms."""
+"""Notes, for each new picture that a face rests on, how long after its capture the face was drawn, ms."""
 
 
 class Visitor:

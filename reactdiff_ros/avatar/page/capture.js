@@ -1,8 +1,6 @@
 // The visitor's own camera and microphone for the robot; what is seen and heard goes to the line (capture_line.js).
-// Two pictures at most are on their way: a slow line loses pictures, it does not delay them.
 
-const IN_FLIGHT = 2, SHARP = 0.8, COARSE = 0.6;
-const CROWDED = 0.3, CALM_S = 5; // share of pictures dropped that makes them coarser and fewer; for so long at least
+const CLOCK_MS = 1000; // between two reports of a picture's capture time to the line
 
 /** Why the browser gives no camera, and what to do about it. */
 export function sentenceOf(error) {
@@ -91,7 +89,6 @@ export class Capture {
     const url = new URL("capture", location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     url.search = "";
-    this.flying = 0;
     this.notes = { slow: false, ahead: 0 };
     this.line = new Worker("capture_line.js", { type: "module" });
     this.line.onmessage = ({ data }) => this.take(data);
@@ -100,38 +97,35 @@ export class Capture {
   }
 
   /** What the line tells. */
-  take({ said, acknowledged, sent, heard, closed }) {
+  take({ said, sent, dropped, heard, slow, closed }) {
     if (said?.seat) this.set("live");
     if (said?.ahead_s !== undefined) this.note({ ahead: said.ahead_s });
     if (said?.waiting) this.set("waiting", waitingSentence(said.waiting));
     if (said?.sentence) this.last = said.sentence;
-    if (acknowledged) this.flying = Math.max(0, this.flying - 1);
+    if (slow !== undefined) this.note({ slow });
     if (sent) this.counts.sent += 1;
+    if (dropped) this.counts.dropped += 1;
     if (heard) this.counts.sounds += 1;
     if (closed !== undefined) this.stop(this.last || closed || "The connection to the robot was lost: press again.");
   }
 
-  /** Send each new picture of the camera while fewer than two are on their way. */
+  /** Give the line each picture: from the camera's track where the browser can, which waits for no drawing, else as the page shows it. */
   watch() {
-    let dropped = 0, since = performance.now(), coarse = false, odd = false;
-    const next = () => this.video.requestVideoFrameCallback(each);
-    const each = async (now, frame) => {
-      if (this.state === "off") return;
-      next();
-      if (this.state !== "live" || (coarse && (odd = !odd))) return;
-      const full = this.flying >= IN_FLIGHT, line = this.line;
-      dropped += full;
-      if (now - since > CALM_S * 1000) {
-        coarse = dropped / Math.max(1, ((now - since) / 1000) * 30) > CROWDED;
-        [dropped, since] = [0, now];
-        if (coarse !== this.notes.slow) this.note({ slow: coarse });
+    const line = this.line, direct = "MediaStreamTrackProcessor" in globalThis;
+    if (direct) {
+      const { readable } = new MediaStreamTrackProcessor({ track: this.media.getVideoTracks()[0], maxBufferSize: 1 });
+      line.postMessage({ readable }, [readable]);
+    }
+    const next = () => this.line === line && this.video.requestVideoFrameCallback(each);
+    const each = async (now, { captureTime, presentationTime }) => {
+      const captured = performance.timeOrigin + (captureTime ?? presentationTime ?? now);
+      if (direct) {
+        if (captureTime !== undefined) line.postMessage({ captured });
+        return setTimeout(next, CLOCK_MS);
       }
-      this.counts.dropped += full;
-      if (full) return;
-      this.flying += 1;
-      const time = performance.timeOrigin + (frame.captureTime ?? frame.presentationTime ?? now);
+      next();
       const picture = globalThis.VideoFrame ? new VideoFrame(this.video) : await createImageBitmap(this.video);
-      line.postMessage({ picture, time, quality: coarse ? COARSE : SHARP }, [picture]);
+      line.postMessage({ picture, captured }, [picture]);
     };
     next();
   }

@@ -35,6 +35,7 @@ let here = { state: "attentive", mood: {}, sentence: "" };
 let wrongLook = "";
 let drawn = 0;
 const STILL_MS = 30; // between pictures of a face whose coefficients do not change: pupils, springs and lights still move
+const FEW_CORES = 4, SPARING_MS = 30; // a page that is camera too, on such a device, draws every second picture: the listener may run there as well
 let status = {};
 let newest = null;
 let pictures = [];
@@ -182,6 +183,7 @@ function picture(now) {
   pictures.push(now);
   if (pictures.length > 400) pictures = pictures.slice(-200);
   const clock = performance.now();
+  if (visitor.live && navigator.hardwareConcurrency <= FEW_CORES && clock - drawn < SPARING_MS) return;
   if (!link.fresh(clock)) motion.neutral(clock);
   compare.draw(clock, here.mood);
   if (!motion.at(clock) && clock - drawn < STILL_MS) return;
@@ -237,6 +239,7 @@ window.reactdiff = {
   values: () => [...(avatar ?? face).values],
   fresh: () => link.fresh(performance.now()),
   connected: () => link.connected,
+  drawnAt: () => drawn,
   visitor: () => ({ meshes: visitor.mesh.drawn, state: visitor.capture.state, sentence: visitor.capture.sentence, ...visitor.capture.counts }),
   compared: () => compare.face && [...compare.face.values],
   recorded: () => visitor.video,
