@@ -140,6 +140,39 @@ def test_a_visitor_is_seen_and_heard_and_the_next_one_waits(
         graph.until(lambda: offer(url) == "free", what="the free seat")
 
 
+CAPTURED = """
+window.captured = [];
+const video = document.getElementById("me").querySelector("video");
+const note = (now, { captureTime }) => {
+  captured.push(performance.timeOrigin + captureTime);
+  video.requestVideoFrameCallback(note);
+};
+video.requestVideoFrameCallback(note);
+"""
+
+
+@pytest.mark.parametrize("way", ["track", "page"])
+def test_pictures_carry_the_time_of_their_capture_with_and_without_the_cameras_track(
+    graph: RosGraph, avatar: NodeProcess, way: str
+) -> None:
+    with Chromium((800, 600), (*DEVICES, YES)) as browser:
+        page = opened(graph, browser, graph.page(avatar))
+        if way == "page":
+            assert page.value("delete globalThis.MediaStreamTrackProcessor")
+        assert page.value("'MediaStreamTrackProcessor' in globalThis") is (way == "track")
+        agree(page)
+        graph.until(lambda: len(graph.received[PICTURES]) >= 5, 30.0, "pictures")
+        page.value(f"(() => {{{CAPTURED}}})()")
+        graph.until(lambda: page.value("captured.length") >= 60, 30.0, "pictures of the page")  # after some reports
+        seen = len(graph.received[PICTURES])
+        graph.until(lambda: len(graph.received[PICTURES]) >= seen + 30, 30.0, "more pictures")
+        stamps = np.array([from_stamp(m.header.stamp) for m in graph.received[PICTURES][seen : seen + 25]]) / 1e6
+        captured = np.array(page.value("captured"))
+        apart = np.abs(stamps[:, None] - captured).min(axis=1)
+        assert np.median(apart) < 3.0, apart  # a neighbour is 33 to 50 ms away
+        assert visit(page)["sent"] > 0
+
+
 def test_the_operator_passes_the_seat_on(graph: RosGraph, avatar: NodeProcess) -> None:
     url = graph.page(avatar)
     address = {"url": url.replace("http", "ws") + "capture", "origin": url.rstrip("/"), "timeout": 10}
