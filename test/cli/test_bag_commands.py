@@ -8,7 +8,6 @@ import stat
 import wave
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -69,19 +68,6 @@ def test_a_clip_becomes_a_bag_in_its_own_time(clips: Clips, tmp_path: Path, capf
         "picture": CAMERA, "sound": None, "start_ns": START_NS, "duration_s": pytest.approx(film[-1] / NS)
     }  # fmt: skip
     assert about["notes"] == []
-
-
-def test_nothing_is_written_over(tmp_path: Path, capfd: Out) -> None:
-    path = write_wave(tmp_path / "tone.wav")
-    (tmp_path / "bag").mkdir()
-    (tmp_path / "bag" / "mine").touch()
-    assert main(["bag", "from-video", str(path), "-o", str(tmp_path / "bag")]) == 1
-    assert "something of this name already exists" in capfd.readouterr().err
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["bag", "tone.wav"]
-    broken = tmp_path / "broken.mp4"
-    broken.write_bytes(b"no film")
-    assert main(["bag", "from-video", str(broken), "-o", str(tmp_path / "other")]) == 1
-    assert not (tmp_path / "other").exists()
 
 
 def test_info_tells_of_two_cameras_and_of_the_study(tmp_path: Path, capfd: Out) -> None:
@@ -231,18 +217,6 @@ def test_sealing_writes_two_files_and_never_twice(sealed: Path, capsys: pytest.C
     assert key.read_text() == before
 
 
-def test_sessions_are_listed_without_conditions(sealed: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = str(sealed / "warm.sessions.json")
-    assert main(["study", "sessions", path, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [row["session"] for row in told["sessions"][:3]] == ["p01-1", "p01-2", "p02-1"]
-    assert main(["study", "sessions", path]) == 0
-    assert main(["study", "check", path]) == 0
-    captured = capsys.readouterr()
-    for word in ("diffusion", "scripted", "rules", "warm "):
-        assert word not in captured.out
-
-
 def test_bags_are_opened_and_what_does_not_fit_is_named(sealed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seals = {row["session"]: row["seal"] for row in SessionsFile(sealed / "warm.sessions.json").rows}
     record(sealed / "bags" / "p01-1", "p01-1", seals["p01-1"])
@@ -284,21 +258,3 @@ def test_listen_hands_the_veil_to_the_nodes(
         assert word not in captured.out + captured.err
     assert main(["study", "veil", str(path), "p02-2"]) == 0
     assert capsys.readouterr().out.strip() == listened[0]
-
-
-def test_a_study_that_cannot_be_written_leaves_neither_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "study.yaml").write_text(PLAN)
-    out = tmp_path / "blind"
-    for fails in ("key", "sessions"):
-
-        def full(path: object, *how: object, mine: str = fails, real: Any = os.open) -> int:
-            return real("/dev/full", os.O_WRONLY) if f".{mine}." in str(path) else int(real(path, *how))
-
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "open", full)
-            assert main(["study", "seal", str(tmp_path / "study.yaml"), "-o", str(out)]) == 1
-        assert "cannot be written" in capsys.readouterr().err
-        assert list(out.iterdir()) == []
-    assert main(["study", "seal", str(tmp_path / "study.yaml"), "-o", str(out)]) == 0

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -19,7 +19,6 @@ import pytest
 
 from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.cli import main as command_line
-from reactdiff_ros.cli.listen import StopFlag
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.resources import share_path
@@ -49,16 +48,6 @@ def test_every_command_explains_itself(path: tuple[str, ...], capsys: pytest.Cap
             assert parameter.help, f"{parameter.name} is not described"
 
 
-def test_help_lists_sections_and_leaves_development_to_its_own_group(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command_line.main(["--help"]) == 0
-    text = capsys.readouterr().out
-    sections = ["Use:", "Robots:", "Recordings and studies:", "Development:"]
-    assert [line for line in text.splitlines() if line in sections] == sections
-    assert "train" not in text.replace("Train, simulate", "").replace("training recordings", "")
-    for command in command_line.cli.commands.values():
-        assert len(command.get_short_help_str(limit=200)) <= 70, command.name
-
-
 def test_names_from_before_dev_still_work_with_a_note(capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line.main(["train", "--help"]) == 0
     assert "now 'reactdiff dev train'" in capsys.readouterr().err
@@ -66,15 +55,6 @@ def test_names_from_before_dev_still_work_with_a_note(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == ""
     assert command_line.main(["listen", "--look", "no such look"]) == 2
     assert "--look is now --avatar" in capsys.readouterr().err
-
-
-def test_a_broken_look_of_ones_own_ends_the_listener_before_it_starts(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    own = tmp_path / "mine.json"
-    own.write_text('{"eye": {\n"widht": 60}}')
-    assert command_line.main(["listen", "--avatar", str(own)]) == 2
-    assert "line 2, eye.widht): did you mean 'width'?" in capsys.readouterr().err
 
 
 def test_help_is_instant() -> None:
@@ -190,30 +170,6 @@ def test_json_is_the_only_thing_on_stdout_and_strict(capfd: pytest.CaptureFixtur
 GAPS_S = (0.0, 0.03, 0.1)
 
 
-@pytest.fixture
-def handlers() -> Callable[[], None]:
-    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    return restore
-
-
-def test_a_copy_does_not_end_what_follows_a_stop(handlers: Callable[[], None]) -> None:
-    """As the video of a replay that was stopped."""
-    try:
-        stop = StopFlag()
-        signal.raise_signal(signal.SIGINT)
-        assert stop.set
-        stop.set = False
-        signal.raise_signal(signal.SIGINT)
-        assert not stop.set
-    finally:
-        handlers()
-
-
 @pytest.mark.parametrize(
     ("words", "ready"),
     [
@@ -261,15 +217,6 @@ def frames(tmp_path: Path) -> Path:
     path = tmp_path / "frames.npz"
     np.savez(path, coefficients=values, times=times)
     return path
-
-
-def test_list_names_every_robot(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["robot", "list", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert {"screen", "reachy_mini"} <= set(found)
-    assert found["opsoro_ono"]["joints"] == 13
-    assert main(["robot", "list"]) == 0
-    assert "generic_12servo" in capsys.readouterr().out
 
 
 def test_check_names_line_and_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
-import click
 import pytest
 from command_lines import PAGES, ROOT, blocks, commands, parses, text_of
 
@@ -20,8 +19,7 @@ from reactdiff_ros.cli.docs import PAGES as GENERATED
 from reactdiff_ros.cli.docs import site_page
 from reactdiff_ros.cli.main import cli, main
 from reactdiff_ros.evaluation.bounds import BOUNDS
-from reactdiff_ros.evaluation.pages import FIGURES, model_card
-from reactdiff_ros.launching.table import load_table
+from reactdiff_ros.evaluation.pages import FIGURES
 from reactdiff_ros.simulator.rendered import demo_clip_path
 
 CARDS = sorted((ROOT / "resource").rglob("README.md"))
@@ -30,52 +28,6 @@ CARDS = sorted((ROOT / "resource").rglob("README.md"))
 @pytest.mark.parametrize("line", commands("reactdiff"))
 def test_commands_parse(line: str) -> None:
     parses(shlex.split(line, comments=True)[1:])
-
-
-def prose() -> list[str]:
-    """Commands within sentences: `reactdiff ...`."""
-    spans = {
-        span
-        for page in [*PAGES, *CARDS]
-        for span in re.findall(r"`(reactdiff [^`\n]+)`", re.sub(r"^```.*?^```", "", text_of(page), flags=re.M | re.S))
-    }
-    return sorted(spans)
-
-
-@pytest.mark.parametrize("span", prose())
-def test_commands_in_sentences_exist(span: str) -> None:
-    words = shlex.split(span.replace("...", ""))[1:]
-    command: click.Command = cli
-    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        name = words.pop(0)
-        assert name in command.commands, span
-        command = command.commands[name]
-    known = {o for parameter in command.params for o in parameter.opts + parameter.secondary_opts} | {"--help"}
-    assert [w for w in words if w.startswith("--") and w not in known] == []
-
-
-@pytest.mark.parametrize("line", commands("ros2 launch"))
-def test_launch_arguments_exist(line: str) -> None:
-    known = {a.name for a in load_table().arguments}
-    if "listeners.launch.py" in line:
-        known |= {p.name for p in load_table().node("reaction_node").parameters}
-    given = {word.split(":=")[0] for word in shlex.split(line, comments=True) if ":=" in word}
-    assert given <= known
-
-
-@pytest.mark.parametrize("line", commands("ros2 topic pub"))
-def test_topics_and_their_types_are_in_the_table(line: str) -> None:
-    words = [w for w in shlex.split(line, comments=True)[3:] if not w.startswith("--")]
-    subscribed = {(t.name, t.type) for node in load_table().nodes for t in node.subscribers}
-    assert (words[0].lstrip("/"), words[1]) in subscribed
-
-
-@pytest.mark.parametrize("line", commands("ros2 run"))
-def test_nodes_and_their_parameters_are_in_the_table(line: str) -> None:
-    words = shlex.split(line, comments=True)
-    node = next(n for n in load_table().nodes if n.name == words[3])
-    given = {words[i + 1].split(":=")[0] for i, word in enumerate(words) if word == "-p"}
-    assert given <= {p.name for p in node.parameters}
 
 
 def headings(page: Path) -> set[str]:
@@ -186,9 +138,3 @@ def test_other_files_end_in_one_sentence(
     assert str(path) in said
     assert FIGURES[name] in said
     assert not (tmp_path / "page.md").exists()
-
-
-def test_the_committed_model_card_is_the_generated_one() -> None:
-    card = (SHIPPED / "README.md").read_text()
-    trained_on = re.findall(r"The averaged weights ship\. (.+)\. The phases", card)[0]
-    assert card == model_card(DOCS / "evidence.json", SHIPPED, trained_on), "run 'reactdiff dev docs evidence --card'"

@@ -7,7 +7,6 @@ import json
 import re
 import socket
 import struct
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,29 +78,6 @@ def test_a_check_that_hangs_is_a_finding() -> None:
 # Software
 
 
-class Machine:
-    """What nvidia-smi and Python's packages say on a machine."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, smi: tuple[int, str] | None, **packages: str) -> None:
-        monkeypatch.setattr(doctor.shutil, "which", lambda name: name if smi else None)
-        answer = subprocess.CompletedProcess(["nvidia-smi"], smi[0], smi[1], "") if smi else None
-        monkeypatch.setattr(doctor, "ask", lambda command: answer)
-        monkeypatch.setattr(
-            doctor, "ask_python", lambda code: next((v for k, v in packages.items() if f"import {k}" in code), "")
-        )
-
-
-def test_a_driver_that_is_broken_is_an_error_and_a_jetson_needs_no_such_program(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    Machine(monkeypatch, (9, "NVIDIA-SMI has failed because it couldn't communicate\n"), onnxruntime="1.20: CPU")
-    assert "couldn't communicate" in the_error(doctor.check_gpu(tmp_path / "model")).sentence
-    board = tmp_path / "model"
-    board.write_bytes(b"NVIDIA Jetson Orin NX\0")
-    Machine(monkeypatch, None, onnxruntime="1.20: CPU", tensorrt="10.3", polygraphy="0.53")
-    assert [f.check for f in doctor.check_gpu(board)] == ["gpu", "backend", "tensorrt"]
-
-
 # Devices
 
 
@@ -157,36 +133,7 @@ def test_a_robot_needs_its_ports_and_its_calibration(tmp_path: Path, monkeypatch
     assert lacking.todo == f"reactdiff robot calibrate mine --output '{other}'"  # where the actuator looks for it
 
 
-def test_the_robot_of_the_labs_settings_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert list(doctor.check_robot()) == []  # a face on a screen
-    settings = tmp_path / "config.yaml"
-    monkeypatch.setenv("REACTDIFF_CONFIG", str(settings))
-    settings.write_text("arguments: {robot: hal9000}\n")
-    assert "hal9000" in the_error(doctor.check_robot()).sentence
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    settings.write_text("arguments: {robot: ohbot}\n")
-    assert "reactdiff robot calibrate ohbot" in {f.todo for f in doctor.check_robot()}
-
-
 # DDS
-
-
-def test_dds_settings_that_cannot_work_are_said(tmp_path: Path) -> None:
-    def error(**environment: str) -> Finding:
-        return the_error(doctor.check_dds(environment))
-
-    assert "ROS_DOMAIN_ID" in error(ROS_DOMAIN_ID="many").sentence
-    assert "LOCAL" in error(ROS_AUTOMATIC_DISCOVERY_RANGE="LOCAL").sentence
-    broken = tmp_path / "broken.xml"
-    broken.write_text("<dds>")
-    assert "is not XML" in error(FASTRTPS_DEFAULT_PROFILES_FILE=str(broken)).sentence
-    assert "No such file" in error(CYCLONEDDS_URI="file:///nowhere.xml").sentence
-    index = tmp_path / "share/ament_index/resource_index/rmw_typesupport"
-    index.mkdir(parents=True)
-    (index / "rmw_fastrtps_cpp").touch()
-    wrong = {"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp", "AMENT_PREFIX_PATH": str(tmp_path), "ROS_DISTRO": "jazzy"}
-    assert "ros-jazzy-rmw-cyclonedds-cpp" in the_error(doctor.check_dds(wrong)).todo
-    assert levels(doctor.check_dds({**wrong, "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"})) == [OK]
 
 
 def test_multicast_is_really_tried() -> None:
@@ -243,19 +190,3 @@ def test_the_clock_of_another_machine(ahead_s: float, level: str) -> None:
 
 
 # Files, port, disk
-
-
-def test_settings_styles_and_calibrations_that_are_wrong_are_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.delenv("REACTDIFF_CONFIG")
-    assert [levels(check()) for check in (doctor.check_settings, doctor.check_files)] == [[OK], []]
-    folder = tmp_path / "reactdiff_ros"
-    (folder / "calibration").mkdir(parents=True)
-    (folder / "config.yaml").write_text("arguments: {kamera: 1}\n")
-    (folder / "styles.yaml").write_text("mine: {smiling: 99}\n")
-    (folder / "calibration" / "ohbot.json").write_text("{")
-    errors = [the_error(doctor.check_settings()), *doctor.check_files()]
-    assert ["kamera" in errors[0].sentence, "smiling" in errors[1].sentence] == [True, True]
-    assert errors[2].todo.endswith("reactdiff robot calibrate")

@@ -14,8 +14,6 @@ from small_result import small_result
 
 from reactdiff_ros.cli import evaluation as options
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.evaluation.bench import machine, model, reference
-from reactdiff_ros.evaluation.bench.machine import commit
 from reactdiff_ros.evaluation.bench.metrics import example_set
 from reactdiff_ros.evaluation.results import write_result
 from reactdiff_ros.model.weights import find_weights
@@ -109,24 +107,6 @@ def test_every_result_says_what_it_rests_on(
     assert told.get("voices") == (None if name == "dyads" else {"kind": "parametric"})
 
 
-def test_several_models_are_all_named(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    told = result_of("ablations", "resource/models/live", capfd=capfd, monkeypatch=monkeypatch)
-    assert [weights["digest"] for weights in told["weights"]] == [find_weights().digest] * 2
-    assert told["commit"] == commit(Path(__file__).parent)
-
-
-def test_weights_of_another_simulator_are_told(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("reactdiff_ros.simulator.dyads.simulator_hash", lambda: "another")
-    arguments, study = RESULTS["streams"]
-    monkeypatch.setattr(study, lambda *_, **__: Report())
-    assert main([*arguments, "--json"]) == 0
-    out, err = capfd.readouterr()
-    assert json.loads(out)["simulator"] == "another"
-    assert f"trained on simulator {find_weights().simulator}; this one is another" in err
-
-
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_result(small_result(2, 40.0), tmp_path_factory.mktemp("run") / "run.npz")
@@ -154,28 +134,6 @@ def test_compare_prints_one_object(result: Path, capsys: pytest.CaptureFixture[s
     assert told["figures"]["FRC"]["verdict"] == "worse"
     assert told["figures"]["FRC"]["how"] == "paired"
     assert told["figures"]["FRDvs"]["verdict"] == "none"
-
-
-def test_compare_prints_a_table_and_names_what_is_missing(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compare", str(result), str(result)]) == 0
-    out = capsys.readouterr().out
-    assert out.splitlines()[0].split() == [
-        "figure",
-        "A",
-        "model",
-        "B",
-        "model",
-        "B",
-        "-",
-        "A",
-        "95",
-        "%",
-        "interval",
-        "difference",
-    ]
-    assert all(line.endswith("none") for line in out.splitlines()[1:4])
-    assert main(["compare", str(result), str(result), "--system-b", "nobody"]) == 1
-    assert "name one of model, shuffled, mime, still" in capsys.readouterr().err
 
 
 def arrays(path: Path, **change: object) -> Path:
@@ -219,30 +177,3 @@ def test_bad_arrays_are_one_sentence(
     assert len(told) == 1
     assert sentence in told[0]
     assert "a.npz" in told[0]
-
-
-@pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Benches that take no time."""
-    monkeypatch.setattr(model, "bench_model", lambda *_, **__: {"plan_ms": {}})
-    monkeypatch.setattr(model, "bench_rows", lambda *_, **__: {"rows": []})
-    monkeypatch.setattr(reference, "bench_reference", lambda *_, **__: {"ratios": {"eager_same_steps": 80.0}})
-
-
-def test_figures_of_other_benches_and_machines_are_kept(
-    measured: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    output = tmp_path / "figures.json"
-    assert main(["bench", "record", "--what", "model", "--output", str(output)]) == 0
-    known = json.loads(output.read_text())
-    assert known["live"] == known["reference"] == []
-    known["other"] = [{"what": "x", "measured": "1", "asked": "", "date": "", "command": "reactdiff doctor"}]
-    output.write_text(json.dumps(known))
-    assert main(["bench", "record", "--what", "model", "--what", "reference", "--output", str(output)]) == 0
-    here = machine.hardware()
-    monkeypatch.setattr(machine, "hardware", lambda: here | {"gpu": "NVIDIA H200"})
-    assert main(["bench", "record", "--what", "model", "--output", str(output)]) == 0
-    found = json.loads(output.read_text())
-    assert [entry["hardware"]["gpu"] for entry in found["model"]] == [here["gpu"], "NVIDIA H200"]
-    assert found["other"] == known["other"]
-    assert found["reference"][0]["result"]["ratios"]["eager_same_steps"] == pytest.approx(80.0)

@@ -56,25 +56,6 @@ def test_a_recording_without_a_listener_is_reported(tmp_path: Path, monkeypatch:
     running.release()
 
 
-URL = "http://127.0.0.1:8765/"
-
-
-def graph() -> Any:
-    supervisor = SimpleNamespace(pids=lambda: {"avatar_node": 5})
-    return SimpleNamespace(url=URL, page_token="abcde-fghjk-mnp23", supervisor=supervisor, trust=("", ""))
-
-
-@pytest.mark.parametrize("robot", [True, False])
-def test_the_token_is_printed_with_a_robot_only(robot: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    _announce(graph(), as_json=False, nodes={"actuator_node"} if robot else set(), pids={})
-    out = capsys.readouterr().out
-    assert URL in out
-    assert ("abcde-fghjk-mnp23" in out) is robot
-    _announce(graph(), as_json=True, nodes={"actuator_node"} if robot else set(), pids={})
-    told = json.loads(capsys.readouterr().out)
-    assert (told["url"], told.get("page_token")) == (URL, "abcde-fghjk-mnp23" if robot else None)
-
-
 def test_the_pages_node_is_given_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
     options = LiveOptions(namespace="/token_test")
@@ -162,8 +143,3 @@ def test_a_page_of_this_machine_has_an_address_and_one_beyond_it_links(
 def test_https_is_for_other_machines_unless_a_host_is_given(given: dict[str, Any], host: str | None) -> None:
     live, _ = live_options({"camera": "browser"}, given, face=True)
     assert live.parameters.get("host") == host
-
-
-def test_https_needs_the_page(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["listen", "--avatar", "none", "--https"]) == 2
-    assert "need the screen face" in capsys.readouterr().err

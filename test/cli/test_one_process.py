@@ -187,17 +187,3 @@ def test_what_needs_ros_says_so_in_a_sentence(
     said = capsys.readouterr().err
     assert f"{named} cannot be used without ROS" in said
     assert "leave out --no-ros" in said
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (("--style", "nosuch"), "nosuch"), (("--clip", "nosuch.mp4"), "nosuch.mp4"), (("--avatar", "nosuch"), "nosuch"),
-        (("--policy", "nosuch"), "nosuch"), (("--host", "not a host"), "not a host"),
-    ],
-)  # fmt: skip
-def test_bad_values_are_refused_before_anything_starts(
-    options: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["listen", "--no-ros", *options]) == 2
-    assert said in capsys.readouterr().err

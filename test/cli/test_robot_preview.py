@@ -20,7 +20,7 @@ from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
 from reactdiff_ros.actuation.simulate import Frames, simulate
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.preview import PAUSED, TRY_S, Preview, parts_of, sequence
-from reactdiff_ros.coefficients import INDEX, LOWER, UPPER
+from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.resources import share_path
 from tools.chromium import Chromium, Page, find_chromium
 
@@ -80,18 +80,6 @@ def test_the_picture_moves_as_the_face_does(robot: str) -> None:
                 assert amount == pytest.approx(0.1, rel=0.05), "the angle that was asked for"
 
 
-def test_the_sequence_moves_every_joint_of_every_robot() -> None:
-    frames = sequence()
-    assert np.all(frames.coefficients >= LOWER - 1e-6)
-    assert np.all(frames.coefficients <= UPPER + 1e-6)
-    assert not frames.coefficients[0].any()
-    assert np.array_equal(frames.coefficients, sequence().coefficients)
-    for robot in ROBOTS:
-        if robot not in ("screen", "furhat"):  # those have a joint for every coefficient
-            wanted = Mapping(load_profile(robot)).wanted(frames.coefficients)
-            assert np.all(np.ptp(wanted, axis=0) > 0), robot
-
-
 def own(tmp_path: Path, robot: str = "ohbot") -> Path:
     path = tmp_path / "mine.yaml"
     path.write_text(share_path(f"config/robots/{robot}.yaml").read_text())
@@ -134,32 +122,6 @@ def test_one_coefficient_is_tried(tmp_path: Path) -> None:
     assert (preview.position, told.state) == (at, "following")
     preview.obey({"fps": 25, "seek": 0.5})
     assert preview.position == pytest.approx(0.5, abs=0.02)
-
-
-def test_the_file_is_read_again(tmp_path: Path) -> None:
-    path = own(tmp_path)
-    preview = Preview(path, still(), "clip")
-    before = preview.profile
-    assert not preview.reload()
-    right = path.read_text()
-    path.write_text(right.replace("{headRoll:", "{headroll:"))
-    assert preview.reload()
-    assert "headroll" in preview.error
-    assert "line " in preview.error
-    assert preview.error.count("\n") == 0
-    assert preview.profile is before, "what was right before is shown"
-    assert preview.description()["error"] == preview.error
-    preview.tick()
-    preview.obey({"fps": 25, "seek": 0.5})
-    path.write_text(right.replace("position: [140, 700]", "position: [150, 690]"))
-    assert preview.reload()
-    assert (preview.error, preview.profile.joints["head_nod"].lower) == ("", 150.0)
-    assert preview.generation == 2
-    assert preview.position == pytest.approx(0.5, abs=0.02), "the clip goes on where it was"
-    path.unlink()
-    assert preview.reload()
-    assert "cannot be read" in preview.error
-    assert not preview.reload(), "said once"
 
 
 def test_the_mapping_as_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

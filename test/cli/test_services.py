@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shlex
 import shutil
 import signal
 import socket
@@ -15,53 +13,10 @@ from pathlib import Path
 
 import pytest
 from cli_domain import free_domain
-from command_lines import parses
 
-from reactdiff_ros.cli.common import EXIT_MISSING, EXIT_USAGE
-from reactdiff_ros.launching.live_graph import LOWERING_S
 from reactdiff_ros.launching.process import ServiceManager
 
 ROOT = Path(__file__).resolve().parents[2]
-INSTALL = ROOT / "scripts" / "install_service.sh"
-UNITS = {"reactdiff@.service": [], "reactdiff-reactions.service": ["--reactions"]}
-
-
-def written(unit: str, folder: Path, *options: str) -> dict[str, list[str]]:
-    """The unit as it would be installed on this machine, by key."""
-    env = folder / "env.sh"
-    env.write_text(":\n")
-    command = [str(INSTALL), "--env", str(env), "--to", str(folder), *UNITS[unit], *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, list[str]] = {}
-    text = (folder / unit).read_text()
-    assert re.findall(r"@[A-Z]+@", text) == []
-    for line in text.splitlines():
-        if line and line[0] not in "#[":
-            key, _, value = line.partition("=")
-            found.setdefault(key, []).append(value)
-    return found
-
-
-def started(unit: dict[str, list[str]], folder: Path) -> list[str]:
-    """The program that the shell of ExecStart becomes, and its arguments."""
-    shell, option, script = shlex.split(unit["ExecStart"][0])
-    assert (shell, option) == ("/bin/sh", "-c")
-    assert subprocess.run(["sh", "-n", "-c", script], check=False).returncode == 0
-    env, _, command = script.partition("&& exec ")
-    assert shlex.split(env) == [".", str(folder / "env.sh")]
-    return shlex.split(command)
-
-
-def test_the_unit_of_a_robot_starts_a_command_that_parses(tmp_path: Path) -> None:
-    unit = written("reactdiff@.service", tmp_path)
-    words = started(unit, tmp_path)
-    assert words[0] == "reactdiff"
-    parses([word.replace("%i", "screen") for word in words[1:]])
-    assert unit["RestartPreventExitStatus"] == [f"{EXIT_USAGE} {EXIT_MISSING}"]
-    assert float(unit["TimeoutStopSec"][0]) > 2 * LOWERING_S
-
-
 # The service manager
 
 
@@ -130,21 +85,6 @@ def test_a_running_listener_has_its_settings_and_tells_its_manager(manager: sock
     finally:
         run.kill()
         run.wait()
-
-
-def test_the_entry_sets_the_environment_and_runs_the_command(tmp_path: Path) -> None:
-    entry = (ROOT / "docker" / "entrypoint.sh").read_text()
-    assert os.access(ROOT / "docker" / "entrypoint.sh", os.X_OK)
-    env = tmp_path / "env.sh"
-    env.write_text("GREETING=hello; export GREETING; REACTDIFF_HOME_DIR=/nowhere; export REACTDIFF_HOME_DIR\n")
-    script = tmp_path / "entrypoint.sh"
-    script.write_text(entry.replace("/opt/reactdiff_ros/env.sh", str(env)))
-    done = subprocess.run(
-        ["sh", str(script), "sh", "-c", 'echo "$GREETING $1 $REACTDIFF_HOME_DIR"', "-", "two words"],
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stdout == f"hello two words {tmp_path}/.local/state/reactdiff_ros\n"
-    assert (tmp_path / ".local/state/reactdiff_ros").is_dir()
 
 
 ENV = ROOT / "env.sh"

@@ -16,19 +16,16 @@ from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.cli.listen import live_options
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.evaluation import extraction as reference
-from reactdiff_ros.evaluation.extraction import Reference
 from reactdiff_ros.launching.configuration import (
     LabSettings,
     effective,
     lab_settings,
-    read_parameter_file,
     read_settings,
 )
 from reactdiff_ros.launching.live_graph import node_command
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.plain_yaml import ProblemsError
-from reactdiff_ros.styles import StyleBook, load_styles, save_style, user_styles_path
+from reactdiff_ros.styles import load_styles, save_style, user_styles_path
 
 LAB = """\
 format: 1
@@ -192,47 +189,6 @@ def test_what_is_typed_wins_over_the_files(lab: Path) -> None:
     (lab / "config.yaml").write_text("arguments: {avatar: none}\n")
     assert live_options({"robot": "screen"}, {}, face=False)[0].arguments["avatar"] == "none"
     assert "avatar" not in live_options({"robot": "screen"}, {}, face=True)[0].arguments
-
-
-def test_the_settings_of_the_documentation_are_right(lab: Path) -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
-    blocks = re.findall(r"^```yaml\n# ~/\.config/reactdiff_ros/(\S+)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert [name for name, _ in blocks] == ["config.yaml", "robots/anna.yaml", "reactions.yaml"]
-    for name, text in blocks:
-        (lab / name).write_text(text)
-    found = effective({}, lab_settings({}))
-    assert found.arguments["namespace"].value == "anna"
-    assert found.parameters["expression_node"]["blink_rate_per_min"].value == 12.0
-    node = load_table().node("reaction_node")
-    values = read_parameter_file(lab / "reactions.yaml")["/reaction_node"]["ros__parameters"]
-    assert values.keys() <= {p.name for p in node.parameters}
-
-
-@pytest.fixture
-def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file that stands for a clip, of which a reference is known already."""
-    from reactdiff_ros.resources import resource_path
-
-    values = (0.5, -0.25, None, 0.1, 1.0, 0.2, 0.3, -1.0)
-    monkeypatch.setattr(reference, "learn_reference", lambda path, progress: Reference(path.name, 42.0, values))
-    return resource_path("demo/speaker.mp4")
-
-
-def test_learn_saves_and_tells(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "new" / "styles.yaml"
-    assert main(["style", "learn", str(clip), "--name", "anna", "--file", str(path), "--json"]) == 0
-    out, err = capsys.readouterr()
-    told = json.loads(out)
-    assert told["reference"]["smile_share"] == 0.5
-    assert told["reference"]["smile_size"] is None
-    assert "the clip does not show: smile_size" in err
-    assert StyleBook(path)["anna"].reference[1] == -0.25
-    before = path.read_text()
-    assert main(["style", "learn", str(clip), "--name", "anna", "--file", str(path)]) == 1
-    assert "--force" in capsys.readouterr().err
-    assert path.read_text() == before
-    assert main(["style", "learn", str(clip), "--name", "anna", "--file", str(path), "--force"]) == 0
-    assert main(["style", "learn", str(clip), "--name", "warm", "--file", str(path)]) == 1, "a shipped name"
 
 
 KEPT = Path(__file__).parent / "kept_files" / "format1"

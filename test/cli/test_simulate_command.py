@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import psutil
 import pytest
 
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.simulate import HUMAN, listeners_of
 from reactdiff_ros.model.style import style_of
-from reactdiff_ros.simulator import voices
 from reactdiff_ros.simulator.dyads import Dyads, simulate
-from reactdiff_ros.simulator.voices import COLUMNS, FORMAT
 from reactdiff_ros.types import FloatArray
 
 
@@ -88,62 +83,7 @@ def test_two_worlds_share_their_listeners_and_styles_are_the_other_world_s(liste
     assert not odd["style_given"][4].any()
 
 
-def test_what_does_not_fit_into_memory_is_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=4e6))
-    few = ["dev", "simulate", "--dyads", "2", "--seconds", "20"]
-    assert main([*few, "--listeners", "2"]) == 0
-    assert main([*few, "--listeners", "20"]) == 1
-    said = capfd.readouterr().err
-    assert "of memory" in said
-    assert "2 dyads, 20 listeners of each, 500 frames" in said
-
-
 SIMULATE = ["dev", "simulate", "--dyads", "2", "--seconds", "4", "--json"]
-
-
-def silent(path: Path, *, progress: Callable[[int, int], None]) -> int:
-    """As `make_bank`, of two voices that say nothing."""
-    table = np.zeros((2, 1, 2, 2, 2), np.int64)
-    table[..., 1] = 4
-    np.savez_compressed(
-        path, format=FORMAT, frames=np.ones((200, COLUMNS), np.float32), phrases=table, bursts=table[:, :, 0, 0],
-        rooms=table[0, :, 0, 0], noises=table[0, :, 0, 0],
-    )  # fmt: skip
-    progress(1, 1)
-    return 1
-
-
-@pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Files that were asked of `make_bank`, which is replaced; espeak-ng seems to be installed."""
-    asked: list[Path] = []
-
-    def make_bank(path: Path, *, progress: Callable[[int, int], None]) -> int:
-        asked.append(path)
-        return silent(path, progress=progress)
-
-    monkeypatch.setattr(voices, "make_bank", make_bank)
-    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
-    return asked
-
-
-def test_simulate_makes_a_bank_once_and_tells_it(
-    tmp_path: Path, made: list[Path], capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "new" / "voices"  # without the ending that numpy would add
-    assert main([*SIMULATE, "--voices", str(path)]) == 0
-    out, err = capfd.readouterr()
-    told = json.loads(out)["voices"]
-    assert (told["kind"], told["voices"]) == ("synthesised", 2)
-    assert f"making the voice bank {path}" in err
-    assert list(path.parent.iterdir()) == [path]
-    assert main([*SIMULATE, "--voices", str(path)]) == 0
-    out, err = capfd.readouterr()
-    assert json.loads(out)["voices"] == told
-    assert "making" not in err
-    assert len(made) == 1
 
 
 def test_without_espeak_one_sentence_says_what_where_and_what_to_do(

@@ -80,13 +80,6 @@ def test_what_hangs_is_killed_and_started_again_with_one_sentence(stage: Bench) 
     assert "was silent" in stage.said[0]
 
 
-def test_a_stopped_process_is_a_hang(stage: Bench) -> None:
-    supervisor = stage.run(fake(stage.tmp_path, "node", LIVES))
-    supervisor.heartbeat("node")
-    os.kill(supervisor.pids()["node"], signal.SIGSTOP)
-    until(lambda: supervisor.restarts("node") == 1, supervisor)
-
-
 def test_a_node_may_have_a_limit_of_its_own_and_a_stopped_one_waits_for_no_term(stage: Bench) -> None:
     quick, slow = (fake(stage.tmp_path, name, LIVES) for name in ("quick", "slow"))
     supervisor = stage.run(replace(quick, silent_s=0.2), slow, limits=replace(QUICK, silent_s=60.0, term_s=60.0))

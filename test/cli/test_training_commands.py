@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 from generated_sets import FACEVERSE_ORDER, react, react_features
 
-from reactdiff_ros.cli import training
-from reactdiff_ros.cli.common import EXIT_STOPPED
 from reactdiff_ros.cli.main import main
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "accelerate", "onnx"))
@@ -88,24 +86,6 @@ def test_public_sets_train_and_the_manifest_names_them(tmp_path: Path, capfd: py
     assert manifest["real"] is True
     assert manifest["training"][0]["data"] == ["expression_names", "react"]
     assert str(tmp_path) not in json.dumps(manifest)
-
-
-class Stopped:
-    """A StopFlag that is set."""
-
-    set = True
-
-
-@pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
-def test_a_run_that_is_stopped_keeps_what_it_has_and_nothing_follows_it(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arguments = ["dev", "train", "--output", str(tmp_path / "run"), *SMALL]
-    monkeypatch.setattr(training, "StopFlag", Stopped)
-    assert main(arguments) == EXIT_STOPPED
-    assert "stopped and saved" in capfd.readouterr().err
-    monkeypatch.undo()
-    assert run(["dev", "train", "--output", str(tmp_path / "run"), "--resume"], capfd)["step"] == 2
 
 
 def fake_run(folder: Path, **settings: Any) -> Path:
