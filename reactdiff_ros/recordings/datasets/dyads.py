@@ -1,6 +1,6 @@
-"""Video calls of pairs of people: smile, cheek raise, gaze at the partner and motion, both directions.
+"""Both faces of two people in a call: curves of action units, gaze and motion, or tables of any face tracker.
 
-The public recordings in this form are `data/real_dyads` of the repository daoramey/nonverbal-dynamics-VC-resolution
+`read_dyads` reads the public recordings `data/real_dyads` of the repository daoramey/nonverbal-dynamics-VC-resolution
 (MIT; Diao et al., ICMI 2024): 12 pairs, three calls each. Any folder with files of that form, in it or below, will do:
 `PAIR_FEATURE.csv` or `PAIR_SESSION_FEATURE.csv`, FEATURE one of `au12_r`, `au06_r` (OpenFace intensities 0..5), `gaze`
 (codes 0..3, 3 = the partner's face) and `body_motion` (frame-difference energy); one header line that names the two
@@ -17,32 +17,48 @@ The map to coefficients was fixed before any training on these recordings:
 | body_motion | none | `Recording.motion`: log(1 + energy), mean 0 and deviation 1 over the call |
 
 3.5 lies between the 95th percentile of the public calls' AU12 (2.4) and OpenFace's maximum of 5, so that a broad
-smile is near 1, as in ARKit. The direction of a
-look elsewhere is not recorded: the pairs had cards in front of them, so it is read as a nominal look down. Energy of
-frame differences mixes head, body and camera, so it is mapped to no coefficient; head pose counts as unobserved.
+smile is near 1, as in ARKit. The direction of a look elsewhere is not recorded: the pairs had cards in front of them,
+so it is read as a nominal look down. Energy of frame differences mixes head, body and camera, so it is mapped to no
+coefficient; head pose counts as unobserved.
+
+`read_pairs` reads tables with a row for each picture, at any rate, of one of three forms:
+
+- our own: `PAIR[_SESSION].csv` with `time_s` and, for A and for B, any of `A_smile`, `A_cheeks`, `A_brows`, `A_lips`
+  (0..1), `A_pitch`, `A_yaw`, `A_roll` (rad);
+- OpenFace 2 (Baltrusaitis et al. 2018): `PAIR[_SESSION]_A.csv` and `.._B.csv` with `timestamp`, `success`, `AU01_r`,
+  `AU02_r`, `AU06_r`, `AU12_r`, `AU25_r`, `pose_Rx`, `pose_Ry`, `pose_Rz`;
+- Affdex, as in ROC-HCI/synchrony_features: `DATE-I-CODE-NAME.csv` and `DATE-W-CODE-NAME.csv` with `TimeStamp`, `smile`,
+  `cheekRaise`, `innerBrowRaise`, `browRaise`, `mouthOpen` (0..100), `pitch`, `yaw`, `roll` (degrees).
+
+NA, NaN and empty cells are gaps. Intensities of action units are divided by 3.5 there too. Directions of the head
+follow `coefficients`; those of Affdex are taken as they are. Each person's median pose is taken off, because trackers
+differ in where straight ahead is.
 """
 
 from __future__ import annotations
 
+import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, EYE_LOOK, index
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, EYE_LOOK, HEAD_PITCH, HEAD_ROLL, HEAD_YAW, index
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.tokens import SpeakerBatch, blank
-from reactdiff_ros.recordings.datasets.recording import Recording
+from reactdiff_ros.recordings.datasets.recording import Recording, speaker_of
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
-SOURCE: Final = "dyads"
+Curve = NDArray[np.float64]
+Curves = Mapping[str, FloatArray]
+"""(T,) by channel at 25 Hz, NaN in gaps."""
+
 PUBLISHED: Final = "github.com/daoramey/nonverbal-dynamics-VC-resolution, data/real_dyads (MIT)"
 FILE_RATE_HZ: Final = 30.0
-"""Frame rate of the files: 5400 rows for calls of three minutes; the publication does not state it."""
+"""Frame rate of the public files: 5400 rows for calls of three minutes; the publication does not state it."""
 FEATURES: Final = ("au12_r", "au06_r", "gaze", "body_motion")
 _LIMITS: Final = {"au12_r": (0.0, 5.0), "au06_r": (0.0, 5.0), "gaze": (0.0, 3.0), "body_motion": (0.0, np.inf)}
 AU_FULL: Final = 3.5
@@ -52,12 +68,25 @@ AWAY_PITCH_RAD: Final = 0.3
 AWAY_LOOK: Final = 0.58
 """The same angle in eyeLookDown (1 = 30 degrees)."""
 
-SMILE_CHEEK: Final = index("mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft", "cheekSquintRight")
-"""The speaker's coefficients that are observed; the listener's are these and the eyeLook ones."""
+CHANNELS: Final[dict[str, tuple[int, ...]]] = {
+    "smile": tuple(index("mouthSmileLeft", "mouthSmileRight")),
+    "cheeks": tuple(index("cheekSquintLeft", "cheekSquintRight")),
+    "brows": tuple(index("browInnerUp", "browOuterUpLeft", "browOuterUpRight")),
+    "lips": tuple(index("jawOpen")),
+    "pitch": (HEAD_PITCH,),
+    "yaw": (HEAD_YAW,),
+    "roll": (HEAD_ROLL,),
+}
+"""What two people are compared by, and its coefficients."""
+POSE: Final = ("pitch", "yaw", "roll")
 LOOK_DOWN: Final = index("eyeLookDownLeft", "eyeLookDownRight")
-_NAME = re.compile(r"(?P<pair>[^_]+)(?:_(?P<session>.+))?_(?P<feature>au12_r|au06_r|gaze|body_motion)\.csv")
 ROLES: Final = ("A", "B")
-_GAPS: Final = {"NA", "NaN", "nan", "na"}
+_GAPS: Final = {"", "na", "nan", "-nan", "-nan(ind)", "null"}
+_LEAST_ROWS: Final = 50
+_FEATURE: Final = re.compile(r"(?P<pair>[^_]+)(?:_(?P<session>.+))?_(?P<feature>au12_r|au06_r|gaze|body_motion)\.csv")
+_OWN: Final = re.compile(r"(?P<pair>[^_]+)(?:_(?P<session>.+))?\.csv")
+_OPENFACE: Final = re.compile(r"(?P<pair>[^_]+)(?:_(?P<session>.+))?_(?P<role>[AB])\.csv")
+_AFFDEX: Final = re.compile(r"(?P<pair>\d{4}-\d\d-\d\d_[\d-]+)-(?P<role>[IW])-(?P<session>\w+)-.+\.csv")
 
 
 def read_dyads(folder: Path, *, rate_hz: float = FILE_RATE_HZ) -> list[Recording]:
@@ -70,90 +99,92 @@ def read_dyads(folder: Path, *, rate_hz: float = FILE_RATE_HZ) -> list[Recording
     if not folder.is_dir():
         raise ReactdiffError("the folder of dyads is not there", where=str(folder), todo=f"get it from {PUBLISHED}")
     for path in sorted(folder.rglob("*.csv")):
-        match = _NAME.fullmatch(path.name)
-        if match:
+        if match := _FEATURE.fullmatch(path.name):
             files = calls.setdefault((match["pair"], match["session"] or "first"), {})
             if match["feature"] in files:
-                raise ReactdiffError(
-                    "a file of a call is there twice", where=f"{files[match['feature']]}, {path}", todo="remove one"
-                )
+                both = f"{files[match['feature']]}, {path}"
+                raise ReactdiffError("a file of a call is there twice", where=both, todo="remove one")
             files[match["feature"]] = path
     if not calls:
-        raise ReactdiffError(
-            "the folder holds no dyads", where=str(folder), todo=f"it needs files PAIR_au12_r.csv ... as in {PUBLISHED}"
-        )
-    return [
-        recording
-        for (pair, session), files in sorted(calls.items())
-        for recording in _call(pair, session, files, rate_hz)
-    ]
+        todo = f"it needs files PAIR_au12_r.csv ... as in {PUBLISHED}"
+        raise ReactdiffError("the folder holds no dyads", where=str(folder), todo=todo)
+    return [found for call, files in sorted(calls.items()) for found in _call(*call, files, rate_hz)]
 
 
-def _call(pair: str, session: str, files: dict[str, Path], rate_hz: float) -> Iterator[Recording]:
-    one = next(iter(files.values()))
+def _call(pair: str, session: str, files: dict[str, Path], rate_hz: float) -> list[Recording]:
     missing = [feature for feature in FEATURES if feature not in files]
     if missing:
         middle = "" if session == "first" else f"_{session}"
-        raise ReactdiffError(
-            "a call lacks a file", where=str(one.parent / f"{pair}{middle}_{missing[0]}.csv"), todo="restore it"
-        )
+        path = next(iter(files.values())).with_name(f"{pair}{middle}_{missing[0]}.csv")
+        raise ReactdiffError("a call lacks a file", where=str(path), todo="restore it")
     values = {feature: _table(files[feature], feature) for feature in FEATURES}
     length = len(values["au12_r"])
     for feature, table in values.items():
         if len(table) != length:
-            raise ReactdiffError(
-                f"{len(table)} rows where au12_r of the same call has {length}", where=str(files[feature]),
-                todo="all files of a call need the same rows",
-            )  # fmt: skip
+            what = f"{len(table)} rows where au12_r of the same call has {length}"
+            raise ReactdiffError(what, where=str(files[feature]), todo="all files of a call need the same rows")
     values["gaze"] = np.where(np.isnan(values["gaze"]), np.nan, values["gaze"] == AT_PARTNER)
     values["body_motion"] = np.log1p(values["body_motion"])
     people = [{feature: resampled(table[:, column], rate_hz) for feature, table in values.items()} for column in (0, 1)]
     names = {feature: path.name for feature, path in files.items()}
+    found = []
     for listener in (1, 0):
-        yield _recording(pair, session, ROLES[listener], people[1 - listener], people[listener], names)
+        speaker, heard = people[1 - listener], people[listener]
+        face, known = _face(_channels(heard), len(heard["gaze"]))
+        face[:, LOOK_DOWN] = np.nan_to_num(AWAY_LOOK * (1.0 - heard["gaze"]))[:, None]
+        known[:, EYE_LOOK] = ~np.isnan(heard["gaze"])[:, None]
+        shown, seen = _face(_channels(speaker), len(face))
+        batch = speaker_of(len(face), coefficients=shown, observed=seen)
+        contact = speaker["gaze"]
+        batch.gaze_observed[0] = ~np.isnan(contact)
+        batch.gaze[0, :, 1] = np.nan_to_num(AWAY_PITCH_RAD * (1.0 - contact))
+        batch.gaze[0, :, 2] = np.nan_to_num(contact)
+        motion = _standardised(heard["body_motion"])
+        found.append(Recording("dyads", pair, session, ROLES[listener], batch, face, known, motion=motion, names=names))
+    return found
 
 
-def _table(path: Path, feature: str) -> NDArray[np.float64]:
+def _channels(person: Curves) -> dict[str, FloatArray]:
+    units = {"smile": "au12_r", "cheeks": "au06_r"}
+    return {channel: np.clip(person[unit] / AU_FULL, 0.0, 1.0) for channel, unit in units.items()}
+
+
+def _table(path: Path, feature: str) -> Curve:
     """(rows, 2) values of a file, NaN where it says NA or NaN."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        header, *lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ReactdiffError("a file of the dyads cannot be read", where=str(path), todo=str(error)) from error
     rows = []
-    for number, line in enumerate(lines[1:], start=2):
-        if not line.strip():
-            continue
+    for number, line in enumerate(lines, start=2):
         try:
-            row = [float("nan" if cell in _GAPS else cell) for cell in line.replace(",", " ").split()]
+            row = [float("nan" if cell.lower() in _GAPS else cell) for cell in line.replace(",", " ").split()]
         except ValueError:
-            row = []
-        if len(row) != 2:
-            raise ReactdiffError(
-                f"line {number} is not two numbers of {feature}", where=str(path), todo="one for each of the two people"
-            )
-        rows.append(row)
-    if len(rows) < 2 or len(lines[0].split()) != 2:
-        raise ReactdiffError(
-            f"no {feature} of two people", where=str(path), todo="a line with two names, then a line of numbers a frame"
-        )
+            row = [np.nan]
+        if row and len(row) != 2:
+            what = f"line {number} is not two numbers of {feature}"
+            raise ReactdiffError(what, where=str(path), todo="one for each of the two people")
+        rows += [row] if row else []
+    if len(rows) < 2 or len(header.split()) != 2:
+        todo = "a line with two names, then a line of numbers a frame"
+        raise ReactdiffError(f"no {feature} of two people", where=str(path), todo=todo)
     table = np.array(rows, dtype=np.float64)
     low, high = _LIMITS[feature]
     wrong = np.flatnonzero(((table < low) | (table > high) | np.isinf(table)).any(1))
     if wrong.size:
-        raise ReactdiffError(
-            f"{feature} of line {wrong[0] + 2} is outside {low:g} to {high:g}", where=str(path), todo="check the file"
-        )
+        what = f"{feature} of line {wrong[0] + 2} is outside {low:g} to {high:g}"
+        raise ReactdiffError(what, where=str(path), todo="check the file")
     return table
 
 
-def resampled(values: NDArray[np.float64], rate_hz: float) -> FloatArray:
+def resampled(values: Curve, rate_hz: float) -> FloatArray:
     """A curve (n,) of `rate_hz` on the 25 Hz grid: the mean over each 40 ms, NaN where over half of them is a gap."""
     known = ~np.isnan(values)
     edges = np.arange(len(values) + 1) / rate_hz
     frames = int(np.floor(edges[-1] * REACTION_RATE_HZ + 1e-6))
     wanted = np.arange(frames + 1) / REACTION_RATE_HZ
 
-    def integral(curve: NDArray[np.float64]) -> NDArray[np.float64]:
+    def integral(curve: Curve) -> Curve:
         return np.diff(np.interp(wanted, edges, np.concatenate([[0.0], np.cumsum(curve)]) / rate_hz))
 
     share = integral(known.astype(np.float64)) * REACTION_RATE_HZ
@@ -161,42 +192,15 @@ def resampled(values: NDArray[np.float64], rate_hz: float) -> FloatArray:
     return np.where(share > 0.5, total / np.maximum(share, 1e-9), np.nan).astype(np.float32)
 
 
-def _recording(
-    pair: str, session: str, role: str, speaker: dict[str, FloatArray], listener: dict[str, FloatArray],
-    names: dict[str, str],
-) -> Recording:  # fmt: skip
-    face, observed = _face(listener)
-    return Recording(
-        source=SOURCE, pair=pair, session=session, role=role, speaker=_speaker(speaker), listener=face,
-        observed=observed, motion=_standardised(listener["body_motion"]), names=names,
-    )  # fmt: skip
-
-
-def _face(person: dict[str, FloatArray]) -> tuple[FloatArray, NDArray[np.bool_]]:
+def _face(curves: Curves, frames: int) -> tuple[FloatArray, NDArray[np.bool_]]:
     """(T, 58) coefficients of one person and which are observed."""
-    shape = (len(person["gaze"]), COEFFICIENT_COUNT)
-    face, known = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=bool)
-    for columns, name in ((SMILE_CHEEK[:2], "au12_r"), (SMILE_CHEEK[2:], "au06_r")):
-        face[:, columns] = np.clip(person[name] / AU_FULL, 0.0, 1.0)[:, None]
-        known[:, columns] = ~np.isnan(person[name])[:, None]
-    face[:, LOOK_DOWN] = AWAY_LOOK * (1.0 - person["gaze"])[:, None]
-    known[:, EYE_LOOK] = ~np.isnan(person["gaze"])[:, None]
-    return np.where(known, face, 0.0).astype(np.float32), known
-
-
-def _speaker(person: dict[str, FloatArray]) -> SpeakerBatch:
-    """The same person as perception would deliver them, had it measured only this: (1, T)."""
-    face, known = _face(person)
-    one = blank(len(face))
-    one.camera[:] = one.face[:] = one.mesh[:] = True
-    one.neutral_confidence[:] = 1.0
-    one.coefficients[:, SMILE_CHEEK] = face[:, SMILE_CHEEK]
-    one.confidence[:, SMILE_CHEEK] = known[:, SMILE_CHEEK]
-    contact = person["gaze"]
-    one.gaze_observed[:] = ~np.isnan(contact)
-    one.gaze[:, 1] = np.nan_to_num(AWAY_PITCH_RAD * (1.0 - contact))
-    one.gaze[:, 2] = np.nan_to_num(contact)
-    return SpeakerBatch(**{f.name: getattr(one, f.name)[None] for f in fields(one)})
+    face = np.zeros((frames, COEFFICIENT_COUNT), dtype=np.float32)
+    known = np.zeros(face.shape, dtype=bool)
+    for kind, curve in curves.items():
+        at = list(CHANNELS[kind])
+        known[:, at] = ~np.isnan(curve)[:, None]
+        face[:, at] = np.nan_to_num(curve)[:, None]
+    return face, known
 
 
 def _standardised(values: FloatArray) -> FloatArray:
@@ -220,3 +224,147 @@ def folds(recordings: Sequence[Recording], count: int = 4) -> list[tuple[list[Re
 def others_of(recording: Recording, recordings: Iterable[Recording]) -> list[Recording]:
     """The same listener in other conversations: what a style vector may be measured on."""
     return [r for r in recordings if r.person == recording.person and r.session != recording.session]
+
+
+# ---- Tables of face trackers
+
+_Meaning = tuple[str, Callable[[Curve], Curve]]
+"""Which channel a column belongs to ("time" and "success" are two more), and how its values become ours."""
+_Columns = Callable[[str, str], "_Meaning | None"]
+"""(role, name of a column) -> what it means; None: it is not used."""
+
+
+def read_pairs(folder: Path) -> list[Recording]:
+    """All calls of a folder in both directions, on the 25 Hz grid, sorted by pair, session and listener.
+
+    Raises:
+        ReactdiffError: there are none, or a file is malformed, has values out of range or no partner.
+    """
+    calls: dict[tuple[str, str], dict[str, tuple[Path, _Columns]]] = {}
+    for path in sorted(folder.rglob("*.csv")):
+        columns, match = _form(path)
+        if match is None:
+            continue
+        for role in ROLES if columns is _own else (ROLES[match["role"] in "BW"],):
+            calls.setdefault((match["pair"], match["session"] or "first"), {})[role] = (path, columns)
+    if not calls:
+        todo = "it needs PAIR.csv with time_s, A_smile, B_smile ..., or two OpenFace or Affdex tables of each call"
+        raise ReactdiffError("the folder holds no tables of two people", where=str(folder), todo=todo)
+    found = []
+    for (pair, session), of in sorted(calls.items()):
+        if len(of) < 2:
+            ((path, _),) = of.values()
+            raise ReactdiffError("only one person of this call is there", where=str(path), todo="add the other table")
+        people = {role: _read(path, partial(columns, role)) for role, (path, columns) in of.items()}
+        frames = min(len(curve) for curves in people.values() for curve in curves.values())
+        faces = {role: _face({n: c[:frames] for n, c in curves.items()}, frames) for role, curves in people.items()}
+        for role, other in zip(ROLES[::-1], ROLES, strict=True):
+            shown, seen = faces[other]
+            batch = speaker_of(frames, coefficients=shown, observed=seen)
+            batch.face[0] = batch.mesh[0] = seen.any(1)
+            found.append(Recording("pairs", pair, session, role, batch, *faces[role]))
+    return found
+
+
+def _form(path: Path) -> tuple[_Columns, re.Match[str] | None]:
+    """Which form a file has, by its first line, and what its name says; None: none of them."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            names = {name.strip() for name in file.readline().split(",")}
+    except OSError as error:
+        raise ReactdiffError("a table of two people cannot be read", where=str(path), todo=str(error)) from error
+    if "TimeStamp" in names:
+        return _affdex, _AFFDEX.fullmatch(path.name)
+    if "AU12_r" in names:
+        return _openface, _OPENFACE.fullmatch(path.name)
+    return _own, _OWN.fullmatch(path.name) if "time_s" in names else None
+
+
+def _same(values: Curve) -> Curve:
+    return values
+
+
+def _own(role: str, name: str) -> _Meaning | None:
+    kind = name.removeprefix(role + "_")
+    if name == "time_s":
+        return "time", _same
+    return (kind, _same) if name != kind and kind in CHANNELS else None
+
+
+def _affdex(role: str, name: str) -> _Meaning | None:
+    shares = {
+        "smile": "smile",
+        "cheekRaise": "cheeks",
+        "innerBrowRaise": "brows",
+        "browRaise": "brows",
+        "mouthOpen": "lips",
+    }
+    if name == "TimeStamp":
+        return "time", _same
+    if name in POSE:
+        return name, np.radians
+    return (shares[name], lambda x: x / 100.0) if name in shares else None
+
+
+def _openface(role: str, name: str) -> _Meaning | None:
+    units = {"AU12_r": "smile", "AU06_r": "cheeks", "AU01_r": "brows", "AU02_r": "brows", "AU25_r": "lips"}
+    plain = {"timestamp": "time", "success": "success", "pose_Rx": "pitch"}
+    turned = {"pose_Ry": "yaw", "pose_Rz": "roll"}  # the camera's axes: x right, y down, z away from it
+    if name in plain:
+        return plain[name], _same
+    if name in turned:
+        return turned[name], np.negative
+    return (units[name], lambda x: np.clip(x / AU_FULL, 0, 1)) if name in units else None
+
+
+def _read(path: Path, meaning: Callable[[str], _Meaning | None]) -> dict[str, FloatArray]:
+    """Curves (T,) of the channels of one person at 25 Hz, NaN in gaps."""
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        rows = csv.reader(file)
+        names = [name.strip() for name in next(rows)]
+        wanted = [(i, *found) for i, name in enumerate(names) if (found := meaning(name)) is not None]
+        values = [[_number(row, i, path, rows.line_num) for i, _, _ in wanted] for row in rows if row]
+    table = np.array(values, dtype=np.float64).reshape(-1, len(wanted))
+    columns: dict[str, list[Curve]] = {}
+    for at, (_, kind, scaled) in enumerate(wanted):
+        columns.setdefault(kind, []).append(scaled(table[:, at]))
+    rate_hz = _rate(columns.pop("time", [np.zeros(0)])[0], path)
+    lost = columns.pop("success", [np.ones(len(table))])[0] < 0.5
+    if not columns:
+        todo = f"it needs some of {', '.join(CHANNELS)}"
+        raise ReactdiffError("a table has no column of one of the two people", where=str(path), todo=todo)
+    curves = {kind: resampled(np.where(lost, np.nan, np.max(of, axis=0)), rate_hz) for kind, of in columns.items()}
+    for kind, curve in curves.items():
+        known = curve[~np.isnan(curve)]
+        if kind in POSE:
+            curves[kind] = curve - (np.median(known) if len(known) else 0.0)
+        low, high = (-np.pi, np.pi) if kind in POSE else (0.0, 1.0)
+        if len(known) and (known.min() < low - 1e-3 or known.max() > high + 1e-3):
+            todo = f"it must be between {low:.3g} and {high:.3g}: is this the table of another tracker?"
+            raise ReactdiffError(f"{kind} reaches {max(known, key=abs):.3g}", where=str(path), todo=todo)
+    return curves
+
+
+def _number(row: list[str], at: int, path: Path, line: int) -> float:
+    """The number in a cell, NaN in a gap; Affdex glues the time of a lost face to the next cell ("0.0667nan")."""
+    cell = row[at].strip() if at < len(row) else ""
+    if at == 0:
+        cell = cell.removesuffix("nan") or cell
+    try:
+        return float("nan") if cell.lower() in _GAPS else float(cell)
+    except ValueError:
+        what = f"line {line} has {cell!r} where a number belongs"
+        raise ReactdiffError(what, where=str(path), todo="correct it") from None
+
+
+def _rate(time_s: Curve, path: Path) -> float:
+    """Pictures a second of a column of times."""
+    steps = np.diff(time_s)
+    if len(time_s) < _LEAST_ROWS or not np.isfinite(time_s).all() or (steps <= 0).any():
+        todo = f"it needs {_LEAST_ROWS} rows and more"
+        raise ReactdiffError("there is no column of rising times", where=str(path), todo=todo)
+    step = float(np.median(steps))
+    if abs(time_s[-1] - time_s[0] - step * len(steps)) > 0.05 * (time_s[-1] - time_s[0]):
+        todo = "write a row for each picture, also without face"
+        raise ReactdiffError("rows are not evenly spaced in time", where=str(path), todo=todo)
+    return 1.0 / step

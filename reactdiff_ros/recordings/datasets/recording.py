@@ -164,8 +164,8 @@ def speaker_of(
 
     Args:
         frames: T.
-        coefficients: (T, 58) or None; their confidence is 1 where `observed` (58,), else 0.
-        observed: which coefficients were measured.
+        coefficients: (T, 58) or None; their confidence is 1 where `observed`, else 0.
+        observed: (58,) or (T, 58) which coefficients were measured.
         affect: (T, 9) of `affect_of`.
         voice: columns of the voice, (T, ...).
     """

@@ -12,7 +12,7 @@ from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_YAW
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.studies.people import evaluate_people, figures_of, read_people
-from reactdiff_ros.recordings.datasets.pairs import read_pairs
+from reactdiff_ros.recordings.datasets.dyads import read_pairs
 
 RATE_HZ = 30.0
 NAMES = ("smile", "brows", "pitch")
