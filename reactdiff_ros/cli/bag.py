@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from reactdiff_ros.launching.table import Value
     from reactdiff_ros.recordings.bags.write import Part
     from reactdiff_ros.recordings.replay import ReplaySettings, Step
+    from reactdiff_ros.types import ExpressionFrame
 
 MARK_WAIT_S: Final = 5.0
 """How long a mark waits for a recorder."""
@@ -318,6 +320,11 @@ def settings_of(
     return settings, parameters
 
 
+def _say_partial(path: Path) -> None:
+    if path.exists():
+        log(f"the incomplete bag is {path}")
+
+
 def _replay(
     path: Path, settings: ReplaySettings, parameters: dict[str, dict[str, Value]], output: Path | None, storage: Any,
     plans: bool, video: Path | None, ahead: bool,
@@ -327,36 +334,37 @@ def _replay(
     from reactdiff_ros.recordings.replay.replay import ReplayBag, Tally, open_recording
     from reactdiff_ros.recordings.replay.replay import replay as run
     from reactdiff_ros.recordings.replay.senses import as_recorded
-    from reactdiff_ros.recordings.replay.video import FaceReel, prepare, write_video
+    from reactdiff_ros.recordings.replay.video import on_slots, prepare, write_video
 
     recording = open_recording(path, settings)
     settings = as_recorded(settings, recording)
     face = parameters["expression_node"] | {"camera_on_head": settings.expression.camera_on_head}
     if video is not None:
         prepare(video)
-    bag = reel = None
-    if output is not None:
-        bag = ReplayBag(
-            output, recording, settings, parameters | {"expression_node": face}, storage=storage, plans=plans
-        )
-    if video is not None:
-        reel = FaceReel()
     stop, tally, begin = StopFlag(), Tally(), time.perf_counter()
-    spec, written = Spec(settings.policy), []
+    spec = Spec(settings.policy)
+    faces: list[ExpressionFrame] = []
+    written: list[str] = []
+    bag: ReplayBag | None = None
 
     def each(step: Step) -> None:
         for plan in step.reactions if spec.own else ():
             check(plan, spec.text)
         if bag is not None:
             bag.write(step)
-        if reel is not None:
-            reel.take(step)
+        if video is not None:
+            faces.extend(on_slots([step]))
 
     def report(seconds: float) -> bool:
         show(seconds / tally.length_s if tally.length_s else 0.0)
         return not stop.set
 
-    try:
+    with ExitStack() as stack:
+        if output is not None:
+            record = parameters | {"expression_node": face}
+            bag = ReplayBag(output, recording, settings, record, storage=storage, plans=plans)
+            stack.callback(_say_partial, bag.partial)
+            stack.enter_context(bag)
         listener = spec.make(settings.seed) if spec.own else None
         with progress_bar(path.name) as show, named_errors(spec):
             done = run(path, settings, listener=listener, tally=tally, ahead=ahead, progress=report, each=each)
@@ -365,32 +373,24 @@ def _replay(
             log(note)
         if bag is not None:
             bag.describe(tally, done.complete)
-            bag.close()
-            written.append(str(bag.path))
-            log(f"wrote {bag.path}" + ("" if done.complete else f", incomplete: {tally.done_s:.1f} s"))
-        if reel is not None and video is not None:
-            stop.set = False  # what was replayed until Ctrl-C is shown; another Ctrl-C ends the video
-            with progress_bar(video.name) as show:
-                length = write_video(video, recording, reel, progress=lambda share: show(share) or not stop.set)
-            written.append(str(video))
-            log(f"wrote {video}, {length:.1f} s" + (", incomplete" if stop.set else ""))
-    except BaseException as error:
-        if bag is not None:
-            bag.__exit__(type(error), error, None)
-            if bag.partial.exists():
-                log(f"the incomplete bag is {bag.partial}")
-        raise
-    frames = len(done.times_ns)
+    if bag is not None:
+        written.append(str(bag.path))
+        log(f"wrote {bag.path}" + ("" if done.complete else f", incomplete: {tally.done_s:.1f} s"))
+    if video is not None:
+        stop.set = False  # what was replayed until Ctrl-C is shown; another Ctrl-C ends the video
+        with progress_bar(video.name) as show:
+            length = write_video(video, recording, faces, progress=lambda share: show(share) or not stop.set)
+        written.append(str(video))
+        log(f"wrote {video}, {length:.1f} s" + (", incomplete" if stop.set else ""))
+
+    def mean(values: Any, digits: int, scale: float = 1.0) -> float | None:
+        return round(scale * float(values.mean()), digits) if len(values) else None
+
     return {
-        "complete": done.complete, "recording_s": round(tally.done_s, 3), "frames": frames,
-        "face_share": round(float(done.face_seen.mean()), 4) if frames else 0.0,
-        "listening_share": round(float(done.listening.mean()), 4) if frames else 0.0, "policy": settings.policy,
-        "seed": settings.seed, "backend": tally.state.backend if tally.state else "",
-        "perception_ms": _mean_ms(done.perception_s), "listener_ms": _mean_ms(done.listener_s),
+        "complete": done.complete, "recording_s": round(tally.done_s, 3), "frames": len(done.times_ns),
+        "face_share": mean(done.face_seen, 4) or 0.0, "listening_share": mean(done.listening, 4) or 0.0,
+        "policy": settings.policy, "seed": settings.seed, "backend": tally.state.backend if tally.state else "",
+        "perception_ms": mean(done.perception_s, 2, 1e3), "listener_ms": mean(done.listener_s, 2, 1e3),
         "notes": tally.notes(), "written": written, "stopped": stopped, "seconds": round(seconds, 3),
         "times_real_time": round(tally.done_s / seconds, 2),
     }  # fmt: skip
-
-
-def _mean_ms(seconds: Any) -> float | None:
-    return round(1e3 * float(seconds.mean()), 2) if len(seconds) else None

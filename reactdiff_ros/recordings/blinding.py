@@ -8,15 +8,16 @@ condition; the key says which condition each seal stands for.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 import yaml
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic.dataclasses import dataclass as validated
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.launching.condition import SALT_BYTES, Condition, Setting, unveil, veil
@@ -31,25 +32,47 @@ SEAL_BYTES: Final = 16
 
 # ---- The plan, and who meets what when
 
-_SETTING: Final = (bool, int, float, str)
-DESIGNS: Final = ("within", "between")
 MOST_CONDITIONS: Final = 12
 MOST_PARTICIPANTS: Final = 10_000
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
-_PLAN_KEYS: Final = ("name", "design", "participants", "conditions", "seed")
+Name = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
+_KEYS: Final = {
+    "name": "letters, digits, '_', '-', '.'",
+    "design": "within or between",
+    "participants": "a number, or a list of different names",
+    "conditions": f"2 to {MOST_CONDITIONS}, each with settings such as {{policy: rules}}",
+    "seed": "a whole number of 0 and more; may be left out",
+}
+"""What a study has, for sentences."""
 
 
-@dataclass(frozen=True, slots=True)
+def _listed(given: Any) -> Any:
+    """Participants p01, p02 ... where their number is given."""
+    if isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= MOST_PARTICIPANTS:
+        width = max(2, len(str(given)))
+        return tuple(f"p{i + 1:0{width}}" for i in range(given))
+    return [str(name) for name in given] if isinstance(given, list) else given
+
+
+def _different(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("two have the same name")
+    return names
+
+
+@validated(frozen=True, config=ConfigDict(extra="forbid"))
 class StudyPlan:
-    """What a study compares, and with whom."""
+    """What a study compares, and with whom. Raises pydantic's ValidationError for what cannot be."""
 
-    name: str
-    design: str
+    name: Name
+    design: Literal["within", "between"]
     """within: each participant meets every condition; between: each meets one."""
-    participants: tuple[str, ...]
-    conditions: Mapping[str, Mapping[str, Setting]]
+    participants: Annotated[
+        tuple[Name, ...], Field(min_length=1, max_length=MOST_PARTICIPANTS), BeforeValidator(_listed),
+        AfterValidator(_different),
+    ]  # fmt: skip
+    conditions: Annotated[dict[Name, dict[str, Setting]], Field(min_length=2, max_length=MOST_CONDITIONS)]
     """Name -> settings of the listener."""
-    seed: int | None = None
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] | None = None
     """Of the allocation; None: one is drawn when the study is sealed."""
 
 
@@ -75,20 +98,15 @@ def read_plan(text: str, where: str) -> StudyPlan:
     except yaml.YAMLError as error:
         raise ConfigError("the study is not a YAML file", where=where, todo=" ".join(str(error).split())) from error
     if not isinstance(found, dict):
-        raise _wrong(where, "it has no keys", f"give {', '.join(_PLAN_KEYS)}")
-    unknown = [str(key) for key in found if key not in _PLAN_KEYS]
-    if unknown:
-        raise _wrong(where, f"it has an unknown key {unknown[0]!r}", f"use {', '.join(_PLAN_KEYS)}")
-    name = found.get("name")
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise _wrong(where, "its name is missing or no name", "give name: letters, digits, '_', '-', '.'")
-    if found.get("design") not in DESIGNS:
-        raise _wrong(where, f"its design is {found.get('design')!r}", f"give design: {' or '.join(DESIGNS)}")
-    seed = found.get("seed")
-    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63):
-        raise _wrong(where, f"its seed is {seed!r}", "give a whole number of 0 and more, or leave it out")
-    participants = _participants(found.get("participants"), where)
-    return StudyPlan(name, found["design"], participants, _conditions(found.get("conditions"), where), seed)
+        raise ConfigError("the study cannot be used, it has no keys", where=where, todo=f"give {', '.join(_KEYS)}")
+    try:
+        return StudyPlan(**{str(key): value for key, value in found.items()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+        todo = f"give {key}: {_KEYS[key]}" if key in _KEYS else f"use {', '.join(_KEYS)}"
+        raise ConfigError(f"the study cannot be used, {what}", where=where, todo=todo) from error
 
 
 def sessions_of(plan: StudyPlan, seed: int) -> list[Session]:
@@ -137,34 +155,6 @@ def balance(sessions: Sequence[Session], plan: StudyPlan) -> str:
     if not left:
         return ""
     return f"orders are balanced in every {whole} participants: the last {left} are not a whole square"
-
-
-def _participants(given: Any, where: str) -> tuple[str, ...]:
-    if isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= MOST_PARTICIPANTS:
-        width = max(2, len(str(given)))
-        return tuple(f"p{i + 1:0{width}}" for i in range(given))
-    if isinstance(given, list) and 1 <= len(given) <= MOST_PARTICIPANTS:
-        names = tuple(str(one) for one in given)
-        if all(_NAME.fullmatch(one) for one in names) and len(set(names)) == len(names):
-            return names
-    raise _wrong(where, "its participants are missing", "give participants: a number, or a list of different names")
-
-
-def _conditions(given: Any, where: str) -> dict[str, dict[str, Setting]]:
-    if not isinstance(given, dict) or not 2 <= len(given) <= MOST_CONDITIONS:
-        raise _wrong(where, "it has no conditions to compare", f"give conditions: 2 to {MOST_CONDITIONS} of them")
-    conditions: dict[str, dict[str, Setting]] = {}
-    for name, settings in given.items():
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise _wrong(where, f"the condition {name!r} has no name", "use letters, digits, '_', '-', '.'")
-        if not isinstance(settings, dict) or not all(isinstance(v, _SETTING) for v in settings.values()):
-            raise _wrong(where, f"the condition {name} has no settings", "give it some, such as {policy: rules}")
-        conditions[name] = {str(key): value for key, value in settings.items()}
-    return conditions
-
-
-def _wrong(where: str, what: str, todo: str) -> ConfigError:
-    return ConfigError(f"the study cannot be used, {what}", where=where, todo=todo)
 
 
 # ---- Sessions and key
@@ -231,10 +221,8 @@ class SessionsFile:
             if row["session"] == session:
                 unveil(row["veil"])
                 return str(row["veil"])
-        raise ConfigError(
-            f"the study {self.study} has no session {session!r}", where=str(self.path),
-            todo="'reactdiff study sessions' lists them",
-        )  # fmt: skip
+        todo = "'reactdiff study sessions' lists them"
+        raise ConfigError(f"the study {self.study} has no session {session!r}", where=str(self.path), todo=todo)
 
 
 class Key:
@@ -271,18 +259,14 @@ class Key:
             ConfigError: of another study, unknown, or its seal is not the one that this key made.
         """
         if study != self.study:
-            raise ConfigError(
-                f"this is the study {study or '(none)'}, the key opens {self.study}", where=str(self._path),
-                todo="take the key of that study",
-            )  # fmt: skip
+            what = f"this is the study {study or '(none)'}, the key opens {self.study}"
+            raise ConfigError(what, where=str(self._path), todo="take the key of that study")
         if session not in self._sessions:
             raise ConfigError(f"the key has no session {session!r}", where=str(self._path))
         participant, position, condition, own_seal = self._sessions[session]
         if seal_ != own_seal:
-            raise ConfigError(
-                f"the seal of session {session} does not fit the key", where=str(self._path),
-                todo="the recording, or the key, is another one or was changed",
-            )  # fmt: skip
+            todo = "the recording, or the key, is another one or was changed"
+            raise ConfigError(f"the seal of session {session} does not fit the key", where=str(self._path), todo=todo)
         return Opened(study, session, participant, position, condition, self.conditions[condition])
 
 
@@ -296,11 +280,8 @@ def _read(path: Path, kind: str, what: str) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("kind") != kind:
         raise ConfigError("this is another file", where=str(path), todo=f"give {what}")
     if content.get("format") != FORMAT:
-        raise ConfigError(
-            f"the file is of format {content.get('format')!r}",
-            where=str(path),
-            todo="it was written by another version",
-        )
+        what = f"the file is of format {content.get('format')!r}"
+        raise ConfigError(what, where=str(path), todo="it was written by another version")
     return content
 
 

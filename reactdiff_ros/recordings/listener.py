@@ -227,13 +227,10 @@ class FaceTrack:
 
     def _save_video(self, path: Path, look: str, progress: Progress, processes: int) -> None:
         require("py_mini_racer")
-        from reactdiff_ros.recordings.replay.video import FaceReel, write_video
+        from reactdiff_ros.recordings.replay.video import on_slots, write_video
 
-        reel = FaceReel()
-        for step in self._steps:
-            reel.take(step)
         recording = open_recording(self._path, self._settings)
-        write_video(path, recording, reel, look=look, processes=processes, progress=progress)
+        write_video(path, recording, on_slots(self._steps), look=look, processes=processes, progress=progress)
 
     def _save_bag(self, path: Path) -> None:
         from reactdiff_ros.recordings.replay.replay import ReplayBag

@@ -13,8 +13,7 @@ from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound, MediaC
 from reactdiff_ros.coefficients import INDEX, neutral
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.recordings.replay import video
-from reactdiff_ros.recordings.replay.replay import Step
-from reactdiff_ros.recordings.replay.video import LISTENER_WIDTH, SPEAKER_WIDTH, FaceReel, write_video
+from reactdiff_ros.recordings.replay.video import LISTENER_WIDTH, SPEAKER_WIDTH, write_video
 from reactdiff_ros.types import ExpressionFrame
 
 MS = 1_000_000
@@ -40,19 +39,18 @@ class Flashes:
                 yield ClipSound("sound", at_ns, RATE, tone.astype(np.int16)[:, None])
 
 
-def reel(frames: int, smiles_at: int = -1) -> FaceReel:
-    made = FaceReel()
+def faces(frames: int, smiles_at: int = -1) -> list[ExpressionFrame]:
+    made = []
     for i in range(frames):
         face = neutral()
         face[INDEX["jawOpen"]] = 0.9 * (i == smiles_at)
-        shown = ExpressionFrame(BEGIN_NS + i * 40 * MS, face, "listening", (), None, None, None, None)
-        made.take(Step(shown.stamp_ns, (), (), (shown,), 0.0, 0.0))
+        made.append(ExpressionFrame(BEGIN_NS + i * 40 * MS, face, "listening", (), None, None, None, None))
     return made
 
 
 def test_picture_sound_and_listener_are_in_step(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
-    assert write_video(path, Flashes(), reel(25, smiles_at=10), processes=0) == 1.0
+    assert write_video(path, Flashes(), faces(25, smiles_at=10), processes=0) == 1.0
     clip = MediaClip(path)
     assert clip.picture_size == (SPEAKER_WIDTH + LISTENER_WIDTH, 480)
     items = list(clip.pictures_and_sound())
@@ -73,12 +71,12 @@ def test_picture_sound_and_listener_are_in_step(tmp_path: Path) -> None:
 
 def test_it_can_be_stopped_and_never_overwrites(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
-    assert write_video(path, Flashes(), reel(25), processes=0, progress=lambda share: share < 0.2) < 0.5
+    assert write_video(path, Flashes(), faces(25), processes=0, progress=lambda share: share < 0.2) < 0.5
     assert MediaClip(path).has_picture
     with pytest.raises(MediaError, match="already"):
-        write_video(path, Flashes(), reel(2), processes=0)
+        write_video(path, Flashes(), faces(2), processes=0)
     with pytest.raises(MediaError, match="nothing to show"):
-        write_video(tmp_path / "other.mp4", Flashes(), FaceReel(), processes=0)
+        write_video(tmp_path / "other.mp4", Flashes(), [], processes=0)
 
 
 def test_a_process_that_draws_and_dies_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,5 +85,5 @@ def test_a_process_that_draws_and_dies_is_one_sentence(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(video, "rasterised", killed)
     with pytest.raises(MediaError, match="ended unexpectedly"):
-        write_video(tmp_path / "film.mp4", Flashes(), reel(5), processes=0)
+        write_video(tmp_path / "film.mp4", Flashes(), faces(5), processes=0)
     assert list(tmp_path.iterdir()) == []

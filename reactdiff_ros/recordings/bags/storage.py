@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.recordings.bags.interfaces import BYTES, BYTES_STAMPED, CHUNK, COMPRESSED, RAW, SAMPLES_STAMPED
@@ -57,19 +57,23 @@ def entries(folder: Path) -> list[Path]:
     Raises:
         MediaError: the folder cannot be listed.
     """
-    try:
+    with _listable(folder):
         return sorted(folder.iterdir())
-    except OSError as error:
-        raise MediaError("the folder cannot be read", where=str(folder), todo=error.strerror or str(error)) from error
 
 
 def _folder_of(path: Path) -> Path:
     """The folder with the files: `path`, or the folder in it that an unfinished `BagWriter` wrote to."""
-    try:
+    with _listable(path):
         unfinished = path / "recording"
         return unfinished if unfinished.is_dir() and not (path / "metadata.yaml").exists() else path
+
+
+@contextmanager
+def _listable(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise MediaError("the folder cannot be read", where=str(path), todo=error.strerror or str(error)) from error
+        raise MediaError("the folder cannot be read", where=str(folder), todo=error.strerror or str(error)) from error
 
 
 class BagFiles:
@@ -100,14 +104,11 @@ class BagFiles:
         if not path.exists():
             raise MediaError("there is no such bag", where=str(path), todo="check the path")
         if path.suffix == ".bag" and path.is_file():
-            raise MediaError(
-                "this is a ROS 1 bag", where=str(path), todo="convert it with 'rosbags-convert --src IN.bag --dst OUT'"
-            )
+            todo = "convert it with 'rosbags-convert --src IN.bag --dst OUT'"
+            raise MediaError("this is a ROS 1 bag", where=str(path), todo=todo)
         if not is_bag(path):
-            raise MediaError(
-                "this is not a rosbag2 recording", where=str(path),
-                todo="give the recording's folder, or its .mcap or .db3 file",
-            )  # fmt: skip
+            todo = "give the recording's folder, or its .mcap or .db3 file"
+            raise MediaError("this is not a rosbag2 recording", where=str(path), todo=todo)
         files = self._files()
         if files and all(f.stat().st_size == 0 for f in files):
             raise MediaError("the bag is empty: its file has no bytes", where=str(path), todo="record it again")
@@ -134,11 +135,11 @@ class BagFiles:
             reader = Reader(self.path)
             reader.open()
         except Exception as error:
+            todo = "copy it again; 'ros2 bag reindex' restores metadata.yaml, 'mcap recover' a file without its end, "
+            todo += "sqlite3's .recover a database"
             raise MediaError(
-                f"the bag cannot be read ({_first_line(error)})", where=str(self.path),
-                todo="copy it again; 'ros2 bag reindex' restores metadata.yaml, 'mcap recover' a file without its end, "
-                "sqlite3's .recover a database",
-            ) from error  # fmt: skip
+                f"the bag cannot be read ({_first_line(error)})", where=str(self.path), todo=todo
+            ) from error
         try:
             yield reader
         finally:
@@ -166,6 +167,7 @@ def _first_line(error: Exception) -> str:
 
 
 PREFIX: Final = "reactdiff."
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,31 +220,25 @@ def study_of(custom_data: Mapping[str, Any]) -> Study | None:
     values = {key[len(PREFIX) :]: str(value) for key, value in custom_data.items() if str(key).startswith(PREFIX)}
     if "session_id" not in values:
         return None
-    consent = _json(values.get("consent", ""))
-    parameters = _json(values.get("parameters", ""))
-    events = _json(values.get("events", ""))
-    seed = _json(values.get("seed", ""))
+
+    def of(name: str, kind: type[T], missing: T) -> T:
+        try:
+            found = json.loads(values.get(name, ""))
+        except (ValueError, RecursionError):
+            return missing
+        return found if type(found) is kind else missing
+
+    events = [e for e in of("events", list, []) if isinstance(e, list) and len(e) == 2 and isinstance(e[0], int)]
     return Study(
         session_id=values["session_id"],
-        consent=consent if isinstance(consent, bool) else None,
-        parameters=parameters if isinstance(parameters, dict) else {},
+        consent=of("consent", bool, None),
+        parameters=of("parameters", dict, {}),
         weights=values.get("weights", ""),
-        seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
-        events=tuple(
-            Event(int(e[0]), str(e[1]))
-            for e in (events if isinstance(events, list) else [])
-            if isinstance(e, list) and len(e) == 2 and isinstance(e[0], int)
-        ),
+        seed=of("seed", int, None),
+        events=tuple(Event(int(stamp_ns), str(name)) for stamp_ns, name in events),
         study=values.get("study", ""),
         seal=values.get("seal", ""),
     )
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
 
 
 # ---- Which topics of a bag are the speaker's picture and sound: by name where one is given, else by type.
@@ -255,6 +251,8 @@ PICTURES: Final = (COMPRESSED, RAW)
 SOUNDS: Final = (CHUNK, SAMPLES_STAMPED, BYTES_STAMPED, BYTES)
 _SUFFIX = "/compressed"
 _OTHER_SENSORS = ("depth", "infra", "thermal")
+SHOWN: Final = 8
+"""Topics that an error lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +282,10 @@ def choose(topics: Mapping[str, Topic], path: Path, picture: str = "", sound: st
     found_picture = _named(topics, path, picture, PICTURES, "pictures") if picture else _camera(topics, path, notes)
     found_sound = _named(topics, path, sound, SOUNDS, "sound") if sound else _microphone(topics, path, notes)
     if found_picture is None and found_sound is None:
-        what = _list(topics) or "no topics at all"
-        raise MediaError(
-            f"the bag has no pictures and no sound: it has {what}", where=str(path),
-            todo=f"record a topic of {COMPRESSED} or {RAW}, and one of {CHUNK}",
-        )  # fmt: skip
+        names = [f"{t.name} ({t.kind})" for t in topics.values()]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        what = f"the bag has no pictures and no sound: it has {', '.join(names[:SHOWN]) or 'no topics at all'}{more}"
+        raise MediaError(what, where=str(path), todo=f"record a topic of {COMPRESSED} or {RAW}, and one of {CHUNK}")
     return Choice(found_picture, found_sound, tuple(notes))
 
 
@@ -343,8 +340,3 @@ def _one(found: list[Topic], path: Path, what: str, option: str) -> Topic | None
         names = ", ".join(t.name for t in found)
         raise MediaError(f"the bag has several {what}: {names}", where=str(path), todo=f"name one with {option}")
     return found[0] if found else None
-
-
-def _list(topics: Mapping[str, Topic], most: int = 8) -> str:
-    names = [f"{t.name} ({t.kind})" for t in topics.values()]
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, TypeAlias, TypeVar
@@ -63,7 +64,8 @@ class BagWriter:
     ) -> None:
         self.path, self.storage, self.study = Path(path), storage, study
         self.keep_partial = keep_partial
-        self.partial = _free(self.path.with_name(self.path.name + ".partial"))
+        names = (f"{self.path.name}.partial{number if number > 1 else ''}" for number in count(1))
+        self.partial = next(path for name in names if not (path := self.path.with_name(name)).exists())
         """Where an unfinished bag stays with `keep_partial`."""
         self.written = 0
         """Messages so far."""
@@ -190,6 +192,12 @@ class BagWriter:
         """A message of `interfaces.empty`, filled. Errors as `raw`; MessageError where a value does not fit."""
         self.raw(topic, message.__msgtype__, log_ns, interfaces.serialize(message))
 
+    def filled(self, topic: str, kind: str, log_ns: int, fill: Callable[..., object], *values: Any) -> None:
+        """A message of the type `kind`, which `fill` (of `messages`) fills from `values`. Errors as `message`."""
+        message = interfaces.empty(kind)
+        fill(message, *values)
+        self.message(topic, log_ns, message)
+
     def jpeg(self, stamp_ns: int, data: bytes, *, topic: str = CAMERA, log_ns: int | None = None) -> None:
         """A JPEG picture as it is. `log_ns`: by default the stamp."""
         message = interfaces.empty(interfaces.COMPRESSED)
@@ -216,27 +224,20 @@ class BagWriter:
 
     def sound(self, sound: Sound, *, log_ns: int | None = None) -> None:
         """A chunk of sound. `log_ns`: by default its end, when a microphone gives it."""
-        message = interfaces.empty(interfaces.CHUNK)
-        messages.fill_audio(message, sound, "microphone")
-        self.message(AUDIO, sound.end_ns if log_ns is None else log_ns, message)
+        at_ns = sound.end_ns if log_ns is None else log_ns
+        self.filled(AUDIO, interfaces.CHUNK, at_ns, messages.fill_audio, sound, "microphone")
 
     def speaker(self, frame: SpeakerFrame, *, log_ns: int) -> None:
         """What was perceived of the speaker."""
-        message = interfaces.empty(interfaces.SPEAKER)
-        messages.fill_speaker(message, frame)
-        self.message(SPEAKER, log_ns, message)
+        self.filled(SPEAKER, interfaces.SPEAKER, log_ns, messages.fill_speaker, frame)
 
     def reaction(self, reaction: Reaction, *, log_ns: int) -> None:
         """A plan of the listener. `compute_s` is the one field that no two runs share: set it to 0 for equal bytes."""
-        message = interfaces.empty(interfaces.REACTION)
-        messages.fill_reaction(message, reaction)
-        self.message(REACTION, log_ns, message)
+        self.filled(REACTION, interfaces.REACTION, log_ns, messages.fill_reaction, reaction)
 
     def expression(self, frame: ExpressionFrame) -> None:
         """The face of a tick, at its time."""
-        message = interfaces.empty(interfaces.EXPRESSION)
-        messages.fill_expression(message, frame)
-        self.message(EXPRESSION, frame.stamp_ns, message)
+        self.filled(EXPRESSION, interfaces.EXPRESSION, frame.stamp_ns, messages.fill_expression, frame)
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -245,10 +246,11 @@ class BagWriter:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise self._full() from error
-            raise MediaError(
-                f"the bag cannot be written ({error.strerror or error})", where=str(self.path),
-                todo="choose a folder that can be written to",
-            ) from error  # fmt: skip
+            what, todo = (
+                f"the bag cannot be written ({error.strerror or error})",
+                "choose a folder that can be written to",
+            )
+            raise MediaError(what, where=str(self.path), todo=todo) from error
         except sqlite3.Error as error:
             if "full" in str(error):
                 raise self._full() from error
@@ -257,15 +259,6 @@ class BagWriter:
     def _full(self) -> MediaError:
         kept = f"; what was written is in {self.partial}" if self.keep_partial and self.written else ""
         return MediaError("the disk is full", where=str(self.path), todo=f"free some space and start again{kept}")
-
-
-def _free(path: Path) -> Path:
-    """`path`, or the first of path2, path3 ... that is not there."""
-    number, free = 1, path
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.name}{number}")
-    return free
 
 
 # ---- Clips as the bag that a robot's graph would have recorded of them.

@@ -46,7 +46,6 @@ from reactdiff_ros.recordings.datasets.recording import (
     read_all,
     readable_text,
     recording_from,
-    split_of,
 )
 from reactdiff_ros.types import FloatArray
 
@@ -79,7 +78,7 @@ def recordings(
         path = existing(folder / "metadata" / f"{split}.jsonl", f"list of the {split} split")
         lines = ((line, listener) for line in _lines(path) for listener in (1, 0))
         return read_all(lines, lambda e: _talk_files(folder, *e, split, path, voice_of is not None), voice_of, on_bad)
-    split_of(folder, split)
+    folder_of(folder / split, f"the {split} split")
     listing: Callable[..., Sequence[ClipPair | Item]] = pairs if kind == "react" else items
     listed = listing(folder, split, both_roles=both_roles)
     return read_all(listed, lambda entry: entry.files(folder, split, names), voice_of, on_bad)
@@ -93,7 +92,7 @@ def recording_of(
     Raises:
         DatasetError: a file of it is missing or malformed.
     """
-    split_of(folder, split)
+    folder_of(folder / split, f"the {split} split")
     return recording_from(entry.files(folder, split, names), voice_of)
 
 
@@ -161,14 +160,10 @@ def expression_names(path: Path) -> tuple[str, ...]:
 def _names_in_model(path: Path) -> Sequence[Any]:
     with path.open("rb") as file:
         numpy_file: Any = np.lib.format
-        if numpy_file.read_magic(file) == (1, 0):
-            numpy_file.read_array_header_1_0(file)
-        else:
-            numpy_file.read_array_header_2_0(file)
+        first = numpy_file.read_magic(file) == (1, 0)
+        (numpy_file.read_array_header_1_0 if first else numpy_file.read_array_header_2_0)(file)
         content = _ArraysOnly(file).load()
-    if isinstance(content, np.ndarray):
-        content = content.item()
-    names: Sequence[Any] = content["exp_name_list"]
+    names: Sequence[Any] = (content.item() if isinstance(content, np.ndarray) else content)["exp_name_list"]
     return names
 
 

@@ -11,6 +11,7 @@ import wave
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -61,15 +62,16 @@ class Recording:
         frames = len(self.listener)
         if self.observed.ndim == 1:
             object.__setattr__(self, "observed", np.broadcast_to(self.observed, (frames, len(self.observed))))
-        wide = (frames, COEFFICIENT_COUNT)
-        if self.listener.shape != wide or self.observed.shape != wide:
-            raise ValueError(f"listener {self.listener.shape} and observed {self.observed.shape} must be {wide}")
-        if self.speaker.camera.shape != (1, frames):
-            raise ValueError(f"speaker {self.speaker.camera.shape} must be (1, {frames}), as long as the listener")
-        if self.attributes is not None and self.attributes.shape != (frames, ATTRIBUTE_COUNT):
-            raise ValueError(f"attributes {self.attributes.shape} must be {(frames, ATTRIBUTE_COUNT)}")
-        if self.motion is not None and self.motion.shape != (frames,):
-            raise ValueError(f"motion {self.motion.shape} must be {(frames,)}")
+        shapes = {
+            "listener": (self.listener, (frames, COEFFICIENT_COUNT)),
+            "observed": (self.observed, (frames, COEFFICIENT_COUNT)),
+            "speaker": (self.speaker.camera, (1, frames)),
+            "attributes": (self.attributes, (frames, ATTRIBUTE_COUNT)),
+            "motion": (self.motion, (frames,)),
+        }
+        for name, (values, shape) in shapes.items():
+            if values is not None and values.shape != shape:
+                raise ValueError(f"{name} {values.shape} must be {shape}")
 
     @property
     def frames(self) -> int:
@@ -123,8 +125,8 @@ def stack(recordings: Iterable[Recording], frames: int) -> tuple[SpeakerBatch, F
     columns = {
         f.name: np.concatenate([getattr(r.speaker, f.name)[:, :frames] for r in chosen]) for f in fields(SpeakerBatch)
     }
-    listeners = np.stack([r.listener[:frames] for r in chosen])
-    return SpeakerBatch(**columns), listeners, np.stack([r.observed[:frames] for r in chosen])
+    listeners, observed = (np.stack([getattr(r, n)[:frames] for r in chosen]) for n in ("listener", "observed"))
+    return SpeakerBatch(**columns), listeners, observed
 
 
 VoiceOf: TypeAlias = "Callable[[NDArray[np.int16], int, int], Mapping[str, NDArray[Any]]] | None"
@@ -223,11 +225,6 @@ def folder_of(path: Path, what: str) -> Path:
     return path
 
 
-def split_of(folder: Path, split: str) -> Path:
-    """The folder of a split below a dataset's root. Raises DatasetError if there is none."""
-    return folder_of(folder / split, f"the {split} split")
-
-
 def inside(root: Path, relative: str, where: Path) -> Path:
     """A path from a list, below `root`.
 
@@ -283,10 +280,9 @@ def checked(values: NDArray[Any], field: str, columns: int, path: Path) -> Float
         single = values.astype(np.float32)
     bad = np.argwhere(~np.isfinite(single))
     if len(bad):
-        frame, column = bad[0]
+        first = "frame {}, column {}".format(*bad[0])
         raise DatasetError(
-            f"the {field} holds {len(bad)} values that are not finite, the first at frame {frame}, column {column}",
-            where=str(path),
+            f"the {field} holds {len(bad)} values that are not finite, the first at {first}", where=str(path)
         )
     return single
 
@@ -341,12 +337,9 @@ def load_sound(path: Path, frames: int, rate_hz: float) -> tuple[NDArray[np.int1
         raise DatasetError("the sound is empty", where=str(path))
     seconds = len(samples) / rate
     if abs(seconds - frames / rate_hz) > max(SOUND_TOLERANCE * seconds, 0.2):
-        raise DatasetError(
-            f"{seconds:.2f} s of sound for {frames} frames is {frames / seconds:.1f} frames a second instead of "
-            f"{rate_hz:g}",
-            where=str(path),
-            todo="is the frame rate that of this dataset?",
-        )
+        what = f"{seconds:.2f} s of sound for {frames} frames is {frames / seconds:.1f} frames a second"
+        todo = "is the frame rate that of this dataset?"
+        raise DatasetError(f"{what} instead of {rate_hz:g}", where=str(path), todo=todo)
     return samples.astype(np.int16), rate
 
 
@@ -363,21 +356,25 @@ def same_length(parts: Sequence[tuple[Path, FloatArray]], tolerance: int = 1) ->
     return least
 
 
+def _positions(frames: int, rate_hz: float) -> NDArray[np.float64]:
+    """Where the times of the 25 Hz grid lie among `frames` frames at `rate_hz`."""
+    count = int((frames - 1) * REACTION_RATE_HZ / rate_hz + 1e-6) + 1
+    return np.arange(count) * rate_hz / REACTION_RATE_HZ
+
+
 def newest(values: FloatArray, rate_hz: float) -> FloatArray:
     """(T, ...) at `rate_hz` as seen on the 25 Hz grid: the newest frame at or before each time."""
     if rate_hz == REACTION_RATE_HZ:
         return values
-    count = int((len(values) - 1) * REACTION_RATE_HZ / rate_hz + 1e-6) + 1
-    index = np.minimum((np.arange(count) * rate_hz / REACTION_RATE_HZ + 1e-6).astype(int), len(values) - 1)
-    return np.asarray(values[index])
+    index = (_positions(len(values), rate_hz) + 1e-6).astype(int)
+    return np.asarray(values[np.minimum(index, len(values) - 1)])
 
 
 def between(values: FloatArray, rate_hz: float) -> FloatArray:
     """(T, N) at `rate_hz`, linearly interpolated onto the 25 Hz grid (of what is a target, not evidence)."""
     if rate_hz == REACTION_RATE_HZ:
         return values
-    count = int((len(values) - 1) * REACTION_RATE_HZ / rate_hz + 1e-6) + 1
-    position = np.arange(count) * rate_hz / REACTION_RATE_HZ
+    position = _positions(len(values), rate_hz)
     low = np.minimum(position.astype(int), len(values) - 1)
     high = np.minimum(low + 1, len(values) - 1)
     share = (position - low)[:, None].astype(np.float32)
@@ -430,19 +427,16 @@ def recording_from(files: Files, voice_of: VoiceOf = None) -> Recording:
     coefficients, seen = files.coefficients_of(speaking[0])
     listener, observed = files.coefficients_of(listening[0])
     listener = between(listener, files.rate_hz)
-    frames = len(listener)
-    voice = None
+    voice = affect = attributes = None
     if voice_of is not None and files.sound is not None:
-        voice = voice_of(*load_sound(files.sound, recorded, files.rate_hz), frames)
-    return Recording(
-        source=files.source, pair=files.pair, session=files.session, role=files.role,
-        speaker=speaker_of(
-            frames, coefficients=newest(coefficients, files.rate_hz), observed=seen,
-            affect=affect_of(newest(speaking[1], files.rate_hz)) if files.attributes else None, voice=voice,
-        ),
-        listener=listener, observed=observed,
-        attributes=between(listening[1], files.rate_hz) if files.attributes else None, names=files.names,
-    )  # fmt: skip
+        voice = voice_of(*load_sound(files.sound, recorded, files.rate_hz), len(listener))
+    if files.attributes is not None:
+        affect = affect_of(newest(speaking[1], files.rate_hz))
+        attributes = between(listening[1], files.rate_hz)
+    coefficients = newest(coefficients, files.rate_hz)
+    speaker = speaker_of(len(listener), coefficients=coefficients, observed=seen, affect=affect, voice=voice)
+    people = (files.source, files.pair, files.session, files.role)
+    return Recording(*people, speaker, listener, observed, attributes, names=files.names)
 
 
 def read_all(
@@ -453,15 +447,24 @@ def read_all(
     Raises:
         DatasetError: a recording cannot be read and `on_bad` is None.
     """
-    for entry in entries:
+
+    def read(entry: E) -> Recording:
+        return recording_from(files_of(entry), voice_of)
+
+    yield from readable((partial(read, entry) for entry in entries), on_bad)
+
+
+def readable(readers: Iterable[Callable[[], E]], on_bad: OnBad) -> Iterator[E]:
+    """What each of `readers` returns; its DatasetError goes to `on_bad`, or without one ends the reading."""
+    for read in readers:
         try:
-            recording = recording_from(files_of(entry), voice_of)
+            found = read()
         except DatasetError as error:
             if on_bad is None:
                 raise
             on_bad(error)
             continue
-        yield recording
+        yield found
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
-from reactdiff_ros.recordings.datasets.recording import DatasetError, OnBad, Recording, existing, folder_of
+from reactdiff_ros.recordings.datasets.recording import DatasetError, OnBad, Recording, existing, folder_of, readable
 from reactdiff_ros.types import FloatArray
 from reactdiff_ros.whole_file import write_arrays
 
@@ -66,15 +67,8 @@ def save(path: Path, extracted: Extracted) -> None:
     Raises:
         ReactdiffError: it cannot be written (a full disk); what was there before stays.
     """
-    about = {
-        **extracted.about,
-        "format": FORMAT,
-        "version": VERSION,
-        "rate_hz": 25,
-        "pair": extracted.pair,
-        "session": extracted.session,
-        "role": extracted.role,
-    }
+    about = {**extracted.about, "format": FORMAT, "version": VERSION, "rate_hz": 25}
+    about |= {"pair": extracted.pair, "session": extracted.session, "role": extracted.role}
     arrays: dict[str, Any] = {f"speaker_{f.name}": getattr(extracted.speaker, f.name)[0] for f in fields(SpeakerBatch)}
     arrays["stamps_ns"] = extracted.stamps_ns
     if extracted.listener is not None and extracted.observed is not None:
@@ -104,17 +98,22 @@ def load(path: Path) -> Extracted:
     stamps = arrays.get("stamps_ns")
     if stamps is None or stamps.ndim != 1 or stamps.dtype.kind != "i" or not len(stamps):
         raise DatasetError("the field stamps_ns is missing or not (frames,) of integers", where=str(path))
-    listener, observed = _listener(arrays, len(stamps), path)
-    return Extracted(
-        pair=about["pair"],
-        session=about["session"],
-        role=about["role"],
-        speaker=_speaker(arrays, len(stamps), path),
-        stamps_ns=stamps.astype(np.int64),
-        listener=listener,
-        observed=observed,
-        about=about,
-    )
+    frames, like = len(stamps), blank(1)
+    columns: dict[str, NDArray[Any]] = {}
+    for name in SpeakerBatch.__slots__:
+        of = getattr(like, name)
+        kinds = "b" if of.dtype == bool else _NUMBERS
+        shape = (frames, *of.shape[1:])
+        columns[name] = _field(arrays, f"speaker_{name}", shape, of.dtype, path, kinds, may_be_nan=name in _MAY_BE_NAN)[
+            None
+        ]
+    listener = observed = None
+    if "listener" in arrays or "observed" in arrays:
+        wide = (frames, COEFFICIENT_COUNT)
+        listener = _field(arrays, "listener", wide, np.dtype(np.float32), path, _NUMBERS)
+        observed = _field(arrays, "observed", wide, np.dtype(bool), path, "b" + _NUMBERS)
+    people = (about["pair"], about["session"], about["role"])
+    return Extracted(*people, SpeakerBatch(**columns), stamps.astype(np.int64), listener, observed, about)
 
 
 def _about(arrays: dict[str, NDArray[Any]], path: Path) -> dict[str, Any]:
@@ -125,49 +124,22 @@ def _about(arrays: dict[str, NDArray[Any]], path: Path) -> dict[str, Any]:
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise DatasetError("the file is not one that 'reactdiff extract' wrote", where=str(path))
     if about.get("version") != VERSION or about.get("rate_hz") != 25:
-        raise DatasetError(
-            f"the recording has version {about.get('version')} at {about.get('rate_hz')} Hz instead of {VERSION} at 25",
-            where=str(path),
-            todo="extract it again",
+        what = (
+            f"the recording has version {about.get('version')} at {about.get('rate_hz')} Hz instead of {VERSION} at 25"
         )
+        raise DatasetError(what, where=str(path), todo="extract it again")
     for name in ("pair", "session", "role"):
         if not isinstance(about.get(name), str):
             raise DatasetError(f"the field about.{name} is missing", where=str(path))
     return about
 
 
-def _speaker(arrays: dict[str, NDArray[Any]], frames: int, path: Path) -> SpeakerBatch:
-    pattern = blank(1)
-    columns: dict[str, NDArray[Any]] = {}
-    for f in fields(SpeakerBatch):
-        like = getattr(pattern, f.name)
-        name = f"speaker_{f.name}"
-        values = arrays.get(name)
-        wanted = (frames, *like.shape[1:])
-        of = "b" if like.dtype == bool else _NUMBERS
-        result = _field(values, name, wanted, like.dtype, path, of=of, may_be_nan=f.name in _MAY_BE_NAN)
-        columns[f.name] = result[None]
-    return SpeakerBatch(**columns)
-
-
-def _listener(
-    arrays: dict[str, NDArray[Any]], frames: int, path: Path
-) -> tuple[FloatArray | None, NDArray[np.bool_] | None]:
-    listener, observed = arrays.get("listener"), arrays.get("observed")
-    if listener is None and observed is None:
-        return None, None
-    wide = (frames, COEFFICIENT_COUNT)
-    return (
-        _field(listener, "listener", wide, np.dtype(np.float32), path, of=_NUMBERS),
-        _field(observed, "observed", wide, np.dtype(bool), path, of="b" + _NUMBERS),
-    )
-
-
 def _field(
-    values: NDArray[Any] | None, name: str, shape: tuple[int, ...], kind: np.dtype[Any], path: Path,
-    *, of: str, may_be_nan: bool = False,
+    arrays: dict[str, NDArray[Any]], name: str, shape: tuple[int, ...], kind: np.dtype[Any], path: Path, of: str,
+    *, may_be_nan: bool = False,
 ) -> NDArray[Any]:  # fmt: skip
     """A field as its type. Raises DatasetError: missing, of another shape, of no kind of `of`, or not finite."""
+    values = arrays.get(name)
     if values is None or values.shape != shape or values.dtype.kind not in of:
         got = "missing" if values is None else f"{values.shape} of {values.dtype}"
         raise DatasetError(f"the field {name} is {got} instead of {shape} of {kind}", where=str(path))
@@ -191,15 +163,11 @@ def extracted(folder: Path, on_bad: OnBad = None) -> Iterator[tuple[Path, Extrac
     paths = sorted(folder_of(folder, "extracted recordings").rglob(f"*{SUFFIX}"))
     if not paths:
         raise DatasetError("the folder holds no recordings", where=str(folder), todo="make some: reactdiff extract")
-    for path in paths:
-        try:
-            content = load(path)
-        except DatasetError as error:
-            if on_bad is None:
-                raise
-            on_bad(error)
-            continue
-        yield path, content
+
+    def read(path: Path) -> tuple[Path, Extracted]:
+        return path, load(path)
+
+    yield from readable((partial(read, path) for path in paths), on_bad)
 
 
 def recordings(
@@ -221,16 +189,8 @@ def recordings(
             on_alone(path)
             continue
         found = True
-        yield Recording(
-            source="recordings",
-            pair=content.pair,
-            session=content.session,
-            role=content.role,
-            speaker=content.speaker,
-            listener=content.listener,
-            observed=content.observed,
-            names={"file": path.name},
-        )
+        people = ("recordings", content.pair, content.session, content.role)
+        yield Recording(*people, content.speaker, content.listener, content.observed, names={"file": path.name})
     if not found:
         raise DatasetError(
             "no recording of the folder holds a listener", where=str(folder),

@@ -23,7 +23,7 @@ from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 
 from reactdiff_ros import msg
-from reactdiff_ros.capture.media import ClipPicture
+from reactdiff_ros.capture.media import ClipSound
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.launching.process import use_profile
@@ -120,10 +120,7 @@ class Script:
         self.picture = {"": "", COMPRESSED: "camera/image_raw/compressed"}.get(kind, "camera/image_raw")
         """The graph's topic for the bag's pictures; empty without."""
         self.sound = "audio" if self._source.has_sound else ""
-        self._speaking = [
-            t.name for t in self._source.files.topics.values()
-            if t.kind == BOOL and t.name.rpartition("/")[2] == SPEAKING
-        ]  # fmt: skip
+        self._speaking = [name for name in self._source.topics_of(BOOL) if name.rpartition("/")[2] == SPEAKING]
         self.topics = [t for t in (self.picture, self.sound, SPEAKING if self._speaking else "") if t]
 
     @property
@@ -156,11 +153,10 @@ class Script:
         shift = int(self._source.survey.lines[topic].stamps.min()) - alone.start_ns
         newest = 0
         for item in alone.pictures_and_sound():
-            if isinstance(item, ClipPicture):
-                continue
-            sound = Sound(item.offset_ns + shift, item.rate_hz, item.samples)
-            newest = max(newest, sound.end_ns)
-            yield Due(newest, 2, "audio", fill_audio(msg.AudioChunk(), sound, "microphone"))
+            if isinstance(item, ClipSound):
+                sound = Sound(item.offset_ns + shift, item.rate_hz, item.samples)
+                newest = max(newest, sound.end_ns)
+                yield Due(newest, 2, "audio", fill_audio(msg.AudioChunk(), sound, "microphone"))
 
 
 def restamped(raw: bytes, stamp_ns: int) -> bytes:
@@ -179,13 +175,9 @@ class Player:
         self._context = rclpy.Context()
         rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node(
-            "bag_player",
-            namespace=settings.namespace or "/",
-            context=self._context,
-            use_global_arguments=False,
-            start_parameter_services=False,
-            enable_rosout=False,
-        )
+            "bag_player", namespace=settings.namespace or "/", context=self._context, use_global_arguments=False,
+            start_parameter_services=False, enable_rosout=False,
+        )  # fmt: skip
         self._clock = self._node.create_publisher(Clock, "/clock", QoSProfile(depth=10))
         table = load_table()
         specs = {t.name: t for node in table.nodes for t in node.subscribers}
@@ -223,21 +215,16 @@ class Player:
         time.sleep(0.5)  # who else is there is known a little later
         for name in ("/clock", topic):
             if self._node.count_publishers(name) > 1:
-                raise ReactdiffError(
-                    f"another node publishes {self._node.resolve_topic_name(name)} too",
-                    todo="stop the other player, camera or clip first",
-                )
+                what = f"another node publishes {self._node.resolve_topic_name(name)} too"
+                raise ReactdiffError(what, todo="stop the other player, camera or clip first")
 
     def _nobody(self, topic: str, heard: int) -> ReactdiffError:
+        start = "'reactdiff listen use_sim_time:=true'"
         if heard:
-            return ReactdiffError(
-                "the nodes do not listen to /clock", todo="start them with 'reactdiff listen use_sim_time:=true'"
-            )
-        name = self._node.resolve_topic_name(topic)
-        todo = "start the listener first: 'reactdiff listen use_sim_time:=true'"
-        if topic == "camera/image_raw":
-            todo += " with perception_node's image_transport at raw"
-        return ReactdiffError(f"no node subscribes to {name}", todo=todo)
+            return ReactdiffError("the nodes do not listen to /clock", todo=f"start them with {start}")
+        raw = " with perception_node's image_transport at raw" if topic == "camera/image_raw" else ""
+        what = f"no node subscribes to {self._node.resolve_topic_name(topic)}"
+        return ReactdiffError(what, todo=f"start the listener first: {start}{raw}")
 
     def play(self, progress: Callable[[float], None], stop: Callable[[], bool]) -> None:
         """Play, once or over and over, until the end or until `stop()`; `progress` takes the share done."""

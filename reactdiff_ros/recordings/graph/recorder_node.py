@@ -141,18 +141,14 @@ class Recording:
         with suppress(FileNotFoundError):
             free = shutil.disk_usage(self._folder).free
             if free < self._keep_free:
-                raise ReactdiffError(
-                    f"recording stopped: the disk is nearly full ({free // MB} MB left)",
-                    where=os.fspath(self._folder),
-                    todo="free some space and restart the recording",
-                )
+                what = f"recording stopped: the disk is nearly full ({free // MB} MB left)"
+                todo = "free some space and restart the recording"
+                raise ReactdiffError(what, where=os.fspath(self._folder), todo=todo)
 
     def _end(self, error: Exception) -> None:
-        if isinstance(error, ReactdiffError):
-            sentence = str(error)
-        else:
-            reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-            sentence = f"recording stopped: the bag cannot be written ({self._folder}): {reason}"
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        sentence = f"recording stopped: the bag cannot be written ({self._folder}): {reason}"
+        sentence = str(error) if isinstance(error, ReactdiffError) else sentence
         with self._condition:
             if self.ended:
                 return
@@ -392,11 +388,8 @@ def record_until_stopped(values: dict[str, str], *, namespace: str, use_sim_time
         file = Path(folder) / "recorder.yaml"
         file.write_text(yaml.safe_dump({f"{namespace}/{RecorderNode.NAME}": {"ros__parameters": given}}))
         lines: list[str] = []
-        code = run(
-            RecorderCommand,
-            ["--ros-args", "-r", f"__ns:={namespace or '/'}", "--params-file", str(file)],
-            say=lines.append,
-        )
+        arguments = ["--ros-args", "-r", f"__ns:={namespace or '/'}", "--params-file", str(file)]
+        code = run(RecorderCommand, arguments, say=lines.append)
     node = RecorderCommand.begun
     if code or not isinstance(node, RecorderCommand) or node.outcome is None:
         raise ReactdiffError((lines or ["the recorder could not start"])[0])
@@ -423,10 +416,8 @@ def send_mark(text: str, *, namespace: str, wait_s: float) -> None:
         end = time.monotonic() + wait_s
         while not publisher.get_subscription_count():
             if time.monotonic() > end:
-                raise ReactdiffError(
-                    "no recorder runs", where=f"namespace {namespace or '/'}",
-                    todo="start with record:=true, or run 'reactdiff bag record'",
-                )  # fmt: skip
+                todo = "start with record:=true, or run 'reactdiff bag record'"
+                raise ReactdiffError("no recorder runs", where=f"namespace {namespace or '/'}", todo=todo)
             time.sleep(0.02)
         publisher.publish(String(data=text))
         if not publisher.wait_for_all_acked(Duration(seconds=wait_s)):

@@ -8,9 +8,10 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -146,7 +147,7 @@ def steps(
     ahead: bool = False,
     candidates: bool = False,
     timer: Callable[[], float] = time.perf_counter,
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     """Replay, one step for each event of the recording.
 
     Args:
@@ -200,22 +201,44 @@ def replay(
         MediaError: the recording cannot be opened, or nothing of it can be decoded. One that breaks off later gives
             what was read, with `complete` False.
     """
-    tally, kept = tally or Tally(), _Kept()
+    tally = tally or Tally()
+    frames: list[SpeakerFrame] = []
+    faces: list[ExpressionFrame] = []
+    spent: dict[int, NDArray[np.float64]] = defaultdict(lambda: np.zeros(2))
     stopped = False
-    running = steps(recording, settings, listener=listener, tally=tally, ahead=ahead, timer=timer)
-    for step in running:
-        kept.take(step)
-        each(step)
-        if not progress(tally.done_s):
-            stopped = True
-            break
-    running.close()  # type: ignore[attr-defined]
-    return kept.replayed(tally, complete=not (stopped or tally.broken or tally.jump_s))
+    with closing(steps(recording, settings, listener=listener, tally=tally, ahead=ahead, timer=timer)) as running:
+        for step in running:
+            frames.extend(step.speaker)
+            faces.extend(face for face in step.faces if face.stamp_ns % GRID.period_ns == 0)
+            spent[GRID.slot(step.now_ns)] += step.perception_s, step.listener_s
+            each(step)
+            if not progress(tally.done_s):
+                stopped = True
+                break
+    count = len(faces)
+    first = GRID.slot(faces[0].stamp_ns) if faces else 0
+    seen = np.zeros(count, dtype=bool)
+    if frames and faces:
+        track = onto_grid(frames)
+        begin, end = max(first, track.first), min(first + count, track.end)
+        if end > begin:
+            seen[begin - first : end - first] = track.batch.mesh[0, begin - track.first : end - track.first]
+    seconds = np.array([spent[first + i] for i in range(count)]).reshape(count, 2)
+    return Replayed(
+        times_ns=np.array([face.stamp_ns for face in faces], dtype=np.int64),
+        face_seen=seen,
+        coefficients=np.array([face.coefficients for face in faces], np.float32).reshape(count, COEFFICIENT_COUNT),
+        listening=np.array([face.mode == "listening" for face in faces], dtype=bool),
+        perception_s=seconds[:, 0],
+        listener_s=seconds[:, 1],
+        complete=not (stopped or tally.broken or tally.jump_s),
+        tally=tally,
+    )
 
 
 def _listened(
     sensed: Iterable[Sensed], settings: ReplaySettings, listener: Timed, tally: Tally, candidates: bool
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     heard = RecordedPerception()
     listener.show_candidates(candidates or settings.listener.publish_candidates)
     expression = ExpressionEngine(settings.expression, settings.seed)
@@ -235,44 +258,6 @@ def _listened(
             yield Step(now_ns, frames, plans, faces, heard.seconds, listener.seconds)
     finally:
         tally.state = listener.state()
-
-
-class _Kept:
-    """Steps put onto the grid."""
-
-    def __init__(self) -> None:
-        self._frames: list[SpeakerFrame] = []
-        self._faces: list[ExpressionFrame] = []
-        self._seconds: dict[int, list[float]] = {}
-
-    def take(self, step: Step) -> None:
-        self._frames.extend(step.speaker)
-        self._faces.extend(face for face in step.faces if face.stamp_ns % GRID.period_ns == 0)
-        spent = self._seconds.setdefault(GRID.slot(step.now_ns), [0.0, 0.0])
-        spent[0] += step.perception_s
-        spent[1] += step.listener_s
-
-    def replayed(self, tally: Tally, complete: bool) -> Replayed:
-        count = len(self._faces)
-        times = np.array([face.stamp_ns for face in self._faces], dtype=np.int64)
-        first = GRID.slot(int(times[0])) if count else 0
-        seen = np.zeros(count, dtype=bool)
-        if self._frames and count:
-            track = onto_grid(self._frames)
-            begin, end = max(first, track.first), min(first + count, track.end)
-            if end > begin:
-                seen[begin - first : end - first] = track.batch.mesh[0, begin - track.first : end - track.first]
-        spent = np.array([self._seconds.get(first + i, (0.0, 0.0)) for i in range(count)]).reshape(count, 2)
-        return Replayed(
-            times_ns=times,
-            face_seen=seen,
-            coefficients=np.array([f.coefficients for f in self._faces], np.float32).reshape(count, COEFFICIENT_COUNT),
-            listening=np.array([face.mode == "listening" for face in self._faces], dtype=bool),
-            perception_s=spent[:, 0],
-            listener_s=spent[:, 1],
-            complete=complete,
-            tally=tally,
-        )
 
 
 # ---- Decoding and perceiving, here or ahead in a second process
@@ -372,10 +357,8 @@ def sensed_ahead(path: Path, settings: ReplaySettings, tally: Tally) -> Iterator
             else:
                 yield from message
     except EOFError:
-        raise ReactdiffError(
-            "the process that reads the recording ended unexpectedly", where=str(path),
-            todo="is there enough memory? Try again with --processes 1",
-        ) from None  # fmt: skip
+        what, todo = "the process that reads the recording", "is there enough memory? Try again with --processes 1"
+        raise ReactdiffError(f"{what} ended unexpectedly", where=str(path), todo=todo) from None
     finally:
         ours.close()
         process.terminate()
@@ -454,28 +437,18 @@ class ReplayBag(BagWriter):
         for log_ns, kind, value in sorted(calls, key=lambda call: call[:2]):
             if kind == 0:
                 self.speaker(value, log_ns=log_ns)
-            elif kind == 1:
-                self.reaction(replace(value, compute_s=0.0), log_ns=log_ns)
-                self._candidates(value, log_ns)
-            else:
+            elif kind == 2:
                 self.expression(value)
-
-    def _candidates(self, plan: Reaction, log_ns: int) -> None:
-        if plan.candidates is not None:
-            message = interfaces.empty(interfaces.CANDIDATES)
-            fill_candidates(message, plan)
-            self.message(_CANDIDATES, log_ns, message)
+            else:
+                self.reaction(replace(value, compute_s=0.0), log_ns=log_ns)
+                if value.candidates is not None:
+                    self.filled(_CANDIDATES, interfaces.CANDIDATES, log_ns, fill_candidates, value)
 
     def describe(self, tally: Tally, complete: bool) -> None:
         """Record how the replay went, before the bag is closed; `complete`: neither stopped nor broken off."""
         backend = tally.state.backend if tally.state else ""
-        about = {
-            "replay.complete": complete,
-            "replay.done_s": round(tally.done_s, 3),
-            "replay.notes": tally.notes(),
-            "replay.backend": backend,
-        }
-        parameters = {**self._replayed.parameters, **about}
+        about = {"complete": complete, "done_s": round(tally.done_s, 3), "notes": tally.notes(), "backend": backend}
+        parameters = {**self._replayed.parameters, **{f"replay.{name}": value for name, value in about.items()}}
         self.study = replace(self._replayed, parameters=parameters, weights=backend.partition("@")[2])
 
 

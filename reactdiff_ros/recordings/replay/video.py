@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -29,7 +29,7 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.recordings.replay.replay import GRID, Step
 from reactdiff_ros.recordings.replay.senses import Recording, Steady
-from reactdiff_ros.types import REACTION_RATE_HZ, UINT8, FloatArray
+from reactdiff_ros.types import REACTION_RATE_HZ, UINT8, ExpressionFrame
 
 HEIGHT: Final = 480
 SPEAKER_WIDTH, LISTENER_WIDTH = 640, 480
@@ -43,32 +43,9 @@ _NOBODY: Final = np.full((HEIGHT, SPEAKER_WIDTH, 3), 32, dtype=np.uint8)
 _INK: Final = (250, 250, 250)
 
 
-class FaceReel:
-    """The faces of a replay that goes on, at the video's rate. Give `take` to `replay(each=...)`."""
-
-    def __init__(self) -> None:
-        self._stamps: list[int] = []
-        self._coefficients: list[FloatArray] = []
-
-    def take(self, step: Step) -> None:
-        """Keep the faces of one step."""
-        for face in step.faces:
-            if face.stamp_ns % GRID.period_ns == 0:
-                self._stamps.append(face.stamp_ns)
-                self._coefficients.append(face.coefficients)
-
-    def __len__(self) -> int:
-        return len(self._stamps)
-
-    @property
-    def start_ns(self) -> int:
-        """Of the first face."""
-        return self._stamps[0]
-
-    @property
-    def coefficients(self) -> Sequence[FloatArray]:
-        """(58,) each, one every 40 ms."""
-        return self._coefficients
+def on_slots(steps: Iterable[Step]) -> list[ExpressionFrame]:
+    """The faces of a replay at the video's rate."""
+    return [face for step in steps for face in step.faces if face.stamp_ns % GRID.period_ns == 0]
 
 
 def prepare(path: Path) -> None:
@@ -95,7 +72,7 @@ def _unwritten(path: Path, error: Exception) -> MediaError:
 def write_video(
     path: Path,
     recording: Recording,
-    reel: FaceReel,
+    faces: Sequence[ExpressionFrame],
     *,
     look: str = "soft",
     processes: int = 2,
@@ -106,7 +83,7 @@ def write_video(
     Args:
         path: of the file, which must not be there.
         recording: that was replayed; it is read once more.
-        reel: its faces.
+        faces: one every 40 ms (`on_slots`).
         look: of the face, see `drawing.looks`, or a look's file.
         processes: that render; 0 = this one.
         progress: takes the share that is done; returns False to end the video there.
@@ -116,15 +93,15 @@ def write_video(
         ConfigError: there is no such look.
     """
     prepare(path)
-    if not len(reel):
+    if not faces:
         raise MediaError("there is nothing to show: the replay has not one face", where=str(path))
     unfinished = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         unfinished.touch(0o600)  # it shows a person
-        with _rendered(_drawn(reel.coefficients, look), processes) as faces, av.open(
-            str(unfinished), "w", options={"movflags": "faststart"} if path.suffix.lower() != ".mkv" else {}
-        ) as out:  # fmt: skip
-            count = _Film(out, reel.start_ns, recording.has_sound).shoot(recording, faces, len(reel), progress)
+        options = {"movflags": "faststart"} if path.suffix.lower() != ".mkv" else {}
+        with _rendered(_drawn(faces, look), processes) as drawn, av.open(str(unfinished), "w", options=options) as out:
+            film = _Film(out, faces[0].stamp_ns, recording.has_sound)
+            count = film.shoot(recording, drawn, len(faces), progress)
         prepare(path)
         unfinished.rename(path)
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -267,9 +244,9 @@ def _captioned(panel: UINT8, text: str) -> UINT8:
     return panel
 
 
-def _drawn(faces: Sequence[FloatArray], look: str) -> Iterator[str]:
+def _drawn(faces: Sequence[ExpressionFrame], look: str) -> Iterator[str]:
     drawing = FaceDrawing(look, LISTENER_WIDTH, HEIGHT)
-    return (drawing.svg(face, index / RATE_HZ) for index, face in enumerate(faces))
+    return (drawing.svg(face.coefficients, index / RATE_HZ) for index, face in enumerate(faces))
 
 
 def _ahead(pool: ProcessPoolExecutor, drawn: Iterator[str]) -> Iterator[UINT8]:
