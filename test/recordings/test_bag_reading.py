@@ -217,14 +217,6 @@ SECOND = 100 * NS
 regular = SECOND + np.arange(100) * NS // 25
 
 
-def test_missing_stamps_are_the_receive_time():
-    stamps = regular.copy()
-    stamps[::2] = 0
-    line = stamped("/camera", stamps, regular)
-    np.testing.assert_array_equal(line.stamps, regular)
-    assert "50 messages have no stamp" in line.notes[0]
-
-
 def test_clocks_that_differ_are_shifted_onto_the_recorders():
     picture = stamped("/camera", regular - 90 * NS, regular)
     sound = stamped("/audio", regular, regular + 20_000_000)

@@ -17,7 +17,7 @@ from bag_making import START, STEP, chunk, face, picture, speaker_bag
 from reactdiff_ros import messages
 from reactdiff_ros.errors import MediaError, MessageError
 from reactdiff_ros.recordings.bags.read import BagSource
-from reactdiff_ros.recordings.bags.storage import BagFiles, Event, Study, study_of
+from reactdiff_ros.recordings.bags.storage import Study
 from reactdiff_ros.recordings.bags.write import BagWriter
 
 STORAGES = ("mcap", "sqlite3")
@@ -125,12 +125,3 @@ def test_a_full_disk_is_one_sentence(tmp_path, storage, monkeypatch):
         bag.sound(chunk(1, START + STEP))
     bag.abort()
     assert len(list(BagSource(bag.partial).pictures_and_sound())) == 1
-
-
-@pytest.mark.parametrize("storage", STORAGES)
-def test_a_study_is_kept_with_the_bag(tmp_path, storage):
-    study = Study("p07-b", True, {"reaction_node.seed": 5, "style": "wärm"}, "ab12", 5, (Event(START, "B begins"),))
-    speaker_bag(tmp_path / "bag", storage=storage, study=study)
-    files = BagFiles(tmp_path / "bag")
-    assert study_of(files.custom_data) == study
-    assert all(isinstance(v, str) for v in files.custom_data.values())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,19 +78,6 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     (one,) = recordings(tmp_path)
     assert (one.pair, one.session, one.role, one.frames) == ("anna-ben", "2", "ben", FRAMES)
     assert not list(tmp_path.rglob("*.part"))
-
-
-def test_a_folder_in_which_nobody_listens_says_how_to_get_listeners(tmp_path: Path) -> None:
-    unseen = replace(example(), observed=np.zeros((FRAMES, 58), bool))
-    save(tmp_path / "a.npz", example(listener=False))
-    save(tmp_path / "b.npz", unseen)
-    with pytest.raises(DatasetError, match=r"holds a listener.*reactdiff extract --pair") as caught:
-        list(recordings(tmp_path))
-    assert str(tmp_path) in str(caught.value)
-    save(tmp_path / "c.npz", example())
-    alone: list[Path] = []
-    assert len(list(recordings(tmp_path, on_alone=alone.append))) == 1
-    assert [path.name for path in alone] == ["a.npz", "b.npz"]
 
 
 def rewrite(path: Path, **changes: Any) -> None:

@@ -48,16 +48,6 @@ def test_topics_rates_and_stamps_are_the_graphs(out: Path) -> None:
     assert times[-1] <= BEGIN_NS + 2_200_000_000
 
 
-def test_it_tells_what_made_it(out: Path) -> None:
-    study = study_of(BagFiles(out).custom_data)
-    assert study is not None
-    assert (study.session_id, study.seed, study.weights) == ("talk", 0, "")
-    assert study.parameters["replay.complete"] is True
-    assert study.parameters["replay.policy"] == "rules"
-    assert study.parameters["reaction_node.hop_s"] == 0.16
-    assert study.parameters["expression_node.camera_y_m"] == -0.12, "the robot of the live graph"
-
-
 @pytest.mark.parametrize("candidates", [1, pytest.param(10, marks=pytest.mark.slow)])
 def test_the_same_seed_gives_the_same_bytes_in_another_process(bag: Path, any_weights: Path, candidates: int) -> None:
     how = ["--seed", "7", "--candidates", str(candidates), "--set", f"model_dir={any_weights}", "--set", "steps=2"]

@@ -82,12 +82,6 @@ def test_the_expression_is_mapped_by_name_and_the_head_keeps_its_axes(root: Path
     assert (first.listener <= UPPER).all()
 
 
-def test_without_the_licensed_names_only_the_head_is_observed(root: Path) -> None:
-    first = next(iter(public.recordings("react", root, "train")))
-    assert first.observed.sum() == 3 * 100
-    assert not first.speaker.confidence[:, :, :52].any()
-
-
 def test_the_voice_is_made_of_the_speakers_sound(root: Path) -> None:
     heard: list[tuple[int, int, int]] = []
 
@@ -144,18 +138,6 @@ def test_a_bad_array_is_named_with_its_file_and_field(
     read = list(public.recordings("react", root, "train", on_bad=told.append))
     assert len(told) == 2
     assert len(read) == 2 * len(REACT_CLIPS) - 2
-
-
-def test_frames_of_another_rate_than_25_are_noticed_by_their_sound(tmp_path: Path) -> None:
-    root = react(tmp_path, frames=300, splits=("train",))
-    for path in (root / "train" / "3D_FV_files").rglob("*.npy"):
-        spoil(path, lambda v: v[:250])
-    for path in (root / "train" / "Emotion").rglob("*.csv"):
-        path.write_text("\n".join(path.read_text().splitlines()[:251]))
-    for path in (root / "train" / "Emotion").rglob("*.npy"):
-        spoil(path, lambda v: v[:250])
-    with pytest.raises(DatasetError, match=r"20\.8 frames a second instead of 25"):
-        list(public.recordings("react", root, "train", voice_of=lambda samples, rate, frames: {}))
 
 
 def test_expression_names_come_from_the_model_a_list_or_a_text(tmp_path: Path) -> None:

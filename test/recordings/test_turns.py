@@ -65,10 +65,3 @@ def test_a_table_that_is_no_dialogue_is_refused(tmp_path: Path, text: str, why: 
         read_turns(path)
     assert "\n" not in str(caught.value)
     assert "t.csv" in str(caught.value)
-
-
-def test_what_is_no_text_or_not_there_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_bytes(b"begin,\xff\xfe")
-    for name in ("t.csv", "none.csv"):
-        with pytest.raises(DatasetError, match=name):
-            read_turns(tmp_path / name)

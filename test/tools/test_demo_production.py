@@ -6,14 +6,13 @@ import av
 import numpy as np
 import pytest
 
-from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, LOWER, NAMES, UPPER
+from reactdiff_ros.coefficients import INDEX, LOWER, UPPER
 from reactdiff_ros.perception.voice import VoiceExtractor
 from reactdiff_ros.simulator.rendered import demo_clip_path
 from reactdiff_ros.simulator.rendered.head import load_head
 from reactdiff_ros.types import Sound
 from tools.demo import script, voice
 from tools.demo.make_mesh import make_head
-from tools.demo.readback import Readings, still_deviations
 
 BROW = INDEX["browInnerUp"]
 NOISE = 0.012
@@ -110,28 +109,3 @@ def test_two_rounds_lead_near_the_head_that_ships():
     assert moved[1] < moved[0] < 0.002
     np.testing.assert_array_equal(head.mirror, load_head().mirror)
     assert np.linalg.norm(head.vertices - load_head().vertices, axis=1).mean() < 0.0015
-
-
-def readings(seconds: float = 60.0, noise: float = NOISE) -> Readings:
-    """A person who holds brows of .4, and all else at .3, with white noise."""
-    times = np.arange(0.0, seconds, 0.04)
-    values = np.random.default_rng(5).normal(0.3, noise, (len(times), len(NAMES)))
-    values[:, BROW] += 0.1
-    return Readings(times, values.astype(np.float32), np.ones(values.shape, bool))
-
-
-def test_the_noise_of_a_still_face_is_found() -> None:
-    found = still_deviations(readings())
-    assert all(len(some) > 100 for some in found)
-    for some in found:
-        assert np.sqrt(np.mean(np.square(some))) == pytest.approx(NOISE, rel=0.1)
-    assert not any(still_deviations(readings(seconds=0.9)))
-
-
-def test_what_moves_is_left_out_and_a_turning_head_spoils_all() -> None:
-    made = readings()
-    made.coefficients[:, BROW] += 0.3 * np.sin(2 * made.times_s).astype(np.float32)
-    found = still_deviations(made)
-    assert len(found[BROW]) < 0.4 * len(found[BROW + 1])
-    made.coefficients[:, HEAD_PITCH] = 0.5 * made.times_s
-    assert not any(still_deviations(made))

@@ -14,7 +14,6 @@ from tools.faults.account import (
     Joints,
     Moved,
     Report,
-    ServoAccount,
     Shown,
     Trace,
     account,
@@ -65,11 +64,6 @@ def test_a_face_that_dies_and_comes_back():
     assert any("required: 1 s" in v for v in violations(done, Bounds(1.0, face_dies=True)))
 
 
-def test_away_is_counted_from_the_cause():
-    done = account(trace(9.0, idle=(3.0, 4.0)), 2 * NS, 4 * NS)
-    assert (done.away_from_s, done.away_to_s) == (1.0, pytest.approx(1.98, abs=0.03))
-
-
 @pytest.mark.parametrize(
     ("spans", "after"),
     [
@@ -105,14 +99,6 @@ def test_normal_must_last():
     normal_ns = normal_from(recorded, 2 * NS)
     assert normal_ns is not None
     assert normal_ns / NS == pytest.approx(4.0, abs=0.021)
-
-
-def test_a_face_that_is_not_finite_or_not_reported_and_an_empty_recording():
-    bad = Account(0.02, None, None, None, 0.0, 0.1, 0.0, False, [])
-    assert violations(bad, Bounds(2.0)) == ["a face was not finite", "it was not reported"]
-    assert violations(bad, Bounds(2.0, reported=False)) == ["a face was not finite"]
-    empty = account(Trace(), 2 * NS, 3 * NS)
-    assert (empty.normal_after_s, empty.longest_gap_s) == (None, 0.0)
 
 
 def test_old_plans_after_the_end_are_counted():
@@ -160,14 +146,6 @@ def test_servos_that_return_and_follow_again(states, returned_s, follows_s, gap_
     found = servo_violations(done, face(gap_s), DIES)
     assert found == [] if not violation else violation in found[0]
     assert servo_violations(done, face(gap_s), DIES, by_itself=False) == []
-
-
-@pytest.mark.parametrize("began", [0.3, None])
-def test_a_late_return_to_neutral_is_a_violation_where_the_face_was_gone(began):
-    done = ServoAccount(began, 0.0, 0.0, 0.0)
-    assert len(servo_violations(done, face(1.3), DIES)) == 1
-    assert servo_violations(done, face(0.3), DIES) == []
-    assert servo_violations(done, face(1.3), Bounds(2.0)) == []
 
 
 @pytest.mark.parametrize(

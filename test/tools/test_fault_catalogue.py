@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -59,44 +58,6 @@ def test_other_files_are_one_sentence(tmp_path: Path, text: str):
     with pytest.raises(MediaError, match="no figures of faults"):
         kept(path)
     assert kept(tmp_path / "missing.json") == []
-
-
-@pytest.fixture
-def graph(monkeypatch):
-    """The faults that the graph is asked for; it breaks down after `lasts` of them."""
-    pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
-    from tools.faults import run
-
-    asked = {"names": [], "lasts": 99}
-
-    def run_faults(options, robot, faults, log, done, stopped):
-        rows = [row(fault.name) for fault in faults[: asked["lasts"]]]
-        asked["names"] = [fault.name for fault in faults]
-        for each in rows:
-            done(each)
-        return {"faults": rows, "left_out": {"disk-full": "needs root"}, "within_bounds": len(rows) == len(faults)}
-
-    monkeypatch.setattr(run, "run_faults", run_faults)
-    return asked
-
-
-def faults(*words: str) -> int:
-    return main(["bench", "faults", *words])
-
-
-def test_measured_faults_are_kept_and_the_rest_resumed(graph, tmp_path, capsys):
-    path = tmp_path / "figures" / "faults.json"
-    three = [word for name in ("cpu", "pages", "camera-gone") for word in ("--only", name)]
-    graph["lasts"] = 2
-    assert faults(*three, "--output", str(path)) == 1
-    assert {entry["fault"] for entry in json.loads(path.read_text())["faults"]} == {"cpu", "pages"}
-    graph["lasts"] = 99
-    capsys.readouterr()
-    assert faults(*three, "--output", str(path), "--resume", "--json") == 0
-    assert graph["names"] == ["camera-gone"]
-    assert [entry["fault"] for entry in json.loads(path.read_text())["faults"]] == ["camera-gone", "cpu", "pages"]
-    assert json.loads(capsys.readouterr().out)["left_out"] == {"disk-full": "needs root"}
-    assert faults("--resume") == 2
 
 
 @pytest.mark.parametrize(

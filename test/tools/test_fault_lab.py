@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.capture.compressed import decode_compressed
 from reactdiff_ros.clock import NS
-from reactdiff_ros.errors import MessageError, ReactdiffError
+from reactdiff_ros.errors import MessageError
 from tools.faults import inputs, lab
 from tools.faults.catalogue import BUS_HEAD, robot_profile
 from tools.faults.places import Network, NotHereError
@@ -113,65 +112,3 @@ def test_the_cable_between_two_machines_is_cut_and_put_back():
             assert answered(50)
             far.kill()
     assert os.readlink("/proc/thread-self/ns/net") == before
-
-
-class Robot:
-    """A robot that refuses as often as `resets` and `enables` say; `until` turns the clock."""
-
-    def __init__(
-        self, state: str, *, whole: bool = True, resets: int = 0, enables: int = 0, mends: bool = True
-    ) -> None:
-        self.state, self.whole, self.now_s = state, whole, 0.0
-        self._resets, self._enables, self._mends = resets, enables, mends
-
-    def follows(self) -> bool:
-        return self.state == "following"
-
-    def reset(self, seconds: float) -> str:
-        self._resets -= 1
-        if self._resets >= 0:
-            raise ReactdiffError("the robot is armed")
-        self.state = "disarmed"
-        return "cleared"
-
-    def enable(self, wanted: bool = True) -> str:
-        self._enables -= 1
-        if wanted and self._enables >= 0:
-            raise ReactdiffError("its board went home")
-        self.state, self.whole = ("following", self.whole) if wanted else ("disarmed", True)
-        return "done"
-
-    def until(self, condition, limit_s):
-        self.now_s += limit_s
-        return condition()
-
-    def restart(self) -> None:
-        self.state, self._enables = "disarmed", 0 if self._mends else 99
-
-
-@pytest.mark.parametrize(
-    ("robot", "found"),
-    [
-        (Robot("following"), []),
-        (Robot("stopped"), []),
-        (Robot("stopped", enables=3), []),  # for 20 s the face that was killed is seen next to the new one
-        (Robot("following", whole=False), []),  # it is disabled, and enabled with all its joints
-        (Robot("stopped", resets=2), ["the robot is armed"]),
-        (Robot("stopped", enables=99), ["could not be enabled again without a new actuator: its board went home"]),
-        (Robot("disarmed", enables=99, mends=False), None),
-    ],
-)
-def test_a_robot_is_enabled_again_after_a_fault(robot, found, monkeypatch):
-    pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
-    from tools.faults import run
-
-    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: robot.now_s))
-    if found is None:
-        with pytest.raises(ReactdiffError, match="does not follow"):
-            run.enable_again(robot, robot.until, robot.restart, print)
-        return
-    violations = run.enable_again(robot, robot.until, robot.restart, print)
-    assert len(violations) == len(found)
-    assert all(part in whole for part, whole in zip(found, violations, strict=True))
-    assert robot.follows()
-    assert robot.whole

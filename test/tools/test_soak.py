@@ -86,24 +86,6 @@ def test_what_changes_is_found_and_nothing_else(short: str, grows: dict[str, flo
     assert [name for name, row in found.items() if row["holds"] is not True] == ([short] if short else [])
 
 
-def test_legs_are_judged_apart_and_the_worst_is_told() -> None:
-    found = verdicts(leg(1, 30), leg(2, 30, threads=0.2), asked_s=3600.0)
-    assert found["threads"]["of"] == "session, leg 2"
-    assert found["length"]["holds"] is True
-    # A new process that has more than the one before has not leaked.
-    fat = leg(2, 30)
-    for minute in fat.minutes:
-        minute["processes"]["session"]["rss_mb"] = 900.0
-    assert verdicts(leg(1, 30), fat)["memory"]["value"] == 0.0
-
-
-def test_what_was_too_short_is_not_judged() -> None:
-    found = verdicts(leg(minutes=14, memory=5.0))
-    assert found["memory"]["holds"] is None
-    assert found["behaviour"]["holds"] is None
-    assert found["length"] == {**found["length"], "holds": False, "value": pytest.approx(14 / 60)}
-
-
 @pytest.mark.parametrize("late", [-3, 0, 4])
 def test_the_lag_of_a_mouth_is_found(late: int) -> None:
     rng = np.random.default_rng(1)
@@ -159,17 +141,6 @@ def test_a_kill_loses_no_minute_and_half_a_line_spoils_nothing(tmp_path: Path) -
     LongRun(path, 999.0).resume(adds(MINUTE))
     assert [one.seconds for one in read_journal(path)] == [60.0, 60.0]
     assert all(json.loads(line) for line in path.read_text().splitlines())
-
-
-@pytest.mark.parametrize(
-    "text", ["no json\n", '{"leg": 1, "minute": {"seconds": 1, "processes": {}}}\n', "[1]\n", "1\n"]
-)
-def test_another_file_is_refused_and_left_as_it_is(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "x.jsonl"
-    path.write_text(text)
-    with pytest.raises(MediaError, match="no journal"):
-        LongRun(path, 999.0).resume(adds(MINUTE))
-    assert path.read_text() == text
 
 
 class Short:
