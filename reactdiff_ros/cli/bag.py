@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, Number, StopFlag, echo, json_on_stdout, log, progress_bar, ros_namespace
+from reactdiff_ros.cli.common import (
+    EXIT_DONE,
+    Number,
+    Result,
+    StopFlag,
+    log,
+    progress_bar,
+    ros_namespace,
+)
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.settings import POLICIES, RANGES
@@ -37,8 +45,8 @@ def bag() -> None:
 @click.argument("path", metavar="BAG", type=common.PATH)
 @common.TOPICS
 @click.option("--check", is_flag=True, help="Decode all pictures and sound, not only the first ones.")
-@common.JSON
-def info(path: Path, picture: str, sound: str, check: bool, as_json: bool) -> int:
+@common.reporting
+def info(result: Result, path: Path, picture: str, sound: str, check: bool) -> None:
     """Print the contents of BAG: topics, rates, what a replay would use, the study, and problems.
 
     BAG is a rosbag2 folder, or its .mcap or .db3 file. It is opened read-only.
@@ -47,28 +55,21 @@ def info(path: Path, picture: str, sound: str, check: bool, as_json: bool) -> in
 
     if not path.exists():
         raise MediaError("the bag cannot be read", where=str(path), todo="it does not exist")
-    with json_on_stdout(as_json) as result:
-        with progress_bar(f"reading {path.name}") as progress:
-            result.update(describe(path, picture, sound, check=check, progress=progress))
-        if not as_json:
-            _print(result)
-    return EXIT_DONE
-
-
-def _print(about: dict[str, Any]) -> None:
-    echo(f"{about['bag']}: {about['storage']}, {about['duration_s']:.1f} s, {about['messages']} messages")
-    for topic in about["topics"]:
+    with progress_bar(f"reading {path.name}") as progress:
+        result.update(describe(path, picture, sound, check=check, progress=progress))
+    result.say(f"{path}: {result['storage']}, {result['duration_s']:.1f} s, {result['messages']} messages")
+    for topic in result["topics"]:
         rate = f"{topic['rate_hz']:.1f} Hz" if topic["rate_hz"] else ""
-        echo(f"  {topic['name']:40} {topic['type']:40} {topic['messages']:7} {rate:>9}")
-    used, study = about["replay"], about["study"]
-    if used:
+        result.say(f"  {topic['name']:40} {topic['type']:40} {topic['messages']:7} {rate:>9}")
+    if used := result["replay"]:
         topics = f"{used['picture'] or 'no picture'} and {used['sound'] or 'no sound'}"
-        echo(f"replay uses {topics}: {used['duration_s']:.1f} s")
-    if study:
+        result.say(f"replay uses {topics}: {used['duration_s']:.1f} s")
+    if study := result["study"]:
         consent = {True: "given", False: "refused", None: "unknown"}[study["consent"]]
-        echo(f"study {study['session_id']}, consent {consent}, seed {study['seed']}, {len(study['events'])} events")
-    for note in about["notes"]:
-        echo(f"note: {note}")
+        what = f"consent {consent}, seed {study['seed']}, {len(study['events'])} events"
+        result.say(f"study {study['session_id']}, {what}")
+    for note in result["notes"]:
+        result.say(f"note: {note}")
 
 
 @bag.command("from-video")
@@ -77,10 +78,10 @@ def _print(about: dict[str, Any]) -> None:
 @_STORAGE
 @click.option("--raw", is_flag=True, help="Store sensor_msgs/Image instead of JPEG (large).")
 @click.option("--quality", type=click.IntRange(1, 100), default=85, help="JPEG quality.")
-@common.JSON
+@common.reporting
 def from_video(
-    files: tuple[Path, ...], output: Path | None, storage: Any, raw: bool, quality: int, as_json: bool
-) -> int:
+    result: Result, files: tuple[Path, ...], output: Path | None, storage: Any, raw: bool, quality: int
+) -> None:
     """Convert video or audio FILES to a bag with camera and microphone topics.
 
     The topics are /camera/image_raw/compressed and /audio. The clip's time 0 is second 1 of the bag; several FILES
@@ -90,20 +91,18 @@ def from_video(
     from reactdiff_ros.recordings.bags.write import bag_from_clips
 
     target = output or Path(f"{files[0].stem}_bag")
-    with json_on_stdout(as_json) as result:
-        clips = [MediaClip(path) for path in files]
-        with progress_bar(target.name) as progress:
-            parts = bag_from_clips(clips, target, storage=storage, raw=raw, quality=quality, progress=progress)
-        pictures, sounds = sum(p.pictures for p in parts), sum(p.sounds for p in parts)
-        notes = [note for part in parts for note in _missing(part, len(parts) > 1, pictures, sounds)]
-        for note in notes:
-            log(note)
-        last = parts[-1]
-        seconds = (last.start_ns - parts[0].start_ns) / NS + last.duration_s
-        result.update(bag=str(target), pictures=pictures, sounds=sounds, duration_s=seconds, notes=notes)
-        result["clips"] = [{"file": str(p.file), "start_s": p.start_ns / NS, "duration_s": p.duration_s} for p in parts]
-        log(f"{target}: {pictures} pictures and {sounds} chunks of sound, {seconds:.1f} s")
-    return EXIT_DONE
+    clips = [MediaClip(path) for path in files]
+    with progress_bar(target.name) as progress:
+        parts = bag_from_clips(clips, target, storage=storage, raw=raw, quality=quality, progress=progress)
+    pictures, sounds = sum(p.pictures for p in parts), sum(p.sounds for p in parts)
+    notes = [note for part in parts for note in _missing(part, len(parts) > 1, pictures, sounds)]
+    for note in notes:
+        log(note)
+    last = parts[-1]
+    seconds = (last.start_ns - parts[0].start_ns) / NS + last.duration_s
+    result.update(bag=str(target), pictures=pictures, sounds=sounds, duration_s=seconds, notes=notes)
+    result["clips"] = [{"file": str(p.file), "start_s": p.start_ns / NS, "duration_s": p.duration_s} for p in parts]
+    log(f"{target}: {pictures} pictures and {sounds} chunks of sound, {seconds:.1f} s")
 
 
 def _missing(part: Part, one_of_several: bool, pictures: int, sounds: int) -> list[str]:
@@ -129,11 +128,11 @@ def _missing(part: Part, one_of_several: bool, pictures: int, sounds: int) -> li
 @click.option("--use-sim-time", is_flag=True, help="Use the time of /clock, as when a bag is played into the graph.")
 @common.NAMESPACE
 @common.LAN
-@common.JSON
+@common.reporting
 def record(
-    output: Path, consent: str, session: str, raw_pictures: bool, use_sim_time: bool, namespace: str | None, lan: bool,
-    as_json: bool,
-) -> int:  # fmt: skip
+    result: Result, output: Path, consent: str, session: str, raw_pictures: bool, use_sim_time: bool,
+    namespace: str | None, lan: bool,
+) -> None:  # fmt: skip
     """Record the running listener as a bag (MCAP) until Ctrl-C.
 
     Records what the listener perceives of the person, its plans, its face, its settings and all marks; with --consent
@@ -158,11 +157,9 @@ def record(
         log(f"no listener is running in domain {domain} on this machine: nothing is recorded until one starts")
     without = "" if consent.strip() else " without pictures and sound (no --consent)"
     log(f"recording to {output}{without}; Ctrl-C ends it")
-    with json_on_stdout(as_json) as result:
-        result |= record_until_stopped(values, namespace=ros_namespace(namespace), use_sim_time=use_sim_time)
-        counts = ", ".join(f"{topic} {count}" for topic, count in result["messages"].items()) or "nothing"
-        log(f"wrote {result['bag']}: {counts}" + (f"; {result['dropped']} dropped" if result["dropped"] else ""))
-    return EXIT_DONE
+    result |= record_until_stopped(values, namespace=ros_namespace(namespace), use_sim_time=use_sim_time)
+    counts = ", ".join(f"{topic} {count}" for topic, count in result["messages"].items()) or "nothing"
+    log(f"wrote {result['bag']}: {counts}" + (f"; {result['dropped']} dropped" if result["dropped"] else ""))
 
 
 def _domain_without_listener(namespace: str | None) -> int | None:
@@ -241,11 +238,11 @@ _LISTENING = common.options(
 @click.option("--loop", is_flag=True, help="With --realtime: start again at the end.")
 @common.NAMESPACE
 @common.LAN
-@common.JSON
+@common.reporting
 def replay(
-    bag: Path, output: Path | None, storage: Any, plans: bool, video: Path | None, processes: int, realtime: bool,
-    rate: float, loop: bool, namespace: str | None, lan: bool, as_json: bool, **how: Any,
-) -> int:  # fmt: skip
+    result: Result, bag: Path, output: Path | None, storage: Any, plans: bool, video: Path | None, processes: int,
+    realtime: bool, rate: float, loop: bool, namespace: str | None, lan: bool, **how: Any,
+) -> None:  # fmt: skip
     """Run the listener on BAG (a bag or a media file) and save its reactions.
 
     OUT_BAG gets speaker/frame and listener/expression as the live nodes publish them, with the stamps of BAG, and with
@@ -257,37 +254,34 @@ def replay(
     if realtime:
         if output is not None or video is not None:
             raise click.UsageError("--realtime writes nothing: record the nodes with 'reactdiff bag record'")
-        return _play(bag, namespace, lan, as_json, rate=rate, loop=loop, picture=how["picture"], sound=how["sound"])
+        topics = {name: how[name] for name in ("picture", "sound")}
+        return _play(result, bag, namespace, lan, rate=rate, loop=loop, **topics)
     if output is None and video is None:
         raise click.UsageError("give -o OUT_BAG, --video FILE.mp4, or both")
     named = how["policy"] or ""
     own = named if ":" in named else ""
-    with json_on_stdout(as_json) as result:
-        settings, parameters = settings_of(**how | {"policy": None if own else how["policy"]})
-        settings = replace(settings, policy=own or settings.policy)
-        result.update(_replay(bag, settings, parameters, output, storage, plans, video, processes > 1))
-        speed = f"{result['times_real_time']:g} times real time"
-        log(f"replayed {result['recording_s']:g} s with the policy {result['policy']}, {speed}")
-    return EXIT_DONE
+    settings, parameters = settings_of(**how | {"policy": None if own else how["policy"]})
+    settings = replace(settings, policy=own or settings.policy)
+    result.update(_replay(bag, settings, parameters, output, storage, plans, video, processes > 1))
+    speed = f"{result['times_real_time']:g} times real time"
+    log(f"replayed {result['recording_s']:g} s with the policy {result['policy']}, {speed}")
 
 
-def _play(bag: Path, namespace: str | None, lan: bool, as_json: bool, **how: Any) -> int:
+def _play(result: Result, bag: Path, namespace: str | None, lan: bool, **how: Any) -> None:
     """Play a bag into the running graph until its end or Ctrl-C. Errors as `bag_player.play`."""
     join_graph(namespace, lan)
     from reactdiff_ros.recordings.graph.bag_player import PlaySettings, play
 
     settings = PlaySettings(namespace=ros_namespace(namespace), **how)
     stop, begin = StopFlag(), time.monotonic()
-    with json_on_stdout(as_json) as result:
-        with progress_bar(bag.name) as progress:
-            played = play(bag, settings, log=log, progress=progress, stop=lambda: stop.set)
-        result.update(
-            bag=str(bag), rate=settings.rate, pictures=played.pictures, sounds=played.sounds,
-            recorded_s=round(played.seconds, 3), took_s=round(time.monotonic() - begin, 3),
-            late_ms=round(played.late_ms, 1), complete=not stop.set, notes=played.notes,
-        )  # fmt: skip
-        log(f"played {played.seconds:.1f} s: {played.pictures} pictures and {played.sounds} chunks of sound")
-    return EXIT_DONE
+    with progress_bar(bag.name) as progress:
+        played = play(bag, settings, log=log, progress=progress, stop=lambda: stop.set)
+    result.update(
+        bag=str(bag), rate=settings.rate, pictures=played.pictures, sounds=played.sounds,
+        recorded_s=round(played.seconds, 3), took_s=round(time.monotonic() - begin, 3),
+        late_ms=round(played.late_ms, 1), complete=not stop.set, notes=played.notes,
+    )  # fmt: skip
+    log(f"played {played.seconds:.1f} s: {played.pictures} pictures and {played.sounds} chunks of sound")
 
 
 def settings_of(

@@ -138,6 +138,35 @@ def json_on_stdout(enabled: bool, *, indented: bool = False) -> Iterator[dict[st
     stdout.flush()
 
 
+class Result(dict[str, Any]):
+    """What a command found. With --json it is printed, and what people would read is not."""
+
+    as_json = False
+
+    def say(self, text: str, *, nl: bool = True) -> None:
+        """Print a text for people."""
+        if not self.as_json:
+            echo(text, nl=nl)
+
+
+def reporting(function: Callable[..., int | None]) -> Callable[..., int]:
+    """Makes a command of a function that fills the `Result` that it is given first, and adds the option --json.
+
+    The function may return an exit code.
+    """
+
+    @wraps(function)
+    def command(as_json: bool, **given: Any) -> int:
+        result = Result()
+        result.as_json = as_json
+        with json_on_stdout(as_json) as printed:
+            code = function(result, **given)
+            printed.update(result)
+        return EXIT_DONE if code is None else code
+
+    return JSON(command)
+
+
 def figures(function: Callable[..., dict[str, Any]]) -> Callable[..., int]:
     """Makes a command of a function that returns figures: with --json one object on stdout, else indented.
 
@@ -145,12 +174,12 @@ def figures(function: Callable[..., dict[str, Any]]) -> Callable[..., int]:
     """
 
     @wraps(function)
-    def command(as_json: bool, **given: Any) -> int:
-        with json_on_stdout(as_json, indented=True) as result:
-            result.update(function(**given))
+    def command(result: Result, **given: Any) -> int:
+        result.update(function(**given))
+        result.say(dumps(result, indent=2))
         return EXIT_ERROR if result.get("held") is False else EXIT_DONE
 
-    return JSON(command)
+    return reporting(command)
 
 
 def echo(text: str, *, err: bool = False, nl: bool = True, file: IO[str] | None = None) -> None:

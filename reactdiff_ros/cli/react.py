@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, StopFlag, json_on_stdout, log, progress_bar
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Result, StopFlag, log, progress_bar
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.settings import POLICIES
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 @click.option("--style", default="natural", metavar="NAME", help="See 'reactdiff style list'.")
 @click.option("--policy", type=click.Choice(POLICIES), default="model", help="Reaction policy.")
 @common.SEED
-@common.JSON
-def react(recording: Path, output: Path, style: str, policy: str, seed: int, as_json: bool) -> int:
+@common.reporting
+def react(result: Result, recording: Path, output: Path, style: str, policy: str, seed: int) -> None:
     """Save the listener's reaction to a recording.
 
     RECORDING is a video, a sound file or a bag. 'reactdiff bag replay' does the same with every setting of the nodes.
@@ -40,15 +40,13 @@ def react(recording: Path, output: Path, style: str, policy: str, seed: int, as_
     with common.usage_errors():
         listener = Listener(style, policy, seed=seed)
     stop = StopFlag()
-    with json_on_stdout(as_json) as result:
-        track = _with_bar(recording.name, stop, lambda report: listener.react(recording, progress=report, processes=2))
-        for note in track.notes:
-            log(note)
-        stop.set = False  # what was done until Ctrl-C is saved; another Ctrl-C ends that too
-        _with_bar(output.name, stop, lambda report: track.save(output, progress=report, processes=2))
-        result.update(written=str(output), faces=len(track), complete=track.complete and not stop.set)
-        log(f"wrote {output}" + ("" if result["complete"] else ", incomplete"))
-    return EXIT_DONE
+    track = _with_bar(recording.name, stop, lambda report: listener.react(recording, progress=report, processes=2))
+    for note in track.notes:
+        log(note)
+    stop.set = False  # what was done until Ctrl-C is saved; another Ctrl-C ends that too
+    _with_bar(output.name, stop, lambda report: track.save(output, progress=report, processes=2))
+    result.update(written=str(output), faces=len(track), complete=track.complete and not stop.set)
+    log(f"wrote {output}" + ("" if result["complete"] else ", incomplete"))
 
 
 def _with_bar(label: str, stop: StopFlag, work: Any) -> Any:
@@ -74,11 +72,11 @@ def _with_bar(label: str, stop: StopFlag, work: Any) -> Any:
     help="Moment of the sheets; repeatable.",
 )
 @click.option("--no-videos", is_flag=True, help="Sheets and curves only, which is much faster.")
-@common.JSON
+@common.reporting
 def gallery(
-    clips: tuple[Path, ...], output: Path, style: tuple[str, ...], policy: tuple[str, ...], model: tuple[str, ...],
-    seed: tuple[int, ...], look: str, moments: tuple[float, ...], no_videos: bool, as_json: bool,
-) -> int:  # fmt: skip
+    result: Result, clips: tuple[Path, ...], output: Path, style: tuple[str, ...], policy: tuple[str, ...],
+    model: tuple[str, ...], seed: tuple[int, ...], look: str, moments: tuple[float, ...], no_videos: bool,
+) -> None:  # fmt: skip
     """Make a page with people and the listener's reactions side by side.
 
     CLIPS are videos of people. Every combination of styles, policies, weights and seeds gets a row of its own.
@@ -90,16 +88,12 @@ def gallery(
     from reactdiff_ros.evaluation.gallery import gallery as make
 
     variants = [Variant(*of) for of in product(style, policy, model, seed)]
-    with json_on_stdout(as_json) as result:
-        with common.usage_errors(), progress_bar("clips") as show:
-            page, left_out = make(
-                clips, variants, output, look=look, moments=moments, videos=not no_videos, progress=show
-            )
-        result.update(page=str(page), left_out=left_out)
-        for sentence in left_out:
-            log(f"left out: {sentence}")
-        log(f"open {page}")
-    return EXIT_DONE
+    with common.usage_errors(), progress_bar("clips") as show:
+        page, left_out = make(clips, variants, output, look=look, moments=moments, videos=not no_videos, progress=show)
+    result.update(page=str(page), left_out=left_out)
+    for sentence in left_out:
+        log(f"left out: {sentence}")
+    log(f"open {page}")
 
 
 @click.command()
@@ -111,10 +105,10 @@ def gallery(
 @common.TOPICS
 @click.option("--output", type=common.FOLDER, required=True, help="Output folder.")
 @click.option("--force", is_flag=True, help="Overwrite existing recordings.")
-@common.JSON
+@common.reporting
 def extract(
-    files: tuple[Path, ...], couples: tuple[tuple[Path, Path], ...], both_roles: bool, people: str, picture: str,
-    sound: str, output: Path, force: bool, as_json: bool,
+    result: Result, files: tuple[Path, ...], couples: tuple[tuple[Path, Path], ...], both_roles: bool, people: str,
+    picture: str, sound: str, output: Path, force: bool,
 ) -> int:  # fmt: skip
     """Extract training recordings from videos and bags.
 
@@ -139,31 +133,30 @@ def extract(
     written: list[dict[str, Any]] = []
     kept: list[str] = []
     failed: dict[str, str] = {}
-    with json_on_stdout(as_json) as result:
-        perception: Perception | None = None
-        for number, (target, source) in enumerate(targets.items()):
-            # A file that another recording still needs is perceived once.
-            needed = {path for later in list(targets.values())[number:] for path in later}
-            known = {path: track for path, track in known.items() if path in needed}
-            if target.exists() and not force:
-                kept.append(str(target))
-                log(f"{target} exists and is kept (--force overwrites it)")
-                continue
-            try:
-                for path in source:
-                    if path not in known:
-                        perception = perception or _perception()
-                        known[path] = _perceived(path, (picture, sound), perception)
-                seen = [known[path] for path in source]
-                content = alone(*seen[0]) if len(seen) == 1 else together(seen[0], seen[1], people)
-            except MediaError as error:
-                failed[str(target)] = str(error)
-                log(str(error))
-                continue
-            save(target, content)
-            written.append({"file": str(target), "frames": content.frames, **content.about})
-        result.update(output=str(output), written=written, kept=kept, failed=failed)
-        log(f"{len(written)} recordings in {output}, {len(kept)} kept, {len(failed)} failed")
+    perception: Perception | None = None
+    for number, (target, source) in enumerate(targets.items()):
+        # A file that another recording still needs is perceived once.
+        needed = {path for later in list(targets.values())[number:] for path in later}
+        known = {path: track for path, track in known.items() if path in needed}
+        if target.exists() and not force:
+            kept.append(str(target))
+            log(f"{target} exists and is kept (--force overwrites it)")
+            continue
+        try:
+            for path in source:
+                if path not in known:
+                    perception = perception or _perception()
+                    known[path] = _perceived(path, (picture, sound), perception)
+            seen = [known[path] for path in source]
+            content = alone(*seen[0]) if len(seen) == 1 else together(seen[0], seen[1], people)
+        except MediaError as error:
+            failed[str(target)] = str(error)
+            log(str(error))
+            continue
+        save(target, content)
+        written.append({"file": str(target), "frames": content.frames, **content.about})
+    result.update(output=str(output), written=written, kept=kept, failed=failed)
+    log(f"{len(written)} recordings in {output}, {len(kept)} kept, {len(failed)} failed")
     return EXIT_ERROR if failed else EXIT_DONE
 
 

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, echo, json_on_stdout, log, progress_bar
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Result, echo, json_on_stdout, log, progress_bar
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 
 if TYPE_CHECKING:
@@ -43,18 +43,15 @@ def robot() -> None:
 
 
 @robot.command("list")
-@common.JSON
-def list_robots(as_json: bool) -> int:
+@common.reporting
+def list_robots(result: Result) -> None:
     """List the robot profiles that come with the package."""
     from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
 
-    with json_on_stdout(as_json) as result:
-        for name, path in shipped_profiles().items():
-            profile = load_profile(path)
-            result[name] = _summary(profile) | {"file": str(path)}
-            if not as_json:
-                echo(f"{name:16} {profile.about}")
-    return EXIT_DONE
+    for name, path in shipped_profiles().items():
+        profile = load_profile(path)
+        result[name] = _summary(profile) | {"file": str(path)}
+        result.say(f"{name:16} {profile.about}")
 
 
 def _summary(profile: Profile) -> dict[str, Any]:
@@ -65,45 +62,40 @@ def _summary(profile: Profile) -> dict[str, Any]:
 
 @robot.command()
 @_ROBOT
-@common.JSON
-def check(robot: str, as_json: bool) -> int:
+@common.reporting
+def check(result: Result, robot: str) -> int:
     """Check the profile of ROBOT (a file or a shipped profile) and print each error with its line and key."""
     from reactdiff_ros.actuation.profile import load_profile, profile_path
     from reactdiff_ros.plain_yaml import ProblemsError
 
     path = profile_path(robot)
-    with json_on_stdout(as_json) as result:
-        result.update(file=str(path), problems=[])
-        try:
-            found = load_profile(path)
-        except ProblemsError as error:
-            for p in error.problems:
-                result["problems"].append({"line": p.line, "key": p.key, "what": p.what, "todo": p.todo})
-                log(f"{path}, {p}")
-            return EXIT_ERROR
-        result.update(_summary(found))
-        if not as_json:
-            echo(f"{path}: {found.name}, {len(found.joints)} joints, no errors")
-            loss = found.host_loss
-            echo(f"if this computer fails: {loss.does} (detected by: {loss.watchdog}). {loss.about}")
+    result.update(file=str(path), problems=[])
+    try:
+        found = load_profile(path)
+    except ProblemsError as error:
+        for p in error.problems:
+            result["problems"].append({"line": p.line, "key": p.key, "what": p.what, "todo": p.todo})
+            log(f"{path}, {p}")
+        return EXIT_ERROR
+    result.update(_summary(found))
+    loss = found.host_loss
+    result.say(f"{path}: {found.name}, {len(found.joints)} joints, no errors")
+    result.say(f"if this computer fails: {loss.does} (detected by: {loss.watchdog}). {loss.about}")
     return EXIT_DONE
 
 
 @robot.command()
 @_ROBOT
 @click.option("--recorded", is_flag=True, help="For a clip or bag, whose pictures do not turn with the robot's head.")
-@common.JSON
-def parameters(robot: str, recorded: bool, as_json: bool) -> int:
+@common.reporting
+def parameters(result: Result, robot: str, recorded: bool) -> None:
     """Print the ROS parameters that follow from the profile of ROBOT, such as the position of its camera."""
     import yaml
 
     from reactdiff_ros.launching.configuration import robot_parameters
 
-    with json_on_stdout(as_json) as result:
-        result.update(robot_parameters(robot, recorded=recorded) or {})
-        if not as_json:
-            echo(yaml.safe_dump(result), nl=False)
-    return EXIT_DONE
+    result.update(robot_parameters(robot, recorded=recorded) or {})
+    result.say(yaml.safe_dump(result), nl=False)
 
 
 @robot.command()
@@ -153,9 +145,9 @@ def preview(robot: str, frames: Path | None, output: Path | None, force: bool, p
 @click.option("--output", type=common.FILE, metavar="FILE.json",
               help="Calibration file. Default: the user's configuration.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, without opening a port.")
-@common.JSON
+@common.reporting
 def calibrate(
-    robot: str, ports: tuple[str, ...], joints: tuple[str, ...], output: Path | None, dry_run: bool, as_json: bool
+    result: Result, robot: str, ports: tuple[str, ...], joints: tuple[str, ...], output: Path | None, dry_run: bool
 ) -> int:
     """Calibrate the servos of ROBOT (a shipped profile or a file) joint by joint. Stay next to the robot.
 
@@ -172,29 +164,26 @@ def calibrate(
     from reactdiff_ros.cli.calibrate import with_ports as with_given_ports
 
     given = dict(map(_port, ports))
-    with json_on_stdout(as_json) as result:
-        profile = load_profile(robot)
-        path = output or calibration_path(profile.name)
-        wanted = wanted_joints(profile, joints)
-        clock = Clock(time.monotonic, time.sleep)
-        if dry_run:
-            chosen = with_given_ports(profile, given)
-            lines = list(dry_plan(chosen, wanted, drivers_of(chosen, wanted, clock)))
-            result.update(robot=profile.name, file=str(path), dry_run=True, would_send=lines)
-            if not as_json:
-                echo("\n".join([*lines, f"would write {path}", "dry run: nothing was opened, sent or written"]))
-            return EXIT_DONE
-        try:
-            console = Console(sys.stdin.fileno(), echo)
-        except (AttributeError, OSError, ValueError) as error:
-            raise ConfigError("there is no standard input for your answers", todo="run it in a terminal") from error
-        with console.catching():
-            result.update(calibrate_robot(profile, wanted, path, console, clock, ports=given, others=serial_ports()))
-        backup = f"; the previous file is {result['backup']}" if result["backup"] else ""
-        if not as_json:
-            echo(f"{path}: {len(result['calibrated'])} joints calibrated{backup}")
-            if result["missing"]:
-                echo(f"not calibrated yet, and therefore not armed: {', '.join(result['missing'])}")
+    profile = load_profile(robot)
+    path = output or calibration_path(profile.name)
+    wanted = wanted_joints(profile, joints)
+    clock = Clock(time.monotonic, time.sleep)
+    if dry_run:
+        chosen = with_given_ports(profile, given)
+        lines = list(dry_plan(chosen, wanted, drivers_of(chosen, wanted, clock)))
+        result.update(robot=profile.name, file=str(path), dry_run=True, would_send=lines)
+        result.say("\n".join([*lines, f"would write {path}", "dry run: nothing was opened, sent or written"]))
+        return EXIT_DONE
+    try:
+        console = Console(sys.stdin.fileno(), echo)
+    except (AttributeError, OSError, ValueError) as error:
+        raise ConfigError("there is no standard input for your answers", todo="run it in a terminal") from error
+    with console.catching():
+        result.update(calibrate_robot(profile, wanted, path, console, clock, ports=given, others=serial_ports()))
+    backup = f"; the previous file is {result['backup']}" if result["backup"] else ""
+    result.say(f"{path}: {len(result['calibrated'])} joints calibrated{backup}")
+    if result["missing"]:
+        result.say(f"not calibrated yet, and therefore not armed: {', '.join(result['missing'])}")
     return EXIT_DONE
 
 
@@ -346,8 +335,8 @@ class Emulation:
 @click.option("--frames", required=True, type=common.FILE, metavar="FILE.npz", help=f"Coefficients: {_FRAMES}.")
 @click.option("--log", "path", required=True, type=common.FILE, metavar="LOG.csv", help="CSV file to write.")
 @click.option("--force", is_flag=True, help="Overwrite a file that is not a log of an earlier run.")
-@common.JSON
-def simulate(robot: str, frames: Path, path: Path, force: bool, as_json: bool) -> int:
+@common.reporting
+def simulate(result: Result, robot: str, frames: Path, path: Path, force: bool) -> int:
     """Run mapping, limits and motion over coefficient frames, starting at neutral; no robot is needed.
 
     The log has one row per tick and joint, at the profile's rate, in the joint's unit: time, joint, target, command,
@@ -360,33 +349,31 @@ def simulate(robot: str, frames: Path, path: Path, force: bool, as_json: bool) -
     from reactdiff_ros.actuation.simulate import simulate as run
     from reactdiff_ros.whole_file import whole_file
 
-    with json_on_stdout(as_json) as result:
-        profile = load_profile(robot)
-        given = read_frames(frames)
-        count = tick_count(profile, given)
-        header = (",".join(COLUMNS) + "\n").encode()
-        fault, limited, done = "", 0, 0
-        with common.writing("the log", path):
-            if path.exists() and (path.resolve() == frames.resolve() or not (force or _is_log(path, header))):
-                raise ReactdiffError("the file is not a log", where=str(path), todo="choose another name, or --force")
-            with whole_file(path) as file, progress_bar(profile.name) as show:
-                file.write(header)
-                for block in run(profile, given):
-                    write_rows(file, profile, block)
-                    done += len(block.time)
-                    limited += int(block.limited.sum())
-                    fault = block.fault
-                    show(done / count)
-        result.update(
-            robot=profile.name, log=str(path), frames=len(given.times), frames_dropped=given.dropped, ticks=done,
-            joints=len(profile.joints), limited_share=limited / (done * len(profile.joints)), fault=fault or None,
-        )  # fmt: skip
-        if fault:
-            log(f"the robot stopped: {fault}")
-        if not as_json:
-            dropped = f", {given.dropped} frames dropped" if given.dropped else ""
-            echo(f"{path}: {done} ticks of {len(profile.joints)} joints{dropped}")
-    return 1 if fault else 0
+    profile = load_profile(robot)
+    given = read_frames(frames)
+    count = tick_count(profile, given)
+    header = (",".join(COLUMNS) + "\n").encode()
+    fault, limited, done = "", 0, 0
+    with common.writing("the log", path):
+        if path.exists() and (path.resolve() == frames.resolve() or not (force or _is_log(path, header))):
+            raise ReactdiffError("the file is not a log", where=str(path), todo="choose another name, or --force")
+        with whole_file(path) as file, progress_bar(profile.name) as show:
+            file.write(header)
+            for block in run(profile, given):
+                write_rows(file, profile, block)
+                done += len(block.time)
+                limited += int(block.limited.sum())
+                fault = block.fault
+                show(done / count)
+    result.update(
+        robot=profile.name, log=str(path), frames=len(given.times), frames_dropped=given.dropped, ticks=done,
+        joints=len(profile.joints), limited_share=limited / (done * len(profile.joints)), fault=fault or None,
+    )  # fmt: skip
+    if fault:
+        log(f"the robot stopped: {fault}")
+    dropped = f", {given.dropped} frames dropped" if given.dropped else ""
+    result.say(f"{path}: {done} ticks of {len(profile.joints)} joints{dropped}")
+    return EXIT_ERROR if fault else EXIT_DONE
 
 
 def write_rows(file: IO[bytes], profile: Profile, block: Block) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, EXIT_USAGE, echo, json_on_stdout, log, progress_bar
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, EXIT_USAGE, Result, echo, log, progress_bar
 from reactdiff_ros.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def config() -> None:
 @click.argument("assignments", nargs=-1, metavar="[NAME:=VALUE]...")
 @click.option("--robot", metavar="NAME", help="Robot: an overlay or a shipped profile by its name, or a path.")
 @click.option("--all", "everything", is_flag=True, help="Show default parameters too.")
-@common.JSON
-def show(assignments: tuple[str, ...], robot: str | None, everything: bool, as_json: bool) -> int:
+@common.reporting
+def show(result: Result, assignments: tuple[str, ...], robot: str | None, everything: bool) -> int:
     """Print the settings of a listener and where each value comes from.
 
     NAME:=VALUE are launch arguments, as for 'reactdiff listen'.
@@ -44,24 +45,21 @@ def show(assignments: tuple[str, ...], robot: str | None, everything: bool, as_j
     try:
         lab = lab_settings(given)
     except ProblemsError as error:
-        with json_on_stdout(as_json) as result:
-            result["problems"] = [f"{error.path}, {problem}" for problem in error.problems]
-            for problem in result["problems"]:
-                log(problem)
+        result["problems"] = [f"{error.path}, {problem}" for problem in error.problems]
+        for problem in result["problems"]:
+            log(problem)
         return EXIT_ERROR
     try:
         found = effective(given, lab)
     except ConfigError as error:
         log(str(error))  # without click's usage line: launch files show this sentence as their own
-        return EXIT_USAGE
-    with json_on_stdout(as_json) as result:
-        result.update(
-            files=[str(path) for path in lab.files], arguments=_plain(found.arguments),
-            parameters={node: _plain(values) for node, values in found.parameters.items()},
-            ros_parameters=found.ros_parameters,
-        )  # fmt: skip
-        if not as_json:
-            _print(lab, found, everything)
+        click.get_current_context().exit(EXIT_USAGE)
+    result.update(
+        files=[str(path) for path in lab.files], arguments=_plain(found.arguments),
+        parameters={node: _plain(values) for node, values in found.parameters.items()},
+        ros_parameters=found.ros_parameters,
+    )  # fmt: skip
+    _print(result.say, lab, found, everything)
     return EXIT_DONE
 
 
@@ -69,24 +67,24 @@ def _plain(settings: dict[str, Setting]) -> dict[str, Any]:
     return {name: {"value": setting.value, "from": setting.origin} for name, setting in settings.items()}
 
 
-def _print(lab: LabSettings, found: Effective, everything: bool) -> None:
+def _print(say: Callable[[str], None], lab: LabSettings, found: Effective, everything: bool) -> None:
     from reactdiff_ros.launching.configuration import SHIPPED, settings_path
 
     path = settings_path()
     no_file = "settings files are off (REACTDIFF_CONFIG=none)" if path is None else f"no settings file: {path}"
-    echo(f"settings files, the last one wins: {', '.join(map(str, lab.files))}" if lab.files else no_file)
+    say(f"settings files, the last one wins: {', '.join(map(str, lab.files))}" if lab.files else no_file)
     hidden = 0
     for title, settings in {"arguments": found.arguments, **found.parameters}.items():
         shown = settings if everything or title == "arguments" else {}
         shown = shown or {name: s for name, s in settings.items() if s.origin != SHIPPED}
         hidden += len(settings) - len(shown)
         if shown:
-            echo(f"\n{title}")
+            say(f"\n{title}")
         for name, setting in shown.items():
             text = str(setting.value).lower() if isinstance(setting.value, bool) else str(setting.value)
-            echo(f"  {name:<24} {text or '-':<24} {setting.origin}")
+            say(f"  {name:<24} {text or '-':<24} {setting.origin}")
     if hidden:
-        echo(f"\n{hidden} more parameters have their default (show them with --all)")
+        say(f"\n{hidden} more parameters have their default (show them with --all)")
 
 
 @click.group()
@@ -96,19 +94,16 @@ def style() -> None:
 
 @style.command("list")
 @_STYLES
-@common.JSON
-def list_styles(path: Path | None, as_json: bool) -> int:
+@common.reporting
+def list_styles(result: Result, path: Path | None) -> None:
     """List all styles with their settings."""
     from reactdiff_ros.styles import style_book
 
-    with json_on_stdout(as_json) as result:
-        for name, entry in style_book(str(path or "")).items():
-            values = {key: value for key, value in entry.settings().items() if key != "style"}
-            result[name] = {**values, "reference": list(entry.reference) or None}
-            if not as_json:
-                text = ", ".join(f"{k} {v:g}" for k, v in values.items() if v != (1.0 if k in _GAINS else 0.0))
-                echo(f"{name}: {text or 'default settings'}{', with a reference' if entry.reference else ''}")
-    return EXIT_DONE
+    for name, entry in style_book(str(path or "")).items():
+        values = {key: value for key, value in entry.settings().items() if key != "style"}
+        result[name] = {**values, "reference": list(entry.reference) or None}
+        text = ", ".join(f"{k} {v:g}" for k, v in values.items() if v != (1.0 if k in _GAINS else 0.0))
+        result.say(f"{name}: {text or 'default settings'}{', with a reference' if entry.reference else ''}")
 
 
 @style.command()
@@ -120,10 +115,10 @@ def list_styles(path: Path | None, as_json: bool) -> int:
 @click.option("--model", metavar="NAME", help="Name of that model.")
 @_STYLES
 @click.option("--force", is_flag=True, help="Overwrite a style of the same name.")
-@common.JSON
+@common.reporting
 def describe(
-    text: str, name: str | None, endpoint: str | None, model: str | None, path: Path | None, force: bool, as_json: bool
-) -> int:
+    result: Result, text: str, name: str | None, endpoint: str | None, model: str | None, path: Path | None, force: bool
+) -> None:
     """What a description such as "a shy, warm listener who rarely nods" means, word by word.
 
     The same text is understood wherever a style is named: reactdiff listen --style "warm, but rarely nods". With
@@ -134,25 +129,22 @@ def describe(
 
     if (endpoint is None) != (model is None):
         raise click.UsageError("--endpoint and --model go together")
-    with json_on_stdout(as_json) as result:
-        if endpoint is not None and model is not None:
-            controls = asked(text, endpoint, model, os.environ.get("OPENAI_API_KEY", ""))
-        else:
-            found = described(text)
-            controls = found.controls
-            result.update(words=dict(found.words), unknown=list(found.unknown))
-            for word, moves in found.words:
-                log(f"{word}: " + (", ".join(f"{n} {v:+g}" for n, v in moves.items()) or "nothing"))
-            if found.unknown:
-                log(f"not understood: {', '.join(found.unknown)}")
-        result.update(controls=controls)
-        if not as_json:
-            echo(", ".join(f"{n} {v:g}" for n, v in controls.items()) or "default settings")
-        if name is not None:
-            target = path or user_styles_path()
-            save_style(target, name, {"about": text, **controls}, replace=force)
-            log(f"saved {name} in {target}")
-    return EXIT_DONE
+    if endpoint is not None and model is not None:
+        controls = asked(text, endpoint, model, os.environ.get("OPENAI_API_KEY", ""))
+    else:
+        found = described(text)
+        controls = found.controls
+        result.update(words=dict(found.words), unknown=list(found.unknown))
+        for word, moves in found.words:
+            log(f"{word}: " + (", ".join(f"{n} {v:+g}" for n, v in moves.items()) or "nothing"))
+        if found.unknown:
+            log(f"not understood: {', '.join(found.unknown)}")
+    result.update(controls=controls)
+    result.say(", ".join(f"{n} {v:g}" for n, v in controls.items()) or "default settings")
+    if name is not None:
+        target = path or user_styles_path()
+        save_style(target, name, {"about": text, **controls}, replace=force)
+        log(f"saved {name} in {target}")
 
 
 @style.command()
@@ -161,8 +153,8 @@ def describe(
 @click.option("--about", help="Description of the style, one sentence.")
 @_STYLES
 @click.option("--force", is_flag=True, help="Overwrite a style of the same name.")
-@common.JSON
-def learn(clip: Path, name: str, about: str | None, path: Path | None, force: bool, as_json: bool) -> int:
+@common.reporting
+def learn(result: Result, clip: Path, name: str, about: str | None, path: Path | None, force: bool) -> None:
     """Measure how the person in CLIP listens, and save it as a style.
 
     The clip must show one face; a minute of listening works best. Only eight statistics are saved (amount, strength
@@ -173,25 +165,23 @@ def learn(clip: Path, name: str, about: str | None, path: Path | None, force: bo
     from reactdiff_ros.styles import load_styles, save_style, style_book, user_styles_path
 
     target = path or user_styles_path()
-    with json_on_stdout(as_json) as result:
-        known = style_book(str(target)) if target.exists() else load_styles()
-        if name in known and not force:
-            raise ConfigError("a style of this name already exists", where=name, todo="choose another name, or --force")
-        duration_s = max(MediaClip(clip).duration_s, 1e-3)
-        with progress_bar(clip.name) as report:
-            reference = learn_reference(clip, progress=lambda seconds: report(seconds / duration_s))
-        sentence = about or f"Learnt from {reference.clip}, {reference.seconds:.0f} s."
-        save_style(target, name, {"about": sentence, "reference": list(reference.values)}, replace=force)
-        result.update(name=name, file=str(target), seconds=reference.seconds, reference=reference.as_dict())
-        missing = [key for key, value in reference.as_dict().items() if value is None]
-        log(f"saved {name} in {target}" + (f"; the clip does not show: {', '.join(missing)}" if missing else ""))
-    return EXIT_DONE
+    known = style_book(str(target)) if target.exists() else load_styles()
+    if name in known and not force:
+        raise ConfigError("a style of this name already exists", where=name, todo="choose another name, or --force")
+    duration_s = max(MediaClip(clip).duration_s, 1e-3)
+    with progress_bar(clip.name) as report:
+        reference = learn_reference(clip, progress=lambda seconds: report(seconds / duration_s))
+    sentence = about or f"Learnt from {reference.clip}, {reference.seconds:.0f} s."
+    save_style(target, name, {"about": sentence, "reference": list(reference.values)}, replace=force)
+    result.update(name=name, file=str(target), seconds=reference.seconds, reference=reference.as_dict())
+    missing = [key for key, value in reference.as_dict().items() if value is None]
+    log(f"saved {name} in {target}" + (f"; the clip does not show: {', '.join(missing)}" if missing else ""))
 
 
 @click.command()
 @click.option("--peer", "peers", multiple=True, metavar="HOST", help="Compare the clock of HOST too (NTP); repeatable.")
-@common.JSON
-def doctor(peers: tuple[str, ...], as_json: bool) -> int:
+@common.reporting
+def doctor(result: Result, peers: tuple[str, ...]) -> int:
     """Check the setup and print how to fix each problem.
 
     Checks ROS, packages, DDS, shared memory, clock, settings, devices and their permissions, the robot, weights, GPU,
@@ -202,13 +192,12 @@ def doctor(peers: tuple[str, ...], as_json: bool) -> int:
     from reactdiff_ros.launching import doctor as setup
 
     signs = {setup.OK: "ok   ", setup.NOTE: "note ", setup.ERROR: "ERROR"}
-    with json_on_stdout(as_json) as result:
-        result.update(findings=[], ok=True)
-        checks: list[setup.Check] = [*setup.CHECKS, *(partial(setup.check_peer, host) for host in peers)]
-        for check in checks:
-            for finding in setup.findings(check):
-                result["findings"].append(asdict(finding))
-                result["ok"] &= finding.level != setup.ERROR
-                todo = f" -> {finding.todo}" if finding.todo else ""
-                echo(f"{signs[finding.level]} {finding.check:<11} {finding.sentence}{todo}", err=as_json)
+    result.update(findings=[], ok=True)
+    checks: list[setup.Check] = [*setup.CHECKS, *(partial(setup.check_peer, host) for host in peers)]
+    for check in checks:
+        for finding in setup.findings(check):
+            result["findings"].append(asdict(finding))
+            result["ok"] &= finding.level != setup.ERROR
+            todo = f" -> {finding.todo}" if finding.todo else ""
+            echo(f"{signs[finding.level]} {finding.check:<11} {finding.sentence}{todo}", err=result.as_json)
     return EXIT_DONE if result["ok"] else EXIT_ERROR

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, Number, json_on_stdout, log
+from reactdiff_ros.cli.common import EXIT_DONE, Number, Result, log
 from reactdiff_ros.errors import ReactdiffError
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ AWAY_DEG: Final = 6.5
 @common.VOICES
 @click.option("--output", type=common.FILE, help="File of the arrays (.npz).")
 @click.option("--plots", type=common.FOLDER, help="Folder of the plots: a dyad, distributions.")
-@common.JSON
+@common.reporting
 def simulate(
-    seed: int, dyads: int, listeners: int, seconds: float, prior: Prior, no_precursors: bool, emotions: float,
-    voices: Path | None, output: Path | None, plots: Path | None, as_json: bool,
-) -> int:  # fmt: skip
+    result: Result, seed: int, dyads: int, listeners: int, seconds: float, prior: Prior, no_precursors: bool,
+    emotions: float, voices: Path | None, output: Path | None, plots: Path | None,
+) -> None:  # fmt: skip
     """Simulate speakers and listeners; print statistics next to people's.
 
     Arrays in the file: `speaker_NAME` (dyads, frames, ...) as perception would see the speaker, `stimulus_NAME`
@@ -68,29 +68,27 @@ def simulate(
 
     if plots is not None:
         require("matplotlib")
-    with json_on_stdout(as_json) as result:
-        frames = round(seconds * REACTION_RATE_HZ)
-        enough_memory(dyads, listeners, frames)
-        bank = common.voice_bank(voices)
-        simulated = run(seed, dyads, frames, bank, prior=prior, precursors=not no_precursors, emotions=emotions)
-        group = listeners_of(simulated, seed, listeners, prior)
-        people = statistics(simulated.stimulus, group["listener"])
-        result.update(dyads=dyads, listeners=listeners, frames=frames, seed=seed, prior=prior, emotions=emotions)
-        result.update(simulator=simulator_hash(), voices=voices_facts(bank))
-        result["statistics"] = {name: values.mean() for name, values in people.items()}
-        result["human"] = {name: human.text for name, human in HUMAN.items()}
-        for name, values in people.items():
-            log(f"{name}: {values.mean():.3g} (people: {HUMAN[name].text})")
-        if output is not None:
-            _write(simulated, group, output)
-            result["output"] = str(output)
-            of_each = f", {listeners} listeners of each," if listeners > 1 else ""
-            log(f"{dyads} dyads{of_each} of {frames} frames in {output}")
-        if plots is not None:
-            dyad = plot_dyad(simulated.stimulus, group, plots / "dyad.png")
-            result["plots"] = [str(dyad), str(plot_distributions(people, plots))]
-            log(f"pictures in {plots}")
-    return EXIT_DONE
+    frames = round(seconds * REACTION_RATE_HZ)
+    enough_memory(dyads, listeners, frames)
+    bank = common.voice_bank(voices)
+    simulated = run(seed, dyads, frames, bank, prior=prior, precursors=not no_precursors, emotions=emotions)
+    group = listeners_of(simulated, seed, listeners, prior)
+    people = statistics(simulated.stimulus, group["listener"])
+    result.update(dyads=dyads, listeners=listeners, frames=frames, seed=seed, prior=prior, emotions=emotions)
+    result.update(simulator=simulator_hash(), voices=voices_facts(bank))
+    result["statistics"] = {name: values.mean() for name, values in people.items()}
+    result["human"] = {name: human.text for name, human in HUMAN.items()}
+    for name, values in people.items():
+        log(f"{name}: {values.mean():.3g} (people: {HUMAN[name].text})")
+    if output is not None:
+        _write(simulated, group, output)
+        result["output"] = str(output)
+        of_each = f", {listeners} listeners of each," if listeners > 1 else ""
+        log(f"{dyads} dyads{of_each} of {frames} frames in {output}")
+    if plots is not None:
+        dyad = plot_dyad(simulated.stimulus, group, plots / "dyad.png")
+        result["plots"] = [str(dyad), str(plot_distributions(people, plots))]
+        log(f"pictures in {plots}")
 
 
 def _write(simulated: Dyads, group: dict[str, FloatArray], output: Path) -> None:

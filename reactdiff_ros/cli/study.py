@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, dumps, echo, json_on_stdout, log
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Result, dumps, echo, log
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.whole_file import whole_file, write_whole
 
@@ -24,8 +24,8 @@ def study() -> None:
 @click.argument("plan", metavar="STUDY.yaml", type=common.FILE)
 @click.option("-o", "--output", type=common.FOLDER, default=Path(), metavar="DIR",
               help="Folder of the two files. Default: the current folder.")  # fmt: skip
-@common.JSON
-def seal_command(plan: Path, output: Path, as_json: bool) -> int:
+@common.reporting
+def seal_command(result: Result, plan: Path, output: Path) -> None:
     """Assign the conditions of STUDY.yaml to sessions; write the sessions file and the key.
 
     The sessions file is for the robot. The analyst keeps the key and STUDY.yaml: each of them reveals the conditions.
@@ -61,32 +61,25 @@ def seal_command(plan: Path, output: Path, as_json: bool) -> int:
             paths["key"].unlink()
             raise
     note = balance(sessions, wanted)
-    with json_on_stdout(as_json) as result:
-        result.update(
-            {name: str(path) for name, path in paths.items()}, study=wanted.name, count=len(sessions), note=note
-        )
-        log(f"{len(sessions)} sessions of {len(wanted.conditions)} conditions: {paths['sessions']} is for the robot")
-        log(f"{paths['key']} is for the analyst only: move it to another machine, and keep a copy")
-        if note:
-            log(note)
-    return EXIT_DONE
+    result.update({name: str(path) for name, path in paths.items()}, study=wanted.name, count=len(sessions), note=note)
+    log(f"{len(sessions)} sessions of {len(wanted.conditions)} conditions: {paths['sessions']} is for the robot")
+    log(f"{paths['key']} is for the analyst only: move it to another machine, and keep a copy")
+    if note:
+        log(note)
 
 
 @study.command()
 @click.argument("path", metavar="SESSIONS", type=common.FILE)
-@common.JSON
-def sessions(path: Path, as_json: bool) -> int:
+@common.reporting
+def sessions(result: Result, path: Path) -> None:
     """List the sessions of a study in order, without their conditions."""
     from reactdiff_ros.recordings.blinding import SessionsFile
 
     found = SessionsFile(path)
-    with json_on_stdout(as_json) as result:
-        rows = [{k: row.get(k) for k in ("session", "participant", "position")} for row in found.rows]
-        result.update(study=found.study, sessions=rows)
-        if not as_json:
-            for row in rows:
-                echo(f"{row['session']}  participant {row['participant']}, their session {row['position']}")
-    return EXIT_DONE
+    rows = [{k: row.get(k) for k in ("session", "participant", "position")} for row in found.rows]
+    result.update(study=found.study, sessions=rows)
+    for row in rows:
+        result.say(f"{row['session']}  participant {row['participant']}, their session {row['position']}")
 
 
 @study.command()
@@ -125,8 +118,8 @@ def veil(path: Path, session: str) -> int:
 @study.command("open")
 @click.argument("bags", metavar="BAG...", nargs=-1, required=True, type=common.PATH)
 @click.option("--key", type=common.FILE, metavar="KEY", help="Key of the study.")
-@common.JSON
-def open_command(bags: tuple[Path, ...], key: Path | None, as_json: bool) -> int:
+@common.reporting
+def open_command(result: Result, bags: tuple[Path, ...], key: Path | None) -> int:
     """Print the condition of each BAG (a bag or a folder of bags) after checking its seal."""
     from reactdiff_ros.recordings.blinding import Key, opened, sealed_bags
 
@@ -137,22 +130,20 @@ def open_command(bags: tuple[Path, ...], key: Path | None, as_json: bool) -> int
         bags = tuple(rest)
         log("the key is now an option (--key): giving it first works until the next release")
     opener = Key(key)
-    with json_on_stdout(as_json) as result:
-        rows: list[dict[str, Any]] = []
-        failed: list[dict[str, str]] = []
-        for bag in sealed_bags(bags):
-            found = opened(bag, opener)
-            if isinstance(found, str):
-                failed.append({"bag": str(bag), "problem": found})
-                log(f"{bag}: {found}")
-                continue
-            row = {name: getattr(found, name) for name in ("session", "participant", "position", "condition")}
-            rows.append({"bag": str(bag), **row, "settings": dict(found.settings)})
-            if not as_json:
-                echo(f"{found.session}  {found.condition}  {bag}")
-        missing = sorted(set(opener.sessions()) - {row["session"] for row in rows})
-        result.update(study=opener.study, recordings=rows, failed=failed, not_recorded=missing)
-        log(f"{len(rows)} recordings opened, {len(failed)} not; {len(missing)} sessions have no recording")
+    rows: list[dict[str, Any]] = []
+    failed: list[dict[str, str]] = []
+    for bag in sealed_bags(bags):
+        found = opened(bag, opener)
+        if isinstance(found, str):
+            failed.append({"bag": str(bag), "problem": found})
+            log(f"{bag}: {found}")
+            continue
+        row = {name: getattr(found, name) for name in ("session", "participant", "position", "condition")}
+        rows.append({"bag": str(bag), **row, "settings": dict(found.settings)})
+        result.say(f"{found.session}  {found.condition}  {bag}")
+    missing = sorted(set(opener.sessions()) - {row["session"] for row in rows})
+    result.update(study=opener.study, recordings=rows, failed=failed, not_recorded=missing)
+    log(f"{len(rows)} recordings opened, {len(failed)} not; {len(missing)} sessions have no recording")
     return EXIT_ERROR if failed or not rows else EXIT_DONE
 
 

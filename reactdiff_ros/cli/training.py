@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, EXIT_STOPPED, Number, StopFlag, json_on_stdout, log, progress_bar
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_STOPPED, Number, Result, StopFlag, log, progress_bar
 from reactdiff_ros.cli.evaluation import removable
 from reactdiff_ros.errors import MissingExtraError, ReactdiffError
 
@@ -94,7 +94,7 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
     from reactdiff_ros.training.train import Trainer
 
     first = os.environ.get("RANK", "0") == "0"  # of several processes, one reports
-    with json_on_stdout(as_json and first) as result:
+    with common.json_on_stdout(as_json and first) as result:
         config, start = _config(output, resume, {k: v for k, v in settings.items() if v not in (None, ())})
         if first and not resume:
             refuse_to_begin_over(output)
@@ -187,8 +187,8 @@ def _report(progress: Progress) -> None:
 @common.SEED
 @click.option("--pools", type=click.IntRange(1, 1000), default=16, help="Pools of 128 speakers, a minute each.")
 @click.option("--steps", type=click.IntRange(1), default=4000, help="Optimiser steps.")
-@common.JSON
-def train_nods(weights: Path, voices: Path | None, seed: int, pools: int, steps: int, as_json: bool) -> int:
+@common.reporting
+def train_nods(result: Result, weights: Path, voices: Path | None, seed: int, pools: int, steps: int) -> None:
     """Train the network that decides when to nod.
 
     The network reads the tokens of the encoder in WEIGHTS (a folder of 'reactdiff dev export'), which is not changed,
@@ -201,15 +201,13 @@ def train_nods(weights: Path, voices: Path | None, seed: int, pools: int, steps:
     from reactdiff_ros.training.nods import add_to
     from reactdiff_ros.training.nods import train_nods as train
 
-    with json_on_stdout(as_json) as result:
-        found, bank = find_weights(weights), common.voice_bank(voices)
-        with progress_bar("nods") as show:
-            fit = train(Networks(found), seed=seed, pools=pools, steps=steps, bank=bank, progress=show)
-        path = add_to(found, fit, {"seed": seed, "pools": pools, "steps": steps, "voices": voices_facts(bank)})
-        result.update(file=str(path), gain_nats=fit.gain, rate=fit.rate)
-        gain = f"{fit.gain:.2f} nats per nod better than a constant rate"
-        log(f"{path}: {gain}, {fit.rate:.2f} times the true number of nods")
-    return EXIT_DONE
+    found, bank = find_weights(weights), common.voice_bank(voices)
+    with progress_bar("nods") as show:
+        fit = train(Networks(found), seed=seed, pools=pools, steps=steps, bank=bank, progress=show)
+    path = add_to(found, fit, {"seed": seed, "pools": pools, "steps": steps, "voices": voices_facts(bank)})
+    result.update(file=str(path), gain_nats=fit.gain, rate=fit.rate)
+    gain = f"{fit.gain:.2f} nats per nod better than a constant rate"
+    log(f"{path}: {gain}, {fit.rate:.2f} times the true number of nods")
 
 
 @click.command("train-expression")
@@ -217,8 +215,10 @@ def train_nods(weights: Path, voices: Path | None, seed: int, pools: int, steps:
 @click.option("--neutral", type=common.FILE, multiple=True, help="A recording of an unmoved person; repeatable.")
 @click.option("--output", type=common.PATH, required=True, help="The JSON file to write.")
 @common.SEED
-@common.JSON
-def train_expression(clips: tuple[Path, ...], neutral: tuple[Path, ...], output: Path, seed: int, as_json: bool) -> int:
+@common.reporting
+def train_expression(
+    result: Result, clips: tuple[Path, ...], neutral: tuple[Path, ...], output: Path, seed: int
+) -> None:
     """Train perception's read-out of expressions.
 
     The label of a recording is the last word of its name (w009_angry.mp4, w009_angry_level3_001.mp4); the person is a
@@ -229,17 +229,15 @@ def train_expression(clips: tuple[Path, ...], neutral: tuple[Path, ...], output:
     from reactdiff_ros.training.expression import train as fit
     from reactdiff_ros.types import EXPRESSION_CLASSES
 
-    with json_on_stdout(as_json) as result:
-        named = {path: label for folder in clips for path, label in labelled(folder).items()}
-        named |= {path: Named(path.stem, "neutral", "") for path in neutral}
-        found = fit(read_clips(named, lambda path: log(f"reading {path.name}")), seed)
-        common.write_text("the read-out", output, json.dumps(found, indent=1) + "\n")
-        result.update(file=str(output), **found["people_not_trained_on"])
-        shown = found["people_not_trained_on"]
-        log(f"{output}: people who were left out: balanced accuracy {shown['balanced_accuracy']:.2f}")
-        for name, row in zip(EXPRESSION_CLASSES, shown["confusion"], strict=True):
-            log(f"  {name:9s}" + "".join(f"{share:6.2f}" for share in row))
-    return EXIT_DONE
+    named = {path: label for folder in clips for path, label in labelled(folder).items()}
+    named |= {path: Named(path.stem, "neutral", "") for path in neutral}
+    found = fit(read_clips(named, lambda path: log(f"reading {path.name}")), seed)
+    common.write_text("the read-out", output, json.dumps(found, indent=1) + "\n")
+    result.update(file=str(output), **found["people_not_trained_on"])
+    shown = found["people_not_trained_on"]
+    log(f"{output}: people who were left out: balanced accuracy {shown['balanced_accuracy']:.2f}")
+    for name, row in zip(EXPRESSION_CLASSES, shown["confusion"], strict=True):
+        log(f"  {name:9s}" + "".join(f"{share:6.2f}" for share in row))
 
 
 @click.command()
@@ -257,11 +255,11 @@ def train_expression(clips: tuple[Path, ...], neutral: tuple[Path, ...], output:
 @click.option("--model", default="", show_default=False, help="Without CHECKPOINT: weights of the engines (shipped).")
 @click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", help="Engine precision.")
 @click.option("--steps", type=click.IntRange(1, 64), multiple=True, default=(8,), help="Denoiser steps; repeatable.")
-@common.JSON
+@common.reporting
 def export(
-    checkpoint: Path | None, output: Path | None, name: str, learnt: tuple[str, ...], tensorrt: bool, model: str,
-    precision: Precision, steps: tuple[int, ...], as_json: bool,
-) -> int:  # fmt: skip
+    result: Result, checkpoint: Path | None, output: Path | None, name: str, learnt: tuple[str, ...], tensorrt: bool,
+    model: str, precision: Precision, steps: tuple[int, ...],
+) -> None:  # fmt: skip
     """Export a checkpoint as ONNX graphs or TensorRT engines.
 
     Writes the averaged model of CHECKPOINT as ONNX graphs (float32 and float16), safetensors and a manifest with their
@@ -272,19 +270,17 @@ def export(
         raise click.UsageError("give a CHECKPOINT, or --tensorrt to build engines for existing weights")
     if (checkpoint is None) != (output is None):
         raise click.UsageError("CHECKPOINT and --output need each other")
-    with json_on_stdout(as_json) as result:
-        if checkpoint is not None and output is not None:
-            from reactdiff_ros.training.export import MODEL_CARD
-            from reactdiff_ros.training.export import export as run
+    if checkpoint is not None and output is not None:
+        from reactdiff_ros.training.export import MODEL_CARD
+        from reactdiff_ros.training.export import export as run
 
-            files = run(checkpoint, output, name, learnt)
-            result.update(files={path.name: path.stat().st_size for path in files}, folder=str(output))
-            if output / MODEL_CARD in files:
-                log(f"{output / MODEL_CARD} described other weights; it now says that these are not measured")
-            log(f"{len(files)} files in {output}, {sum(p.stat().st_size for p in files) / 1e6:.1f} MB")
-        if tensorrt:
-            result["engines"] = _engines(str(output or model), precision, steps)
-    return EXIT_DONE
+        files = run(checkpoint, output, name, learnt)
+        result.update(files={path.name: path.stat().st_size for path in files}, folder=str(output))
+        if output / MODEL_CARD in files:
+            log(f"{output / MODEL_CARD} described other weights; it now says that these are not measured")
+        log(f"{len(files)} files in {output}, {sum(p.stat().st_size for p in files) / 1e6:.1f} MB")
+    if tensorrt:
+        result["engines"] = _engines(str(output or model), precision, steps)
 
 
 def _engines(folder: str, precision: Precision, steps: tuple[int, ...]) -> dict[str, Any]:
@@ -338,9 +334,9 @@ def paper() -> None:
 @click.option("--seed", type=common.SEEDS, help="Seed of all random numbers.")
 @_DEVICE
 @click.option("--resume", is_flag=True, help="Resume the run from its checkpoint.")
-@common.JSON
+@common.reporting
 def train_paper(
-    data: Path, output: Path, settings: Path | None, device: str | None, resume: bool, as_json: bool, **given: Any
+    result: Result, data: Path, output: Path, settings: Path | None, device: str | None, resume: bool, **given: Any
 ) -> int:
     """Train autoencoder and diffusion; the validation split selects the weights. Ctrl-C saves and exits with 130."""
     from reactdiff_ros.training.paper.config import from_dict, read_config
@@ -348,26 +344,25 @@ def train_paper(
     from reactdiff_ros.training.paper.train import MODEL, Trainer
     from reactdiff_ros.training.run import refuse_to_begin_over
 
-    with json_on_stdout(as_json) as result:
-        values = read_config(settings) if settings is not None else {}
-        config = from_dict({**values, **{k: v for k, v in given.items() if v is not None}})
-        log(f"{count_parameters(config)['total'] / 1e6:.1f} M parameters, {config.protocol}")
-        trainer = Trainer(config, data, output, device)
-        if resume:
-            trainer.resume()
-        else:
-            refuse_to_begin_over(output)
-        stop = StopFlag()
-        last = None
-        with click.progressbar(length=trainer.steps, label="paper", file=sys.stderr) as bar:
-            for last in trainer.run(lambda: stop.set):
-                losses = ", ".join(f"{name} {value:.4g}" for name, value in last.losses.items())
-                bar.label = f"{last.part} epoch {last.epoch + 1}: {losses}"
-                bar.update(last.step - bar.pos)
-        model = output / MODEL
-        result.update(model=str(model), checkpoint=str(trainer.checkpoint), config=config.as_dict(), stopped=stop.set)
-        result.update(step=None if last is None else last.step, steps=trainer.steps)
-        log(f"stopped and saved: {trainer.checkpoint}" if stop.set else f"done: {model}")
+    values = read_config(settings) if settings is not None else {}
+    config = from_dict({**values, **{k: v for k, v in given.items() if v is not None}})
+    log(f"{count_parameters(config)['total'] / 1e6:.1f} M parameters, {config.protocol}")
+    trainer = Trainer(config, data, output, device)
+    if resume:
+        trainer.resume()
+    else:
+        refuse_to_begin_over(output)
+    stop = StopFlag()
+    last = None
+    with click.progressbar(length=trainer.steps, label="paper", file=sys.stderr) as bar:
+        for last in trainer.run(lambda: stop.set):
+            losses = ", ".join(f"{name} {value:.4g}" for name, value in last.losses.items())
+            bar.label = f"{last.part} epoch {last.epoch + 1}: {losses}"
+            bar.update(last.step - bar.pos)
+    model = output / MODEL
+    result.update(model=str(model), checkpoint=str(trainer.checkpoint), config=config.as_dict(), stopped=stop.set)
+    result.update(step=None if last is None else last.step, steps=trainer.steps)
+    log(f"stopped and saved: {trainer.checkpoint}" if stop.set else f"done: {model}")
     return EXIT_STOPPED if stop.set else EXIT_DONE
 
 
@@ -380,11 +375,11 @@ def train_paper(
 @click.option("--frames", type=click.IntRange(1), default=750, help="Frames per clip.")
 @common.SEED
 @_DEVICE
-@common.JSON
+@common.reporting
 def sample(
-    model: Path, data: Path, split: str, output: Path, count: int, frames: int, seed: int, device: str | None,
-    as_json: bool,
-) -> int:  # fmt: skip
+    result: Result, model: Path, data: Path, split: str, output: Path, count: int, frames: int, seed: int,
+    device: str | None,
+) -> None:  # fmt: skip
     """Draw reactions to every speaker of a split with MODEL and write attributes.npy (N, COUNT, FRAMES, 25).
 
     coefficients.npy (N, COUNT, FRAMES, 58) holds the same faces in FaceVerse's order, clips.txt the speakers' names.
@@ -392,19 +387,17 @@ def sample(
     from reactdiff_ros.training.paper import drawing
     from reactdiff_ros.training.paper.train import load_model
 
-    with json_on_stdout(as_json) as result:
-        trained = load_model(model, device)
-        stop = StopFlag()
-        done = None
-        with click.progressbar(length=1, label=f"{split}: drawing", file=sys.stderr) as bar:
-            for done in drawing.sample(
-                trained, data, split, output, count=count, frames=frames, seed=seed, stopped=lambda: stop.set
-            ):
-                bar.length = done.clips
-                bar.update(1)
-        if done is None or stop.set:
-            raise ReactdiffError("stopped early: nothing was written", where=str(output))
-        shape = [done.clips, count, frames, 25]
-        result.update(output=str(output), shape=shape, seed=seed, protocol=trained.config.protocol)
-        log(f"{done.clips} clips of {count} reactions in {output / drawing.ATTRIBUTES}")
-    return EXIT_DONE
+    trained = load_model(model, device)
+    stop = StopFlag()
+    done = None
+    with click.progressbar(length=1, label=f"{split}: drawing", file=sys.stderr) as bar:
+        for done in drawing.sample(
+            trained, data, split, output, count=count, frames=frames, seed=seed, stopped=lambda: stop.set
+        ):
+            bar.length = done.clips
+            bar.update(1)
+    if done is None or stop.set:
+        raise ReactdiffError("stopped early: nothing was written", where=str(output))
+    shape = [done.clips, count, frames, 25]
+    result.update(output=str(output), shape=shape, seed=seed, protocol=trained.config.protocol)
+    log(f"{done.clips} clips of {count} reactions in {output / drawing.ATTRIBUTES}")
