@@ -61,7 +61,7 @@ HOMES = {
     "numba": {"evaluation"},
     "pyinstrument": {"evaluation"},
     "ruckig": {"actuation"},
-    "pydantic": {"actuation"},
+    "pydantic": {"actuation", "recordings"},
     "serial": {"actuation/drivers"},
     "scservo_sdk": {"actuation/drivers"},
     "dynamixel_sdk": {"actuation/drivers"},

@@ -15,7 +15,7 @@ from reactdiff_ros.cli import common
 from reactdiff_ros.cli.common import (
     EXIT_DONE,
     Number,
-    Result,
+    Output,
     StopFlag,
     log,
     progress_bar,
@@ -46,7 +46,7 @@ def bag() -> None:
 @common.TOPICS
 @click.option("--check", is_flag=True, help="Decode all pictures and sound, not only the first ones.")
 @common.reporting
-def info(result: Result, path: Path, picture: str, sound: str, check: bool) -> None:
+def info(result: Output, path: Path, picture: str, sound: str, check: bool) -> None:
     """Print the contents of BAG: topics, rates, what a replay would use, the study, and problems.
 
     BAG is a rosbag2 folder, or its .mcap or .db3 file. It is opened read-only.
@@ -80,7 +80,7 @@ def info(result: Result, path: Path, picture: str, sound: str, check: bool) -> N
 @click.option("--quality", type=click.IntRange(1, 100), default=85, help="JPEG quality.")
 @common.reporting
 def from_video(
-    result: Result, files: tuple[Path, ...], output: Path | None, storage: Any, raw: bool, quality: int
+    result: Output, files: tuple[Path, ...], output: Path | None, storage: Any, raw: bool, quality: int
 ) -> None:
     """Convert video or audio FILES to a bag with camera and microphone topics.
 
@@ -130,7 +130,7 @@ def _missing(part: Part, one_of_several: bool, pictures: int, sounds: int) -> li
 @common.LAN
 @common.reporting
 def record(
-    result: Result, output: Path, consent: str, session: str, raw_pictures: bool, use_sim_time: bool,
+    result: Output, output: Path, consent: str, session: str, raw_pictures: bool, use_sim_time: bool,
     namespace: str | None, lan: bool,
 ) -> None:  # fmt: skip
     """Record the running listener as a bag (MCAP) until Ctrl-C.
@@ -240,7 +240,7 @@ _LISTENING = common.options(
 @common.LAN
 @common.reporting
 def replay(
-    result: Result, bag: Path, output: Path | None, storage: Any, plans: bool, video: Path | None, processes: int,
+    result: Output, bag: Path, output: Path | None, storage: Any, plans: bool, video: Path | None, processes: int,
     realtime: bool, rate: float, loop: bool, namespace: str | None, lan: bool, **how: Any,
 ) -> None:  # fmt: skip
     """Run the listener on BAG (a bag or a media file) and save its reactions.
@@ -267,7 +267,7 @@ def replay(
     log(f"replayed {result['recording_s']:g} s with the policy {result['policy']}, {speed}")
 
 
-def _play(result: Result, bag: Path, namespace: str | None, lan: bool, **how: Any) -> None:
+def _play(result: Output, bag: Path, namespace: str | None, lan: bool, **how: Any) -> None:
     """Play a bag into the running graph until its end or Ctrl-C. Errors as `bag_player.play`."""
     join_graph(namespace, lan)
     from reactdiff_ros.recordings.graph.bag_player import PlaySettings, play

@@ -462,11 +462,8 @@ def _offset(driver: ServoBus, name: str, offset: int, shift: int) -> int:
     if abs(new) > driver.homing_most:
         most = f"it stores at most {driver.homing_most}" if driver.homing_most else "it stores none"
         degrees = shift * driver.scale(name).degrees / counts
-        raise CalibrationError(
-            f"it would need a homing offset of {new}, but {most}",
-            where=name,
-            todo=f"turn its horn by about {abs(degrees):.0f} degrees, so that neutral is nearer to the servo's middle",
-        )
+        todo = f"turn its horn by about {abs(degrees):.0f} degrees, so that neutral is nearer to the servo's middle"
+        raise CalibrationError(f"it would need a homing offset of {new}, but {most}", where=name, todo=todo)
     return new
 
 

@@ -138,8 +138,8 @@ def json_on_stdout(enabled: bool, *, indented: bool = False) -> Iterator[dict[st
     stdout.flush()
 
 
-class Result(dict[str, Any]):
-    """What a command found. With --json it is printed, and what people would read is not."""
+class Output(dict[str, Any]):
+    """What a command found: printed as JSON with --json, otherwise in words for people (`say`)."""
 
     as_json = False
 
@@ -150,14 +150,14 @@ class Result(dict[str, Any]):
 
 
 def reporting(function: Callable[..., int | None]) -> Callable[..., int]:
-    """Makes a command of a function that fills the `Result` that it is given first, and adds the option --json.
+    """Makes a command of a function that fills the `Output` that it is given first, and adds the option --json.
 
     The function may return an exit code.
     """
 
     @wraps(function)
     def command(as_json: bool, **given: Any) -> int:
-        result = Result()
+        result = Output()
         result.as_json = as_json
         with json_on_stdout(as_json) as printed:
             code = function(result, **given)
@@ -174,7 +174,7 @@ def figures(function: Callable[..., dict[str, Any]]) -> Callable[..., int]:
     """
 
     @wraps(function)
-    def command(result: Result, **given: Any) -> int:
+    def command(result: Output, **given: Any) -> int:
         result.update(function(**given))
         result.say(dumps(result, indent=2))
         return EXIT_ERROR if result.get("held") is False else EXIT_DONE

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, Result, echo, json_on_stdout, log, progress_bar
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, echo, json_on_stdout, log, progress_bar
 from reactdiff_ros.resources import require
 
 if TYPE_CHECKING:

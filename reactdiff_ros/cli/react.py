@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Result, StopFlag, log, progress_bar
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Output, StopFlag, log, progress_bar
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.settings import POLICIES
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--policy", type=click.Choice(POLICIES), default="model", help="Reaction policy.")
 @common.SEED
 @common.reporting
-def react(result: Result, recording: Path, output: Path, style: str, policy: str, seed: int) -> None:
+def react(result: Output, recording: Path, output: Path, style: str, policy: str, seed: int) -> None:
     """Save the listener's reaction to a recording.
 
     RECORDING is a video, a sound file or a bag. 'reactdiff bag replay' does the same with every setting of the nodes.
@@ -74,7 +74,7 @@ def _with_bar(label: str, stop: StopFlag, work: Any) -> Any:
 @click.option("--no-videos", is_flag=True, help="Sheets and curves only, which is much faster.")
 @common.reporting
 def gallery(
-    result: Result, clips: tuple[Path, ...], output: Path, style: tuple[str, ...], policy: tuple[str, ...],
+    result: Output, clips: tuple[Path, ...], output: Path, style: tuple[str, ...], policy: tuple[str, ...],
     model: tuple[str, ...], seed: tuple[int, ...], look: str, moments: tuple[float, ...], no_videos: bool,
 ) -> None:  # fmt: skip
     """Make a page with people and the listener's reactions side by side.
@@ -107,7 +107,7 @@ def gallery(
 @click.option("--force", is_flag=True, help="Overwrite existing recordings.")
 @common.reporting
 def extract(
-    result: Result, files: tuple[Path, ...], couples: tuple[tuple[Path, Path], ...], both_roles: bool, people: str,
+    result: Output, files: tuple[Path, ...], couples: tuple[tuple[Path, Path], ...], both_roles: bool, people: str,
     picture: str, sound: str, output: Path, force: bool,
 ) -> int:  # fmt: skip
     """Extract training recordings from videos and bags.

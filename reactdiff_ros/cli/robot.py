@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Result, echo, json_on_stdout, log, progress_bar
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Output, echo, json_on_stdout, log, progress_bar
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def robot() -> None:
 
 @robot.command("list")
 @common.reporting
-def list_robots(result: Result) -> None:
+def list_robots(result: Output) -> None:
     """List the robot profiles that come with the package."""
     from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
 
@@ -63,7 +63,7 @@ def _summary(profile: Profile) -> dict[str, Any]:
 @robot.command()
 @_ROBOT
 @common.reporting
-def check(result: Result, robot: str) -> int:
+def check(result: Output, robot: str) -> int:
     """Check the profile of ROBOT (a file or a shipped profile) and print each error with its line and key."""
     from reactdiff_ros.actuation.profile import load_profile, profile_path
     from reactdiff_ros.plain_yaml import ProblemsError
@@ -88,14 +88,14 @@ def check(result: Result, robot: str) -> int:
 @_ROBOT
 @click.option("--recorded", is_flag=True, help="For a clip or bag, whose pictures do not turn with the robot's head.")
 @common.reporting
-def parameters(result: Result, robot: str, recorded: bool) -> None:
+def parameters(result: Output, robot: str, recorded: bool) -> None:
     """Print the ROS parameters that follow from the profile of ROBOT, such as the position of its camera."""
     import yaml
 
     from reactdiff_ros.launching.configuration import robot_parameters
 
     result.update(robot_parameters(robot, recorded=recorded) or {})
-    result.say(yaml.safe_dump(result), nl=False)
+    result.say(yaml.safe_dump(dict(result)), nl=False)
 
 
 @robot.command()
@@ -147,7 +147,7 @@ def preview(robot: str, frames: Path | None, output: Path | None, force: bool, p
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, without opening a port.")
 @common.reporting
 def calibrate(
-    result: Result, robot: str, ports: tuple[str, ...], joints: tuple[str, ...], output: Path | None, dry_run: bool
+    result: Output, robot: str, ports: tuple[str, ...], joints: tuple[str, ...], output: Path | None, dry_run: bool
 ) -> int:
     """Calibrate the servos of ROBOT (a shipped profile or a file) joint by joint. Stay next to the robot.
 
@@ -336,7 +336,7 @@ class Emulation:
 @click.option("--log", "path", required=True, type=common.FILE, metavar="LOG.csv", help="CSV file to write.")
 @click.option("--force", is_flag=True, help="Overwrite a file that is not a log of an earlier run.")
 @common.reporting
-def simulate(result: Result, robot: str, frames: Path, path: Path, force: bool) -> int:
+def simulate(result: Output, robot: str, frames: Path, path: Path, force: bool) -> int:
     """Run mapping, limits and motion over coefficient frames, starting at neutral; no robot is needed.
 
     The log has one row per tick and joint, at the profile's rate, in the joint's unit: time, joint, target, command,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, EXIT_USAGE, Result, echo, log, progress_bar
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, EXIT_USAGE, Output, echo, log, progress_bar
 from reactdiff_ros.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def config() -> None:
 @click.option("--robot", metavar="NAME", help="Robot: an overlay or a shipped profile by its name, or a path.")
 @click.option("--all", "everything", is_flag=True, help="Show default parameters too.")
 @common.reporting
-def show(result: Result, assignments: tuple[str, ...], robot: str | None, everything: bool) -> int:
+def show(result: Output, assignments: tuple[str, ...], robot: str | None, everything: bool) -> int:
     """Print the settings of a listener and where each value comes from.
 
     NAME:=VALUE are launch arguments, as for 'reactdiff listen'.
@@ -95,7 +95,7 @@ def style() -> None:
 @style.command("list")
 @_STYLES
 @common.reporting
-def list_styles(result: Result, path: Path | None) -> None:
+def list_styles(result: Output, path: Path | None) -> None:
     """List all styles with their settings."""
     from reactdiff_ros.styles import style_book
 
@@ -117,7 +117,7 @@ def list_styles(result: Result, path: Path | None) -> None:
 @click.option("--force", is_flag=True, help="Overwrite a style of the same name.")
 @common.reporting
 def describe(
-    result: Result, text: str, name: str | None, endpoint: str | None, model: str | None, path: Path | None, force: bool
+    result: Output, text: str, name: str | None, endpoint: str | None, model: str | None, path: Path | None, force: bool
 ) -> None:
     """What a description such as "a shy, warm listener who rarely nods" means, word by word.
 
@@ -154,7 +154,7 @@ def describe(
 @_STYLES
 @click.option("--force", is_flag=True, help="Overwrite a style of the same name.")
 @common.reporting
-def learn(result: Result, clip: Path, name: str, about: str | None, path: Path | None, force: bool) -> None:
+def learn(result: Output, clip: Path, name: str, about: str | None, path: Path | None, force: bool) -> None:
     """Measure how the person in CLIP listens, and save it as a style.
 
     The clip must show one face; a minute of listening works best. Only eight statistics are saved (amount, strength
@@ -181,7 +181,7 @@ def learn(result: Result, clip: Path, name: str, about: str | None, path: Path |
 @click.command()
 @click.option("--peer", "peers", multiple=True, metavar="HOST", help="Compare the clock of HOST too (NTP); repeatable.")
 @common.reporting
-def doctor(result: Result, peers: tuple[str, ...]) -> int:
+def doctor(result: Output, peers: tuple[str, ...]) -> int:
     """Check the setup and print how to fix each problem.
 
     Checks ROS, packages, DDS, shared memory, clock, settings, devices and their permissions, the robot, weights, GPU,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, Number, Result, log
+from reactdiff_ros.cli.common import EXIT_DONE, Number, Output, log
 from reactdiff_ros.errors import ReactdiffError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ AWAY_DEG: Final = 6.5
 @click.option("--plots", type=common.FOLDER, help="Folder of the plots: a dyad, distributions.")
 @common.reporting
 def simulate(
-    result: Result, seed: int, dyads: int, listeners: int, seconds: float, prior: Prior, no_precursors: bool,
+    result: Output, seed: int, dyads: int, listeners: int, seconds: float, prior: Prior, no_precursors: bool,
     emotions: float, voices: Path | None, output: Path | None, plots: Path | None,
 ) -> None:  # fmt: skip
     """Simulate speakers and listeners; print statistics next to people's.
@@ -114,11 +114,9 @@ def enough_memory(dyads: int, listeners: int, frames: int) -> None:
     needed = dyads * frames * (SPEAKER_BYTES + LISTENER_BYTES * (listeners - 1))
     free = psutil.virtual_memory().available
     if needed > free:
-        raise ReactdiffError(
-            f"these dyads need {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free",
-            where=f"{dyads} dyads, {listeners} listeners of each, {frames} frames",
-            todo="simulate fewer or shorter ones, and the rest with another --seed",
-        )
+        what = f"these dyads need {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free"
+        where, todo = f"{dyads} dyads, {listeners} listeners of each, {frames} frames", "simulate fewer or shorter ones"
+        raise ReactdiffError(what, where=where, todo=f"{todo}, and the rest with another --seed")
 
 
 def listeners_of(dyads: Dyads, seed: int, each: int, prior: Prior) -> dict[str, FloatArray]:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Result, dumps, echo, log
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Output, dumps, echo, log
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.whole_file import whole_file, write_whole
 
@@ -25,7 +25,7 @@ def study() -> None:
 @click.option("-o", "--output", type=common.FOLDER, default=Path(), metavar="DIR",
               help="Folder of the two files. Default: the current folder.")  # fmt: skip
 @common.reporting
-def seal_command(result: Result, plan: Path, output: Path) -> None:
+def seal_command(result: Output, plan: Path, output: Path) -> None:
     """Assign the conditions of STUDY.yaml to sessions; write the sessions file and the key.
 
     The sessions file is for the robot. The analyst keeps the key and STUDY.yaml: each of them reveals the conditions.
@@ -71,7 +71,7 @@ def seal_command(result: Result, plan: Path, output: Path) -> None:
 @study.command()
 @click.argument("path", metavar="SESSIONS", type=common.FILE)
 @common.reporting
-def sessions(result: Result, path: Path) -> None:
+def sessions(result: Output, path: Path) -> None:
     """List the sessions of a study in order, without their conditions."""
     from reactdiff_ros.recordings.blinding import SessionsFile
 
@@ -119,7 +119,7 @@ def veil(path: Path, session: str) -> int:
 @click.argument("bags", metavar="BAG...", nargs=-1, required=True, type=common.PATH)
 @click.option("--key", type=common.FILE, metavar="KEY", help="Key of the study.")
 @common.reporting
-def open_command(result: Result, bags: tuple[Path, ...], key: Path | None) -> int:
+def open_command(result: Output, bags: tuple[Path, ...], key: Path | None) -> int:
     """Print the condition of each BAG (a bag or a folder of bags) after checking its seal."""
     from reactdiff_ros.recordings.blinding import Key, opened, sealed_bags
 

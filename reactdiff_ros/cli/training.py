@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, EXIT_STOPPED, Number, Result, StopFlag, log, progress_bar
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_STOPPED, Number, Output, StopFlag, log, progress_bar
 from reactdiff_ros.cli.evaluation import removable
 from reactdiff_ros.errors import MissingExtraError, ReactdiffError
 
@@ -188,7 +188,7 @@ def _report(progress: Progress) -> None:
 @click.option("--pools", type=click.IntRange(1, 1000), default=16, help="Pools of 128 speakers, a minute each.")
 @click.option("--steps", type=click.IntRange(1), default=4000, help="Optimiser steps.")
 @common.reporting
-def train_nods(result: Result, weights: Path, voices: Path | None, seed: int, pools: int, steps: int) -> None:
+def train_nods(result: Output, weights: Path, voices: Path | None, seed: int, pools: int, steps: int) -> None:
     """Train the network that decides when to nod.
 
     The network reads the tokens of the encoder in WEIGHTS (a folder of 'reactdiff dev export'), which is not changed,
@@ -217,7 +217,7 @@ def train_nods(result: Result, weights: Path, voices: Path | None, seed: int, po
 @common.SEED
 @common.reporting
 def train_expression(
-    result: Result, clips: tuple[Path, ...], neutral: tuple[Path, ...], output: Path, seed: int
+    result: Output, clips: tuple[Path, ...], neutral: tuple[Path, ...], output: Path, seed: int
 ) -> None:
     """Train perception's read-out of expressions.
 
@@ -257,7 +257,7 @@ def train_expression(
 @click.option("--steps", type=click.IntRange(1, 64), multiple=True, default=(8,), help="Denoiser steps; repeatable.")
 @common.reporting
 def export(
-    result: Result, checkpoint: Path | None, output: Path | None, name: str, learnt: tuple[str, ...], tensorrt: bool,
+    result: Output, checkpoint: Path | None, output: Path | None, name: str, learnt: tuple[str, ...], tensorrt: bool,
     model: str, precision: Precision, steps: tuple[int, ...],
 ) -> None:  # fmt: skip
     """Export a checkpoint as ONNX graphs or TensorRT engines.
@@ -336,7 +336,7 @@ def paper() -> None:
 @click.option("--resume", is_flag=True, help="Resume the run from its checkpoint.")
 @common.reporting
 def train_paper(
-    result: Result, data: Path, output: Path, settings: Path | None, device: str | None, resume: bool, **given: Any
+    result: Output, data: Path, output: Path, settings: Path | None, device: str | None, resume: bool, **given: Any
 ) -> int:
     """Train autoencoder and diffusion; the validation split selects the weights. Ctrl-C saves and exits with 130."""
     from reactdiff_ros.training.paper.config import from_dict, read_config
@@ -377,7 +377,7 @@ def train_paper(
 @_DEVICE
 @common.reporting
 def sample(
-    result: Result, model: Path, data: Path, split: str, output: Path, count: int, frames: int, seed: int,
+    result: Output, model: Path, data: Path, split: str, output: Path, count: int, frames: int, seed: int,
     device: str | None,
 ) -> None:  # fmt: skip
     """Draw reactions to every speaker of a split with MODEL and write attributes.npy (N, COUNT, FRAMES, 25).

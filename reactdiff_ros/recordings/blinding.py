@@ -236,17 +236,15 @@ class Key:
         content = _read(path, KEY_KIND, "a key of 'reactdiff study seal'")
         self._path = path
         self.study = str(content.get("study"))
+        self._sessions: dict[str, tuple[str, Opened]] = {}
         try:
             self.conditions = {str(n): dict(s) for n, s in content["conditions"].items()}
-            self._sessions = {
-                str(id_): (str(row["participant"]), int(row["position"]), str(row["condition"]), str(row["seal"]))
-                for id_, row in content["sessions"].items()
-            }
-            unknown = {row[2] for row in self._sessions.values()} - self.conditions.keys()
+            for id_, row in content["sessions"].items():
+                who = (str(id_), str(row["participant"]), int(row["position"]))
+                found = Opened(self.study, *who, str(row["condition"]), self.conditions[row["condition"]])
+                self._sessions[str(id_)] = (str(row["seal"]), found)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError("the key is damaged", where=str(path), todo=f"take its copy ({error!r})") from error
-        if unknown:
-            raise ConfigError(f"the key knows no condition {min(unknown)}", where=str(path), todo="take its copy")
 
     def sessions(self) -> list[str]:
         """Ids of all sessions."""
@@ -263,11 +261,11 @@ class Key:
             raise ConfigError(what, where=str(self._path), todo="take the key of that study")
         if session not in self._sessions:
             raise ConfigError(f"the key has no session {session!r}", where=str(self._path))
-        participant, position, condition, own_seal = self._sessions[session]
+        own_seal, found = self._sessions[session]
         if seal_ != own_seal:
             todo = "the recording, or the key, is another one or was changed"
             raise ConfigError(f"the seal of session {session} does not fit the key", where=str(self._path), todo=todo)
-        return Opened(study, session, participant, position, condition, self.conditions[condition])
+        return found
 
 
 def _read(path: Path, kind: str, what: str) -> dict[str, Any]:

@@ -259,7 +259,7 @@ class BagSource:
 
     def _read_or_none(self, topic: Topic, raw: bytes) -> Any:
         try:
-            return interfaces.deserializer(topic.kind, topic.definition, topic.idl)(raw)
+            return topic.reader()(raw)
         except MessageError as error:
             self._fault(topic.name, error)
             return None
@@ -273,7 +273,11 @@ class BagSource:
             MediaError: not one message could be decoded.
         """
         empty = True
-        decode = self._decoders()
+        decode = {
+            topic.name: _decoder(topic.kind, topic.reader(), self.survey.info)
+            for topic in (self._choice.picture, self._choice.sound)
+            if topic is not None
+        }
         for stamp_ns, topic, raw in self._sorted():
             try:
                 item = decode[topic](stamp_ns, raw)
@@ -304,14 +308,6 @@ class BagSource:
         while waiting:
             yield _without_order(heapq.heappop(waiting))
 
-    def _decoders(self) -> dict[str, Callable[[int, bytes], ClipItem]]:
-        decoders: dict[str, Callable[[int, bytes], ClipItem]] = {}
-        for topic in (self._choice.picture, self._choice.sound):
-            if topic is not None:
-                read = interfaces.deserializer(topic.kind, topic.definition, topic.idl)
-                decoders[topic.name] = _decoder(topic.kind, read, self.survey.info)
-        return decoders
-
     def topics_of(self, kind: str) -> list[str]:
         """Names of the topics of the type `kind`."""
         return [t.name for t in self.files.topics.values() if t.kind == kind]
@@ -326,7 +322,7 @@ class BagSource:
             topic = self.files.topics[record.topic]
             try:
                 if topic.name not in readers:
-                    readers[topic.name] = interfaces.deserializer(topic.kind, topic.definition, topic.idl)
+                    readers[topic.name] = topic.reader()
                 message = readers[topic.name](record.raw)
             except MessageError as error:
                 self._fault(topic.name, error)
@@ -458,35 +454,22 @@ def describe(
         MediaError: the bag cannot be read at all.
     """
     files = BagFiles(path)
-    spans = _spans(files, progress)
+    spans: dict[str, tuple[int, int, int]] = {}
+    """Topic -> (messages, first, last receive time) of what can really be read."""
+    for i, (topic, at, _) in enumerate(files.records(set(files.topics))):
+        count, first, last = spans.get(topic, (0, at, at))
+        spans[topic] = (count + 1, min(first, at), max(last, at))
+        progress((i + 1) / max(1, files.message_count))
     start_ns = min((first for _, first, _ in spans.values()), default=0)
     end_ns = max((last for _, _, last in spans.values()), default=0)
     study = study_of(files.custom_data)
     replay, notes = _replay(files, path, picture, sound, check)
+    topics = [{"name": t.name, "type": t.kind, **_span(spans.get(t.name), start_ns)} for t in files.topics.values()]
     return {
-        "bag": str(path),
-        "storage": files.storage,
-        "messages": sum(count for count, _, _ in spans.values()),
-        "start_ns": start_ns,
-        "duration_s": (end_ns - start_ns) / NS,
-        "topics": [
-            {"name": t.name, "type": t.kind, **_span(spans.get(t.name), start_ns)} for t in files.topics.values()
-        ],
-        "replay": replay,
-        "study": asdict(study) if study else None,
-        "notes": notes,
-    }
-
-
-def _spans(files: BagFiles, progress: Callable[[float], None]) -> dict[str, tuple[int, int, int]]:
-    """Topic -> (messages, first, last receive time) of what can really be read."""
-    spans: dict[str, tuple[int, int, int]] = {}
-    total = max(1, files.message_count)
-    for i, (topic, at, _) in enumerate(files.records(set(files.topics))):
-        count, first, last = spans.get(topic, (0, at, at))
-        spans[topic] = (count + 1, min(first, at), max(last, at))
-        progress((i + 1) / total)
-    return spans
+        "bag": str(path), "storage": files.storage, "messages": sum(count for count, _, _ in spans.values()),
+        "start_ns": start_ns, "duration_s": (end_ns - start_ns) / NS, "topics": topics, "replay": replay,
+        "study": asdict(study) if study else None, "notes": notes,
+    }  # fmt: skip
 
 
 def _span(span: tuple[int, int, int] | None, start_ns: int) -> dict[str, Any]:
@@ -494,12 +477,8 @@ def _span(span: tuple[int, int, int] | None, start_ns: int) -> dict[str, Any]:
         return {"messages": 0, "rate_hz": None, "start_s": None, "duration_s": None}
     count, first, last = span
     seconds = (last - first) / NS
-    return {
-        "messages": count,
-        "rate_hz": (count - 1) / seconds if seconds else None,
-        "start_s": (first - start_ns) / NS,
-        "duration_s": seconds,
-    }
+    rate_hz = (count - 1) / seconds if seconds else None
+    return {"messages": count, "rate_hz": rate_hz, "start_s": (first - start_ns) / NS, "duration_s": seconds}
 
 
 def _replay(
@@ -512,13 +491,8 @@ def _replay(
     except MediaError as error:
         cut = [_cut_note(files)] if files.cut_short else []
         return None, [*cut, f"replay would refuse it: {error}"]
-    used = {
-        "picture": source.picture_topic,
-        "sound": source.sound_topic,
-        "start_ns": source.start_ns,
-        "duration_s": source.duration_s,
-    }
-    return used, source.notes
+    topics = {"picture": source.picture_topic, "sound": source.sound_topic}
+    return {**topics, "start_ns": source.start_ns, "duration_s": source.duration_s}, source.notes
 
 
 def _cut_note(files: BagFiles) -> str:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from reactdiff_ros.errors import MediaError
-from reactdiff_ros.recordings.bags.interfaces import BYTES, BYTES_STAMPED, CHUNK, COMPRESSED, RAW, SAMPLES_STAMPED
+from reactdiff_ros.recordings.bags.interfaces import (
+    BYTES,
+    BYTES_STAMPED,
+    CHUNK,
+    COMPRESSED,
+    RAW,
+    SAMPLES_STAMPED,
+    deserializer,
+)
 
 SUFFIXES: Final = (".mcap", ".db3")
 LATEST_NS: Final = 1 << 62
@@ -37,6 +45,10 @@ class Topic:
     """Messages, by the bag's own index."""
     definition: str = ""
     idl: bool = False
+
+    def reader(self) -> Callable[[bytes], Any]:
+        """Reads its messages. Errors as `interfaces.deserializer`."""
+        return deserializer(self.kind, self.definition, self.idl)
 
 
 def is_bag(path: Path) -> bool:
