@@ -1,6 +1,6 @@
 """`evaluate people`: is a listener like people, and does it listen to its partner as people do?
 
-Everything is measured on what a tracker sees of both people of recorded pairs (`datasets.pairs`, `datasets.dyads`), for
+Everything is measured on what a tracker sees of both people of recorded pairs (`datasets.dyads`), for
 the recorded listeners and for listeners that are generated for the same speakers. Classifiers are cross-validated by
 pair. Shapes: N listeners, T frames of 25 Hz, C channels.
 """
