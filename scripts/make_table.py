@@ -19,9 +19,15 @@ from typing import Any
 from reactdiff_ros.expression import ExpressionConfig
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.perception import PerceptionConfig
+from reactdiff_ros.turns.config import TurnsConfig
 
 TABLE = Path(__file__).resolve().parents[1] / "config" / "nodes.json"
-CONFIGS = {"perception_node": PerceptionConfig, "reaction_node": ListenerConfig, "expression_node": ExpressionConfig}
+CONFIGS = {
+    "perception_node": PerceptionConfig,
+    "reaction_node": ListenerConfig,
+    "turn_node": TurnsConfig,
+    "expression_node": ExpressionConfig,
+}
 TYPES = {bool: "bool", int: "int", float: "double", str: "string"}
 
 

@@ -188,6 +188,18 @@ def check_weights() -> Iterator[Finding]:
     except WeightsError as error:
         todo = "install the package again, or 'make weights'"
         yield Finding("weights", ERROR, f"{error}; until then the policy is rules", todo)
+    yield from _turn_network()
+
+
+def _turn_network() -> Iterator[Finding]:
+    """smart-turn's network, which turn_node works without."""
+    from reactdiff_ros.turns.smart_turn import INSTALL, find_network
+
+    path = find_network("auto")
+    if path is None:
+        yield Finding("turns", NOTE, "smart-turn's network is not installed: ends of turns are found later", INSTALL)
+    else:
+        yield Finding("turns", OK, f"{path}")
 
 
 def check_gpu(board: Path = BOARD) -> Iterator[Finding]:

@@ -1,0 +1,1 @@
+"""Fits and calibrates the read-out of turns: on real timings first, then on what voice, network and face add."""

@@ -1,0 +1,96 @@
+"""turn_node in a process of its own, heard over DDS: signals at 20 Hz, events of a conversation, and bad input."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
+
+from std_msgs.msg import Bool
+
+from reactdiff_ros import msg
+from reactdiff_ros.messages import fill_audio, fill_speaker, fill_speech_state, turn_event_value, turn_signals_value
+from reactdiff_ros.types import Sound, SpeechState
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "turns"))
+from conversations import frame, voice
+
+pytestmark = [pytest.mark.ros, pytest.mark.real_time]
+SIGNALS, EVENT = "turn/signals", "turn/event"
+
+
+class Talk:
+    """Plays a conversation into the graph, 25 frames a second, from now on."""
+
+    def __init__(self, graph):
+        self.graph = graph
+        self.t = 0.0
+
+    def play(self, seconds, user=(), robot=(), flag=None):
+        due = time.monotonic()
+        for _ in range(round(seconds * 25)):
+            now_ns = self.graph.node.get_clock().now().nanoseconds
+            seen = frame(self.t, voice(user, self.t), face=True)
+            changes = {"stamp_ns": now_ns, "picture_stamp_ns": now_ns, "sound_stamp_ns": now_ns}
+            seen = type(seen)(**{f: changes.get(f, getattr(seen, f)) for f in seen.__slots__})
+            self.graph.publish("speaker/frame", fill_speaker(msg.SpeakerFrame(), seen))
+            sound = Sound(now_ns, 16000, np.full((640, 1), 100, np.int16))
+            self.graph.publish("audio", fill_audio(msg.AudioChunk(), sound, "microphone"))
+            speaks = next((i for i, (b, e) in enumerate(robot) if b <= self.t < e), None)
+            state = SpeechState(now_ns, "idle") if speaks is None else SpeechState(now_ns, "speaking", f"u{speaks}")
+            self.graph.publish("speech/state", fill_speech_state(msg.SpeechState(), state))
+            if flag is not None:
+                self.graph.publish("robot_speaking", Bool(data=flag))
+            self.t += 0.04
+            due = max(due + 0.04, time.monotonic())
+            self.graph.spin(due - time.monotonic())
+
+
+def kinds(graph):
+    return [turn_event_value(m).kind for m in graph.received[EVENT]]
+
+
+def test_a_conversation_becomes_signals_at_20_hz_and_events(graph):
+    graph.start("turn_node")
+    graph.wait_active("turn_node")
+    graph.listen(SIGNALS, EVENT)
+    for topic in ("speaker/frame", "audio", "speech/state"):
+        graph.connect(topic)
+    talk = Talk(graph)
+    talk.play(1.0)
+    graph.until(lambda: graph.received[SIGNALS])
+    begun, count = time.monotonic(), len(graph.received[SIGNALS])
+    talk.play(6.0, user=[(1.5, 3.0)], robot=[(5.5, 6.5)])
+    rate = (len(graph.received[SIGNALS]) - count) / (time.monotonic() - begun)
+    assert 17.0 < rate < 22.0
+    graph.until(lambda: len(kinds(graph)) >= 5)
+    assert kinds(graph) == ["user_started", "eot_eager", "eot", "robot_started", "robot_stopped"]
+    values = [turn_signals_value(m) for m in graph.received[SIGNALS]]
+    stamps = np.array([v.stamp_ns for v in values])
+    assert (np.diff(stamps) > 0).all()
+    assert values[-1].sound_stamp_ns is not None
+    assert values[-1].model.startswith("turns@")
+
+
+def test_bad_input_is_one_sentence_and_the_signals_go_on(graph):
+    graph.start("turn_node")
+    graph.wait_active("turn_node")
+    graph.listen(SIGNALS, EVENT)
+    for topic in ("speaker/frame", "audio", "speech/state", "robot_speaking"):
+        graph.connect(topic)
+    graph.publish("speech/state", msg.SpeechState(phase="shouting"))
+    graph.publish("audio", msg.AudioChunk(sample_rate=7, channels=1, samples=[1] * 10))
+    bad = fill_speaker(msg.SpeakerFrame(), frame(0.0, voice([], 0.0)))
+    bad.coefficients = np.full(58, np.nan, np.float32)
+    graph.publish("speaker/frame", bad)
+    talk = Talk(graph)
+    talk.play(1.0)
+    count = len(graph.received[SIGNALS])
+    talk.play(1.0, flag=True)
+    assert len(graph.received[SIGNALS]) > count + 10
+    graph.until(lambda: "robot_started" in kinds(graph))

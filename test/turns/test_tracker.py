@@ -1,0 +1,297 @@
+"""The tracker: a 20 Hz grid, events in their order, bad input, and the same for the same."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conversations import READOUT, START_NS, converse, frame, kinds, ns, state, voice
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import ConfigError, WeightsError
+from reactdiff_ros.turns.config import TurnsConfig
+from reactdiff_ros.turns.readout import HEADS, read_readout, sigmoid, written
+from reactdiff_ros.turns.tracker import TurnTracker
+from reactdiff_ros.types import SpeechState
+
+DUPLEX = TurnsConfig(full_duplex=True)
+PROBABILITIES = ("p_speaking", "p_eot", "p_now", "p_future", "p_backchannel", "p_user_starts", "p_barge_in")
+
+
+def check_order(events):
+    """No end without a start, each end after an eager one that was not cancelled, robot's starts and stops in turn."""
+    turn, eager, robot = False, False, False
+    for event in events:
+        assert 0.0 <= event.confidence <= 1.0
+        if event.kind == "user_started":
+            assert not turn
+            turn, eager = True, False
+        elif event.kind == "eot_eager":
+            assert turn
+            assert not eager
+            eager = True
+        elif event.kind == "eot_cancelled":
+            assert turn
+            assert eager
+            eager = False
+        elif event.kind == "eot":
+            assert turn
+            assert eager
+            turn, eager = False, False
+        elif event.kind == "user_backchannel":
+            assert not turn
+        elif event.kind in ("robot_started", "robot_stopped"):
+            assert robot == (event.kind == "robot_stopped")
+            robot = not robot
+
+
+def test_signals_come_on_a_grid_of_20_hz():
+    steps, _ = converse([(0.5, 2.0)], seconds=6.0)
+    stamps = np.array([step.signals.stamp_ns for step in steps])
+    assert set(np.diff(stamps)) == {NS // 20}
+    assert not (stamps % (NS // 20)).any()
+
+
+def test_a_turn_starts_and_ends_once():
+    _, events = converse([(1.0, 3.0)])
+    assert kinds(events) == ["user_started", "eot_eager", "eot"]
+    assert events[0].stamp_ns == pytest.approx(ns(1.0), abs=1e7)
+    assert events[2].stamp_ns == pytest.approx(ns(3.0), abs=1e7)
+
+
+def test_an_eager_end_is_cancelled_by_more_words():
+    config = TurnsConfig(eager_probability=0.01, end_probability=1.0, longest_silence_s=1.5)
+    _, events = converse([(1.0, 2.0), (2.6, 3.5)], config=config)
+    assert kinds(events) == ["user_started", "eot_eager", "eot_cancelled", "eot_eager", "eot"]
+
+
+def test_the_probability_of_an_end_grows_with_silence_and_is_unknown_in_speech():
+    steps, _ = converse([(1.0, 3.0)], seconds=5.0)
+    values = [s.signals.p_eot for s in steps if 3.3 < (s.signals.stamp_ns - START_NS) / NS < 4.9]
+    assert values == sorted(values)
+    assert values[-1] > values[0] + 0.1
+    assert all(math.isnan(s.signals.p_eot) for s in steps if s.signals.silence_s == 0.0)
+
+
+def test_who_speaks_goes_on_sooner_than_who_is_silent():
+    steps, _ = converse([(1.0, 4.0)], [(5.0, 7.0)], seconds=8.0)
+    now = {round((s.signals.stamp_ns - START_NS) / NS, 2): s.signals.p_now for s in steps}
+    assert now[2.5] > 0.8
+    assert now[6.0] < 0.2
+
+
+def test_without_an_echo_canceller_the_robots_own_voice_is_no_ones():
+    """The microphone hears the robot all the time: it is neither a turn, nor a barge-in, and there are no words."""
+    steps, events = converse([(1.0, 4.2)], [(1.0, 4.0)])
+    assert kinds(events) == ["robot_started", "robot_stopped"]
+    over = [s.signals for s in steps if 1.1 < (s.signals.stamp_ns - START_NS) / NS < 3.9]
+    assert all(math.isnan(s.p_speaking) and math.isnan(s.p_barge_in) for s in over)
+
+
+def test_long_speech_over_the_robots_is_a_barge_in_and_short_speech_a_backchannel():
+    _, events = converse([(2.0, 4.5)], [(1.0, 6.0)], config=DUPLEX)
+    assert kinds(events)[:3] == ["robot_started", "barge_in", "user_started"]
+    assert events[1].utterance == "u0"
+    _, events = converse([(2.0, 2.3)], [(1.0, 6.0)], config=DUPLEX)
+    assert kinds(events) == ["robot_started", "user_backchannel", "robot_stopped"]
+
+
+def test_a_barge_in_is_noticed_within_half_a_second():
+    config = DUPLEX
+    tracker = TurnTracker(READOUT, config)
+    steps, _ = converse([(2.0, 4.5)], [(1.0, 6.0)], tracker=tracker)
+    noticed = next(s.signals.stamp_ns for s in steps if "barge_in" in kinds(s.events))
+    assert (noticed - ns(2.0)) / NS <= 0.5
+    assert (noticed - ns(2.0)) / NS >= 0.1
+
+
+def test_a_robot_that_begins_ends_the_turn_of_who_is_silent():
+    _, events = converse([(1.0, 2.0)], [(2.3, 4.0)], config=TurnsConfig(eager_probability=1.0, end_probability=1.0))
+    assert kinds(events) == ["user_started", "eot_eager", "eot", "robot_started", "robot_stopped"]
+
+
+def test_a_robot_that_cuts_in_leaves_the_turn_to_who_goes_on():
+    _, events = converse([(1.0, 5.0)], [(2.0, 4.0)], config=DUPLEX)
+    assert kinds(events)[:2] == ["user_started", "robot_started"]
+    assert "barge_in" in kinds(events)
+    check_order(events)
+
+
+def test_a_lost_microphone_ends_the_turn():
+    tracker = TurnTracker(READOUT)
+    events = []
+    for k in range(250):
+        t = k * 0.04
+        tracker.push_frame(frame(t, voice([(0.5, 100.0)], t) if t < 3.0 else None))
+        events += [e for s in tracker.advance(ns(t)) for e in s.events]
+    assert kinds(events) == ["user_started", "eot_eager", "eot"]
+
+
+def test_the_flag_of_a_labs_own_synthesis_lapses():
+    tracker = TurnTracker(READOUT)
+    tracker.push_robot_speaking(True, ns(0.0))
+    events = [e for k in range(60) for s in tracker.advance(ns(k * 0.05)) for e in s.events]
+    assert kinds(events) == ["robot_started", "robot_stopped"]
+    assert (events[1].stamp_ns - events[0].stamp_ns) / NS == pytest.approx(1.0, abs=0.06)
+
+
+def test_the_network_is_asked_once_a_pause_and_its_answer_counts():
+    tracker = TurnTracker(READOUT)
+    asked, after = [], {}
+    for k in range(200):
+        t = k * 0.04
+        tracker.push_frame(frame(t, voice([(0.5, 2.0), (3.0, 4.0)], t)))
+        steps = tracker.advance(ns(t))
+        pause_ns = tracker.asks()
+        if pause_ns is not None:
+            asked.append(pause_ns)
+            before = steps[-1].features.network
+            assert before is None
+            tracker.push_answer(pause_ns, 0.9)
+        for step in steps:
+            after[(step.signals.stamp_ns - START_NS) // (NS // 20)] = step.features.network
+    assert [round((a - START_NS) / NS, 2) for a in asked] == [2.0, 4.0]
+    assert after[47] is not None
+    assert after[64] is None  # the next words are said, the answer was about the pause before
+
+
+def test_the_same_input_gives_the_same_output():
+    spans = [(0.5, 2.0), (2.4, 3.0), (5.0, 6.0)]
+    first, second = (converse(spans, [(3.5, 4.8)], face=True)[0] for _ in range(2))
+    assert repr([s.signals for s in first]) == repr([s.signals for s in second])
+    assert [s.events for s in first] == [s.events for s in second]
+
+
+def test_what_comes_later_changes_nothing_before():
+    early, _ = converse([(0.5, 2.0), (2.4, 3.0)], seconds=6.0)
+    other, _ = converse([(0.5, 2.0), (2.4, 5.0)], seconds=6.0)
+    until = [k for k, s in enumerate(early) if s.signals.stamp_ns <= ns(3.0)]
+    assert repr([early[k].signals for k in until]) == repr([other[k].signals for k in until])
+
+
+def test_a_jump_back_is_a_new_conversation():
+    tracker = TurnTracker(READOUT)
+    converse([(0.5, 20.0)], seconds=5.0, tracker=tracker)
+    tracker.push_frame(frame(0.0, voice([], 0.0)))
+    step = tracker.advance(ns(0.01))[-1]
+    assert math.isnan(step.signals.silence_s)
+    _, events = converse([(0.5, 2.0)], seconds=5.0, tracker=tracker)
+    check_order(events)
+    assert kinds(events) == ["user_started", "eot_eager", "eot"]
+
+
+NUMBERS = st.one_of(st.floats(-2.0, 9.0), st.just(math.nan), st.just(math.inf))
+INPUTS = st.one_of(
+    st.tuples(st.just("frame"), st.floats(-1.0, 20.0), st.booleans(), st.booleans(), NUMBERS),
+    st.tuples(st.just("none"), st.floats(-1.0, 20.0), st.booleans(), st.booleans(), NUMBERS),
+    st.tuples(st.just("speech"), st.floats(-1.0, 20.0), st.booleans(), st.booleans(), NUMBERS),
+    st.tuples(st.just("flag"), st.floats(-1.0, 20.0), st.booleans(), st.booleans(), NUMBERS),
+    st.tuples(st.just("answer"), st.floats(-1.0, 20.0), st.booleans(), st.booleans(), NUMBERS),
+)
+
+
+@given(st.lists(INPUTS, max_size=60), st.booleans(), st.booleans())
+def test_any_order_of_any_input_gives_sound_signals_and_events(inputs, in_order, duplex):
+    tracker = TurnTracker(READOUT, TurnsConfig(full_duplex=duplex))
+    events = []
+    for kind, t, flag, other, number in sorted(inputs, key=lambda i: i[1]) if in_order else inputs:
+        if kind in ("frame", "none"):
+            heard = voice([(0.0, 30.0)] if flag else [], t)
+            heard = replace(heard, pitch_hz=number, loudness_dbfs=number, pause_s=number, speech_probability=number)
+            given_frame = frame(t, heard if kind == "frame" else None, face=other, contact=number, jaw=number)
+            tracker.push_frame(given_frame)
+        elif kind == "speech":
+            tracker.push_speech(
+                SpeechState(ns(t), "speaking" if flag else "idle", "u", "", ns(t), ns(t) if other else None)
+            )
+        elif kind == "flag":
+            tracker.push_robot_speaking(flag, ns(t))
+        else:
+            tracker.push_answer(tracker.asks() or ns(t), number)
+        before = tracker.floor
+        for step in tracker.advance(ns(t)):
+            for name in PROBABILITIES:
+                value = getattr(step.signals, name)
+                assert math.isnan(value) or 0.0 <= value <= 1.0
+            assert math.isnan(step.signals.silence_s) or step.signals.silence_s >= 0.0
+            events.append((before, step.events))
+    conversations: dict[int, list] = {}
+    for floor, found in events:
+        conversations.setdefault(id(floor), []).extend(found)
+    if len(conversations) == 1:  # without a jump back
+        check_order(next(iter(conversations.values())))
+
+
+@given(st.lists(st.floats(0.1, 3.0), min_size=1, max_size=12), st.lists(st.floats(0.1, 3.0), max_size=8), st.booleans())
+def test_events_of_any_conversation_are_consistent(user, robot, duplex):
+    def spans(lengths, at):
+        edges = at + np.cumsum(lengths)
+        return [(float(b), float(e)) for b, e in zip(edges[::2], edges[1::2], strict=False)]
+
+    config = TurnsConfig(full_duplex=duplex)
+    _, events = converse(spans(user, 0.0), spans(robot, 0.5), seconds=min(sum(user) + 4.0, 24.0), config=config)
+    check_order(events)
+
+
+# Settings and weights
+
+
+@pytest.mark.parametrize("bad", [{"eager_probability": 0.9}, {"least_silence_s": 3.0}, {"end_probability": 0.0}])
+def test_impossible_settings_are_refused(bad):
+    with pytest.raises(ConfigError):
+        TurnsConfig(**bad)
+
+
+def test_a_group_that_is_not_observed_adds_nothing():
+    steps, _ = converse([(1.0, 3.0)], seconds=5.0, face=True)
+    features = steps[-10].features
+    for head in HEADS:
+        total = sum(
+            weights.logit(getattr(features, group))
+            for group, weights in READOUT.heads[head].items()
+            if getattr(features, group) is not None and group != "face"
+        )
+        assert READOUT.probability(head, features, without=["face"]) == pytest.approx(sigmoid(total))
+        assert READOUT.probability(head, replace(features, face=None)) == pytest.approx(sigmoid(total))
+
+
+def test_weights_are_read_as_they_were_written(tmp_path):
+    path = tmp_path / "readout.json"
+    path.write_text(written(READOUT.heads, {"a": 1}))
+    again = read_readout(path)
+    features = converse([(1.0, 3.0)], seconds=5.0)[0][-1].features
+    assert again.logit("eot", features) == pytest.approx(READOUT.logit("eot", features), abs=1e-4)
+    assert again.about == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda t: t[:100],
+        lambda t: t.replace('"format": 1', '"format": 2'),
+        lambda t: t.replace("silence_over_0.2_s", "other"),
+        lambda t: t.replace('"bias": ', '"bias": 1e999, "was": ', 1),
+        lambda t: "[]",
+    ],
+)
+def test_damaged_weights_are_one_sentence(tmp_path, spoil):
+    path = tmp_path / "readout.json"
+    path.write_text(spoil(written(READOUT.heads, {})))
+    with pytest.raises(WeightsError, match=r"readout\.json"):
+        read_readout(path)
+
+
+def test_states_of_speech_that_lie_ahead_or_are_over():
+    """The robot's speech begins when its sound is heard, not when it is announced, and ends with it."""
+    tracker = TurnTracker(READOUT)
+    tracker.push_speech(SpeechState(ns(0.0), "speaking", "u7", "", ns(1.0), ns(2.0)))
+    events = [e for k in range(80) for s in tracker.advance(ns(k * 0.05)) for e in s.events]
+    assert [(e.kind, (e.stamp_ns - START_NS) / NS, e.utterance) for e in events] == [
+        ("robot_started", pytest.approx(1.0, abs=0.06), "u7"),
+        ("robot_stopped", pytest.approx(2.0, abs=0.06), "u7"),
+    ]
+    assert state(0.0, []).phase == "idle"
