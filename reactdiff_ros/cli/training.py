@@ -240,6 +240,48 @@ def train_expression(
         log(f"  {name:9s}" + "".join(f"{share:6.2f}" for share in row))
 
 
+@click.command("train-turns")
+@click.option("--timings", type=common.FOLDER, required=True,
+              help="Folder of dialogues: a table (.csv) each with begin and end (ms) and participant.")  # fmt: skip
+@click.option("--leave-out", type=common.FILE, multiple=True, help="A dialogue to evaluate on later; repeatable.")
+@click.option("--output", type=common.PATH, required=True, help="The JSON file to write.")
+@click.option("--network", default="auto", help="smart-turn's ONNX file; auto: of pipecat-ai; none: without.")
+@click.option("--sessions", type=click.IntRange(2), default=48, help="Synthesised voices.")
+@click.option("--worlds", type=click.IntRange(8), default=96, help="Simulated faces.")
+@common.SEED
+@common.JSON
+def train_turns(
+    timings: Path, leave_out: tuple[Path, ...], output: Path, network: str, sessions: int, worlds: int, seed: int,
+    as_json: bool,
+) -> int:  # fmt: skip
+    """Train the read-out of turn-taking.
+
+    Timing is learnt from real dialogues, what voice and smart-turn add from voices of espeak-ng laid under them, what
+    the face adds from simulated speakers. Prints AUC and log loss of timing over folds of conversations.
+    """
+    from reactdiff_ros.recordings.datasets.turns import read_turns
+    from reactdiff_ros.training.turns.train import Plan, about
+    from reactdiff_ros.training.turns.train import train as fit
+    from reactdiff_ros.turns.readout import written
+    from reactdiff_ros.turns.smart_turn import SmartTurn, find_network
+
+    left = {path.resolve() for path in leave_out}
+    with json_on_stdout(as_json) as result:
+        paths = [path for path in sorted(timings.glob("*.csv")) if path.resolve() not in left]
+        dialogues = {path.stem: read_turns(path) for path in paths}
+        file, plan = find_network(network), Plan(sessions, worlds)
+        heads, figures = fit(
+            list(dialogues.values()), seed, None if file is None else SmartTurn(file), plan,
+            lambda what, share: log(f"{what}: {100 * share:.0f} %") if share in (0.0, 1.0) else None,
+        )  # fmt: skip
+        facts = about(dialogues, seed, plan, "none" if file is None else file.stem, figures)
+        common.write_text("the read-out", output, written(heads, facts))
+        result.update(file=str(output), **facts)
+        for head, found in figures.items():
+            log(f"  {head:12s} AUC {found['auc']:.3f}, log loss {found['log_loss']:.3f} of {found['constant']:.3f}")
+    return EXIT_DONE
+
+
 @click.command()
 @click.argument("checkpoint", type=common.FILE, required=False)
 @click.option("--output", type=common.FOLDER, help="Folder of the weights.")

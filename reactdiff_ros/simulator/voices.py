@@ -238,9 +238,9 @@ _STYLES: Final = ((40, "low"), (60, "x-high"))
 _ENDINGS: Final = (("+20%", "+20%", ","), ("-35%", "-25%", "."))
 """Pitch of the last word, flat and bright, and the mark after it, for level and falling ends: log-pitch of the last
 0.25 s is about .0 and -.3 below the phrase's median."""
-_RATE_HZ: Final = 22050
+VOICE_RATE_HZ: Final = 22050
 _LEAD_FRAMES: Final = 10
-_FRAME: Final = _RATE_HZ // 25
+_FRAME: Final = VOICE_RATE_HZ // 25
 
 Samples = NDArray[np.float32]
 
@@ -376,7 +376,7 @@ class _Recorder:
         out = np.zeros((len(whole) // _FRAME, COLUMNS), np.float32)
         for k in range(len(out)):
             stamp = k * 40_000_000
-            self._extractor.push(Sound(stamp, _RATE_HZ, whole[k * _FRAME : (k + 1) * _FRAME, None]))
+            self._extractor.push(Sound(stamp, VOICE_RATE_HZ, whole[k * _FRAME : (k + 1) * _FRAME, None]))
             heard = self._extractor.latest(stamp + 40_000_000)
             if heard is not None:
                 voice = heard[0]
@@ -407,7 +407,7 @@ def _render_phrase(recorder: _Recorder, rng: np.random.Generator, voice: int, nu
                 f'<prosody range="{span}">{" ".join(words[:-1])}</prosody> '
                 f'<prosody range="low" pitch="{ending[style]}">{words[-1]}{ending[2]}</prosody>'
             )
-            samples = _speak(VOICES[voice], text, pitch + shift, speed)
+            samples = espeak(VOICES[voice], text, pitch + shift, speed)
             if style:  # a smiling voice has more of the upper bands, and is a little louder
                 samples = samples + 0.6 * np.diff(samples, prepend=samples[:1])
             row.append(recorder.sound(samples, level + 2.0 * style))
@@ -422,9 +422,9 @@ def _render_burst(recorder: _Recorder, rng: np.random.Generator, voice: int, num
     if number % 2 == 0:
         vowel = str(rng.choice(["ha", "he", "ho"]))
         text = " ".join([vowel * int(rng.integers(3, 6))] * 3)
-        samples = _speak(VOICES[voice], f'<prosody range="high">{text}.</prosody>', 70, int(rng.integers(190, 260)))
+        samples = espeak(VOICES[voice], f'<prosody range="high">{text}.</prosody>', 70, int(rng.integers(190, 260)))
     else:
-        time = np.arange(int(rng.uniform(1.2, 2.2) * _RATE_HZ)) / _RATE_HZ
+        time = np.arange(int(rng.uniform(1.2, 2.2) * VOICE_RATE_HZ)) / VOICE_RATE_HZ
         every = rng.uniform(0.28, 0.45)
         envelope = np.exp(-(time % every) / 0.07) * np.clip((time % every) / 0.01, 0, 1)
         breath = np.convolve(rng.standard_normal(len(time)), np.hanning(9) / 4, mode="same")
@@ -435,7 +435,7 @@ def _render_burst(recorder: _Recorder, rng: np.random.Generator, voice: int, num
 
 def _room(rng: np.random.Generator) -> Samples:
     """A quiet room: hiss and the hum of the mains or of a fan."""
-    time = np.arange(BACKGROUND_S * _RATE_HZ) / _RATE_HZ
+    time = np.arange(BACKGROUND_S * VOICE_RATE_HZ) / VOICE_RATE_HZ
     hiss = rng.standard_normal(len(time))
     rumble = np.convolve(rng.standard_normal(len(time)), np.ones(200) / 14, mode="same")
     hum = np.sin(2 * np.pi * rng.choice([50.0, 60.0, 100.0, 120.0]) * time)
@@ -445,7 +445,7 @@ def _room(rng: np.random.Generator) -> Samples:
 
 def _noise(rng: np.random.Generator, number: int) -> Samples:
     """What is no speaker: chords with a beat, hiss, rumble, a motor, people far away."""
-    time = np.arange(BACKGROUND_S * _RATE_HZ) / _RATE_HZ
+    time = np.arange(BACKGROUND_S * VOICE_RATE_HZ) / VOICE_RATE_HZ
     kind = number % 5
     if kind == 0:
         roots = 110 * 2 ** (rng.integers(0, 13, 6) / 12)
@@ -464,14 +464,14 @@ def _noise(rng: np.random.Generator, number: int) -> Samples:
         mix = np.zeros(len(time))
         for _ in range(5):
             words = " ".join("".join(rng.choice(_SYLLABLES, 3)) for _ in range(25))
-            voice = _speak(str(rng.choice(VOICES)), words, int(rng.integers(20, 80)), 160)
+            voice = espeak(str(rng.choice(VOICES)), words, int(rng.integers(20, 80)), 160)
             mix += np.roll(np.resize(voice, len(time)), int(rng.integers(len(time))))
         mix = np.convolve(mix, np.ones(14) / 14, mode="same") + 0.02 * rng.standard_normal(len(time))
     return np.asarray(mix / np.std(mix) * 10 ** (rng.uniform(-34, -22) / 20), dtype=np.float32)
 
 
-def _speak(voice: str, text: str, pitch: int, words_per_minute: int) -> Samples:
-    """SSML to sound at _RATE_HZ, silence before and after cut off.
+def espeak(voice: str, text: str, pitch: int, words_per_minute: int) -> Samples:
+    """SSML to sound at VOICE_RATE_HZ, silence before and after cut off.
 
     Raises:
         ReactdiffError: espeak-ng is missing or fails.
@@ -487,6 +487,6 @@ def _speak(voice: str, text: str, pitch: int, words_per_minute: int) -> Samples:
         raise ReactdiffError("espeak-ng cannot make the voice bank", todo="apt-get install espeak-ng") from error
     samples = np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2").astype(np.float32) / 32768.0
     loud = np.flatnonzero(np.abs(samples) > 0.01)
-    if (rate, channels) != (_RATE_HZ, 1) or not len(loud):
+    if (rate, channels) != (VOICE_RATE_HZ, 1) or not len(loud):
         raise ReactdiffError("espeak-ng made no usable sound", where=f"voice {voice}", todo="install espeak-ng 1.50+")
     return samples[loud[0] : loud[-1] + 1]

@@ -1,0 +1,130 @@
+"""The read-out from its sources, and what it gets on conversations that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.recordings.datasets.turns import Turns
+from reactdiff_ros.training.turns.faces import face_rows
+from reactdiff_ros.training.turns.fit import fit
+from reactdiff_ros.training.turns.timings import Rows, pause_rows, situation_rows
+from reactdiff_ros.training.turns.voices import Endings, make_endings
+from reactdiff_ros.turns.readout import HEADS, Weights
+from reactdiff_ros.turns.smart_turn import SmartTurn
+
+Floats = NDArray[np.float64]
+LEAST_DIALOGUES: Final = 4
+FOLDS: Final = 5
+VOICE_BOUND: Final = 2.0
+NETWORK_BOUND: Final = 2.5
+FACE_BOUND: Final = 2.0
+"""The most log odds that what was learnt from synthesis or simulation may add: such voices and faces are clearer than
+people's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is made."""
+
+    sessions: int = 48
+    """Synthesised voices."""
+    worlds: int = 96
+    """Simulated faces."""
+    every: int = 2
+    """Ticks of the dialogues of which one is taken."""
+
+
+def train(
+    dialogues: Sequence[Turns], seed: int, network: SmartTurn | None, plan: Plan | None = None,
+    progress: Callable[[str, float], None] = lambda what, share: None,
+) -> tuple[dict[str, dict[str, Weights]], dict[str, Any]]:  # fmt: skip
+    """Weights of all heads, and figures: log loss and AUC over folds of conversations, and gains of each group.
+
+    Raises:
+        ReactdiffError: fewer than LEAST_DIALOGUES dialogues, or espeak-ng is missing.
+    """
+    plan = plan or Plan()
+    if len(dialogues) < LEAST_DIALOGUES:
+        raise ReactdiffError(
+            f"the read-out is trained on {LEAST_DIALOGUES} dialogues at least, and {len(dialogues)} were given",
+            todo="give more tables of timings",
+        )
+    progress("timings", 0.0)
+    pauses, others = pause_rows(dialogues), situation_rows(dialogues, plan.every)
+    progress("timings", 1.0)
+    heads: dict[str, dict[str, Weights]] = {"eot": {"pause": fit(pauses.columns, pauses.labels)}}
+    heads |= {head: {"situation": fit(rows.columns, rows.labels)} for head, rows in others.items()}
+    figures: dict[str, Any] = {head: across(rows) for head, rows in {"eot": pauses, **others}.items()}
+    endings = make_endings(plan.sessions, seed, network, progress=lambda share: progress("voices", share))
+    heads["eot"] |= voice_weights(endings, pauses, heads["eot"]["pause"], np.random.default_rng([seed, 93]))
+    progress("faces", 0.0)
+    for head, (rows, silence) in face_rows(plan.worlds, seed).items():
+        base = fit(silence, rows.labels).logits(silence)
+        heads[head]["face"] = centred(rows, base, FACE_BOUND)
+    progress("faces", 1.0)
+    return {head: heads[head] for head in HEADS}, figures
+
+
+def centred(rows: Rows, offset: Floats, bound: float) -> Weights:
+    """A group whose rows' other evidence is `offset`."""
+    return fit(rows.columns, rows.labels, offset=offset, bound=bound)
+
+
+def voice_weights(endings: Endings, pauses: Rows, timing: Weights, rng: np.random.Generator) -> dict[str, Weights]:
+    """What the end of an utterance and smart-turn add to timing, from pauses of real timing with voices laid under."""
+    units, first = np.unique(pauses.unit, return_index=True)
+    which = endings.draw(pauses.labels[first], rng)[np.searchsorted(units, pauses.unit)]
+    base = timing.logits(pauses.columns)
+    voice, network = endings.voice[which], endings.network[which]
+    known = np.isfinite(voice).all(1)
+    found = {"voice": fit(voice[known], pauses.labels[known], offset=base[known], penalty=100.0, bound=VOICE_BOUND)}
+    known &= np.isfinite(network).all(1)
+    if known.any():
+        so_far = base[known] + found["voice"].logits(voice[known])
+        found["network"] = fit(network[known], pauses.labels[known], offset=so_far, penalty=100.0, bound=NETWORK_BOUND)
+    return found
+
+
+def across(rows: Rows) -> dict[str, float]:
+    """AUC and log loss a sample of timing, in nats, over folds of conversations; `constant`: of the mean alone."""
+    fold = rows.dialogue % FOLDS
+    logits = np.zeros(len(rows.labels))
+    for k in range(FOLDS):
+        left = fold == k
+        logits[left] = fit(rows.columns[~left], rows.labels[~left]).logits(rows.columns[left])
+    sign = np.where(rows.labels, 1.0, -1.0)
+    mean = float(rows.labels.mean())
+    constant = -(mean * np.log(mean) + (1 - mean) * np.log(1 - mean))
+    return {
+        "auc": auc(logits, rows.labels), "log_loss": float(np.logaddexp(0.0, -sign * logits).mean()),
+        "constant": float(constant), "samples": len(rows.labels), "mean": mean,
+    }  # fmt: skip
+
+
+def auc(scores: Floats, labels: NDArray[np.bool_]) -> float:
+    """Area under the receiver operating characteristic; ties count half; NaN with one class alone."""
+    positive, negative = int(labels.sum()), int((~labels).sum())
+    if not positive or not negative:
+        return float("nan")
+    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
+    rank = np.cumsum(count) - (count - 1) / 2.0
+    return float((rank[place][labels].sum() - positive * (positive + 1) / 2.0) / (positive * negative))
+
+
+def about(
+    dialogues: Mapping[str, Turns], seed: int, plan: Plan, network: str, figures: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the weights say of themselves."""
+    return {
+        "timings": sorted(dialogues), "minutes": round(sum(t.seconds for t in dialogues.values()) / 60.0, 1),
+        "seed": seed, "synthesised_voices": plan.sessions, "simulated_faces": plan.worlds, "network": network,
+        "over_folds_of_conversations": {
+            head: {name: round(value, 4) for name, value in found.items()} for head, found in figures.items()
+        },
+    }  # fmt: skip
