@@ -249,11 +249,11 @@ def train_expression(
 @click.option("--sessions", type=click.IntRange(2), default=48, help="Synthesised voices.")
 @click.option("--worlds", type=click.IntRange(8), default=96, help="Simulated faces.")
 @common.SEED
-@common.JSON
+@common.reporting
 def train_turns(
-    timings: Path, leave_out: tuple[Path, ...], output: Path, network: str, sessions: int, worlds: int, seed: int,
-    as_json: bool,
-) -> int:  # fmt: skip
+    result: Output, timings: Path, leave_out: tuple[Path, ...], output: Path, network: str, sessions: int, worlds: int,
+    seed: int,
+) -> None:  # fmt: skip
     """Train the read-out of turn-taking.
 
     Timing is learnt from real dialogues, what voice and smart-turn add from voices of espeak-ng laid under them, what
@@ -266,20 +266,18 @@ def train_turns(
     from reactdiff_ros.turns.smart_turn import SmartTurn, find_network
 
     left = {path.resolve() for path in leave_out}
-    with json_on_stdout(as_json) as result:
-        paths = [path for path in sorted(timings.glob("*.csv")) if path.resolve() not in left]
-        dialogues = {path.stem: read_turns(path) for path in paths}
-        file, plan = find_network(network), Plan(sessions, worlds)
+    paths = [path for path in sorted(timings.glob("*.csv")) if path.resolve() not in left]
+    dialogues = {path.stem: read_turns(path) for path in paths}
+    file, plan = find_network(network), Plan(sessions, worlds)
+    with progress_bar("turns") as show:
         heads, figures = fit(
-            list(dialogues.values()), seed, None if file is None else SmartTurn(file), plan,
-            lambda what, share: log(f"{what}: {100 * share:.0f} %") if share in (0.0, 1.0) else None,
-        )  # fmt: skip
-        facts = about(dialogues, seed, plan, "none" if file is None else file.stem, figures)
-        common.write_text("the read-out", output, written(heads, facts))
-        result.update(file=str(output), **facts)
-        for head, found in figures.items():
-            log(f"  {head:12s} AUC {found['auc']:.3f}, log loss {found['log_loss']:.3f} of {found['constant']:.3f}")
-    return EXIT_DONE
+            list(dialogues.values()), seed, None if file is None else SmartTurn(file), plan, progress=show
+        )
+    facts = about(dialogues, seed, plan, "none" if file is None else file.stem, figures)
+    common.write_text("the read-out", output, written(heads, facts))
+    result.update(file=str(output), **facts)
+    for head, found in figures.items():
+        log(f"  {head:12s} AUC {found['auc']:.3f}, log loss {found['log_loss']:.3f} of {found['constant']:.3f}")
 
 
 @click.command()

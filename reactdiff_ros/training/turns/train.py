@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from reactdiff_ros.training.turns.timings import Rows, pause_rows, situation_row
 from reactdiff_ros.training.turns.voices import Endings, make_endings
 from reactdiff_ros.turns.readout import HEADS, Weights
 from reactdiff_ros.turns.smart_turn import SmartTurn
+from reactdiff_ros.types import OnProgress
 
 Floats = NDArray[np.float64]
 LEAST_DIALOGUES: Final = 4
@@ -42,7 +43,7 @@ class Plan:
 
 def train(
     dialogues: Sequence[Turns], seed: int, network: SmartTurn | None, plan: Plan | None = None,
-    progress: Callable[[str, float], None] = lambda what, share: None,
+    progress: OnProgress = lambda share: None,
 ) -> tuple[dict[str, dict[str, Weights]], dict[str, Any]]:  # fmt: skip
     """Weights of all heads, and figures: log loss and AUC over folds of conversations, and gains of each group.
 
@@ -55,19 +56,17 @@ def train(
             f"the read-out is trained on {LEAST_DIALOGUES} dialogues at least, and {len(dialogues)} were given",
             todo="give more tables of timings",
         )
-    progress("timings", 0.0)
     pauses, others = pause_rows(dialogues), situation_rows(dialogues, plan.every)
-    progress("timings", 1.0)
+    progress(0.1)
     heads: dict[str, dict[str, Weights]] = {"eot": {"pause": fit(pauses.columns, pauses.labels)}}
     heads |= {head: {"situation": fit(rows.columns, rows.labels)} for head, rows in others.items()}
     figures: dict[str, Any] = {head: across(rows) for head, rows in {"eot": pauses, **others}.items()}
-    endings = make_endings(plan.sessions, seed, network, progress=lambda share: progress("voices", share))
+    endings = make_endings(plan.sessions, seed, network, progress=lambda share: progress(0.1 + 0.6 * share))
     heads["eot"] |= voice_weights(endings, pauses, heads["eot"]["pause"], np.random.default_rng([seed, 93]))
-    progress("faces", 0.0)
     for head, (rows, silence) in face_rows(plan.worlds, seed).items():
         base = fit(silence, rows.labels).logits(silence)
         heads[head]["face"] = centred(rows, base, FACE_BOUND)
-    progress("faces", 1.0)
+    progress(1.0)
     return {head: heads[head] for head in HEADS}, figures
 
 
