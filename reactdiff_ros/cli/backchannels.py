@@ -50,8 +50,7 @@ def backchannels(
     (ratio). Intervals are 95 % over minutes. nod_shapes (with --nods): quantiles, and distances from annotated nods;
     amplitude and velocity over their medians, because their units differ.
     """
-    from reactdiff_ros.evaluation.metrics.nod_shapes import quantiles, read_nods
-    from reactdiff_ros.evaluation.plots import plot_backchannels
+    from reactdiff_ros.evaluation.metrics.nod_shapes import read_nods
     from reactdiff_ros.evaluation.studies.backchannels import evaluate_backchannels, make_dialogue, read_speech
     from reactdiff_ros.recordings.datasets.turns import read_turns
 
@@ -67,14 +66,9 @@ def backchannels(
             found = evaluate_backchannels(
                 dialogue, listener, systems=chosen, streams=streams, seed=run.seed, annotated=annotated, progress=show
             )
-        result.update(found, seed=run.seed, streams=streams, face=face, minutes=turns.seconds / 60)
+        result.update(found.figures, seed=run.seed, streams=streams, face=face, minutes=turns.seconds / 60)
         result["turns"] = {p.name: {"talk": len(p.talk), "responses": len(p.responses)} for p in turns.people}
         result["left_out"] = turns.left_out
-        if annotated is not None:
-            result["annotated_nods"] = {
-                label: {"count": len(shapes["length_s"]), "quantiles": quantiles(shapes)}
-                for label, shapes in annotated.items()
-            }
         if run.output is not None:
-            log(f"wrote {plot_backchannels(found, result.get('annotated_nods', {}), run.output)}")
+            log(f"wrote {found.pictures['backchannels.png'](run.output)}")
     return EXIT_DONE

@@ -523,14 +523,11 @@ def response(run: evaluation.Run, trials: int) -> int:
     the event began (nods: by 2 degrees of head pitch, 0.2 to 1.5 s). rate: share of trials with a response; excess: the
     rate minus the share of trials in which the run with the event is lower by as much, which is what chance does.
     """
-    from reactdiff_ros.evaluation.plots import plot_responses
     from reactdiff_ros.evaluation.studies.controls import bench_response
 
     with run.result() as result:
         label = f"paired trials, {run.listener}"
-        found = run.study(bench_response, run.who(), label, trials=trials)
-        result.update(found.figures, listener=run.listener, seed=run.seed)
-        run.plot("responses.png", lambda path: plot_responses(found.curves, path))
+        result.update(run.study(bench_response, run.who(), label, trials=trials), listener=run.listener)
     return EXIT_DONE
 
 

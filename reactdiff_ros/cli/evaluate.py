@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +81,9 @@ def appropriateness(clips: Path, seeds: int, style: str, workers: int, as_json: 
 
     with json_on_stdout(as_json) as result:
         with progress_bar("clips") as show:
-            result.update(measure(list(labelled(clips)), seeds=seeds, style=style, workers=workers, progress=show))
+            result.update(
+                measure(list(labelled(clips)), seeds=seeds, style=style, workers=workers, progress=show).figures
+            )
         log(f"{'label':10s} smile   p95  concern  brows  read right  n")
         for label, row in result["by_label"].items():
             figures = f"{row['smile']:5.2f} {row['smile_p95']:5.2f} {row['concern']:8.2f} {row['brow_raise']:6.2f}"
@@ -108,14 +109,11 @@ def controls(run: Run, items: int, seconds: float) -> int:
     raises a minute; responsiveness: answer to an inserted smile, coupling of smiles; delay: lag of that answer;
     controls of the expression: size of what is shown; entries of a style: the same statistic of the output stream.
     """
-    from reactdiff_ros.evaluation.plots import plot_controls
     from reactdiff_ros.evaluation.studies.controls import evaluate_controls
 
     with run.result() as result:
-        sizes: Any = {"items": items, "seconds": seconds}
-        figures = run.study(evaluate_controls, run.who(), "controls", workers=run.workers, **sizes)
-        result.update(listener=run.listener, seed=run.seed, **sizes, **figures)
-        run.plot("controls.png", partial(plot_controls, figures))
+        result["listener"] = run.listener
+        result.update(run.study(evaluate_controls, run.who(), "controls", items=items, seconds=seconds))
     return EXIT_DONE
 
 
@@ -138,7 +136,7 @@ def dyads(run: Run, folder: Path, models: tuple[Path, ...] | None, systems: tupl
     pairs against the other). passes: all three. The random pairing and the mime must fail. All calls are cut to the
     shortest; those of less than half the median length, or with AU12 of less than 75 % of the time, are left out.
     """
-    from reactdiff_ros.evaluation.studies.dyads import dyads_result, evaluate_dyads, read_calls
+    from reactdiff_ros.evaluation.studies.dyads import evaluate_dyads, read_calls
 
     if run.model is not None and models:
         raise click.UsageError("give --model or --models, not both")
@@ -151,16 +149,15 @@ def dyads(run: Run, folder: Path, models: tuple[Path, ...] | None, systems: tupl
         wanted = (models or (run.model,)) if {"model", "shuffled"} & {*chosen} else ()
         listeners = [run.network(path) for path in wanted]
         with progress_bar("recorded calls") as show:
-            table = evaluate_dyads(
+            found = evaluate_dyads(
                 calls, listeners, systems=chosen, seed=run.seed, permutations=permutations,
                 progress=show,
             )  # fmt: skip
-        result.update(table.figures, seed=run.seed, calls=len(calls.recordings) // 2, pairs=len(calls.pairs))
-        result.update(frames=calls.frames, left_out=dict(calls.left_out))
-        if run.output is not None:
+        result.update(found.figures, frames=calls.frames, left_out=dict(calls.left_out))
+        if run.output is not None and found.result is not None:
             head = evaluation.info_of("dyads", "Listeners to people in recorded calls", str(run.model or ""), chosen)
-            result.update(evaluation.write(dyads_result(table, calls, head, run.seed), run.output, force=False))
-        log(table.figures["model"]["note"] if "model" in chosen else "no model among the rows")
+            result.update(evaluation.write(found.result(head), run.output, force=False))
+        log(found.figures["model"]["note"] if "model" in chosen else "no model among the rows")
     return EXIT_DONE
 
 
@@ -188,9 +185,7 @@ def people(run: Run, folder: Path, systems: tuple[str, ...]) -> int:
             log(f"{name} is left out: {why}")
         listener = run.network(run.model) if {"model", "shuffled"} & {*chosen} else None
         with progress_bar("recorded pairs") as show:
-            result.update(evaluate_people(pairs, listener, systems=chosen, seed=run.seed, progress=show))
-        result.update(seed=run.seed, pairs=int(pairs.pair.max()) + 1, listeners=len(pairs.pair))
-        result.update(seconds=pairs.known.shape[1] / 25, channels=list(pairs.channels), left_out=dict(pairs.left_out))
+            result.update(evaluate_people(pairs, listener, systems=chosen, seed=run.seed, progress=show).figures)
     return EXIT_DONE
 
 
@@ -214,10 +209,8 @@ def simulator(run: Run, items: int, seconds: float, systems: str | None, emotion
     The figures show a known distribution recovered from noisy perception. They are no evidence of human likeness; never
     compare them with figures of real recordings.
     """
-    from reactdiff_ros.evaluation.plots import plot_systems, plot_time_line
-    from reactdiff_ros.evaluation.studies.simulator import Setup
+    from reactdiff_ros.evaluation.listeners import MODEL, StreamListener
     from reactdiff_ros.evaluation.studies.simulator import evaluate as evaluate_simulator
-    from reactdiff_ros.types import REACTION_RATE_HZ
 
     chosen = _systems(systems)
     plots = run.output if run.output is not None and run.output.suffix != ".npz" else None
@@ -225,19 +218,17 @@ def simulator(run: Run, items: int, seconds: float, systems: str | None, emotion
     if plots is None:
         evaluation.absent(file)
     with run.result() as result:
-        weights = run.weights(run.model) if "model" in chosen else None
-        setup = Setup(run.workers, run.bank(), weights, run.sampling(), emotions)
+        listener = run.network(run.model) if "model" in chosen else StreamListener(MODEL, workers=run.workers)
+        bank = run.bank()
         with progress_bar("held-out speakers") as show:
             found = evaluate_simulator(
-                seed=run.seed, items=items, frames=round(seconds * REACTION_RATE_HZ), systems=chosen, setup=setup,
+                listener, seed=run.seed, items=items, seconds=seconds, systems=chosen, bank=bank, emotions=emotions,
                 progress=show,
             )  # fmt: skip
-        result.update(found.figures, emotions=emotions)
+        result.update(found.figures)
         if plots is not None:
-            systems_plot = plot_systems(result, chosen, plots / "systems.png")
-            time_line = plot_time_line(found.speaker, found.listeners, plots / "time_line.png")
-            result["plots"] = [str(systems_plot), str(time_line)]
-        if file is not None:
+            result["plots"] = [str(draw(plots / name)) for name, draw in found.pictures.items()]
+        if file is not None and found.result is not None:
             head = evaluation.info_of("simulator", "Held-out simulated speakers", str(run.model or ""), chosen)
             result.update(evaluation.write(found.result(head), file, force=plots is not None))
         if "model" in chosen and result["bands"]:
@@ -270,16 +261,11 @@ def streams(run: Run, items: int, seconds: float) -> int:
     three bands over the reference's. raw: as planned, before smoothing; shown: as live; ancestral: each block drawn
     once in many steps.
     """
-    from reactdiff_ros.evaluation.metrics.spectra import BANDS_HZ
-    from reactdiff_ros.evaluation.plots import plot_spectra
     from reactdiff_ros.evaluation.studies.sampling import evaluate_streams
 
     with run.result() as result:
-        found = run.study(
-            evaluate_streams, run.network(run.model), "free-running streams", items=items, seconds=seconds
-        )
-        result.update(found.figures)
-        run.plot("spectra.png", lambda path: plot_spectra(found.frequency, found.densities, BANDS_HZ, path))
+        listener = run.network(run.model)
+        result.update(run.study(evaluate_streams, listener, "free-running streams", items=items, seconds=seconds))
     return EXIT_DONE
 
 
@@ -298,14 +284,12 @@ def behaviour(run: Run, items: int, seconds: float) -> int:
     curve (.5: cannot be distinguished). For a model also where intra- and inter-class attention looks on cues that show
     only in face and voice together.
     """
-    from reactdiff_ros.evaluation.plots import plot_lags
     from reactdiff_ros.evaluation.studies.behaviour import evaluate_behaviour
 
     with run.result() as result:
         label = f"behaviour, {run.listener}"
-        found = run.study(evaluate_behaviour, run.who(), label, items=items, seconds=seconds)
-        result.update(found.figures, listener=run.listener)
-        run.plot("lags.png", lambda path: plot_lags(found.lags, path))
+        result.update(run.study(evaluate_behaviour, run.who(), label, items=items, seconds=seconds))
+        result["listener"] = run.listener
     return EXIT_DONE
 
 
@@ -325,9 +309,9 @@ def sessions(run: Run, count: int, minutes: float) -> int:
     from reactdiff_ros.evaluation.studies.sessions import evaluate_sessions
 
     with run.result() as result:
-        sizes: Any = {"sessions": count, "minutes": minutes, "workers": run.workers}
-        figures = run.study(evaluate_sessions, run.who(), f"{count} sessions of {minutes:g} min", **sizes)
-        result.update(figures, listener=run.listener)
+        label = f"{count} sessions of {minutes:g} min"
+        result.update(run.study(evaluate_sessions, run.who(), label, sessions=count, minutes=minutes))
+        result["listener"] = run.listener
     return EXIT_DONE
 
 
@@ -448,7 +432,6 @@ def react(
     A recording that cannot be read is reported and the others go on; the exit code is then 1. To resume an interrupted
     run, give the same command.
     """
-    from reactdiff_ros.evaluation.online import verified
     from reactdiff_ros.evaluation.runs.react import Plan, kind_of, run_react
     from reactdiff_ros.recordings.datasets.public import expression_names
 
@@ -462,7 +445,7 @@ def react(
             voice=not no_voice, streams=streams, seed=course.seed, compat=chosen, own_targets=own_targets,
         )  # fmt: skip
         info = course.info("react", f"REACT's metrics on {data.name}, {split}")
-        ran = run_react(plan, context, info, verified(plan.specs(), course.cuts, course.seed, context))
+        ran = run_react(plan, context, info, context.verified(plan.specs(), course.cuts, course.seed))
         course.conclude(ran, ran.result, result)
     return course.summary(ran, REACT_MEASURES)
 
@@ -537,15 +520,14 @@ def recordings(
     A recording that cannot be read, or on which LISTENER fails, is reported and the others go on; the exit code is then
     1. To resume an interrupted run, give the same command. Nothing is written to FOLDER.
     """
-    from reactdiff_ros.evaluation.online import verified
     from reactdiff_ros.evaluation.runs.recordings import LabPlan, run_recordings, sources, unblinded
     from reactdiff_ros.recordings.blinding import Key
 
     key = None if study_key is None else Key(study_key)
     with json_on_stdout(course.as_json) as result, course.context() as context:
         found = sources(folder.resolve(), pairs)
-        plan = LabPlan(course.listeners, course.weights, streams, course.seed)
-        declared = verified(plan.specs(), course.cuts, course.seed, context)
+        plan = LabPlan(listeners=course.listeners, weights=course.weights, streams=streams, seed=course.seed)
+        declared = context.verified(plan.specs(), course.cuts, course.seed)
         ran = run_recordings(plan, found, context, course.info("recordings", f"Recordings of {folder.name}"), declared)
         shown = ran.result
         if key is not None:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,13 +20,11 @@ from reactdiff_ros.resources import require
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.listeners import StreamListener
-    from reactdiff_ros.evaluation.results import Info, Result
-    from reactdiff_ros.evaluation.runs.scoring import RunContext, RunOutcome
+    from reactdiff_ros.evaluation.results import Info, Result, Study
+    from reactdiff_ros.evaluation.runs.run import RunContext, RunOutcome
     from reactdiff_ros.model.plan.sampler import Sampling
     from reactdiff_ros.model.weights import Weights
     from reactdiff_ros.simulator.voices import VoiceBank
-
-T = TypeVar("T")
 
 
 def removable(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
@@ -111,7 +109,9 @@ class Run:
         """The listener under test."""
         from reactdiff_ros.evaluation.listeners import StreamListener
 
-        return self.network(self.model) if self.listener == "model" else StreamListener(self.listener)
+        if self.listener == "model":
+            return self.network(self.model)
+        return StreamListener(self.listener, workers=self.workers)
 
     def network(self, folder: Path | None) -> StreamListener:
         """The model of a folder of weights; None: the shipped ones."""
@@ -131,16 +131,15 @@ class Run:
             self._rests_on["sampling"]["without"] = list(self.without)
         return found
 
-    def study(self, function: Callable[..., T], who: Any, label: str, **sizes: Any) -> T:
-        """What a study returns for a listener, or several, with a progress bar."""
+    def study(self, function: Callable[..., Study], who: Any, label: str, **sizes: Any) -> dict[str, Any]:
+        """The figures of a study of a listener, or several; with --output, its pictures are drawn."""
         bank = self.bank()
         with progress_bar(label) as show:
-            return function(who, seed=self.seed, bank=bank, progress=show, **sizes)
-
-    def plot(self, name: str, draw: Callable[[Path], Path]) -> None:
-        """With --output, draw the picture `name` into that folder."""
+            found = function(who, seed=self.seed, bank=bank, progress=show, **sizes)
         if self.output is not None:
-            log(f"wrote {draw(self.output / name)}")
+            for name, draw in found.pictures.items():
+                log(f"wrote {draw(self.output / name)}")
+        return found.figures
 
     @contextmanager
     def result(self) -> Iterator[dict[str, Any]]:
@@ -202,13 +201,13 @@ def _gathered(parts: Sequence[Any], kind: Any) -> Callable[[Callable[..., int]],
     return decorate
 
 
-def absent(output: Path | None, *, force: bool = False) -> None:
-    """Before a long run: raise ReactdiffError if the result file already exists and must not be overwritten."""
+def absent(output: Path | None, *, force: bool = False, what: str = "result file") -> None:
+    """Before a long run: raise ReactdiffError if the file already exists and must not be overwritten."""
     from reactdiff_ros.errors import ReactdiffError
 
     if output is not None and output.exists() and not force:
         raise ReactdiffError(
-            "the result file already exists", where=str(output), todo="choose another name, or move it away"
+            f"the {what} already exists", where=str(output), todo="choose another name, or move it away"
         )
 
 
@@ -244,8 +243,8 @@ class Course:
             ReactdiffError: the result file already exists, or the folder cannot be made.
             MissingExtraError: a scheduler is given, and `distributed` is not installed.
         """
-        from reactdiff_ros.evaluation.runs.parts import Keep, Resources
-        from reactdiff_ros.evaluation.runs.scoring import RunContext
+        from reactdiff_ros.evaluation.runs.parts import Keep
+        from reactdiff_ros.evaluation.runs.run import RunContext
 
         absent(self.output, force=self.force)
         if self.dask:
@@ -257,7 +256,7 @@ class Course:
             folder = self.output.with_name(self.output.name + ".parts")
         with tempfile.TemporaryDirectory(prefix="reactdiff-run-") as temporary, _bars() as report:
             keep = Keep((folder or Path(temporary)).resolve())
-            yield RunContext(keep, Resources(self.workers, self.dask), report, log)
+            yield RunContext(keep, self.workers, self.dask, report, log)
 
     def conclude(self, ran: RunOutcome, shown: Result, out: dict[str, Any]) -> None:
         """Write the result file if one is wanted, and describe the run in `out`."""
@@ -271,7 +270,7 @@ class Course:
 
     def summary(self, ran: RunOutcome, measures: Sequence[str]) -> int:
         """Print what a run found and what failed; the exit code."""
-        from reactdiff_ros.evaluation.runs.scoring import counted
+        from reactdiff_ros.evaluation.runs.run import counted
 
         if not self.as_json:
             rows = [[name, *(_cell(figures.get(m)) for m in measures)] for name, figures in ran.table.items()]
@@ -385,16 +384,16 @@ def report(result: Path, output: Path | None, faces: bool, items: int, overwrite
     behaviour compared with people's, latency, faces, and the worst moments. The page needs no network and no
     other file; the same result gives the same page.
     """
-    from reactdiff_ros.evaluation.report.page import Options, build_page, check_free, write_page
+    from reactdiff_ros.evaluation.report.page import build_page
     from reactdiff_ros.evaluation.results import read_result
 
     page = output if output is not None else result.with_suffix(".html")
     with json_on_stdout(as_json) as out:
-        check_free(page, overwrite=overwrite)
+        absent(page, force=overwrite, what="page")
         read = read_result(result)
         with progress_bar("page") as show:
-            html = build_page(read, Options(faces=faces, items=items), show)
-        write_page(html, page, overwrite=overwrite)
+            html = build_page(read, with_faces=faces, most_items=items, progress=show)
+        common.write_text("the page", page, html)
         out.update(page=page, bytes=len(html.encode()), items=len(read.items), systems=len(read.systems))
         log(f"open {page} in a browser")
     return EXIT_DONE

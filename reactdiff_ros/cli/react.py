@@ -14,8 +14,8 @@ from reactdiff_ros.errors import MediaError
 from reactdiff_ros.settings import POLICIES
 
 if TYPE_CHECKING:
-    from reactdiff_ros.evaluation.extraction import Source
     from reactdiff_ros.model.speaker.grid import Track
+    from reactdiff_ros.recordings.extraction import Source
     from reactdiff_ros.session import Perception
 
 
@@ -117,8 +117,8 @@ def extract(
     ready for training. Files that cannot be read are reported and skipped, and the command exits with 1. Existing
     recordings are kept unless --force is given.
     """
-    from reactdiff_ros.evaluation.extraction import alone, together
     from reactdiff_ros.recordings.datasets.recordings import save
+    from reactdiff_ros.recordings.extraction import alone, together
 
     pairs = [*couples, *((b, a) for a, b in couples)] if both_roles else list(couples)
     targets: dict[Path, tuple[Path, ...]] = {}
@@ -168,8 +168,8 @@ def _perception() -> Perception:
 
 def _perceived(path: Path, topics: tuple[str, str], perception: Perception) -> tuple[Track, Source]:
     """The person in a file, frame by frame. Raises MediaError if it cannot be read."""
-    from reactdiff_ros.evaluation.extraction import extract_source
     from reactdiff_ros.recordings.bags.read import BagSource, open_source
+    from reactdiff_ros.recordings.extraction import extract_source
 
     clip = open_source(path, *topics)
     with progress_bar(path.name) as show:

@@ -161,7 +161,7 @@ def learn(result: Output, clip: Path, name: str, about: str | None, path: Path |
     and speed of smiles, frequency and size of nods, movement of head and brows), no pictures and no sound.
     """
     from reactdiff_ros.capture.media import MediaClip
-    from reactdiff_ros.evaluation.extraction import learn_reference
+    from reactdiff_ros.recordings.extraction import learn_reference
     from reactdiff_ros.styles import load_styles, save_style, style_book, user_styles_path
 
     target = path or user_styles_path()

@@ -164,7 +164,7 @@ def _voice_of(config: TrainConfig) -> VoiceOf:
     """What makes a voice of the sound of public sets, where there are any and it is wanted."""
     if not config.hears_sets:
         return None
-    from reactdiff_ros.evaluation.extraction import voice_columns
+    from reactdiff_ros.recordings.extraction import voice_columns
 
     return voice_columns
 

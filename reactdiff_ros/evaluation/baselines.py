@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -119,6 +119,47 @@ def nearest(
     gap = squared_distances((row[None] - centre) / spread, (known - centre) / spread)[0]
     order = np.argsort(np.where(forbidden, np.inf, gap), kind="stable")
     return np.resize(order[: max(int((~forbidden).sum()), 1)], count)
+
+
+def reference(
+    recordings: Iterable[tuple[int, str, FloatArray, FloatArray]], asked: Iterable[tuple[str, FloatArray | None]], *,
+    length: Callable[[Sequence[int]], float], rate_hz: float, streams: int, apart: bool,
+) -> dict[str, NDArray[Any]]:  # fmt: skip
+    """Mean reactions, and the nearest of other speakers, for each recording of a set.
+
+    Args:
+        recordings: number, people, speaker (T, 25) and listener (T, 25) of each reference recording.
+        asked: the people and the speaker of each recording of the set; None: it gets no neighbours.
+        length: over how many frames speakers are compared, of their lengths.
+        rate_hz: of attributes.
+        streams: neighbours of each recording.
+        apart: the reference is the set itself: nothing is taken from the same people.
+
+    Returns:
+        "sequence" and "frame" as `mean_reactions`; "row" (N,) of these for each recording, and "near" (N, streams) the
+        numbers of its neighbours, -1 where there are none. Nothing where there are no reference recordings.
+    """
+    known: dict[int, tuple[str, FloatArray]] = {}
+
+    def listeners() -> Iterator[tuple[str, FloatArray]]:
+        for n, people, speaker, listener in recordings:
+            known[n] = people, speaker
+            yield people, listener
+
+    arrays, means_row = mean_reactions(listeners(), apart=apart)
+    if not known:
+        return {}
+    frames = int(length([len(speaker) for _, speaker in known.values()]))
+    rows = np.stack([block_means(speaker, rate_hz, frames) for _, speaker in known.values()])
+    row, near = [], []
+    for people, speaker in asked:
+        same = np.array([apart and other == people for other, _ in known.values()])
+        found = np.full(streams, -1)
+        if speaker is not None and not same.all():
+            found = np.array(list(known))[nearest(block_means(speaker, rate_hz, frames), rows, same, streams)]
+        row.append(means_row.get(people if apart else "", -1))
+        near.append(found)
+    return {**arrays, "near": np.array(near, dtype=np.int64), "row": np.array(row)}
 
 
 def other_people(groups: Sequence[str]) -> list[int | None]:

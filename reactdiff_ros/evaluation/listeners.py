@@ -16,10 +16,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,31 +161,6 @@ def _voice(b: SpeakerBatch, at: tuple[int, int]) -> Voice:
     )  # fmt: skip
 
 
-def policy_streams(
-    policy: str,
-    speakers: SpeakerBatch,
-    seeds: Seeds,
-    *,
-    progress: Callable[[int], None] = lambda done: None,
-    **settings: Any,
-) -> FloatArray:
-    """The streams (N, T, 58) of a policy of `model.policies` for N speakers (N, T), each frame as late as live.
-
-    Args:
-        policy: rules, mime, random or idle.
-        speakers: (N, T).
-        seeds: (N,) one per stream.
-        progress: receives the number of finished streams.
-        settings: of `ListenerConfig`.
-    """
-    out = np.zeros((*speakers.camera.shape, COEFFICIENT_COUNT), dtype=np.float32)
-    for row, seed in enumerate(seeds.tolist()):
-        listener = make_listener(policy, seed=seed, config=ListenerConfig(**settings))
-        out[row] = played(listener, list(frames_of(speakers, row)), policy)[0]
-        progress(row + 1)
-    return out
-
-
 def played(listener: Listener, frames: Sequence[SpeakerFrame], where: str) -> tuple[FloatArray, list[float]]:
     """What a listener shows (T, 58) that observes T frames at 25 Hz, and the seconds that each of its plans took.
 
@@ -222,15 +197,16 @@ def check(reaction: Reaction, where: str) -> None:
 
 
 MODEL: Final = "model"
-LISTENERS: Final = (MODEL, "simulator", "policy", "rules", "mime", "random", "idle")
+Shows: TypeAlias = Callable[..., FloatArray]
+"""(conditions, seeds, speaker_of=None) -> streams (N, T, 58); `speaker_of` (N,): the speaker of each, else its own."""
 
 
 @dataclass
 class StreamListener:
-    """A listener as a function of whole recordings; one of LISTENERS.
+    """A listener as a function of whole recordings, by its name.
 
-    "simulator" is the simulator's listener, who knows the truth about the speaker; "policy" the same one who knows what
-    perception delivers. The policies rules, mime, random and idle take no conditions.
+    "model"; "simulator", the simulator's listener, who knows the truth about the speaker; "policy", the same one who
+    knows what perception delivers; or rules, mime, random and idle, which take no conditions.
     """
 
     name: str
@@ -239,8 +215,6 @@ class StreamListener:
     how: Sampling = field(default_factory=Sampling)
     """The model's."""
     workers: int = 1
-    progress: Callable[[int], None] = lambda done: None
-    """Receives the number of finished streams of a policy."""
 
     @cached_property
     def networks(self) -> Networks:
@@ -264,13 +238,28 @@ class StreamListener:
         if self.name == MODEL:
             return self.of_tokens(speaker_tokens(self.networks, speaker), conditions, seeds)
         if self.name not in ("simulator", "policy"):
-            return policy_streams(self.name, speaker, seeds, progress=self.progress)
+            listeners = [make_listener(self.name, seed=seed, config=ListenerConfig()) for seed in seeds.tolist()]
+            rows = enumerate(listeners)
+            return np.stack([played(one, list(frames_of(speaker, row)), self.name)[0] for row, one in rows])
         known = perceive(speaker) if self.name == "policy" else truth
         if known is None:
             raise ReactdiffError(
                 "the simulator's listener needs simulated speakers", todo="take 'policy' for recorded ones"
             )
         return listen(known, temperaments(conditions, int(seeds[0])), int(seeds[0])).coefficients
+
+    def before(self, speaker: SpeakerBatch, truth: Stimulus | None = None) -> Shows:
+        """What it shows to these speakers, of whom `run` takes the same arguments; the model encodes them only once."""
+        if self.name == MODEL:
+            return partial(self.of_tokens, speaker_tokens(self.networks, speaker))
+
+        def shows(conditions: Conditions, seeds: Seeds, speaker_of: Any | None = None) -> FloatArray:
+            if speaker_of is None:
+                return self.run(speaker, conditions, seeds, truth)
+            known = None if truth is None else truth.take(speaker_of)
+            return self.run(speaker.take(speaker_of), conditions, seeds, known)
+
+        return shows
 
     def of_tokens(
         self, tokens: FloatArray, conditions: Conditions, seeds: Seeds, speaker_of: Any | None = None
@@ -318,32 +307,13 @@ def natural_conditions(count: int) -> Conditions:
 
 def no_conditions(count: int) -> Conditions:
     """Conditions of `count` listeners without any control or style."""
-    controls = np.zeros((1, CONTROL_COUNT), dtype=np.float32)
-    style = np.zeros((1, STYLE_COUNT), dtype=np.float32)
-    return repeated(controls, controls, style, style, count)
+    controls, style = (np.zeros((count, n), dtype=np.float32) for n in (CONTROL_COUNT, STYLE_COUNT))
+    return Conditions(controls, controls, style, style, np.zeros(count, dtype=np.float32))
 
 
 def of_one(one: Conditions, count: int) -> Conditions:
     """Conditions of `count` listeners, all those of one."""
-    return repeated(one.controls, one.controls_given, one.style, one.style_given, count)
-
-
-def repeated(
-    controls: FloatArray,
-    controls_given: FloatArray,
-    style: FloatArray,
-    style_given: FloatArray,
-    count: int,
-    *,
-    real: bool = False,
-) -> Conditions:
-    """Conditions of `count` listeners from one row (1, n) or from as many rows of each."""
-
-    def rows(part: FloatArray) -> FloatArray:
-        return np.broadcast_to(part, (count, part.shape[-1])).astype(np.float32)
-
-    source = np.full(count, float(real), dtype=np.float32)
-    return Conditions(rows(controls), rows(controls_given), rows(style), rows(style_given), source)
+    return one.take(np.zeros(count, dtype=np.intp))
 
 
 METHODS: Final = ("name", "reset", "control", "robot_speaking", "observe", "plan", "state")
@@ -470,7 +440,8 @@ class Heard:
     """(P,) time that each plan took; of the model, which draws the K streams at once, each plan's share."""
     frame_ms: float
     """Mean time that one frame of one stream took, all of it counted."""
-    look_ahead_s: float
+    lag_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    """(L,) age of the evidence in what was shown; empty: not measured."""
 
 
 def listen_to(spec: Spec, speaker: SpeakerBatch, seeds: Sequence[int]) -> Heard:
@@ -491,13 +462,13 @@ def listen_to(spec: Spec, speaker: SpeakerBatch, seeds: Sequence[int]) -> Heard:
         streams = model.of_tokens(tokens, natural_conditions(count), np.array(seeds, dtype=np.int64), same_speaker)
         passed = perf_counter() - begun
         plans = len(range(0, len(frames), model.how.hop)) * count
-        return Heard(streams, np.full(plans, passed / plans), 1e3 * passed / (len(frames) * count), 0.0)
+        return Heard(streams, np.full(plans, passed / plans), 1e3 * passed / (len(frames) * count))
     shown: list[FloatArray] = []
     compute_s: list[float] = []
-    begun, ahead = perf_counter(), 0.0
+    begun = perf_counter()
     for seed in seeds:
         listener = spec.make(seed)
-        ahead = look_ahead_s(listener)
+        look_ahead_s(listener)  # raises where it declares no time
         with named_errors(spec):
             listener.reset(seed)
             foresee(listener, lambda: frames)
@@ -505,7 +476,7 @@ def listen_to(spec: Spec, speaker: SpeakerBatch, seeds: Sequence[int]) -> Heard:
         shown.append(stream)
         compute_s += seconds
     frame_ms = 1e3 * (perf_counter() - begun) / max(len(frames) * count, 1)
-    return Heard(np.stack(shown), np.array(compute_s), frame_ms, ahead)
+    return Heard(np.stack(shown), np.array(compute_s), frame_ms)
 
 
 @contextmanager

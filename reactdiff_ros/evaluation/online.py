@@ -19,8 +19,7 @@ from reactdiff_ros.capture.media import ClipPicture
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, NAMES, ROTATION, SMILE
 from reactdiff_ros.errors import MediaError
-from reactdiff_ros.evaluation.listeners import Spec, foresee, look_ahead_s, named_errors
-from reactdiff_ros.evaluation.runs.scoring import RunContext
+from reactdiff_ros.evaluation.listeners import foresee, look_ahead_s
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.model.policies import make_listener
@@ -197,7 +196,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class OnlineCheck:
     """What the test found."""
 
     declared_s: float
@@ -246,7 +245,7 @@ def verify(
     cuts: int = CUTS,
     seed: int = 0,
     progress: OnProgress = lambda share: None,
-) -> Verdict:
+) -> OnlineCheck:
     """Run the session-level causality test.
 
     Args:
@@ -287,7 +286,7 @@ def verify(
                 worst = difference
         progress((i + 1) / cuts)
     times = np.array(timed.seconds) if timed.seconds else np.array([np.nan])
-    return Verdict(
+    return OnlineCheck(
         declared_s=declared, holds=deterministic and worst is None, deterministic=deterministic,
         cuts=cuts if deterministic else 0, acted=len(changes) / cuts if cuts else 0.0, first=worst,
         change_ms=1e3 * float(np.median(changes)) if changes else float("nan"),
@@ -319,32 +318,3 @@ class _Timed:
         if reaction is not None:
             self.seconds.append(perf_counter() - begun)
         return reaction
-
-
-CHECK_SECONDS = 1.6
-"""Long enough for the features' windows and two plans."""
-
-
-def verified(specs: Sequence[Spec], cuts: int, seed: int, context: RunContext) -> dict[str, tuple[float, bool | None]]:
-    """(declared look-ahead in s, whether it holds; None: not tried) by the listener's name.
-
-    A listener that looks further is reported in a sentence, and its figures go on.
-
-    Raises:
-        ReactdiffError: a listener cannot be made, fails, or declares no time.
-    """
-    out: dict[str, tuple[float, bool | None]] = {}
-    for i, spec in enumerate(specs):
-        listener = spec.make(seed)
-        if not cuts:
-            out[spec.name] = (look_ahead_s(listener), None)
-            continue
-        with named_errors(spec):
-            verdict = verify(
-                listener, seconds=CHECK_SECONDS, cuts=cuts, seed=seed,
-                progress=lambda share, i=i: context.progress("look-ahead", (i + share) / len(specs)),  # type: ignore[misc]
-            )  # fmt: skip
-        if not verdict.holds:
-            context.log(verdict.sentence(spec.name))
-        out[spec.name] = (verdict.declared_s, verdict.holds)
-    return out

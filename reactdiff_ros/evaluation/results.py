@@ -14,7 +14,7 @@ import math
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, get_args
@@ -227,6 +227,18 @@ class Result:
 def _curves(values: NDArray[Any] | None, what: str) -> None:
     if values is not None and (values.ndim != 2 or values.shape[1] != COEFFICIENT_COUNT):
         raise ValueError(f"{what} {values.shape} must be (T, {COEFFICIENT_COUNT})")
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What a study found; every function of `studies` returns one."""
+
+    figures: dict[str, Any]
+    """For `--json`."""
+    pictures: Mapping[str, Callable[[Path], Path]] = field(default_factory=dict)
+    """What draws a picture to a path, by the name of its file."""
+    result: Callable[[Info], Result] | None = None
+    """The content of a result file under this head, where the study has one."""
 
 
 FORMAT: Final = "reactdiff-result"

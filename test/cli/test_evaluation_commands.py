@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +14,7 @@ from small_result import small_result
 from reactdiff_ros.cli import evaluation as options
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.evaluation.bench.metrics import example_set
-from reactdiff_ros.evaluation.results import write_result
+from reactdiff_ros.evaluation.results import Study, write_result
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.dyads import simulator_hash
 
@@ -62,15 +61,6 @@ RESULTS = {
     "response": (["bench", "response"], f"{STUDIES}.controls.bench_response"),
 }
 """Every command with a `Run`, and the study that it would take minutes over."""
-MAPPINGS = ("sessions", "controls", "ablations")
-"""Whose study returns a dictionary; the others' returns a report with one."""
-
-
-@dataclass
-class Report:
-    """What of a study's report the commands look at."""
-
-    figures: dict[str, Any] = field(default_factory=lambda: {"figure": 1.0, "model": {"note": "none"}, "bands": {}})
 
 
 class Calls:
@@ -85,8 +75,8 @@ class Calls:
 def result_of(name: str, *more: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     """The JSON of a command whose study is replaced."""
     arguments, study = RESULTS[name]
-    report = Report()
-    monkeypatch.setattr(study, lambda *_, **__: report.figures if name in MAPPINGS else report)
+    figures: dict[str, Any] = {"figure": 1.0, "model": {"note": "none"}, "bands": {}}
+    monkeypatch.setattr(study, lambda *_, **__: Study(figures))
     monkeypatch.setattr(f"{STUDIES}.dyads.read_calls", lambda folder: Calls())
     assert main([*arguments, *more, "--json"]) == 0
     return json.loads(capfd.readouterr().out)
@@ -121,7 +111,7 @@ def test_report_writes_the_page_beside_the_result(result: Path, capsys: pytest.C
     assert (len(page.read_bytes()), told["items"]) == (told["bytes"], 2)
     assert result.read_bytes() == before
     assert main(["report", str(result), "--no-faces"]) == 1
-    assert "there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     page.write_text("mine")
     assert main(["report", str(result), "--no-faces", "--overwrite"]) == 0
     assert page.read_text().startswith("<!doctype html>")

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.capture.media import ClipItem, ClipPicture, MediaClip
+from reactdiff_ros.capture.media import ClipItem, ClipPicture, MediaClip, PacedClip
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.evaluation.bench.machine import hardware
 from reactdiff_ros.evaluation.plots import new_axes, save_figure
@@ -39,7 +39,7 @@ from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.recordings.bags.write import BagWriter
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings, settings_as_live
 from reactdiff_ros.recordings.replay.replay import ReplayBag, Step, Tally, open_recording, replay, steps
-from reactdiff_ros.types import Sound, SpeakerFrame
+from reactdiff_ros.types import OnProgress, Sound, SpeakerFrame
 
 if TYPE_CHECKING:
     from pyinstrument.frame import Frame
@@ -58,7 +58,7 @@ STAGES: Final = ("perception", "encoder", "plans")
 _SHOWN_SLOTS: Final = 150
 
 
-class PacedClip(MediaClip):
+class PlayedClip(MediaClip):
     """A media file whose pictures and sound come when they are due, repeated up to `seconds`.
 
     Args:
@@ -71,32 +71,20 @@ class PacedClip(MediaClip):
         MediaError: the file cannot be read.
     """
 
-    def __init__(
-        self, path: Path, seconds: float, timer: Callable[[], float], sleep: Callable[[float], None]
-    ) -> None:  # fmt: skip
+    def __init__(self, path: Path, seconds: float, timer: Callable[[], float], sleep: Callable[[float], None]) -> None:
         super().__init__(path)
         self.duration_s = seconds
         self._timer, self._sleep = timer, sleep
 
     def pictures_and_sound(self) -> Iterator[ClipItem]:
-        """Each item when its time has come."""
-        begin = self._timer()
-        for item in self._looped():
-            wait = item.offset_ns / NS - (self._timer() - begin)
-            if wait > 0:
-                self._sleep(wait)
-            yield item
-
-    def _looped(self) -> Iterator[ClipItem]:
-        passed_ns, limit_ns = 0, int(self.duration_s * NS)
-        while passed_ns < limit_ns:
-            last_ns = 0
-            for item in super().pictures_and_sound():
-                if passed_ns + item.offset_ns >= limit_ns:
-                    return
-                last_ns = max(last_ns, item.offset_ns)
-                yield item._replace(offset_ns=passed_ns + item.offset_ns)
-            passed_ns += last_ns + GRID.period_ns
+        """Each item when its time has come; of several pictures that are due, the newest, as live."""
+        paced, begin_s, limit_ns = PacedClip(MediaClip(self.path), loop=True), self._timer(), int(self.duration_s * NS)
+        while (due_ns := paced.next_due_ns) is not None and due_ns < limit_ns:
+            wait_s = due_ns / NS - (self._timer() - begin_s)
+            if wait_s > 0:
+                self._sleep(wait_s)
+            passed_ns = int((self._timer() - begin_s) * NS)
+            yield from paced.due(min(max(passed_ns, due_ns), limit_ns - 1))
 
 
 def _live_listener(settings: ReplaySettings, timer: Callable[[], float]) -> Listener:
@@ -129,10 +117,10 @@ def bench_compute(
     Raises:
         MediaError: the clip cannot be read.
     """
-    paced = PacedClip(clip, seconds + WARM_UP_S, timer, sleep)
+    played = PlayedClip(clip, seconds + WARM_UP_S, timer, sleep)
     listener = _live_listener(settings, timer)
     done: list[Step] = []
-    for step in steps(paced, settings, listener=listener, timer=timer):
+    for step in steps(played, settings, listener=listener, timer=timer):
         done.append(replace(step, faces=()))
         if stopped():
             break
@@ -195,7 +183,7 @@ def profile_clip(
     *,
     seconds: float = 20.0,
     functions: int = 16,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: OnProgress = lambda share: None,
 ) -> dict[str, Any]:
     """Time each stage on a clip, then run its speaker frames once more through the listener under a profiler.
 
@@ -303,7 +291,7 @@ def bench_replay(
     runs: int = 3,
     processes: int = 2,
     policy: str = "model",
-    progress: Callable[[float], None] = lambda share: None,
+    progress: OnProgress = lambda share: None,
 ) -> dict[str, Any]:
     """Make a bag of JPEG pictures and sound from `clip` and replay it as `reactdiff bag replay BAG -o OUT_BAG` does.
 

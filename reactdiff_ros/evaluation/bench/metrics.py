@@ -18,6 +18,7 @@ from reactdiff_ros.evaluation.bench.machine import hardware
 from reactdiff_ros.evaluation.metrics import react
 from reactdiff_ros.evaluation.metrics.coupling import lag_correlations, reach, reference_lags
 from reactdiff_ros.evaluation.metrics.react import compile_kernels
+from reactdiff_ros.types import OnProgress
 
 Values = NDArray[np.float32]
 
@@ -36,7 +37,7 @@ def bench_metrics(
     targets: int = 10,
     frames: int = 750,
     repeats: int = 3,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: OnProgress = lambda share: None,
 ) -> dict[str, Any]:
     """Times of both on the same generated set; of each the fastest of `repeats` (the reference once).
 

@@ -33,7 +33,7 @@ from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import Weights
-from reactdiff_ros.types import SpeakerFrame
+from reactdiff_ros.types import OnProgress, SpeakerFrame
 
 BACKENDS: Final[tuple[tuple[str, Precision], ...]] = (
     ("onnxruntime", "fp32"), ("torch", "fp32"), ("cuda", "fp32"), ("cuda", "fp16"), ("tensorrt", "fp32"),
@@ -125,7 +125,7 @@ def bench_model(
     candidates: Sequence[int] = (1, 10),
     threads: int = 1,
     repeats: int = 200,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: OnProgress = lambda share: None,
 ) -> dict[str, Any]:
     """Times in ms (p50, p99, smallest) of one new frame and of one plan, with `repeats` calls each.
 
@@ -161,7 +161,7 @@ def bench_rows(
     backends: Sequence[tuple[str, Precision]] = BACKENDS,
     listeners: Sequence[int] = LISTENERS,
     threads: int = 1,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: OnProgress = lambda share: None,
     log: Callable[[str], None] = lambda sentence: None,
 ) -> dict[str, Any]:
     """Measure every case of every backend.
@@ -310,7 +310,7 @@ def bench_listeners(
     counts: Sequence[int] = LISTENERS,
     seconds: float = 20.0,
     networks: Networks | None = None,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: OnProgress = lambda share: None,
 ) -> dict[str, Any]:
     """How many listeners one machine serves: all at 25 frames a second, in one batch and thread, as reaction_node does.
 

@@ -50,6 +50,14 @@ class People:
         """Rows of one pair."""
         return np.flatnonzero(self.pair == pair)
 
+    def another(self, step: int = 1) -> NDArray[np.intp]:
+        """(N,) for each row one of the next pair, or of the pair `step` further on: it has listened to others."""
+        out = np.empty(len(self.pair), dtype=np.intp)
+        for pair in range(self.count):
+            own = self.rows(pair)
+            out[own] = np.resize(self.rows((pair + step) % self.count), len(own))
+        return out
+
 
 def cross_coupling(speakers: Values, listeners: Values, lags: range = LAGS) -> Matrix:
     """(S, L) mean over `lags` of the correlation of speaker s at t with listener l at t + lag.

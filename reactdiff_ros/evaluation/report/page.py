@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any, Final
 
 import cv2
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 from reactdiff_ros import __version__
 from reactdiff_ros.avatar.drawing import FaceDrawing
 from reactdiff_ros.coefficients import bounded
-from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.report import behaviour as people
 from reactdiff_ros.evaluation.report import summary, tables
 from reactdiff_ros.evaluation.report.behaviour import (
@@ -41,7 +39,6 @@ from reactdiff_ros.evaluation.results import Item, Metric, Result
 from reactdiff_ros.simulator.rendered.parts import Look
 from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
 from reactdiff_ros.types import REACTION_RATE_HZ, UINT8, FloatArray, OnProgress
-from reactdiff_ros.whole_file import write_whole
 
 SIZE: Final = 168
 QUALITY: Final = 80
@@ -132,7 +129,7 @@ MOST_FRAMES: Final = round(20 * 60 * REACTION_RATE_HZ)
 DRAWN_KINDS: Final = ("smiles", "nods", "laughs", "blinks", "brow_raises")
 
 
-def chosen_items(result: Result, faces: Faces, moments: Sequence[Moment], most: int = MOST_ITEMS) -> list[str]:
+def chosen_items(result: Result, faces: Faces, moments: Sequence[Moment], most: int) -> list[str]:
     """Ids of the recordings that are drawn, in the file's order: those of the worst moments and with most happening."""
     subject = result.subject
     if subject is None:
@@ -198,29 +195,6 @@ def _stretches(face: Face, kind: str) -> list[list[float]]:
     return [[round(float(v), 3) for v in row] for row in rows if row[0] * REACTION_RATE_HZ < MOST_FRAMES]
 
 
-def check_free(path: Path, *, overwrite: bool) -> None:
-    """Raises ReactdiffError where `path` is there and may not be replaced: before the work, not after it."""
-    if path.exists() and not overwrite:
-        raise ReactdiffError(
-            "the page is there already", where=str(path), todo="name another one with -o, or give --overwrite"
-        )
-
-
-def write_page(html: str, path: Path, *, overwrite: bool = False) -> None:
-    """Write `html` to `path`.
-
-    Raises:
-        ReactdiffError: the file is there already, or it cannot be written.
-    """
-    check_free(path, overwrite=overwrite)
-    try:
-        write_whole(path, html)
-    except OSError as error:
-        raise ReactdiffError(
-            "the page cannot be written", where=str(path), todo=error.strerror or str(error)
-        ) from error
-
-
 MOST_COMPARED: Final = 7
 """Systems whose behaviour is next to people's."""
 STRIPS: Final = 4
@@ -228,18 +202,16 @@ STRIPS: Final = 4
 PUBLISHED_METRICS: Final = ("FRC", "FRD", "FRDiv", "FRDvs", "FRVar", "FRSyn")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What goes onto the page."""
-
-    faces: bool = True
-    """Rendered faces; they take most of the time."""
-    items: int = 8
-    """Recordings whose time lines are drawn."""
-
-
-def build_page(result: Result, options: Options = Options(), progress: OnProgress = lambda _: None) -> str:
+def build_page(
+    result: Result, *, with_faces: bool = True, most_items: int = MOST_ITEMS, progress: OnProgress = lambda share: None
+) -> str:
     """The whole page as HTML. The same result gives the same page, to the byte.
+
+    Args:
+        result: with or without curves.
+        with_faces: with rendered faces; they take most of the time.
+        most_items: recordings whose time lines are drawn.
+        progress: receives the completed fraction.
 
     Raises:
         ConfigError: a shipped table cannot be read.
@@ -258,11 +230,11 @@ def build_page(result: Result, options: Options = Options(), progress: OnProgres
     counts: dict[str, int] = {}
     if subject is not None:
         worst, counts = moments_of(subject.name, faces, result.items, rate_hz)
-    drawn = chosen_items(result, faces, worst, options.items)
+    drawn = chosen_items(result, faces, worst, most_items)
     names = systems_drawn(result, faces)
     strips: dict[str, list[Shot]] = {}
     snaps: list[Shot] = []
-    if options.faces and subject is not None and subject.streams:
+    if with_faces and subject is not None and subject.streams:
         strips, snaps = shots(faces, subject.name, drawn[:STRIPS], worst, lambda share: progress(0.2 + 0.75 * share))
     context = {
         "info": result.info,

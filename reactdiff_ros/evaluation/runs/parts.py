@@ -7,7 +7,6 @@ part that it was doing, which another one does again.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import multiprocessing
 import re
@@ -16,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros import __version__
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.types import OnProgress
 from reactdiff_ros.whole_file import write_arrays
 
 FORMAT: Final = 1
@@ -39,17 +39,20 @@ class Part:
 
     name: str
     """Unique in its run; the name of the file that keeps its result."""
-    make: str
-    """"module:function"; called with `arguments`, it returns a `PartResult`."""
+    make: Callable[..., Any]
+    """A function of a module; called with `arguments`, it returns a `PartResult`."""
     arguments: Mapping[str, Any]
-    """JSON values only: together with `files` they say whether a kept result still counts."""
+    """JSON values, or dataclasses of them: together with `files` they say whether a kept result still counts."""
     files: tuple[str, ...] = ()
     """Inputs; one that changed measures the part again."""
 
     def settings(self) -> dict[str, Any]:
         """What the result depends on, as plain JSON: names and values, and size and time of every file."""
+        known: dict[str, Any] = {"make": f"{self.make.__module__}:{self.make.__qualname__}"}
+        for name, value in self.arguments.items():
+            known |= asdict(value) if is_dataclass(value) and not isinstance(value, type) else {name: value}
         files = {name: _stamp(Path(name)) for name in self.files}
-        known = {"make": self.make, **self.arguments, "files": files, "version": __version__, "format": FORMAT}
+        known |= {"files": files, "version": __version__, "format": FORMAT}
         return dict(json.loads(json.dumps(known, sort_keys=True)))
 
 
@@ -74,8 +77,7 @@ class Failure:
 def do(part: Part) -> PartResult | Failure:
     """Do the work. Whatever goes wrong in one part is a sentence: the others are worth having."""
     try:
-        module, _, name = part.make.partition(":")
-        result: PartResult = getattr(importlib.import_module(module), name)(**part.arguments)
+        result: PartResult = part.make(**part.arguments)
         return result
     except ReactdiffError as error:
         return Failure(str(error))
@@ -83,11 +85,6 @@ def do(part: Part) -> PartResult | Failure:
         return Failure(f"a package is not installed where this part ran ({error.name})")
     except Exception as error:
         return Failure(f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
-
-
-def digest(settings: Mapping[str, Any]) -> str:
-    """A short name of settings."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -135,7 +132,7 @@ class Keep:
         # Names that differ in other characters only, and very long ones, have a file of their own.
         if plain == part.name and len(plain) <= 100:
             return self.folder / f"{plain}.npz"
-        return self.folder / f"{plain[-80:]}-{digest({'name': part.name})}.npz"
+        return self.folder / f"{plain[-80:]}-{hashlib.sha256(part.name.encode()).hexdigest()[:16]}.npz"
 
     def stale(self, part: Part) -> str | None:
         """Why `part` has to be done: "" where nothing is stored. None: its stored result can be used."""
@@ -282,22 +279,13 @@ class Outcome:
     """How many of `done` were there before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """Processes or machines that do the parts."""
-
-    workers: int = 1
-    """Processes on this machine."""
-    dask: str = ""
-    """Address of a Dask scheduler, "tcp://host:8786"; "": this machine alone."""
-
-
 def work_off(
     parts: Sequence[Part],
     keep: Keep,
-    resources: Resources,
     *,
-    progress: Callable[[float], None] = lambda share: None,
+    workers: int = 1,
+    dask: str = "",
+    progress: OnProgress = lambda share: None,
     log: Callable[[str], None] = lambda sentence: None,
 ) -> Outcome:
     """Do what is not stored yet.
@@ -305,7 +293,8 @@ def work_off(
     Args:
         parts: names are unique.
         keep: the store.
-        resources: processes or machines.
+        workers: processes on this machine.
+        dask: address of a Dask scheduler, "tcp://host:8786", whose workers do the parts; "": this machine alone.
         progress: receives the completed fraction.
         log: receives sentences for the user.
 
@@ -325,10 +314,10 @@ def work_off(
     progress(len(there) / max(len(parts), 1))
     if not todo:
         results: Iterator[tuple[Part, PartResult | Failure]] = iter(())
-    elif resources.dask:
-        results = on_cluster(todo, resources.dask)
-    elif resources.workers > 1 and len(todo) > 1:
-        results = in_processes(todo, resources.workers)
+    elif dask:
+        results = on_cluster(todo, dask)
+    elif workers > 1 and len(todo) > 1:
+        results = in_processes(todo, workers)
     else:
         results = ((part, do(part)) for part in todo)
     for i, (part, result) in enumerate(results):
@@ -377,8 +366,3 @@ def in_processes(parts: Sequence[Part], workers: int) -> Iterator[tuple[Part, Pa
         threads.shutdown(cancel_futures=True)
         while not pools.empty():
             pools.get().shutdown(wait=False)
-
-
-def describe(resources: Resources) -> dict[str, Any]:
-    """For a result's head."""
-    return {"workers": resources.workers, "dask": bool(resources.dask)}

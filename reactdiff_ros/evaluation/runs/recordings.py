@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,28 +16,24 @@ from reactdiff_ros.attributes import attributes_of
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MediaError, ReactdiffError
-from reactdiff_ros.evaluation import baselines as simple
+from reactdiff_ros.evaluation import baselines
 from reactdiff_ros.evaluation import results as rows_of
-from reactdiff_ros.evaluation.extraction import CONFIDENT, extract_clip
-from reactdiff_ros.evaluation.listeners import Spec, check, foresee, frames_of, look_ahead_s, named_errors
+from reactdiff_ros.evaluation.listeners import Heard, Spec, check, foresee, frames_of, look_ahead_s, named_errors
 from reactdiff_ros.evaluation.results import Info, Item, Result
 from reactdiff_ros.evaluation.runs import parts as kept
-from reactdiff_ros.evaluation.runs.parts import Part, PartResult, describe
-from reactdiff_ros.evaluation.runs.react import Rows, number
-from reactdiff_ros.evaluation.runs.scoring import (
-    BEHAVIOUR,
-    MEASURES,
-    MOTION,
+from reactdiff_ros.evaluation.runs.parts import Part, PartResult
+from reactdiff_ros.evaluation.runs.run import (
+    LISTENING,
     Online,
+    Run,
     RunContext,
     RunOutcome,
-    concluded,
+    RunPlan,
     counted,
-    done_parts,
-    measured,
-    reference_file,
-    score,
+    listened,
+    predictions,
 )
+from reactdiff_ros.evaluation.runs.scoring import BEHAVIOUR, MEASURES, MOTION, measured, score
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.model.speaker.grid import Track, onto_grid
@@ -47,6 +43,7 @@ from reactdiff_ros.recordings.bags.storage import entries, is_bag
 from reactdiff_ros.recordings.blinding import Key, opened
 from reactdiff_ros.recordings.datasets.recordings import SUFFIX as EXTRACTED
 from reactdiff_ros.recordings.datasets.recordings import load as load_extracted
+from reactdiff_ros.recordings.extraction import CONFIDENT, extract_clip
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
 from reactdiff_ros.recordings.replay.replay import Tally, open_recording, sensed_here
 from reactdiff_ros.recordings.replay.senses import RecordedPerception, Sensed, Timed, push
@@ -162,19 +159,6 @@ class Perceived:
         return int(self.speaker.camera.shape[1])
 
 
-@dataclass(frozen=True, slots=True)
-class ShownFace:
-    """What one listener's face did."""
-
-    face: FloatArray
-    """(T, 58) at 25 Hz, on the slots of `Perceived`."""
-    plan_s: NDArray[np.float64]
-    """(P,) time that each plan took."""
-    lag_s: NDArray[np.float64]
-    """(L,) age of the newest evidence in each face at 50 Hz that had any, through the plan; without pauses of the
-    recording, in which there is nothing newer to show."""
-
-
 def perceive(speaker: Path, listener: Path | None) -> Perceived:
     """Read a recording: a media file, a bag, or a file of `reactdiff extract`; and the listener's view, if any.
 
@@ -220,30 +204,37 @@ def _listened(track: Track, other: Track, speaker: Path) -> FloatArray:
     return out
 
 
-def listen_live(known: Perceived, spec: Spec, seed: int) -> ShownFace:
-    """The face of one listener through the whole session: expression, gaze and blinks included.
+def listen_live(known: Perceived, spec: Spec, seeds: Sequence[int]) -> Heard:
+    """The faces of one listener through the whole session, one for each seed: expression, gaze and blinks included.
+
+    Its lags are the age of the newest evidence in each face at 50 Hz that had any, through the plan; without pauses of
+    the recording, in which there is nothing newer to show.
 
     Raises:
         ReactdiffError: the listener cannot be made, or what it planned is no plan.
     """
-    listener = spec.make(seed)
-    look_ahead_s(listener)  # raises where it declares no time
-    timed = Timed(listener, perf_counter)
-    faces: list[ExpressionFrame] = []
+    shown: list[FloatArray] = []
     plan_s: list[float] = []
-    with named_errors(spec):
-        for shown, plans in _run(known, listener, timed, seed):
-            faces.extend(shown)
-            for plan in plans:
-                check(plan, spec.text)
-            if plans:
-                plan_s.append(timed.seconds)
-            timed.seconds = 0.0
-    if not faces:
-        raise MediaError("the recording is too short to listen to", where=spec.text)
-    fast = np.stack([face.coefficients for face in faces])
-    stamps = np.array([face.stamp_ns for face in faces], dtype=np.int64)
-    return ShownFace(_on_slots(fast, stamps, known), np.array(plan_s), _ages(faces, known))
+    lag_s: list[NDArray[np.float64]] = []
+    for seed in seeds:
+        listener = spec.make(seed)
+        look_ahead_s(listener)  # raises where it declares no time
+        timed = Timed(listener, perf_counter)
+        faces: list[ExpressionFrame] = []
+        with named_errors(spec):
+            for some, plans in _run(known, listener, timed, seed):
+                faces.extend(some)
+                for plan in plans:
+                    check(plan, spec.text)
+                if plans:
+                    plan_s.append(timed.seconds)
+                timed.seconds = 0.0
+        if not faces:
+            raise MediaError("the recording is too short to listen to", where=spec.text)
+        shown.append(_on_slots(faces, known))
+        lag_s.append(_ages(faces, known))
+    frame_ms = 1e3 * sum(plan_s) / (known.count * len(seeds))
+    return Heard(np.stack(shown), np.array(plan_s), frame_ms, np.concatenate(lag_s))
 
 
 def _run(
@@ -264,8 +255,10 @@ def _run(
         yield faces, session.reactions
 
 
-def _on_slots(fast: FloatArray, stamps: NDArray[np.int64], known: Perceived) -> FloatArray:
-    """The newest face at the beginning of each slot; the first one before there is any."""
+def _on_slots(faces: Sequence[ExpressionFrame], known: Perceived) -> FloatArray:
+    """(T, 58) the newest face at the beginning of each slot; the first one before there is any."""
+    fast = np.stack([face.coefficients for face in faces])
+    stamps = np.array([face.stamp_ns for face in faces], dtype=np.int64)
     begins = (known.first + np.arange(known.count)) * GRID.period_ns
     at = np.clip(np.searchsorted(stamps, begins, side="right") - 1, 0, len(stamps) - 1)
     return np.asarray(fast[at], dtype=np.float32)
@@ -284,8 +277,6 @@ def _ages(faces: Sequence[ExpressionFrame], heard: Perceived) -> NDArray[np.floa
     return np.array(ages, dtype=np.float64)
 
 
-BASELINES: Final = ("rules", "mime", "random")
-"""Policies that wear the live face next to the listener under test."""
 LATENCIES: Final = ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms")
 FIGURES: Final = tuple(dict.fromkeys((*MEASURES, *BEHAVIOUR, *MOTION, *LATENCIES, "frame_ms")))
 LEAST_SEEN: Final = 0.3
@@ -296,40 +287,24 @@ ONE_PERSON = "The listener under test while it listened to another recording; al
 ONE_RECORDING = "The listener under test half a recording later, because there is no second recording."
 LEAST_MINUTES: Final = 10.0
 """Rates of less than this are reported with a warning."""
-_HERE: Final = "reactdiff_ros.evaluation.runs.recordings"
 
 
-@dataclass(frozen=True, slots=True)
-class LabPlan:
-    """What a run does; plain data."""
+@dataclass(frozen=True, kw_only=True)
+class LabPlan(RunPlan):
+    """What a run does."""
 
-    listeners: tuple[str, ...]
-    weights: str = ""
-    streams: int = 3
-    """K: times that each listener listens to each recording, with other noise."""
-    seed: int = 0
-
-    def specs(self) -> list[Spec]:
-        """The listeners that run: those under test, then the baselines."""
-        return [Spec(text, self.weights) for text in dict.fromkeys((*self.listeners, *BASELINES))]
-
-    @property
-    def subject(self) -> str:
-        """Name of the first listener under test."""
-        return self.specs()[0].name
+    baselines: ClassVar[tuple[str, ...]] = ("rules", "mime", "random")
 
 
 def listen_part(plan: LabPlan, source: Source, n: int) -> Part:
     """Every listener on one recording."""
     views = {"speaker": str(source.speaker), "listener": None if source.listener is None else str(source.listener)}
     files = (*(f for f in views.values() if f), *(f for s in plan.specs() for f in s.files))
-    arguments = {**views, "n": n, **asdict(plan)}
-    return Part(f"listen-{source.id}", f"{_HERE}:make_streams", arguments, tuple(dict.fromkeys(files)))
+    return Part(f"listen-{source.id}", make_streams, {"plan": plan, "n": n, **views}, files)
 
 
-def make_streams(speaker: str, listener: str | None, n: int, **settings: Any) -> PartResult:
-    """See `listen_part`. A listener that fails is a note; the others' streams are kept."""
-    plan = LabPlan(**settings)
+def make_streams(plan: LabPlan, n: int, speaker: str, listener: str | None) -> PartResult:
+    """See `listen_part`."""
     known = perceive(Path(speaker), None if listener is None else Path(listener))
     batch, notes = known.speaker, list(known.notes)
     seen = (batch.confidence[0] > 0) & batch.mesh[0][:, None]
@@ -340,8 +315,7 @@ def make_streams(speaker: str, listener: str | None, n: int, **settings: Any) ->
         "speaker_attributes": attributes_of(np.nan_to_num(face)),
     }
     facts: dict[str, Any] = {
-        "frames": known.count, "seconds": known.count / REACTION_RATE_HZ, "listeners": {},
-        "start_ns": known.first * GRID.period_ns,
+        "frames": known.count, "seconds": known.count / REACTION_RATE_HZ, "start_ns": known.first * GRID.period_ns,
     }  # fmt: skip
     if known.truth is not None:
         share = float(np.isfinite(known.truth).any(1).mean())
@@ -350,23 +324,9 @@ def make_streams(speaker: str, listener: str | None, n: int, **settings: Any) ->
         else:
             truth = attributes_of(np.nan_to_num(_held(known.truth)))
             arrays |= {"truth": known.truth, "truth_attributes": truth}
-            facts["mime"] = simple.mime_scores(arrays["speaker_attributes"], [truth], REACTION_RATE_HZ)
-    for spec in plan.specs():
-        try:
-            shown = [listen_live(known, spec, number(plan.seed, n, k)) for k in range(plan.streams)]
-        except ReactdiffError as error:
-            notes.append(f"{spec.name} did not listen: {error}")
-            continue
-        faces = np.stack([one.face for one in shown])
-        arrays[f"attributes/{spec.name}"] = attributes_of(faces)
-        arrays[f"faces/{spec.name}"] = faces
-        arrays[f"compute/{spec.name}"] = np.concatenate([one.plan_s for one in shown])
-        arrays[f"lag/{spec.name}"] = np.concatenate([one.lag_s for one in shown])
-        total = sum(float(one.plan_s.sum()) for one in shown)
-        facts["listeners"][spec.name] = {"frame_ms": 1e3 * total / (known.count * plan.streams)}
-    if not facts["listeners"]:
-        raise ReactdiffError("; ".join(notes) or "no one listened", where=speaker)
-    return PartResult(facts, arrays, tuple(notes))
+            facts["mime"] = baselines.mime_scores(arrays["speaker_attributes"], [truth], REACTION_RATE_HZ)
+    recorded = PartResult(facts, arrays)
+    return listened(plan, recorded, notes, speaker, lambda spec: listen_live(known, spec, plan.seeds(n)), attributes_of)
 
 
 def _held(values: FloatArray) -> FloatArray:
@@ -376,47 +336,46 @@ def _held(values: FloatArray) -> FloatArray:
     return np.asarray(values[last])
 
 
-def make_scores(
-    n: int, own: str, other: str, means: str, lag_s: float, streams: int, seed: int, subject: str
-) -> PartResult:
+def make_scores(plan: LabPlan, n: int, own: str, other: str, means: str, lag_s: float) -> PartResult:
     """Every row's figures on one recording; agreement only where the real listener was recorded.
 
     Args:
+        plan: of the run.
         n: number of the recording.
         own: file of its listen part.
         other: file of the listen part whose stream is the shuffled control; `own`: its own half a recording later.
         means: file of the reference part; "" for none.
         lag_s: the mime's best lag.
-        streams: K.
-        seed: of the run.
-        subject: the listener under test.
     """
     mine = kept.load(Path(own))
     theirs = kept.load(Path(other)) if other != own else _half_later(mine)
     speaker = mine.arrays["speaker"]
     facts: dict[str, dict[str, float]] = {}
     for name, times in mine.facts["listeners"].items():
-        own_face = measured(speaker, mine.arrays[f"faces/{name}"], lag_s=mine.arrays[f"lag/{name}"])
-        facts[name] = {**own_face, "frame_ms": times["frame_ms"]}
-    if f"faces/{subject}" in theirs.arrays:
-        faces = np.stack([simple.fitted(face, len(speaker)) for face in theirs.arrays[f"faces/{subject}"]])
+        facts[name] = measured(speaker, mine.arrays[f"faces/{name}"], lag_s=mine.arrays[f"lag/{name}"]) | times
+    if f"faces/{plan.subject}" in theirs.arrays:
+        faces = np.stack([baselines.fitted(face, len(speaker)) for face in theirs.arrays[f"faces/{plan.subject}"]])
         facts[rows_of.SHUFFLED] = measured(speaker, faces, motion=False)
     if "truth" not in mine.arrays:
         return PartResult({"rows": facts})
     real = np.nan_to_num(_held(mine.arrays["truth"]))[None]
     facts[rows_of.GROUND_TRUTH] = measured(speaker, real, motion=False)
     reference = kept.load(Path(means)) if means else PartResult()
-
-    def listener(m: int) -> FloatArray:
-        path = Path(reference.facts["files"][str(m)])
-        return np.asarray(kept.load(path, ("truth_attributes",)).arrays["truth_attributes"])
-
-    rows = Rows(REACTION_RATE_HZ, reference, streams, seed, lag_s, subject, listener)
+    rows = predictions(
+        plan, n, mine, theirs, reference, rate_hz=REACTION_RATE_HZ, lag_s=lag_s,
+        listener_of=lambda m: _attributes(reference.facts["files"][m], "truth"),
+    )  # fmt: skip
     target = [mine.arrays["truth_attributes"]]
-    for name, predictions in rows.of(n, mine, theirs).items():
-        scores = score(predictions, target, mine.arrays["speaker_attributes"], REACTION_RATE_HZ, "default")
+    for name, shown in rows.items():
+        scores = score(shown, target, mine.arrays["speaker_attributes"], REACTION_RATE_HZ, "default")
         facts[name] = {**scores, **facts.get(name, {})}
     return PartResult({"rows": facts})
+
+
+def _attributes(file: str, whose: str) -> FloatArray:
+    """Attributes (T, 25) of "speaker" or "truth" in a listen part."""
+    name = f"{whose}_attributes"
+    return kept.load(Path(file), (name,)).arrays[name]
 
 
 def _half_later(mine: PartResult) -> PartResult:
@@ -425,34 +384,19 @@ def _half_later(mine: PartResult) -> PartResult:
     return PartResult(mine.facts, {k: np.roll(a, a.shape[1] // 2, axis=1) for k, a in streams.items()})
 
 
-def make_reference(files_of: Mapping[str, str], groups: Mapping[str, str], count: int, streams: int) -> PartResult:
+def make_reference(files: Sequence[str], groups: Sequence[str], streams: int) -> PartResult:
     """Means over the recorded listeners, and the nearest of their speakers for each recording of other people.
 
     Args:
-        files_of: listen parts with a recorded listener, by the recording's number.
+        files: listen parts by the recording's number; "" for a recording without a recorded listener.
         groups: the people in them.
-        count: recordings of the run.
         streams: K.
     """
-    speakers: list[FloatArray] = []
-
-    def listeners() -> Iterator[tuple[str, FloatArray]]:
-        for n, path in files_of.items():
-            arrays = kept.load(Path(path), ("truth_attributes", "speaker_attributes")).arrays
-            speakers.append(arrays["speaker_attributes"])
-            yield groups[n], arrays["truth_attributes"]
-
-    arrays, means_row = simple.mean_reactions(listeners(), apart=True)
-    frames = min(len(s) for s in speakers)
-    rows = np.stack([simple.block_means(s, REACTION_RATE_HZ, frames) for s in speakers])
-    index = np.array([int(n) for n in files_of])
-    near = np.full((count, streams), -1, dtype=np.int64)
-    for i, n in enumerate(files_of):
-        same = np.array([groups[m] == groups[n] for m in files_of])
-        if not same.all():
-            near[int(n)] = index[simple.nearest(rows[i], rows, same, streams)]
-    row = [means_row[groups[str(n)]] if str(n) in groups else -1 for n in range(count)]
-    return PartResult({"files": dict(files_of)}, {**arrays, "near": near, "row": np.array(row)})
+    there = [n for n, file in enumerate(files) if file]
+    known = ((n, groups[n], _attributes(files[n], "speaker"), _attributes(files[n], "truth")) for n in there)
+    asked = ((g, _attributes(file, "speaker") if file else None) for g, file in zip(groups, files, strict=True))
+    arrays = baselines.reference(known, asked, length=min, rate_hz=REACTION_RATE_HZ, streams=streams, apart=True)
+    return PartResult({"files": files}, arrays)
 
 
 def run_recordings(
@@ -470,66 +414,53 @@ def run_recordings(
     Raises:
         ReactdiffError: not one recording could be evaluated.
     """
-    keep, failed = context.keep, dict[str, str]()
-    listening = {n: listen_part(plan, source, n) for n, source in enumerate(found)}
-    heard, before = done_parts(context, "listening", listening, lambda n: found[n].id, failed)
+    keep, run = context.keep, Run(plan, context, [source.id for source in found])
+    heard = run.round(LISTENING, {n: listen_part(plan, source, n) for n, source in enumerate(found)})
     facts = {n: keep.load(part, ()).facts for n, part in heard.items()}
     files = {n: str(keep.path(part)) for n, part in heard.items()}
     truths = [n for n in heard if "mime" in facts[n]]
-    notes, means = [], ""
+    with_truth, means = [files[n] if n in truths else "" for n in range(len(found))], ""
     if len(truths) >= LEAST_TRUTHS:
-        arguments = {
-            "files_of": {str(n): files[n] for n in truths}, "groups": {str(n): found[n].group for n in truths},
-            "count": len(found), "streams": plan.streams,
-        }  # fmt: skip
-        part = Part("reference", f"{_HERE}:make_reference", arguments, tuple(files[n] for n in truths))
-        means = reference_file(context, part)
+        arguments = {"files": with_truth, "groups": [source.group for source in found], "streams": plan.streams}
+        means = run.reference(Part("reference", make_reference, arguments, tuple(files[n] for n in truths)))
     elif truths:
-        notes.append("one recorded listener alone: no mean sequence, mean frame and nearest neighbour")
+        run.notes.append("one recorded listener alone: no mean sequence, mean frame and nearest neighbour")
     else:
-        notes.append("no recorded listener: behaviour and motion are measured, agreement is not")
-    lag_s = simple.best_lag([facts[n]["mime"] for n in truths])
+        run.notes.append("no recorded listener: behaviour and motion are measured, agreement is not")
+    lag_s = baselines.best_lag([facts[n]["mime"] for n in truths])
     there, control = list(heard), ""
-    pairs = simple.other_people([found[n].group for n in there])
+    pairs = baselines.other_people([found[n].group for n in there])
     if all(other is None for other in pairs):
         control = ONE_PERSON if len(there) > 1 else ONE_RECORDING
-        pairs = simple.other_people([str(n) for n in there])
+        pairs = baselines.other_people([str(n) for n in there])
     scoring = {}
     for n, i in zip(there, pairs, strict=True):
         other, reference = files[n if i is None else there[i]], means if n in truths else ""
-        arguments = {
-            "n": n, "own": files[n], "other": other, "means": reference, "lag_s": lag_s, "streams": plan.streams,
-            "seed": plan.seed, "subject": plan.subject,
-        }  # fmt: skip
+        arguments = {"plan": plan, "n": n, "own": files[n], "other": other, "means": reference, "lag_s": lag_s}
         read = tuple(f for f in (files[n], other, reference) if f)
-        scoring[n] = Part(f"score-{found[n].id}", f"{_HERE}:make_scores", arguments, read)
-    scores, _ = done_parts(context, "scoring", scoring, lambda n: found[n].id, failed)
+        scoring[n] = Part(f"score-{found[n].id}", make_scores, arguments, read)
+    scores = run.round("scoring", scoring)
     listeners = [spec.name for spec in plan.specs() if spec.text in plan.listeners]
     for n in scores:
         deaf = [name for name in listeners if name not in facts[n]["listeners"]]
         if deaf:  # its note says why
-            failed[found[n].id] = f"{', '.join(deaf)} did not listen"
-    row_notes = {rows_of.MIME: f"{rows_of.NOTES[rows_of.MIME]} Here {lag_s:g} s."}
+            run.failed[found[n].id] = f"{', '.join(deaf)} did not listen"
     if control:
-        row_notes[rows_of.SHUFFLED] = control
-        notes.append(f"the control is a weak one: {control[0].lower()}{control[1:-1]}")
+        run.notes.append(f"the control is a weak one: {control[0].lower()}{control[1:-1]}")
 
-    def item(n: int, mine: PartResult, item_notes: tuple[str, ...], curves: bool) -> Item:
+    def item(n: int, mine: PartResult, curves: bool) -> Item:
         drawn = mine.arrays if curves else {}
         return Item(
             id=found[n].id, seconds=float(mine.facts["seconds"]), group=found[n].group,
             source=Path(found[n].speaker).name, start_ns=int(mine.facts["start_ns"]), speaker=drawn.get("speaker"),
-            speech=drawn.get("speech"), truth=drawn.get("truth"), notes=item_notes,
+            speech=drawn.get("speech"), truth=drawn.get("truth"),
         )  # fmt: skip
 
-    settings = {**info.settings, "streams": plan.streams, "mime_lag_s": lag_s, **describe(context.resources)}
     data = f"{counted(len(found), 'recording')}, {len(truths)} with a recorded listener"
-    ran = concluded(
-        context, replace(info, data=data, subject=plan.subject, settings=settings), heard, scores, measures=FIGURES,
-        listeners=listeners, item_of=item,
+    ran = run.conclude(
+        replace(info, data=data), heard, scores, online or {}, measures=FIGURES, item_of=item, lag_s=lag_s,
         predictions_of=lambda n, mine: {name: mine.arrays[f"attributes/{name}"] for name in mine.facts["listeners"]},
-        stream_of=lambda mine, name: mine.arrays[f"faces/{name}"][0],
-        row_notes=row_notes, notes=notes, online=online or {}, seed=plan.seed, failed=failed, kept=before,
+        control=control,
     )  # fmt: skip
     if ran.result.minutes < LEAST_MINUTES:
         limit = f"rates of less than {LEAST_MINUTES:g} minutes are uncertain"

@@ -1,19 +1,15 @@
-"""Figures of one recording and of a set, the same for every row of every table, and how a run puts them together."""
+"""Figures of one recording and of a set, the same for every row of every table."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.attributes import ATTRIBUTE_NAMES
-from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation import results as rows_of
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.coupling import (
     cross_coupling,
@@ -34,8 +30,7 @@ from reactdiff_ros.evaluation.metrics.react import (
     variance,
 )
 from reactdiff_ros.evaluation.metrics.robot import robot_metrics
-from reactdiff_ros.evaluation.results import Figure, Info, Item, Result, Role, System
-from reactdiff_ros.evaluation.runs.parts import Keep, Part, PartResult, Resources, work_off
+from reactdiff_ros.evaluation.results import Figure, Item, Role
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
@@ -261,179 +256,6 @@ def _number(value: Any) -> float:
 
 CURVES: Final = 24
 """Recordings whose curves go into the result file; figures are of all."""
-Online = Mapping[str, tuple[float, bool | None]]
-"""(declared look-ahead in s, whether it was verified) of listeners, by name."""
-
-
-def counted(number: int, what: str) -> str:
-    """As in "1 recording" and "2 recordings"."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-@dataclass(slots=True)
-class RunContext:
-    """The store, the workers and the callbacks of a run."""
-
-    keep: Keep
-    resources: Resources = field(default_factory=Resources)
-    progress: Callable[[str, float], None] = lambda what, share: None
-    """Receives (round, completed fraction)."""
-    log: Callable[[str], None] = lambda sentence: None
-
-
-@dataclass(slots=True)
-class RunOutcome:
-    """A finished run."""
-
-    result: Result
-    table: dict[str, dict[str, Any]]
-    """Figures of every system with 95 % intervals over people, for `--json`."""
-    failed: dict[str, str]
-    """A sentence for every recording that is not in it."""
-    notes: tuple[str, ...] = ()
-    kept: int = 0
-    """Parts that were there from a run before."""
-
-
-def done_parts(
-    context: RunContext, title: str, parts: Mapping[int, Part], id_of: Callable[[int], str], failed: dict[str, str]
-) -> tuple[dict[int, Part], int]:
-    """Do a round of parts. Those that worked by their numbers, and how many of them were stored before.
-
-    Args:
-        context: store, workers, callbacks.
-        title: of the round.
-        parts: by the numbers of their recordings.
-        id_of: the id of a recording.
-        failed: receives a sentence for each recording that failed, by its id.
-
-    Raises:
-        ReactdiffError: not one part worked.
-    """
-    report = partial(context.progress, title)
-    outcome = work_off([*parts.values()], context.keep, context.resources, progress=report, log=context.log)
-    failed |= {id_of(n): outcome.failed[part.name] for n, part in parts.items() if part.name in outcome.failed}
-    done = {n: part for n, part in parts.items() if part.name not in outcome.failed}
-    if not done:
-        where, why = next(iter(failed.items()), ("", "the list is empty"))
-        raise ReactdiffError(f"not one of {len(parts)} recordings could be evaluated", where=where, todo=why)
-    return done, outcome.kept
-
-
-def reference_file(context: RunContext, part: Part) -> str:
-    """Do the part that all scores need, and return its file. Raises ReactdiffError if it fails."""
-    outcome = work_off([part], context.keep, context.resources, progress=partial(context.progress, "reference split"))
-    if part.name in outcome.failed:
-        raise ReactdiffError(outcome.failed[part.name])
-    return str(context.keep.path(part))
-
-
-def role_of(name: str, listeners: Sequence[str]) -> Role:
-    """What a row of that name is for."""
-    if name in listeners:
-        return "listener"
-    return {rows_of.SHUFFLED: "control", rows_of.GROUND_TRUTH: "reference"}.get(name, "baseline")  # type: ignore[return-value]
-
-
-def concluded(
-    context: RunContext,
-    info: Info,
-    heard: Mapping[int, Part],
-    scores: Mapping[int, Part],
-    *,
-    measures: Sequence[str],
-    always: Sequence[str] = (),
-    listeners: Sequence[str],
-    item_of: Callable[[int, PartResult, tuple[str, ...], bool], Item],
-    predictions_of: Callable[[int, PartResult], Mapping[str, FloatArray]],
-    stream_of: Callable[[PartResult, str], FloatArray],
-    row_notes: Mapping[str, str],
-    notes: Sequence[str],
-    online: Online,
-    seed: int,
-    failed: dict[str, str],
-    kept: int,
-) -> RunOutcome:
-    """Put the parts of a run together.
-
-    Args:
-        context: store and callbacks.
-        info: the head of the result.
-        heard: the parts that hold what every listener showed, by the numbers of their recordings.
-        scores: the parts that hold "rows", every system's figures; those recordings are in the result.
-        measures: names of figures, in the order of the table.
-        always: those of them that a system has even if they are nowhere defined.
-        listeners: names of those under test.
-        item_of: makes an item of (number, part, notes, with curves).
-        predictions_of: attributes (K, T, 25) of systems for a recording, for FRDvs.
-        stream_of: the stream (T, 58) of a listener that is shown.
-        row_notes: what a system is in this run, where that is not the usual.
-        notes: of the run.
-        online: declared look-ahead of listeners.
-        seed: of intervals.
-        failed: sentences by the recording's id.
-        kept: parts that were stored before.
-    """
-    loaded = {n: context.keep.load(part) for n, part in scores.items()}
-    figures = [part.facts["rows"] for part in loaded.values()]
-    names = list(dict.fromkeys(name for rows in figures for name in rows))
-    spreads = {name: Spread() for name in names}
-    streams: dict[str, dict[str, FloatArray]] = {name: {} for name in names}
-    times: dict[tuple[str, str], list[Values]] = defaultdict(list)
-    shortest = min(int(context.keep.load(heard[n], ()).facts["frames"]) for n in scores)
-    items: list[Item] = []
-    sentences = list(notes)
-    for position, (n, scored) in enumerate(loaded.items()):
-        context.progress("putting together", position / len(loaded))
-        mine = context.keep.load(heard[n])
-        own_notes = tuple(dict.fromkeys((*mine.notes, *scored.notes)))
-        items.append(item_of(n, mine, own_notes, position < CURVES))
-        sentences += [f"{items[-1].id}: {sentence}" for sentence in own_notes]
-        for name, predictions in predictions_of(n, mine).items():
-            spreads[name].add(position, predictions, shortest)
-        for name in mine.facts["listeners"]:
-            for kind in ("compute", "lag"):
-                if f"{kind}/{name}" in mine.arrays:
-                    times[kind, name].append(mine.arrays[f"{kind}/{name}"])
-            if position < CURVES:
-                streams[name][items[-1].id] = stream_of(mine, name)
-    draws = group_draws([item.group or item.id for item in items], seed)
-    order: tuple[Role, ...] = ("listener", "control", "reference", "baseline")
-    systems = []
-    for name in sorted(names, key=lambda name: order.index(role_of(name, listeners))):
-        values = columns([rows.get(name, {}) for rows in figures], measures)
-        ahead, causal = online.get(name, (None, None))
-        has_spread = bool(always) or np.isfinite(spreads[name].value())
-        systems.append(
-            System(
-                name=name, role=role_of(name, listeners), note=row_notes.get(name) or rows_of.NOTES.get(name, ""),
-                values={m: v for m, v in values.items() if m in always or np.isfinite(v).any()},
-                figures={"FRDvs": spreads[name].figure(draws)} if has_spread else {}, streams=streams[name],
-                compute_s=_joined(times["compute", name]), lag_s=_joined(times["lag", name]),
-                look_ahead_s=ahead, causal=causal,
-            )
-        )  # fmt: skip
-    head = replace(
-        info, people=True, seeds={**info.seeds, "run": seed},
-        failed=tuple(f"{name}: {sentence}" for name, sentence in failed.items()),
-    )  # fmt: skip
-    result = Result(head, tuple(items), tuple(systems))
-    return RunOutcome(result, {s.name: _row(s, draws) for s in systems}, failed, tuple(dict.fromkeys(sentences)), kept)
-
-
-def _row(system: System, draws: Values) -> dict[str, Any]:
-    """A system's figures with intervals over groups of items, its time a plan and what it declares."""
-    row: dict[str, Any] = {**table(system.values, system.figures, draws), "role": system.role}
-    if len(system.compute_s):
-        low, high = np.percentile(system.compute_s, [50, 95])
-        row |= {"plan_ms_p50": 1e3 * float(low), "plan_ms_p95": 1e3 * float(high)}
-    if system.look_ahead_s is not None:
-        row |= {"look_ahead_s": system.look_ahead_s, "causal": system.causal}
-    return row
-
-
-def _joined(parts: Sequence[Values]) -> Values:
-    return np.concatenate([np.asarray(p, dtype=np.float64) for p in parts]) if parts else np.zeros(0)
 
 
 STUDY_ROLES: Final[dict[str, Role]] = {

@@ -22,6 +22,7 @@ from reactdiff_ros.coefficients import HEAD_ROLL, INDEX, index
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.metrics.bootstrap import draws, interval, means
 from reactdiff_ros.evaluation.metrics.events import brow_curve, smile_curve
+from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.recordings.labels import label_of
 from reactdiff_ros.recordings.listener import NO_SOUND, Listener
 from reactdiff_ros.types import OnProgress
@@ -82,7 +83,7 @@ def shown(path: Path, seed: int, style: str = "natural") -> Shown:
 
 def appropriateness(
     clips: Sequence[Path], *, seeds: int = 5, style: str = "natural", workers: int = 1, progress: OnProgress
-) -> dict[str, Any]:
+) -> Study:
     """The figures of `evaluate appropriateness`; clips that cannot be used are named in "skipped", and those in which
     a person is followed by sight alone in "without_sound".
 
@@ -103,7 +104,7 @@ def appropriateness(
         raise ReactdiffError(f"no clip could be used: {next(iter(skipped.values()), 'there is none')}")
     without_sound = [path.name for path, results in found.items() if not results[0].heard]
     about = {"seeds": seeds, "style": style, "skipped": skipped, "without_sound": without_sound}
-    return {**_summary(found), **about}
+    return Study({**_summary(found), **about})
 
 
 def _tried(style: str, job: tuple[Path, int]) -> Shown | str:

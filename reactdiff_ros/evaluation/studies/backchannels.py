@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,16 +21,17 @@ from reactdiff_ros.affect import projected
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH
 from reactdiff_ros.errors import MediaError, ReactdiffError
-from reactdiff_ros.evaluation.extraction import voice_columns
 from reactdiff_ros.evaluation.listeners import MODEL, StreamListener, natural_conditions, no_conditions
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import nods
-from reactdiff_ros.evaluation.metrics.nod_shapes import Shapes, compared, shapes_of
-from reactdiff_ros.model.streams import speaker_tokens
+from reactdiff_ros.evaluation.metrics.nod_shapes import Shapes, compared, quantiles, shapes_of
+from reactdiff_ros.evaluation.plots import plot_backchannels
+from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.perception.sound import RATE_HZ, Resampler, mono
 from reactdiff_ros.recordings.datasets.recording import speaker_of
 from reactdiff_ros.recordings.datasets.turns import Turns
+from reactdiff_ros.recordings.extraction import voice_columns
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, OnProgress
 
 Floats = NDArray[np.float64]
@@ -233,8 +235,8 @@ def pauses_of(talks: NDArray[np.bool_], pause_s: Floats) -> list[tuple[int, int,
 def evaluate_backchannels(
     dialogue: Dialogue, model: StreamListener | None, *, systems: Sequence[str] = SYSTEMS, streams: int = 4,
     seed: int = 0, annotated: dict[str, Shapes] | None = None, progress: OnProgress = lambda share: None,
-) -> dict[str, Any]:  # fmt: skip
-    """Figures of each of `systems`.
+) -> Study:  # fmt: skip
+    """Figures of each of `systems`, and a plot of them.
 
     Args:
         dialogue: what is heard, and the people's backchannels.
@@ -275,22 +277,23 @@ def evaluate_backchannels(
         if annotated is not None and name != "shuffled":
             figures["nod_shapes"] = compared(shapes_of(pitch), annotated)
         progress((i + 1) / len(systems))
-    return out
+    about = {
+        label: {"count": len(shapes["length_s"]), "quantiles": quantiles(shapes)}
+        for label, shapes in (annotated or {}).items()
+    }
+    draw = partial(plot_backchannels, dict(out), about)
+    return Study({**out, **({} if annotated is None else {"annotated_nods": about})}, {"backchannels.png": draw})
 
 
 def _pitch(dialogue: Dialogue, listener: StreamListener, streams: int, seed: int, progress: OnProgress) -> Floats:
     """The head's pitch (2 S, T) of S listeners to each speaker, both speakers in turn."""
     seeds, found = 1000 * (seed + 1) + np.arange(2 * streams), []
-    of_model = listener.name == MODEL
-    tokens = speaker_tokens(listener.networks, dialogue.speaker) if of_model else None
+    shows = listener.before(dialogue.speaker)
+    conditions = natural_conditions if listener.name == MODEL else no_conditions
     for first in range(0, 2 * streams, BATCH):
         drawn = seeds[first : first + BATCH]
         rows = np.arange(len(drawn)) % 2
-        if tokens is not None:
-            faces = listener.of_tokens(tokens, natural_conditions(len(rows)), drawn, rows)
-        else:
-            faces = listener.run(dialogue.speaker.take(rows), no_conditions(len(rows)), drawn)
-        found.append(faces[..., HEAD_PITCH])
+        found.append(shows(conditions(len(rows)), drawn, rows)[..., HEAD_PITCH])
         progress((first + len(rows)) / len(seeds))
     pitch: Floats = np.concatenate(found).astype(np.float64)
     return pitch

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +15,8 @@ from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
 from reactdiff_ros.evaluation.metrics.events import Lags, onset_lags, smile_curve
 from reactdiff_ros.evaluation.metrics.spectra import frechet_distance, two_sample_auc
+from reactdiff_ros.evaluation.plots import plot_lags
+from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.model.plan.sampler import Conditions, ordinary
 from reactdiff_ros.model.tokens import STREAMS, featurize
 from reactdiff_ros.model.weights import Weights
@@ -235,14 +238,6 @@ _SEEN: Final = 0.6
 _DRAWS: Final = {"listener": 9, "simulator": 10}
 
 
-@dataclass(slots=True)
-class BehaviourReport:
-    """Figures for `--json`, and lags for the histogram."""
-
-    figures: dict[str, Any]
-    lags: dict[str, Lags] = field(default_factory=dict)
-
-
 def evaluate_behaviour(
     listener: StreamListener,
     *,
@@ -251,8 +246,8 @@ def evaluate_behaviour(
     seconds: float = 60.0,
     bank: VoiceBank | None = None,
     progress: OnProgress = lambda share: None,
-) -> BehaviourReport:
-    """All figures of the command, on simulated speakers that no training has seen."""
+) -> Study:
+    """All figures of the command, on simulated speakers that no training has seen; and a histogram of the lags."""
     number = purpose_seed("evaluate", seed, 8)
     with_, without = (
         simulate(number, items, round(seconds * 25), bank, prior="natural", precursors=has) for has in (True, False)
@@ -277,13 +272,13 @@ def evaluate_behaviour(
         "reliance": _reliance(with_, own, streams(with_, natural, shuffled=True), seed),
         "realism": _realism(with_, own, seed), "lags": {}, "lags_of_simulated_listeners": {},
     }  # fmt: skip
-    report = BehaviourReport(figures)
+    drawn: dict[str, Lags] = {}
     simulator = StreamListener("simulator")
     for setting in SETTINGS:
         conditions = natural if setting == "natural" else style_conditions("responsive", items)
         for name, dyads in (("with_precursors", with_), ("without_precursors", without)):
             shown = own if setting == "natural" and dyads is with_ else streams(dyads, conditions)
-            lags = report.lags[f"{setting}, {name.replace('_', ' ')}"] = _lags(dyads, shown, seed)
+            lags = drawn[f"{setting}, {name.replace('_', ' ')}"] = _lags(dyads, shown, seed)
             fresh = simulator.run(dyads.speaker, conditions, draws["simulator"], dyads.stimulus)
             figures["lags"].setdefault(setting, {})[name] = lags.table()
             simulated = figures["lags_of_simulated_listeners"].setdefault(setting, {})
@@ -291,7 +286,7 @@ def evaluate_behaviour(
     if listener.name == MODEL:
         figures["attention"] = evaluate_attention(listener.weights, seed=seed, bank=bank)
     figures.update(items=items, seconds=seconds, seed=seed)
-    return report
+    return Study(figures, {"lags.png": partial(plot_lags, drawn)})
 
 
 def _lags(dyads: Dyads, streams: FloatArray, seed: int) -> Lags:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import product
 from typing import Any, Final, TypeAlias
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION
 from reactdiff_ros.evaluation.bounds import NATURAL_EXCESS, NEGATIVE_SHARE, PLACEBO_RATE, POSITIVE_RATE
-from reactdiff_ros.evaluation.listeners import MODEL, StreamListener, of_one
+from reactdiff_ros.evaluation.listeners import MODEL, Shows, StreamListener, of_one
 from reactdiff_ros.evaluation.metrics.bootstrap import POINTS, Sweep
 from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
 from reactdiff_ros.evaluation.metrics.events import (
@@ -37,6 +38,8 @@ from reactdiff_ros.evaluation.metrics.events import (
     smile_responses,
     smiles,
 )
+from reactdiff_ros.evaluation.plots import plot_controls, plot_responses
+from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.evaluation.studies.simulator import make_material
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.expression.motion import LOWER_FACE, UPPER_FACE
@@ -87,8 +90,8 @@ class Trials:
     """(seed of the pool, rows)."""
     bank: VoiceBank | None = None
     _observed: dict[tuple[int, Insertion | None], tuple[SpeakerBatch, Stimulus]] = field(default_factory=dict)
-    _tokens: dict[tuple[int, Insertion | None], FloatArray] = field(default_factory=dict)
-    """Of the one model that is under test."""
+    _before: dict[tuple[str, int, Insertion | None], Shows] = field(default_factory=dict)
+    """Of the listener under test, and of simulated ones, by name."""
 
     @property
     def count(self) -> int:
@@ -104,28 +107,19 @@ class Trials:
             self._observed[pool, insertion] = batch.take(rows), truth.take(rows)
         return self._observed[pool, insertion]
 
-    def inputs(
-        self, system: StreamListener, insertion: Insertion | None
-    ) -> list[tuple[int, SpeakerBatch, Stimulus, FloatArray | None]]:
-        """Of every pool: its seed, what perception delivers, the truth, and of a model the speakers' tokens."""
-        out: list[tuple[int, SpeakerBatch, Stimulus, FloatArray | None]] = []
+    def before(self, system: StreamListener, insertion: Insertion | None) -> list[Shows]:
+        """What a listener shows to the speakers of every pool."""
         for pool, rows in self.rows:
-            batch, truth = self.observed(pool, rows, insertion)
-            if system.name == MODEL and (pool, insertion) not in self._tokens:
-                self._tokens[pool, insertion] = speaker_tokens(system.networks, batch)
-            out.append((pool, batch, truth, self._tokens[pool, insertion] if system.name == MODEL else None))
-        return out
+            if (system.name, pool, insertion) not in self._before:
+                self._before[system.name, pool, insertion] = system.before(*self.observed(pool, rows, insertion))
+        return [self._before[system.name, pool, insertion] for pool, _ in self.rows]
 
     def streams(self, system: StreamListener, one: Conditions, insertion: Insertion | None) -> FloatArray:
         """What listeners with the conditions of one show, (N, FRAMES, 58)."""
-        parts = []
-        for (pool, batch, truth, tokens), (_, rows) in zip(self.inputs(system, insertion), self.rows, strict=True):
-            conditions, seeds = of_one(one, len(rows)), pool + 1 + np.arange(len(rows))
-            if tokens is not None:
-                parts.append(system.of_tokens(tokens, conditions, seeds))
-            else:
-                parts.append(system.run(batch, conditions, seeds, truth))
-        return np.concatenate(parts)
+        pools = zip(self.before(system, insertion), self.rows, strict=True)
+        return np.concatenate(
+            [shows(of_one(one, len(rows)), pool + 1 + np.arange(len(rows))) for shows, (pool, rows) in pools]
+        )
 
     def paired(self, system: StreamListener, one: Conditions, insertion: Insertion) -> Paired:
         """Streams with and without the event, sharing speaker, perception's errors and the listener's noise."""
@@ -153,14 +147,6 @@ def find_trials(seed: int, kind: InsertionKind, wanted: int, bank: VoiceBank | N
     return Trials(kind, [(pool, rows) for pool, rows in found if len(rows)], bank)
 
 
-@dataclass(slots=True)
-class Report:
-    """Figures by name for `--json`, and what plots need."""
-
-    figures: dict[str, Any]
-    curves: dict[str, tuple[Values, Values]] = field(default_factory=dict)
-
-
 def bench_response(
     system: StreamListener,
     *,
@@ -168,7 +154,7 @@ def bench_response(
     trials: int,
     bank: VoiceBank | None = None,
     progress: OnProgress = lambda share: None,
-) -> Report:
+) -> Study:
     """The figures of `reactdiff bench response`; see the command's help for what they mean."""
     smile_trials, cue_trials = find_trials(seed, "smile", trials, bank), find_trials(seed, "cue", trials, bank)
     # Streams to make: smiles, placebos, both without the event; cues for three listeners with and without one.
@@ -194,21 +180,20 @@ def bench_response(
         cue = Insertion("cue", AT)
         return {s: shares(*nod_responses(paired(cue_trials, s, cue, listener))) for s in NOD_SETTINGS}
 
-    report = Report({})
-    by_size = {}
+    by_size, curves = {}, dict[str, tuple[Values, Values]]()
     for size in SIZES:
         pair = paired(smile_trials, "natural", Insertion("smile", AT, size))
         by_size[f"{size:g}"] = shares(*smile_responses(pair))
         if size == SIZE:
-            report.curves["natural"] = response_curve(pair)
-    report.figures["natural"] = {**by_size[f"{SIZE:g}"], "by_size": by_size}
+            curves["natural"] = response_curve(pair)
+    figures: dict[str, Any] = {"natural": {**by_size[f"{SIZE:g}"], "by_size": by_size}}
     for setting in ("responsive_positive", "negative"):
         pair = paired(smile_trials, setting, Insertion("smile", AT, SIZE))
-        report.figures[setting] = shares(*smile_responses(pair))
-        report.curves[setting] = response_curve(pair)
+        figures[setting] = shares(*smile_responses(pair))
+        curves[setting] = response_curve(pair)
     placebos = {kind: paired(smile_trials, "natural", Insertion(kind, AT)) for kind in PLACEBOS}
     smiled = {kind: float(smile_responses(pair)[0].mean()) for kind, pair in placebos.items()}
-    report.figures |= {
+    figures |= {
         "placebo": {
             "rate": float(np.mean(list(smiled.values()))), "by_kind": smiled,
             "nod_excess_by_kind": {kind: shares(*nod_responses(pair))["excess"] for kind, pair in placebos.items()},
@@ -218,9 +203,9 @@ def bench_response(
         "excess_rises_with_size": rises([by_size[f"{size:g}"]["excess"] for size in SIZES]),
         "wiring": wiring(system, smile_trials) if system.name == MODEL else None,
     }  # fmt: skip
-    report.figures["within_bounds"] = bounds(report.figures)
+    figures |= {"within_bounds": bounds(figures), "seed": seed}
     progress(1.0)
-    return report
+    return Study(figures, {"responses.png": partial(plot_responses, curves)})
 
 
 def wiring(model: StreamListener, trials: Trials) -> dict[str, Any]:
@@ -383,18 +368,13 @@ class Runner:
     """Runs a listener on the same speakers with the same noise under one setting after another."""
 
     def __init__(self, system: StreamListener, seed: int, items: int, frames: int, bank: VoiceBank | None) -> None:
-        self._system, self.items = system, items
         self._material = make_material(seed, items, frames, bank, listeners=1)
         self._seeds = purpose_seed("evaluate", seed, 77) + np.arange(items)
-        seen = self._material.perceived
-        self._tokens = speaker_tokens(system.networks, seen) if system.name == MODEL else None
+        self._shows = system.before(self._material.perceived, self._material.stimulus)
 
     def faces(self, one: Conditions) -> FloatArray:
         """Streams (N, T, 58) under these conditions of one listener."""
-        conditions = of_one(one, self.items)
-        if self._tokens is not None:
-            return self._system.of_tokens(self._tokens, conditions, self._seeds)
-        return self._system.run(self._material.perceived, conditions, self._seeds, self._material.stimulus)
+        return self._shows(of_one(one, len(self._seeds)), self._seeds)
 
     def coupling(self, faces: FloatArray) -> Values:
         """Mean correlation of each listener's smile with its own speaker's 0.3 to 2 s before, (N,)."""
@@ -434,25 +414,24 @@ def evaluate_controls(
     seconds: float,
     points: int = POINTS,
     bank: VoiceBank | None = None,
-    workers: int = 1,
     progress: OnProgress = lambda share: None,
-) -> dict[str, Any]:
+) -> Study:
     """Sweeps of all controls, those of the expression too, and for the model of all entries of a style.
 
     Args:
-        system: the model, or the simulator's listener, which obeys controls but no style; several threads may run it.
+        system: the model, or the simulator's listener, which obeys controls but no style. So many values of a control
+            at a time as it has workers, each in a thread; figures do not depend on it.
         seed: of speakers and noise.
         items: speakers; trials of an answer are twice as many, speakers for a style STYLE_TIMES as many.
         seconds: of each speaker.
         points: values of each control, evenly over its range.
         bank: voices.
-        workers: values of a control at a time, each in a thread; figures do not depend on it.
         progress: receives the completed fraction.
 
     Returns:
         {"controls": {name: [figures of each measure]}, "gains": {name: figures} of the controls of the expression,
         "style": {name: figures}, "style_items": speakers of these, "rise": whether every sweep rises, "not_rising":
-        names of those that do not}.
+        names of those that do not}; and a plot of them.
     """
     frames = round(seconds * REACTION_RATE_HZ)
     entries = STYLE_NAMES if system.name == MODEL else ()
@@ -467,7 +446,7 @@ def evaluate_controls(
         """Figures of what `measure` gives under each setting, on `count` speakers."""
         nonlocal done
         rows = []
-        with ThreadPoolExecutor(max(workers, 1)) as pool:
+        with ThreadPoolExecutor(max(system.workers, 1)) as pool:
             for row in pool.map(measure, settings):
                 rows.append(row)
                 done += count
@@ -481,9 +460,9 @@ def evaluate_controls(
         return swept(titles, values, [setting(name, value) for value in values], items, measure)
 
     runner, trials = Runner(system, seed, items, frames, bank), find_trials(seed, "smile", 2 * items, bank)
-    gains = evaluate_gains(runner.faces(conditioning(Style()))[:LISTENERS], points=points, workers=workers)
+    gains = evaluate_gains(runner.faces(conditioning(Style()))[:LISTENERS], points=points, workers=system.workers)
     for insertion in (SMILE, None):  # before threads ask for them at once
-        trials.inputs(system, insertion)
+        trials.before(system, insertion)
     figures: dict[str, list[dict[str, Any]]] = {}
     for name, measures in MEASURES.items():
 
@@ -512,8 +491,11 @@ def evaluate_controls(
         (style[name],) = swept(("the same statistic of the stream",), STYLE_VALUES, settings, style_items, statistic)
     wrong = [name for name, parts in figures.items() if not all(part["rises"] for part in parts)]
     wrong += [name for name, part in {**gains, **style}.items() if not part["rises"]]
-    found = {"controls": figures, "gains": gains, "style": style, "style_items": style_items}
-    return {**found, "not_rising": wrong, "rise": not wrong}
+    found = {
+        "controls": figures, "gains": gains, "style": style, "style_items": style_items, "not_rising": wrong,
+        "rise": not wrong, "items": items, "seconds": seconds, "seed": seed,
+    }  # fmt: skip
+    return Study(found, {"controls.png": partial(plot_controls, found)})
 
 
 def setting(name: str, value: float) -> Conditions:

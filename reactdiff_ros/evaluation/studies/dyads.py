@@ -10,8 +10,8 @@ those of which too little of a smile was observed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,12 +26,11 @@ from reactdiff_ros.evaluation.listeners import (
     natural_conditions,
     no_conditions,
     provenance,
-    repeated,
 )
 from reactdiff_ros.evaluation.metrics import coupling as measures
 from reactdiff_ros.evaluation.metrics.coupling import Matrix, People
 from reactdiff_ros.evaluation.metrics.events import smile_curve
-from reactdiff_ros.evaluation.results import Figure, Info, Item, Metric, Result, System
+from reactdiff_ros.evaluation.results import Figure, Info, Item, Metric, Result, Study, System
 from reactdiff_ros.evaluation.runs.scoring import CURVES, STUDY_ROLES, with_curves
 from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
 from reactdiff_ros.model.plan.sampler import Conditions
@@ -180,16 +179,9 @@ def person_conditions(calls: Calls, rows: NDArray[np.intp], seed: int, known: Se
             values, flags = style_of(listener[None], observed)
         styles.append(values)
         given.append(flags)
-    nothing = np.zeros((1, CONTROL_COUNT), dtype=np.float32)
-    return repeated(nothing, nothing, np.concatenate(styles), np.concatenate(given), len(rows), real=True)
-
-
-@dataclass(slots=True)
-class Table:
-    """Figures of every system by name, and curves for plots."""
-
-    figures: dict[str, Any] = field(default_factory=dict)
-    smiles: dict[str, Matrix] = field(default_factory=dict)
+    nothing = np.zeros((len(rows), CONTROL_COUNT), dtype=np.float32)
+    style, flags = (np.concatenate(parts).astype(np.float32) for parts in (styles, given))
+    return Conditions(nothing, nothing, style, flags, np.ones(len(rows), dtype=np.float32))
 
 
 def figures_of(calls: Calls, shown: Matrix, seed: int, permutations: int) -> dict[str, Any]:
@@ -216,7 +208,7 @@ def evaluate_dyads(
     seed: int = 0,
     permutations: int = 5000,
     progress: OnProgress = lambda share: None,
-) -> Table:
+) -> Study:
     """Figures of the systems in `systems`. Where all real people are alike in a marginal, its distance is NaN.
 
     Args:
@@ -230,7 +222,7 @@ def evaluate_dyads(
     Raises:
         ReactdiffError: the models are not those of the folds, or there is none for a system that needs one.
     """
-    table, count = Table(), len(calls.recordings)
+    figures, smiles, count = dict[str, Any](), dict[str, Matrix](), len(calls.recordings)
 
     @cache
     def of_models() -> tuple[Matrix, dict[str, Any]]:
@@ -241,21 +233,19 @@ def evaluate_dyads(
         if name == "model":
             shown, facts = of_models()
         elif name == "shuffled":
-            shown = _moved(calls, of_models()[0])
+            shown = of_models()[0][calls.people.another()]
         elif name == "real":
             shown, facts = calls.listener_smile, _real(calls, seed)
         elif name == "random":  # each listener is a real one of the next pair
-            shown = _moved(calls, calls.listener_smile)
+            shown = calls.listener_smile[calls.people.another()]
         elif name != "still":
-            listener = StreamListener(
-                name,
-                progress=lambda done, i=i: progress((i + done / count) / len(systems)),  # type: ignore[misc]
-            )
-            shown = au12(listener.run(calls.speaker, no_conditions(count), seed + 1 + np.arange(count)))
-        table.figures[name] = {**figures_of(calls, shown, seed, permutations), **facts}
-        table.smiles[name] = shown
+            faces = StreamListener(name).run(calls.speaker, no_conditions(count), seed + 1 + np.arange(count))
+            shown = au12(faces)
+        figures[name] = {**figures_of(calls, shown, seed, permutations), **facts}
+        smiles[name] = shown
         progress((i + 1) / len(systems))
-    return table
+    about = {"seed": seed, "calls": count // 2, "pairs": len(calls.pairs)}
+    return Study({**figures, **about}, result=partial(_result, figures, smiles, calls, seed))
 
 
 def _real(calls: Calls, seed: int) -> dict[str, Any]:
@@ -263,16 +253,6 @@ def _real(calls: Calls, seed: int) -> dict[str, Any]:
     halves = measures.real_against_real(calls.real, calls.people, np.random.default_rng([seed, 33]))
     assert halves is not None
     return {"D_marg": halves[0], "D_marg_95": halves[1]}
-
-
-def _moved(calls: Calls, smiles: Matrix) -> Matrix:
-    """Each row has listened to the next pair: as good as the other, but to somebody else."""
-    rows = [calls.people.rows((pair + 1) % calls.people.count) for pair in range(calls.people.count)]
-    out = np.empty_like(smiles)
-    for pair in range(calls.people.count):
-        own = calls.people.rows(pair)
-        out[own] = smiles[np.resize(rows[pair], len(own))]
-    return out
 
 
 def _of_models(calls: Calls, models: Sequence[StreamListener], seed: int) -> tuple[Matrix, dict[str, Any]]:
@@ -333,8 +313,10 @@ _DYADS = (
 )
 
 
-def dyads_result(table: Table, calls: Calls, info: Info, seed: int) -> Result:
-    """The result file of a table of `studies.dyads`; a row has figures for each recorded listener."""
+def _result(
+    figures: Mapping[str, Mapping[str, Any]], smiles: Mapping[str, Matrix], calls: Calls, seed: int, info: Info
+) -> Result:
+    """The result file, in which a system has figures for each recorded listener."""
     seconds = calls.speaker.camera.shape[1] / REACTION_RATE_HZ
     items = tuple(
         with_curves(
@@ -346,17 +328,17 @@ def dyads_result(table: Table, calls: Calls, info: Info, seed: int) -> Result:
         for n, r in enumerate(calls.recordings)
     )  # fmt: skip
     systems = []
-    for name, shown in table.smiles.items():
-        row: Mapping[str, Any] = table.figures[name]
+    for name, shown in smiles.items():
+        row = figures[name]
         cross = measures.cross_coupling(calls.speaker_smile, shown)
         # D_marg of the real listeners is of one half against the other.
-        figures = {"p": Figure(float(row["p"])), "D_marg": Figure(float(row["D_marg"]))}
+        of_set = {"p": Figure(float(row["p"])), "D_marg": Figure(float(row["D_marg"]))}
         values = {"smile_coupling": np.diag(cross).astype(np.float64)}
         note = str(row.get("note", ""))
         streams = {r.name: _smiling(smile) for r, smile in zip(calls.recordings[:CURVES], shown, strict=False)}
         role = STUDY_ROLES.get(name, "baseline")
-        systems.append(System(name, role, note=note, values=values, figures=figures, streams=streams))
-    subject = "model" if "model" in table.smiles else ""
+        systems.append(System(name, role, note=note, values=values, figures=of_set, streams=streams))
+    subject = "model" if "model" in smiles else ""
     head = replace(
         info, data=f"{len(calls.pairs)} pairs of people in recorded calls", people=True, subject=subject,
         seeds={"run": seed},

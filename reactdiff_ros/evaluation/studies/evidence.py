@@ -18,26 +18,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation import plots
 from reactdiff_ros.evaluation.bench.machine import commit, hardware
 from reactdiff_ros.evaluation.bench.model import bench_model
 from reactdiff_ros.evaluation.bounds import judge
 from reactdiff_ros.evaluation.listeners import MODEL, StreamListener, voices_facts
-from reactdiff_ros.evaluation.metrics.spectra import BANDS_HZ
+from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.evaluation.runs.parts import Keep, Part, PartResult
 from reactdiff_ros.evaluation.studies.behaviour import evaluate_behaviour
 from reactdiff_ros.evaluation.studies.controls import bench_response, evaluate_controls
 from reactdiff_ros.evaluation.studies.dyads import evaluate_dyads, read_calls
-from reactdiff_ros.evaluation.studies.sampling import choice_figures, evaluate_streams
+from reactdiff_ros.evaluation.studies.sampling import evaluate_choice, evaluate_streams
 from reactdiff_ros.evaluation.studies.sessions import evaluate_sessions
-from reactdiff_ros.evaluation.studies.simulator import SYSTEMS, Setup, evaluate
-from reactdiff_ros.model.plan.sampler import Sampling, ordinary
-from reactdiff_ros.model.streams import speaker_tokens
+from reactdiff_ros.evaluation.studies.simulator import evaluate as evaluate_simulator
+from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.weights import MANIFEST, Weights
-from reactdiff_ros.simulator.dyads import simulate, simulator_hash
-from reactdiff_ros.simulator.seeds import purpose_seed
+from reactdiff_ros.simulator.dyads import simulator_hash
 from reactdiff_ros.simulator.voices import VoiceBank
-from reactdiff_ros.types import REACTION_RATE_HZ, OnProgress
+from reactdiff_ros.types import OnProgress
 
 Arrays = Mapping[str, NDArray[np.floating[Any]]]
 
@@ -73,7 +70,10 @@ def sizes_for(items: int, *, short: bool = False, hours: int = 0) -> Sizes:
         hours: so many sessions of an hour instead of 6 of six minutes; 0: none.
     """
     if short:
-        return Sizes(8, 12.0, 10, 8, 16.0, 8, 12.0, 4, 8, 2, 6.0, 200, 20)
+        return Sizes(
+            items=8, seconds=12.0, trials=10, behaviour_items=8, behaviour_seconds=16.0, stream_items=8,
+            stream_seconds=12.0, control_items=4, choice_items=8, sessions=2, minutes=6.0, permutations=200, repeats=20,
+        )  # fmt: skip
     half = max(items // 2, 8)
     return Sizes(
         items=items, trials=max(items, 10), behaviour_items=half, stream_items=max(items, 8),
@@ -111,7 +111,7 @@ class Subject:
         if self.keep is None:
             return measure()
         settings = {**settings_of("sessions", self), "sizes": {"minutes": self.sizes.minutes}}
-        part = Part(name, f"{__name__}:sessions", settings)
+        part = Part(name, evaluate_sessions, settings)
         with suppress(ReactdiffError):
             if self.keep.stale(part) is None:
                 return self.keep.load(part).arrays
@@ -125,144 +125,82 @@ class Subject:
         return StreamListener(MODEL, weights or self.weights, self.how, self.workers)
 
 
-@dataclass(slots=True)
-class Measured:
-    """Figures of a part, and what draws each of its pictures into a file."""
-
-    figures: dict[str, Any]
-    pictures: dict[str, Callable[[Path], Path]] = field(default_factory=dict)
-
-
-def simulator(subject: Subject, progress: OnProgress) -> Measured:
-    """`evaluate simulator`: the model compared with people of the simulator and baselines."""
-    names, frames = tuple(SYSTEMS), round(subject.sizes.seconds * REACTION_RATE_HZ)
-    setup = Setup(workers=subject.workers, bank=subject.bank, weights=subject.weights, sampling=subject.how)
-    found = evaluate(
-        seed=subject.seed, items=subject.sizes.items, frames=frames, systems=names, setup=setup, progress=progress
-    )
-    return Measured(found.figures, {
-        "systems.png": lambda path: plots.plot_systems(found.figures, names, path),
-        "time_line.png": lambda path: plots.plot_time_line(found.speaker, found.listeners, path),
-    })  # fmt: skip
-
-
-def dyads(subject: Subject, progress: OnProgress) -> Measured:
+def dyads(subject: Subject, progress: OnProgress) -> Study:
     """`evaluate dyads`: next to real people. With models of folds, "model" is theirs and "shipped" the subject's."""
     if subject.dyads is None:
         raise ReactdiffError("no recorded calls were given", todo="name their folder with --dyads")
     calls = read_calls(subject.dyads)
     settings: dict[str, Any] = {"seed": subject.seed, "permutations": subject.sizes.permutations}
     tested = [subject.listener(weights) for weights in subject.folds] or [subject.listener()]
-    figures = evaluate_dyads(calls, tested, **settings, progress=lambda share: progress(0.8 * share)).figures
+    found = evaluate_dyads(calls, tested, **settings, progress=lambda share: progress(0.8 * share))
     if subject.folds:
         shipped = evaluate_dyads(calls, [subject.listener()], systems=("model",), **settings)
-        figures["shipped"] = shipped.figures["model"]
-    return Measured({**figures, "calls": len(calls.recordings) // 2, "pairs": len(calls.pairs), "seed": subject.seed})
+        found.figures["shipped"] = shipped.figures["model"]
+    return found
 
 
-def response(subject: Subject, progress: OnProgress) -> Measured:
-    """`bench response`: answers to inserted events."""
-    report = bench_response(
-        subject.listener(), seed=subject.seed, trials=subject.sizes.trials, bank=subject.bank, progress=progress
-    )
-    figures = {**report.figures, "seed": subject.seed}
-    return Measured(figures, {"responses.png": lambda path: plots.plot_responses(report.curves, path)})
-
-
-def behaviour(subject: Subject, progress: OnProgress) -> Measured:
-    """`evaluate behaviour`: lags, reliance, realism, attention."""
-    report = evaluate_behaviour(
-        subject.listener(), seed=subject.seed, items=subject.sizes.behaviour_items,
-        seconds=subject.sizes.behaviour_seconds, bank=subject.bank, progress=progress,
-    )  # fmt: skip
-    return Measured(report.figures, {"lags.png": lambda path: plots.plot_lags(report.lags, path)})
-
-
-def streams(subject: Subject, progress: OnProgress) -> Measured:
-    """`evaluate streams`: free-running streams compared with ancestral sampling."""
-    report = evaluate_streams(
-        subject.listener(), seed=subject.seed, items=subject.sizes.stream_items,
-        seconds=subject.sizes.stream_seconds, bank=subject.bank, progress=progress,
-    )  # fmt: skip
-    spectra = report.frequency, report.densities, BANDS_HZ
-    return Measured(report.figures, {"spectra.png": lambda path: plots.plot_spectra(*spectra, path)})
-
-
-def controls(subject: Subject, progress: OnProgress) -> Measured:
-    """`evaluate controls`: sweeps of every control and of every entry of a style."""
-    items, seconds = subject.sizes.control_items, subject.sizes.seconds
-    figures = evaluate_controls(
-        subject.listener(), seed=subject.seed, items=items, seconds=seconds, bank=subject.bank,
-        workers=subject.workers, progress=progress,
-    )  # fmt: skip
-    drawn = {"controls.png": lambda path: plots.plot_controls(figures, path)}
-    return Measured({**figures, "items": items, "seconds": seconds}, drawn)
-
-
-def choice(subject: Subject, progress: OnProgress) -> Measured:
-    """Streams with a choice among ten candidates over streams without one."""
-    count, listener = subject.sizes.choice_items, subject.listener()
-    frames = round(subject.sizes.stream_seconds * REACTION_RATE_HZ)
-    met = simulate(purpose_seed("evaluate", subject.seed, 13), count, frames, subject.bank, prior="natural")
-    progress(0.05)
-    rows = np.arange(count)
-    figures = choice_figures(
-        listener, speaker_tokens(listener.networks, met.speaker), ordinary(count, met.controls), speaker_of=rows,
-        seeds=subject.seed + 1 + rows, seed=subject.seed,
-    )  # fmt: skip
-    return Measured({**figures, "items": count, "seconds": subject.sizes.stream_seconds})
-
-
-def sessions(subject: Subject, progress: OnProgress) -> Measured:
-    """`evaluate sessions`: does anything drift? Each finished group of sessions is stored, for any number of them."""
-    return Measured(
-        evaluate_sessions(
-            subject.listener(), seed=subject.seed, sessions=subject.sizes.sessions, minutes=subject.sizes.minutes,
-            bank=subject.bank, workers=subject.workers, stored=subject.stored, progress=progress,
-        )
-    )  # fmt: skip
-
-
-def autoencoder(subject: Subject, progress: OnProgress) -> Measured:
+def autoencoder(subject: Subject, progress: OnProgress) -> Study:
     """What training found of the autoencoder on listeners that it had not seen: as the manifest has it."""
-    facts = json.loads((subject.weights.folder / MANIFEST).read_text(encoding="utf-8")).get("autoencoder")
+    path = subject.weights.folder / MANIFEST
+    facts = json.loads(path.read_text(encoding="utf-8")).get("autoencoder")
     if not facts:
         raise ReactdiffError(
-            "the manifest says nothing about the autoencoder", where=str(subject.weights.folder / MANIFEST),
+            "the manifest says nothing about the autoencoder", where=str(path),
             todo="write it again with 'reactdiff dev export'",
         )  # fmt: skip
-    return Measured(dict(facts))
+    return Study(dict(facts))
 
 
-def speed(subject: Subject, progress: OnProgress) -> Measured:
+def speed(subject: Subject, progress: OnProgress) -> Study:
     """`bench model` on one thread."""
-    return Measured(
+    return Study(
         bench_model(subject.weights, subject.how, subject.timer, repeats=subject.sizes.repeats, progress=progress)
     )
 
 
-PARTS: Final[dict[str, Callable[[Subject, OnProgress], Measured]]] = {
-    "autoencoder": autoencoder, "speed": speed, "dyads": dyads, "response": response, "behaviour": behaviour,
-    "streams": streams, "choice": choice, "controls": controls, "sessions": sessions, "simulator": simulator,
-}  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class EvidencePart:
+    """A part of the evidence, and which of `Sizes` its figures depend on."""
+
+    measure: Callable[[Subject, OnProgress], Study]
+    sizes: tuple[str, ...] = ()
+
+
+def _study(study: Callable[..., Study], *, stored: bool = False, **sizes: str) -> EvidencePart:
+    """A study of the model; `sizes`: the field of `Sizes` that each of its arguments is. `stored`: it keeps groups."""
+
+    def measure(subject: Subject, progress: OnProgress) -> Study:
+        given: dict[str, Any] = {argument: getattr(subject.sizes, size) for argument, size in sizes.items()}
+        given |= {"stored": subject.stored} if stored else {}
+        return study(subject.listener(), seed=subject.seed, bank=subject.bank, progress=progress, **given)
+
+    return EvidencePart(measure, tuple(sizes.values()))
+
+
+PARTS: Final[dict[str, EvidencePart]] = {
+    "autoencoder": EvidencePart(autoencoder),
+    "speed": EvidencePart(speed, ("repeats",)),
+    "dyads": EvidencePart(dyads, ("permutations",)),
+    "response": _study(bench_response, trials="trials"),
+    "behaviour": _study(evaluate_behaviour, items="behaviour_items", seconds="behaviour_seconds"),
+    "streams": _study(evaluate_streams, items="stream_items", seconds="stream_seconds"),
+    "choice": _study(evaluate_choice, items="choice_items", seconds="stream_seconds"),
+    "controls": _study(evaluate_controls, items="control_items", seconds="seconds"),
+    "sessions": _study(evaluate_sessions, stored=True, sessions="sessions", minutes="minutes"),
+    "simulator": _study(evaluate_simulator, items="items", seconds="seconds"),
+}
 """Every part by its name, the quick ones first."""
-_SIZES_OF: Final[dict[str, tuple[str, ...]]] = {
-    "simulator": ("items", "seconds"), "dyads": ("permutations",), "response": ("trials",),
-    "behaviour": ("behaviour_items", "behaviour_seconds"), "streams": ("stream_items", "stream_seconds"),
-    "controls": ("control_items", "seconds"), "choice": ("choice_items", "stream_seconds"),
-    "sessions": ("sessions", "minutes"), "speed": ("repeats",), "autoencoder": (),
-}  # fmt: skip
 
 
 def settings_of(part: str, subject: Subject) -> dict[str, Any]:
     """Everything that the figures of a part depend on besides the code, as JSON values.
 
-    The code is not among them: the commit is recorded with the figures instead (`collection.collect`).
+    The code is not among them: `collect` records the commit with the figures instead.
     """
-    all_sizes, nods = asdict(subject.sizes), subject.weights.nods
+    nods = subject.weights.nods
     return {
         "weights": subject.weights.digest, "seed": subject.seed, "sampling": asdict(subject.how),
-        "sizes": {name: all_sizes[name] for name in _SIZES_OF[part]},
+        "sizes": {name: getattr(subject.sizes, name) for name in PARTS[part].sizes},
         "voices": voices_facts(subject.bank).get("digest", ""),
         "folds": [w.digest for w in subject.folds] if part == "dyads" else [],
         "simulator": subject.simulator, "nods": None if nods is None else nods.digest,
@@ -305,7 +243,7 @@ def collect(
     subject, machine = replace(subject, keep=keep), hardware()
     for i, name in enumerate(parts):
         # As they are read back: JSON has no tuples.
-        part = Part(name, f"{PARTS[name].__module__}:{name}", json.loads(encode(settings_of(name, subject))))
+        part = Part(name, collect, json.loads(encode(settings_of(name, subject))))
         reason = keep.stale(part)
         if reason:
             log(f"{name}: the stored result is not used, {reason}")
@@ -314,7 +252,7 @@ def collect(
                 found[name] = keep.load(part).facts
             elif run is None or name in run:
                 start = subject.timer()
-                measured = PARTS[name](subject, lambda share, i=i: progress((i + share) / len(parts)))  # type: ignore[misc]
+                measured = PARTS[name].measure(subject, lambda share, i=i: progress((i + share) / len(parts)))  # type: ignore[misc]
                 settings = {**part.arguments, "commit": commit(Path(__file__).resolve().parent)}
                 facts = {"settings": settings, "seconds": subject.timer() - start, "figures": measured.figures}
                 found[name] = json.loads(encode(facts))

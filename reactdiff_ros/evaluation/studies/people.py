@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.listeners import StreamListener, natural_conditions, no_conditions
-from reactdiff_ros.evaluation.metrics.coupling import STILL
+from reactdiff_ros.evaluation.metrics.coupling import STILL, People
 from reactdiff_ros.evaluation.metrics.events import answer_lags, smile_onsets
 from reactdiff_ros.evaluation.metrics.spectra import FLOOR, grouped_auc, seen, window_features
+from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.evaluation.studies.dyads import too_short, without
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.recordings.datasets.dyads import CHANNELS, FEATURES, read_dyads, read_pairs
@@ -55,8 +56,7 @@ class Pairs:
     """(N, T, C) the listeners'."""
     known: NDArray[np.bool_]
     """(N, T) whether both are known."""
-    pair: NDArray[np.intp]
-    """(N,)."""
+    people: People
     channels: tuple[str, ...]
     left_out: Mapping[str, str]
     """Why a call or a channel is not used."""
@@ -103,7 +103,7 @@ def read_people(folder: Path) -> Pairs:
     speaker, listener, _ = stack(recordings, frames)
     return Pairs(
         speaker, _filled(channels_of(speaker.coefficients, names), known), _filled(channels_of(listener, names), known),
-        known, np.array([numbers[r.pair] for r in recordings], dtype=np.intp), tuple(names), left_out,
+        known, People(np.array([numbers[r.pair] for r in recordings], dtype=np.intp)), tuple(names), left_out,
     )  # fmt: skip
 
 
@@ -130,8 +130,8 @@ def _filled(values: Floats, known: NDArray[np.bool_]) -> Floats:
 def evaluate_people(
     pairs: Pairs, model: StreamListener | None, *, systems: Sequence[str] = SYSTEMS, seed: int = 0,
     progress: OnProgress = lambda share: None,
-) -> dict[str, Any]:  # fmt: skip
-    """Figures of each of `systems`.
+) -> Study:  # fmt: skip
+    """Figures of each of `systems`, and what they rest on.
 
     Args:
         pairs: the recordings.
@@ -146,7 +146,7 @@ def evaluate_people(
         if name == "shuffled":
             source = streams.get("model")
             shown = _run(pairs, model, seed) if source is None else source
-            shown = shown[_of_another(pairs.pair)]
+            shown = shown[pairs.people.another()]
         elif name == "real":
             shown = pairs.shown
         else:
@@ -154,25 +154,20 @@ def evaluate_people(
         streams[name] = shown
         out[name] = figures_of(pairs, shown, seed, real=name == "real")
         progress((i + 1) / len(systems))
-    return out
+    return Study({
+        **out, "seed": seed, "pairs": pairs.people.count, "listeners": len(pairs.people.pair),
+        "seconds": pairs.known.shape[1] / REACTION_RATE_HZ, "channels": list(pairs.channels),
+        "left_out": dict(pairs.left_out),
+    })  # fmt: skip
 
 
 def _run(pairs: Pairs, listener: StreamListener | None, seed: int) -> Floats:
     if listener is None:
         raise ReactdiffError("there is no model to listen", todo="give one, or leave out what needs one")
-    count = len(pairs.pair)
+    count = len(pairs.people.pair)
     conditions = natural_conditions(count) if listener.name == "model" else no_conditions(count)
     faces = listener.run(pairs.speaker, conditions, 1000 * (seed + 1) + np.arange(count))
     return channels_of(faces, pairs.channels)
-
-
-def _of_another(pair: NDArray[np.intp], step: int = 1) -> NDArray[np.intp]:
-    """Rows (N,) of the next pair, or of a later one."""
-    rows = [np.flatnonzero(pair == p) for p in range(pair.max() + 1)]
-    out = np.empty(len(pair), dtype=np.intp)
-    for p, own in enumerate(rows):
-        out[own] = np.resize(rows[(p + step) % len(rows)], len(own))
-    return out
 
 
 def figures_of(pairs: Pairs, shown: Floats, seed: int, *, real: bool = False) -> dict[str, Any]:
@@ -220,7 +215,7 @@ def _two_sample(pairs: Pairs, shown: Floats, seed: int) -> dict[str, float]:
     """
     (some, owner), (real, of) = _windows(pairs, shown, seed), _windows(pairs, pairs.shown, seed + 1)
     x, y = np.concatenate([some, real]), np.r_[np.ones(len(some)), np.zeros(len(real))]
-    pair, count = pairs.pair[np.r_[owner, of]], len(pairs.channels)
+    pair, count = pairs.people.pair[np.r_[owner, of]], len(pairs.channels)
     areas = {name: grouped_auc(x[:, c::count], y, pair, seed)["auc"] for c, name in enumerate(pairs.channels)}
     return {"all": grouped_auc(x, y, pair, seed)["auc"], **areas}
 
@@ -228,16 +223,16 @@ def _two_sample(pairs: Pairs, shown: Floats, seed: int) -> dict[str, float]:
 def _real_against_real(pairs: Pairs, seed: int, draws: int = 8) -> float:
     """The same of one half of the pairs against the other, cross-validated within the halves: what people differ by."""
     x, owner = _windows(pairs, pairs.shown, seed)
-    pair, rng, areas = pairs.pair[owner], np.random.default_rng([seed, 72]), []
+    pair, rng, areas = pairs.people.pair[owner], np.random.default_rng([seed, 72]), []
     for _ in range(draws):
-        half = rng.permutation(pairs.pair.max() + 1) % 2
+        half = rng.permutation(pairs.people.count) % 2
         areas.append(grouped_auc(x, half[pair].astype(np.float64), pair, seed)["auc"])
     return float(np.nanmean(areas)) if np.isfinite(areas).any() else float("nan")
 
 
 def _partner_auc(pairs: Pairs, shown: Floats, seed: int) -> float:
     """Area under the curve of a classifier of a listener with the own speaker against one with another pair's."""
-    other = _of_another(pairs.pair, 2)  # "shuffled" has heard the next one
+    other = pairs.people.another(2)  # "shuffled" has heard the next one
     count = shown.shape[1] // _SEGMENT
     x, y, pair = [], [], []
     for label, speakers in ((1.0, pairs.heard), (0.0, pairs.heard[other])):
@@ -245,7 +240,7 @@ def _partner_auc(pairs: Pairs, shown: Floats, seed: int) -> float:
             part = slice(i * _SEGMENT, (i + 1) * _SEGMENT)
             x.append(_correlations(speakers[:, part], shown[:, part]))
             y.append(np.full(len(shown), label))
-            pair.append(pairs.pair)
+            pair.append(pairs.people.pair)
     return grouped_auc(np.concatenate(x), np.concatenate(y), np.concatenate(pair), seed)["auc"]
 
 
@@ -270,7 +265,7 @@ def _added_r2(pairs: Pairs, shown: Floats, name: str) -> float:
     own, y, row = _past_of(shown[..., at : at + 1]), _next(shown[..., at]), _rows(shown)
     coupled = [pairs.channels.index(n) for n in _COUPLED if n in pairs.channels]
     partner = _past_of(pairs.heard[..., coupled])
-    fold = np.random.default_rng(73).permutation(pairs.pair.max() + 1)[pairs.pair[row]] % 4
+    fold = np.random.default_rng(73).permutation(pairs.people.count)[pairs.people.pair[row]] % 4
     errors = []
     for x in (own, np.concatenate([own, partner], axis=1)):
         error = 0.0

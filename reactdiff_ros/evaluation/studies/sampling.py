@@ -7,7 +7,8 @@ deviation between training seeds is called none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +27,8 @@ from reactdiff_ros.evaluation.metrics.spectra import (
     variance_ratio_intervals,
     variance_ratios,
 )
+from reactdiff_ros.evaluation.plots import plot_spectra
+from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.evaluation.studies.behaviour import (
     derangement,
     expected_correlation,
@@ -95,6 +98,25 @@ def choice_figures(
     }
 
 
+def evaluate_choice(
+    listener: StreamListener,
+    *,
+    seed: int = 0,
+    items: int = 400,
+    seconds: float = 40.0,
+    bank: VoiceBank | None = None,
+    progress: OnProgress = lambda share: None,
+) -> Study:
+    """`choice_figures` for `items` held-out simulated speakers."""
+    dyads = simulate(purpose_seed("evaluate", seed, 13), items, round(seconds * 25), bank, prior="natural")
+    progress(0.05)
+    tokens, rows = speaker_tokens(listener.networks, dyads.speaker), np.arange(items)
+    figures = choice_figures(
+        listener, tokens, ordinary(items, dyads.controls), speaker_of=rows, seeds=seed + 1 + rows, seed=seed
+    )
+    return Study({**figures, "items": items, "seconds": seconds})
+
+
 ANCESTRAL_STEPS: Final = 24
 ANCESTRAL_TEMPERATURES: Final = (1.025,) * GROUP_COUNT
 """As the live sampler's were before each group of latents had its own: the sampler is held to what it was held to."""
@@ -103,15 +125,6 @@ CANDIDATES: Final = 10
 HELD_FRAMES: Final = 75
 BEFORE_FRAMES: Final = 100
 _MOST_HELD: Final = 32
-
-
-@dataclass(slots=True)
-class StreamReport:
-    """Figures for `--json`, and spectra for the plot: group -> system -> power, over `frequency` in Hz."""
-
-    figures: dict[str, Any]
-    frequency: Floats = field(default_factory=lambda: np.zeros(0))
-    densities: dict[str, dict[str, Floats]] = field(default_factory=dict)
 
 
 def committed(plans: Values, hop: int, frames: int) -> FloatArray:
@@ -134,8 +147,8 @@ def evaluate_streams(
     seconds: float = 40.0,
     bank: VoiceBank | None = None,
     progress: OnProgress = lambda share: None,
-) -> StreamReport:
-    """All figures of the command for `items` held-out simulated speakers."""
+) -> Study:
+    """All figures of the command for `items` held-out simulated speakers; and a plot of the spectra."""
     frames = round(seconds * 25)
     dyads = simulate(purpose_seed("evaluate", seed, 7), items, frames, bank, prior="natural")
     tokens = speaker_tokens(model.networks, dyads.speaker)
@@ -155,12 +168,13 @@ def evaluate_streams(
     figures["plan_difference"] = _plan_difference(single, dyads.speaker.take(rows), conditions.take(rows))
     figures |= judged(figures)
     progress(1.0)
-    report = StreamReport({**figures, "items": items, "seconds": seconds, "seed": seed})
+    densities: dict[str, dict[str, Floats]] = {}
     for name, stream in {"raw": streams["raw"], "shown": shown, "reference": dyads.listener}.items():
-        report.frequency, density = spectra.power_density(stream)
+        frequency, density = spectra.power_density(stream)
         for group in GROUPS:
-            report.densities.setdefault(group.name, {})[name] = density[:, list(group.coefficients)].sum(1)
-    return report
+            densities.setdefault(group.name, {})[name] = density[:, list(group.coefficients)].sum(1)
+    draw = partial(plot_spectra, frequency, densities, spectra.BANDS_HZ)
+    return Study({**figures, "items": items, "seconds": seconds, "seed": seed}, {"spectra.png": draw})
 
 
 def compare(streams: dict[str, FloatArray], reference: FloatArray, seed: int) -> dict[str, Any]:
@@ -402,7 +416,7 @@ def evaluate_ablations(
     seconds: float = 30.0,
     bank: VoiceBank | None = None,
     progress: OnProgress = lambda share: None,
-) -> dict[str, Any]:
+) -> Study:
     """Every figure of every group of models, and its difference to the full models."""
     groups, trial = grouped(models), Trial(seed, items, seconds, bank)
     values: dict[str, list[dict[str, float]]] = {name: [] for name in groups}
@@ -413,7 +427,7 @@ def evaluate_ablations(
     def column(name: str, figure: str) -> list[float]:
         return [row[figure] for row in values[name]]
 
-    return {
+    return Study({
         "groups": {
             name: {
                 "models": [str(m.weights.folder.name) for m in members], "training_seeds": _seeds(members),
@@ -427,7 +441,7 @@ def evaluate_ablations(
         },
         "items": items, "seconds": seconds, "seed": seed,
         "training": [dict(run) for run in provenance(groups[FULL][0].weights).runs],
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 def _summary(values: Sequence[float]) -> dict[str, float | None]:
@@ -453,7 +467,7 @@ def sweep(
     seconds: float = 30.0,
     bank: VoiceBank | None = None,
     progress: OnProgress = lambda share: None,
-) -> dict[str, Any]:
+) -> Study:
     """FIGURES at each number of solver steps, with the noise tape and with a warm start, over the models' seeds."""
     trial, cells = Trial(seed, items, seconds, bank), dict[str, Any]()
     settings = [(noise, steps) for noise in SWEEP_NOISE for steps in SWEEP_STEPS]
@@ -463,7 +477,9 @@ def sweep(
             values.append(trial.run(model.sampled(steps=steps), noise))
             progress((i + len(values) / len(models)) / len(settings))
         cells[f"{steps} steps, {noise}"] = {f: _summary([v[f] for v in values]) for f in FIGURES}
-    return {"sweep": cells, "items": items, "seconds": seconds, "seed": seed, "training_seeds": _seeds(models)}
+    return Study({
+        "sweep": cells, "items": items, "seconds": seconds, "seed": seed, "training_seeds": _seeds(models),
+    })  # fmt: skip
 
 
 def _seeds(models: Sequence[StreamListener]) -> list[int]:

@@ -22,6 +22,7 @@ from reactdiff_ros.evaluation.bounds import CLAMP_LIMIT, FORGOTTEN, POSE_LIMIT, 
 from reactdiff_ros.evaluation.listeners import MODEL, StreamListener, style_conditions
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve, smile_onsets
+from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.model.plan.latents import GROUPS
 from reactdiff_ros.model.streams import free_run, speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch
@@ -183,19 +184,18 @@ def evaluate_sessions(
     sessions: int = 20,
     minutes: float = 60.0,
     bank: VoiceBank | None = None,
-    workers: int = 1,
     stored: Callable[[str, Callable[[], Arrays]], Arrays] = lambda name, measure: measure(),
     progress: OnProgress = lambda share: None,
-) -> dict[str, Any]:
+) -> Study:
     """Second against last part of each session, clamps, and how an extreme history is forgotten.
 
     Args:
-        listener: of whom; several threads may run it at once.
+        listener: of whom. So many groups of ROWS sessions at a time as it has workers, each in a thread; figures do
+            not depend on it.
         seed: of speakers and noise.
         sessions: how many.
         minutes: of each.
         bank: the speakers' voices.
-        workers: groups of ROWS sessions at a time, each in a thread; figures do not depend on it.
         stored: returns the figures of a group of sessions by its name, measured where they are not known.
         progress: receives the completed fraction.
     """
@@ -209,7 +209,7 @@ def evaluate_sessions(
         progress(next(steps) / (len(groups) + 1))
         return found
 
-    with ThreadPoolExecutor(max(workers, 1)) as pool:
+    with ThreadPoolExecutor(max(listener.workers, 1)) as pool:
         found = list(pool.map(run, groups))
     second, last = (
         {key.removeprefix(half): np.concatenate([g[key] for g in found], axis=-2 if key.endswith("pose") else 0)
@@ -232,7 +232,7 @@ def evaluate_sessions(
         or figures["forgetting"]["left"] < FORGOTTEN,
     }
     progress(1.0)
-    return figures
+    return Study(figures)
 
 
 def _group(

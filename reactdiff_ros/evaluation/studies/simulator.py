@@ -9,7 +9,8 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -28,7 +29,7 @@ from reactdiff_ros.coefficients import (
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.baselines import MIME_LAGS_S, late, squared_distances
 from reactdiff_ros.evaluation.bounds import BANDS
-from reactdiff_ros.evaluation.listeners import policy_streams
+from reactdiff_ros.evaluation.listeners import StreamListener, no_conditions
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import nods
 from reactdiff_ros.evaluation.metrics.react import (
@@ -39,14 +40,13 @@ from reactdiff_ros.evaluation.metrics.react import (
     speaker_diversity,
     variance,
 )
-from reactdiff_ros.evaluation.results import Figure, Info, Item, Result, System
+from reactdiff_ros.evaluation.plots import plot_systems, plot_time_line
+from reactdiff_ros.evaluation.results import Figure, Info, Item, Result, Study, System
 from reactdiff_ros.evaluation.runs.scoring import CURVES, STUDY_ROLES, with_curves
-from reactdiff_ros.model.plan.sampler import Sampling, ordinary
-from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.streams import free_run, speaker_tokens
+from reactdiff_ros.model.plan.sampler import ordinary
+from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import SpeakerBatch
-from reactdiff_ros.model.weights import Weights
 from reactdiff_ros.simulator.dyads import simulate, simulator_hash
 from reactdiff_ros.simulator.listener import listen
 from reactdiff_ros.simulator.observation import appearance, observe
@@ -112,6 +112,10 @@ class Material:
     """What simulated listeners know of them: the truth."""
     targets: Streams
     """Of M listeners each."""
+    bank: VoiceBank | None = None
+    """Voices; None: parametric ones."""
+    emotions: float = 0.0
+    """Share of the speakers who have emotional episodes."""
 
     @property
     def items(self) -> int:
@@ -189,7 +193,7 @@ def make_material(
     people = draw_temperaments(number, items * listeners, prior="natural")
     known = stimulus.take(np.repeat(np.arange(items), listeners))
     targets = streams_of(listen(known, people, number).coefficients, items)
-    return Material(seed, speakers, perceived, shown[rows], stimulus, targets)
+    return Material(seed, speakers, perceived, shown[rows], stimulus, targets, bank, emotions)
 
 
 STREAMS: Final = 10
@@ -204,29 +208,13 @@ _GROUP: Final = 25
 """Speakers at a time, so that memory stays small and progress is seen."""
 
 
-@dataclass(slots=True)
-class Setup:
-    """Resources of the systems."""
-
-    workers: int = 1
-    """Threads or processes."""
-    bank: VoiceBank | None = None
-    weights: Weights | None = None
-    """The model's; None: the system "model" cannot be run."""
-    sampling: Sampling = field(default_factory=Sampling)
-    emotions: float = 0.0
-    """Share of the speakers who have emotional episodes."""
-
-
-def model(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+def model(material: Material, listener: StreamListener, progress: OnProgress) -> Streams:
     """The model on its exported graphs: K streams a speaker, each from its own past, as the people of the oracle.
 
     Each has the controls of one of those people, and the style as it shows while that one listens to somebody else,
     with other noise: what a reference clip of a person would give.
     """
-    assert setup.weights is not None
-    networks = Networks(setup.weights)
-    tokens = speaker_tokens(networks, material.perceived)
+    tokens = speaker_tokens(listener.networks, material.perceived)
     controls = material.temperaments(ORACLE, STREAMS).controls
     elsewhere = material.listeners(ORACLE, STREAMS, speaker_of=other_speakers(material.items), noise=STYLE)
     style, given = style_of(elsewhere)
@@ -239,20 +227,17 @@ def model(material: Material, setup: Setup, progress: OnProgress) -> Streams:
         progress(first / material.items)
         last = min(first + _GROUP, material.items)
         rows = np.arange(first * STREAMS, last * STREAMS)
-        shown = free_run(
-            networks, tokens, people.take(rows), speaker_of=rows // STREAMS, seeds=seeds[rows],
-            how=setup.sampling, workers=setup.workers,
-        )  # fmt: skip
+        shown = listener.of_tokens(tokens, people.take(rows), seeds[rows], rows // STREAMS)
         out.append(streams_of(shown, last - first))
     return _joined(out)
 
 
-def oracle(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+def oracle(material: Material, listener: StreamListener, progress: OnProgress) -> Streams:
     """Fresh simulated listeners of the same speakers: what can be reached."""
     return streams_of(material.listeners(ORACLE, STREAMS), material.items)
 
 
-def shuffled(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+def shuffled(material: Material, listener: StreamListener, progress: OnProgress) -> Streams:
     """The oracle's listeners when they listen to other speakers: what is scored without listening to this one.
 
     The same people with the same noise as the oracle's, so that who they are cancels in the difference. The K streams
@@ -267,12 +252,12 @@ def other_speakers(items: int) -> NDArray[np.intp]:
     return np.asarray((np.arange(items)[:, None] + shift) % items).ravel()
 
 
-def policy(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+def policy(material: Material, listener: StreamListener, progress: OnProgress) -> Streams:
     """The oracle's listeners, who know what perception delivers instead of the truth."""
     return streams_of(material.listeners(ORACLE, STREAMS, perceive(material.perceived)), material.items)
 
 
-def listener_mean(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+def listener_mean(material: Material, listener: StreamListener, progress: OnProgress) -> Streams:
     """The mean of many listeners of the same speaker, K times: dull and sure."""
     total = np.zeros((material.items, material.frames, COEFFICIENT_COUNT), dtype=np.float32)
     shown = material.listeners(MEAN, MEAN_OF)
@@ -282,12 +267,12 @@ def listener_mean(material: Material, setup: Setup, progress: OnProgress) -> Str
     return copies(streams_of(total, material.items), STREAMS)
 
 
-def mime(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+def mime(material: Material, listener: StreamListener, progress: OnProgress) -> Streams:
     """REACT's: the speaker's own face (the truth, as labels are) in the mirror, at the best lag; K times."""
     return _at_best_lag(material, in_mirror(material.shown), progress)
 
 
-def mime_perceived(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+def mime_perceived(material: Material, listener: StreamListener, progress: OnProgress) -> Streams:
     """The same of the face as perceived, neutral where it was not observed: what a mirror on a robot could show."""
     seen = material.perceived
     face = np.where((seen.confidence > 0) & seen.mesh[..., None], np.nan_to_num(seen.coefficients), 0.0)
@@ -308,10 +293,12 @@ def _at_best_lag(material: Material, face: FloatArray, progress: OnProgress) -> 
     return copies(best, STREAMS)
 
 
-def nearest_neighbour(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+def nearest_neighbour(material: Material, listener: StreamListener, progress: OnProgress) -> Streams:
     """The listeners of the K training speakers whose perceived features are nearest over the whole clip."""
     number = purpose_seed("train", material.seed, 0)
-    known = simulate(number, TRAINING_SPEAKERS, material.frames, setup.bank, prior="natural", emotions=setup.emotions)
+    known = simulate(
+        number, TRAINING_SPEAKERS, material.frames, material.bank, prior="natural", emotions=material.emotions
+    )
     theirs, ours = features(known.speaker), features(material.perceived)
     centre, spread = theirs.mean((0, 1)), theirs.std((0, 1)) + 1e-6
     gap = squared_distances(*(((f - centre) / spread).reshape(len(f), -1) for f in (ours, theirs)))
@@ -319,7 +306,7 @@ def nearest_neighbour(material: Material, setup: Setup, progress: OnProgress) ->
     return streams_of(known.listener[nearest.ravel()], material.items)
 
 
-def random(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+def random(material: Material, listener: StreamListener, progress: OnProgress) -> Streams:
     """REACT's random baseline: uniform noise in 0..1 in every attribute of every frame (pose: within 0.3 rad)."""
     rng = np.random.default_rng(material.number(RANDOM_DRAW))
     shape = (material.items, STREAMS, material.frames)
@@ -327,7 +314,7 @@ def random(material: Material, setup: Setup, progress: OnProgress) -> Streams:
     return Streams(rng.random((*shape, ATTRIBUTE_COUNT), dtype=np.float32), pose)
 
 
-def rules(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+def rules(material: Material, listener: StreamListener, progress: OnProgress) -> Streams:
     """The live listener that follows rules, through its own class, frame by frame."""
     first = material.number(RULES_DRAW) >> 16
     groups = np.array_split(np.arange(material.items), -(-material.items // 5))
@@ -337,8 +324,8 @@ def rules(material: Material, setup: Setup, progress: OnProgress) -> Streams:
     ]
     out: list[Streams] = []
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(setup.workers, 1), mp_context=spawn) as pool:  # starts no process before it maps
-        found = pool.map(_rules, jobs) if setup.workers > 1 else map(_rules, jobs)
+    with ProcessPoolExecutor(max(listener.workers, 1), mp_context=spawn) as pool:  # starts no process before it maps
+        found = pool.map(_rules, jobs) if listener.workers > 1 else map(_rules, jobs)
         for group, shown in zip(groups, found, strict=True):
             out.append(streams_of(shown, len(group)))
             progress(len(out) / len(jobs))
@@ -346,16 +333,17 @@ def rules(material: Material, setup: Setup, progress: OnProgress) -> Streams:
 
 
 def _rules(job: tuple[SpeakerBatch, NDArray[np.int64]]) -> FloatArray:
-    return policy_streams("rules", *job)
+    speakers, seeds = job
+    return StreamListener("rules").run(speakers, no_conditions(len(seeds)), seeds)
 
 
-def ground_truth(material: Material, setup: Setup, progress: OnProgress) -> Streams:
+def ground_truth(material: Material, listener: StreamListener, progress: OnProgress) -> Streams:
     """The targets themselves: the best that the metrics can give."""
     targets = material.targets
     return Streams(targets.attributes[:, :STREAMS], targets.pose[:, :STREAMS], targets.faces)
 
 
-SYSTEMS: Final[dict[str, Callable[[Material, Setup, OnProgress], Streams]]] = {
+SYSTEMS: Final[dict[str, Callable[[Material, StreamListener, OnProgress], Streams]]] = {
     "model": model,
     "oracle": oracle,
     "shuffled": shuffled,
@@ -505,30 +493,14 @@ def score(streams: Streams, targets: Streams, *, workers: int = 1, progress: OnP
     return Scores(dict(zip(SPEAKER_FIGURES, columns, strict=True)), speaker_distances(streams.attributes))
 
 
-@dataclass(slots=True)
-class SimulatorReport:
-    """What `evaluate` found."""
-
-    figures: dict[str, Any]
-    """See `report`; with items, frames, seed and the simulator's hash."""
-    material: Material
-    systems: list[System]
-    """Figures of every speaker, and the first speakers' streams."""
-    speaker: dict[str, FloatArray]
-    """Smile and speech of the speaker whose smile moves most, to be drawn."""
-    listeners: dict[str, dict[str, FloatArray]]
-    """Smile and pitch of every system's first stream for that speaker."""
-
-    def result(self, info: Info) -> Result:
-        """The content of a result file."""
-        known = self.material
-        seconds = known.frames / REACTION_RATE_HZ
-        items = tuple(
-            with_curves(Item(_speaker(n), seconds, source="simulator"), known.perceived, n) for n in range(known.items)
-        )
-        subject = next((s.name for s in self.systems if s.role == "listener"), "")
-        data, seeds = "Simulated speakers that no training has met", {"set": known.seed}
-        return Result(replace(info, data=data, seeds=seeds, subject=subject), items, tuple(self.systems))
+def _result(known: Material, systems: Sequence[System], info: Info) -> Result:
+    seconds = known.frames / REACTION_RATE_HZ
+    items = tuple(
+        with_curves(Item(_speaker(n), seconds, source="simulator"), known.perceived, n) for n in range(known.items)
+    )
+    subject = next((s.name for s in systems if s.role == "listener"), "")
+    data, seeds = "Simulated speakers that no training has met", {"set": known.seed}
+    return Result(replace(info, data=data, seeds=seeds, subject=subject), items, tuple(systems))
 
 
 def _speaker(n: int) -> str:
@@ -536,23 +508,31 @@ def _speaker(n: int) -> str:
 
 
 def evaluate(
+    listener: StreamListener,
     *,
-    seed: int,
-    items: int,
-    frames: int,
-    systems: Sequence[str],
-    setup: Setup,
+    seed: int = 0,
+    items: int = 200,
+    seconds: float = 30.0,
+    systems: Sequence[str] = tuple(SYSTEMS),
+    bank: VoiceBank | None = None,
+    emotions: float = 0.0,
     progress: OnProgress = lambda share: None,
     resamples: int = bootstrap.RESAMPLES,
-) -> SimulatorReport:
+) -> Study:
     """Run and score systems on a held-out set.
 
+    Figures are those of `report`, with items, frames, seed and the simulator's hash; the pictures are of all systems,
+    and of the speaker whose smile moves most with the first stream of each.
+
     Args:
+        listener: the model; one without weights if it is not among the systems. So many threads or processes are used
+            as it has workers.
         seed: another one, another set and other draws.
         items: speakers.
-        frames: of each, at 25 Hz.
+        seconds: of each.
         systems: names of SYSTEMS.
-        setup: resources.
+        bank: voices.
+        emotions: share of the speakers who have emotional episodes.
         progress: receives the completed fraction.
         resamples: of the bootstrap.
 
@@ -562,35 +542,39 @@ def evaluate(
     unknown = [name for name in systems if name not in SYSTEMS]
     if unknown:
         raise ReactdiffError("unknown system", where=", ".join(unknown), todo=f"use some of {', '.join(SYSTEMS)}")
-    if SUBJECT in systems and setup.weights is None:
+    if SUBJECT in systems and listener.weights is None:
         raise ReactdiffError("the model cannot be evaluated without its weights", todo="give a folder of weights")
-    material = make_material(seed, items, frames, setup.bank, emotions=setup.emotions)
+    frames = round(seconds * REACTION_RATE_HZ)
+    material = make_material(seed, items, frames, bank, emotions=emotions)
     row = int(material.stimulus.smile.std(1).argmax())
     drawn = {"smile": material.stimulus.smile[row], "speech": material.stimulus.speech[row]}
-    out = SimulatorReport({}, material, [], drawn, {})
-    scores: dict[str, Scores] = {}
+    scores, shown, out = dict[str, Scores](), dict[str, dict[str, FloatArray]](), list[System]()
     for i, name in enumerate(systems):
 
         def share(done: float, first: float, i: int = i) -> None:
             progress((i + first + (LISTENS if not first else 1 - LISTENS) * done) / len(systems))
 
-        streams = SYSTEMS[name](material, setup, lambda done: share(done, 0.0))
+        streams = SYSTEMS[name](material, listener, lambda done: share(done, 0.0))
         scores[name] = score(
-            streams, material.targets, workers=setup.workers, progress=lambda done: share(done, LISTENS)
+            streams, material.targets, workers=listener.workers, progress=lambda done: share(done, LISTENS)
         )
         smile, pitch = streams.attributes[row, 0, :, _AU12].copy(), streams.pose[row, 0, :, _PITCH].copy()
-        out.listeners[name] = {"smile": smile, "pitch": pitch}
+        shown[name] = {"smile": smile, "pitch": pitch}
         faces = [] if streams.faces is None else list(streams.faces[:CURVES])
-        out.systems.append(
+        out.append(
             System(
                 name, STUDY_ROLES.get(name, "baseline"), values=scores[name].values,
                 figures={"FRDvs": Figure(speaker_diversity(scores[name].distances))},
                 streams={_speaker(n): face for n, face in enumerate(faces)},
             )
         )  # fmt: skip
-    out.figures = report(scores, bootstrap.draws(material.number(BOOTSTRAP), items, resamples))
-    out.figures.update(items=items, frames=frames, seed=seed, simulator=simulator_hash())
-    return out
+    figures = report(scores, bootstrap.draws(material.number(BOOTSTRAP), items, resamples))
+    figures.update(items=items, frames=frames, seed=seed, simulator=simulator_hash(), emotions=emotions)
+    pictures = {
+        "systems.png": partial(plot_systems, figures, systems),
+        "time_line.png": partial(plot_time_line, drawn, shown),
+    }
+    return Study(figures, pictures, partial(_result, material, out))
 
 
 def report(scores: dict[str, Scores], weights: Values) -> dict[str, Any]:

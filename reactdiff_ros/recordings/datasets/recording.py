@@ -131,7 +131,7 @@ def stack(recordings: Iterable[Recording], frames: int) -> tuple[SpeakerBatch, F
 
 VoiceOf: TypeAlias = "Callable[[NDArray[np.int16], int, int], Mapping[str, NDArray[Any]]] | None"
 """(samples (n, channels), rate in Hz, T) -> the voice's columns of SpeakerBatch, each (T, ...); readers get it passed
-in, because the extractor is perception's (`evaluation.recordings.extraction.voice_columns`). None: the voice is
+in, because the extractor is perception's (`recordings.extraction.voice_columns`). None: the voice is
 unobserved."""
 
 _CLASS_OF: Final = {"Anger": "angry", "Happy": "happy", "Sad": "sad"}

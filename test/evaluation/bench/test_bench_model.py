@@ -15,50 +15,12 @@ from reactdiff_ros.evaluation.bench import model as bench
 from reactdiff_ros.evaluation.bench.model import (
     Clock,
     bench_listeners,
-    bench_model,
     bench_rows,
-    encoding,
-    planning,
-    watching,
 )
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.plan.sampler import Sampling
-from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.types import SpeakerFrame, Voice
-
-
-def test_every_call_is_timed_after_a_warm_up(random_weights):
-    shares: list[float] = []
-    figures = bench_model(
-        find_weights(random_weights), Sampling(steps=2), Ticks(), candidates=(1, 3), repeats=15, progress=shares.append
-    )
-    assert figures["encoder_frame_ms"] == {"p50": 1000.0, "p99": 1000.0, "min": 1000.0, "n": 15}
-    assert set(figures["plan_ms"]) == {"1", "3"}
-    assert shares == sorted(shares)
-    assert shares[-1] == 1.0
-
-
-def test_plans_are_drawn_for_as_many_listeners_candidates_and_frames_as_the_row_says(
-    any_weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    networks = Networks(find_weights(any_weights))
-    shapes: list[tuple[int, ...]] = []
-    sample = networks.sample
-
-    def noted(*given: object, **named: object) -> object:
-        noise = given[4]
-        assert isinstance(noise, np.ndarray)
-        shapes.append((*noise.shape[:3], int(str(named["steps"]))))
-        return sample(*given, **named)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(networks, "sample", noted)
-    planning(networks, Sampling(steps=3, candidates=2), 4, 8)(0)
-    # Two stretches of 4 frames; after the first each candidate has a past of its own.
-    assert shapes == [(4, 2, 4, 3), (8, 1, 4, 3)]
-    encoding(networks, 4)(0)
-    seen = list(watching(networks, Clock(Ticks(), lambda s: None, repeats=2)))
-    assert [r["frames_seen"] for r in seen] == [1, 25, 125, 375, 1500]
 
 
 def test_rows_of_the_backends_that_work_and_reasons_of_the_others(any_weights: Path) -> None:

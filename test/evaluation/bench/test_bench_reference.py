@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +21,7 @@ from reactdiff_ros.evaluation.bench.reference import (
     Case,
     Plan,
     Times,
-    _seconds,
     bench_reference,
-    in_turn,
     ratios_and_parts,
 )
 from reactdiff_ros.model.weights import find_weights
@@ -35,44 +31,6 @@ SMALL = {
     "model_channels": 8, "channel_factors": [1, 2], "attention_at": [1], "residual_blocks": 1, "condition": 32,
 }  # fmt: skip
 """Sizes of the paper preset for tests; windows are as long as published."""
-
-
-class Clock:
-    """A clock that windows put forward."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.log: list[tuple[str, int]] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def window(self, name: str, seconds: float) -> Callable[[int, int], dict[str, float]]:
-        def draw(steps: int, samples: int) -> dict[str, float]:
-            self.log.append((name, steps))
-            self.now += seconds
-            return {"encode": 0.0, "steps": seconds, "decode": 0.0}
-
-        return draw
-
-
-def test_both_in_turn_after_a_warm_up() -> None:
-    clock, found = Clock(), {}
-    slow, fast = Case(PAPER, EAGER, 20), Case(OURS, EAGER, 20)
-    cases = {slow: clock.window("slow", 9.0), fast: clock.window("fast", 0.1)}
-    in_turn(cases, clock, repeats=3, until_s=1e9, times=found)
-    assert clock.log == [("slow", 2), ("fast", 2)] + 3 * [("slow", 20), ("fast", 20)]
-    assert _seconds(found, slow) == 9.0
-    assert math.isnan(_seconds(found, Case(PAPER, ONNX, 20)))
-
-
-def test_rounds_that_would_pass_the_time_are_left_out_but_for_the_first() -> None:
-    clock, found = Clock(), {}
-    case = Case(PAPER, EAGER, 20)
-    in_turn({case: clock.window("slow", 100.0)}, clock, repeats=3, until_s=350.0, times=found)
-    assert len(found[case]) == 2
-    in_turn({case: clock.window("slow", 100.0)}, clock, repeats=3, until_s=0.0, times=found)
-    assert len(found[case]) == 3
 
 
 def times(seconds: dict[Case, float]) -> Times:

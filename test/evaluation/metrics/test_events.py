@@ -11,16 +11,12 @@ from hypothesis.extra import numpy as hnp
 from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, INDEX, SMILE
 from reactdiff_ros.evaluation.metrics.events import (
     KINDS,
-    Paired,
     answer_lags,
     blinks,
     brow_raises,
     laughs,
-    nod_responses,
     nods,
     onset_lags,
-    shares,
-    smile_responses,
     smiles,
 )
 from reactdiff_ros.evaluation.metrics.react import correlation
@@ -130,40 +126,6 @@ def test_a_mirror_with_a_delay_has_that_delay_however_often_the_speaker_smiles()
     listener = np.roll(speaker, 16, axis=1)
     assert np.median(answer_lags(speaker, listener)) == pytest.approx(0.64, abs=0.05)
     assert len(answer_lags(speaker, np.zeros_like(speaker))) == 0
-
-
-N, T, AT = 100, 200, 80
-
-
-def paired() -> Paired:
-    return Paired(np.zeros((N, T, 58), np.float32), np.zeros((N, T, 58), np.float32), np.full(N, AT))
-
-
-def smile(stream: np.ndarray, rows: slice, delay_s: float, size: float, frames: int = 25) -> None:
-    start = AT + round(delay_s * 25)
-    stream[rows, start : start + frames, SMILE[0]] = stream[rows, start : start + frames, SMILE[1]] = size
-
-
-def test_answers_are_counted_and_chance_cancels() -> None:
-    trials = paired()
-    smile(trials.present, slice(0, 40), 0.6, 0.4)
-    smile(trials.absent, slice(50, 60), 0.6, 0.4)
-    told = shares(*smile_responses(trials))
-    assert told["rate"] == pytest.approx(0.4)
-    assert told["excess"] == pytest.approx(0.3)
-    assert told["excess_low"] < 0.3 < told["excess_high"]
-
-
-def test_nods_after_a_cue() -> None:
-    trials = paired()
-    t = np.arange(32) / 25
-    nod = 0.05 * (1 - np.cos(2 * np.pi * 1.6 * t))
-    trials.present[:30, AT + 12 : AT + 44, HEAD_PITCH] = nod
-    trials.absent[:10, AT + 12 : AT + 44, HEAD_PITCH] = nod
-    trials.present[90:, 10:42, HEAD_PITCH] = nod
-    told = shares(*nod_responses(trials))
-    assert told["rate"] == pytest.approx(0.2)
-    assert told["excess"] == pytest.approx(0.2)
 
 
 def nodding(*at_s: float, seconds: float = 30.0) -> np.ndarray:

@@ -56,7 +56,6 @@ def test_nods_are_at_no_distance_from_themselves_in_any_unit(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("rows", "why"),
     [
-        ({}, "lacks length_s, peaks, peaks_per_s, amplitude, velocity"),
         (dict.fromkeys(NAMES[:-1], "1,1"), "lacks velocity"),
         ({**dict.fromkeys(NAMES, "1,1"), "peaks": "1,many"}, "line 3 .* not numeric"),
         ({**dict.fromkeys(NAMES, "1,1"), "peaks": "1,-1"}, "a value that no nod has"),

@@ -85,11 +85,9 @@ def test_streams_of_another_rate_and_with_gaps_go_onto_the_grid() -> None:
     ("stream", "at", "sentence"),
     [
         (np.zeros((100, 57)), times(100), "is not"),
-        (np.zeros((100, 58)), times(99), "is not"),
         (np.zeros((100, 58)), times(100)[::-1], "do not rise"),
         (np.full((100, 58), np.nan), times(100), "not numbers"),
         (np.zeros((10, 58)), times(10), "2 s at least"),
-        (np.zeros((0, 58)), times(0), "do not rise"),
     ],
 )
 def test_bad_streams_are_named(stream: np.ndarray, at: np.ndarray, sentence: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from markupsafe import escape
 from small_result import face, small_result
 
-from reactdiff_ros.evaluation.report.page import Options, build_page, jpeg
+from reactdiff_ros.evaluation.report.page import build_page, jpeg
 from reactdiff_ros.evaluation.report.tables import load_published
 from reactdiff_ros.evaluation.results import Info, Item, Result, System
 
@@ -27,7 +27,7 @@ HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.ha
 
 @pytest.fixture(scope="module")
 def html() -> str:
-    return build_page(small_result(), Options(faces=False))
+    return build_page(small_result(), with_faces=False)
 
 
 class Tags(HTMLParser):
@@ -60,20 +60,10 @@ def test_the_page_is_whole_and_needs_nothing_else(html: str) -> None:
     assert not re.search(r"url\(|@import", style[1])
 
 
-def test_every_part_is_there(html: str) -> None:
-    for part in ("figures", "published", "watch", "people", "latency", "moments", "run"):
-        assert f'id="{part}"' in html
-    for words in (
-        "Shuffled speaker", "differs from the control", "not comparable", "Conformance", "Behaviour", "within people",
-        "Verified strictly online", "talk 9: there is no face in it", "the sound began 2 s late", "Mime scores higher",
-    ):  # fmt: skip
-        assert words in html, words
-
-
 def test_figures_of_simulated_speakers_never_stand_beside_published_ones(html: str) -> None:
     real = small_result(2, 30.0)
     simulated = replace(real, info=replace(real.info, kind="simulator", people=False, settings={"split": "val"}))
-    page = build_page(simulated, Options(faces=False))
+    page = build_page(simulated, with_faces=False)
     assert 'id="figures"' in page
     for words in ('id="published"', 'href="#published"', "not comparable", "this run</span>", *NAMES_OF_PUBLISHED):
         assert words not in page, words
@@ -83,7 +73,7 @@ def test_figures_of_simulated_speakers_never_stand_beside_published_ones(html: s
 
 
 def test_the_same_result_gives_the_same_page(html: str) -> None:
-    assert build_page(small_result(), Options(faces=False)) == html
+    assert build_page(small_result(), with_faces=False) == html
 
 
 def test_faces_are_drawn_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +86,7 @@ def test_faces_are_drawn_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("reactdiff_ros.evaluation.report.page.HeadRenderer", Camera)
     shares: list[float] = []
-    html = build_page(small_result(2, 30.0), Options(), shares.append)
+    html = build_page(small_result(2, 30.0), progress=shares.append)
     speakers = html.count(f'src="{jpeg(np.full((8, 8, 3), 128, np.uint8))}"')
     assert speakers > 10
     assert html.count('src="data:image/jpeg') > 2 * speakers - 2  # the listener has the page's own face
@@ -124,7 +114,7 @@ def test_faces_are_drawn_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 )  # fmt: skip
 def test_a_result_that_lacks_much_has_a_page(result: Result) -> None:
     tags = Tags()
-    tags.feed(build_page(result, Options(faces=False)))
+    tags.feed(build_page(result, with_faces=False))
     assert tags.open == []
 
 
@@ -232,7 +222,7 @@ def test_a_hostile_result_runs_nothing(browser: Chromium, tmp_path: Path) -> Non
     item = Item(HOSTILE, 9.0, speaker=face(9.0), notes=(HOSTILE,))
     system = System("m", "listener", HOSTILE, HOSTILE, streams={HOSTILE: face(9.0)}, values={"FRC": np.ones(1)})
     path = tmp_path / "hostile.html"
-    path.write_text(build_page(Result(info, (item,), (system,)), Options(faces=False)), encoding="utf-8")
+    path.write_text(build_page(Result(info, (item,), (system,)), with_faces=False), encoding="utf-8")
     page = open_page(browser, path, 1)
     assert page.value("window.hacked === undefined")
     assert page.errors == []

@@ -11,8 +11,6 @@ import numpy as np
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.runs.parts import Part, PartResult
 
-HERE = "run_tools"
-
 
 def square(n: int, log: str = "") -> PartResult:
     """Notes each call in a file, so that a test sees what was done again."""
@@ -42,8 +40,8 @@ def always_die(n: int, marker: str) -> PartResult:
     return PartResult({"n": n})
 
 
-def parts(count: int, make: str = "square", files: tuple[str, ...] = (), **arguments: Any) -> list[Part]:
-    return [Part(f"part-{n}", f"{HERE}:{make}", {"n": n, **arguments}, files) for n in range(count)]
+def parts(count: int, make: Any = square, files: tuple[str, ...] = (), **arguments: Any) -> list[Part]:
+    return [Part(f"part-{n}", make, {"n": n, **arguments}, files) for n in range(count)]
 
 
 def lab(folder: Path, data: Path, names: tuple[str, ...], chosen: tuple[int, ...], alone: tuple[int, ...] = ()) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,23 +12,19 @@ from generated_sets import FACEVERSE_ORDER, react
 from run_tools import lab
 
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, SMILE
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.evaluation.listeners import (
-    LISTENERS,
     StreamListener,
-    frames_of,
     natural_conditions,
-    policy_streams,
 )
 from reactdiff_ros.model.plan.sampler import Sampling
-from reactdiff_ros.model.tokens import SpeakerBatch, blank, from_frame
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.dyads import simulate
 
 FRAMES = 60
 
 
-@pytest.mark.parametrize("name", [name for name in LISTENERS if name != "model"])
+@pytest.mark.parametrize("name", ["simulator", "policy", "rules", "mime", "random", "idle"])
 def test_every_listener_gives_streams(name: str) -> None:
     dyads = simulate(5, 2, FRAMES, prior="natural")
     listener = StreamListener(name)
@@ -40,6 +35,17 @@ def test_every_listener_gives_streams(name: str) -> None:
     assert first.shape == (2, FRAMES, COEFFICIENT_COUNT)
     np.testing.assert_array_equal(first, second)
     assert np.isfinite(first).all()
+
+
+def test_before_speakers_each_stream_is_of_the_named_one() -> None:
+    dyads, rows, seeds = simulate(5, 3, FRAMES, prior="natural"), np.array([2, 0]), np.array([3, 4])
+    for name in ("simulator", "policy", "mime"):
+        listener = StreamListener(name)
+        shows = listener.before(dyads.speaker, dyads.stimulus)
+        shown = shows(natural_conditions(2), seeds, rows)
+        some = listener.run(dyads.speaker.take(rows), natural_conditions(2), seeds, dyads.stimulus.take(rows))
+        np.testing.assert_array_equal(shown, some)
+        assert not np.array_equal(shown, shows(natural_conditions(2), seeds, np.array([0, 1])))
 
 
 def test_the_model_runs_from_tokens_as_from_speakers(tmp_path: Path) -> None:
@@ -54,38 +60,6 @@ def test_the_model_runs_from_tokens_as_from_speakers(tmp_path: Path) -> None:
     np.testing.assert_allclose(again[0], out[1], atol=1e-4)
     other = model.run(dyads.speaker, natural_conditions(3), np.arange(3) + 10)
     assert np.abs(other - out).max() > 1e-3
-
-
-def speakers(count: int, frames: int) -> SpeakerBatch:
-    """Speakers with a camera whose smile comes at frame 100 and stays for 2 s."""
-    flat = blank(count * frames)
-    batch = SpeakerBatch(
-        **{f.name: getattr(flat, f.name).reshape(count, frames, *getattr(flat, f.name).shape[1:]) for f in fields(flat)}
-    )
-    batch.camera[:] = batch.face[:] = batch.mesh[:] = True
-    batch.confidence[:] = batch.neutral_confidence[:] = 1
-    batch.gaze_observed[:] = True
-    batch.gaze[..., 2] = 1
-    batch.coefficients[:, 100:150, list(SMILE)] = 0.8
-    return batch
-
-
-def test_frames_carry_what_the_batch_holds() -> None:
-    batch = speakers(1, 120)
-    frame = list(frames_of(batch, 0))[110]
-    back = from_frame(frame)
-    for name in ("coefficients", "confidence", "gaze", "camera", "mesh", "microphone"):
-        np.testing.assert_array_equal(getattr(back, name)[0], getattr(batch, name)[0, 110])
-
-
-def test_the_mime_copies_later_and_the_idle_listener_does_nothing() -> None:
-    batch = speakers(2, 250)
-    seeds = np.arange(2)
-    mime = policy_streams("mime", batch, seeds, mime_lag_s=0.6)
-    smile = mime[0][:, list(SMILE)].mean(1)
-    assert smile[:114].max() == 0
-    assert smile[125:150].max() > 0.7
-    assert not policy_streams("idle", batch, seeds).any()
 
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "bring_your_own_listener.md"

@@ -37,13 +37,7 @@ def test_a_look_ahead_is_held_to_what_is_declared(tmp_path: Path, declared: str,
     if not holds:
         assert verdict.first is not None
         assert 0.3 <= verdict.first.ahead_s <= 0.5
-        assert f"frame {verdict.first.frame}" in verdict.sentence("own")
-        assert "looks further" in verdict.sentence("own")
-
-
-def test_an_offline_listener_may_declare_all_of_the_future(tmp_path: Path) -> None:
-    listener = Spec(own_listener(tmp_path, declared="float('inf')", looks="99")).make(0)
-    assert verify(listener, seconds=1.2, cuts=5, seed=3).holds
+        assert f"looks further: frame {verdict.first.frame}" in verdict.sentence("own")
 
 
 def test_a_listener_that_is_not_deterministic_is_told_so() -> None:
@@ -83,7 +77,6 @@ def test_the_command_passes_and_fails(tmp_path: Path, capsys: pytest.CaptureFixt
     ("text", "sentence"),
     [
         ("nobody", "unknown listener"),
-        ("no_such_module:X", "no_such_module is not installed"),
         ("json:NoSuchClass", "there is no such listener"),
         ("json:JSONDecoder", "must take seed="),
         ("collections:Counter", "lacks name"),

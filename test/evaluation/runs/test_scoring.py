@@ -38,19 +38,6 @@ def test_the_interval_is_that_of_the_distances(frames: int, exact: bool) -> None
     assert found.low < found.value < found.high
 
 
-def test_speakers_that_a_system_missed_count_in_no_draw() -> None:
-    values = predictions(12, 60)
-    spread = Spread()
-    for n in range(1, 12, 2):
-        spread.add(n, values[n], 60)
-    draws = group_draws([str(n) for n in range(12)], seed=5)
-    low, high = bootstrap.interval(
-        bootstrap.resample(draws[:, 1::2], lambda w: speaker_diversity(speaker_distances(values[1::2]), w))
-    )
-    found = spread.figure(draws)
-    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-4)
-
-
 RNG = np.random.default_rng(5)
 
 
@@ -74,16 +61,6 @@ def test_means_are_of_those_who_are_still_there() -> None:
     found, row = simple.mean_reactions(rows, apart=False)
     np.testing.assert_allclose(found["sequence"][row[""], :, 0], [2, 2, 1, 1])
     assert found["frame"][0, 0] == pytest.approx((4 * 1 + 2 * 3) / 6)
-
-
-def test_a_set_compared_with_itself_leaves_the_same_people_out() -> None:
-    values = {"a": 1.0, "b": 3.0}
-    rows = [(g, np.full((5 if g == "a" else 3, 25), v, np.float32)) for g, v in values.items() for _ in range(2)]
-    found, row = simple.mean_reactions(rows, apart=True)
-    np.testing.assert_allclose(found["sequence"][row["a"]], 3.0)
-    np.testing.assert_allclose(found["sequence"][row["b"]], 1.0)
-    np.testing.assert_allclose(found["frame"][row["b"]], 1.0)
-    assert simple.mean_reactions(rows[:2], apart=True)[1] == {"a": -1}
 
 
 def test_nearest_neighbours_are_others_and_the_nearest() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reactdiff_ros.errors import MediaError, ReactdiffError
-from reactdiff_ros.evaluation.studies.appropriateness import appropriateness, shown
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.studies.appropriateness import appropriateness
 from reactdiff_ros.recordings.labels import Named, label_of, labelled
 
 CLIPS = Path(os.environ.get("REACTDIFF_CLIPS", "/nowhere"))
@@ -20,8 +20,6 @@ CLIPS = Path(os.environ.get("REACTDIFF_CLIPS", "/nowhere"))
         ("dreamtalk_w009_angry.mp4", Named("w009", "angry", "angry")),
         ("W009_front_disgusted_level3_001.mp4", Named("w009", "disgust", "disgusted")),
         ("anna_surprised.mov", Named("anna", "surprise", "surprised")),
-        ("spectre_mead_m030_angry_3s.mp4", Named("m030", "angry", "angry")),
-        ("Actor_07_fearful_take2.mp4", Named("actor_07", "fear", "fearful")),
         ("talk.mp4", None),
         ("angry_customer.mp4", None),
     ],
@@ -41,7 +39,7 @@ def test_a_folder_without_labels_is_refused_in_one_sentence(tmp_path: Path) -> N
 @pytest.mark.skipif(not (CLIPS / "emotions").is_dir(), reason="REACTDIFF_CLIPS has no emotions")
 def test_a_listener_does_not_smile_at_anger_and_answers_a_smile_and_grief() -> None:
     clips = [CLIPS / "emotions" / f"dreamtalk_w009_{label}.mp4" for label in ("angry", "happy", "neutral", "sad")]
-    found = appropriateness(clips, seeds=1, progress=lambda share: None)
+    found = appropriateness(clips, seeds=1, progress=lambda share: None).figures
     away = found["minus_neutral"]
     assert away["angry"]["smile"] <= 0.03
     assert away["sad"]["smile"] <= 0.03
@@ -49,9 +47,3 @@ def test_a_listener_does_not_smile_at_anger_and_answers_a_smile_and_grief() -> N
     assert away["sad"]["concern"] >= 0.15
     assert found["by_label"]["angry"]["smile_p95"] <= 0.35
     assert abs(found["gaze"]["up_minus_down"]) < 0.08
-
-
-@pytest.mark.skipif(not (CLIPS / "pyfeat_no_face_4s.mp4").is_file(), reason="REACTDIFF_CLIPS has no such clip")
-def test_a_clip_without_a_face_is_named() -> None:
-    with pytest.raises(MediaError, match="no face was seen"):
-        shown(CLIPS / "pyfeat_no_face_4s.mp4", 0)

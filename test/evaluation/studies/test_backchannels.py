@@ -6,8 +6,6 @@ import json
 import wave
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +13,6 @@ import pytest
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.cli import backchannels as command
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.coefficients import HEAD_PITCH
-from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.metrics.nod_shapes import read_nods
 from reactdiff_ros.evaluation.studies import backchannels as study
 from reactdiff_ros.evaluation.studies.backchannels import (
@@ -74,23 +70,6 @@ def dialogue() -> Dialogue:
     return Dialogue(speaker, np.stack(floor), answered, np.array(pauses, dtype=np.intp))
 
 
-def nodding_at(onsets: np.ndarray) -> Any:
-    """A listener to both speakers who nods from these frames (2, T) on."""
-    t = np.arange(25) / 25
-    nod = np.radians(3.0) * (1 - np.cos(2 * np.pi * 2.0 * t))
-
-    def run(speaker: SpeakerBatch, conditions: object, seeds: np.ndarray) -> np.ndarray:
-        faces = np.zeros((len(seeds), FRAMES, 58), dtype=np.float32)
-        # A head that rests on a slope: where a nod begins can be told.
-        for row, face in enumerate(faces):
-            for at in np.flatnonzero(onsets[row % 2]):
-                face[at - 6 : at, HEAD_PITCH] -= np.linspace(0.0, 0.04, 6)
-                face[at : at + 25, HEAD_PITCH] += nod[: FRAMES - at]
-        return faces
-
-    return SimpleNamespace(name="stand-in", run=run)
-
-
 def test_who_nods_in_pauses_is_told_from_who_nods_at_any_time(dialogue: Dialogue) -> None:
     found = moments(dialogue, dialogue.answered, 1, 0)
     assert found["after_pauses"]["share"] == 1.0
@@ -111,19 +90,6 @@ def test_who_nods_in_pauses_is_told_from_who_nods_at_any_time(dialogue: Dialogue
     nobody = moments(dialogue, 0 * chance, 1, 0)
     assert nobody["per_minute"] == 0.0
     assert np.isnan(nobody["after_pauses"]["ratio"])
-
-
-def test_a_listener_is_measured_by_the_nods_that_it_shows(dialogue: Dialogue) -> None:
-    listener = nodding_at(dialogue.answered)
-    told = evaluate_backchannels(dialogue, listener, systems=("people", "model", "shuffled"), streams=2)
-    again = evaluate_backchannels(dialogue, listener, systems=("people", "model", "shuffled"), streams=2)
-    assert json.dumps(told) == json.dumps(again)
-    people, model, shuffled = told["people"], told["model"], told["shuffled"]
-    assert model["per_minute"] == pytest.approx(people["per_minute"], rel=0.2)
-    assert model["r_answers"] > 0.8
-    assert model["after_pauses"]["ratio"] > 1.5 > shuffled["after_pauses"]["ratio"]
-    with pytest.raises(ReactdiffError, match="no model"):
-        evaluate_backchannels(dialogue, None, systems=("shuffled",))
 
 
 # Sound
@@ -235,6 +201,6 @@ def test_the_real_dialogue_and_the_real_nods(clips: Callable[[str], Path], tmp_p
     lines = clips("turns/IFADV_DAV13U.csv").read_text().splitlines()
     (tmp_path / "t.csv").write_text("\n".join(lines[:70]))
     short = make_dialogue(read_turns(tmp_path / "t.csv"), read_speech(tmp_path))
-    figures = evaluate_backchannels(short, None, systems=("people", "rules"), streams=1)
+    figures = evaluate_backchannels(short, None, systems=("people", "rules"), streams=1).figures
     assert figures["people"]["per_minute"] > 1.0
     assert figures["rules"]["per_minute"] > 0.0

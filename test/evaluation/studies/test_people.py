@@ -67,7 +67,7 @@ def test_who_is_not_like_people_is_told_from_them(tmp_path: Path) -> None:
 
 def test_a_mirror_listens_to_its_own_partner_alone(tmp_path: Path) -> None:
     pairs = read_people(write(tmp_path, coupled=False))
-    figures = evaluate_people(pairs, None, systems=("mime",))["mime"]
+    figures = evaluate_people(pairs, None, systems=("mime",)).figures["mime"]
     assert figures["partner_auc"] > 0.9
     assert set(figures["two_sample_auc"]) == {"all", *NAMES}
     assert figures["added_r2"]["smile"] > 0.3

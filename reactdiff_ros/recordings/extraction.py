@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.capture.media import ClipItem, ClipPicture, MediaClip
+from reactdiff_ros.capture.media import ClipItem, MediaClip
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.expression import ExpressionEngine
@@ -28,8 +28,9 @@ from reactdiff_ros.perception.voice import VoiceExtractor
 from reactdiff_ros.recordings.bags.read import BagSource, open_source
 from reactdiff_ros.recordings.datasets.recording import filled_in
 from reactdiff_ros.recordings.datasets.recordings import Extracted
+from reactdiff_ros.recordings.replay.senses import push
 from reactdiff_ros.session import ListeningSession, Perception
-from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, Picture, Sound, SpeakerFrame, Voice
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, Sound, SpeakerFrame, Voice
 
 Source: TypeAlias = MediaClip | BagSource
 _GRID: Final = Grid()
@@ -63,11 +64,7 @@ def perceive(
     for item in items:
         first_ns = item.offset_ns if first_ns is None else first_ns
         last_ns = max(last_ns, item.offset_ns)
-        if isinstance(item, ClipPicture):
-            session.push_picture(Picture(item.offset_ns, item.bgr))
-        else:
-            session.push_sound(Sound(item.offset_ns, item.rate_hz, item.samples))
-        session.advance(item.offset_ns)
+        push(session, item)
         frames.extend(session.speaker_frames)
         progress((item.offset_ns - first_ns) / NS)
     session.advance(last_ns + _AFTER_NS)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
-from reactdiff_ros.errors import ConfigError, MediaError
-from reactdiff_ros.evaluation.extraction import Reference, Track, learn_reference, seen_face
+from reactdiff_ros.errors import MediaError
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import blank
-from reactdiff_ros.styles import StyleBook, save_style
+from reactdiff_ros.recordings.extraction import Reference, Track, learn_reference, seen_face
 
 
 def track(frames: int, *, seen: slice = slice(None), confidence: float = 0.9) -> Track:
@@ -48,28 +45,6 @@ def test_too_little_of_a_face_is_one_sentence(frames: int, seen: slice) -> None:
         seen_face(track(frames, seen=seen), "anna.mp4")
     assert "anna.mp4" in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_a_reference_is_saved_under_a_name_and_never_lost(tmp_path: Path) -> None:
-    path = tmp_path / "mine" / "styles.yaml"
-    values = tuple([0.5, None, *[0.1] * 6])
-    save_style(path, "anna", {"about": "Learnt.", "reference": list(values)})
-    assert StyleBook(path)["anna"].reference == values
-    path.write_text("# mine\n" + path.read_text())
-    save_style(path, "bert", {"nodding": 0.5})
-    assert "# mine" in path.read_text()
-    assert StyleBook(path)["anna"].reference == values
-    for taken in ("anna", "warm"):
-        with pytest.raises(ConfigError, match="of this name"):
-            save_style(path, taken, {"nodding": 1.0})
-    save_style(path, "anna", {"nodding": 1.0}, replace=True)
-    assert StyleBook(path)["anna"].nodding == 1.0
-    assert StyleBook(path)["bert"].nodding == 0.5
-    before = path.read_text()
-    with pytest.raises(ConfigError, match="smiles"):
-        save_style(path, "carl", {"smiles": 1.0})
-    assert path.read_text() == before
-    assert [p.name for p in path.parent.iterdir()] == ["styles.yaml"], "nothing half-written is left"
 
 
 @pytest.mark.clips
