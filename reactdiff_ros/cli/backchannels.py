@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from reactdiff_ros.cli import common, evaluation
-from reactdiff_ros.cli.common import EXIT_DONE, log, progress_bar
+from reactdiff_ros.cli.common import log, progress_bar
 from reactdiff_ros.cli.evaluation import Run
 
 # Also in the study, which is too heavy to import for a help text; a test compares them.
@@ -39,8 +39,14 @@ PICTURE = click.option(
               help="A neutral face that looks at the listener is seen; or nothing, as without a camera.")  # fmt: skip
 @evaluation.evaluation(voices=False, output=PICTURE)
 def backchannels(
-    run: Run, timings: Path, speech: Path, nods: Path | None, systems: tuple[str, ...], streams: int, face: bool
-) -> int:
+    run: Run,
+    timings: Path,
+    speech: Path,
+    nods: Path | None,
+    systems: tuple[str, ...],
+    streams: int,
+    face: bool,
+) -> None:
     """When listeners nod to real speech in the turns of a real dialogue, beside people's vocal backchannels.
 
     Short utterances over or between the other's turns are backchannels. Only the time in which the speaker has the
@@ -55,20 +61,18 @@ def backchannels(
     from reactdiff_ros.recordings.datasets.turns import read_turns
 
     chosen = systems or SYSTEMS
-    with run.result() as result:
-        turns, annotated = read_turns(timings), None if nods is None else read_nods(nods)
-        for why, count in turns.left_out.items():
-            log(f"rows that are left out: {count} ({why})")
-        with progress_bar("voices") as show:
-            dialogue = make_dialogue(turns, read_speech(speech), face=face, seed=run.seed, progress=show)
-        listener = run.network(run.model) if {"model", "shuffled"} & {*chosen} else None
-        with progress_bar("listeners") as show:
-            found = evaluate_backchannels(
-                dialogue, listener, systems=chosen, streams=streams, seed=run.seed, annotated=annotated, progress=show
-            )
-        result.update(found.figures, seed=run.seed, streams=streams, face=face, minutes=turns.seconds / 60)
-        result["turns"] = {p.name: {"talk": len(p.talk), "responses": len(p.responses)} for p in turns.people}
-        result["left_out"] = turns.left_out
-        if run.output is not None:
-            log(f"wrote {found.pictures['backchannels.png'](run.output)}")
-    return EXIT_DONE
+    turns, annotated = read_turns(timings), None if nods is None else read_nods(nods)
+    for why, count in turns.left_out.items():
+        log(f"rows that are left out: {count} ({why})")
+    with progress_bar("voices") as show:
+        dialogue = make_dialogue(turns, read_speech(speech), face=face, seed=run.seed, progress=show)
+    listener = run.network(run.model) if {"model", "shuffled"} & {*chosen} else None
+    with progress_bar("listeners") as show:
+        found = evaluate_backchannels(
+            dialogue, listener, systems=chosen, streams=streams, seed=run.seed, annotated=annotated, progress=show
+        )
+    run.result.update(found.figures, seed=run.seed, streams=streams, face=face, minutes=turns.seconds / 60)
+    run.result["turns"] = {p.name: {"talk": len(p.talk), "responses": len(p.responses)} for p in turns.people}
+    run.result["left_out"] = turns.left_out
+    if run.output is not None:
+        log(f"wrote {found.pictures['backchannels.png'](run.output)}")

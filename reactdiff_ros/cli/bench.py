@@ -516,7 +516,7 @@ def replay(clip: Path | None, seconds: float, runs: int, policy: str, processes:
 @common.MODEL
 @click.option("--trials", type=click.IntRange(10, 2000), default=200, help="Paired trials of each.")
 @evaluation.evaluation(output=evaluation.PLOTS)
-def response(run: evaluation.Run, trials: int) -> int:
+def response(run: evaluation.Run, trials: int) -> None:
     """Responses to inserted events in paired trials on simulated speakers, all else being equal.
 
     Response: the run with the event exceeds the run without by a tenth of the range for 3 frames, 0.3 to 1.5 s after
@@ -525,10 +525,9 @@ def response(run: evaluation.Run, trials: int) -> int:
     """
     from reactdiff_ros.evaluation.studies.controls import bench_response
 
-    with run.result() as result:
-        label = f"paired trials, {run.listener}"
-        result.update(run.study(bench_response, run.who(), label, trials=trials), listener=run.listener)
-    return EXIT_DONE
+    label = f"paired trials, {run.listener}"
+    run.study(bench_response, run.who(), label, trials=trials)
+    run.result.update(listener=run.listener)
 
 
 _RECORDED = ("live", "model", "reference")

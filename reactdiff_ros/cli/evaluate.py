@@ -10,7 +10,7 @@ import click
 
 from reactdiff_ros.cli import common, evaluation
 from reactdiff_ros.cli.backchannels import backchannels
-from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, dumps, json_on_stdout, log, progress_bar
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, Output, dumps, json_on_stdout, log, progress_bar
 from reactdiff_ros.cli.evaluation import PLOTS, Course, Run
 from reactdiff_ros.resources import needing
 
@@ -69,8 +69,8 @@ command(backchannels)
 @click.option("--seeds", type=click.IntRange(1, 100), default=5, help="Listeners for each clip.")
 @click.option("--style", default="natural", help="Listening style.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, help="Processes.")
-@common.JSON
-def appropriateness(clips: Path, seeds: int, style: str, workers: int, as_json: bool) -> int:
+@common.reporting
+def appropriateness(result: Output, clips: Path, seeds: int, style: str, workers: int) -> None:
     """Show acted emotions to the listener and measure what it answers.
 
     The label is the last word of a file's name; level and take behind it are ignored. Concern is the largest of inner
@@ -79,21 +79,17 @@ def appropriateness(clips: Path, seeds: int, style: str, workers: int, as_json: 
     from reactdiff_ros.evaluation.studies.appropriateness import appropriateness as measure
     from reactdiff_ros.recordings.labels import labelled
 
-    with json_on_stdout(as_json) as result:
-        with progress_bar("clips") as show:
-            result.update(
-                measure(list(labelled(clips)), seeds=seeds, style=style, workers=workers, progress=show).figures
-            )
-        log(f"{'label':10s} smile   p95  concern  brows  read right  n")
-        for label, row in result["by_label"].items():
-            figures = f"{row['smile']:5.2f} {row['smile_p95']:5.2f} {row['concern']:8.2f} {row['brow_raise']:6.2f}"
-            log(f"{label:10s} {figures} {row['right_class']:11.2f} {row['n']:2d}")
-        log(f"eyes up minus down: {result['gaze']['up_minus_down']:.3f}")
-        if result["without_sound"]:
-            log(f"followed by sight alone, for want of sound: {', '.join(result['without_sound'])}")
-        for name, problem in result["skipped"].items():
-            log(f"{name} was skipped: {problem}")
-    return EXIT_DONE
+    with progress_bar("clips") as show:
+        result.update(measure(list(labelled(clips)), seeds=seeds, style=style, workers=workers, progress=show).figures)
+    log(f"{'label':10s} smile   p95  concern  brows  read right  n")
+    for label, row in result["by_label"].items():
+        figures = f"{row['smile']:5.2f} {row['smile_p95']:5.2f} {row['concern']:8.2f} {row['brow_raise']:6.2f}"
+        log(f"{label:10s} {figures} {row['right_class']:11.2f} {row['n']:2d}")
+    log(f"eyes up minus down: {result['gaze']['up_minus_down']:.3f}")
+    if result["without_sound"]:
+        log(f"followed by sight alone, for want of sound: {', '.join(result['without_sound'])}")
+    for name, problem in result["skipped"].items():
+        log(f"{name} was skipped: {problem}")
 
 
 @command
@@ -102,7 +98,7 @@ def appropriateness(clips: Path, seeds: int, style: str, workers: int, as_json: 
 @items_option(4, 2000, 32)
 @seconds_option(10.0, 30.0)
 @evaluation.evaluation(output=PLOTS)
-def controls(run: Run, items: int, seconds: float) -> int:
+def controls(run: Run, items: int, seconds: float) -> None:
     """Sweep every control, and every entry of a style, on the same speakers with the same noise.
 
     Attitude and smiling: share of time with a smile; nodding: nods a minute; liveliness: speed of the head, brow
@@ -111,10 +107,8 @@ def controls(run: Run, items: int, seconds: float) -> int:
     """
     from reactdiff_ros.evaluation.studies.controls import evaluate_controls
 
-    with run.result() as result:
-        result["listener"] = run.listener
-        result.update(run.study(evaluate_controls, run.who(), "controls", items=items, seconds=seconds))
-    return EXIT_DONE
+    run.result["listener"] = run.listener
+    run.study(evaluate_controls, run.who(), "controls", items=items, seconds=seconds)
 
 
 @command
@@ -127,7 +121,13 @@ def controls(run: Run, items: int, seconds: float) -> int:
 @click.option("--permutations", type=click.IntRange(100, 1_000_000), default=5000,
               help="Permutations of speakers across pairs, for p.")  # fmt: skip
 @evaluation.evaluation(voices=False, output=evaluation.RESULT)
-def dyads(run: Run, folder: Path, models: tuple[Path, ...] | None, systems: tuple[str, ...], permutations: int) -> int:
+def dyads(
+    run: Run,
+    folder: Path,
+    models: tuple[Path, ...] | None,
+    systems: tuple[str, ...],
+    permutations: int,
+) -> None:
     """Smile coupling and smile statistics of listeners to the speakers of recorded calls.
 
     C: mean correlation of the two people's AU12 at lags of 0.3 to 2 s (.10 to .30 passes). p: of that C when speakers
@@ -142,23 +142,21 @@ def dyads(run: Run, folder: Path, models: tuple[Path, ...] | None, systems: tupl
         raise click.UsageError("give --model or --models, not both")
     chosen = systems or DYAD_SYSTEMS
     evaluation.absent(run.output)
-    with run.result() as result:
-        calls = read_calls(folder)
-        for name, why in calls.left_out.items():
-            log(f"{name} is left out: {why}")
-        wanted = (models or (run.model,)) if {"model", "shuffled"} & {*chosen} else ()
-        listeners = [run.network(path) for path in wanted]
-        with progress_bar("recorded calls") as show:
-            found = evaluate_dyads(
-                calls, listeners, systems=chosen, seed=run.seed, permutations=permutations,
-                progress=show,
-            )  # fmt: skip
-        result.update(found.figures, frames=calls.frames, left_out=dict(calls.left_out))
-        if run.output is not None and found.result is not None:
-            head = evaluation.info_of("dyads", "Listeners to people in recorded calls", str(run.model or ""), chosen)
-            result.update(evaluation.write(found.result(head), run.output, force=False))
-        log(found.figures["model"]["note"] if "model" in chosen else "no model among the rows")
-    return EXIT_DONE
+    calls = read_calls(folder)
+    for name, why in calls.left_out.items():
+        log(f"{name} is left out: {why}")
+    wanted = (models or (run.model,)) if {"model", "shuffled"} & {*chosen} else ()
+    listeners = [run.network(path) for path in wanted]
+    with progress_bar("recorded calls") as show:
+        found = evaluate_dyads(
+            calls, listeners, systems=chosen, seed=run.seed, permutations=permutations,
+            progress=show,
+        )  # fmt: skip
+    run.result.update(found.figures, frames=calls.frames, left_out=dict(calls.left_out))
+    if run.output is not None and found.result is not None:
+        head = evaluation.info_of("dyads", "Listeners to people in recorded calls", str(run.model or ""), chosen)
+        run.result.update(evaluation.write(found.result(head), run.output, force=False))
+    log(found.figures["model"]["note"] if "model" in chosen else "no model among the rows")
 
 
 @command
@@ -167,7 +165,7 @@ def dyads(run: Run, folder: Path, models: tuple[Path, ...] | None, systems: tupl
 @common.MODEL
 @click.option("--system", "systems", type=click.Choice(PEOPLE_SYSTEMS), multiple=True, help="Only these rows (all).")
 @evaluation.evaluation(voices=False)
-def people(run: Run, folder: Path, systems: tuple[str, ...]) -> int:
+def people(run: Run, folder: Path, systems: tuple[str, ...]) -> None:
     """Compare listeners with people, on recordings of both faces of pairs.
 
     two_sample_auc: how well a classifier tells 4 s windows of the listener from people's (for "real": one half of the
@@ -179,14 +177,12 @@ def people(run: Run, folder: Path, systems: tuple[str, ...]) -> int:
     from reactdiff_ros.evaluation.studies.people import evaluate_people, read_people
 
     chosen = systems or PEOPLE_SYSTEMS
-    with run.result() as result:
-        pairs = read_people(folder)
-        for name, why in pairs.left_out.items():
-            log(f"{name} is left out: {why}")
-        listener = run.network(run.model) if {"model", "shuffled"} & {*chosen} else None
-        with progress_bar("recorded pairs") as show:
-            result.update(evaluate_people(pairs, listener, systems=chosen, seed=run.seed, progress=show).figures)
-    return EXIT_DONE
+    pairs = read_people(folder)
+    for name, why in pairs.left_out.items():
+        log(f"{name} is left out: {why}")
+    listener = run.network(run.model) if {"model", "shuffled"} & {*chosen} else None
+    with progress_bar("recorded pairs") as show:
+        run.result.update(evaluate_people(pairs, listener, systems=chosen, seed=run.seed, progress=show).figures)
 
 
 @command
@@ -196,7 +192,7 @@ def people(run: Run, folder: Path, systems: tuple[str, ...]) -> int:
 @click.option("--systems", metavar="A,B,...", help=f"Only these of {', '.join(SYSTEMS)} (all).")
 @common.EMOTIONS
 @evaluation.evaluation(output=PLOTS)
-def simulator(run: Run, items: int, seconds: float, systems: str | None, emotions: float) -> int:
+def simulator(run: Run, items: int, seconds: float, systems: str | None, emotions: float) -> None:
     """REACT's metrics of the model and of baselines on held-out simulated speakers, with 95 % intervals over speakers.
 
     Each system gives 10 independent streams a speaker, scored against 10 appropriate simulated listeners: FRC, FRD
@@ -217,24 +213,22 @@ def simulator(run: Run, items: int, seconds: float, systems: str | None, emotion
     file = plots / "result.npz" if plots is not None else run.output
     if plots is None:
         evaluation.absent(file)
-    with run.result() as result:
-        listener = run.network(run.model) if "model" in chosen else StreamListener(MODEL, workers=run.workers)
-        bank = run.bank()
-        with progress_bar("held-out speakers") as show:
-            found = evaluate_simulator(
-                listener, seed=run.seed, items=items, seconds=seconds, systems=chosen, bank=bank, emotions=emotions,
-                progress=show,
-            )  # fmt: skip
-        result.update(found.figures)
-        if plots is not None:
-            result["plots"] = [str(draw(plots / name)) for name, draw in found.pictures.items()]
-        if file is not None and found.result is not None:
-            head = evaluation.info_of("simulator", "Held-out simulated speakers", str(run.model or ""), chosen)
-            result.update(evaluation.write(found.result(head), file, force=plots is not None))
-        if "model" in chosen and result["bands"]:
-            missed = [name for name, kept in result["bands"]["model"].items() if not kept and name != "all"]
-            log("the model keeps all bands" if not missed else f"the model misses {', '.join(missed)}")
-    return EXIT_DONE
+    listener = run.network(run.model) if "model" in chosen else StreamListener(MODEL, workers=run.workers)
+    bank = run.bank()
+    with progress_bar("held-out speakers") as show:
+        found = evaluate_simulator(
+            listener, seed=run.seed, items=items, seconds=seconds, systems=chosen, bank=bank, emotions=emotions,
+            progress=show,
+        )  # fmt: skip
+    run.result.update(found.figures)
+    if plots is not None:
+        run.result["plots"] = [str(draw(plots / name)) for name, draw in found.pictures.items()]
+    if file is not None and found.result is not None:
+        head = evaluation.info_of("simulator", "Held-out simulated speakers", str(run.model or ""), chosen)
+        run.result.update(evaluation.write(found.result(head), file, force=plots is not None))
+    if "model" in chosen and run.result["bands"]:
+        missed = [name for name, kept in run.result["bands"]["model"].items() if not kept and name != "all"]
+        log("the model keeps all bands" if not missed else f"the model misses {', '.join(missed)}")
 
 
 def _systems(systems: str | None) -> tuple[str, ...]:
@@ -253,7 +247,7 @@ def _systems(systems: str | None) -> tuple[str, ...]:
 @items_option(2, 2000, 100)
 @seconds_option(8.0, 40.0)
 @evaluation.evaluation(output=PLOTS)
-def streams(run: Run, items: int, seconds: float) -> int:
+def streams(run: Run, items: int, seconds: float) -> None:
     """Free-running streams compared with independent ancestral sampling and the simulator's listeners.
 
     Variance and autocorrelation of each group of coefficients, rates of rare events, jerk at the borders of plans over
@@ -263,10 +257,8 @@ def streams(run: Run, items: int, seconds: float) -> int:
     """
     from reactdiff_ros.evaluation.studies.sampling import evaluate_streams
 
-    with run.result() as result:
-        listener = run.network(run.model)
-        result.update(run.study(evaluate_streams, listener, "free-running streams", items=items, seconds=seconds))
-    return EXIT_DONE
+    listener = run.network(run.model)
+    run.study(evaluate_streams, listener, "free-running streams", items=items, seconds=seconds)
 
 
 @command
@@ -275,7 +267,7 @@ def streams(run: Run, items: int, seconds: float) -> int:
 @items_option(8, 2000, 100)
 @seconds_option(16.0, 60.0)
 @evaluation.evaluation(output=PLOTS)
-def behaviour(run: Run, items: int, seconds: float) -> int:
+def behaviour(run: Run, items: int, seconds: float) -> None:
     """Lags of reciprocal smiles less chance, reliance on the speaker, realism of windows of 2 s.
 
     Lags: shares of the speaker's smiles whose nearest smile of the listener begins in each bin, less the same with
@@ -286,11 +278,9 @@ def behaviour(run: Run, items: int, seconds: float) -> int:
     """
     from reactdiff_ros.evaluation.studies.behaviour import evaluate_behaviour
 
-    with run.result() as result:
-        label = f"behaviour, {run.listener}"
-        result.update(run.study(evaluate_behaviour, run.who(), label, items=items, seconds=seconds))
-        result["listener"] = run.listener
-    return EXIT_DONE
+    label = f"behaviour, {run.listener}"
+    run.study(evaluate_behaviour, run.who(), label, items=items, seconds=seconds)
+    run.result["listener"] = run.listener
 
 
 @command
@@ -299,7 +289,7 @@ def behaviour(run: Run, items: int, seconds: float) -> int:
 @click.option("--sessions", "count", type=click.IntRange(2, 200), default=20, help="Number of sessions.")
 @click.option("--minutes", type=Number(6.0, 600.0), default=60.0, help="Length of each session.")
 @evaluation.evaluation()
-def sessions(run: Run, count: int, minutes: float) -> int:
+def sessions(run: Run, count: int, minutes: float) -> None:
     """Long sessions of changing speakers with absences: the last sixth compared with the second.
 
     Ratios of rates, shares of time, means, deviations (style natural) and of the excess of answered smiles (style
@@ -308,11 +298,9 @@ def sessions(run: Run, count: int, minutes: float) -> int:
     """
     from reactdiff_ros.evaluation.studies.sessions import evaluate_sessions
 
-    with run.result() as result:
-        label = f"{count} sessions of {minutes:g} min"
-        result.update(run.study(evaluate_sessions, run.who(), label, sessions=count, minutes=minutes))
-        result["listener"] = run.listener
-    return EXIT_DONE
+    label = f"{count} sessions of {minutes:g} min"
+    run.study(evaluate_sessions, run.who(), label, sessions=count, minutes=minutes)
+    run.result["listener"] = run.listener
 
 
 @command
@@ -321,7 +309,7 @@ def sessions(run: Run, count: int, minutes: float) -> int:
 @items_option(4, 2000, 200, "Paired speakers.")
 @seconds_option(6.0, 30.0)
 @evaluation.evaluation()
-def ablations(run: Run, models: tuple[Path, ...], sweep: bool, items: int, seconds: float) -> int:
+def ablations(run: Run, models: tuple[Path, ...], sweep: bool, items: int, seconds: float) -> None:
     """MODELS (folders of 'reactdiff dev export') on the same held-out speakers with the same noise.
 
     Their manifests name what each was trained without ('train --ablate') and with which seed; give three seeds of each.
@@ -332,12 +320,10 @@ def ablations(run: Run, models: tuple[Path, ...], sweep: bool, items: int, secon
 
     if sweep and run.steps is not None:
         raise click.UsageError("--sweep chooses the steps itself")
-    with run.result() as result:
-        result["commit"] = commit(Path(__file__).resolve().parent)
-        listeners = [run.network(path) for path in models]
-        study, label = (sampling.sweep, "sweep") if sweep else (sampling.evaluate_ablations, "ablations")
-        result.update(run.study(study, listeners, label, items=items, seconds=seconds))
-    return EXIT_DONE
+    run.result["commit"] = commit(Path(__file__).resolve().parent)
+    listeners = [run.network(path) for path in models]
+    study, label = (sampling.sweep, "sweep") if sweep else (sampling.evaluate_ablations, "ablations")
+    run.study(study, listeners, label, items=items, seconds=seconds)
 
 
 @command
@@ -355,7 +341,7 @@ def ablations(run: Run, models: tuple[Path, ...], sweep: bool, items: int, secon
 )  # fmt: skip
 @click.option("--date", metavar="YYYY-MM-DD", help="Date of the evidence (today).")
 @click.option("--output", "folder", type=common.FOLDER, required=True, help="Folder of the results.")
-@evaluation.evaluation()
+@evaluation.evaluation(shown=False)
 def evidence(
     run: Run, dyads: Path | None, fold_models: tuple[Path, ...] | None, items: int, parts: tuple[str, ...],
     short: bool, hours: int | None, date: str | None, folder: Path,
@@ -381,28 +367,27 @@ def evidence(
     if fold_models and dyads is None:
         raise click.UsageError("--fold-models needs --dyads")
     wanted = tuple(part for part in PARTS if part != "dyads" or dyads is not None)
-    with json_on_stdout(run.as_json) as result:
-        if dyads is None:
-            log("no recorded calls were given (--dyads): nothing is measured on people")
-        subject = Subject(
-            find_weights(run.model or ""), run.sampling(), perf_counter,
-            sizes_for(items, short=short, hours=hours or 0), run.seed, run.bank(), run.workers, dyads,
-            tuple(find_weights(path) for path in fold_models or ()),
+    if dyads is None:
+        log("no recorded calls were given (--dyads): nothing is measured on people")
+    subject = Subject(
+        find_weights(run.model or ""), run.sampling(), perf_counter,
+        sizes_for(items, short=short, hours=hours or 0), run.seed, run.bank(), run.workers, dyads,
+        tuple(find_weights(path) for path in fold_models or ()),
+    )  # fmt: skip
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    with progress_bar(f"evidence for {subject.weights.digest}") as show:
+        found = collect(
+            subject, folder, parts=wanted, run=parts or None, date=date or today, encode=dumps, log=log,
+            progress=show,
         )  # fmt: skip
-        today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-        with progress_bar(f"evidence for {subject.weights.digest}") as show:
-            found = collect(
-                subject, folder, parts=wanted, run=parts or None, date=date or today, encode=dumps, log=log,
-                progress=show,
-            )  # fmt: skip
-        result.update(found, voices=voices_facts(subject.bank))
-        with common.writing("the evidence", folder / "evidence.json"):
-            write_whole(folder / "evidence.json", dumps(result, indent=1) + "\n")
-        verdicts = judge(result["parts"])
-        for v in verdicts:
-            log(f"{v.word:12} {v.bound.part}: {v.bound.name}: {v.measured} (bound: {v.bound.text()})")
-        log(passed(verdicts))
-    return EXIT_ERROR if result["failed"] else EXIT_DONE
+    run.result.update(found, voices=voices_facts(subject.bank))
+    with common.writing("the evidence", folder / "evidence.json"):
+        write_whole(folder / "evidence.json", dumps(run.result, indent=1) + "\n")
+    verdicts = judge(run.result["parts"])
+    for v in verdicts:
+        log(f"{v.word:12} {v.bound.part}: {v.bound.name}: {v.measured} (bound: {v.bound.text()})")
+    log(passed(verdicts))
+    return EXIT_ERROR if run.result["failed"] else EXIT_DONE
 
 
 @command
@@ -463,10 +448,10 @@ def react(
     help="Two recordings with sound, read by the real perception: slow. Without, painted pictures and noise.",
 )  # fmt: skip
 @common.SEED
-@common.JSON
+@common.reporting
 def online(
-    listener: str, model: Path | None, cuts: int, seconds: float, clips: tuple[Path, Path] | None, seed: int,
-    as_json: bool,
+    result: Output, listener: str, model: Path | None, cuts: int, seconds: float, clips: tuple[Path, Path] | None,
+    seed: int,
 ) -> int:  # fmt: skip
     """Verify that a listener is strictly online, or looks ahead no further than it declares.
 
@@ -478,19 +463,19 @@ def online(
     from reactdiff_ros.evaluation.online import items_of, verify
     from reactdiff_ros.perception import SpeakerPerception
 
-    with json_on_stdout(as_json, indented=True) as result:
-        spec = Spec(listener, str(model or ""))
-        given: dict[str, Any] = {}
-        if clips is not None:
-            mine, other = (items_of(clip, seconds) for clip in clips)
-            given = {"mine": mine, "other": other, "perception": SpeakerPerception()}
-        tested = spec.make(seed)
-        with progress_bar("cuts") as show, named_errors(spec):
-            verdict = verify(tested, seconds=seconds, cuts=cuts, seed=seed, progress=show, **given)
-        result.update(listener=listener, seconds=seconds, seed=seed, **verdict.as_dict())
-        log(verdict.sentence(spec.name))
-        if verdict.deterministic and verdict.acted < 0.2:
-            log(f"the change was seen in the face after only {verdict.acted:.0%} of the cuts: this shows little")
+    spec = Spec(listener, str(model or ""))
+    given: dict[str, Any] = {}
+    if clips is not None:
+        mine, other = (items_of(clip, seconds) for clip in clips)
+        given = {"mine": mine, "other": other, "perception": SpeakerPerception()}
+    tested = spec.make(seed)
+    with progress_bar("cuts") as show, named_errors(spec):
+        verdict = verify(tested, seconds=seconds, cuts=cuts, seed=seed, progress=show, **given)
+    result.update(listener=listener, seconds=seconds, seed=seed, **verdict.as_dict())
+    log(verdict.sentence(spec.name))
+    if verdict.deterministic and verdict.acted < 0.2:
+        log(f"the change was seen in the face after only {verdict.acted:.0%} of the cuts: this shows little")
+    result.say(dumps(result, indent=2))
     return EXIT_DONE if verdict.holds else EXIT_ERROR
 
 

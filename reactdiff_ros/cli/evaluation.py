@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, echo, json_on_stdout, log, progress_bar
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, Output, echo, json_on_stdout, log, progress_bar
 from reactdiff_ros.resources import require
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ class Run:
     without: tuple[str, ...] = ()
     listener: str = "model"
     model: Path | None = None
+    result: dict[str, Any] = field(default_factory=dict, init=False)
+    """What the command found: with --json the only thing on stdout."""
     _rests_on: dict[str, Any] = field(default_factory=dict, init=False)
     """Weights, their sampling and voices that were handed out, as the result describes them."""
 
@@ -131,43 +133,39 @@ class Run:
             self._rests_on["sampling"]["without"] = list(self.without)
         return found
 
-    def study(self, function: Callable[..., Study], who: Any, label: str, **sizes: Any) -> dict[str, Any]:
-        """The figures of a study of a listener, or several; with --output, its pictures are drawn."""
+    def study(self, function: Callable[..., Study], who: Any, label: str, **sizes: Any) -> None:
+        """Do a study of a listener, or several; with --output, its pictures are drawn there."""
         bank = self.bank()
         with progress_bar(label) as show:
             found = function(who, seed=self.seed, bank=bank, progress=show, **sizes)
+        self.result.update(found.figures)
         if self.output is not None:
             for name, draw in found.pictures.items():
                 log(f"wrote {draw(self.output / name)}")
-        return found.figures
 
-    @contextmanager
-    def result(self) -> Iterator[dict[str, Any]]:
-        """The dictionary to fill: with --json the only thing on stdout, else printed indented at the end.
-
-        What it rests on is added: the hash of the simulator, which weights (a list if several), how they were sampled,
-        and which voices.
-        """
+    def rests_on(self) -> dict[str, Any]:
+        """The hash of the simulator, which weights (a list if several), how they were sampled, and which voices."""
         from reactdiff_ros.simulator.dyads import simulator_hash
 
-        with json_on_stdout(self.as_json, indented=True) as filled:
-            yield filled
-            here, weights = simulator_hash(), self._rests_on.get("weights", [])
-            for other in sorted({one["trained_on"] for one in weights} - {here}):
-                log(f"the weights were trained on simulator {other}; this one is {here}")
-            filled.update({"simulator": here}, **self._rests_on)
-            if len(weights) == 1:
-                filled["weights"] = weights[0]
+        here, weights = simulator_hash(), self._rests_on.get("weights", [])
+        for other in sorted({one["trained_on"] for one in weights} - {here}):
+            log(f"the weights were trained on simulator {other}; this one is {here}")
+        one = {"weights": weights[0]} if len(weights) == 1 else {}
+        return {"simulator": here, **self._rests_on, **one}
 
 
-def evaluation(*, voices: bool = True, output: Any = None) -> Callable[[Callable[..., int]], Callable[..., int]]:
+def evaluation(
+    *, voices: bool = True, output: Any = None, shown: bool = True
+) -> Callable[[Callable[..., int | None]], Callable[..., int]]:
     """Gives a command the sampler's options, --seed, --workers and --json, and passes their `Run` as first argument.
 
-    It must be the decorator nearest to the function.
+    It must be the decorator nearest to the function, which fills the run's result and may return an exit code. What the
+    result rests on is added.
 
     Args:
         voices: with --voices.
         output: the option of that name: PLOTS or RESULT.
+        shown: without --json the result is printed for people.
     """
     hop = click.option("--hop-s", type=Number(0.04, 0.64), help="Time until the next plan (as live).")
     seed = click.option("--seed", type=common.SEEDS, default=0, help="Another seed, another set.")
@@ -182,7 +180,18 @@ def evaluation(*, voices: bool = True, output: Any = None) -> Callable[[Callable
         *([output] if output else []),
         common.JSON,
     ]
-    return _gathered(parts, Run)
+
+    def decorate(command: Callable[..., int | None]) -> Callable[..., int]:
+        @wraps(command)
+        def filled(run: Run, **given: Any) -> int:
+            with json_on_stdout(run.as_json, indented=shown) as printed:
+                code = command(run, **given)
+                printed.update(run.result | run.rests_on())
+            return EXIT_DONE if code is None else code
+
+        return _gathered(parts, Run)(filled)
+
+    return decorate
 
 
 def _gathered(parts: Sequence[Any], kind: Any) -> Callable[[Callable[..., int]], Callable[..., int]]:
@@ -376,8 +385,8 @@ def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> str:
 @click.option("--faces/--no-faces", default=True, help="Rendered faces; they take most of the time.")
 @click.option("--items", type=click.IntRange(1, 100), default=8, help="Recordings with time lines.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing page.")
-@common.JSON
-def report(result: Path, output: Path | None, faces: bool, items: int, overwrite: bool, as_json: bool) -> int:
+@common.reporting
+def report(out: Output, result: Path, output: Path | None, faces: bool, items: int, overwrite: bool) -> None:
     """Make a one-page report of a RESULT file that 'evaluate' wrote.
 
     Figures against baselines, the shuffled-speaker control and published figures, time lines of speaker and listener,
@@ -388,15 +397,13 @@ def report(result: Path, output: Path | None, faces: bool, items: int, overwrite
     from reactdiff_ros.evaluation.results import read_result
 
     page = output if output is not None else result.with_suffix(".html")
-    with json_on_stdout(as_json) as out:
-        absent(page, force=overwrite, what="page")
-        read = read_result(result)
-        with progress_bar("page") as show:
-            html = build_page(read, with_faces=faces, most_items=items, progress=show)
-        common.write_text("the page", page, html)
-        out.update(page=page, bytes=len(html.encode()), items=len(read.items), systems=len(read.systems))
-        log(f"open {page} in a browser")
-    return EXIT_DONE
+    absent(page, force=overwrite, what="page")
+    read = read_result(result)
+    with progress_bar("page") as show:
+        html = build_page(read, with_faces=faces, most_items=items, progress=show)
+    common.write_text("the page", page, html)
+    out.update(page=page, bytes=len(html.encode()), items=len(read.items), systems=len(read.systems))
+    log(f"open {page} in a browser")
 
 
 @click.command()
@@ -405,8 +412,8 @@ def report(result: Path, output: Path | None, faces: bool, items: int, overwrite
 @click.option("--system-a", metavar="NAME", help="System of A (the one under test).")
 @click.option("--system-b", metavar="NAME", help="System of B (the one under test).")
 @common.SEED
-@common.JSON
-def compare(first: Path, second: Path, system_a: str | None, system_b: str | None, seed: int, as_json: bool) -> int:
+@common.reporting
+def compare(out: Output, first: Path, second: Path, system_a: str | None, system_b: str | None, seed: int) -> None:
     """Compare two result files, with 95 % intervals.
 
     Every figure that both have is shown as B minus A, with the 95 % interval of the difference. Recordings are
@@ -418,17 +425,14 @@ def compare(first: Path, second: Path, system_a: str | None, system_b: str | Non
     from reactdiff_ros.evaluation.report.summary import interval, number, value
     from reactdiff_ros.evaluation.results import read_result
 
-    with json_on_stdout(as_json) as out:
-        one = read_result(first)
-        other = one if second == first else read_result(second)
-        a, b = tables.chosen(one, system_a, str(first)), tables.chosen(other, system_b, str(second))
-        found = tables.compare((one, a), (other, b), seed)
-        out.update(found.as_dict())
-    if not as_json:
-        rows = [("figure", f"A {a.name}", f"B {b.name}", "B - A", "95 % interval", "difference")]
-        for c in found.figures:
-            gap = c.difference
-            row = (number(c.first), number(c.second), value(gap), interval(gap) or gap.how)
-            rows.append((c.metric.name, *row, c.verdict))
-        echo("\n".join([aligned(rows, left=(0, 5)), "", *found.notes]).rstrip())
-    return EXIT_DONE
+    one = read_result(first)
+    other = one if second == first else read_result(second)
+    a, b = tables.chosen(one, system_a, str(first)), tables.chosen(other, system_b, str(second))
+    found = tables.compare((one, a), (other, b), seed)
+    out.update(found.as_dict())
+    rows = [("figure", f"A {a.name}", f"B {b.name}", "B - A", "95 % interval", "difference")]
+    for c in found.figures:
+        gap = c.difference
+        row = (number(c.first), number(c.second), value(gap), interval(gap) or gap.how)
+        rows.append((c.metric.name, *row, c.verdict))
+    out.say("\n".join([aligned(rows, left=(0, 5)), "", *found.notes]).rstrip())

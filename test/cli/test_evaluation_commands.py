@@ -25,13 +25,11 @@ def test_what_is_given_arrives(tmp_path: Path, capsys: pytest.CaptureFixture[str
     @click.command()
     @click.argument("name")
     @options.evaluation(output=options.PLOTS)
-    def verb(run: options.Run, name: str) -> int:
+    def verb(run: options.Run, name: str) -> None:
         """A verb."""
         seen.append((run, name))
-        with run.result() as result:
-            print("a library talks")
-            result["name"] = name
-        return 0
+        print("a library talks")
+        run.result["name"] = name
 
     def call(*arguments: str) -> dict[str, Any]:
         verb.main([*arguments], standalone_mode=False)
