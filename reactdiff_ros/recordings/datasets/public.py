@@ -10,7 +10,7 @@ import csv
 import json
 import pickle
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,6 @@ from reactdiff_ros.coefficients import (
 from reactdiff_ros.recordings.datasets.recording import (
     DatasetError,
     Files,
-    OnBad,
     Recording,
     VoiceOf,
     existing,
@@ -43,7 +42,6 @@ from reactdiff_ros.recordings.datasets.recording import (
     load_array,
     load_table,
     open_array,
-    read_all,
     readable_text,
     recording_from,
 )
@@ -55,33 +53,32 @@ def recordings(
     folder: Path,
     split: str = "train",
     *,
-    both_roles: bool = True,
     names: Sequence[str] | None = None,
     voice_of: VoiceOf = None,
-    on_bad: OnBad = None,
 ) -> Iterator[Recording]:
-    """A split's recordings on the 25 Hz grid, one conversation and direction at a time.
+    """A split's recordings on the 25 Hz grid, one conversation and direction at a time: each twice, either listening.
 
     Args:
         kind: react, mars or dualtalk.
         folder: the dataset's root.
         split: train, val or test; of DualTalk train, test or ood.
-        both_roles: each conversation twice, either person listening; DualTalk always.
         names: FaceVerse's expression names (`expression_names`); None: only the head of its faces is observed.
         voice_of: makes the voice of the speaker's sound; None: the voice is unobserved, the sound is not read.
-        on_bad: called for a conversation that is left out; None: its error ends the reading.
 
     Raises:
-        DatasetError: the list or folder is unusable, or a conversation is and `on_bad` is None.
+        DatasetError: the list, the folder or a conversation is unusable.
     """
     if kind == "dualtalk":
         path = existing(folder / "metadata" / f"{split}.jsonl", f"list of the {split} split")
-        lines = ((line, listener) for line in _lines(path) for listener in (1, 0))
-        return read_all(lines, lambda e: _talk_files(folder, *e, split, path, voice_of is not None), voice_of, on_bad)
+        for line in _lines(path):
+            for listener in (1, 0):
+                files = _talk_files(folder, line, listener, split, path, voice_of is not None)
+                yield recording_from(files, voice_of)
+        return
     folder_of(folder / split, f"the {split} split")
-    listing: Callable[..., Sequence[ClipPair | Item]] = pairs if kind == "react" else items
-    listed = listing(folder, split, both_roles=both_roles)
-    return read_all(listed, lambda entry: entry.files(folder, split, names), voice_of, on_bad)
+    listed: Sequence[ClipPair | Item] = pairs(folder, split) if kind == "react" else items(folder, split)
+    for entry in listed:
+        yield recording_from(entry.files(folder, split, names), voice_of)
 
 
 def recording_of(
@@ -437,8 +434,8 @@ class Item:
         )  # fmt: skip
 
 
-def items(folder: Path, split: str, *, both_roles: bool = True) -> list[Item]:
-    """All files of a split, sessions by number, speakers first.
+def items(folder: Path, split: str) -> list[Item]:
+    """All files of a split in both directions, sessions by number, speakers first.
 
     Raises:
         DatasetError: there are none, or a file has no counterpart in the other role.
@@ -454,8 +451,7 @@ def items(folder: Path, split: str, *, both_roles: bool = True) -> list[Item]:
                 f"{len(alone)} files of the {role} have none of the {other}", where=str(root / role / alone[0])
             )
     ordered = sorted(found["speaker"], key=lambda p: (_number(p.parts[0]), p.stem))
-    roles = ROLES if both_roles else ROLES[:1]
-    return [Item(role, path.parts[0], path.stem) for role in roles for path in ordered]
+    return [Item(role, path.parts[0], path.stem) for role in ROLES for path in ordered]
 
 
 def _number(session: str) -> tuple[int, str]:

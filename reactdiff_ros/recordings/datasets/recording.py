@@ -11,9 +11,8 @@ import wave
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,11 +197,6 @@ class DatasetError(ReactdiffError):
     """A file of a dataset is missing, unreadable or not laid out as its dataset says."""
 
 
-OnBad: TypeAlias = "Callable[[DatasetError], None] | None"
-"""Called for a recording that is left out; None: the error is raised and reading ends."""
-E = TypeVar("E")
-
-
 def existing(path: Path, field: str) -> Path:
     """`path` if it is a file.
 
@@ -343,15 +337,15 @@ def load_sound(path: Path, frames: int, rate_hz: float) -> tuple[NDArray[np.int1
     return samples.astype(np.int16), rate
 
 
-def same_length(parts: Sequence[tuple[Path, FloatArray]], tolerance: int = 1) -> int:
-    """The number of frames that all files of one clip have; they may differ by `tolerance`.
+def same_length(parts: Sequence[tuple[Path, FloatArray]]) -> int:
+    """The number of frames that all files of one clip have; they may differ by one.
 
     Raises:
         DatasetError: they differ by more; names the shortest and the longest.
     """
     by_length = sorted((len(values), path) for path, values in parts)
     (least, short), (most, long) = by_length[0], by_length[-1]
-    if most - least > tolerance:
+    if most - least > 1:
         raise DatasetError(f"files of one clip have {least} and {most} frames", where=f"{short} and {long}")
     return least
 
@@ -437,34 +431,6 @@ def recording_from(files: Files, voice_of: VoiceOf = None) -> Recording:
     speaker = speaker_of(len(listener), coefficients=coefficients, observed=seen, affect=affect, voice=voice)
     people = (files.source, files.pair, files.session, files.role)
     return Recording(*people, speaker, listener, observed, attributes, names=files.names)
-
-
-def read_all(
-    entries: Iterable[E], files_of: Callable[[E], Files], voice_of: VoiceOf, on_bad: OnBad
-) -> Iterator[Recording]:
-    """The recordings of a list; one that cannot be read is reported to `on_bad` and left out.
-
-    Raises:
-        DatasetError: a recording cannot be read and `on_bad` is None.
-    """
-
-    def read(entry: E) -> Recording:
-        return recording_from(files_of(entry), voice_of)
-
-    yield from readable((partial(read, entry) for entry in entries), on_bad)
-
-
-def readable(readers: Iterable[Callable[[], E]], on_bad: OnBad) -> Iterator[E]:
-    """What each of `readers` returns; its DatasetError goes to `on_bad`, or without one ends the reading."""
-    for read in readers:
-        try:
-            found = read()
-        except DatasetError as error:
-            if on_bad is None:
-                raise
-            on_bad(error)
-            continue
-        yield found
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
-from reactdiff_ros.recordings.datasets.recording import DatasetError, OnBad, Recording, existing, folder_of, readable
+from reactdiff_ros.recordings.datasets.recording import DatasetError, Recording, existing, folder_of
 from reactdiff_ros.types import FloatArray
 from reactdiff_ros.whole_file import write_arrays
 
@@ -150,41 +149,31 @@ def _field(
     return result
 
 
-def extracted(folder: Path, on_bad: OnBad = None) -> Iterator[tuple[Path, Extracted]]:
-    """All recordings of a folder and those below it, by name, with or without a listener.
-
-    Args:
-        folder: what `reactdiff extract --output` wrote.
-        on_bad: called for a file that is left out; None: its error ends the reading.
+def extracted(folder: Path) -> Iterator[tuple[Path, Extracted]]:
+    """All recordings of a folder of `reactdiff extract` and those below it, by name, with or without a listener.
 
     Raises:
-        DatasetError: no such folder, it is empty, or a file is unusable and `on_bad` is None.
+        DatasetError: no such folder, it is empty, or a file is unusable.
     """
     paths = sorted(folder_of(folder, "extracted recordings").rglob(f"*{SUFFIX}"))
     if not paths:
         raise DatasetError("the folder holds no recordings", where=str(folder), todo="make some: reactdiff extract")
-
-    def read(path: Path) -> tuple[Path, Extracted]:
-        return path, load(path)
-
-    yield from readable((partial(read, path) for path in paths), on_bad)
+    for path in paths:
+        yield path, load(path)
 
 
-def recordings(
-    folder: Path, on_bad: OnBad = None, on_alone: Callable[[Path], None] = lambda path: None
-) -> Iterator[Recording]:
+def recordings(folder: Path, on_alone: Callable[[Path], None] = lambda path: None) -> Iterator[Recording]:
     """The recordings of a folder that hold a listener, as training data.
 
     Args:
         folder: what `reactdiff extract --output` wrote.
-        on_bad: as of `extracted`.
         on_alone: called for a file that is left out because it holds no listener, or one of whom nothing was observed.
 
     Raises:
         DatasetError: as `extracted`; or no file holds a listener.
     """
     found = False
-    for path, content in extracted(folder, on_bad):
+    for path, content in extracted(folder):
         if content.listener is None or content.observed is None or not content.observed.any():
             on_alone(path)
             continue
@@ -192,7 +181,5 @@ def recordings(
         people = ("recordings", content.pair, content.session, content.role)
         yield Recording(*people, content.speaker, content.listener, content.observed, names={"file": path.name})
     if not found:
-        raise DatasetError(
-            "no recording of the folder holds a listener", where=str(folder),
-            todo="extract both people of a conversation: reactdiff extract --pair SPEAKER LISTENER",
-        )  # fmt: skip
+        todo = "extract both people of a conversation: reactdiff extract --pair SPEAKER LISTENER"
+        raise DatasetError("no recording of the folder holds a listener", where=str(folder), todo=todo)
