@@ -18,7 +18,7 @@ from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.access import LINK_VARIABLE
 from reactdiff_ros.avatar.arming import TOKEN_VARIABLE
 from reactdiff_ros.cli.bag import _domain_without_listener
-from reactdiff_ros.cli.listen import _announce, live_options, page_links, read_assignments
+from reactdiff_ros.cli.listen import _announce, page_links, read_assignments
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.launching.live_graph import Claim, LiveGraph, LiveOptions, page_answers, wanted_nodes
@@ -135,11 +135,3 @@ def test_a_page_of_this_machine_has_an_address_and_one_beyond_it_links(
     told = json.loads(capsys.readouterr().out)
     assert told["url"] == found[0]
     assert ("trust" in told) is (host == "https")
-
-
-@pytest.mark.parametrize(
-    ("given", "host"), [({"https": True}, "0.0.0.0"), ({"https": True, "host": "10.0.0.1"}, "10.0.0.1"), ({}, None)]
-)
-def test_https_is_for_other_machines_unless_a_host_is_given(given: dict[str, Any], host: str | None) -> None:
-    live, _ = live_options({"camera": "browser"}, given, face=True)
-    assert live.parameters.get("host") == host

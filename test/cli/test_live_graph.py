@@ -20,7 +20,6 @@ from reactdiff_ros.launching.live_graph import (
     LiveGraph,
     LiveOptions,
     NodeReport,
-    domain_of,
     graph_environment,
     node_command,
     wanted_nodes,
@@ -106,28 +105,6 @@ def test_wrong_options_are_sentences(tmp_path: Path) -> None:
             wanted_nodes(LiveOptions(arguments=arguments))
 
 
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        ("reaction_node: {ros__parameters: {hop_s: 9.0}}", "hop_s cannot be 9.0.*: this is outside 0.04 to 0.64 s"),
-        ("/**: {ros__parameters: {seed: hello}}", "seed cannot be 'hello'.*: this is not a whole number"),
-        ("/robot1: {reaction_node: {ros__parameters: {policy: x}}}", "policy cannot be 'x'"),
-        ("reaction_node: {rosparams: {policy: rules}}", "no node entries.*at reaction_node/rosparams/policy: write"),
-        ("reaction_node: {ros__parameters: 3}", "no names and values"),
-        ("hello", "no node entries"),
-        ("", "no node entries"),
-        ("a: [", "not YAML"),
-    ],
-)
-def test_wrong_parameter_files_are_sentences_at_once(tmp_path: Path, content: str, sentence: str) -> None:
-    file = tmp_path / "mine.yaml"
-    file.write_text(content)
-    with pytest.raises(ConfigError, match=sentence):
-        LiveOptions(params_file=file)
-    with pytest.raises(ConfigError):  # it is no profile of a robot either
-        wanted_nodes(LiveOptions(arguments={"robot": str(file)}))
-
-
 def test_discovery_stays_on_this_machine_unless_told_otherwise() -> None:
     base = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET", "PATH": "/bin"}
     local = graph_environment(LiveOptions(), base)
@@ -139,12 +116,6 @@ def test_discovery_stays_on_this_machine_unless_told_otherwise() -> None:
     assert graph_environment(LiveOptions(), humble)["ROS_LOCALHOST_ONLY"] == "1"
     assert graph_environment(LiveOptions(lan=True), humble)["ROS_LOCALHOST_ONLY"] == "0"
     assert graph_environment(LiveOptions(domain=5), base)["ROS_DOMAIN_ID"] == "5"
-
-
-@pytest.mark.parametrize("text", ["-1", "233", "one", "\N{SUPERSCRIPT TWO}"])
-def test_no_domains(text: str) -> None:
-    with pytest.raises(ConfigError):
-        domain_of({"ROS_DOMAIN_ID": text})
 
 
 def test_one_listener_in_a_namespace_of_a_domain() -> None:

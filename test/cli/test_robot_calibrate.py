@@ -362,21 +362,3 @@ def test_what_can_be_done_beside_an_emulated_robot(tmp_path: Path) -> None:
     hobby = profile_of(tmp_path, "maestro", neck=joint("us"))
     with Rig(hobby, tmp_path / "dev", time.monotonic) as rig:
         assert Emulation(rig, lambda _: None).execute(["where"]) == "neck 1500.0 us"
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_emulator_that_is_ended_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
-    profile_of(tmp_path, "sts", neck=joint())
-    with emulated(tmp_path / "bench.yaml", tmp_path / "dev") as (process, profile):
-        assert profile.exists()
-        process.send_signal(number)
-        assert process.wait(90) == 0
-    assert list((tmp_path / "dev").iterdir()) == []
-
-
-def test_emulation_never_writes_over_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    profile_of(tmp_path, "sts", neck=joint())
-    (tmp_path / "bench_emulated.yaml").write_text("mine")
-    assert main(["robot", "emulate", str(tmp_path / "bench.yaml"), "--folder", str(tmp_path)]) == 1
-    assert "already exists" in capsys.readouterr().err
-    assert (tmp_path / "bench_emulated.yaml").read_text() == "mine"

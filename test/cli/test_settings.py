@@ -70,23 +70,6 @@ def test_the_overlay_of_the_robot_is_stronger_and_one_node_stronger_than_all(lab
     assert lab_settings({}).files == (lab / "config.yaml", lab / "robots" / "anna.yaml")
 
 
-@pytest.mark.parametrize(
-    ("given", "left"),
-    [
-        ({}, {"camera": "2", "microphone": "1"}),
-        ({"camera": "5"}, {"microphone": "1"}),
-        ({"clip": "talk.mp4"}, {}),
-        ({"use_sim_time": "true"}, {}),
-    ],
-)
-def test_a_source_that_is_given_takes_the_place_of_the_files(
-    given: dict[str, str], left: dict[str, str], tmp_path: Path
-) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text("arguments: {camera: 2, microphone: 1}\n")
-    assert plain(lab_settings(given, {"REACTDIFF_CONFIG": str(path)}))[0] == left
-
-
 def test_paths_start_at_the_file_that_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/anna")
     path = tmp_path / "config.yaml"
@@ -179,16 +162,6 @@ def test_listen_runs_with_them(lab: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
     written = yaml.safe_load(Path(files[1]).read_text())
     assert written["/**/expression_node"]["ros__parameters"] == {"intensity": 0.7, "style": "reserved"}
-
-
-def test_what_is_typed_wins_over_the_files(lab: Path) -> None:
-    live, asked = live_options({"lan": "false", "namespace": "b", "clip": "/x.mp4"}, {"style": "warm"}, face=False)
-    assert (live.namespace, live.lan) == ("/b", False)
-    assert asked == (None, None, Path("/x.mp4"))
-    assert live.parameters == {"style": "warm"}
-    (lab / "config.yaml").write_text("arguments: {avatar: none}\n")
-    assert live_options({"robot": "screen"}, {}, face=False)[0].arguments["avatar"] == "none"
-    assert "avatar" not in live_options({"robot": "screen"}, {}, face=True)[0].arguments
 
 
 KEPT = Path(__file__).parent / "kept_files" / "format1"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -84,17 +83,3 @@ def test_two_worlds_share_their_listeners_and_styles_are_the_other_world_s(liste
 
 
 SIMULATE = ["dev", "simulate", "--dyads", "2", "--seconds", "4", "--json"]
-
-
-def test_without_espeak_one_sentence_says_what_where_and_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    path = tmp_path / "voices.npz"
-    for command in (SIMULATE, ["evaluate", "streams"], ["bench", "response", "--listener", "rules"]):
-        assert main([*command, "--voices", str(path)]) == 3
-        told = [line for line in capfd.readouterr().err.splitlines() if line.startswith("reactdiff:")]
-        assert len(told) == 1
-        assert str(path) in told[0]
-        assert "apt install espeak-ng" in told[0]
-    assert not path.exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -86,38 +85,6 @@ def test_public_sets_train_and_the_manifest_names_them(tmp_path: Path, capfd: py
     assert manifest["real"] is True
     assert manifest["training"][0]["data"] == ["expression_names", "react"]
     assert str(tmp_path) not in json.dumps(manifest)
-
-
-def fake_run(folder: Path, **settings: Any) -> Path:
-    """A run's folder whose checkpoint tells settings and holds no networks; `settings` are put among the defaults."""
-    import torch
-
-    from reactdiff_ros.training.config import TrainConfig
-
-    state = {
-        "format": 2, "config": {**TrainConfig(batch=8, bank="v.npz", sound=True).as_dict(), **settings},
-        "simulator": "none", "step": 1, "vae_step": 1, "model": {}, "average": {},
-    }  # fmt: skip
-    folder.mkdir(parents=True)
-    torch.save(state, folder / "checkpoint.pt")
-    return folder
-
-
-@pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
-def test_what_resuming_cannot_change_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    folder = fake_run(tmp_path / "run")
-    other = {
-        "--seed": "3", "--vae-steps": "9", "--batch": "4", "--worlds": "9", "--pool-steps": "9",
-        "--learning-rate": ".5", "--onsets": "1", "--precision": "fp16", "--voices": "other.npz", "--dyads": "x",
-        "--recordings": "x", "--data": "mars:x", "--expression-names": "x", "--fold": "1/4", "--from": "live",
-        "--ablate": "voice",
-    }  # fmt: skip
-    resume = ["dev", "train", "--output", str(folder), "--resume"]
-    allowed = ["--steps", "9", "--threads", "1", "--workers", "0", "--minutes", "5"]
-    assert main([*resume, *allowed, "--no-sound", *(word for pair in other.items() for word in pair)]) == 2
-    told, _, can = capfd.readouterr().err.splitlines()[-1].partition(" cannot be changed")
-    assert set(re.findall(r"--[a-z-]+", told)) == {"--resume", "--no-sound", *other}
-    assert set(re.findall(r"--[a-z-]+", can)) == {"--steps", "--threads", "--workers", "--minutes"}
 
 
 # The published model

@@ -1,6 +1,6 @@
 """Writes a rosbag2 recording (mcap or sqlite3) without ROS: the same messages in the same order give the same bytes.
 
-The bag is written next to its place and moved there when it is whole. Its file is always called recording.mcap or
+The bag is written in NAME.partial and moved to its place when it is whole. Its file is always called recording.mcap or
 recording.db3, because the name is a part of the file's own metadata: two runs into two folders are then equal.
 """
 
@@ -10,7 +10,6 @@ import errno
 import heapq
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -52,8 +51,8 @@ class BagWriter:
         path: folder to create.
         storage: mcap or sqlite3.
         study: kept in the metadata; may be set until the end (attribute `study`).
-        keep_partial: write in `partial`, where people find it, and after an error or a crash leave there what was
-            written, a bag that can be read; without it, an unfinished bag is hidden and removed.
+        keep_partial: after an error leave what was written in `partial`, as a bag that can be read; without it, an
+            unfinished bag is removed.
 
     Raises:
         MediaError: `path` exists, its folder cannot be written to, or the disk is full.
@@ -66,7 +65,7 @@ class BagWriter:
         self.keep_partial = keep_partial
         names = (f"{self.path.name}.partial{number if number > 1 else ''}" for number in count(1))
         self.partial = next(path for name in names if not (path := self.path.with_name(name)).exists())
-        """Where an unfinished bag stays with `keep_partial`."""
+        """Where it is until it is whole."""
         self.written = 0
         """Messages so far."""
         self._connections: dict[str, Any] = {}
@@ -74,30 +73,26 @@ class BagWriter:
         self._refuse()
         with self._telling():
             self.path.parent.mkdir(0o700, parents=True, exist_ok=True)
-            if keep_partial:
-                self.partial.mkdir(0o700)
-                self._folder = self.partial
-            else:
-                self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
+            self.partial.mkdir(0o700)
         try:
             with self._telling():
                 self._writer = self._open()
         except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self.partial, ignore_errors=True)
             raise
 
     def _open(self) -> Any:
         from rosbags.rosbag2 import StoragePlugin, Writer
 
         plugin = StoragePlugin.MCAP if self.storage == "mcap" else StoragePlugin.SQLITE3
-        writer = Writer(self._folder / NAME, version=_VERSION, storage_plugin=plugin)
+        writer = Writer(self.partial / NAME, version=_VERSION, storage_plugin=plugin)
         writer.open()
         self._close_to_others()
         return writer
 
     def _close_to_others(self) -> None:
         """It is about a person: its folders and files are readable by the user alone, with any umask."""
-        for path in (self._folder, *self._folder.rglob("*")):
+        for path in (self.partial, *self.partial.rglob("*")):
             with suppress(OSError):  # a file system without rights
                 path.chmod(0o700 if path.is_dir() else 0o600)
 
@@ -128,11 +123,11 @@ class BagWriter:
             with self._telling():
                 self._finish()
                 self._refuse()
-                (self._folder / NAME).rename(self.path)
+                (self.partial / NAME).rename(self.path)
         except BaseException:
             self.abort()
             raise
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.partial, ignore_errors=True)
 
     def _finish(self) -> None:
         for key, value in (self.study.to_custom_data() if self.study else {}).items():
@@ -151,7 +146,7 @@ class BagWriter:
         with suppress(Exception):
             self._writer.abort()
         if not keep:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self.partial, ignore_errors=True)
 
     def raw(self, topic: str, kind: str, log_ns: int, cdr: bytes | memoryview, definition: str = "") -> None:
         """One message as CDR bytes.
