@@ -9,11 +9,12 @@ import signal
 import tempfile
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import rclpy
@@ -72,9 +73,9 @@ class Recording:
     ) -> None:
         self._write, self._finish, self._folder, self._on_end = write, finish, folder, on_end
         self._limit, self._keep_free = queue_bytes, keep_free_bytes
-        self._items: deque[tuple[str, int, bytes]] = deque()
+        self._items: SimpleQueue[tuple[str, int, bytes] | None] = SimpleQueue()
         self._waiting_bytes = 0
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
         self._closing = False
         self._looked_s = float("-inf")
         self.written: Counter[str] = Counter()
@@ -91,47 +92,37 @@ class Recording:
 
     def put(self, topic: str, stamp_ns: int, data: bytes) -> None:
         """Queue a message; never waits. Dropped and counted when too much waits."""
-        with self._condition:
+        with self._lock:
             if self._closing or self.ended:
                 return
-            if self._items and self._waiting_bytes + len(data) > self._limit:
+            if self._waiting_bytes and self._waiting_bytes + len(data) > self._limit:
                 self.dropped[topic] += 1
                 return
-            self._items.append((topic, stamp_ns, data))
+            self._items.put((topic, stamp_ns, data))
             self._waiting_bytes += len(data)
-            self._condition.notify()
 
     def close(self, timeout_s: float) -> bool:
         """Write what waits and complete the bag. False when that took longer than `timeout_s`; it goes on then."""
-        with self._condition:
+        with self._lock:
             self._closing = True
-            self._condition.notify()
+            self._items.put(None)
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while (item := self._next()) is not None:
+        for work in (self._write_all, self._finish):
             try:
-                self._check_space()
-                self._write(*item)
-                self.written[item[0]] += 1
+                work()
             except Exception as error:
                 self._end(error)
-                break
-        try:
-            self._finish()
-        except Exception as error:
-            self._end(error)
 
-    def _next(self) -> tuple[str, int, bytes] | None:
-        with self._condition:
-            while not self._items and not self._closing:
-                self._condition.wait()
-            if not self._items:
-                return None
-            item = self._items.popleft()
-            self._waiting_bytes -= len(item[2])
-            return item
+    def _write_all(self) -> None:
+        for topic, stamp_ns, data in iter(self._items.get, None):
+            with self._lock:
+                self._waiting_bytes -= len(data)
+            self._check_space()
+            self._write(topic, stamp_ns, data)
+            self.written[topic] += 1
 
     def _check_space(self) -> None:
         now = time.monotonic()
@@ -149,13 +140,9 @@ class Recording:
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         sentence = f"recording stopped: the bag cannot be written ({self._folder}): {reason}"
         sentence = str(error) if isinstance(error, ReactdiffError) else sentence
-        with self._condition:
-            if self.ended:
-                return
+        if not self.ended:
             self.ended = sentence
-            self._items.clear()
-            self._waiting_bytes = 0
-        self._on_end(sentence)
+            self._on_end(sentence)
 
 
 _IMAGES = {"compressed": "camera/image_raw/compressed", "raw": "camera/image_raw"}
