@@ -16,7 +16,18 @@ from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.perception import gaze_target
 from reactdiff_ros.settings import check_settings, setting
-from reactdiff_ros.types import EXPRESSION_RATE_HZ, ExpressionFrame, Picture, Reaction, Sound, SpeakerFrame
+from reactdiff_ros.types import (
+    EXPRESSION_RATE_HZ,
+    ExpressionFrame,
+    Mouth,
+    People,
+    Picture,
+    Reaction,
+    Sound,
+    SpeakerFrame,
+    SpeechState,
+    TurnSignals,
+)
 
 TICKS: Final = Grid(int(NS / EXPRESSION_RATE_HZ))
 JUMP_NS: Final = NS // 2
@@ -174,6 +185,22 @@ class ListeningSession:
         self.perception.robot_speaking(speaking, now_ns)
         self.listener.robot_speaking(speaking, now_ns)
         self.expression.on_robot_speaking(speaking, now_ns)
+
+    def mouth(self, mouth: Mouth, now_ns: int) -> None:
+        """What the robot's own speech does with the mouth. Raises MessageError if it is malformed."""
+        self.expression.on_mouth(mouth, now_ns)
+
+    def speech(self, state: SpeechState, now_ns: int) -> None:
+        """What the robot's own speech does; `robot_speaking` is given apart, as on its topic."""
+        self.expression.on_speech(state, now_ns)
+
+    def people(self, people: People, now_ns: int) -> None:
+        """Who is in view. Raises MessageError if it is malformed."""
+        self.expression.on_people(people, now_ns)
+
+    def turn(self, signals: TurnSignals, now_ns: int) -> None:
+        """Who has the floor."""
+        self.expression.on_turn(signals, now_ns)
 
     def _plan(self, now_ns: int, plans: list[Reaction]) -> None:
         reaction = self.listener.plan(now_ns)

@@ -112,6 +112,13 @@ class ExpressionConfig:
 
     contact_listening: float = setting(0.87, "Share of time in eye contact while the person speaks.", low=0.3, high=1.0)
     contact_share: float = setting(0.8, "Share of time in eye contact otherwise.", low=0.3, high=1.0)
+    contact_speaking: float = setting(
+        0.45, "Share of time in eye contact while the robot itself speaks. People: 0.4 to 0.5.", low=0.2, high=0.9
+    )
+    backchannel_nods: bool = setting(
+        False,
+        "Nod when turn/signals says that a short feedback would fit. Policy model nods by itself, so both would nod.",
+    )
     aversions_per_min: float = setting(5.0, "Number of gaze aversions per minute.", unit="1/min", low=0.5, high=12.0)
     blink_rate_per_min: float = setting(
         19.0, "Blinks per minute. People in conversation: 10 to 33.", unit="1/min", low=4.0, high=40.0

@@ -11,17 +11,33 @@ import numpy as np
 from reactdiff_ros.clock import NS, to_s
 from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, HEAD_YAW, bounded
 from reactdiff_ros.errors import MessageError
+from reactdiff_ros.expression.attention import Attention, Floor, check_people
 from reactdiff_ros.expression.config import ExpressionConfig
 from reactdiff_ros.expression.gaze import Gaze, HeadTrack, check_head_pose, check_target, put_eyes
 from reactdiff_ros.expression.gestures import Gestures, merge
 from reactdiff_ros.expression.idle_motion import Alive, Blinks
 from reactdiff_ros.expression.motion import Array, Shaping, SpeedLimit, approach
 from reactdiff_ros.expression.playback import Playback, check_reaction
+from reactdiff_ros.expression.speaking import Speaking
 from reactdiff_ros.styles import EXPRESSION_CONTROLS, Style, apply_control, style_book
-from reactdiff_ros.types import ExpressionFrame, FaceMode, GazeTarget, HeadPose, ListenerControl, Reaction
+from reactdiff_ros.types import (
+    ExpressionFrame,
+    FaceMode,
+    GazeTarget,
+    HeadPose,
+    ListenerControl,
+    Mouth,
+    People,
+    Reaction,
+    SpeechState,
+    TurnSignals,
+)
 
 JUMP_NS: Final = NS // 2
 SPEAKING_LAPSES_S: Final = 1.0
+LOOKS_S: Final = 0.5
+BACKCHANNEL_NOD: Final = 0.6
+"""Strength of a nod on turn signals: feedback nods are of .6 of the size of others."""
 
 
 class ExpressionEngine:
@@ -35,8 +51,9 @@ class ExpressionEngine:
     to: a slowly wandering look and sway. Else "listening"; also with a gaze target but no plan, when the model is
     late or dead: then gaze, blinks and breath go on alone.
 
-    Layers, in this order, named in `ExpressionFrame.layers` when they act: reaction, gaze, blink, breathing, idle,
-    gesture, limit (a coefficient had to be slowed down).
+    Layers, in this order, named in `ExpressionFrame.layers` when they act: reaction, speech, turn, gaze, blink,
+    breathing, idle, gesture, limit (a coefficient had to be slowed down). Without own speech, turn signals and a
+    second person the face is, bit for bit, that of an engine that knows nothing of them.
     """
 
     def __init__(
@@ -127,7 +144,8 @@ class ExpressionEngine:
         if newest is not None and 0 < newest.stamp_ns - target.stamp_ns < JUMP_NS:
             self.rejected += 1
             return
-        self._gaze.push(target, now_ns)
+        if not self._attention.among:
+            self._gaze.push(target, now_ns)
 
     def on_head_pose(self, head: HeadPose, now_ns: int, *, own: bool = True) -> None:
         """Take in where the robot's head was measured; optional, `gaze` says what for.
@@ -152,6 +170,39 @@ class ExpressionEngine:
         self._watch_clock(now_ns)
         self._robot_ns = now_ns if speaking else None
 
+    def on_mouth(self, mouth: Mouth, now_ns: int) -> None:
+        """Take in what the own speech does with the mouth; it acts at its time, the newest track from its start on.
+
+        One of an utterance that was stopped, or that is over, is dropped and counted.
+
+        Raises:
+            MessageError: the track is malformed; it was dropped and counted.
+        """
+        self._watch_clock(now_ns)
+        with self._counted():
+            self.rejected += not self._speaking.push(mouth, now_ns)
+
+    def on_speech(self, state: SpeechState, now_ns: int) -> None:
+        """Take in what the own speech does: its turn, emotion and end; "stopping" and "idle" end its mouth."""
+        self._watch_clock(now_ns)
+        self.rejected += not self._speaking.on_state(state, now_ns)
+
+    def on_people(self, people: People, now_ns: int) -> None:
+        """Take in who is in view. Gaze is shared among two or more whose place is known, `attention` says how.
+
+        Raises:
+            MessageError: they are malformed; they were dropped and counted.
+        """
+        self._watch_clock(now_ns)
+        with self._counted():
+            check_people(people)
+        self._attention.push(people, now_ns)
+
+    def on_turn(self, signals: TurnSignals, now_ns: int) -> None:
+        """Take in who has the floor; lapses after 0.5 s."""
+        self._watch_clock(now_ns)
+        self.rejected += not self._floor.push(signals, now_ns)
+
     def on_gesture(self, name: str, now_ns: int, strength: float = 1.0) -> None:
         """Start a named gesture (`gestures.GESTURES`), `strength` times its ordinary size (0 to 2).
 
@@ -162,7 +213,10 @@ class ExpressionEngine:
         self._gestures.start(name, now_ns, strength)
 
     def tick(self, now_ns: int) -> ExpressionFrame:
-        """The face for `now_ns`: finite, within bounds, no coefficient faster than `motion.MAX_SPEED`."""
+        """The face for `now_ns`: finite, within bounds, no coefficient faster than `motion.MAX_SPEED`.
+
+        While the own speech has the mouth, than SPEAKING_SPEED.
+        """
         self._watch_clock(now_ns)
         dt_s = 0.02 if self._tick_ns is None else min(max(to_s(now_ns - self._tick_ns), 0.0), 0.1)
         self._tick_ns = now_ns
@@ -170,19 +224,32 @@ class ExpressionEngine:
         plan = self._playback.advance(now_ns)
         reaction = self._playback.reaction
         self._presence += approach(dt_s, 0.25) * ((1.0 if self._engaged else 0.0) - self._presence)
+        speech = self._speaking.advance(now_ns, dt_s, flagged=self._flagged(now_ns))
+        turn = self._floor.advance(now_ns, dt_s, plan, speaks=self._speaking.speaks)
+        if self._floor.nod and not self._gestures.active:
+            self._gestures.start("nod", now_ns, BACKCHANNEL_NOD)
         gesture = self._gestures.advance(now_ns)
         planned_blink = float(plan[BLINK[0]])
         face = self._shaping.apply(plan * (self._presence * self._gestures.keep), dt_s, present=mode == "listening")
         layers = ["reaction"] if reaction is not None else []
         if gesture is not None:
             face = merge(face, gesture * min(self._style.intensity, 1.5))
-        self._gaze.advance(now_ns, dt_s, mode, other_speaks=self._other_speaks(now_ns))
+        if speech:
+            face = self._speaking.add(face, now_ns, self._style)
+            layers.append("speech")
+        if turn:
+            self._floor.add(face, self._style.upper_face)
+            layers.append("turn")
+        self._look(now_ns, dt_s, mode)
         pitch, yaw = self._gaze.head()
         face[HEAD_PITCH] += pitch
         face[HEAD_YAW] += yaw
         if mode != "neutral" or self._gaze.used is not None:
             layers.append("gaze")
-        blink = self._blinks.advance(now_ns, gaze_shifted=self._gaze.shifted, planned=planned_blink)
+        shifted = self._gaze.shifted or self._attention.changed
+        blink = self._blinks.advance(
+            now_ns, gaze_shifted=shifted, planned=planned_blink, phrase_ended=self._speaking.phrase_ended
+        )
         if blink > 0.0:
             layers.append("blink")
         layers += self._alive.add(face, dt_s, mode, self._style.stillness)
@@ -196,20 +263,24 @@ class ExpressionEngine:
     def _show(
         self, face: Array, dt_s: float, now_ns: int, mode: FaceMode, layers: list[str], reaction: Reaction | None
     ) -> ExpressionFrame:
-        if self._limit.follow(bounded(face).astype(np.float64), dt_s):
+        if self._limit.follow(bounded(face).astype(np.float64), dt_s, speaking=self._speaking.moves_mouth):
             layers.append("limit")
         self._head.show(now_ns, self._limit.values, dt_s)
-        target = self._gaze.used
+        target, signals = self._gaze.used, self._floor.signals
         pictures = [target.stamp_ns] if target is not None else []
-        if reaction is not None and reaction.picture_stamp_ns is not None:
-            pictures.append(reaction.picture_stamp_ns)
+        sounds = []
+        for source in (reaction, signals):
+            if source is not None and source.picture_stamp_ns is not None:
+                pictures.append(source.picture_stamp_ns)
+            if source is not None and source.sound_stamp_ns is not None:
+                sounds.append(source.sound_stamp_ns)
         return ExpressionFrame(
             stamp_ns=now_ns,
             coefficients=bounded(self._limit.values),
             mode=mode,
             layers=tuple(layers),
             picture_stamp_ns=max(pictures, default=None),
-            sound_stamp_ns=reaction.sound_stamp_ns if reaction is not None else None,
+            sound_stamp_ns=max(sounds, default=None),
             reaction_picture_stamp_ns=reaction.picture_stamp_ns if reaction is not None else None,
             reaction_sound_stamp_ns=reaction.sound_stamp_ns if reaction is not None else None,
         )
@@ -221,9 +292,24 @@ class ExpressionEngine:
             return "listening" if self._engaged else "idle"
         return "listening" if self._gaze.fresh(now_ns) else "neutral"
 
+    def _look(self, now_ns: int, dt_s: float, mode: FaceMode) -> None:
+        """Eyes and head go on to `now_ns`: at whom, and whether at them."""
+        speaks, cue = self._speaking.speaks, self._speaking.cue
+        target = self._attention.advance(now_ns, speaks=speaks)
+        if target is not None:
+            self._gaze.push(target, now_ns)
+        if self._floor.looks:
+            cue = (False, LOOKS_S)
+        self._gaze.advance(
+            now_ns, dt_s, mode, other_speaks=not speaks and self._other_speaks(now_ns), speaks=speaks, cue=cue
+        )
+
+    def _flagged(self, now_ns: int) -> bool:
+        """robot_speaking holds."""
+        return self._robot_ns is not None and to_s(now_ns - self._robot_ns) <= SPEAKING_LAPSES_S
+
     def _other_speaks(self, now_ns: int) -> bool:
-        robot = self._robot_ns is not None and to_s(now_ns - self._robot_ns) <= SPEAKING_LAPSES_S
-        return not robot and self._speaking_ns is not None and to_s(now_ns - self._speaking_ns) <= SPEAKING_LAPSES_S
+        return self._speaking_ns is not None and to_s(now_ns - self._speaking_ns) <= SPEAKING_LAPSES_S
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -237,7 +323,10 @@ class ExpressionEngine:
     def _watch_clock(self, now_ns: int) -> None:
         """A clock that jumped back by more than half a second is a new time line: forget plans, keep the face."""
         if self._newest_ns is not None and now_ns < self._newest_ns - JUMP_NS:
-            for layer in (self._playback, self._gaze, self._blinks, self._gestures, self._head):
+            for layer in (
+                *(self._playback, self._gaze, self._blinks, self._gestures, self._head),
+                *(self._speaking, self._attention, self._floor),
+            ):
                 layer.clear()
             self._reaction_ns = self._plan_ns = self._speaking_ns = self._robot_ns = self._tick_ns = None
             self._newest_ns = now_ns
@@ -249,13 +338,15 @@ class ExpressionEngine:
         return apply_control(Style(), ListenerControl(style=config.style, **given), self._styles)
 
     def _build(self) -> None:
-        gaze, blink, alive = np.random.default_rng(self._seed).spawn(3)
+        gaze, blink, alive, speaking, attention = np.random.default_rng(self._seed).spawn(5)
         self._playback = Playback(self._config)
         self._head = HeadTrack()
         self._gaze = Gaze(self._config, gaze, self._head)
         self._blinks = Blinks(self._config, blink)
         self._alive = Alive(self._config, alive)
         self._gestures = Gestures()
+        self._speaking = Speaking(speaking)
+        self._attention, self._floor = Attention(attention), Floor(self._config)
         self._shaping = Shaping(self._style)
         self._presence, self._engaged = 0.0, True
         self._reaction_ns = self._plan_ns = self._tick_ns = self._newest_ns = None

@@ -175,6 +175,8 @@ picture that looks straight out looks at every viewer, and one that looks up or 
 effect: Al Moubayed, Edlund and Beskow, 2012)."""
 FLAT_HEAD_S: Final = 1.0
 """The eyes of a flat face make up for nods and shifts of the head, and become straight in a head that stays tilted."""
+SPEAKING_AWAY_S: Final = 2.2
+"""Mean length of a look away while the robot speaks: people think of what they say."""
 AWAY_SIGMA: Final = 0.4
 CONTACT_SIGMA: Final = 0.7
 
@@ -231,7 +233,7 @@ class Gaze:
         self._head_yaw = self._head_pitch = self._posture = 0.0
         self._offset = self._from = self._to = (0.0, 0.0)
         self._saccade_ns, self._saccade_s = 0, 0.03
-        self._away = False
+        self._away = self._speaks = False
         self._phase_end_ns: int | None = None
         self._fixation_end_ns = 0
         self.shifted = False
@@ -263,8 +265,20 @@ class Gaze:
         """A target came within `input_timeout_s`."""
         return self._target is not None and to_s(now_ns - self._received_ns) <= self._config.input_timeout_s
 
-    def advance(self, now_ns: int, dt_s: float, mode: FaceMode, *, other_speaks: bool) -> None:
-        """Move point, phase and offset on to `now_ns`."""
+    def advance(
+        self,
+        now_ns: int,
+        dt_s: float,
+        mode: FaceMode,
+        *,
+        other_speaks: bool,
+        speaks: bool = False,
+        cue: tuple[bool, float] | None = None,
+    ) -> None:
+        """Move point, phase and offset on to `now_ns`.
+
+        `speaks`: the robot does. `cue`: look away (True) or at the other now, for so long, s.
+        """
         fresh = self.fresh(now_ns)
         self._weight += approach(dt_s, 0.15) * ((1.0 if fresh else 0.0) - self._weight)
         if not fresh:
@@ -272,7 +286,11 @@ class Gaze:
             if self._weight < 0.01:
                 self._target = None
         self._point = self._point + approach(dt_s, PURSUIT_S if fresh else 0.4) * (self._goal - self._point)
-        self._phase(now_ns, fresh, mode, other_speaks)
+        if speaks != self._speaks:
+            self._speaks = speaks
+            if not (speaks and self._away):
+                self._phase_end_ns = None  # phases of one who speaks are shorter
+        self._phase(now_ns, fresh, mode, other_speaks, cue)
         self._offset = self._saccade(now_ns)
         self._turn_head(dt_s, mode)
 
@@ -315,7 +333,9 @@ class Gaze:
         x, z = x * self._yaw_cos - z * self._yaw_sin, z * self._yaw_cos + x * self._yaw_sin
         return np.array([x + c.camera_x_m, y + c.camera_y_m, max(z + c.camera_z_m, 0.05)])
 
-    def _phase(self, now_ns: int, fresh: bool, mode: FaceMode, other_speaks: bool) -> None:
+    def _phase(
+        self, now_ns: int, fresh: bool, mode: FaceMode, other_speaks: bool, cue: tuple[bool, float] | None
+    ) -> None:
         self.shifted = False
         if mode == "neutral":
             if self._to != (0.0, 0.0) or self._away:
@@ -326,6 +346,10 @@ class Gaze:
             self._away = False
             self._phase_end_ns = now_ns + to_ns(self._duration(other_speaks, mode))
             self._fixation_end_ns = now_ns
+        if cue is not None:
+            if cue[0] != self._away:
+                self._away, self._phase_end_ns, self._fixation_end_ns = cue[0], now_ns, now_ns
+            self._phase_end_ns = max(self._phase_end_ns, now_ns + to_ns(cue[1]))
         if now_ns >= self._phase_end_ns:
             self._away = not self._away
             self._phase_end_ns = now_ns + to_ns(self._duration(other_speaks, mode))
@@ -352,6 +376,9 @@ class Gaze:
         if mode == "idle":
             share = min(share, 0.6)
         cycle = 60.0 / self._config.aversions_per_min
+        if self._speaks:
+            share = self._config.contact_speaking
+            cycle = SPEAKING_AWAY_S / (1.0 - share)
         mean, sigma = ((1.0 - share) * cycle, AWAY_SIGMA) if self._away else (share * cycle, CONTACT_SIGMA)
         draw = mean * math.exp(sigma * self._rng.standard_normal() - sigma * sigma / 2)
         return min(max(draw, 0.4), 3.5) if self._away else min(max(draw, 1.0), 40.0)

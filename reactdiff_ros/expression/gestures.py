@@ -114,6 +114,11 @@ class Gestures:
         for key, value in self._gesture.face.items():
             self._goal[INDEX[key]] = strength * value
 
+    @property
+    def active(self) -> bool:
+        """A gesture is being played."""
+        return self._gesture is not None
+
     def clear(self) -> None:
         """The clock jumped: no gesture any more."""
         self._gesture = None

@@ -22,6 +22,7 @@ INTERVAL_SIGMA: Final = 0.55
 SHORTEST_INTERVAL_S: Final = 0.7
 LONGEST_INTERVAL_S: Final = 10.0
 SHIFT_BLINK_SHARE: Final = 0.5
+PHRASE_BLINK_SHARE: Final = 0.6
 CLOSED: Final = 0.5
 """A lid past this counts as a blink that the plan makes itself."""
 
@@ -41,12 +42,13 @@ class Blinks:
         """The clock jumped: draw the next blink again."""
         self._next_ns = self._start_ns = None
 
-    def advance(self, now_ns: int, *, gaze_shifted: bool, planned: float) -> float:
+    def advance(self, now_ns: int, *, gaze_shifted: bool, planned: float, phrase_ended: bool = False) -> float:
         """Closure 0..1 at `now_ns`.
 
         Args:
             now_ns: the tick's time.
             gaze_shifted: a large shift of gaze began with this tick.
+            phrase_ended: a phrase of the robot's own speech ended with this tick.
             planned: lid closure 0..1 of the listener's plan; its own blinks count as blinks.
         """
         if self._next_ns is None:
@@ -58,7 +60,8 @@ class Blinks:
         rested = to_s(now_ns - self._last_ns) > 1.0
         if self._start_ns is None:
             with_shift = gaze_shifted and rested and self._rng.random() < SHIFT_BLINK_SHARE
-            if with_shift or now_ns >= self._next_ns:
+            with_phrase = phrase_ended and rested and self._rng.random() < PHRASE_BLINK_SHARE
+            if with_shift or with_phrase or now_ns >= self._next_ns:
                 self._begin(now_ns)
         return self._closure(now_ns)
 

@@ -9,7 +9,17 @@ from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
 from reactdiff_ros.launching.condition import blind_condition, blind_settings, impose
 from reactdiff_ros.launching.process import FACE, prioritise
-from reactdiff_ros.messages import fill_expression, gaze_value, gesture_value, head_pose_value, reaction_value
+from reactdiff_ros.messages import (
+    fill_expression,
+    gaze_value,
+    gesture_value,
+    head_pose_value,
+    mouth_value,
+    people_value,
+    reaction_value,
+    speech_state_value,
+    turn_signals_value,
+)
 from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.controls import CONTROL, LATEST, LOOK_S, ControlInbox, Controls, Sent
 from reactdiff_ros.nodes.health import Level
@@ -27,6 +37,8 @@ SILENT_NS = 5 * NS
 
 class ExpressionNode(ReactdiffNode):
     """Reaction, gaze target, the head's pose, whether the other speaks, gestures, style in; `listener/expression` out.
+
+    Its own speech, who is in view and who has the floor come in where something publishes them.
 
     Where the camera sits, and whether it moves with the head, are parameters that the launch argument `robot` gives;
     how the head's motion is taken out is drawn in `expression.gaze`.
@@ -56,6 +68,10 @@ class ExpressionNode(ReactdiffNode):
         self.subscribe("actuator/head_pose", self._on_head_pose)
         self.subscribe("speaker/frame", self._on_speaker)
         self.subscribe("robot_speaking", lambda m: self._engine.on_robot_speaking(bool(m.data), self.now_ns()))
+        self.subscribe("speech/mouth", lambda m: self._engine.on_mouth(mouth_value(m), self.now_ns()))
+        self.subscribe("speech/state", lambda m: self._engine.on_speech(speech_state_value(m), self.now_ns()))
+        self.subscribe("people", lambda m: self._engine.on_people(people_value(m), self.now_ns()))
+        self.subscribe("turn/signals", lambda m: self._engine.on_turn(turn_signals_value(m), self.now_ns()))
         self.subscribe("listener/gesture", self._on_gesture)
         self.every(LOOK_S, ControlInbox(self, self._on_control).look)
         self.every(SIM_POLL_S if self.simulated() else 1.0 / EXPRESSION_RATE_HZ, self._tick)

@@ -33,7 +33,7 @@ class ReplaySettings:
         session: times that a graph of processes takes.
         picture: topic of the pictures in a bag; "" = found by type, "none" = without.
         sound: topic of the sound, likewise.
-        own_voice: use what a bag says about the robot's own speech (robot_speaking).
+        own_voice: use what a bag says about the robot's own speech and turns (robot_speaking, speech, turn/signals).
         operator: repeat the changes of style and the gestures that a bag holds.
     """
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -19,10 +19,17 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MessageError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.messages import control_value, gesture_value, head_pose_value
+from reactdiff_ros.messages import (
+    control_value,
+    gesture_value,
+    head_pose_value,
+    mouth_value,
+    speech_state_value,
+    turn_signals_value,
+)
 from reactdiff_ros.model.listener import Listener, ShowsCandidates
 from reactdiff_ros.model.policies import make_listener
-from reactdiff_ros.recordings.bags.interfaces import BOOL, CONTROL, GESTURE, POSE
+from reactdiff_ros.recordings.bags.interfaces import BOOL, CONTROL, GESTURE, MOUTH, POSE, SPEECH_STATE, TURN_SIGNALS
 from reactdiff_ros.recordings.bags.read import CLOCK_OFF_NS, BagMessage, BagSource
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
 from reactdiff_ros.session import ListeningSession, Perception, SessionConfig
@@ -31,10 +38,13 @@ from reactdiff_ros.types import (
     HeadPose,
     ListenerControl,
     ListenerState,
+    Mouth,
     Picture,
     Reaction,
     Sound,
     SpeakerFrame,
+    SpeechState,
+    TurnSignals,
 )
 
 # ---- What a recording holds
@@ -61,6 +71,12 @@ class BagEvent:
     """A gesture's name and strength."""
     head: HeadPose | None = None
     """Where the head of the robot was that carried the camera."""
+    mouth: Mouth | None = None
+    """What the robot's own speech did with its mouth."""
+    speech: SpeechState | None = None
+    """What the robot's own speech did."""
+    turn: TurnSignals | None = None
+    """Who had the floor."""
 
 
 Event: TypeAlias = ClipItem | BagEvent
@@ -114,6 +130,11 @@ Recording: TypeAlias = MediaClip | BagSource
 
 _SPEAKING: Final = "robot_speaking"
 _HEAD: Final = "actuator/head_pose"
+_OF_SPEECH: Final[dict[str, Callable[[Any, int], BagEvent]]] = {
+    MOUTH: lambda message, at_ns: BagEvent(at_ns, mouth=mouth_value(message)),
+    SPEECH_STATE: lambda message, at_ns: BagEvent(at_ns, speech=speech_state_value(message)),
+    TURN_SIGNALS: lambda message, at_ns: BagEvent(at_ns, turn=turn_signals_value(message)),
+}
 _ON_HEAD: Final = "expression_node.camera_on_head"
 
 
@@ -148,6 +169,7 @@ def events_of(recording: Recording, settings: ReplaySettings) -> list[BagEvent]:
     topics = set()
     if settings.own_voice:
         topics |= {name for name in recording.topics_of(BOOL) if name.rpartition("/")[2] == _SPEAKING}
+        topics |= {name for kind in _OF_SPEECH for name in recording.topics_of(kind)}
     if settings.operator:
         topics |= {*recording.topics_of(CONTROL), *recording.topics_of(GESTURE)}
     topics |= {*head_topics(recording, settings)}
@@ -174,6 +196,8 @@ def _event(message: BagMessage, at_ns: int) -> BagEvent | None:
             # The stamp, where it is of the pictures' clock.
             same = abs(head.stamp_ns - at_ns) <= CLOCK_OFF_NS
             return BagEvent(at_ns, head=HeadPose(head.stamp_ns if same else at_ns, head.pose))
+        if message.kind in _OF_SPEECH:
+            return _OF_SPEECH[message.kind](message.message, at_ns)
         return BagEvent(at_ns, gesture=gesture_value(message.message))
     except MessageError:
         return None
@@ -315,6 +339,12 @@ def push(session: ListeningSession, event: Event) -> list[ExpressionFrame]:
 def _tell(session: ListeningSession, event: BagEvent) -> None:
     if event.speaking is not None:
         session.robot_speaking(event.speaking, event.offset_ns)
+    if event.mouth is not None:
+        session.mouth(event.mouth, event.offset_ns)
+    if event.speech is not None:
+        session.speech(event.speech, event.offset_ns)
+    if event.turn is not None:
+        session.turn(event.turn, event.offset_ns)
     if event.control is not None:
         session.listener.control(event.control)
         session.expression.control(event.control)
