@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli import common, evaluation
-from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, StopFlag, dumps, json_on_stdout, log, progress_bar
+from reactdiff_ros.cli.common import (
+    EXIT_DONE,
+    EXIT_ERROR,
+    Number,
+    Output,
+    StopFlag,
+    dumps,
+    json_on_stdout,
+    log,
+    progress_bar,
+)
 from reactdiff_ros.errors import MediaError, MissingExtraError, ReactdiffError
 from reactdiff_ros.settings import POLICIES
 
@@ -264,10 +274,10 @@ def faults(
               help="Journal folder. An existing journal is resumed.")  # fmt: skip
 @_FIGURES
 @click.option("--judge", "judge_only", is_flag=True, help="Run nothing: figures of the existing journals.")
-@common.JSON
+@common.reporting
 def soak(
-    clips: tuple[Path, ...], part: tuple[str, ...], stream_hours: float, graph_hours: float, short: bool, robot: str,
-    policy: str | None, seed: int, folder: Path, output: Path | None, judge_only: bool, as_json: bool,
+    result: Output, clips: tuple[Path, ...], part: tuple[str, ...], stream_hours: float, graph_hours: float,
+    short: bool, robot: str, policy: str | None, seed: int, folder: Path, output: Path | None, judge_only: bool,
 ) -> int:  # fmt: skip
     """Let the listener run for hours and look for leaks, drifts and slowing.
 
@@ -286,32 +296,30 @@ def soak(
     seconds = {"stream": 30.0, "graph": 30.0} if short else {"stream": 3600 * stream_hours, "graph": 3600 * graph_hours}
     opened = [] if judge_only else open_clips(clips or (_played(None),))
     stop = StopFlag()
-    with json_on_stdout(as_json) as result:
-        for name in () if judge_only else part or tuple(seconds):
-            if stop.set:
-                break
-            with progress_bar(name) as show:
-                run = LongRun(
-                    folder / f"{name}.jsonl", seconds[name], 2.0 if short else 60.0, progress=show, log=log,
-                    stopped=lambda: stop.set,
-                )  # fmt: skip
-                if name == "stream":
-                    run_stream(opened, {"seed": seed, **({"policy": policy} if policy else {})}, run)
-                else:
-                    from tools.soak.graph import run_graph
+    for name in () if judge_only else part or tuple(seconds):
+        if stop.set:
+            break
+        with progress_bar(name) as show:
+            run = LongRun(
+                folder / f"{name}.jsonl", seconds[name], 2.0 if short else 60.0, progress=show, log=log,
+                stopped=lambda: stop.set,
+            )  # fmt: skip
+            if name == "stream":
+                run_stream(opened, {"seed": seed, **({"policy": policy} if policy else {})}, run)
+            else:
+                from tools.soak.graph import run_graph
 
-                    graph = _graph(opened[0].path, {"policy": policy}, {"seed": seed}, own_domain=False)
-                    run_graph(graph, robot, run)
-        result.update(soak_figures(folder, seconds, seed))
-        if not result["parts"]:
-            raise MediaError("there is no journal of a long run", where=str(folder), todo="run it without --judge")
-        if output is not None:
-            common.write_text("the figures", output, dumps(result, indent=1) + "\n")
-    if not as_json:
-        for row in result["bounds"]:
-            held = {True: "held", False: "NOT HELD", None: "not measured"}[row["holds"]]
-            value = "" if row["value"] is None else f"{row['value']:.4g}"
-            common.echo(f"{row['part']:7} {row['name']:58} {row['bound']:16} {value:>10} {held} {row['of']}")
+                graph = _graph(opened[0].path, {"policy": policy}, {"seed": seed}, own_domain=False)
+                run_graph(graph, robot, run)
+    result.update(soak_figures(folder, seconds, seed))
+    if not result["parts"]:
+        raise MediaError("there is no journal of a long run", where=str(folder), todo="run it without --judge")
+    if output is not None:
+        common.write_text("the figures", output, dumps(result, indent=1) + "\n")
+    for row in result["bounds"]:
+        held = {True: "held", False: "NOT HELD", None: "not measured"}[row["holds"]]
+        value = "" if row["value"] is None else f"{row['value']:.4g}"
+        result.say(f"{row['part']:7} {row['name']:58} {row['bound']:16} {value:>10} {held} {row['of']}")
     return EXIT_ERROR if any(row["holds"] is False for row in result["bounds"]) else EXIT_DONE
 
 
@@ -427,8 +435,8 @@ def _measure_model(
     "--cpu", is_flag=True,
     help="Measure processor time of all threads, including the decoding of the clip: while other programs run.",
 )  # fmt: skip
-@common.JSON
-def profile(clip: Path | None, seconds: float, output: Path | None, cpu: bool, as_json: bool) -> int:
+@common.reporting
+def profile(result: Output, clip: Path | None, seconds: float, output: Path | None, cpu: bool) -> None:
     """Profile perception, encoder and plans on a clip: by stage, and by function of the listener.
 
     Samples come from pyinstrument (requirements/test.txt). Nothing else should run on the machine meanwhile.
@@ -436,21 +444,19 @@ def profile(clip: Path | None, seconds: float, output: Path | None, cpu: bool, a
     from reactdiff_ros.evaluation.bench.compute import plot_profile, profile_clip
     from reactdiff_ros.recordings.replay.parameters import settings_as_live
 
-    with json_on_stdout(as_json) as result:
-        settings, _ = settings_as_live({})
-        with progress_bar("profiling") as show:
-            timer = process_time if cpu else perf_counter
-            figures = profile_clip(_played(clip), settings, timer, seconds=seconds, progress=show)
-        figures["time"] = "processor" if cpu else "wall"
-        if output is not None:
-            from reactdiff_ros.evaluation.pages import render
+    settings, _ = settings_as_live({})
+    with progress_bar("profiling") as show:
+        timer = process_time if cpu else perf_counter
+        figures = profile_clip(_played(clip), settings, timer, seconds=seconds, progress=show)
+    figures["time"] = "processor" if cpu else "wall"
+    if output is not None:
+        from reactdiff_ros.evaluation.pages import render
 
-            plot_profile(figures, output.parent / "images" / "performance_profile.png")
-            common.write_text("the page", output, render("performance", figures=figures))
-        result.update(figures)
-    if not as_json and output is None:
-        common.echo(dumps({name: value for name, value in figures.items() if name != "slots"}, indent=2))
-    return EXIT_DONE
+        plot_profile(figures, output.parent / "images" / "performance_profile.png")
+        common.write_text("the page", output, render("performance", figures=figures))
+    result.update(figures)
+    if output is None:
+        result.say(dumps({name: value for name, value in figures.items() if name != "slots"}, indent=2))
 
 
 @bench.command()

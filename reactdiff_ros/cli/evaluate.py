@@ -431,8 +431,7 @@ def react(
         )  # fmt: skip
         info = course.info("react", f"REACT's metrics on {data.name}, {split}")
         ran = run_react(plan, context, info, context.verified(plan.specs(), course.cuts, course.seed))
-        course.conclude(ran, ran.result, result)
-    return course.summary(ran, REACT_MEASURES)
+        return course.conclude(result, ran, ran.result, REACT_MEASURES)
 
 
 @command
@@ -518,8 +517,7 @@ def recordings(
         if key is not None:
             shown, conditions = unblinded(ran.result, found, key)
             result.update(study=key.study, conditions=conditions)
-        course.conclude(ran, shown, result)
-    return course.summary(ran, LAB_MEASURES)
+        return course.conclude(result, ran, shown, LAB_MEASURES)
 
 
 @command

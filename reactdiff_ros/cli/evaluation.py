@@ -267,8 +267,10 @@ class Course:
             keep = Keep((folder or Path(temporary)).resolve())
             yield RunContext(keep, self.workers, self.dask, report, log)
 
-    def conclude(self, ran: RunOutcome, shown: Result, out: dict[str, Any]) -> None:
-        """Write the result file if one is wanted, and describe the run in `out`."""
+    def conclude(self, out: dict[str, Any], ran: RunOutcome, shown: Result, measures: Sequence[str]) -> int:
+        """Write the result file if one is wanted, describe the run in `out`, and print it; the exit code."""
+        from reactdiff_ros.evaluation.runs.run import counted
+
         info = ran.result.info
         out.update(
             kind=info.kind, data=info.data, compat=info.compat, subject=info.subject, recordings=len(ran.result.items),
@@ -276,11 +278,6 @@ class Course:
             kept_parts=ran.kept, settings=dict(info.settings), seeds=dict(info.seeds), weights=dict(info.weights),
             hardware=dict(info.hardware), **write(shown, self.output, self.force),
         )  # fmt: skip
-
-    def summary(self, ran: RunOutcome, measures: Sequence[str]) -> int:
-        """Print what a run found and what failed; the exit code."""
-        from reactdiff_ros.evaluation.runs.run import counted
-
         if not self.as_json:
             rows = [[name, *(_cell(figures.get(m)) for m in measures)] for name, figures in ran.table.items()]
             echo(aligned([["", *measures], *rows]))
