@@ -11,8 +11,10 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 MANIFEST = ElementTree.parse(HERE / "package.xml").getroot()
 LEFT_OUT = (".pyc", ".fp16.onnx", ".safetensors")  # see LEFT_OUT in reactdiff_ros/model/weights.py
-SHARED = ("config", "docs/templates", "msg", "requirements", "resource")
-EXTRAS = ("cluster", "devices", "drawing", "evaluate", "https", "robots", "robots-i2c", "tensorrt", "test", "train")
+SHARED = ("action", "config", "docs/templates", "msg", "requirements", "resource")
+EXTRAS = (
+    "cluster", "devices", "drawing", "evaluate", "https", "robots", "robots-i2c", "speech", "tensorrt", "test", "train",
+)  # fmt: skip
 URLS = {"website": "Homepage", "repository": "Source", "bugtracker": "Issues"}
 
 

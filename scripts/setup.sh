@@ -39,7 +39,7 @@ fi
 # 3. Nothing to do where all is as the last call left it, by names, sizes and times of the files.
 seen=$(
   echo "$ros_setup"
-  stat -L -c '%n %s %.9Y' requirements/*.txt msg{,/*} srv{,/*} scripts/{*.sh,*.in,mend_ros_wheels.py,write_env.py} CMakeLists.txt package.xml \
+  stat -L -c '%n %s %.9Y' requirements/*.txt msg{,/*} srv{,/*} action{,/*} scripts/{*.sh,*.in,mend_ros_wheels.py,write_env.py} CMakeLists.txt package.xml \
     config/nodes.json reactdiff_ros
 )
 made() { stat -L -c '%n %s %.9Y' "$venv/bin/python" env.sh "$home/build.stamp" "$home/install/reactdiff_ros/share"; }
@@ -149,7 +149,7 @@ version=$("$python" -VV)
 ensure() { # name of the requirements, then the command that installs them
   local name=$1 stamp=$home/$1.stamp sum
   shift
-  sum=$( { cat "$root"/requirements/{"$name"*,devices,drawing,https}.txt; echo "$version"; echo "$ros_setup"; } | sha256sum)
+  sum=$( { cat "$root"/requirements/{"$name"*,devices,drawing,https,speech}.txt; echo "$version"; echo "$ros_setup"; } | sha256sum)
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && return 0
   stage "installing Python packages ($name)"
   rm -f "$stamp"
@@ -161,7 +161,7 @@ packages_ros() {
   packages -c requirements/run.txt -r requirements/ros.txt numpy && "$venv/bin/python" scripts/mend_ros_wheels.py "$venv" >>"$log" 2>&1
 }
 packages_run() {
-  packages -r requirements/run.txt -r requirements/devices.txt -r requirements/drawing.txt -r requirements/https.txt && "$venv/bin/python" scripts/check_python.py >>"$log" 2>&1
+  packages -r requirements/run.txt -r requirements/devices.txt -r requirements/drawing.txt -r requirements/https.txt -r requirements/speech.txt && "$venv/bin/python" scripts/check_python.py >>"$log" 2>&1
 }
 packages_robots() {
   packages -r requirements/robots.txt || return
@@ -186,7 +186,7 @@ build() {
     && cmake --build "$home/build" -j "$(nproc)" \
     && rm -rf "$home/install" && cmake --install "$home/build"  # first nothing: CMake would write through the links
 }
-sum=$( { ls reactdiff_ros; cat msg/*.msg srv/*.srv CMakeLists.txt package.xml scripts/*.in config/nodes.json "$home/ros.stamp" 2>/dev/null; echo "$version"; echo "$ros_setup"; } | sha256sum)
+sum=$( { ls reactdiff_ros; cat msg/*.msg srv/*.srv action/*.action CMakeLists.txt package.xml scripts/*.in config/nodes.json "$home/ros.stamp" 2>/dev/null; echo "$version"; echo "$ros_setup"; } | sha256sum)
 building=
 if [ "$(cat "$home/build.stamp" 2>/dev/null)" != "$sum" ] || [ ! -d "$home/install/reactdiff_ros/lib" ]; then
   rm -f "$home/build.stamp"

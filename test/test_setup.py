@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from uv_settings import uv_settings  # noqa: E402
 
 LISTENING = ("devices", "drawing", "https")
-COPIED = ("scripts", "requirements", "msg", "srv", "config", "CMakeLists.txt", "package.xml")
+COPIED = ("scripts", "requirements", "msg", "srv", "action", "config", "CMakeLists.txt", "package.xml")
 REPORT = """#!/bin/bash
 call="${0##*/} $*"
 case $call in "python -m "*" install "* | "uv "* | "cmake "* | "apt-get "*) echo "$call" >>"$CALLS" ;; esac

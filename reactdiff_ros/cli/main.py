@@ -23,6 +23,7 @@ from reactdiff_ros.cli.evaluation import compare, report
 from reactdiff_ros.cli.listen import listen
 from reactdiff_ros.cli.react import extract, gallery, react
 from reactdiff_ros.cli.robot import robot
+from reactdiff_ros.cli.say import say
 from reactdiff_ros.cli.settings import config, doctor, style
 from reactdiff_ros.cli.simulate import demo, simulate
 from reactdiff_ros.cli.study import study
@@ -31,7 +32,7 @@ from reactdiff_ros.errors import MissingExtraError, ReactdiffError
 from reactdiff_ros.resources import missing_extra
 
 SECTIONS = {
-    "Use": (listen, react, gallery, style, config, doctor),
+    "Use": (listen, say, react, gallery, style, config, doctor),
     "Robots": (robot,),
     "Recordings and studies": (bag, extract, evaluate, report, compare, study, bench),
 }

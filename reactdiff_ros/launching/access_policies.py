@@ -29,6 +29,11 @@ CALLS: Final = {
     ),
 }  # fmt: skip
 """Services that a node calls: the page arms and stops the robot, and ends visits."""
+_KINDS: Final = {
+    "publish": "topic", "subscribe": "topic", "reply": "service", "request": "service", "execute": "action",
+    "call": "action",
+}  # fmt: skip
+"""What each right is about."""
 _PLACEHOLDER: Final = re.compile(r"<\w+>")
 
 
@@ -42,6 +47,7 @@ def policy(table: Table, namespace: str = "") -> str:
     rights = {node.name: _of_node(node, namespace) for node in table.nodes}
     published = {name for node in rights.values() for name in node["publish"]}
     served = {name for node in rights.values() for name in node["reply"]}
+    offered = {name for node in rights.values() for name in node["execute"]}
 
     def named(*names: str) -> set[str]:
         return {_absolute(name, "", namespace) for name in names}
@@ -52,15 +58,20 @@ def policy(table: Table, namespace: str = "") -> str:
     rights["bag_player"] = {"publish": named(*BAG_PLAYS, "/parameter_events")}
     rights["reactdiff_mark"] = {"publish": named("study/marker", "/parameter_events")}
     said = named(*OPERATOR_PUBLISHES, "/rosout", "/parameter_events")
-    rights["operator"] = {"publish": said, "subscribe": published | {"/rosout", "/clock"}, "request": served}
+    heard_by_all = published | {"/rosout", "/clock"}
+    rights["operator"] = {
+        "publish": said,
+        "subscribe": heard_by_all,
+        "request": served,
+        "call": offered,
+    }
 
     root = ET.Element("policy", version="0.2.0")
     enclaves = ET.SubElement(root, "enclaves")
     for node, names in rights.items():
         place = ET.SubElement(enclaves, "enclave", path=enclave(node, namespace))
         profile = ET.SubElement(ET.SubElement(place, "profiles"), "profile", ns=namespace or "/", node=node)
-        for right in ("publish", "subscribe", "reply", "request"):
-            kind = "topic" if right in ("publish", "subscribe") else "service"
+        for right, kind in _KINDS.items():
             if names.get(right):
                 element = ET.SubElement(profile, f"{kind}s", {right: "ALLOW"})
                 for name in sorted(names[right]):
@@ -76,6 +87,7 @@ def _of_node(node: Node, namespace: str) -> dict[str, set[str]]:
         "publish": [*(t.name for t in node.publishers), "/rosout", "/parameter_events", "~/transition_event"],
         "subscribe": [*(t.name for t in node.subscribers), "/clock", "/parameter_events"],
         "reply": [*(s.name for s in node.services), *(f"~/{s}" for s in (*_OF_ANY_NODE, *_OF_A_LIFECYCLE))],
+        "execute": [a.name for a in node.actions],
         "request": [*CALLS.get(node.name, ())],
     }
     return {right: {_absolute(name, node.name, namespace) for name in given} for right, given in names.items()}

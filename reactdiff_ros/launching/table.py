@@ -115,6 +115,17 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class Action:
+    """An action that a node offers."""
+
+    name: str
+    type: str
+    description: str
+    requires: str = ""
+    """Package of the interface, which is offered only where it is installed; empty: always there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Qos:
     """A named quality of service."""
 
@@ -165,6 +176,7 @@ class Node:
     publishers: tuple[Topic, ...]
     subscribers: tuple[Topic, ...]
     services: tuple[Service, ...]
+    actions: tuple[Action, ...] = ()
     unless: tuple[str, ...] = ()
     """Values of the argument `when` that do not start it."""
     only: tuple[str, ...] = ()
@@ -288,6 +300,7 @@ def _node(data: dict[str, Any], common: dict[str, Any]) -> Node:
     items: dict[str, Any] = {
         name: tuple(kind(**entry) for entry in common[name] + data[name]) for name, kind in kinds.items()
     }
+    items["actions"] = tuple(Action(**entry) for entry in data.get("actions", ()))
     values = {name: tuple(data.get(name, ())) for name in ("unless", "only")}
     return Node(**{"large_messages": False, **data, **items, **values})
 

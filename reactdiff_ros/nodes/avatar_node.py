@@ -162,6 +162,8 @@ PLAYED_NS = 200_000_000
 UNHEARD_NS = 5 * NS
 MOST_VOICE_NS = 10 * NS
 """Sound that waits in a page, at most (voice.js)."""
+PLAYED_HERE = "device"
+"""The frame id of a voice that a loudspeaker of this machine plays (speech_node): pages do not play it again."""
 RETRY_S = 2.0
 RENEW_S = 60.0
 """How often the certificate is held against the date and this machine's addresses."""
@@ -296,6 +298,8 @@ class AvatarNode(ReactdiffNode):
 
     def _on_voice(self, message: Any) -> None:
         """Sound for the pages. While one plays it, `robot_speaking` is true, until its end."""
+        if message.header.frame_id == PLAYED_HERE:
+            return
         sound, now = sound_value(message), self.steady_ns()
         if not self._server.wanted("voice"):
             self._unheard_until = now + UNHEARD_NS
@@ -317,7 +321,8 @@ class AvatarNode(ReactdiffNode):
         if self._voice_until:
             speaks = now < self._voice_until
             self._voice_until = self._voice_until if speaks else 0
-            self.publish(self._speaking, Bool(data=speaks))
+            if not self.count_publishers(self.resolve_topic_name("speech/state")):  # speech_node knows it better
+                self.publish(self._speaking, Bool(data=speaks))
 
     def _choose(self, kind: str, name: str) -> None:
         """What was chosen on a page."""

@@ -11,6 +11,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidHandle, InvalidParameterTypeException, InvalidParameterValueException
@@ -289,6 +290,31 @@ class ReactdiffNode(ReportingNode):
 
         service = self.create_service(interface(spec.type, "srv"), name, answer)
         self._active_entities.append((self.destroy_service, service))
+
+    def offer(self, name: str, accepted: Callable[[Any], None], cancelled: Callable[[Any], None]) -> bool:
+        """Offer an action of the table until deactivation; False where its package is missing.
+
+        `accepted` takes the goal's handle and must see to it that `execute` of it is called with the end; `cancelled`
+        takes the handle of a goal that is to stop.
+        """
+        spec = next(a for a in self.spec.actions if a.name == name)
+        try:
+            kind = interface(spec.type, "action")
+        except ImportError:
+            if spec.requires:
+                return False
+            raise
+
+        def cancel(handle: Any) -> CancelResponse:
+            self._guarded(name, cancelled)(handle)
+            return CancelResponse.ACCEPT
+
+        server = ActionServer(
+            self, kind, name, lambda _: None, handle_accepted_callback=self._guarded(name, accepted),
+            cancel_callback=cancel,
+        )  # fmt: skip
+        self._active_entities.append((ActionServer.destroy, server))
+        return True
 
     def every(self, seconds: float, callback: Callable[[], None]) -> None:
         """Call back at this period of the steady clock until deactivation."""

@@ -140,7 +140,7 @@ def test_the_address_is_said_when_the_page_answers(listening: Listening) -> None
     url = listening.url()
     assert url is not None, listening.lines
     assert page_answers(url)
-    wanted = {"clip_node", "perception_node", "reaction_node", "expression_node", "avatar_node"}
+    wanted = {"clip_node", "perception_node", "reaction_node", "expression_node", "speech_node", "avatar_node"}
     # A process that is just being replaced by the node that it starts has no command line.
     until(lambda: set(listening.nodes()) == wanted, f"{listening.nodes()}: {listening.lines}")
 

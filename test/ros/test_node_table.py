@@ -40,11 +40,11 @@ def test_code_names_no_topic_that_the_table_lacks(node):
         for call in ast.walk(ast.parse(source))
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Attribute)
-        and call.func.attr in ("advertise", "subscribe", "serve")
+        and call.func.attr in ("advertise", "subscribe", "serve", "offer")
         and call.args
         and isinstance(call.args[0], ast.Constant)
     }
-    known = {item.name for item in (*node.publishers, *node.subscribers, *node.services)}
+    known = {item.name for item in (*node.publishers, *node.subscribers, *node.services, *node.actions)}
     assert named <= known
 
 
@@ -70,7 +70,7 @@ def test_checked_value_is_of_the_type_and_in_range_or_refused(parameter, value):
 def test_clip_takes_the_place_of_the_devices():
     settled = TABLE.settled({"clip": "talk.mp4"})
     wanted = {n.name for n in TABLE.nodes if n.wanted(settled)}
-    assert wanted == {"clip_node", "perception_node", "reaction_node", "expression_node", "avatar_node"}
+    assert wanted == {"clip_node", "perception_node", "reaction_node", "expression_node", "speech_node", "avatar_node"}
     live = TABLE.settled({"avatar": "none"})
     assert {n.name for n in TABLE.nodes if n.wanted(live)} == {
         "camera_node", "microphone_node", "perception_node", "reaction_node", "expression_node",
@@ -121,7 +121,7 @@ def test_the_table_does_not_contradict_itself():
     assert len({n.name for n in TABLE.nodes}) == len(TABLE.nodes)
     for node in TABLE.nodes:
         assert {node.when, *node.arguments.values()} <= arguments
-        for kind in (node.parameters, node.publishers, node.subscribers, node.services):
+        for kind in (node.parameters, node.publishers, node.subscribers, node.services, node.actions):
             assert len({item.name for item in kind}) == len(kind), node.name
         for parameter in (*node.parameters, *map(node.parameter, node.arguments)):
             assert parameter.checked(parameter.default) == parameter.default

@@ -15,19 +15,21 @@ from reactdiff_ros.launching.table import load_table
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "config" / "sros2" / "reactdiff.policy.xml"
 TABLE = load_table()
+KINDS = {
+    "publish": "topics", "subscribe": "topics", "reply": "services", "request": "services", "execute": "actions",
+    "call": "actions",
+}  # fmt: skip
 
 
 def rights(text: str) -> dict[str, dict[str, set[str]]]:
-    """By node: publish, subscribe, reply, request."""
+    """By node: publish, subscribe, reply, request, execute, call."""
     found: dict[str, dict[str, set[str]]] = {}
     for profile in ET.fromstring(text).iter("profile"):
-        mine = found.setdefault(
-            profile.attrib["node"], {r: set() for r in ("publish", "subscribe", "reply", "request")}
-        )
+        mine = found.setdefault(profile.attrib["node"], {right: set() for right in KINDS})
         for element in profile:
             for right, value in element.attrib.items():
                 assert value == "ALLOW"
-                assert element.tag == ("topics" if right in ("publish", "subscribe") else "services")
+                assert element.tag == KINDS[right]
                 mine[right] |= {str(name.text) for name in element}
     return found
 
@@ -50,6 +52,8 @@ def test_every_node_may_do_what_the_table_says_and_nobody_else_publishes_the_fac
     owners = {name for name, mine in found.items() if "/listener/expression" in mine["publish"]}
     assert owners == {"expression_node"}
     assert {n for n, mine in found.items() if "/actuator_node/enable" in mine["request"]} == {"operator", "avatar_node"}
+    assert {n for n, mine in found.items() if "/say" in mine["call"]} == {"operator"}
+    assert {n for n, mine in found.items() if "/say" in mine["execute"]} == {"speech_node"}
     assert {n for n, mine in found.items() if mine["request"]} == {"operator", "avatar_node"}
     assert {n for n, mine in found.items() if "/listener/control" in mine["publish"]} == {"operator", "avatar_node"}
     assert all(f"/{topic}" in found["operator"]["publish"] for topic in OPERATOR_PUBLISHES)

@@ -1,0 +1,193 @@
+"""The robot's own speech: a text becomes sound, lips and words; the voice of another program gets its lips."""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from typing import Any, Final
+
+from std_msgs.msg import Bool
+
+from reactdiff_ros import msg
+from reactdiff_ros.clock import NS, Backoff
+from reactdiff_ros.errors import ConfigError, DeviceError, MessageError, MissingExtraError
+from reactdiff_ros.messages import fill_audio, fill_speech_state, fill_timing, sound_value, turn_event_value
+from reactdiff_ros.nodes.base import ReactdiffNode, interface
+from reactdiff_ros.nodes.health import Level
+from reactdiff_ros.nodes.runner import run
+from reactdiff_ros.nodes.speech_actions import Goals
+from reactdiff_ros.speech.engines import Engine
+from reactdiff_ros.speech.player import Player
+from reactdiff_ros.speech.utterance import Placed
+from reactdiff_ros.speech.voice import Listening, Request, Voice
+from reactdiff_ros.types import Sound, SpeechState
+
+REPEAT_NS: Final = NS // 5
+"""How often `robot_speaking` is repeated; it lapses after a second."""
+OTHERS_S: Final = 0.1
+OTHERS_DELAY_NS: Final = NS // 5
+"""From the arrival of sound without a stamp until a page plays it."""
+IDLE_NS: Final = 10 * NS
+"""A loudspeaker that plays nothing for so long is closed."""
+DEVICE, PAGE = "device", "page"
+ACTIONS: Final = ("say", "tts_engine/tts", "skill/say")
+BARGE_IN: Final = "the person took the floor"
+
+
+class SpeechNode(ReactdiffNode):
+    """Serves `say`, publishes what is heard and what the mouth does, and plays it."""
+
+    NAME = "speech_node"
+
+    def setup(self) -> None:
+        """Make the publishers; the engine starts when the node is active."""
+        self._sounds, self._timings = self.advertise("speech/audio"), self.advertise("speech/timing")
+        self._mouths, self._states = self.advertise("speech/mouth"), self.advertise("speech/state")
+        self._speaking = self.advertise("robot_speaking")
+        self.backend = str(self.values["engine"])
+
+    def start(self) -> None:
+        """Start the engine and offer the actions."""
+        device = str(self.values["device"]).strip()
+        self._player = None if device == "none" else Player(None if device in ("", "default") else device, self.now_ns)
+        self._player_backoff = Backoff()
+        self._played_ns = self._spoke_ns = 0
+        self._speaks = False
+        self._count, self._session = 0, secrets.token_hex(3)
+        self._own: deque[int] = deque(maxlen=256)
+        self._others_end_ns = 0
+        self._engine = Engine(str(self.values["engine"]), str(self.values["voice"]))
+        listening = Listening(
+            sound=self._on_sound, ready=self._open_player, placed=self._on_placed, stopped=self._on_stopped,
+            state=self._on_state, failed=self._on_failure, solved=lambda: self.solved("engine"),
+        )  # fmt: skip
+        self._voice = Voice(self._engine, self.now_ns, round(float(self.values["delay_s"]) * NS), listening)
+        self.work(self._voice.worker)
+        self._voice.start()
+        self._goals = Goals(self._say, lambda name: self._voice.stop("it was cancelled", name), self._name)
+        for name in ACTIONS:
+            self._offer(name)
+        self.subscribe("speech/audio", self._on_others_sound)
+        self.subscribe("turn/event", self._on_event)
+        self.every(OTHERS_S, self._tick)
+
+    def stop(self) -> None:
+        """Be silent, and end engine and loudspeaker."""
+        voice = getattr(self, "_voice", None)
+        if voice is None:
+            return
+        voice.close()
+        if self._speaks:
+            self._tell_speaking(False)
+        if self._player is not None:
+            self._player.close()
+
+    def fine(self) -> str:
+        """What the diagnostics say when all is well."""
+        where = self._player.name if self._player is not None and self._player.is_open else ""
+        return f"{self._engine.name} speaks{' through ' + where if where else ''}"
+
+    def _offer(self, name: str) -> None:
+        spec = next(a for a in self.spec.actions if a.name == name)
+        try:
+            kind = interface(spec.type, "action")
+        except ImportError:
+            if spec.requires:
+                return
+            raise
+        self.offer(name, lambda handle: self._goals.accepted(handle, kind), self._goals.cancelled)
+
+    def _name(self) -> str:
+        self._count += 1
+        return f"{self._session}-{self._count}"
+
+    def _say(self, request: Request) -> None:
+        self._engine.voice = str(self.values["voice"])
+        self._voice.say(request, queue=self.values["while_speaking"] == "queue")
+
+    def _on_event(self, message: Any) -> None:
+        if turn_event_value(message).kind == "barge_in" and self.values["stop_on_barge_in"]:
+            self._voice.stop(BARGE_IN)
+
+    # What the voice gives: its threads
+
+    def _open_player(self, rate_hz: int) -> None:
+        if self._player is None or not (self._player.is_open or self._player_backoff.due(self.steady_ns())):
+            return
+        try:
+            self._player.open(rate_hz)
+            self._player_backoff.reset()
+            self.solved("loudspeaker")
+        except DeviceError as error:
+            self._player_backoff.tried(self.steady_ns())
+            self.problem("loudspeaker", str(error), Level.WARN)
+
+    def _on_placed(self, utterance: str, placed: Placed) -> None:
+        timing = placed.timing(utterance)
+        self.publish(self._timings, fill_timing(msg.SpeechTiming(), timing))
+        self.meter.output(self.steady_ns(), (placed.start_ns - self.now_ns()) / 1e6)
+
+    def _on_sound(self, utterance: str, chunks: list[Sound]) -> None:
+        plays = self._player is not None and self._player.is_open
+        for chunk in chunks:
+            if self._player is not None and plays:
+                self._player.put(chunk)
+            self._own.append(chunk.stamp_ns)
+            self.publish(self._sounds, fill_audio(msg.AudioChunk(), chunk, DEVICE if plays else PAGE))
+        self._played_ns = self.steady_ns()
+
+    def _on_stopped(self, utterance: str, silent_ns: int) -> None:
+        pass
+
+    def _on_state(self, state: SpeechState) -> None:
+        self.publish(self._states, fill_speech_state(msg.SpeechState(), state))
+        speaks = state.phase != "idle" and state.start_ns is not None
+        if speaks != self._speaks or (speaks and self.steady_ns() - self._spoke_ns >= REPEAT_NS):
+            self._tell_speaking(speaks)
+
+    def _on_failure(self, error: Exception) -> None:
+        if isinstance(error, MissingExtraError | DeviceError):
+            self.problem("engine", str(error), Level.WARN)
+        elif not isinstance(error, ConfigError):  # whose sentence the result carries
+            self.failed(error, "speech")
+
+    def _tell_speaking(self, speaks: bool) -> None:
+        self._speaks, self._spoke_ns = speaks, self.steady_ns()
+        self.publish(self._speaking, Bool(data=speaks))
+
+    # The voice of another program
+
+    def _on_others_sound(self, message: Any) -> None:
+        sound = sound_value(message)
+        if sound.stamp_ns in self._own or self._voice.speaks:
+            return
+        now_ns = self.now_ns()
+        if sound.stamp_ns == 0:
+            sound = Sound(max(self._others_end_ns, now_ns + OTHERS_DELAY_NS), sound.rate_hz, sound.samples)
+        if abs(sound.stamp_ns - now_ns) > 10 * NS:
+            raise MessageError(
+                "sound of the robot's voice is stamped far from now", todo="stamp it with when it is heard"
+            )
+        if not self._others_end_ns:
+            self._others = self._name()
+            self._others_start_ns = sound.stamp_ns
+        self._others_end_ns = max(self._others_end_ns, sound.end_ns)
+
+    def _tick(self) -> None:
+        if self._voice.speaks:
+            self._others_end_ns = 0
+            return
+        now_ns = self.now_ns()
+        if self._others_end_ns:
+            ended = now_ns >= self._others_end_ns
+            phase = "idle" if ended else "speaking" if now_ns >= self._others_start_ns else "preparing"
+            name, end_ns = ("", None) if ended else (self._others, self._others_end_ns)
+            self._others_end_ns = 0 if ended else self._others_end_ns
+            self._on_state(SpeechState(now_ns, phase, name, "", self._others_start_ns, end_ns))
+        if self._player is not None and self._player.is_open and self.steady_ns() - self._played_ns > IDLE_NS:
+            self._player.close()
+
+
+def main() -> int:
+    """Run the node."""
+    return run(SpeechNode)
