@@ -98,7 +98,11 @@ def write_speech(text: str, manner: Manner, engine: str, path: Path) -> dict[str
 
 
 def _times(parts: list[Synthesis]) -> dict[str, Any]:
-    words, symbols, starts, ends, done = [], [], [], [], 0.0
+    words: list[dict[str, Any]] = []
+    symbols: list[str] = []
+    starts: list[float] = []
+    ends: list[float] = []
+    done = 0.0
     for part in parts:
         words += [{"word": part.text[w.first : w.end], "start_s": round(done + w.start_s, 4)} for w in part.words]
         symbols += part.symbols

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from reactdiff_ros import action
+from reactdiff_ros.action import Say
 from reactdiff_ros.messages import fill_stamp
 from reactdiff_ros.speech.engines import Manner
 from reactdiff_ros.speech.utterance import Heard
@@ -14,7 +14,7 @@ from reactdiff_ros.speech.voice import Request, Result
 
 def asked(goal: Any) -> tuple[str, Manner]:
     """(text, manner) of a goal of any of the three. Raises ConfigError for an emotion or intensity that cannot be."""
-    if isinstance(goal, action.Say.Goal):
+    if isinstance(goal, Say.Goal):
         return goal.text, Manner(goal.voice, goal.emotion or "neutral", float(goal.intensity) or 1.0)
     return str(goal.input), Manner(str(getattr(goal, "voice", "") or getattr(goal, "locale", "")))
 
@@ -24,7 +24,7 @@ def feedback(kind: Any, heard: Heard) -> Any:
     message = kind.Feedback()
     if hasattr(message, "word"):
         message.word = heard.word
-    if isinstance(message, action.Say.Feedback):
+    if isinstance(message, Say.Feedback):
         fill_stamp(message.stamp, heard.stamp_ns)
     return message
 

@@ -12,7 +12,7 @@ from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from reactdiff_ros import action
+from reactdiff_ros.action import Say
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.launching.process import use_profile
 from reactdiff_ros.speech.engines import Manner
@@ -39,7 +39,7 @@ def speak_through_listener(text: str, manner: Manner, namespace: str, heard: Cal
     node = rclpy.create_node("reactdiff_say", namespace=namespace, start_parameter_services=False)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    client = ActionClient(node, action.Say, "say")
+    client = ActionClient(node, Say, "say")
     try:
         return _spoken(executor, client, text, manner, heard)
     finally:
@@ -59,7 +59,7 @@ def _spoken(executor: Any, client: Any, text: str, manner: Manner, heard: Callab
         if not client.server_is_ready():
             todo = "start one with 'reactdiff listen' (speech:=none speaks not), or write a file with --wav"
             raise DeviceError("no listener that speaks was found", todo=todo)
-        goal = action.Say.Goal(text=text, voice=manner.voice, emotion=manner.emotion, intensity=manner.intensity)
+        goal = Say.Goal(text=text, voice=manner.voice, emotion=manner.emotion, intensity=manner.intensity)
         sent = client.send_goal_async(goal, feedback_callback=lambda m: heard(m.feedback.word))
         _until(executor, sent.done, ANSWER_S, [False])
         if not sent.done() or not sent.result().accepted:

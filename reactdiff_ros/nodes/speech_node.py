@@ -20,7 +20,7 @@ from reactdiff_ros.speech.engines import Engine
 from reactdiff_ros.speech.player import Player
 from reactdiff_ros.speech.utterance import Placed
 from reactdiff_ros.speech.voice import Listening, Request, Voice
-from reactdiff_ros.types import Sound, SpeechState
+from reactdiff_ros.types import Sound, SpeechPhase, SpeechState
 
 REPEAT_NS: Final = NS // 5
 """How often `robot_speaking` is repeated; it lapses after a second."""
@@ -180,7 +180,7 @@ class SpeechNode(ReactdiffNode):
         now_ns = self.now_ns()
         if self._others_end_ns:
             ended = now_ns >= self._others_end_ns
-            phase = "idle" if ended else "speaking" if now_ns >= self._others_start_ns else "preparing"
+            phase: SpeechPhase = "idle" if ended else "speaking" if now_ns >= self._others_start_ns else "preparing"
             name, end_ns = ("", None) if ended else (self._others, self._others_end_ns)
             self._others_end_ns = 0 if ended else self._others_end_ns
             self._on_state(SpeechState(now_ns, phase, name, "", self._others_start_ns, end_ns))

@@ -295,11 +295,11 @@ def _synthesis(text: str, head: dict[str, Any], sound: bytes, engine: str) -> Sy
     symbols = tuple(symbol for symbol, _ in rows)
     if engine == "espeak-ng":
         starts = _closures(symbols, starts)
-    ends = np.append(starts[1:], length_s) if rows else np.zeros(0)
+    ends = np.append(starts[1:], length_s)[: len(rows)]
     keep = ends > starts
     words = _whole_words(text, [(int(first), int(end), float(at)) for first, end, at in head["words"]])
     kept = tuple(s for s, k in zip(symbols, keep, strict=True) if k)
-    return Synthesis(text, rate, samples, kept, starts[keep], ends[keep], words)
+    return Synthesis(text, rate, samples, kept, starts[keep].astype(np.float32), ends[keep].astype(np.float32), words)
 
 
 def _whole_words(text: str, found: Sequence[tuple[int, int, float]]) -> tuple[Word, ...]:

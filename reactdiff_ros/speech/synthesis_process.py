@@ -159,7 +159,7 @@ def main(engine: str, *arguments: str) -> None:
         answers.flush()
 
     try:
-        say = {"espeak-ng": espeak, "piper": piper}[engine](*arguments)
+        say = espeak(*arguments) if engine == "espeak-ng" else piper(*arguments)
     except Exception as error:
         what, todo = error.args if isinstance(error, _RefusedError) else (f"{engine} does not start ({error})", "")
         answer({"error": what, "todo": todo})

@@ -73,7 +73,7 @@ def test_clip_takes_the_place_of_the_devices():
     assert wanted == {"clip_node", "perception_node", "reaction_node", "expression_node", "speech_node", "avatar_node"}
     live = TABLE.settled({"avatar": "none"})
     assert {n.name for n in TABLE.nodes if n.wanted(live)} == {
-        "camera_node", "microphone_node", "perception_node", "reaction_node", "expression_node",
+        "camera_node", "microphone_node", "perception_node", "reaction_node", "expression_node", "speech_node",
     }  # fmt: skip
 
 

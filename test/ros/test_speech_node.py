@@ -1,0 +1,201 @@
+"""speech_node over DDS: a text is heard, reported, stopped and replaced; what comes of it is counted in stamps."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from action_msgs.msg import GoalStatus
+from rclpy.action import ActionClient
+from ros_harness import RosGraph
+
+from reactdiff_ros import action, msg
+from reactdiff_ros.clock import NS
+from reactdiff_ros.messages import fill_audio, from_stamp, sound_value
+from reactdiff_ros.types import Sound
+
+pytestmark = pytest.mark.ros
+SOUND, STATE, SPEAKING, TIMING, EVENT = "speech/audio", "speech/state", "robot_speaking", "speech/timing", "turn/event"
+LONG = "This is a sentence that goes on for quite some time, and then for some time more, until it is over."
+
+
+class Goal:
+    """A goal that was sent, and what came of it."""
+
+    def __init__(self, client: Client, goal: Any) -> None:
+        self._graph, self.words = client.graph, list[tuple[str, int]]()
+        sent = client.client.send_goal_async(goal, feedback_callback=self._on_word)
+        self._graph.until(sent.done, what="the goal's acceptance")
+        self.handle = sent.result()
+        assert self.handle.accepted
+        self._result = self.handle.get_result_async()
+
+    def _on_word(self, message: Any) -> None:
+        self.words.append((message.feedback.word, from_stamp(message.feedback.stamp)))
+
+    def result(self) -> tuple[int, Any]:
+        """(status, result)."""
+        self._graph.until(self._result.done, what="the goal's result")
+        return self._result.result().status, self._result.result().result
+
+
+class Client:
+    def __init__(self, graph: RosGraph) -> None:
+        self.graph = graph
+        self.client = ActionClient(graph.node, action.Say, "say")
+        graph.until(self.client.server_is_ready, what="the action say")
+
+    def say(self, text: str, **fields: Any) -> Goal:
+        return Goal(self, action.Say.Goal(text=text, **fields))
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Iterator[RosGraph]:
+    with RosGraph(tmp_path) as graph:
+        graph.listen(SOUND, STATE, SPEAKING, TIMING)
+        yield graph
+
+
+@pytest.fixture
+def client(graph: RosGraph) -> Iterator[Client]:
+    graph.start("speech_node", device="none", engine="espeak-ng")
+    graph.wait_active("speech_node")
+    client = Client(graph)
+    graph.until(lambda: graph.node.count_publishers(SOUND), what="the voice")
+    yield client
+    client.client.destroy()
+
+
+def heard(graph: RosGraph) -> list[Sound]:
+    """The chunks as they are heard: one with an earlier stamp replaces those before it."""
+    chunks: list[Sound] = []
+    for sound in map(sound_value, graph.received[SOUND]):
+        while chunks and chunks[-1].stamp_ns >= sound.stamp_ns:
+            chunks.pop()
+        chunks.append(sound)
+    return chunks
+
+
+def silent_ns(graph: RosGraph) -> int:
+    """When the last sample that is not zero is heard."""
+    last = next(c for c in reversed(heard(graph)) if c.samples.any())
+    return last.stamp_ns + (int(np.flatnonzero(last.samples)[-1]) + 1) * NS // last.rate_hz
+
+
+def phases(graph: RosGraph) -> list[str]:
+    found: list[str] = []
+    for state in graph.received[STATE]:
+        if found[-1:] != [state.phase]:
+            found.append(state.phase)
+    return found
+
+
+def test_a_text_is_heard_and_reported_word_by_word(graph: RosGraph, client: Client) -> None:
+    before_ns = time.time_ns()
+    goal = client.say("Hello there. This works!", emotion="happy", intensity=1.5)
+    status, result = goal.result()
+    assert (status, result.spoken_text, result.aborted, result.message) == (
+        GoalStatus.STATUS_SUCCEEDED, "Hello there. This works!", False, "",
+    )  # fmt: skip
+    graph.until(lambda: graph.received[SPEAKING] and not graph.received[SPEAKING][-1].data, what="the end")
+    chunks = heard(graph)
+    assert chunks[0].stamp_ns - before_ns < 2 * NS  # 0.14 s on a machine with nothing else to do
+    assert all(abs(b.stamp_ns - a.end_ns) < 50_000 for a, b in itertools.pairwise(chunks))  # no gap
+    assert {m.header.frame_id for m in graph.received[SOUND]} == {"page"}
+    assert [word for word, _ in goal.words] == ["Hello", "there.", "This", "works!"]
+    assert all(chunks[0].stamp_ns <= stamp < chunks[-1].end_ns for _, stamp in goal.words)
+    timings = graph.received[TIMING]
+    assert from_stamp(timings[0].header.stamp) == chunks[0].stamp_ns
+    assert len({t.utterance for t in timings}) == 1
+    assert phases(graph) == ["preparing", "speaking", "idle"]
+    spoken = graph.received[STATE][-2]
+    assert (spoken.emotion, spoken.intensity) == ("happy", 1.5)
+    assert from_stamp(spoken.start) == chunks[0].stamp_ns
+    assert [m.data for m in graph.received[SPEAKING]][:1] == [True]
+
+
+def test_a_cancelled_text_is_silent_within_a_tenth_of_a_second(graph: RosGraph, client: Client) -> None:
+    goal = client.say(LONG)
+    graph.until(lambda: len(goal.words) > 2, what="words")
+    asked_ns = time.time_ns()
+    goal.handle.cancel_goal_async()
+    status, result = goal.result()
+    assert status == GoalStatus.STATUS_CANCELED
+    assert result.aborted
+    assert result.message == "it was cancelled"
+    assert LONG.startswith(result.spoken_text)
+    assert len(result.spoken_text) < len(LONG)
+    stopping = next(from_stamp(s.header.stamp) for s in graph.received[STATE] if s.phase == "stopping")
+    assert silent_ns(graph) - stopping <= 100_000_000
+    assert silent_ns(graph) - asked_ns <= 1_000_000_000  # 0.08 s where the machine has nothing else to do
+    graph.until(lambda: not graph.received[SPEAKING][-1].data, what="that it is silent")
+    assert phases(graph) == ["preparing", "speaking", "stopping", "idle"]
+
+
+def test_a_new_text_replaces_or_waits(graph: RosGraph, client: Client) -> None:
+    first = client.say(LONG)
+    graph.until(lambda: first.words, what="a word")
+    second = client.say("Second.")
+    assert first.result()[1].message == "another text took its place"
+    assert second.result()[0] == GoalStatus.STATUS_SUCCEEDED
+    set_parameter(graph, "while_speaking", "queue")
+    third, fourth, fifth = client.say("Third one."), client.say("Fourth."), client.say("Fifth.")
+    assert (fourth.result()[0], fourth.result()[1].spoken_text) == (GoalStatus.STATUS_ABORTED, "")
+    assert third.result()[0] == fifth.result()[0] == GoalStatus.STATUS_SUCCEEDED
+    assert fifth.words[0][1] > third.words[-1][1]
+
+
+def test_the_person_takes_the_floor(graph: RosGraph, client: Client) -> None:
+    goal = client.say(LONG)
+    graph.connect(EVENT)
+    graph.until(lambda: goal.words, what="a word")
+    graph.publish(EVENT, msg.TurnEvent(kind="user_backchannel", confidence=1.0))
+    graph.publish(EVENT, msg.TurnEvent(kind="barge_in", confidence=1.0))
+    status, result = goal.result()
+    assert (status, result.message) == (GoalStatus.STATUS_ABORTED, "the person took the floor")
+
+
+@pytest.mark.parametrize(
+    ("goal", "sentence"),
+    [
+        ({"text": ""}, "there is nothing to say"), ({"text": "\x1b[2J"}, ""),
+        ({"text": "a" * 100_000}, "100000 characters"), ({"text": "<speak/>"}, "there is nothing to say"),
+        ({"text": "hi", "voice": "elvish-9"}, "no voice 'elvish-9'"), ({"text": "hi", "emotion": "bored"}, "'bored'"),
+        ({"text": "hi", "intensity": float("nan")}, "intensity"), ({"text": "hi", "intensity": -1.0}, "intensity"),
+    ],
+)  # fmt: skip
+def test_a_goal_that_cannot_be_is_one_sentence(
+    graph: RosGraph, client: Client, goal: dict[str, Any], sentence: str
+) -> None:
+    status, result = client.say(**goal).result()
+    assert status == (GoalStatus.STATUS_ABORTED if sentence else GoalStatus.STATUS_SUCCEEDED)
+    assert sentence in result.message
+    assert "\n" not in result.message
+    assert client.say("yes").result()[0] == GoalStatus.STATUS_SUCCEEDED
+    assert graph.level("speech_node") == 0
+
+
+def test_the_voice_of_another_program_is_followed(graph: RosGraph, client: Client) -> None:
+    graph.connect(SOUND)
+    samples = (8000 * np.sin(np.arange(16000) / 20)).astype(np.int16)
+    start_ns = time.time_ns() + 100_000_000
+    for i in range(50):
+        piece = Sound(start_ns + i * NS // 50, 16000, samples[i * 320 : (i + 1) * 320, None])
+        graph.publish(SOUND, fill_audio(msg.AudioChunk(), piece, "lab"))
+    graph.until(lambda: [m.data for m in graph.received[SPEAKING]][-1:] == [False], what="the end")
+    assert phases(graph)[-2:] == ["speaking", "idle"]
+    last = next(s for s in reversed(graph.received[STATE]) if s.phase == "speaking")
+    assert (from_stamp(last.start), from_stamp(last.end)) == (start_ns, start_ns + NS)
+
+
+def set_parameter(graph: RosGraph, name: str, value: str) -> None:
+    from rclpy.parameter import Parameter
+
+    given = [Parameter(name, value=value).to_parameter_msg()]
+    answer = graph.call("rcl_interfaces/SetParameters", "speech_node/set_parameters", parameters=given)
+    assert answer.results[0].successful

@@ -1,0 +1,135 @@
+"""Speech engines in their processes: real espeak-ng, and programs that die, hang, or answer nonsense."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.errors import ConfigError, DeviceError, MessageError, MissingExtraError
+from reactdiff_ros.speech import engines
+from reactdiff_ros.speech.engines import MAX_TEXT, PIECE, Engine, Manner, pieces, prepared
+
+TEXT = "Papa, hello world: don't stop."
+
+
+@pytest.fixture(scope="module")
+def espeak() -> Iterator[Engine]:
+    engine = Engine("espeak-ng")
+    yield engine
+    engine.close()
+
+
+def test_a_sentence_becomes_sound_with_the_times_of_its_sounds_and_words(espeak: Engine) -> None:
+    found = espeak.speak(TEXT, Manner())
+    length_s = len(found.samples) / found.rate_hz
+    assert 1.0 < length_s < 4.0
+    assert np.abs(found.samples).max() > 3000
+    assert [TEXT[w.first : w.end] for w in found.words] == TEXT.split()
+    assert (found.ends_s > found.starts_s).all()
+    assert (np.diff(found.starts_s) >= 0).all()
+    assert found.ends_s[-1] <= length_s + 1e-6
+    assert found.symbols.count("p") == 3
+    assert [w.start_s for w in found.words] == sorted(w.start_s for w in found.words)
+
+
+def test_lips_close_before_the_burst_of_a_stop(espeak: Engine) -> None:
+    """The sound is at its quietest while the lips are closed: so the timing must say so, too."""
+    found = espeak.speak("Papa papa papa papa.", Manner())
+    level = np.abs(found.samples.astype(float))
+    inside = [
+        level[round(s * found.rate_hz) : round((s + 0.03) * found.rate_hz)].mean()
+        for s, symbol in zip(found.starts_s[1:], found.symbols[1:], strict=True)
+        if symbol == "p"
+    ]
+    assert len(inside) == 7
+    assert np.median(inside) < 0.25 * level.mean()
+
+
+def test_emotion_changes_the_length_and_intensity_zero_does_not(espeak: Engine) -> None:
+    def length(emotion: str, intensity: float) -> int:
+        return len(espeak.speak(TEXT, Manner("", emotion, intensity)).samples)
+
+    assert length("sad", 1.0) > 1.05 * length("neutral", 1.0) > 1.1 * length("fear", 1.0)
+    assert abs(length("sad", 0.0) - length("neutral", 1.0)) < 10
+
+
+@pytest.mark.parametrize("voice", ["de", "fr", "zh", "es-419"])
+def test_other_languages(espeak: Engine, voice: str) -> None:
+    assert len(espeak.speak("Hallo" if voice != "zh" else "你好。", Manner(voice)).symbols) > 2
+
+
+def test_an_unknown_voice_is_one_sentence_that_names_the_known_ones(espeak: Engine) -> None:
+    with pytest.raises(ConfigError, match=r"no voice 'klingon-2'.*\bde\b.*\ben-us\b"):
+        espeak.speak(TEXT, Manner("klingon-2"))
+    assert len(espeak.speak(TEXT, Manner()).samples)
+
+
+def test_text_is_plain_before_it_is_said() -> None:
+    assert prepared("<speak>Well\x00 <break time='1s'/>\n done\u202e.</speak>") == "Well done ."
+    for nothing in ("", " \n\t", "<speak></speak>", "\x00\x07", "...!?"):
+        with pytest.raises(MessageError, match="nothing to say"):
+            prepared(nothing)
+    with pytest.raises(MessageError, match="100000 characters"):
+        prepared("a" * 100_000)
+    assert len(prepared("a" * MAX_TEXT)) == MAX_TEXT
+
+
+def test_a_text_is_said_sentence_by_sentence_and_no_piece_is_long() -> None:
+    assert list(pieces("One. Two and 2.5! 三。四？ Five")) == ["One.", "Two and 2.5!", "三。", "四？", "Five"]
+    for text in ("word " * 500, "x" * 5000, "a, b, " * 400):
+        found = list(pieces(prepared(text)))
+        assert max(map(len, found)) <= PIECE
+        assert "".join("".join(found).split()) == "".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("emotion", "intensity", "voice"),
+    [("bored", 1.0, ""), ("happy", 3.0, ""), ("happy", float("nan"), ""), ("happy", 1.0, "a\nb")],
+)
+def test_a_manner_that_cannot_be(emotion: str, intensity: float, voice: str) -> None:
+    with pytest.raises(ConfigError):
+        Manner(voice, emotion, intensity)
+
+
+def program(code: str) -> list[str]:
+    ready = 'import sys, time\nprint(\'{"ready": true, "bytes": 0}\', flush=True)\nline = sys.stdin.readline()\n'
+    return [sys.executable, "-c", ready + textwrap.dedent(code)]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "", "print('what?', flush=True)", "print('[]', flush=True)", "print('{\"bytes\": -1}', flush=True)",
+        "print('{\"bytes\": 0, \"rate\": 7}', flush=True)", "print('{\"bytes\": 9}', flush=True)",
+        "print('{\"bytes\": 0, \"rate\": 16000, \"phones\": [[1]], \"words\": []}', flush=True)",
+    ],
+)  # fmt: skip
+def test_an_engine_that_dies_or_answers_nonsense_is_one_sentence(code: str) -> None:
+    engine = Engine(program=program(code))
+    with pytest.raises(DeviceError, match=r"auto (ended or )?answered nonsense|auto ended"):
+        engine.speak(TEXT, Manner())
+    engine.close()
+
+
+def test_an_engine_that_hangs_is_ended_and_started_again() -> None:
+    engine = Engine(program=program("time.sleep(60)"))
+    engine.answer_s = 0.3
+    for _ in range(2):
+        with pytest.raises(DeviceError, match=r"did not answer within 0\.3 s"):
+            engine.speak(TEXT, Manner())
+    assert engine._process is None
+    engine.close()
+
+
+def test_an_engine_that_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(engines.ctypes.util, "find_library", lambda name: None)
+    for name, todo in (("auto", "espeakng-loader"), ("espeak-ng", "espeakng-loader"), ("piper", "piper-tts")):
+        with pytest.raises(MissingExtraError, match=todo):
+            Engine(name).start()
+    with pytest.raises(ConfigError, match="espeak-ng"):
+        Engine("espeak")

@@ -1,0 +1,107 @@
+"""An utterance on the time line, counted in samples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.clock import NS
+from reactdiff_ros.speech.engines import Manner, Synthesis, Word
+from reactdiff_ros.speech.player import Timeline
+from reactdiff_ros.speech.utterance import CHUNK_NS, LEAD_NS, Utterance
+from reactdiff_ros.types import Sound
+
+RATE = 16000
+DELAY_NS = 120_000_000
+T0 = 1_700_000_000 * NS
+TICK_NS = 10_000_000
+
+
+def synthesis(text: str, seconds: float) -> Synthesis:
+    words = tuple(
+        Word(text.index(w), text.index(w) + len(w), seconds * i / len(text.split())) for i, w in enumerate(text.split())
+    )
+    none = np.zeros(0)
+    return Synthesis(text, RATE, np.full(round(seconds * RATE), 1000, np.int16), (), none, none, words)
+
+
+def utterance(*texts: str) -> Utterance:
+    return Utterance("u", list(texts), Manner(), DELAY_NS)
+
+
+def played(chunks: list[Sound], start_ns: int, seconds: float) -> np.ndarray:
+    """What a loudspeaker that gets the chunks in this order plays."""
+    timeline = Timeline(RATE)
+    for chunk in chunks:
+        timeline.put(chunk)
+    blocks = [timeline.take(160, start_ns + i * TICK_NS) for i in range(round(seconds * 100))]
+    return np.concatenate(blocks)
+
+
+def test_sound_leaves_before_it_is_heard_and_pieces_follow_without_a_gap() -> None:
+    spoken = utterance("one two", "three")
+    assert spoken.wanted(T0) == "one two"
+    first = spoken.add(synthesis("one two", 0.5), T0)
+    second = spoken.add(synthesis(spoken.wanted(T0) or "", 0.31), T0 + 30_000_000)
+    assert first is not None
+    assert second is not None
+    assert (spoken.start_ns, second.start_ns) == (T0 + DELAY_NS, T0 + DELAY_NS + NS // 2)
+    sent: list[Sound] = []
+    words: list[tuple[str, int]] = []
+    for i in range(120):
+        now = T0 + i * TICK_NS
+        due = spoken.due(now)
+        assert all(now + LEAD_NS - TICK_NS < c.stamp_ns <= now + LEAD_NS for c in due)
+        sent += due
+        words += [(h.word, h.stamp_ns - T0 - DELAY_NS) for h in spoken.heard(now)]
+    assert sum(len(c.samples) for c in sent) == round(0.81 * RATE)
+    assert words == [("one", 0), ("two", NS // 4), ("three", NS // 2)]
+    assert spoken.text == "one two three"
+    assert spoken.end_ns == T0 + DELAY_NS + round(0.81 * NS)
+    sound = played(sent, T0 + DELAY_NS, 0.81)
+    assert (sound == 1000).all()
+
+
+@pytest.mark.parametrize("at_ms", [0, 50, 119, 125, 130, 333, 601, 607, 615])
+def test_a_stop_is_silent_within_a_tenth_of_a_second(at_ms: int) -> None:
+    spoken = utterance("one two", "never")
+    spoken.add(synthesis("one two", 0.5), T0)
+    sent: list[Sound] = []
+    stop_ns = T0 + at_ms * 1_000_000
+    for i in range(at_ms // 10 + 1):
+        sent += spoken.due(T0 + i * TICK_NS)
+    sent += spoken.stop(stop_ns, "why")
+    for i in range(60):
+        sent += spoken.due(stop_ns + i * TICK_NS)
+    sound = played(sent, T0, 1.0)
+    silent_ns = T0 + (int(np.flatnonzero(sound)[-1]) + 1) * NS // RATE if sound.any() else stop_ns
+    assert silent_ns <= stop_ns + 100_000_000
+    assert spoken.stopped_ns is not None
+    assert silent_ns <= spoken.stopped_ns <= stop_ns + 100_000_000
+    assert np.abs(np.diff(sound[round(0.13 * RATE) :].astype(int))).max(initial=0) <= 1000 * (at_ms > 560) + 3  # a fade
+    assert spoken.wanted(stop_ns) is None
+    assert spoken.add(synthesis("never", 1.0), stop_ns) is None
+    assert spoken.ended(stop_ns + 100_000_000)
+    assert spoken.stop(stop_ns, "again") == []
+    assert spoken.why == "why"
+
+
+def test_a_text_is_synthesized_no_further_ahead_than_needed() -> None:
+    spoken = utterance(*["word"] * 50)
+    count = 0
+    while spoken.wanted(T0) is not None:
+        spoken.add(synthesis("word", 1.0), T0)
+        count += 1
+    assert count == 3
+
+
+def test_a_loudspeaker_that_is_late_skips_and_one_that_waits_is_silent() -> None:
+    timeline = Timeline(RATE)
+    step = RATE * CHUNK_NS // NS
+    for i in range(10):
+        samples = np.full((step, 1), i + 1, np.int16)
+        timeline.put(Sound(T0 + i * CHUNK_NS, RATE, samples))
+    assert (timeline.take(step, T0 - 2 * CHUNK_NS) == 0).all()
+    assert (timeline.take(step, T0 - CHUNK_NS // 2)[step // 2 :] == 1).all()
+    assert timeline.take(step, T0 + CHUNK_NS // 2)[0] == 1  # 10 ms late is not worth a cut
+    assert timeline.take(step, T0 + 6 * CHUNK_NS)[0] >= 5  # 90 ms is
