@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 from geometry_msgs.msg import PointStamped
-from std_msgs.msg import Header
+from std_msgs.msg import Bool, Header, String
 
 from reactdiff_ros import msg
 from reactdiff_ros.capture.compressed import decode_compressed
@@ -21,11 +21,11 @@ from reactdiff_ros.capture.other_sound import StampedBytes, sampled_sound
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import MessageError
-from reactdiff_ros.messages import fill_gaze, fill_header, fill_speaker, from_stamp, sound_value
+from reactdiff_ros.messages import fill_gaze, fill_header, fill_people, fill_speaker, from_stamp, sound_value
 from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
-from reactdiff_ros.types import UINT8, FloatArray, Picture, Sound, SpeakerFrame
+from reactdiff_ros.types import UINT8, FloatArray, People, Picture, Sound, SpeakerFrame
 from reactdiff_ros.worker import Worker
 
 SPARSE: Final = 8
@@ -154,6 +154,10 @@ def action_units(frame: SpeakerFrame) -> tuple[FloatArray, FloatArray]:
     return intensity, confidence
 
 
+ATTENTIVE: Final = 0.5
+"""Attention from which a person counts as engaged, and belief from which they count as speaking."""
+
+
 class Humans:
     """Publishes REP-155's topics. Raises ImportError at construction where hri_msgs is missing.
 
@@ -161,48 +165,73 @@ class Humans:
     and change with every start.
 
     Args:
-        advertise: (message class, absolute topic) -> publisher; called once a face and topic.
-        retire: destroys a publisher of a face that is gone.
+        advertise: (message class, absolute topic, latched) -> publisher; called once an id and topic.
+        retire: destroys a publisher of a face, person or voice that is gone.
         mark: what ids begin with, letters; drawn by chance as hri_face_detect's are.
         score: least confidence of a face that is followed, 0..1.
     """
 
     def __init__(
-        self, advertise: Callable[[Any, str], Any], retire: Callable[[Any], None], mark: str, score: float
+        self, advertise: Callable[[Any, str, bool], Any], retire: Callable[[Any], None], mark: str, score: float
     ) -> None:
-        from hri_msgs.msg import Expression, FacialActionUnits, IdsList, NormalizedRegionOfInterest2D
+        from hri_msgs.msg import EngagementLevel, Expression, FacialActionUnits, IdsList, NormalizedRegionOfInterest2D
 
-        self._kinds = {"roi": NormalizedRegionOfInterest2D, "expression": Expression, "facs": FacialActionUnits}
-        self._ids = IdsList
+        self._kinds = {
+            "roi": NormalizedRegionOfInterest2D, "expression": Expression, "facs": FacialActionUnits,
+            "face_id": String, "voice_id": String, "anonymous": Bool, "engagement_status": EngagementLevel,
+            "is_speaking": Bool,
+        }  # fmt: skip
+        self._ids, self._levels = IdsList, (EngagementLevel.DISENGAGED, EngagementLevel.ENGAGED)
         self._advertise, self._retire = advertise, retire
         self._mark, self._score = mark, score
-        self._tracked = advertise(IdsList, "/humans/faces/tracked")
-        self._faces: dict[int, dict[str, Any]] = {}
+        names = ("faces", "persons", "voices")
+        self._tracked = {name: advertise(IdsList, f"/humans/{name}/tracked", False) for name in names}
+        self._publishers: dict[int, dict[str, Any]] = {}
+        self._told: dict[tuple[int, str], Any] = {}
 
     def publish(
-        self, frame: SpeakerFrame, persons: tuple[int, ...], regions: Mapping[int, tuple[float, float, float, float]]
+        self,
+        frame: SpeakerFrame,
+        faces: tuple[int, ...],
+        regions: Mapping[int, tuple[float, float, float, float]],
+        people: People | None = None,
     ) -> None:
-        """Ids of all in sight, and where in the picture; expression and action units of the speaker.
+        """Ids of all in sight, and where in the picture; expression and action units of the speaker; who are people
+        rather than passers-by, whether they look at the robot, and who speaks.
 
         `regions`: left, top, right and bottom of the faces that the picture shows, as shares of its sides.
         """
         stamp = fill_header(Header(), frame.stamp_ns, frame.frame_id)
-        self._tracked.publish(self._ids(header=stamp, ids=[self._name(i) for i in persons]))
-        for gone in set(self._faces) - set(persons):
-            for publisher in self._faces.pop(gone).values():
+        persons = () if people is None else tuple(p.person_id for p in people.persons)
+        for name, mark, ids in (("faces", "", faces), ("persons", "p", persons), ("voices", "v", persons)):
+            self._tracked[name].publish(self._ids(header=stamp, ids=[self._name(i, mark) for i in ids]))
+        for gone in set(self._publishers) - set(faces):
+            for publisher in self._publishers.pop(gone).values():
                 self._retire(publisher)
+            self._told = {key: value for key, value in self._told.items() if key[0] != gone}
         if frame.picture_stamp_ns is not None:
             picture = fill_header(Header(), frame.picture_stamp_ns, frame.frame_id)
             for person, (left, top, right, bottom) in regions.items():
                 self._send(
-                    person, "roi", header=picture, xmin=left, ymin=top, xmax=right, ymax=bottom, c=self._score
+                    person, "faces", "roi", header=picture, xmin=left, ymin=top, xmax=right, ymax=bottom, c=self._score
                 )  # fmt: skip
+        self._publish_speaker(frame, stamp)
+        for seen in () if people is None else people.persons:
+            i, engaged = seen.person_id, seen.attention > ATTENTIVE
+            self._tell(i, "persons", "face_id", self._name(i), data=self._name(i))
+            self._tell(i, "persons", "voice_id", self._name(i), data=self._name(i, "v"))
+            self._tell(i, "persons", "anonymous", True, data=True)
+            self._tell(i, "persons", "engagement_status", engaged, header=stamp, level=self._levels[engaged])
+            self._tell(i, "voices", "is_speaking", seen.speaking > ATTENTIVE, data=seen.speaking > ATTENTIVE)
+
+    def _publish_speaker(self, frame: SpeakerFrame, stamp: Any) -> None:
         if frame.person_id < 0 or not frame.mesh_present:
             return
         if frame.affect is not None:
             affect = frame.affect
             self._send(
                 frame.person_id,
+                "faces",
                 "expression",
                 header=stamp,
                 expression=_LABELS.get(affect.label, affect.label),
@@ -211,23 +240,31 @@ class Humans:
                 confidence=float(affect.probabilities.max()),
             )
         intensity, confidence = action_units(frame)
-        self._send(frame.person_id, "facs", header=stamp, intensity=intensity, confidence=confidence)
+        self._send(frame.person_id, "faces", "facs", header=stamp, intensity=intensity, confidence=confidence)
 
     def close(self) -> None:
         """Retire all publishers."""
-        for publisher in (self._tracked, *(p for face in self._faces.values() for p in face.values())):
+        for publisher in (*self._tracked.values(), *(p for of in self._publishers.values() for p in of.values())):
             self._retire(publisher)
-        self._faces.clear()
+        self._publishers.clear()
 
-    def _send(self, person: int, topic: str, **values: Any) -> None:
-        face = self._faces.setdefault(person, {})
-        if topic not in face:
-            face[topic] = self._advertise(self._kinds[topic], f"/humans/faces/{self._name(person)}/{topic}")
-        face[topic].publish(self._kinds[topic](**values))
+    def _tell(self, person: int, kind: str, topic: str, state: Any, **values: Any) -> None:
+        """Publish what lasts when it changes: the topic is latched."""
+        if self._told.get((person, topic)) != state:
+            self._told[person, topic] = state
+            self._send(person, kind, topic, latched=True, **values)
 
-    def _name(self, person: int) -> str:
+    def _send(self, person: int, kind: str, topic: str, *, latched: bool = False, **values: Any) -> None:
+        publishers = self._publishers.setdefault(person, {})
+        if topic not in publishers:
+            mark = {"faces": "", "persons": "p", "voices": "v"}[kind]
+            name = f"/humans/{kind}/{self._name(person, mark)}/{topic}"
+            publishers[topic] = self._advertise(self._kinds[topic], name, latched)
+        publishers[topic].publish(self._kinds[topic](**values))
+
+    def _name(self, person: int, mark: str = "") -> str:
         """Ids are parts of topic names: letters and digits, beginning with a letter."""
-        return f"{self._mark}{person}"
+        return f"{self._mark}{mark}{person}"
 
 
 Evidence = TypeVar("Evidence", Picture, Sound)
@@ -252,7 +289,7 @@ _AUDIO, _BYTES, _SAMPLES = "audio", "audio_stamped", "audio_capture"
 
 
 class PerceptionNode(ReactdiffNode):
-    """Pictures and sound in; `speaker/frame` and `gaze_target` out. The work is done in one worker thread."""
+    """Pictures and sound in; `speaker/frame`, `gaze_target` and `people` out. The work is done in one worker thread."""
 
     NAME = "perception_node"
 
@@ -267,6 +304,7 @@ class PerceptionNode(ReactdiffNode):
         self._decoder = PictureDecoder()
         self._bytes = StampedBytes()
         self._frames, self._gaze_targets = self.advertise("speaker/frame"), self.advertise("gaze_target")
+        self._people = self.advertise("people")
         self._humans = self._make_humans()
         self._speaker = "no one"
         self.backend = f"onnxruntime, {self._decoder.backend}"
@@ -356,8 +394,9 @@ class PerceptionNode(ReactdiffNode):
             return None
         try:
             return Humans(
-                lambda kind, topic: self.create_publisher(kind, topic, 10), self.destroy_publisher,
-                "".join(random.choices(string.ascii_lowercase, k=5)), float(self.values["min_detection_score"]),
+                lambda kind, topic, latched: self.create_publisher(kind, topic, self.qos["latched"] if latched else 10),
+                self.destroy_publisher, "".join(random.choices(string.ascii_lowercase, k=5)),
+                float(self.values["min_detection_score"]),
             )  # fmt: skip
         except ImportError:
             return None
@@ -387,6 +426,9 @@ class PerceptionNode(ReactdiffNode):
         if self._in_time("picture", topic, picture.stamp_ns):
             with self._busy:
                 self._publish(self._perception.observe_picture(picture))
+                people = self._perception.people
+                if people is not None:
+                    self.publish(self._people, fill_people(msg.People(), people, msg.Person))
 
     def _on_sound(self, topic: str, sound: Sound) -> None:
         if self._in_time("sound", topic, sound.stamp_ns):
@@ -423,7 +465,8 @@ class PerceptionNode(ReactdiffNode):
             speaker = "a voice"
         self._speaker = speaker
         if self._humans is not None:
-            self._humans.publish(frame, self._perception.persons(), self._perception.regions())
+            seen = self._perception
+            self._humans.publish(frame, seen.persons(), seen.regions(), seen.people)
 
     # Services
 

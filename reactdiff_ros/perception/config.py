@@ -30,8 +30,10 @@ class PerceptionConfig:
         low=160,
         high=4096,
     )
-    # Each costs about 2 ms a picture.
-    max_faces: int = setting(2, "Maximum number of faces tracked with landmarks at the same time.", low=1, high=5)
+    # Each of the first three costs about 3 ms a picture.
+    max_faces: int = setting(
+        4, "Maximum number of faces tracked with landmarks. With four or more they take turns.", low=1, high=5
+    )
     # The network reports no box below 0.5.
     min_detection_score: float = setting(0.5, "Lowest score of the detector that counts as a face.", low=0.5, high=1.0)
     # While someone is lost or no one is there, it runs on every picture.

@@ -14,9 +14,10 @@ from reactdiff_ros.clock import NS, Grid, StampGuard, to_ns
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.perception.config import PerceptionConfig
 from reactdiff_ros.perception.nets import REGION_MARGIN, FaceNets, to_rgb
+from reactdiff_ros.perception.people import PeopleInView
 from reactdiff_ros.perception.person import Camera, Reading
 from reactdiff_ros.perception.tracking import TargetChooser, Track, Tracker
-from reactdiff_ros.types import GazeTarget, Picture, Sound, SpeakerFrame, Voice
+from reactdiff_ros.types import GazeTarget, People, Picture, Sound, SpeakerFrame, Voice
 
 if TYPE_CHECKING:
     from reactdiff_ros.perception.voice import VoiceExtractor
@@ -53,6 +54,8 @@ class SpeakerPerception:
         self.dropped_sounds = 0
         self._tracker = Tracker(self.config, self._nets)
         self._chooser = TargetChooser(self.config)
+        self._company = PeopleInView()
+        self._people: People | None = None
         self._pictures, self._sounds = StampGuard(), StampGuard()
         self._last: SpeakerFrame | None = None
         self._picture_ns: int | None = None
@@ -87,6 +90,8 @@ class SpeakerPerception:
     def _flush(self) -> None:
         self._tracker.flush()
         self._chooser.flush()
+        self._company.flush()
+        self._people = None
         self._last = self._picture_ns = self._robot_until_ns = None
         self._robot_speaks = False
 
@@ -127,11 +132,12 @@ class SpeakerPerception:
         height, width = rgb.shape[:2]
         self._size_px = (width, height)
         camera = Camera((width, height), self._focal_px(picture, width, scale))
-        readings = {t.person_id: self._read(t, stamp, camera) for t in self._tracker.tracks}
+        for track in self._tracker.tracks:
+            self._read(track, stamp, camera)
         own = self._robot_until_ns is not None and stamp <= self._robot_until_ns
-        speaking = voice is not None and voice[0].speaking and not own
-        target = self._chooser.update(stamp, self._tracker.tracks, speaking, (width, height))
-        reading = None if target is None else readings[target.person_id]
+        target = self._choose(stamp, None if voice is None else voice[0], own, camera.focal_px)
+        reading = None if target is None else target.reading
+        self._people = self._company.people(picture.frame_id, self._chooser.target)
         self._last = self._frame(picture, target, reading, voice)
         return self._last
 
@@ -182,6 +188,11 @@ class SpeakerPerception:
         """Makes a person the target, locked until they leave if `lock`; -1 gives the choice back to perception."""
         return self._chooser.select(person_id, lock, self.persons())
 
+    @property
+    def people(self) -> People | None:
+        """Who was in view in the last picture, without passers-by; None before the first picture."""
+        return self._people
+
     def persons(self) -> tuple[int, ...]:
         """Ids of the people who are there now, rising."""
         return tuple(t.person_id for t in self._tracker.tracks)
@@ -209,13 +220,19 @@ class SpeakerPerception:
     def _heard(self, now_ns: int) -> tuple[Voice, int] | None:
         return None if self._voice is None else self._voice.latest(now_ns)
 
-    def _read(self, track: Track, stamp_ns: int, camera: Camera) -> Reading | None:
-        if track.points is None:
-            return None
-        reading = track.person.read(stamp_ns, track.points, camera)
-        if reading is not None:
+    def _read(self, track: Track, stamp_ns: int, camera: Camera) -> None:
+        if track.points is not None:
+            track.reading = track.person.read(stamp_ns, track.points, camera)
+        if track.reading is not None:
             track.listen_to_mouth(stamp_ns, track.person.lip_gap)
-        return reading
+
+    def _choose(self, stamp_ns: int, voice: Voice | None, own: bool, focal_px: float) -> Track | None:
+        """The target: of those who are here, else of all who do not just pass by."""
+        tracks = self._tracker.tracks
+        self._company.observe(stamp_ns, tracks, voice, own, focal_px)
+        wanted = [t for t in tracks if not self._company.passes_by(t)]
+        here = tuple(t for t in wanted if t.person_id == self._chooser.target or self._company.here(t))
+        return self._chooser.update(stamp_ns, here or tuple(wanted), self._company.speaking, self._size_px)
 
     def _frame(
         self, picture: Picture, target: Track | None, reading: Reading | None, voice: tuple[Voice, int] | None

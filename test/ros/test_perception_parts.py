@@ -21,7 +21,7 @@ from reactdiff_ros.errors import MessageError
 from reactdiff_ros.nodes import perception_node
 from reactdiff_ros.nodes.perception_node import Humans, PictureDecoder, PictureWatch, action_units
 from reactdiff_ros.simulator.rendered import demo_clip_path
-from reactdiff_ros.types import Affect, SpeakerFrame
+from reactdiff_ros.types import Affect, People, PersonSeen, SpeakerFrame
 
 FRAME_NS = NS // 30
 
@@ -89,15 +89,19 @@ def test_action_units_follow_the_coefficients_and_their_confidence():
     assert intensity.sum() == pytest.approx(0.6)
 
 
-def test_the_speaker_is_published_as_rep_155_has_it(monkeypatch):
+@pytest.fixture
+def hri_msgs(monkeypatch):
     module = ModuleType("hri_msgs.msg")
-    for name in ("Expression", "FacialActionUnits", "IdsList", "NormalizedRegionOfInterest2D"):
-        setattr(module, name, type(name, (SimpleNamespace,), {}))
+    for name in ("EngagementLevel", "Expression", "FacialActionUnits", "IdsList", "NormalizedRegionOfInterest2D"):
+        setattr(module, name, type(name, (SimpleNamespace,), {"DISENGAGED": 1, "ENGAGED": 3}))
     monkeypatch.setitem(sys.modules, "hri_msgs", ModuleType("hri_msgs"))
     monkeypatch.setitem(sys.modules, "hri_msgs.msg", module)
+
+
+def test_the_speaker_is_published_as_rep_155_has_it(hri_msgs):
     sent, retired, face = [], [], "/humans/faces/abcde"
 
-    def publisher(_, topic):
+    def publisher(_, topic, latched):
         return SimpleNamespace(topic=topic, publish=lambda message: sent.append((topic, message)))
 
     humans = Humans(publisher, lambda p: retired.append(p.topic), "abcde", 0.5)
@@ -113,14 +117,48 @@ def test_the_speaker_is_published_as_rep_155_has_it(monkeypatch):
     assert f"{face}7/roi" not in messages  # it is not in this picture
     sent.clear()
     humans.publish(frame(-1), (), {})
-    assert [topic for topic, _ in sent] == ["/humans/faces/tracked"]
+    assert [topic for topic, _ in sent] == [f"/humans/{kind}/tracked" for kind in ("faces", "persons", "voices")]
     assert sorted(retired) == [f"{face}3/expression", f"{face}3/facs", f"{face}3/roi", f"{face}5/roi"]
     humans.publish(frame(5), (5,), {})
     humans.close()
-    assert retired[4:] == ["/humans/faces/tracked", f"{face}5/expression", f"{face}5/facs"]
+    kinds = ("faces", "persons", "voices")
+    assert retired[4:] == [*(f"/humans/{k}/tracked" for k in kinds), f"{face}5/expression", f"{face}5/facs"]
+
+
+def test_everyone_who_is_here_is_a_person_with_a_face_and_a_voice(hri_msgs):
+    sent, latched = [], set()
+
+    def publisher(_, topic, lasts):
+        latched.update([topic] if lasts else [])
+        return SimpleNamespace(topic=topic, publish=lambda message: sent.append((topic, message)))
+
+    def people(speaking: float) -> People:
+        persons = (PersonSeen(3, None, speaking, 0.9, 0.0), PersonSeen(5, None, 0.1, 0.2, speaking))
+        return People(9, persons, 3, 0.1)
+
+    humans = Humans(publisher, lambda p: None, "abcde", 0.5)
+    humans.publish(frame(3), (3, 5, 7), {}, people(0.9))
+    messages = dict(sent)
+    assert messages["/humans/faces/tracked"].ids == ["abcde3", "abcde5", "abcde7"]
+    assert messages["/humans/persons/tracked"].ids == ["abcdep3", "abcdep5"]
+    assert messages["/humans/voices/tracked"].ids == ["abcdev3", "abcdev5"]
+    person, voice = "/humans/persons/abcdep", "/humans/voices/abcdev"
+    assert messages[f"{person}3/face_id"].data == "abcde3"
+    assert messages[f"{person}5/voice_id"].data == "abcdev5"
+    assert [messages[f"{person}{i}/engagement_status"].level for i in (3, 5)] == [3, 1]
+    assert [messages[f"{voice}{i}/is_speaking"].data for i in (3, 5)] == [True, False]
+    assert {f"{person}3/face_id", f"{voice}3/is_speaking"} <= latched
+    sent.clear()
+    humans.publish(frame(3), (3, 5), {}, people(0.9))
+    assert not any("is_speaking" in topic or "_id" in topic for topic, _ in sent), "only what changes"
+    humans.publish(frame(3), (3, 5), {}, people(0.2))
+    assert [m.data for topic, m in sent if "is_speaking" in topic] == [False]
+
+
+def test_without_hri_msgs_nothing_of_it_is_published(monkeypatch):
     monkeypatch.setitem(sys.modules, "hri_msgs.msg", None)
     with pytest.raises(ImportError):
-        Humans(publisher, retired.append, "a", 0.5)
+        Humans(lambda *_: None, lambda _: None, "a", 0.5)
 
 
 # Pictures
