@@ -26,8 +26,11 @@ ROBOT: Final = -2
 OUT_OF_VIEW: Final = -1
 """Ids of those who are no person in view."""
 
-_TURN_S: Final = 8.0
+_TURN_S: Final = 4.0
 """Mean length of a turn."""
+_NO_LIPS: Final = -1.5
+"""Log odds of speech of those whose lips are not seen: someone out of view is less likely than a mouth that hardly
+moves, and likelier than one that is still."""
 _LIPS_S: Final = 0.25
 """Over this time, evidence of lips counts once: neighbouring pictures tell the same."""
 _LOOK_S: Final = 0.4
@@ -166,13 +169,14 @@ class PeopleInView:
         return seen
 
     def _listen(self, tracks: tuple[Track, ...], dt: float, voice: Voice | None, own: bool) -> None:
-        evidence = {t.person_id: _lips(t.lips) * dt / _LIPS_S for t in tracks if t.reading is not None}
+        lips = {t.person_id: _lips(t.lips) if t.reading is not None else _NO_LIPS for t in tracks}
+        evidence = {i: value * dt / _LIPS_S for i, value in ({OUT_OF_VIEW: _NO_LIPS} | lips).items()}
         heard = voice is None or (voice.speaking and not own)
         self._speaker.follow((OUT_OF_VIEW, *(t.person_id for t in tracks)), dt, evidence if heard else {})
         if voice is None:
-            by_sight = {t.person_id: _lips(t.lips) for t in tracks if t.reading is not None}
+            by_sight = lips | {OUT_OF_VIEW: _NO_LIPS}
             self._speaking = {
-                i: _BY_SIGHT * share / (1.0 + math.exp(-by_sight.get(i, 0.0))) for i, share in self._speaker.of.items()
+                i: _BY_SIGHT * share / (1.0 + math.exp(-by_sight[i])) for i, share in self._speaker.of.items()
             }
             return
         sounds = 0.0 if own else _HEARD if voice.speaking else _UNHEARD
