@@ -26,13 +26,25 @@ ROBOT: Final = -2
 OUT_OF_VIEW: Final = -1
 """Ids of those who are no person in view."""
 
-_TURN_S: Final = 4.0
-"""Mean length of a turn."""
+_TURN_S: Final = 2.0
+"""After it, an old belief counts half as much as none: shorter than most turns, so that a new one is found soon."""
 _NO_LIPS: Final = -1.5
 """Log odds of speech of those whose lips are not seen: someone out of view is less likely than a mouth that hardly
 moves, and likelier than one that is still."""
 _LIPS_S: Final = 0.25
-"""Over this time, evidence of lips counts once: neighbouring pictures tell the same."""
+"""Over this time, evidence of lips counts once: neighbouring pictures tell the same.
+
+This, `_TURN_S`, `_NO_LIPS`, `_STEEP`, what `_Lips` begins with and the time constant of `Track.lips` were chosen on
+talks composed of five recordings of speech (may, katiehill, d20, both spectre) and four of silent people (d18, s32,
+pexels, face_noface): one speaks beside one or two silent people, and two or three take turns of 2 to 6 s.
+"""
+_STEEP: Final = 3.6
+_LEARNING_S: Final = 4.0
+"""Lips of calm people move less in speech than those of others in silence: after about this time, each person's own
+levels count. They are learnt where no voice is heard, and where it is clear whose it is."""
+_STILL: Final = -1.6
+"""Level of silent lips that no one is below: who keeps quite still does not speak because they stir."""
+_CERTAIN: Final = 0.8
 _LOOK_S: Final = 0.4
 _ADDRESSED_S: Final = 4.0
 _HEARD: Final = 0.95
@@ -78,6 +90,30 @@ class _Belief:
 
 
 @dataclass
+class _Lips:
+    """How much one person's lips move, `Track.lips`, when they speak and when they do not."""
+
+    silent: float = _STILL
+    speaking: float = -0.65
+
+    def odds(self, motion: float) -> float:
+        """Logarithm of the odds that they speak."""
+        return min(max(_STEEP * (motion - (self.silent + self.speaking) / 2), -4.0), 3.0)
+
+    def learn(self, motion: float, dt_s: float, belief: float, another: bool) -> None:
+        """`belief` that they speak; negative where no one does. `another`: it is someone else for certain."""
+        share = dt_s / _LEARNING_S
+        if belief < 0.0:
+            self.silent += share * (motion - self.silent)
+        else:
+            self.speaking += share * belief * (motion - self.speaking)
+            if another:
+                self.silent += 0.3 * share * (motion - self.silent)
+        self.silent = max(self.silent, _STILL)
+        self.speaking = max(self.speaking, self.silent + 0.4)
+
+
+@dataclass
 class _Seen:
     """One person over the pictures."""
 
@@ -88,6 +124,7 @@ class _Seen:
     stayed: bool = False
     """They were settled once."""
     position_m: FloatArray | None = None
+    lips: _Lips = field(default_factory=_Lips)
     addresses: _Belief = field(default_factory=lambda: _Belief(_ADDRESSED_S))
 
 
@@ -169,14 +206,19 @@ class PeopleInView:
         return seen
 
     def _listen(self, tracks: tuple[Track, ...], dt: float, voice: Voice | None, own: bool) -> None:
-        lips = {t.person_id: _lips(t.lips) if t.reading is not None else _NO_LIPS for t in tracks}
-        evidence = {i: value * dt / _LIPS_S for i, value in ({OUT_OF_VIEW: _NO_LIPS} | lips).items()}
+        read = {t.person_id: t.lips for t in tracks if t.reading is not None}
+        lips = {t.person_id: _NO_LIPS for t in tracks} | {OUT_OF_VIEW: _NO_LIPS}
+        lips |= {i: self._seen[i].lips.odds(motion) for i, motion in read.items()}
         heard = voice is None or (voice.speaking and not own)
-        self._speaker.follow((OUT_OF_VIEW, *(t.person_id for t in tracks)), dt, evidence if heard else {})
+        self._speaker.follow(lips, dt, {i: odds * dt / _LIPS_S for i, odds in lips.items()} if heard else {})
+        surest = max(self._speaker.of, key=lambda i: self._speaker.of[i])
+        certain = self._speaker.of[surest] > _CERTAIN
+        for i, motion in read.items() if voice is not None else ():
+            belief = self._speaker.of[i] if heard else -1.0
+            self._seen[i].lips.learn(motion, dt, belief, certain and surest not in (i, OUT_OF_VIEW))
         if voice is None:
-            by_sight = lips | {OUT_OF_VIEW: _NO_LIPS}
             self._speaking = {
-                i: _BY_SIGHT * share / (1.0 + math.exp(-by_sight[i])) for i, share in self._speaker.of.items()
+                i: _BY_SIGHT * share / (1.0 + math.exp(-lips[i])) for i, share in self._speaker.of.items()
             }
             return
         sounds = 0.0 if own else _HEARD if voice.speaking else _UNHEARD
@@ -219,12 +261,3 @@ def _looks(yaw: float, pitch: float, to_yaw: float, to_pitch: float) -> float:
     to_yaw = min(max(to_yaw, -_FARTHEST_LOOK_RAD), _FARTHEST_LOOK_RAD)
     off = ((yaw - to_yaw) / _LOOK_YAW_RAD) ** 2 + ((pitch - to_pitch) / _LOOK_PITCH_RAD) ** 2
     return math.log(math.exp(-0.5 * off) + _ELSEWHERE)
-
-
-def _lips(motion: float) -> float:
-    """Log odds of speech for the motion of lips, `Track.lips`.
-
-    Logistic regression on 12 recordings of speech (may, katiehill, d20, both spectre, seven of dreamtalk) and 4 of
-    silent people (d18, s32, pexels, face_noface); area under the ROC curve .95, of the mean speed .93.
-    """
-    return min(max(3.6 * motion + 4.0, -3.0), 3.0)

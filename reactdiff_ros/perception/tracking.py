@@ -56,7 +56,7 @@ class Track:
     points: Array | None = None
     confirmed: bool = False
     lips: float = -3.0
-    """Motion of the lips: mean logarithm of the speed of their gap (eye distances a second) + 0.05, over about 0.4 s.
+    """Motion of the lips: mean logarithm of the speed of their gap (eye distances a second) + 0.05, over about 0.1 s.
     Wide movements count little more than those of speech."""
     speed: float = 0.0
     """Mean speed of the face in the picture over about 0.4 s, in sides of the face a second."""
@@ -95,7 +95,7 @@ class Track:
         if self._gap is not None and stamp_ns > self._gap[0]:
             dt = (stamp_ns - self._gap[0]) / 1e9
             speed = abs(gap - self._gap[1]) / dt
-            self.lips += (1.0 - float(np.exp(-dt / 0.4))) * (float(np.log(speed + 0.05)) - self.lips)
+            self.lips += (1.0 - float(np.exp(-dt / 0.1))) * (float(np.log(speed + 0.05)) - self.lips)
         self._gap = (stamp_ns, gap)
 
     @property
