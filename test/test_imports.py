@@ -25,6 +25,7 @@ SHARED = {
     "messages",
     "pictures",
     "plain_yaml",
+    "resampling",
     "resources",
     "settings",
     "style_words",

@@ -186,6 +186,51 @@ def people(run: Run, folder: Path, systems: tuple[str, ...]) -> None:
 
 
 @command
+@click.option("--sound", type=common.FILE, help="Speech, any media file.")
+@click.option("--truth", type=common.FILE, help="What its lips did: FACEGOOD's 116 weights or ARKit's 52 (.npy, .npz).")
+@click.option("--names", type=common.FILE, help="FACEGOOD's names of the 116 weights (.npy).")
+@click.option("--rate", type=Number(1.0, 1000.0), default=30.0, help="Rows of --truth a second.")
+@click.option("--timing", type=common.FILE, help="JSON: alphabet, symbols, starts, ends (s).")
+@click.option("--clip", "clips", type=common.FILE, multiple=True,
+              help="A recording of a talking person, whose lips perception reads; repeatable.")  # fmt: skip
+@click.option("--voices", is_flag=True, help="Voices of flite and espeak-ng that the network was not trained on.")
+@click.option("--piper", type=common.FILE, help="With --voices: also this voice of piper (.onnx).")
+@click.option("--python", default="python", help="Interpreter with piper-tts and onnx.")
+@click.option("--weights", type=common.FILE, show_default="the shipped weights", help="lips.npz of 'dev train-lips'.")
+@common.JSON
+def lips(
+    sound: Path | None, truth: Path | None, names: Path | None, rate: float, timing: Path | None,
+    clips: tuple[Path, ...], voices: bool, piper: Path | None, python: str, weights: Path | None, as_json: bool,
+) -> int:  # fmt: skip
+    """Measure how well the lips follow sound.
+
+    r: correlation with known lips at the lag that fits best (lag_ms). closure_f1: closed lips found within 40 ms;
+    what counts as closed comes from --timing, else from --truth. silence: mean jaw. shuffled: the mouth of other
+    moments at its best lag. loudness: a mouth that opens with the level. rms_error: of the coefficients that move.
+    """
+    from reactdiff_ros.evaluation.studies import lips as study
+    from reactdiff_ros.recordings.lips import KnownLips, perceived_lips, read_truth, sound_of
+    from reactdiff_ros.speech.lips import read_weights
+
+    if (sound is None) != (truth is None) or (sound is None and not clips and not voices):
+        raise click.UsageError("give --sound with --truth, --clip or --voices")
+    with json_on_stdout(as_json, indented=True) as result:
+        found = read_weights(weights)
+        if sound is not None and truth is not None:
+            values, rate_hz = read_truth(truth, names, rate)
+            known = KnownLips(sound.stem, sound_of(sound), values, rate_hz)
+            result.update(study.evaluate(known, found, None if timing is None else study.read_timing(timing)))
+        if clips:
+            result["clips"] = {path.stem: study.evaluate(perceived_lips(path), found) for path in clips}
+        if voices:
+            with progress_bar("voices") as show:
+                spoken = None if piper is None else (piper, python)
+                result["voices"] = study.evaluate_voices(found, piper_voice=spoken, progress=show)
+            result["silence"] = {"jawOpen": study.silent_mouth(found)}
+    return EXIT_DONE
+
+
+@command
 @items_option(2, 10_000, 200, "Held-out speakers.")
 @seconds_option(4.0, 30.0, "Length of each clip.")
 @common.MODEL

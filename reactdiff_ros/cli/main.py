@@ -27,7 +27,7 @@ from reactdiff_ros.cli.say import say
 from reactdiff_ros.cli.settings import config, doctor, style
 from reactdiff_ros.cli.simulate import demo, simulate
 from reactdiff_ros.cli.study import study
-from reactdiff_ros.cli.training import export, paper, train, train_expression, train_nods, train_turns
+from reactdiff_ros.cli.training import export, paper, train, train_expression, train_lips, train_nods, train_turns
 from reactdiff_ros.errors import MissingExtraError, ReactdiffError
 from reactdiff_ros.resources import missing_extra
 
@@ -37,7 +37,7 @@ SECTIONS = {
     "Recordings and studies": (bag, extract, evaluate, report, compare, study, bench),
 }
 """What `reactdiff --help` lists, in this order."""
-DEVELOPMENT = (simulate, train, train_nods, train_expression, train_turns, export, paper, demo, docs)
+DEVELOPMENT = (simulate, train, train_nods, train_expression, train_turns, train_lips, export, paper, demo, docs)
 
 
 class Sections(click.Group):

@@ -280,6 +280,46 @@ def train_turns(
         log(f"  {head:12s} AUC {found['auc']:.3f}, log loss {found['log_loss']:.3f} of {found['constant']:.3f}")
 
 
+@click.command("train-lips")
+@click.option("--output", type=common.FOLDER, required=True, help="Folder of the run; lips.npz in it is the network.")
+@click.option("--resume", is_flag=True, help="Resume the run from its checkpoint.")
+@common.SEED
+@click.option("--sentences", type=click.IntRange(8), default=2400, help="Sentences that espeak-ng says.")
+@click.option("--steps", type=click.IntRange(1), default=6000, help="Optimiser steps.")
+@click.option("--minutes", type=Number(0.1), help="Save the run and stop after this time; --resume continues it.")
+@click.option("--facegood", type=common.FOLDER, help="Folder of FACEGOOD's NAME.flac and NAME_bs116_30fps.npz.")
+@click.option("--names", type=common.FILE, help="FACEGOOD's names of the 116 weights (.npy).")
+@click.option("--clip", "clips", type=common.FILE, multiple=True, help="A recording of a talking person; repeatable.")
+@common.JSON
+def train_lips(
+    output: Path, resume: bool, seed: int, sentences: int, steps: int, minutes: float | None, facegood: Path | None,
+    names: Path | None, clips: tuple[Path, ...], as_json: bool,
+) -> int:  # fmt: skip
+    """Train the network that moves the lips from sound.
+
+    Voices of espeak-ng and flite (which must be installed) carry the curves of their timed sounds; FACEGOOD's curves
+    and the lips of recorded people are added where they are given. About twenty minutes on one core.
+    """
+    from time import monotonic
+
+    from reactdiff_ros.training import lips
+
+    if facegood is not None and names is None:
+        raise click.UsageError("--facegood needs --names")
+    with json_on_stdout(as_json) as result:
+        begin = monotonic()
+        config = lips.LipConfig(seed=seed, sentences=sentences, steps=steps)
+        stop = StopFlag()
+        over = (lambda: stop.set) if minutes is None else (lambda: stop.set or monotonic() - begin > 60 * minutes)
+        with progress_bar("material") as show:
+            takes = lips.material(config, output, facegood, names, clips, show)
+        log(f"{len(takes)} takes, {sum(len(t.mels) for t in takes) / 6000:.0f} minutes")
+        done = lips.run(takes, config, output, resume=resume, stopped=over, progress=log)
+        result.update(file=str(output / lips.FILE), steps=done, of=steps, takes=len(takes))
+        log(f"{output / lips.FILE}: {done} of {steps} steps")
+    return EXIT_DONE if done >= steps else EXIT_STOPPED
+
+
 @click.command()
 @click.argument("checkpoint", type=common.FILE, required=False)
 @click.option("--output", type=common.FOLDER, help="Folder of the weights.")

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import WeightsError
-from reactdiff_ros.perception.sound import MfccStream, Resampler, mfcc_options, mono, pitch_hz
+from reactdiff_ros.perception.sound import MfccStream, mfcc_options, pitch_hz
 from reactdiff_ros.perception.voice import (
     UtteranceTracker,
     VoiceActivityNetwork,
     VoiceExtractor,
 )
+from reactdiff_ros.resampling import Resampler, mono
 from reactdiff_ros.types import Sound, Voice
 
 NS = 1_000_000_000

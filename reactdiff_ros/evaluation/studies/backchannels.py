@@ -28,10 +28,10 @@ from reactdiff_ros.evaluation.metrics.nod_shapes import Shapes, compared, quanti
 from reactdiff_ros.evaluation.plots import plot_backchannels
 from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.model.tokens import SpeakerBatch
-from reactdiff_ros.perception.sound import RATE_HZ, Resampler, mono
 from reactdiff_ros.recordings.datasets.recording import speaker_of
 from reactdiff_ros.recordings.datasets.turns import Turns
 from reactdiff_ros.recordings.extraction import voice_columns
+from reactdiff_ros.resampling import RATE_HZ, Resampler, mono
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, OnProgress
 
 Floats = NDArray[np.float64]

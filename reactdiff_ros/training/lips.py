@@ -1,0 +1,434 @@
+"""Trains the network that moves the lips (`speech.lips`) on synthesised voices, animators' curves and people's lips.
+
+Synthesised voices carry the table's curves of their timed sounds. FACEGOOD's curves and the lips that perception reads
+from recordings of people have other scales and no closures: of them only the correlation of jaw and rounding counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.recordings.lips import perceived_lips, read_facegood
+from reactdiff_ros.speech.lips import (
+    AHEAD,
+    BANDS,
+    OUTPUTS,
+    SHAPED,
+    LipWeights,
+    features_of,
+)
+from reactdiff_ros.speech.visemes import MOUTH_NAMES, NAMES, SILENCE, STEP, Phones, curves_of, phones_of
+from reactdiff_ros.training.voices import FLITE, Spoken, espeak, espeak_jobs, flite, sentence
+from reactdiff_ros.types import FloatArray, Sound
+from reactdiff_ros.whole_file import write_arrays
+
+FILE: Final = "lips.npz"
+_TAKES: Final = "takes.npz"
+_CHECKPOINT: Final = "checkpoint.pt"
+WIDTH: Final = 64
+DILATIONS: Final = (1, 2, 4, 8, 1, 2, 4)
+SEGMENT: Final = 320
+"""Frames of a sample."""
+JAW, FUNNEL, PUCKER = (OUTPUTS.index(n) for n in ("jawOpen", "mouthFunnel", "mouthPucker"))
+CLOSURE, ACCENT = SHAPED, SHAPED + 1
+
+
+@dataclass(frozen=True, slots=True)
+class LipConfig:
+    """Settings of a run."""
+
+    seed: int = 0
+    sentences: int = 2400
+    """Of espeak-ng; flite says an eighth as many."""
+    steps: int = 6000
+    batch: int = 16
+    learning_rate: float = 3e-3
+    real_share: float = 0.25
+    """Of samples from animators' curves and people's lips, where there are any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One utterance. `known`: 0 the table's curves; 1 jaw, 2 jaw and rounding, in a scale of their own."""
+
+    name: str
+    mels: NDArray[np.float16]
+    """(T, BANDS)"""
+    targets: NDArray[np.float16]
+    """(T, len(OUTPUTS))"""
+    classes: NDArray[np.int8]
+    """(T,) of NAMES."""
+    known: int = 0
+    closures: NDArray[np.float64] | None = None
+    """(C, 2) s, of p, b and m."""
+
+
+def take_of(spoken: Spoken, factor: float = 1.0) -> Take:
+    """Features and the table's curves of an utterance, played `factor` times as fast (pitch and formants follow)."""
+    rate = round(spoken.rate_hz * factor)
+    real = rate / spoken.rate_hz
+    samples = np.clip(spoken.samples * 32767.0, -32768, 32767).astype(np.int16)
+    mels = features_of(Sound(0, rate, samples[:, None]))
+    phones = phones_of(
+        replace(spoken.timing, starts_s=spoken.timing.starts_s / real, ends_s=spoken.timing.ends_s / real)
+    )
+    return Take(spoken.voice, mels.astype(np.float16), *_curves(phones, len(mels)), 0, phones.closures())
+
+
+def _curves(phones: Phones, frames: int) -> tuple[NDArray[np.float16], NDArray[np.int8]]:
+    curves = curves_of(phones, frames)
+    columns = [MOUTH_NAMES.index(n if n in MOUTH_NAMES else f"{n}Left") for n in OUTPUTS[:SHAPED]]
+    rows = [*curves.coefficients[:, columns].T, curves.closure, curves.accent]
+    classes = np.full(frames, SILENCE, np.int8)
+    for shape, start, end in zip(phones.shape, phones.starts_s, phones.ends_s, strict=True):
+        classes[max(int(np.ceil(start * STEP)), 0) : max(int(np.ceil(end * STEP)), 0)] = shape
+    return np.stack(rows, axis=1).astype(np.float16), classes
+
+
+def synthesised(config: LipConfig, progress: Callable[[float], None]) -> list[Take]:
+    """What espeak-ng and flite say, a third of it faster or slower by up to 18 %."""
+    rng = np.random.default_rng([config.seed, 1])
+    takes = []
+    for number, spoken in enumerate(espeak(espeak_jobs(rng, config.sentences))):
+        takes.append(take_of(spoken, float(np.exp(rng.normal(0.0, 0.1)))))
+        progress(0.8 * number / config.sentences)
+    count = config.sentences // 8
+    for number in range(count):
+        spoken = flite(FLITE[number % len(FLITE)], sentence(rng, 0.2), float(rng.uniform(0.8, 1.3)))
+        takes.append(take_of(spoken, float(np.exp(rng.normal(0.0, 0.1)))))
+        progress(0.8 + 0.2 * number / count)
+    return takes
+
+
+def real_take(name: str, sound: Sound, coefficients: FloatArray, rate_hz: float, lag_s: float = 0.0) -> Take:
+    """A recording whose lips are known: ARKit coefficients (N, 52 or more) at `rate_hz`, `lag_s` behind the sound."""
+    mels = features_of(sound)
+    at = np.arange(len(mels)) / STEP + lag_s
+    times = np.arange(len(coefficients)) / rate_hz
+    targets = np.zeros((len(mels), len(OUTPUTS)), np.float32)
+    for column, output in enumerate(OUTPUTS[:SHAPED]):
+        source = output if output in BLENDSHAPE_NAMES else f"{output}Left"
+        targets[:, column] = np.interp(at, times, coefficients[:, BLENDSHAPE_NAMES.index(source)])
+    moves = bool((targets[:, FUNNEL] + targets[:, PUCKER]).std() > 5e-3)
+    return Take(name, mels.astype(np.float16), targets.astype(np.float16), np.zeros(len(mels), np.int8), 1 + moves)
+
+
+class LipNet(nn.Module):  # type: ignore[misc]
+    """The network of `speech.lips`, to be trained; besides its outputs it names the sounds, to learn what they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(3 * BANDS, WIDTH)
+        self.layers = nn.ModuleList(nn.Linear(3 * WIDTH, WIDTH) for _ in DILATIONS)
+        self.out = nn.Linear(WIDTH, len(OUTPUTS))
+        self.names = nn.Linear(WIDTH, len(NAMES))
+        for layer in self.layers:
+            nn.init.normal_(layer.weight, std=0.5 * (3 * WIDTH) ** -0.5)
+
+    def forward(self, mels: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs (B, T, len(OUTPUTS)) and log odds of names (B, T, len(NAMES)) of mels (B, T, BANDS)."""
+        h = self.first(_looks(mels, 1, repeat=True))
+        for layer, dilation in zip(self.layers, DILATIONS, strict=True):
+            h = h + layer(_looks(torch.relu(h), dilation))
+        h = torch.relu(h)
+        return self.out(h), self.names(h)
+
+    def weights(self, gains: FloatArray) -> LipWeights:
+        """As they ship."""
+
+        def matrix(layer: nn.Linear) -> FloatArray:
+            return np.ascontiguousarray(layer.weight.detach().numpy().T, np.float32)
+
+        def bias(layer: nn.Linear) -> FloatArray:
+            return np.asarray(layer.bias.detach().numpy(), np.float32).copy()
+
+        return LipWeights(
+            matrix(self.first), bias(self.first), tuple(map(matrix, self.layers)), tuple(map(bias, self.layers)),
+            DILATIONS, matrix(self.out), bias(self.out), gains,
+        )  # fmt: skip
+
+
+def _looks(h: Tensor, dilation: int, repeat: bool = False) -> Tensor:
+    """(B, T, 3 C): each frame with those one and two dilations before it."""
+    early = h[:, :1].expand(-1, 2 * dilation, -1) if repeat else h.new_zeros(len(h), 2 * dilation, h.shape[2])
+    padded = torch.cat([early, h], dim=1)
+    return torch.cat([padded[:, : -2 * dilation], padded[:, dilation:-dilation], h], dim=2)
+
+
+def augmented(mels: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """(B, T, BANDS) as other voices and loudspeakers would sound: formants, tilt, equaliser, loudness, noise."""
+    count = len(mels)
+    band = np.arange(BANDS)
+    middle = rng.uniform(0.4, 0.6, (count, 1)) * BANDS
+    warp = np.exp(rng.normal(0.0, 0.07, (count, 1)))
+    source = np.clip(band * warp + rng.normal(0.0, 0.4, (count, 1)), 0, BANDS - 1.001)
+    low = source.astype(int)
+    share = (source - low).astype(np.float32)[:, None, :]
+    rows = np.arange(count)[:, None]
+    turned = mels.transpose(0, 2, 1)
+    warped = turned[rows, low].transpose(0, 2, 1) * (1 - share) + turned[rows, low + 1].transpose(0, 2, 1) * share
+    tilt = rng.normal(0.0, 1.0, (count, 1)) * (band - middle) / BANDS
+    wave_ = rng.normal(0.0, 0.3, (count, 1)) * np.sin(
+        band * rng.uniform(0.1, 0.6, (count, 1)) + rng.uniform(0, 6, (count, 1))
+    )
+    gain = rng.uniform(-1.4, 0.6, (count, 1))
+    power = np.exp(2.5 * warped.clip(-4, 6) + 2.5 * (tilt + wave_ + gain)[:, None, :] - 6.0)
+    floor = np.exp(rng.uniform(-18.0, -7.0, (count, 1)) + rng.normal(0.0, 0.8, (count, 1)) * (band - 20) / 10)[
+        :, None, :
+    ]
+    noise = floor * rng.gamma(6.0, 1 / 6.0, warped.shape)
+    use = (rng.random((count, 1, 1)) < 0.6).astype(np.float32)
+    return np.asarray((np.log(power + use * noise + 1e-7) + 6.0) / 2.5, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Samples. `known` (B,) as of takes."""
+
+    mels: Tensor
+    targets: Tensor
+    classes: Tensor
+    known: Tensor
+
+
+def draw(takes: Sequence[Take], weights: NDArray[np.float64], count: int, rng: np.random.Generator) -> Batch:
+    """`count` segments of SEGMENT frames, each some 15 % faster or slower than it was."""
+    mels = np.zeros((count, SEGMENT, BANDS), np.float32)
+    targets = np.zeros((count, SEGMENT, len(OUTPUTS)), np.float32)
+    classes = np.zeros((count, SEGMENT), np.int64)
+    known = np.zeros(count, np.int64)
+    for row, number in enumerate(rng.choice(len(takes), count, p=weights)):
+        take = takes[number]
+        speed = float(np.exp(rng.normal(0.0, 0.1)))
+        length = SEGMENT * speed
+        start = rng.uniform(-20.0, max(len(take.mels) - length + 20.0, 1.0))
+        at = np.clip(start + np.arange(SEGMENT) * speed, 0, len(take.mels) - 1.001)
+        low = at.astype(int)
+        share = (at - low)[:, None].astype(np.float32)
+        for out, source in ((mels, take.mels), (targets, take.targets)):
+            out[row] = source[low] * (1 - share) + source[low + 1] * share
+        classes[row] = take.classes[np.round(at).astype(int)]
+        known[row] = take.known
+    heard = augmented(mels, rng)
+    # The network shows frame t when it has heard t + AHEAD.
+    return Batch(
+        torch.from_numpy(heard), torch.from_numpy(targets[:, : SEGMENT - AHEAD]),
+        torch.from_numpy(classes[:, : SEGMENT - AHEAD]), torch.from_numpy(known),
+    )  # fmt: skip
+
+
+def correlation(a: Tensor, b: Tensor) -> Tensor:
+    """(B,) of rows (B, T)."""
+    a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
+    return (a * b).sum(1) / torch.sqrt((a * a).sum(1) * (b * b).sum(1) + 1e-4)
+
+
+def loss_of(net: LipNet, batch: Batch, scale: Tensor) -> Tensor:
+    """Squared error over variance, correlation of jaw and rounding, closures and names of sounds."""
+    outputs, names = net(batch.mels)
+    outputs, names = outputs[:, AHEAD:], names[:, AHEAD:]
+    timed, rounded = batch.known == 0, batch.known != 1
+    jaw = correlation(outputs[..., JAW], batch.targets[..., JAW])
+    rounding = correlation(outputs[..., [FUNNEL, PUCKER]].sum(-1), batch.targets[..., [FUNNEL, PUCKER]].sum(-1))
+    loss = 0.6 * (1 - jaw).mean() + 0.4 * ((1 - rounding) * rounded).mean()
+    if timed.any():
+        given, meant = outputs[timed], batch.targets[timed]
+        error = ((given - meant) / scale).square()
+        loss = loss + 0.5 * error[..., :SHAPED].mean() + 0.1 * error[..., ACCENT].mean()
+        loss = loss + 2.0 * nn.functional.binary_cross_entropy_with_logits(
+            given[..., CLOSURE], meant[..., CLOSURE], pos_weight=torch.tensor(2.0)
+        )
+        loss = loss + 0.3 * nn.functional.cross_entropy(names[timed].flatten(0, 1), batch.classes[timed].flatten())
+    return loss
+
+
+def train(
+    takes: Sequence[Take],
+    config: LipConfig,
+    output: Path,
+    *,
+    start: dict[str, Any] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, float], None] = lambda step, loss: None,
+) -> LipNet:
+    """Train on takes and keep `output`/checkpoint.pt up to date.
+
+    `start`: what a checkpoint holds.
+    """
+    torch.set_num_threads(1)
+    torch.manual_seed(config.seed)
+    net = LipNet()
+    optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, config.learning_rate, total_steps=config.steps, pct_start=0.1
+    )
+    step, average = 0, {k: v.detach().clone() for k, v in net.state_dict().items()}
+    if start is not None:
+        net.load_state_dict(start["net"])
+        optimiser.load_state_dict(start["optimiser"])
+        schedule.load_state_dict(start["schedule"])
+        step, average = start["step"], start["average"]
+    weights = _shares(takes, config.real_share)
+    synthetic = np.concatenate([t.targets for t in takes if t.known == 0]).astype(np.float32)
+    scale = torch.from_numpy(np.maximum(synthetic.std(0), 0.02))
+    while step < config.steps and not stopped():
+        batch = draw(takes, weights, config.batch, np.random.default_rng([config.seed, 2, step]))
+        loss = loss_of(net, batch, scale)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        step += 1
+        share = min(0.998, step / (step + 50))
+        for name, value in net.state_dict().items():
+            average[name].lerp_(value.detach(), 1 - share)
+        if step % 100 == 0:
+            progress(step, float(loss))
+        if step % 500 == 0:
+            _keep(output, net, optimiser, schedule, step, average, config)
+    _keep(output, net, optimiser, schedule, step, average, config)
+    net.load_state_dict(average)
+    return net
+
+
+def _keep(
+    output: Path, net: LipNet, optimiser: Any, schedule: Any, step: int, average: dict[str, Tensor], config: LipConfig
+) -> None:
+    part = output / ".checkpoint.part"
+    torch.save({
+        "net": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(), "step": step,
+        "average": average, "config": asdict(config),
+    }, part)  # fmt: skip
+    part.replace(output / _CHECKPOINT)
+
+
+def _shares(takes: Sequence[Take], real_share: float) -> NDArray[np.float64]:
+    """How often each take is drawn: by its length, within what is synthesised and what is not."""
+    length = np.array([len(t.mels) for t in takes], float)
+    real = np.array([t.known > 0 for t in takes])
+    for chosen, share in (
+        (real, real_share if not real.all() else 1.0),
+        (~real, 1.0 - real_share if real.any() else 1.0),
+    ):
+        if chosen.any():
+            length[chosen] *= share / length[chosen].sum()
+    return np.asarray(length / length.sum())
+
+
+def shown(net: LipNet, take: Take) -> FloatArray:
+    """(T, len(OUTPUTS)) that the network shows for a take."""
+    mels = np.concatenate([take.mels.astype(np.float32), np.repeat(take.mels[-1:].astype(np.float32), AHEAD, axis=0)])
+    with torch.no_grad():
+        outputs, _ = net(torch.from_numpy(mels[None]))
+    found: FloatArray = outputs[0, AHEAD:].numpy()
+    return found
+
+
+def gains_of(net: LipNet, takes: Sequence[Take]) -> FloatArray:
+    """(SHAPED,) by which outputs have to be stretched to reach as far as the table's curves (95th percentile)."""
+    chosen = [t for t in takes if t.known == 0][::20]
+    given = np.concatenate([shown(net, t) for t in chosen])[:, :SHAPED]
+    meant = np.concatenate([t.targets for t in chosen]).astype(np.float32)[:, :SHAPED]
+    reach = [np.quantile(x, 0.97, axis=0) for x in (given, meant)]
+    return np.asarray(np.clip(reach[1] / np.maximum(reach[0], 0.02), 1.0, 1.6), np.float32)
+
+
+def write(net: LipNet, takes: Sequence[Take], path: Path) -> LipWeights:
+    """The weights as they ship. Raises ReactdiffError where they cannot be written."""
+    weights = net.weights(gains_of(net, takes))
+    try:
+        write_arrays(path, weights.arrays())
+    except OSError as error:
+        raise ReactdiffError("the network of the lips cannot be written", where=str(path), todo=str(error)) from error
+    return weights
+
+
+def material(
+    config: LipConfig,
+    output: Path,
+    facegood: Path | None,
+    names: Path | None,
+    clips: Sequence[Path],
+    progress: Callable[[float], None],
+) -> list[Take]:
+    """All that is learnt from: what `output` keeps of an earlier call, or made now and kept there.
+
+    Raises:
+        MissingExtraError: espeak-ng or flite is missing.
+        MediaError: a recording cannot be read.
+    """
+    path = output / _TAKES
+    if path.exists():
+        return load_takes(path)
+    output.mkdir(parents=True, exist_ok=True)
+    takes = synthesised(config, lambda share: progress(0.7 * share))
+    known = read_facegood(facegood, names) if facegood is not None and names is not None else []
+    for number, clip in enumerate(clips):
+        known.append(perceived_lips(clip))
+        progress(0.7 + 0.3 * number / len(clips))
+    takes += [real_take(one.name, one.sound, one.coefficients, one.rate_hz) for one in known]
+    save_takes(takes, path)
+    return takes
+
+
+def run(
+    takes: Sequence[Take],
+    config: LipConfig,
+    output: Path,
+    *,
+    resume: bool,
+    stopped: Callable[[], bool],
+    progress: Callable[[str], object],
+) -> int:
+    """Train, from the checkpoint in `output` with `resume`, and write the network there; returns the steps done.
+
+    Raises:
+        ReactdiffError: there is nothing to resume, or a run is there that would be begun over.
+    """
+    path = output / _CHECKPOINT
+    if resume != path.exists():
+        what = "there is no run to resume" if resume else "there is a run already"
+        raise ReactdiffError(what, where=str(path), todo="" if resume else "give --resume or another folder")
+    start = torch.load(path, weights_only=True) if resume else None
+    net = train(
+        takes, config, output, start=start, stopped=stopped, progress=lambda s, x: progress(f"step {s}: loss {x:.3f}")
+    )
+    write(net, takes, output / FILE)
+    return int(torch.load(path, weights_only=True)["step"])
+
+
+def save_takes(takes: Sequence[Take], path: Path) -> None:
+    """Keep takes in a file, so that a resumed run need not make them again."""
+    names = json.dumps([[t.name, t.known, len(t.mels)] for t in takes])
+    arrays = {
+        "mels": np.concatenate([t.mels for t in takes]), "targets": np.concatenate([t.targets for t in takes]),
+        "classes": np.concatenate([t.classes for t in takes]), "names": np.array(names),
+    }  # fmt: skip
+    part = path.with_suffix(".part.npz")
+    np.savez(part, **arrays)
+    part.replace(path)
+
+
+def load_takes(path: Path) -> list[Take]:
+    """The takes of `save_takes`, without closures."""
+    with np.load(path) as file:
+        mels, targets, classes = file["mels"], file["targets"], file["classes"]
+        rows = json.loads(str(file["names"]))
+    takes, at = [], 0
+    for name, known, length in rows:
+        span = slice(at, at + length)
+        takes.append(Take(name, mels[span], targets[span], classes[span], known))
+        at += length
+    return takes
