@@ -42,6 +42,8 @@ class Shape:
     jaw: float = 0.8
     lips: float = 0.8
     tongue: float = 0.5
+    rounding: float | None = None
+    """Weight of funnel and pucker; None: as the lips'. The lips of p are shut, but round already if an u follows."""
     closure: float = 0.0
     """How firmly the lips are shut."""
     vowel: bool = False
@@ -54,14 +56,14 @@ def _vowel(jaw: float, **targets: float) -> Shape:
 SHAPES: Final[dict[str, Shape]] = {
     "silence": Shape({}, 0.5, 0.5),
     "p": Shape({"jawOpen": 0.02, "mouthPress": 0.45, "mouthRollLower": 0.25, "mouthRollUpper": 0.2,
-                "mouthShrugLower": 0.1}, 2.5, 5.0, closure=1.0),
+                "mouthShrugLower": 0.1}, 0.8, 5.0, rounding=0.2, closure=1.0),
     "f": Shape({"jawOpen": 0.06, "mouthRollLower": 0.5, "mouthUpperUp": 0.22, "mouthShrugLower": 0.1},
-               2.0, 5.0, closure=0.6),
-    "θ": Shape({"jawOpen": 0.15, "tongueOut": 0.35, "mouthLowerDown": 0.2, "mouthUpperUp": 0.1}, 1.0, 0.4, 3.0),
-    "t": Shape({"jawOpen": 0.1, "mouthLowerDown": 0.2, "mouthUpperUp": 0.1, "mouthStretch": 0.1}, 1.0, 0.2, 1.0),
-    "s": Shape({"jawOpen": 0.05, "mouthStretch": 0.25, "mouthLowerDown": 0.25, "mouthUpperUp": 0.15}, 1.5, 0.4, 1.0),
+               1.0, 5.0, rounding=0.4, closure=0.6),
+    "θ": Shape({"jawOpen": 0.15, "tongueOut": 0.35, "mouthLowerDown": 0.2, "mouthUpperUp": 0.1}, 0.8, 0.4, 3.0),
+    "t": Shape({"jawOpen": 0.1, "mouthLowerDown": 0.2, "mouthUpperUp": 0.1, "mouthStretch": 0.1}, 0.6, 0.2, 1.0),
+    "s": Shape({"jawOpen": 0.05, "mouthStretch": 0.25, "mouthLowerDown": 0.25, "mouthUpperUp": 0.15}, 1.2, 0.4, 1.0),
     "ʃ": Shape({"jawOpen": 0.1, "mouthFunnel": 0.55, "mouthPucker": 0.2, "mouthUpperUp": 0.2, "mouthLowerDown": 0.2,
-                "jawForward": 0.1}, 1.5, 1.5, 1.0),
+                "jawForward": 0.1}, 1.2, 1.5, 1.0),
     "k": Shape({"jawOpen": 0.2, "mouthLowerDown": 0.1}, 0.5, 0.1),
     "r": Shape({"jawOpen": 0.14, "mouthFunnel": 0.25, "mouthPucker": 0.3}, 0.8, 0.8),
     "l": Shape({"jawOpen": 0.22, "mouthLowerDown": 0.15, "mouthUpperUp": 0.1, "tongueOut": 0.06}, 0.7, 0.2, 2.0),
@@ -268,7 +270,9 @@ def _tables() -> tuple[NDArray[Any], NDArray[Any]]:
             targets[row, columns] = value
         for column, name in enumerate(MOUTH_NAMES):
             jaw, tongue = name.startswith("jaw"), name.startswith("tongue")
-            weights[row, column] = shape.jaw if jaw else shape.tongue if tongue else shape.lips
+            round_ = name in ("mouthFunnel", "mouthPucker") and shape.rounding is not None
+            lips = shape.rounding if round_ else shape.lips
+            weights[row, column] = shape.jaw if jaw else shape.tongue if tongue else lips
     return targets, weights
 
 

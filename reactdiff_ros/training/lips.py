@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.recordings.lips import perceived_lips, read_facegood
+from reactdiff_ros.recordings.lips import KnownLips, perceived_lips, read_facegood
 from reactdiff_ros.speech.lips import (
     AHEAD,
     BANDS,
@@ -35,11 +35,16 @@ from reactdiff_ros.whole_file import write_arrays
 
 FILE: Final = "lips.npz"
 _TAKES: Final = "takes.npz"
+_PERSON: Final = "person "
 _CHECKPOINT: Final = "checkpoint.pt"
 WIDTH: Final = 64
 DILATIONS: Final = (1, 2, 4, 8, 1, 2, 4)
 SEGMENT: Final = 320
 """Frames of a sample."""
+OFFSETS: Final = 24
+"""Frames that a recording's lips may be off its sound."""
+FOUND: Final = 0.4
+"""Share of the steps after which the network finds the offsets of recordings."""
 JAW, FUNNEL, PUCKER = (OUTPUTS.index(n) for n in ("jawOpen", "mouthFunnel", "mouthPucker"))
 CLOSURE, ACCENT = SHAPED, SHAPED + 1
 
@@ -54,8 +59,10 @@ class LipConfig:
     steps: int = 6000
     batch: int = 16
     learning_rate: float = 3e-3
-    real_share: float = 0.25
-    """Of samples from animators' curves and people's lips, where there are any."""
+    drawn_share: float = 0.25
+    """Samples of animators' curves for each one of synthesised voices."""
+    people_share: float = 0.1
+    """The same of people's lips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +77,8 @@ class Take:
     classes: NDArray[np.int8]
     """(T,) of NAMES."""
     known: int = 0
-    closures: NDArray[np.float64] | None = None
-    """(C, 2) s, of p, b and m."""
+    loose: bool = False
+    """Sound and lips have an unknown offset: the take is used once the network has found it."""
 
 
 def take_of(spoken: Spoken, factor: float = 1.0) -> Take:
@@ -83,7 +90,7 @@ def take_of(spoken: Spoken, factor: float = 1.0) -> Take:
     phones = phones_of(
         replace(spoken.timing, starts_s=spoken.timing.starts_s / real, ends_s=spoken.timing.ends_s / real)
     )
-    return Take(spoken.voice, mels.astype(np.float16), *_curves(phones, len(mels)), 0, phones.closures())
+    return Take(spoken.voice, mels.astype(np.float16), *_curves(phones, len(mels)))
 
 
 def _curves(phones: Phones, frames: int) -> tuple[NDArray[np.float16], NDArray[np.int8]]:
@@ -111,17 +118,37 @@ def synthesised(config: LipConfig, progress: Callable[[float], None]) -> list[Ta
     return takes
 
 
-def real_take(name: str, sound: Sound, coefficients: FloatArray, rate_hz: float, lag_s: float = 0.0) -> Take:
-    """A recording whose lips are known: ARKit coefficients (N, 52 or more) at `rate_hz`, `lag_s` behind the sound."""
-    mels = features_of(sound)
-    at = np.arange(len(mels)) / STEP + lag_s
-    times = np.arange(len(coefficients)) / rate_hz
+def real_take(known: KnownLips, loose: bool = False) -> Take:
+    """A recording whose lips are known."""
+    mels = features_of(known.sound)
+    at, times = np.arange(len(mels)) / STEP, np.arange(len(known.coefficients)) / known.rate_hz
     targets = np.zeros((len(mels), len(OUTPUTS)), np.float32)
     for column, output in enumerate(OUTPUTS[:SHAPED]):
         source = output if output in BLENDSHAPE_NAMES else f"{output}Left"
-        targets[:, column] = np.interp(at, times, coefficients[:, BLENDSHAPE_NAMES.index(source)])
+        targets[:, column] = np.interp(at, times, known.coefficients[:, BLENDSHAPE_NAMES.index(source)])
     moves = bool((targets[:, FUNNEL] + targets[:, PUCKER]).std() > 5e-3)
-    return Take(name, mels.astype(np.float16), targets.astype(np.float16), np.zeros(len(mels), np.int8), 1 + moves)
+    none = np.zeros(len(mels), np.int8)
+    return Take(known.name, mels.astype(np.float16), targets.astype(np.float16), none, 1 + moves, loose)
+
+
+def offset_of(net: LipNet, take: Take) -> int:
+    """Frames by which a take's lips are later than the network's, at the best correlation of jaw and rounding."""
+    given, meant = shown(net, take), take.targets.astype(np.float32)
+    pairs = [(given[:, JAW], meant[:, JAW])]
+    if take.known == 2:
+        pairs.append((given[:, FUNNEL] + given[:, PUCKER], meant[:, FUNNEL] + meant[:, PUCKER]))
+
+    def fit(lag: int) -> float:
+        a, b = slice(max(-lag, 0), len(given) - max(lag, 0)), slice(max(lag, 0), len(given) - max(-lag, 0))
+        return float(sum(np.nan_to_num(np.corrcoef(x[a], y[b])[0, 1]) for x, y in pairs))
+
+    return max(range(-OFFSETS, OFFSETS + 1), key=fit)
+
+
+def moved(take: Take, offset: int) -> Take:
+    """A take whose lips are brought forward by `offset` frames."""
+    rows = np.clip(np.arange(len(take.targets)) + offset, 0, len(take.targets) - 1)
+    return replace(take, targets=take.targets[rows], loose=False)
 
 
 class LipNet(nn.Module):  # type: ignore[misc]
@@ -279,10 +306,19 @@ def train(
         optimiser.load_state_dict(start["optimiser"])
         schedule.load_state_dict(start["schedule"])
         step, average = start["step"], start["average"]
-    weights = _shares(takes, config.real_share)
+    offsets: dict[str, int] = {} if start is None else start["offsets"]
+    tight, loose = [t for t in takes if not t.loose], [t for t in takes if t.loose]
+    takes = [*tight, *(moved(t, offsets[t.name]) for t in loose if t.name in offsets)]
+    weights = _shares(takes, config)
     synthetic = np.concatenate([t.targets for t in takes if t.known == 0]).astype(np.float32)
     scale = torch.from_numpy(np.maximum(synthetic.std(0), 0.02))
     while step < config.steps and not stopped():
+        if loose and not offsets and step >= FOUND * config.steps:
+            mean = LipNet()
+            mean.load_state_dict(average)
+            offsets = {t.name: offset_of(mean, t) for t in loose}
+            takes = [*tight, *(moved(t, offsets[t.name]) for t in loose)]
+            weights = _shares(takes, config)
         batch = draw(takes, weights, config.batch, np.random.default_rng([config.seed, 2, step]))
         loss = loss_of(net, batch, scale)
         optimiser.zero_grad()
@@ -297,31 +333,30 @@ def train(
         if step % 100 == 0:
             progress(step, float(loss))
         if step % 500 == 0:
-            _keep(output, net, optimiser, schedule, step, average, config)
-    _keep(output, net, optimiser, schedule, step, average, config)
+            _keep(output, net, optimiser, schedule, step, average, config, offsets)
+    _keep(output, net, optimiser, schedule, step, average, config, offsets)
     net.load_state_dict(average)
     return net
 
 
 def _keep(
-    output: Path, net: LipNet, optimiser: Any, schedule: Any, step: int, average: dict[str, Tensor], config: LipConfig
-) -> None:
+    output: Path, net: LipNet, optimiser: Any, schedule: Any, step: int, average: dict[str, Tensor], config: LipConfig,
+    offsets: dict[str, int],
+) -> None:  # fmt: skip
     part = output / ".checkpoint.part"
     torch.save({
         "net": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(), "step": step,
-        "average": average, "config": asdict(config),
+        "average": average, "config": asdict(config), "offsets": offsets,
     }, part)  # fmt: skip
     part.replace(output / _CHECKPOINT)
 
 
-def _shares(takes: Sequence[Take], real_share: float) -> NDArray[np.float64]:
-    """How often each take is drawn: by its length, within what is synthesised and what is not."""
+def _shares(takes: Sequence[Take], config: LipConfig) -> NDArray[np.float64]:
+    """How often each take is drawn: by its length, within synthesised voices, animators' curves and people."""
     length = np.array([len(t.mels) for t in takes], float)
-    real = np.array([t.known > 0 for t in takes])
-    for chosen, share in (
-        (real, real_share if not real.all() else 1.0),
-        (~real, 1.0 - real_share if real.any() else 1.0),
-    ):
+    people = np.array([t.name.startswith(_PERSON) for t in takes])
+    drawn = np.array([t.known > 0 for t in takes]) & ~people
+    for chosen, share in ((people, config.people_share), (drawn, config.drawn_share), (~people & ~drawn, 1.0)):
         if chosen.any():
             length[chosen] *= share / length[chosen].sum()
     return np.asarray(length / length.sum())
@@ -374,11 +409,12 @@ def material(
         return load_takes(path)
     output.mkdir(parents=True, exist_ok=True)
     takes = synthesised(config, lambda share: progress(0.7 * share))
-    known = read_facegood(facegood, names) if facegood is not None and names is not None else []
+    if facegood is not None and names is not None:
+        takes += [real_take(known) for known in read_facegood(facegood, names)]
     for number, clip in enumerate(clips):
-        known.append(perceived_lips(clip))
-        progress(0.7 + 0.3 * number / len(clips))
-    takes += [real_take(one.name, one.sound, one.coefficients, one.rate_hz) for one in known]
+        known = perceived_lips(clip)
+        takes.append(real_take(replace(known, name=f"{_PERSON}{known.name}"), loose=True))
+        progress(0.7 + 0.3 * (number + 1) / len(clips))
     save_takes(takes, path)
     return takes
 
@@ -411,7 +447,7 @@ def run(
 
 def save_takes(takes: Sequence[Take], path: Path) -> None:
     """Keep takes in a file, so that a resumed run need not make them again."""
-    names = json.dumps([[t.name, t.known, len(t.mels)] for t in takes])
+    names = json.dumps([[t.name, t.known, t.loose, len(t.mels)] for t in takes])
     arrays = {
         "mels": np.concatenate([t.mels for t in takes]), "targets": np.concatenate([t.targets for t in takes]),
         "classes": np.concatenate([t.classes for t in takes]), "names": np.array(names),
@@ -422,13 +458,13 @@ def save_takes(takes: Sequence[Take], path: Path) -> None:
 
 
 def load_takes(path: Path) -> list[Take]:
-    """The takes of `save_takes`, without closures."""
+    """The takes of `save_takes`."""
     with np.load(path) as file:
         mels, targets, classes = file["mels"], file["targets"], file["classes"]
         rows = json.loads(str(file["names"]))
     takes, at = [], 0
-    for name, known, length in rows:
+    for name, known, loose, length in rows:
         span = slice(at, at + length)
-        takes.append(Take(name, mels[span], targets[span], classes[span], known))
+        takes.append(Take(name, mels[span], targets[span], classes[span], known, loose))
         at += length
     return takes

@@ -1,0 +1,194 @@
+"""Own sound to a mouth: the same bits for any chunking, still in silence, whatever comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import MediaError, WeightsError
+from reactdiff_ros.speech.lips import LOOK_AHEAD_S, OUTPUTS, Lips, LipWeights, features_of, read_weights
+from reactdiff_ros.speech.visemes import JAW
+from reactdiff_ros.types import Mouth, Sound, SpeechTiming
+from reactdiff_ros.whole_file import write_arrays
+
+START_NS = 5 * NS
+
+
+@pytest.fixture(scope="module")
+def weights() -> LipWeights:
+    return read_weights()
+
+
+def speech(seconds: float = 2.0, rate: int = 16000, seed: int = 0) -> NDArray[np.int16]:
+    """Buzz with formants that move, in syllables of a quarter of a second."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(seconds * rate)) / rate
+    buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k * (1 + np.sin(2 * np.pi * 2 * t + k)) for k in range(1, 25))
+    syllables = np.clip(np.sin(2 * np.pi * 4 * t), 0, 1)
+    sound = 4000 * buzz * syllables / 3 + rng.normal(0, 30, len(t))
+    return np.asarray(sound.clip(-32000, 32000), np.int16)[:, None]
+
+
+def run(weights: LipWeights, samples: NDArray[np.int16], cuts: Sequence[int], rate: int = 16000) -> list[Mouth]:
+    lips, at, found = Lips(weights), 0, []
+    for cut in [*cuts, len(samples)]:
+        chunk = samples[at : at + cut]
+        found += lips.push(Sound(START_NS + at * NS // rate, rate, chunk))
+        at += len(chunk)
+    return found + lips.flush()
+
+
+def joined(tracks: Sequence[Mouth]) -> NDArray[np.float32]:
+    return np.concatenate([np.column_stack([t.coefficients, t.closure, t.accent, t.level]) for t in tracks])
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 24000, 44100, 48000, 96000, 192000])
+def test_frames_of_any_rate_follow_each_other_from_the_first_sample(weights: LipWeights, rate: int) -> None:
+    tracks = run(weights, speech(1.0, rate), [rate // 50] * 60, rate)
+    at = START_NS
+    for track in tracks:
+        assert track.start_ns == at
+        at += len(track.level) * NS // 100
+    assert at - START_NS >= NS
+    values = joined(tracks)
+    assert np.isfinite(values).all()
+    assert values[:100, JAW].max() > 0.03
+    assert values[-1].max() < 0.02  # at rest in the end
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(st.integers(0, 3000), max_size=40), st.sampled_from([16000, 22050]), st.integers(1, 3))
+def test_any_chunking_gives_the_same_bits(weights: LipWeights, cuts: list[int], rate: int, channels: int) -> None:
+    samples = np.repeat(speech(0.6, rate), channels, axis=1)
+    whole, parts = (joined(run(weights, samples, c, rate)) for c in ([], cuts))
+    np.testing.assert_array_equal(whole, parts)
+
+
+def test_a_frame_is_known_as_soon_as_the_look_ahead_has_been_heard(weights: LipWeights) -> None:
+    assert LOOK_AHEAD_S <= 0.04
+    lips, known, samples = Lips(weights), 0, speech(1.0)
+    for at in range(0, 16000, 160):
+        for track in lips.push(Sound(START_NS + at * NS // 16000, 16000, samples[at : at + 160])):
+            known = (track.start_ns - START_NS) * 100 // NS + len(track.level)
+        assert at / 16000 + 0.01 - known / 100 <= LOOK_AHEAD_S + 0.02
+
+
+def test_the_future_beyond_the_look_ahead_changes_nothing(weights: LipWeights) -> None:
+    one, other = speech(1.0), speech(1.0)
+    other[8000:] = speech(1.0, seed=3)[:8000] // 2
+    frames = int((0.5 - LOOK_AHEAD_S) * 100) - 1
+    a, b = (joined(run(weights, x, []))[:frames] for x in (one, other))
+    np.testing.assert_array_equal(a, b)
+
+
+def test_a_still_mouth_in_silence(weights: LipWeights) -> None:
+    quiet = np.random.default_rng(0).integers(-20, 20, (32000, 1)).astype(np.int16)  # -69 dBFS
+    for samples in (np.zeros((32000, 1), np.int16), quiet):
+        values = joined(run(weights, samples, []))
+        assert values.max() == 0.0
+    after = joined(run(weights, np.concatenate([speech(1.0), np.zeros((32000, 1), np.int16)]), []))
+    assert after[150:, JAW].mean() <= 0.001
+
+
+def test_loud_clipped_and_square_sound_stays_in_bounds(weights: LipWeights) -> None:
+    rng = np.random.default_rng(1)
+    for samples in (rng.integers(-32768, 32767, (16000, 1)), np.sign(speech(1.0).astype(int)) * 32767):
+        values = joined(run(weights, samples.astype(np.int16), []))
+        assert np.isfinite(values).all()
+        assert ((values >= 0) & (values <= 1)).all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.binary(max_size=6000), st.integers(8000, 192_000))
+def test_random_bytes(weights: LipWeights, data: bytes, rate: int) -> None:
+    samples = np.frombuffer(data[: len(data) // 2 * 2], np.int16)[:, None]
+    values = joined([*run(weights, samples, [], rate), *run(weights, speech(0.1), [])])
+    assert np.isfinite(values).all()
+    assert ((values >= 0) & (values <= 1)).all()
+
+
+@pytest.mark.parametrize("rate", [0, 7999, 192_001])
+def test_a_wrong_rate_is_one_sentence(weights: LipWeights, rate: int) -> None:
+    lips = Lips(weights)
+    with pytest.raises(MediaError, match="8000 to 192000"):
+        lips.push(Sound(START_NS, rate, speech(0.1)))
+    assert lips.push(Sound(START_NS, 16000, speech(0.2)))
+
+
+def test_sound_without_samples_or_of_a_strange_shape_is_nothing(weights: LipWeights) -> None:
+    lips = Lips(weights)
+    for samples in (np.zeros((0, 1), np.int16), np.zeros(100, np.int16), np.zeros((100, 0), np.int16)):
+        assert lips.push(Sound(START_NS, 16000, samples)) == []
+    assert lips.flush() == []
+
+
+def test_a_gap_or_another_rate_begins_anew_at_the_new_stamp(weights: LipWeights) -> None:
+    lips = Lips(weights)
+    lips.push(Sound(START_NS, 16000, speech(0.5)))
+    tracks = lips.push(Sound(START_NS + 3 * NS, 16000, speech(0.5)))
+    assert START_NS + 3 * NS in [track.start_ns for track in tracks]
+    tracks = lips.push(Sound(START_NS + 3 * NS + NS // 2, 48000, speech(0.5, 48000)))
+    assert START_NS + 3 * NS + NS // 2 in [track.start_ns for track in tracks]
+
+
+def timing(symbols: str, start_ns: int = START_NS, length: float = 0.1) -> SpeechTiming:
+    starts = np.arange(len(symbols), dtype=np.float32) * np.float32(length)
+    return SpeechTiming("timed", start_ns, "ipa", tuple(symbols), starts, starts + np.float32(length))
+
+
+def test_where_sounds_are_timed_the_table_speaks_alone(weights: LipWeights) -> None:
+    lips = Lips(weights)
+    table = lips.follow(timing("mapa"))
+    assert table.closure[5] >= 0.9
+    tracks = [*lips.push(Sound(START_NS, 16000, speech(2.0))), *lips.flush()]
+    assert min(track.start_ns for track in tracks) >= START_NS + len(table.level) * NS // 100
+    assert sum(len(track.level) for track in tracks) > 100
+
+
+def test_a_timing_that_ends_before_the_sound_is_completed_by_the_network(weights: LipWeights) -> None:
+    sound = Sound(START_NS, 16000, speech(2.0))
+    mouth = Lips(weights).whole(sound, timing("mama"))
+    assert mouth.closure[5] >= 0.9
+    assert mouth.coefficients[100:200, JAW].max() > 0.03
+    early = Lips(weights).whole(Sound(START_NS, 16000, speech(0.5)), timing("mamamama" * 3))
+    assert len(early.level) > 200  # the table goes on where the sound ended before it
+
+
+def test_unknown_symbols_are_reported_once(weights: LipWeights) -> None:
+    said: list[str] = []
+    lips = Lips(weights, said.append)
+    for _ in range(3):
+        lips.follow(timing("m☃a"))
+    assert len(said) == 1
+
+
+def test_whole_equals_pushed(weights: LipWeights) -> None:
+    sound = Sound(START_NS, 16000, speech(1.0))
+    whole = Lips(weights).whole(sound)
+    np.testing.assert_array_equal(joined([whole]), joined(run(weights, sound.samples, [320] * 30)))
+    assert len(features_of(sound)) == 100
+
+
+def test_weights_that_are_missing_or_damaged(tmp_path: Path, weights: LipWeights) -> None:
+    path = tmp_path / "lips.npz"
+    with pytest.raises(WeightsError, match="lips"):
+        read_weights(path)
+    path.write_bytes(b"no archive")
+    with pytest.raises(WeightsError):
+        read_weights(path)
+    arrays = weights.arrays()
+    for wrong in ({"out": arrays["out"][:, :-1]}, {"first": arrays["first"] * np.float16(np.nan)}):
+        write_arrays(path, {**arrays, **wrong})
+        with pytest.raises(WeightsError):
+            read_weights(path)
+    write_arrays(path, arrays)
+    assert read_weights(path).count == weights.count
+    assert path.stat().st_size < 1_000_000
+    assert len(OUTPUTS) == weights.out.shape[1]
