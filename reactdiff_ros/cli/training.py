@@ -284,21 +284,22 @@ def train_turns(
 @click.option("--output", type=common.FOLDER, required=True, help="Folder of the run; lips.npz in it is the network.")
 @click.option("--resume", is_flag=True, help="Resume the run from its checkpoint.")
 @common.SEED
-@click.option("--sentences", type=click.IntRange(8), default=2400, help="Sentences that espeak-ng says.")
-@click.option("--steps", type=click.IntRange(1), default=6000, help="Optimiser steps.")
+@click.option("--sentences", type=click.IntRange(8), default=2200, help="Sentences that espeak-ng says.")
+@click.option("--steps", type=click.IntRange(1), default=4000, help="Optimiser steps.")
 @click.option("--minutes", type=Number(0.1), help="Save the run and stop after this time; --resume continues it.")
 @click.option("--facegood", type=common.FOLDER, help="Folder of FACEGOOD's NAME.flac and NAME_bs116_30fps.npz.")
 @click.option("--names", type=common.FILE, help="FACEGOOD's names of the 116 weights (.npy).")
 @click.option("--clip", "clips", type=common.FILE, multiple=True, help="A recording of a talking person; repeatable.")
+@click.option("--phrases", type=common.FOLDER, help="Folder of sounds with a TextGrid of ARPAbet phones each.")
 @common.JSON
 def train_lips(
     output: Path, resume: bool, seed: int, sentences: int, steps: int, minutes: float | None, facegood: Path | None,
-    names: Path | None, clips: tuple[Path, ...], as_json: bool,
+    names: Path | None, clips: tuple[Path, ...], phrases: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Train the network that moves the lips from sound.
 
     Voices of espeak-ng and flite (which must be installed) carry the curves of their timed sounds; FACEGOOD's curves
-    and the lips of recorded people are added where they are given. About twenty minutes on one core.
+    and the lips of recorded people are added where they are given. About eight minutes on one core.
     """
     from time import monotonic
 
@@ -312,7 +313,7 @@ def train_lips(
         stop = StopFlag()
         over = (lambda: stop.set) if minutes is None else (lambda: stop.set or monotonic() - begin > 60 * minutes)
         with progress_bar("material") as show:
-            takes = lips.material(config, output, facegood, names, clips, show)
+            takes = lips.material(config, output, facegood, names, clips, phrases, show)
         log(f"{len(takes)} takes, {sum(len(t.mels) for t in takes) / 6000:.0f} minutes")
         done = lips.run(takes, config, output, resume=resume, stopped=over, progress=log)
         result.update(file=str(output / lips.FILE), steps=done, of=steps, takes=len(takes))

@@ -1,8 +1,8 @@
 """The robot's own sound to its mouth: a small causal network for any voice, the table where the sounds are timed.
 
-The network (dilated convolutions over 40 log-mel bands, 100 frames a second) is computed with NumPy two frames at a
-time, always in blocks of the same shape, so the same sound gives the same bits however it is cut into chunks. It hears
-`LOOK_AHEAD_S` past the frame that it shows. The level of the sound opens and shuts a gate: in silence the mouth rests.
+The network (dilated convolutions over 40 log-mel bands, 100 frames a second in blocks of two) is computed with NumPy,
+block by block, so the same sound gives the same bits however it is cut into chunks. It hears at most `LOOK_AHEAD_S`
+past the frame that it shows. The level of the sound opens and shuts a gate: in silence the mouth rests.
 """
 
 from __future__ import annotations
@@ -28,12 +28,16 @@ BANDS: Final = 40
 HOP: Final = RATE_HZ // STEP
 WINDOW: Final = 400
 """25 ms."""
-AHEAD: Final = 2
-"""Frames that the network hears past the one it shows."""
-LOOK_AHEAD_S: Final = AHEAD / STEP + WINDOW / 2 / RATE_HZ
-"""32.5 ms; the resampler adds 1.5 to 3 ms."""
 BLOCK: Final = 2
 """Frames that are computed at once."""
+AHEAD: Final = BLOCK
+"""Frames that the network hears past those it shows: a block."""
+_EARLY: Final = 64
+"""Samples by which the middle of a window is before its frame, so that the look-ahead stays below 40 ms."""
+LOOK_AHEAD_S: Final = (2 * BLOCK - 1) / STEP + (WINDOW / 2 - _EARLY) / RATE_HZ
+"""38.5 ms for the first frame of a block, 28.5 ms for the second; the resampler adds 1.5 ms (8 kHz: 3 ms)."""
+_BEFORE: Final = WINDOW // 2 + _EARLY
+"""Samples of the first window that are before the sound."""
 OUTPUTS: Final = (
     "jawOpen", "mouthFunnel", "mouthPucker", "mouthLowerDown", "mouthUpperUp", "mouthStretch", "mouthSmile",
     "mouthPress", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "jawForward", "tongueOut", "closure", "accent",
@@ -50,6 +54,10 @@ _STEEP: Final = 0.8
 """Firmness of closed lips by their log odds: shut from .65, open below .35."""
 _GAP_S: Final = 0.1
 """By so much may stamps differ from the count of samples before the stream begins anew."""
+_AUDIBLE: Final = 0.05
+"""Level above which sound goes on after its timing has ended."""
+_HANDOVER: Final = 10
+"""Frames of the change from the table to the network."""
 _FILE: Final = "lips.npz"
 _FFT: Final = 512
 _LOW_HZ, _HIGH_HZ = 60.0, 7800.0
@@ -71,7 +79,8 @@ COLUMNS: Final = _columns()
 @cache
 def _bands() -> NDArray[np.float32]:
     """(BANDS, bins) triangles that are equally wide on the mel scale (O'Shaughnessy), each of unit sum."""
-    mel = np.linspace(*(2595.0 * np.log10(1.0 + f / 700.0) for f in (_LOW_HZ, _HIGH_HZ)), BANDS + 2)
+    low, high = (2595.0 * np.log10(1.0 + f / 700.0) for f in (_LOW_HZ, _HIGH_HZ))
+    mel = np.linspace(low, high, BANDS + 2)
     edges = 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
     bins = np.arange(_FFT // 2 + 1) * RATE_HZ / _FFT
     rise = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
@@ -90,9 +99,10 @@ def log_mels(samples: NDArray[np.float32]) -> FloatArray:
 
 
 def windows(samples: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-    """(frames, WINDOW) whose middles are HOP apart, of samples (n,) that begin WINDOW / 2 before the first middle."""
+    """(frames, WINDOW) whose middles are HOP apart, of samples (n,)."""
     step = samples.strides[0]
-    return np.lib.stride_tricks.as_strided(samples, (frames, WINDOW), (HOP * step, step), writeable=False)
+    view: NDArray[np.float32] = np.ndarray((frames, WINDOW), np.float32, samples, 0, (HOP * step, step))
+    return view
 
 
 def level_dbfs(samples: NDArray[np.float32]) -> FloatArray:
@@ -105,18 +115,16 @@ def features_of(sound: Sound) -> FloatArray:
     resampler = Resampler(sound.rate_hz)
     resampler.push(np.concatenate([mono(sound.samples), np.zeros(sound.rate_hz // 4, np.float32)]))
     frames = len(sound.samples) * STEP // sound.rate_hz
-    need = (frames - 1) * HOP + WINDOW // 2
-    at_16k = (
-        np.concatenate([np.zeros(WINDOW // 2, np.float32), resampler.take(need)])
-        if frames
-        else np.zeros(WINDOW, np.float32)
-    )
+    if not frames:
+        return np.zeros((0, BANDS), np.float32)
+    heard = resampler.take((frames - 1) * HOP + WINDOW - _BEFORE)
+    at_16k = np.concatenate([np.zeros(_BEFORE, np.float32), heard])
     return log_mels(windows(at_16k, frames))
 
 
 @dataclass(frozen=True)
 class LipWeights:
-    """The network. `first`: (3 BANDS, C), layers (3 C, C) with their dilations, `out`: (C, len(OUTPUTS))."""
+    """The network. `first`: (2 BLOCK BANDS, C), layers (3 C, C) with dilations, `out`: (C, BLOCK len(OUTPUTS))."""
 
     first: FloatArray
     first_bias: FloatArray
@@ -157,7 +165,7 @@ def read_weights(path: Path | None = None) -> LipWeights:
         dilations = tuple(int(d) for d in found["dilations"])
         full = {name: np.ascontiguousarray(value, np.float32) for name, value in found.items()}
         width = full["first"].shape[1]
-        shapes = [("first", (3 * BANDS, width)), ("out", (width, len(OUTPUTS))), ("gains", (SHAPED,))]
+        shapes = [("first", (2 * BLOCK * BANDS, width)), ("out", (width, BLOCK * len(OUTPUTS))), ("gains", (SHAPED,))]
         shapes += [(f"layer{i}", (3 * width, width)) for i in range(len(dilations))]
         wrong = [n for n, shape in shapes if full[n].shape != shape] + [
             n for n, v in full.items() if not np.isfinite(v).all()
@@ -179,28 +187,28 @@ class _Net:
 
     def __init__(self, weights: LipWeights) -> None:
         self._w = weights
-        rest = log_mels(np.zeros((1, WINDOW), np.float32))
-        self._heard = np.repeat(rest, 2 + BLOCK, axis=0)
+        self._heard = np.repeat(log_mels(np.zeros((1, WINDOW), np.float32)), 2 * BLOCK, axis=0)
         width = weights.first.shape[1]
-        pasts = [np.zeros((2 * d + BLOCK, width), np.float32) for d in weights.dilations]
-        looks = [np.arange(BLOCK)[:, None] + d * np.arange(3) for d in weights.dilations]
-        self._looks = np.arange(BLOCK)[:, None] + np.arange(3)
-        self._layers = list(zip(pasts, looks, weights.layers, weights.biases, strict=True))
-        for _ in range(sum(weights.dilations) + 2):  # as if there had always been silence
+        self._layers = [
+            (np.zeros((2 * d + 1, width), np.float32), np.array([0, d, 2 * d]), weight, bias)
+            for d, weight, bias in zip(weights.dilations, weights.layers, weights.biases, strict=True)
+        ]
+        for _ in range(2 * sum(weights.dilations) + 2):  # as if there had always been silence
             self.step(self._heard[:BLOCK])
 
     def step(self, mels: FloatArray) -> FloatArray:
-        """(BLOCK, len(OUTPUTS)) of the next (BLOCK, BANDS)."""
+        """(BLOCK, len(OUTPUTS)) of the block before the next (BLOCK, BANDS)."""
         w, heard = self._w, self._heard
-        heard[:2], heard[2:] = heard[BLOCK : BLOCK + 2], mels
-        h = heard.take(self._looks, 0).reshape(BLOCK, -1) @ w.first
+        heard[:BLOCK] = heard[BLOCK:]
+        heard[BLOCK:] = mels
+        h = heard.reshape(-1) @ w.first
         h += w.first_bias
         for past, looks, weight, bias in self._layers:
-            past[:-BLOCK] = past[BLOCK:]
-            np.maximum(h, 0.0, out=past[-BLOCK:])
-            h += past.take(looks, 0).reshape(BLOCK, -1) @ weight
+            past[:-1] = past[1:]
+            np.maximum(h, 0.0, out=past[-1])
+            h += past.take(looks, 0).reshape(-1) @ weight
             h += bias
-        return np.asarray(np.maximum(h, 0.0) @ w.out + w.out_bias)
+        return np.asarray((np.maximum(h, 0.0) @ w.out + w.out_bias).reshape(BLOCK, -1))
 
 
 class _Span(NamedTuple):
@@ -233,7 +241,7 @@ class Lips:
     def _begin(self, stamp_ns: int, rate_hz: int) -> None:
         self._start_ns, self._rate_hz, self._samples = stamp_ns, rate_hz, 0
         self._resampler = Resampler(rate_hz)
-        self._sound = np.zeros(WINDOW // 2, np.float32)
+        self._sound = np.zeros(_BEFORE, np.float32)
         self._net = _Net(self._weights)
         self._levels: list[float] = []
         self._frames = 0
@@ -324,7 +332,7 @@ class Lips:
         return self._tracks(np.concatenate(outputs), np.concatenate(levels), until)
 
     def _taken(self) -> int:
-        return self._frames * HOP + len(self._sound) - WINDOW // 2
+        return self._frames * HOP + len(self._sound) - _BEFORE
 
     def _tracks(self, outputs: FloatArray, levels: FloatArray, until: int | None) -> list[Mouth]:
         gate, loudness = np.empty(len(levels), np.float32), np.empty(len(levels), np.float32)
@@ -367,35 +375,39 @@ class Lips:
 
 
 def _joined(tracks: Sequence[Mouth], start_ns: int, utterance: str) -> Mouth:
-    empty = Curves(np.zeros((0, len(MOUTH)), np.float32), *(np.zeros(0, np.float32) for _ in range(3)))
-    rows = [empty.mouth(utterance, start_ns), *tracks]
-    joined = Curves(
-        *(np.concatenate([getattr(t, n) for t in rows]) for n in ("coefficients", "closure", "accent", "level"))
-    )
+    def row(name: str, *width: int) -> FloatArray:
+        return np.concatenate([np.zeros((0, *width), np.float32), *(getattr(track, name) for track in tracks)])
+
+    joined = Curves(row("coefficients", len(MOUTH)), row("closure"), row("accent"), row("level"))
     return joined.mouth(utterance, start_ns)
 
 
 def _laid_over(heard: Mouth, table: Mouth, late: int) -> Mouth:
-    """`table`, which begins `late` frames after `heard`, with the network's rest where the sound goes on; one track."""
+    """`table`, which begins `late` frames after `heard`, with the network's rest where the sound goes on; one track.
+
+    The level is the sound's as far as there is sound.
+    """
     frames, spoken = len(heard.level), late + len(table.level)
-    audible = np.flatnonzero(heard.level > 0.05)
-    goes_on = len(audible) and audible[-1] > spoken
+    audible = np.flatnonzero(heard.level > _AUDIBLE)
+    goes_on = bool(len(audible)) and int(audible[-1]) > spoken
     length = max(frames if goes_on else min(frames, spoken), spoken, 0)
-    share = np.zeros(length)  # of the table
-    share[max(late, 0) : max(spoken, 0)] = 1.0
-    share[: max(late, 0)] = 1.0
-    if goes_on:
-        ramp = np.clip((spoken - np.arange(length)) / 10.0, 0.0, 1.0)
-        share = np.minimum(share, ramp)
-    rows = []
-    for name in ("coefficients", "closure", "accent", "level"):
-        a, b = getattr(heard, name), getattr(table, name)
-        net, timed = (np.zeros((length, *a.shape[1:]), np.float32) for _ in range(2))
-        net[: min(frames, length)] = a[:length]
-        start, skip = max(late, 0), max(-late, 0)
-        part = b[skip : skip + max(length - start, 0)]
-        timed[start : start + len(part)] = part
-        weight = share.reshape(-1, *(1,) * (a.ndim - 1))
-        rows.append((weight * timed + (1.0 - weight) * net).astype(np.float32))
-    rows[3] = np.maximum(rows[3], 0.0)
-    return Curves(*rows).mouth(table.utterance, heard.start_ns)
+    at = np.arange(length)
+    share = np.clip((spoken - at) / _HANDOVER, 0.0, 1.0) if goes_on else np.ones(length)
+
+    def laid(name: str) -> FloatArray:
+        net, timed = (_placed(getattr(track, name), shift, length) for track, shift in ((heard, 0), (table, late)))
+        if name == "level":
+            return np.where(at < frames, net, timed)
+        weight = share.reshape(-1, *(1,) * (net.ndim - 1)).astype(np.float32)
+        return np.asarray(weight * timed + (1.0 - weight) * net, np.float32)
+
+    curves = Curves(laid("coefficients"), laid("closure"), laid("accent"), laid("level"))
+    return curves.mouth(table.utterance, heard.start_ns)
+
+
+def _placed(values: FloatArray, late: int, length: int) -> FloatArray:
+    """`values` (T, ...) from frame `late` on in `length` frames, else 0."""
+    found = np.zeros((length, *values.shape[1:]), np.float32)
+    part = values[max(-late, 0) :][: max(length - max(late, 0), 0)]
+    found[max(late, 0) : max(late, 0) + len(part)] = part
+    return found

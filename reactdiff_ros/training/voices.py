@@ -6,6 +6,7 @@ Their programs and libraries are called, never linked or imported: espeak-ng and
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import wave
@@ -18,7 +19,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.errors import MissingExtraError, ReactdiffError
+from reactdiff_ros.errors import MediaError, MissingExtraError, ReactdiffError
+from reactdiff_ros.recordings.lips import sound_of
 from reactdiff_ros.types import Alphabet, FloatArray, SpeechTiming
 
 CLOSURE_BEFORE_S: Final = {**dict.fromkeys("ptk", 0.055), **dict.fromkeys("bdgɡ", 0.03)}
@@ -146,7 +148,9 @@ def espeak(jobs: Sequence[dict[str, Any]]) -> Iterator[Spoken]:
 def _of_espeak(voice: str, rate: int, pcm: bytes, phones: list[tuple[int, str]]) -> Spoken:
     samples = np.frombuffer(pcm, np.int16).astype(np.float32) / 32768.0
     end = len(samples) / rate
-    symbols, starts, ends = [], [], []
+    symbols: list[str] = []
+    starts: list[float] = []
+    ends: list[float] = []
     for number, (ms, symbol) in enumerate(phones):
         at = ms / 1000.0
         until = phones[number + 1][0] / 1000.0 if number + 1 < len(phones) else end
@@ -247,6 +251,32 @@ def piper(model: Path, texts: Sequence[str], python: str = sys.executable) -> It
             raise MissingExtraError("piper-tts", "pip install piper-tts onnx") from error
         finally:
             worker.kill()
+
+
+_INTERVAL: Final = re.compile(r'xmin = ([\d.]+)\s+xmax = ([\d.]+)\s+text = "([^"]*)"')
+
+
+def aligned(folder: Path) -> list[Spoken]:
+    """Every NAME.flac or NAME.wav of a folder with a NAME.TextGrid whose tier `phones` is ARPAbet.
+
+    Raises:
+        MediaError: there is none, or one cannot be read.
+    """
+    found = []
+    for path in sorted(folder.glob("*.TextGrid")):
+        sounds = [path.with_suffix(ending) for ending in (".flac", ".wav") if path.with_suffix(ending).is_file()]
+        tiers = [part for part in path.read_text(encoding="utf-8").split("item [") if '"phones"' in part]
+        rows = _INTERVAL.findall(tiers[0]) if tiers else []
+        if not rows or not sounds:
+            raise MediaError("a TextGrid has no tier of phones or no sound", where=str(path))
+        sound = sound_of(sounds[0])
+        samples = sound.samples.astype(np.float32).mean(axis=1) / 32768.0
+        starts, ends = ([float(row[i]) for row in rows] for i in (0, 1))
+        timing = _timing(path.stem, "arpabet", [row[2] for row in rows], starts, ends)
+        found.append(Spoken(path.stem, sound.rate_hz, samples, timing))
+    if not found:
+        raise MediaError("there is no TextGrid", where=str(folder))
+    return found
 
 
 def espeak_jobs(rng: np.random.Generator, count: int, languages: Sequence[str] = LANGUAGES) -> list[dict[str, Any]]:

@@ -130,7 +130,7 @@ def test_it_learns_resumes_and_writes_what_runs(takes: list[Take], tmp_path: Pat
 
 @needs_voices
 def test_material_is_kept(tmp_path: Path) -> None:
-    made = material(CONFIG, tmp_path, None, None, (), lambda share: None)
+    made = material(CONFIG, tmp_path, None, None, (), None, lambda share: None)
     kept = load_takes(tmp_path / "takes.npz")
     assert len(made) == len(kept) > 8
     for one, other in zip(made, kept, strict=True):

@@ -21,13 +21,12 @@ from reactdiff_ros.errors import MediaError
 from reactdiff_ros.recordings.lips import KnownLips
 from reactdiff_ros.speech.lips import Lips, LipWeights
 from reactdiff_ros.speech.visemes import MOUTH_NAMES, STEP, curves_of, phones_of
+from reactdiff_ros.training.closures import closure_counts, f1, runs
 from reactdiff_ros.training.voices import Spoken, espeak, flite, piper, sentence
 from reactdiff_ros.types import FloatArray, Mouth, Sound, SpeechTiming
 
 Array = NDArray[np.float64]
 LAGS_S: Final = 0.24
-TOLERANCE_S: Final = 0.04
-"""A closure is found if the middle of a shown one is so near to it."""
 SHIFTS: Final = 24
 """Other moments whose mouth stands for chance."""
 SILENT_DBFS: Final = -50.0
@@ -79,31 +78,6 @@ def shuffled(shown: Tracks, truth: Tracks) -> tuple[float, float]:
     rows = [best(Tracks(np.roll(shown.jaw, int(s)), np.roll(shown.rounding, int(s))), truth)[:2] for s in shifts]
     jaw, rounding = (float(np.nanmean([row[i] for row in rows])) if rows else float("nan") for i in range(2))
     return jaw, rounding
-
-
-def runs(on: NDArray[np.bool_]) -> Array:
-    """(N, 2) beginnings and ends of what is true, s."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(np.int8)))
-    return np.asarray(edges.reshape(-1, 2) / STEP)
-
-
-def closure_counts(closure: NDArray[Any], truth: Array) -> tuple[int, int, int]:
-    """Closures that were found, shown and there. `closure` (T,) of a mouth; `truth` (C, 2) s."""
-    shown = runs(np.asarray(closure) >= 0.5)
-    free = list(range(len(shown)))
-    middles = shown.mean(axis=1) if len(shown) else np.zeros(0)
-    found = 0
-    for begin, end in truth:
-        near = [i for i in free if begin - TOLERANCE_S <= middles[i] <= end + TOLERANCE_S]
-        if near:
-            free.remove(min(near, key=lambda i: abs(middles[i] - 0.5 * (begin + end))))
-            found += 1
-    return found, len(shown), len(truth)
-
-
-def f1(found: int, shown: int, there: int) -> float:
-    """Of counts of closures; NaN where there are none at all."""
-    return 2 * found / (shown + there) if shown + there else float("nan")
 
 
 def on_grid(coefficients: NDArray[Any], rate_hz: float, frames: int) -> Array:
