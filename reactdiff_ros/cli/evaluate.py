@@ -197,11 +197,11 @@ def people(run: Run, folder: Path, systems: tuple[str, ...]) -> None:
 @click.option("--piper", type=common.FILE, help="With --voices: also this voice of piper (.onnx).")
 @click.option("--python", default="python", help="Interpreter with piper-tts and onnx.")
 @click.option("--weights", type=common.FILE, show_default="the shipped weights", help="lips.npz of 'dev train-lips'.")
-@common.JSON
+@common.figures
 def lips(
     sound: Path | None, truth: Path | None, names: Path | None, rate: float, timing: Path | None,
-    clips: tuple[Path, ...], voices: bool, piper: Path | None, python: str, weights: Path | None, as_json: bool,
-) -> int:  # fmt: skip
+    clips: tuple[Path, ...], voices: bool, piper: Path | None, python: str, weights: Path | None,
+) -> dict[str, Any]:  # fmt: skip
     """Measure how well the lips follow sound.
 
     r: correlation with known lips at the lag that fits best (lag_ms). closure_f1: closed lips found within 40 ms;
@@ -214,20 +214,20 @@ def lips(
 
     if (sound is None) != (truth is None) or (sound is None and not clips and not voices):
         raise click.UsageError("give --sound with --truth, --clip or --voices")
-    with json_on_stdout(as_json, indented=True) as result:
-        found = read_weights(weights)
-        if sound is not None and truth is not None:
-            values, rate_hz = read_truth(truth, names, rate)
-            known = KnownLips(sound.stem, sound_of(sound), values, rate_hz)
-            result.update(study.evaluate(known, found, None if timing is None else study.read_timing(timing)))
-        if clips:
-            result["clips"] = {path.stem: study.evaluate(perceived_lips(path), found) for path in clips}
-        if voices:
-            with progress_bar("voices") as show:
-                spoken = None if piper is None else (piper, python)
-                result["voices"] = study.evaluate_voices(found, piper_voice=spoken, progress=show)
-            result["silence"] = {"jawOpen": study.silent_mouth(found)}
-    return EXIT_DONE
+    found: dict[str, Any] = {}
+    network = read_weights(weights)
+    if sound is not None and truth is not None:
+        values, rate_hz = read_truth(truth, names, rate)
+        known = KnownLips(sound.stem, sound_of(sound), values, rate_hz)
+        found |= study.evaluate(known, network, None if timing is None else study.read_timing(timing)).figures
+    if clips:
+        found["clips"] = {path.stem: study.evaluate(perceived_lips(path), network).figures for path in clips}
+    if voices:
+        with progress_bar("voices") as show:
+            spoken = None if piper is None else (piper, python)
+            found["voices"] = study.evaluate_voices(network, piper_voice=spoken, progress=show).figures
+        found["silence"] = {"jawOpen": study.silent_mouth(network)}
+    return found
 
 
 @command

@@ -291,10 +291,10 @@ def train_turns(
 @click.option("--names", type=common.FILE, help="FACEGOOD's names of the 116 weights (.npy).")
 @click.option("--clip", "clips", type=common.FILE, multiple=True, help="A recording of a talking person; repeatable.")
 @click.option("--phrases", type=common.FOLDER, help="Folder of sounds with a TextGrid of ARPAbet phones each.")
-@common.JSON
+@common.reporting
 def train_lips(
-    output: Path, resume: bool, seed: int, sentences: int, steps: int, minutes: float | None, facegood: Path | None,
-    names: Path | None, clips: tuple[Path, ...], phrases: Path | None, as_json: bool,
+    result: Output, output: Path, resume: bool, seed: int, sentences: int, steps: int, minutes: float | None,
+    facegood: Path | None, names: Path | None, clips: tuple[Path, ...], phrases: Path | None,
 ) -> int:  # fmt: skip
     """Train the network that moves the lips from sound.
 
@@ -307,17 +307,18 @@ def train_lips(
 
     if facegood is not None and names is None:
         raise click.UsageError("--facegood needs --names")
-    with json_on_stdout(as_json) as result:
-        begin = monotonic()
-        config = lips.LipConfig(seed=seed, sentences=sentences, steps=steps)
-        stop = StopFlag()
-        over = (lambda: stop.set) if minutes is None else (lambda: stop.set or monotonic() - begin > 60 * minutes)
-        with progress_bar("material") as show:
-            takes = lips.material(config, output, facegood, names, clips, phrases, show)
-        log(f"{len(takes)} takes, {sum(len(t.mels) for t in takes) / 6000:.0f} minutes")
-        done = lips.run(takes, config, output, resume=resume, stopped=over, progress=log)
-        result.update(file=str(output / lips.FILE), steps=done, of=steps, takes=len(takes))
-        log(f"{output / lips.FILE}: {done} of {steps} steps")
+    begin = monotonic()
+    config = lips.LipConfig(seed=seed, sentences=sentences, steps=steps)
+    stop = StopFlag()
+    with progress_bar("material") as show:
+        takes = lips.material(config, output, facegood, names, clips, phrases, show)
+    log(f"{len(takes)} takes, {sum(len(t.mels) for t in takes) / 6000:.0f} minutes")
+    done = lips.run(
+        takes, config, output, resume=resume, progress=log,
+        stopped=lambda: stop.set or (minutes is not None and monotonic() - begin > 60 * minutes),
+    )  # fmt: skip
+    result.update(file=str(output / lips.FILE), steps=done, of=steps, takes=len(takes))
+    log(f"{output / lips.FILE}: {done} of {steps} steps")
     return EXIT_DONE if done >= steps else EXIT_STOPPED
 
 

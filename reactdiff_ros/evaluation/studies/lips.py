@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import MOUTH
 from reactdiff_ros.errors import MediaError
+from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.recordings.lips import KnownLips
 from reactdiff_ros.speech.lips import Lips, LipWeights
 from reactdiff_ros.speech.visemes import MOUTH_NAMES, STEP, curves_of, phones_of
@@ -127,7 +128,7 @@ def error(shown: NDArray[Any], truth: Array) -> float:
     return float(np.sqrt(np.square(factor * a - b).mean())) if moving.any() else float("nan")
 
 
-def evaluate(known: KnownLips, weights: LipWeights | None = None, timing: SpeechTiming | None = None) -> dict[str, Any]:
+def evaluate(known: KnownLips, weights: LipWeights | None = None, timing: SpeechTiming | None = None) -> Study:
     """All figures of one recording; `timing` adds the table's and says when lips are shut."""
     lips = Lips(weights)
     mouth = lips.whole(known.sound)
@@ -166,7 +167,7 @@ def evaluate(known: KnownLips, weights: LipWeights | None = None, timing: Speech
         counts = closure_counts(table.closure, closures)
         found["table"] = {"jawOpen": table_jaw, "rounding": table_rounding, "closure_f1": f1(*counts)}
         errors["table"] = error(table.coefficients, truth_all)
-    return {**found, "rms_error": errors}
+    return Study({**found, "rms_error": errors})
 
 
 def read_timing(path: Path) -> SpeechTiming:
@@ -191,7 +192,7 @@ def evaluate_voices(
     count: int = 40,
     piper_voice: tuple[Path, str] | None = None,
     progress: Callable[[float], None] = lambda share: None,
-) -> dict[str, dict[str, Any]]:
+) -> Study:
     """Figures on voices that were never trained on: flite slt, espeak-ng's Spanish and, where given, a voice of piper.
 
     Truth is the table's mouth of their timed sounds. `piper_voice`: the .onnx file and an interpreter with piper-tts.
@@ -212,7 +213,7 @@ def evaluate_voices(
     for number, (name, takes) in enumerate(spoken.items()):
         found[name] = _of_voice(takes, weights)
         progress((number + 1) / len(spoken))
-    return found
+    return Study(found)
 
 
 def _of_voice(takes: Sequence[Spoken], weights: LipWeights | None) -> dict[str, Any]:

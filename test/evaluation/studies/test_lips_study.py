@@ -34,7 +34,7 @@ def test_a_mouth_is_like_itself_at_its_lag_and_unlike_other_moments() -> None:
     own = Lips().whole(sound)
     table = np.zeros((len(own.level), 52), np.float32)
     table[:, MOUTH] = np.roll(own.coefficients, 8, axis=0)
-    found = study.evaluate(KnownLips("own", sound, table, 100.0))
+    found = study.evaluate(KnownLips("own", sound, table, 100.0)).figures
     assert found["r"]["jawOpen"] > 0.98
     assert found["lag_ms"] == pytest.approx(80.0)
     assert found["shuffled"]["jawOpen"] < 0.75
