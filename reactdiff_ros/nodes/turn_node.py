@@ -20,7 +20,7 @@ from reactdiff_ros.messages import (
 from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
-from reactdiff_ros.perception.sound import Resampler, mono
+from reactdiff_ros.resampling import Resampler, mono
 from reactdiff_ros.turns.config import TurnsConfig
 from reactdiff_ros.turns.readout import read_readout
 from reactdiff_ros.turns.smart_turn import INSTALL, RATE_HZ, SECONDS, SmartTurn, find_network

@@ -44,14 +44,16 @@ OUTPUTS: Final = (
 )  # fmt: skip
 """What the network gives: coefficients, the same on both sides; log odds of closed lips; prominence."""
 SHAPED: Final = len(OUTPUTS) - 2
+_ROLL: Final = OUTPUTS.index("mouthRollLower")
+"""What f and v show: the lower lip at the teeth."""
 RATES_HZ: Final = (8000, 192_000)
 GATE_DBFS: Final = -50.0
 _HOLD: Final = 12
 """Frames that sound holds the gate open: a stop is silent for up to 0.1 s."""
 _OPENING, _SHUTTING = 0.25, 0.08
 """Of the gate, a frame."""
-_STEEP: Final = 0.8
-"""Firmness of closed lips by their log odds: shut from .65, open below .35."""
+_FIRM: Final = 0.8
+"""Firmness of the closed lips of p, b and m where they are as likely as not; fully shut from log odds of .25."""
 _GAP_S: Final = 0.1
 """By so much may stamps differ from the count of samples before the stream begins anew."""
 _AUDIBLE: Final = 0.05
@@ -356,7 +358,8 @@ class Lips:
     def _curves(self, outputs: FloatArray, gate: FloatArray, loudness: FloatArray) -> Curves:
         shapes = outputs[:, :SHAPED] * self._weights.gains
         shapes *= gate[:, None]
-        closure = np.clip(outputs[:, SHAPED] * _STEEP + 0.5, 0.0, 1.0) * gate
+        closure = np.clip(_FIRM * (1.0 + outputs[:, SHAPED]), 0.0, 1.0)
+        closure = np.maximum(closure, np.clip(2.0 * outputs[:, _ROLL] - 0.4, 0.0, 0.6)) * gate
         accent = np.clip(outputs[:, SHAPED + 1], 0.0, 1.0) * gate
         return Curves(closed(np.clip(shapes, 0.0, 1.0) @ COLUMNS, closure), closure, accent, loudness)
 

@@ -28,10 +28,11 @@ _REACH_S: Final = 0.4
 """Dominance further away than this is left out: below 1 %."""
 STEP: Final = int(MOUTH_RATE_HZ)
 """Frames a second."""
+_PARTS_S: Final = 0.03
+"""Time in which lips close or open."""
 MAX_S: Final = 3600.0
 """Symbols that are timed later than this are dropped."""
 MOUTH_NAMES: Final = tuple(BLENDSHAPE_NAMES[i] for i in MOUTH)
-LONGEST_PAUSE_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +156,15 @@ class Phones:
     """Symbols of no known sound."""
 
     def closures(self) -> NDArray[np.float64]:
-        """(C, 2) when the lips are shut by p, b or m, s."""
+        """(C, 2) when the lips are shut by p, b or m, s; sounds that follow each other ("mp") shut them once."""
         shut = CLOSED[self.shape] >= 1.0
-        return np.stack([self.starts_s[shut], self.ends_s[shut]], axis=1)
+        joined: list[list[float]] = []
+        for start, end in zip(self.starts_s[shut].tolist(), self.ends_s[shut].tolist(), strict=True):
+            if joined and start - joined[-1][1] <= _PARTS_S:
+                joined[-1][1] = max(joined[-1][1], end)
+            else:
+                joined.append([start, end])
+        return np.array(joined, np.float64).reshape(-1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,7 +372,7 @@ def _closing(start: float, end: float, frames: int) -> tuple[int, NDArray[np.flo
     first = min(max(int((start - 0.04) * STEP), 0), frames)
     last = min(max(int((end + 0.04) * STEP) + 2, first), frames)
     at = np.arange(first, last) / STEP
-    return first, np.clip(1.0 - np.maximum(start - at, at - end) / 0.03, 0.0, 1.0)
+    return first, np.clip(1.0 - np.maximum(start - at, at - end) / _PARTS_S, 0.0, 1.0)
 
 
 def _gains(phones: Phones) -> NDArray[np.float64]:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.types import MOUTH_RATE_HZ
 
+SHUT: Final = 0.8
+"""Firmness from which lips count as shut: f and v reach .6."""
 TOLERANCE_S: Final = 0.04
 """A closure is found if the middle of a shown one is so near to it."""
 
@@ -21,7 +23,7 @@ def runs(on: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 def closure_counts(closure: NDArray[Any], truth: NDArray[np.float64]) -> tuple[int, int, int]:
     """Closures that were found, shown and there. `closure` (T,) of a mouth; `truth` (C, 2) s."""
-    shown = runs(np.asarray(closure) >= 0.5)
+    shown = runs(np.asarray(closure) >= SHUT)
     free = list(range(len(shown)))
     middles = shown.mean(axis=1) if len(shown) else np.zeros(0)
     found = 0

@@ -31,13 +31,15 @@ from reactdiff_ros.speech.lips import (
 )
 from reactdiff_ros.speech.visemes import MOUTH_NAMES, NAMES, SILENCE, STEP, Phones, curves_of, phones_of
 from reactdiff_ros.training.closures import closure_counts, f1, runs
-from reactdiff_ros.training.voices import FLITE, Spoken, aligned, espeak, espeak_jobs, flite, sentence
+from reactdiff_ros.training.voices import FLITE, LANGUAGES, Spoken, aligned, espeak, espeak_jobs, flite, sentence
 from reactdiff_ros.types import FloatArray, Sound
 from reactdiff_ros.whole_file import write_arrays
 
 FILE: Final = "lips.npz"
 _TAKES: Final = "takes.npz"
 _PERSON: Final = "person "
+_NATURAL: Final = 2.0
+"""Weight of voices that were made of recordings (flite, aligned ones) among the synthesised."""
 _FACTORS: Final = (0.9, 1.0, 1.12)
 """Speeds at which aligned voices, which are few, are taken."""
 _CHECKPOINT: Final = "checkpoint.pt"
@@ -60,7 +62,7 @@ class LipConfig:
 
     seed: int = 0
     sentences: int = 2200
-    """Of espeak-ng; flite says an eighth as many."""
+    """Of espeak-ng; flite says a quarter as many."""
     steps: int = 4000
     batch: int = 16
     learning_rate: float = 4e-3
@@ -115,7 +117,7 @@ def synthesised(config: LipConfig, progress: Callable[[float], None]) -> list[Ta
     for number, spoken in enumerate(espeak(espeak_jobs(rng, config.sentences))):
         takes.append(take_of(spoken, float(np.exp(rng.normal(0.0, 0.1)))))
         progress(0.8 * number / config.sentences)
-    count = config.sentences // 8
+    count = config.sentences // 4
     for number in range(count):
         spoken = flite(FLITE[number % len(FLITE)], sentence(rng, 0.2), float(rng.uniform(0.8, 1.3)))
         takes.append(take_of(spoken, float(np.exp(rng.normal(0.0, 0.1)))))
@@ -280,7 +282,7 @@ def loss_of(net: LipNet, batch: Batch, scale: Tensor) -> Tensor:
         error = ((given - meant) / scale).square()
         loss = loss + 0.5 * error[..., :SHAPED].mean() + 0.1 * error[..., ACCENT].mean()
         loss = loss + 2.0 * nn.functional.binary_cross_entropy_with_logits(
-            given[..., CLOSURE], meant[..., CLOSURE], pos_weight=torch.tensor(2.0)
+            given[..., CLOSURE], (2.5 * meant[..., CLOSURE] - 1.5).clamp(min=0.0), pos_weight=torch.tensor(2.0)
         )
         loss = loss + 0.3 * nn.functional.cross_entropy(names[timed].flatten(0, 1), batch.classes[timed].flatten())
     return loss
@@ -362,6 +364,7 @@ def _shares(takes: Sequence[Take], config: LipConfig) -> NDArray[np.float64]:
     length = np.array([len(t.mels) for t in takes], float)
     people = np.array([t.name.startswith(_PERSON) for t in takes])
     drawn = np.array([t.known > 0 for t in takes]) & ~people
+    length *= [1.0 if t.name.startswith(LANGUAGES) else _NATURAL for t in takes]
     for chosen, share in ((people, config.people_share), (drawn, config.drawn_share), (~people & ~drawn, 1.0)):
         if chosen.any():
             length[chosen] *= share / length[chosen].sum()

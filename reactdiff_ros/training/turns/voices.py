@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.perception.sound import RATE_HZ, Resampler
 from reactdiff_ros.perception.voice import VoiceExtractor
+from reactdiff_ros.resampling import RATE_HZ, Resampler
 from reactdiff_ros.simulator.voices import VOICE_RATE_HZ, espeak
 from reactdiff_ros.turns.cues import PROSODY, VoiceCues
 from reactdiff_ros.turns.features import log_odds
