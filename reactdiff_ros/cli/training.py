@@ -186,7 +186,7 @@ def _report(progress: Progress) -> None:
 @common.VOICES
 @common.SEED
 @click.option("--pools", type=click.IntRange(1, 1000), default=16, help="Pools of 128 speakers, a minute each.")
-@click.option("--steps", type=click.IntRange(1), default=4000, help="Optimiser steps.")
+@click.option("--steps", type=click.IntRange(1), default=3500, help="Optimiser steps.")
 @common.reporting
 def train_nods(result: Output, weights: Path, voices: Path | None, seed: int, pools: int, steps: int) -> None:
     """Train the network that decides when to nod.
@@ -284,8 +284,8 @@ def train_turns(
 @click.option("--output", type=common.FOLDER, required=True, help="Folder of the run; lips.npz in it is the network.")
 @click.option("--resume", is_flag=True, help="Resume the run from its checkpoint.")
 @common.SEED
-@click.option("--sentences", type=click.IntRange(8), default=2200, help="Sentences that espeak-ng says.")
-@click.option("--steps", type=click.IntRange(1), default=4000, help="Optimiser steps.")
+@click.option("--sentences", type=click.IntRange(8), default=1500, help="Sentences that espeak-ng says.")
+@click.option("--steps", type=click.IntRange(1), default=3500, help="Optimiser steps.")
 @click.option("--minutes", type=Number(0.1), help="Save the run and stop after this time; --resume continues it.")
 @click.option("--facegood", type=common.FOLDER, help="Folder of FACEGOOD's NAME.flac and NAME_bs116_30fps.npz.")
 @click.option("--names", type=common.FILE, help="FACEGOOD's names of the 116 weights (.npy).")

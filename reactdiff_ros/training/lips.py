@@ -61,9 +61,9 @@ class LipConfig:
     """Settings of a run."""
 
     seed: int = 0
-    sentences: int = 2200
+    sentences: int = 1500
     """Of espeak-ng; flite says a quarter as many."""
-    steps: int = 4000
+    steps: int = 3500
     batch: int = 16
     learning_rate: float = 4e-3
     drawn_share: float = 0.25
