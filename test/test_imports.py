@@ -30,6 +30,7 @@ SHARED = {
     "settings",
     "style_words",
     "styles",
+    "timeline",
     "whole_file",
     "worker",
 }

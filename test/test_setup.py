@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 from uv_settings import uv_settings  # noqa: E402
 
-LISTENING = ("devices", "drawing", "https")
+LISTENING = ("devices", "drawing", "https", "speech")
 COPIED = ("scripts", "requirements", "msg", "srv", "action", "config", "CMakeLists.txt", "package.xml")
 REPORT = """#!/bin/bash
 call="${0##*/} $*"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 from reactdiff_ros import msg
+from reactdiff_ros.capture.echo import CLEAN, EchoCanceller
 from reactdiff_ros.capture.microphone import Microphone, MicrophoneConfig
-from reactdiff_ros.errors import DeviceError
-from reactdiff_ros.messages import fill_audio
+from reactdiff_ros.errors import DeviceError, MissingExtraError
+from reactdiff_ros.messages import fill_audio, sound_value
 from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.runner import run
+from reactdiff_ros.types import Sound
 
 POLL_S = 0.1
 CHUNK_S = 0.02
@@ -35,7 +38,10 @@ class MicrophoneNode(ReactdiffNode):
         self.backend = "portaudio"
 
     def start(self) -> None:
-        """Start the reader."""
+        """Start the reader, and hear the robot's own voice where it can be taken out."""
+        self._echo = self._canceller() if self.values["cancel_echo"] else None
+        if self._echo is not None:
+            self.subscribe("speech/audio", self._on_voice)
         self._stopping = threading.Event()
         self._heard = threading.Event()
         self._microphone = Microphone(self._config, self.now_ns, on_sound=self._heard.set)
@@ -61,6 +67,26 @@ class MicrophoneNode(ReactdiffNode):
         """Count what was not read in time."""
         self.meter.dropped["audio"] = self._microphone.dropped + self._microphone.overflows
 
+    def _canceller(self) -> EchoCanceller | None:
+        try:
+            return EchoCanceller()
+        except MissingExtraError:  # people are then not heard while the robot speaks: no fault of the microphone
+            return None
+
+    def _on_voice(self, message: Any) -> None:
+        if self._echo is not None:
+            self._echo.spoken(sound_value(message))
+
+    def _hand_on(self, sound: Sound) -> None:
+        frame_id = str(self.values["frame_id"])
+        if self._echo is not None and self._echo.cancels(sound):
+            cleaned, frame_id = self._echo.clean(sound), frame_id + CLEAN
+            if cleaned is None:
+                return
+            sound = cleaned
+        self.publish(self._sounds, fill_audio(msg.AudioChunk(), sound, frame_id))
+        self.meter.output(self.steady_ns(), (self.now_ns() - sound.end_ns) / 1e6)
+
     def _read_until(self, microphone: Microphone, stopping: threading.Event, heard: threading.Event) -> None:
         while not stopping.is_set():
             try:
@@ -70,8 +96,7 @@ class MicrophoneNode(ReactdiffNode):
                 heard.wait(POLL_S)
                 heard.clear()
                 for sound in microphone.read(self.now_ns()):
-                    self.publish(self._sounds, fill_audio(msg.AudioChunk(), sound, str(self.values["frame_id"])))
-                    self.meter.output(self.steady_ns(), (self.now_ns() - sound.end_ns) / 1e6)
+                    self._hand_on(sound)
                     self.solved("microphone", f"{microphone.name} is there")
             except DeviceError as error:
                 if not stopping.is_set():

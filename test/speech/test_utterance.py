@@ -7,8 +7,8 @@ import pytest
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.speech.engines import Manner, Synthesis, Word
-from reactdiff_ros.speech.player import Timeline
 from reactdiff_ros.speech.utterance import CHUNK_NS, LEAD_NS, Utterance
+from reactdiff_ros.timeline import Timeline
 from reactdiff_ros.types import Sound
 
 RATE = 16000
