@@ -1,7 +1,7 @@
 """Takes the robot's own voice out of what the microphone hears: WebRTC's echo canceller (AEC3, pywebrtc-audio).
 
-The reference is the voice as it is heard at the loudspeaker, by its stamps. Until the robot speaks for the first time, and
-from IDLE_NS after its last sound, the microphone's sound is passed on as it is.
+The reference is the voice as it is heard at the loudspeaker, by its stamps. Until the robot speaks for the first time,
+and from IDLE_NS after its last sound, the microphone's sound is passed on as it is.
 """
 
 from __future__ import annotations

@@ -6,21 +6,32 @@ import secrets
 from collections import deque
 from typing import Any, Final
 
+import numpy as np
 from std_msgs.msg import Bool
 
 from reactdiff_ros import msg
 from reactdiff_ros.clock import NS, Backoff
 from reactdiff_ros.errors import ConfigError, DeviceError, MessageError, MissingExtraError
-from reactdiff_ros.messages import fill_audio, fill_speech_state, fill_timing, sound_value, turn_event_value
+from reactdiff_ros.messages import (
+    fill_audio,
+    fill_mouth,
+    fill_speech_state,
+    fill_timing,
+    sound_value,
+    timing_value,
+    turn_event_value,
+)
 from reactdiff_ros.nodes.base import ReactdiffNode, interface
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.nodes.speech_actions import Goals
 from reactdiff_ros.speech.engines import Engine
+from reactdiff_ros.speech.lips import Lips
 from reactdiff_ros.speech.player import Player
 from reactdiff_ros.speech.utterance import Placed
+from reactdiff_ros.speech.visemes import timed_mouth
 from reactdiff_ros.speech.voice import Listening, Request, Voice
-from reactdiff_ros.types import Sound, SpeechPhase, SpeechState
+from reactdiff_ros.types import Mouth, Sound, SpeechPhase, SpeechState
 
 REPEAT_NS: Final = NS // 5
 """How often `robot_speaking` is repeated; it lapses after a second."""
@@ -29,6 +40,10 @@ OTHERS_DELAY_NS: Final = NS // 5
 """From the arrival of sound without a stamp until a page plays it."""
 IDLE_NS: Final = 10 * NS
 """A loudspeaker that plays nothing for so long is closed."""
+FADE_NS: Final = 40_000_000
+"""How long a voice that is stopped fades."""
+CLOSING_S: Final = 0.16
+"""How long the mouth then takes to close."""
 DEVICE, PAGE = "device", "page"
 ACTIONS: Final = ("say", "tts_engine/tts", "skill/say")
 BARGE_IN: Final = "the person took the floor"
@@ -55,7 +70,10 @@ class SpeechNode(ReactdiffNode):
         self._speaks = False
         self._count, self._session = 0, secrets.token_hex(3)
         self._own: deque[int] = deque(maxlen=256)
+        self._own_timings: deque[int] = deque(maxlen=64)
+        self._tracks: deque[Mouth] = deque(maxlen=4)
         self._others_end_ns = 0
+        self._lips: Lips | None = None
         self._engine = Engine(str(self.values["engine"]), str(self.values["voice"]))
         listening = Listening(
             sound=self._on_sound, ready=self._open_player, placed=self._on_placed, stopped=self._on_stopped,
@@ -68,6 +86,7 @@ class SpeechNode(ReactdiffNode):
         for name in ACTIONS:
             self._offer(name)
         self.subscribe("speech/audio", self._on_others_sound)
+        self.subscribe("speech/timing", self._on_others_timing)
         self.subscribe("turn/event", self._on_event)
         self.every(OTHERS_S, self._tick)
 
@@ -124,7 +143,11 @@ class SpeechNode(ReactdiffNode):
 
     def _on_placed(self, utterance: str, placed: Placed) -> None:
         timing = placed.timing(utterance)
+        self._own_timings.append(timing.start_ns)
         self.publish(self._timings, fill_timing(msg.SpeechTiming(), timing))
+        mouth = timed_mouth(timing)
+        self._tracks.append(mouth)
+        self._publish_mouths([mouth])
         self.meter.output(self.steady_ns(), (placed.start_ns - self.now_ns()) / 1e6)
 
     def _on_sound(self, utterance: str, chunks: list[Sound]) -> None:
@@ -137,7 +160,14 @@ class SpeechNode(ReactdiffNode):
         self._played_ns = self.steady_ns()
 
     def _on_stopped(self, utterance: str, silent_ns: int) -> None:
-        pass
+        now_ns = max(self.now_ns(), silent_ns - FADE_NS)
+        track = next((t for t in reversed(self._tracks) if t.utterance == utterance and t.start_ns <= now_ns), None)
+        if track is not None:
+            self._publish_mouths([_closing(track, now_ns)])
+
+    def _publish_mouths(self, mouths: list[Mouth]) -> None:
+        for mouth in mouths:
+            self.publish(self._mouths, fill_mouth(msg.Mouth(), mouth))
 
     def _on_state(self, state: SpeechState) -> None:
         self.publish(self._states, fill_speech_state(msg.SpeechState(), state))
@@ -172,6 +202,18 @@ class SpeechNode(ReactdiffNode):
             self._others = self._name()
             self._others_start_ns = sound.stamp_ns
         self._others_end_ns = max(self._others_end_ns, sound.end_ns)
+        self._lips_of_others().utterance = self._others
+        self._publish_mouths(self._lips_of_others().push(sound))
+
+    def _on_others_timing(self, message: Any) -> None:
+        timing = timing_value(message)
+        if timing.start_ns not in self._own_timings:
+            self._publish_mouths([self._lips_of_others().follow(timing)])
+
+    def _lips_of_others(self) -> Lips:
+        if self._lips is None:
+            self._lips = Lips(on_problem=lambda sentence: self.problem("lips", sentence, Level.WARN))
+        return self._lips
 
     def _tick(self) -> None:
         if self._voice.speaks:
@@ -182,10 +224,21 @@ class SpeechNode(ReactdiffNode):
             ended = now_ns >= self._others_end_ns
             phase: SpeechPhase = "idle" if ended else "speaking" if now_ns >= self._others_start_ns else "preparing"
             name, end_ns = ("", None) if ended else (self._others, self._others_end_ns)
-            self._others_end_ns = 0 if ended else self._others_end_ns
+            if ended:
+                self._others_end_ns = 0
+                self._publish_mouths(self._lips_of_others().flush())
             self._on_state(SpeechState(now_ns, phase, name, "", self._others_start_ns, end_ns))
         if self._player is not None and self._player.is_open and self.steady_ns() - self._played_ns > IDLE_NS:
             self._player.close()
+
+
+def _closing(track: Mouth, start_ns: int) -> Mouth:
+    """The mouth closes from where it is on this track."""
+    at = min((start_ns - track.start_ns) * round(track.rate_hz) // NS, len(track.level) - 1)
+    ramp = np.linspace(1.0, 0.0, round(CLOSING_S * track.rate_hz), dtype=np.float32)
+    none = np.zeros_like(ramp)
+    shape = track.coefficients[at][None, :] * ramp[:, None]
+    return Mouth(track.utterance, start_ns, shape, none, none, track.level[at] * ramp, track.rate_hz)
 
 
 def main() -> int:

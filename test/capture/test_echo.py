@@ -1,4 +1,4 @@
-"""The echo canceller in a simulated room: an impulse response, a delay, noise; heard with the voice-activity network."""
+"""The echo canceller in a simulated room: impulse response, delay, noise; heard with the voice-activity network."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ RATE, OWN_RATE = 16000, 22050
 T0 = 1_700_000_000 * NS
 BLOCK = RATE // 50
 TEXT = (
-    "I have been thinking about what you said. It is a good plan, but we need more time for it. The weather will be fine "
-    "on Sunday, so we could go to the lake, take a boat, and stay there until the evening. What do you think about it? "
+    "I have been thinking about what you said. It is a good plan, but we need more time for it. The weather will be "
+    "fine on Sunday, so we could go to the lake, take a boat, and stay there until the evening. What do you think? "
     "There is a small restaurant as well, where they have fish and bread and something to drink for everybody."
 )
 

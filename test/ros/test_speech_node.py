@@ -16,11 +16,12 @@ from ros_harness import RosGraph
 
 from reactdiff_ros import action, msg
 from reactdiff_ros.clock import NS
-from reactdiff_ros.messages import fill_audio, from_stamp, sound_value
+from reactdiff_ros.messages import fill_audio, from_stamp, mouth_value, sound_value
 from reactdiff_ros.types import Sound
 
 pytestmark = pytest.mark.ros
-SOUND, STATE, SPEAKING, TIMING, EVENT = "speech/audio", "speech/state", "robot_speaking", "speech/timing", "turn/event"
+SOUND, STATE, SPEAKING, TIMING = "speech/audio", "speech/state", "robot_speaking", "speech/timing"
+EVENT, MOUTH = "turn/event", "speech/mouth"
 LONG = "This is a sentence that goes on for quite some time, and then for some time more, until it is over."
 
 
@@ -57,7 +58,7 @@ class Client:
 @pytest.fixture
 def graph(tmp_path: Path) -> Iterator[RosGraph]:
     with RosGraph(tmp_path) as graph:
-        graph.listen(SOUND, STATE, SPEAKING, TIMING)
+        graph.listen(SOUND, STATE, SPEAKING, TIMING, MOUTH)
         yield graph
 
 
@@ -112,6 +113,9 @@ def test_a_text_is_heard_and_reported_word_by_word(graph: RosGraph, client: Clie
     timings = graph.received[TIMING]
     assert from_stamp(timings[0].header.stamp) == chunks[0].stamp_ns
     assert len({t.utterance for t in timings}) == 1
+    mouths = [mouth_value(m) for m in graph.received[MOUTH]]
+    assert [m.start_ns for m in mouths] == [from_stamp(t.header.stamp) for t in timings]
+    assert all(m.coefficients.max() > 0.2 for m in mouths)
     assert phases(graph) == ["preparing", "speaking", "idle"]
     spoken = graph.received[STATE][-2]
     assert (spoken.emotion, spoken.intensity) == ("happy", 1.5)
@@ -134,6 +138,9 @@ def test_a_cancelled_text_is_silent_within_a_tenth_of_a_second(graph: RosGraph, 
     assert silent_ns(graph) - stopping <= 100_000_000
     assert silent_ns(graph) - asked_ns <= 1_000_000_000  # 0.08 s where the machine has nothing else to do
     graph.until(lambda: not graph.received[SPEAKING][-1].data, what="that it is silent")
+    closing = mouth_value(graph.received[MOUTH][-1])
+    assert closing.coefficients[-1].max() == closing.closure.max() == 0.0
+    assert 0 <= closing.start_ns - stopping <= 100_000_000
     assert phases(graph) == ["preparing", "speaking", "stopping", "idle"]
 
 
@@ -189,6 +196,8 @@ def test_the_voice_of_another_program_is_followed(graph: RosGraph, client: Clien
         graph.publish(SOUND, fill_audio(msg.AudioChunk(), piece, "lab"))
     graph.until(lambda: [m.data for m in graph.received[SPEAKING]][-1:] == [False], what="the end")
     assert phases(graph)[-2:] == ["speaking", "idle"]
+    graph.until(lambda: graph.received[MOUTH], what="its lips")
+    assert max(m.level.max() for m in map(mouth_value, graph.received[MOUTH])) > 0.1
     last = next(s for s in reversed(graph.received[STATE]) if s.phase == "speaking")
     assert (from_stamp(last.start), from_stamp(last.end)) == (start_ns, start_ns + NS)
 
