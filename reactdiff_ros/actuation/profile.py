@@ -647,3 +647,25 @@ def back_time_s(joint: Joint, beyond: float, towards: str) -> float:
     end = joint.upper if towards == "upper" else joint.lower
     distance = (1.0 - beyond) * abs(end - joint.neutral)
     return travel_time_s(distance, *limits) + stopping_time_s(*limits)
+
+
+HALF_OPEN: Final = 0.5
+"""jawOpen of an ordinary vowel."""
+LONGEST_LEAD_S: Final = 0.3
+
+
+def mouth_lead_s(profile: Profile) -> float:
+    """How long before its sound a jaw has to be told, s: half of the time of a way from shut to half open and no more.
+
+    Of the joints that jawOpen moves most, their mean; 0 where there is none, or the face is on a screen. What the bus
+    takes comes on top and is not known.
+    """
+    times = []
+    for joint in profile.joints.values():
+        weights = {name: abs(weight) for name, weight in joint.map.sum.items()}
+        if weights.get("jawOpen", 0.0) > 0.0 and weights["jawOpen"] == max(weights.values()):
+            limits = usable(joint.limits.speed, joint.limits.acceleration, joint.limits.jerk)
+            distance = min(HALF_OPEN * weights["jawOpen"], joint.upper - joint.lower)
+            times.append(travel_time_s(distance, *limits) / 2.0)
+    on_screen = any(driver.type == "screen" for driver in profile.drivers.values())
+    return min(sum(times) / len(times), LONGEST_LEAD_S) if times and not on_screen else 0.0

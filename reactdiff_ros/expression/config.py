@@ -119,6 +119,14 @@ class ExpressionConfig:
         False,
         "Nod when turn/signals says that a short feedback would fit. Policy model nods by itself, so both would nod.",
     )
+    mouth_lead_s: float = setting(
+        0.0,
+        "How much earlier than its sound the mouth moves, where it is known so far ahead: for servos, which follow "
+        "late. The robot's profile sets it from the limits of its jaw; add the latency of its bus.",
+        unit="s",
+        low=0.0,
+        high=0.3,
+    )
     aversions_per_min: float = setting(5.0, "Number of gaze aversions per minute.", unit="1/min", low=0.5, high=12.0)
     blink_rate_per_min: float = setting(
         19.0, "Blinks per minute. People in conversation: 10 to 33.", unit="1/min", low=4.0, high=40.0

@@ -345,7 +345,7 @@ class ExpressionEngine:
         self._blinks = Blinks(self._config, blink)
         self._alive = Alive(self._config, alive)
         self._gestures = Gestures()
-        self._speaking = Speaking(speaking)
+        self._speaking = Speaking(speaking, self._config.mouth_lead_s)
         self._attention, self._floor = Attention(attention), Floor(self._config)
         self._shaping = Shaping(self._style)
         self._presence, self._engaged = 0.0, True

@@ -244,8 +244,9 @@ Cue = tuple[bool, float]
 class Speaking:
     """Everything that the own speech does to the face. `advance` once a tick, then `add`."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self._rng = rng
+    def __init__(self, rng: np.random.Generator, lead_s: float = 0.0) -> None:
+        """`lead_s`: how much earlier than its sound the mouth moves."""
+        self._rng, self._lead_ns = rng, to_ns(lead_s)
         self._phases = rng.uniform(0.0, 2.0 * math.pi, (3, 3))
         self.clear()
 
@@ -309,7 +310,7 @@ class Speaking:
             self._row, self.preparing = None, False
             return False
         self._tracks.forget(now_ns)
-        self._row = self._tracks.at(now_ns)
+        self._row = self._tracks.at(max(now_ns, min(now_ns + self._lead_ns, self._tracks.known_ns)))
         if self._row is not None and float(self._row.max()) > _SILENT:
             self._active_ns = now_ns
         moves = self._row is not None and to_s(now_ns - self._active_ns) < 0.3

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import yaml
 
-from reactdiff_ros.actuation.profile import load_profile
+from reactdiff_ros.actuation.profile import load_profile, mouth_lead_s
 from reactdiff_ros.errors import ConfigError, one_of
 from reactdiff_ros.launching.table import Node, Table, Value, check_parameters, load_table, parameter_entries
 from reactdiff_ros.plain_yaml import Key, Marked, Problem, parse_yaml, read_marked
@@ -294,6 +294,7 @@ def robot_parameters(robot: str, *, recorded: bool = False, page: bool = False) 
     expression = {name: value + 0.0 for name, value in expression.items()}
     expression["camera_on_head"] = profile.camera.mount == "head" and not recorded
     expression["flat_face"] = any(driver.type == "screen" for driver in profile.drivers.values())
+    expression["mouth_lead_s"] = round(mouth_lead_s(profile), 3)
     perception = {"horizontal_fov_deg": profile.camera.horizontal_fov_deg}
     return {
         "/**/expression_node": {"ros__parameters": expression}, "/**/perception_node": {"ros__parameters": perception}
