@@ -258,6 +258,8 @@ class Speaking:
         self._state_ns = self._quiet_ns = 0
         self._active_ns = self._turn_ns = self._mark_ns = self._breath_ns = self._phrase_ns = _LONG_AGO_NS
         self._stopped = ""
+        self._end: tuple[int | None, int] = (None, 0)
+        """When the turn ends, and since when that has been known."""
         self._weight = self._loudness = 0.0
         self._felt: Array = np.zeros(COEFFICIENT_COUNT)
         self._nods, self._mark, self._marks, self._above = True, 0.0, 0, False
@@ -377,7 +379,9 @@ class Speaking:
         told = state is not None and self._current(now_ns)
         self.preparing = told and state is not None and state.phase == "preparing"
         self.speaks = flagged or moves or (told and state is not None and state.phase == "speaking")
-        end_ns = state.end_ns if told and state is not None and state.phase == "speaking" else None
+        end_ns = state.end_ns if told and state is not None and state.phase in ("preparing", "speaking") else None
+        if end_ns != self._end[0]:
+            self._end = end_ns, now_ns
         if self.speaks and not spoke:
             if to_s(now_ns - self._turn_ns) > LAPSES_S:
                 long = end_ns is None or to_s(end_ns - now_ns) >= LONG_S
@@ -387,7 +391,8 @@ class Speaking:
             self.cue = (False, AFTER_S)
         if self.speaks:
             self._turn_ns = now_ns
-            if end_ns is not None and to_s(end_ns - now_ns) < LOOK_BACK_S:
+            # The end of speech that streams in moves on with every piece; one that stays is the end.
+            if end_ns is not None and to_s(end_ns - now_ns) < LOOK_BACK_S and to_s(now_ns - self._end[1]) >= HELD_S:
                 self.cue = (False, HELD_S)
 
     def _listen_ahead(self, now_ns: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.avatar.drawing import PAGE, FaceDrawing, looks, rasterised
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, index
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, NAMES, index
 from reactdiff_ros.errors import ConfigError
 
 
@@ -83,3 +84,29 @@ def test_the_icons_are_what_their_drawing_shows(side: int) -> None:
     svg = (PAGE / "icon.svg").read_text().replace("<svg ", f'<svg width="{side}" height="{side}" ', 1)
     shipped = cv2.imdecode(np.fromfile(PAGE / f"icon-{side}.png", np.uint8), cv2.IMREAD_COLOR)
     assert np.abs(rasterised(svg).astype(int) - shipped).max() <= 2
+
+
+def lips(**shown: float) -> np.ndarray:
+    values = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
+    for name, value in shown.items():
+        values[list(index(*([name] if name in NAMES else [name + "Left", name + "Right"])))] = value
+    return values
+
+
+SOUNDS = {
+    "p": lips(mouthPress=0.45, mouthRollLower=0.25, mouthRollUpper=0.2),
+    "f": lips(jawOpen=0.02, mouthRollLower=0.5, mouthUpperUp=0.09),
+    "ah": lips(jawOpen=0.7, mouthLowerDown=0.35, mouthUpperUp=0.2),
+    "ee": lips(jawOpen=0.16, mouthStretch=0.45, mouthSmile=0.2, mouthLowerDown=0.25, mouthUpperUp=0.15),
+    "o": lips(jawOpen=0.38, mouthFunnel=0.35, mouthPucker=0.45),
+    "oo": lips(jawOpen=0.18, mouthFunnel=0.25, mouthPucker=0.75),
+}
+
+
+@pytest.mark.parametrize("look", [name for name in looks() if name != "eyes"])
+def test_the_sounds_of_speech_are_told_apart_in_every_look(look: str) -> None:
+    drawing = FaceDrawing(look, 320, 240)
+    pictures = {name: drawing.picture(values, 10.0 * i).astype(int) for i, (name, values) in enumerate(SOUNDS.items())}
+    for one, other in itertools.combinations(SOUNDS, 2):
+        changed = (np.abs(pictures[one] - pictures[other]).max(axis=2) > 60).mean()
+        assert changed > (0.0005 if {one, other} == {"p", "f"} else 0.001), f"{one} and {other} look alike"

@@ -338,6 +338,21 @@ def conversation(
     return np.abs(eyes_yaw(stack(frames))) < 6.0, (times(frames) % period) / S
 
 
+def test_the_end_of_speech_that_streams_in_is_no_end() -> None:
+    def at_person(ahead_s: float) -> float:
+        engine = ExpressionEngine(STILL, seed=1)
+        live = listening(engine)
+
+        def push(now: int) -> None:
+            live(now)
+            if now % (40 * MS) == 0:
+                engine.on_speech(state(now, "speaking", start_ns=0, end_ns=now + round(ahead_s * S)), now)
+
+        return float((np.abs(eyes_yaw(stack(run(engine, 120.0, before=push)))) < 6.0).mean())
+
+    assert 0.3 < at_person(0.4) < 0.6
+
+
 @pytest.mark.parametrize("known_end", [True, False])
 def test_gaze_of_one_who_speaks(known_end: bool) -> None:
     runs = [conversation(seed, known_end=known_end) for seed in range(3)]

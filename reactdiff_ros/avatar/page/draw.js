@@ -295,7 +295,7 @@ export class Face {
     for (const node of [nodes.inner, nodes.clip, nodes.rim]) put(node, "d", shapes.inner);
     put(nodes.rim, "stroke-width", mouth.line * (1 - 0.25 * share(shapes.widest, 8, 40)));
     put(nodes.teeth, "d", shapes.teeth);
-    put(nodes.teeth, "opacity", mouth.teeth * share(shapes.widest, 14, 24));
+    put(nodes.teeth, "opacity", mouth.teeth * share(shapes.widest + 26 * mouth.bite, 14, 24));
     put(nodes.tongue, "d", shapes.tongue);
     put(nodes.tongue, "opacity", (1 - 0.8 * mouth.round) * share(shapes.widest, 30, 46));
     put(nodes.tip, "d", shapes.tip);

@@ -136,13 +136,14 @@ function mouthRig(k, look) {
   const wide = m.width / 60;
   const shut = Math.min(k.mouthClose, k.jawOpen);
   const o = startle(k), jaw = k.jawOpen - shut; // what of the jaw's opening the lips let be seen
-  const round = Math.max(k.mouthPucker, k.mouthFunnel, o);
+  const lips = Math.max(k.mouthPucker, k.mouthFunnel), round = Math.max(lips, o);
+  const ring = Math.min(1, 2 * lips); // "o" and "u": half of the opening is above the corners, which no smile lifts
   const aside = shown(k.mouthLeft) - shown(k.mouthRight); // lips drawn to a side stand up there
   const corner = (s) => {
     const smile = shown(k.mouthSmile[s]), frown = shown(k.mouthFrown[s]), way = s === "left" ? aside : -aside;
     const dx = 32 * smile + 4 * frown + 28 * k.mouthStretch[s] + 13 * k.mouthDimple[s] - 5 * k.mouthPress[s] + 9 * k.noseSneer[s]
       + 4 * k.mouthUpperUp[s] - 36 * k.mouthPucker - 24 * k.mouthFunnel - 28 * o - 11 * jaw - 10 * k.cheekPuff - 10 * Math.abs(aside);
-    const dy = 10.5 + 32 * smile - 40 * frown - 9 * k.mouthStretch[s] + 5 * k.mouthDimple[s] - 3 * k.mouthPress[s]
+    const dy = 10.5 * (1 - ring) + 32 * smile - 40 * frown - 9 * k.mouthStretch[s] + 5 * k.mouthDimple[s] - 3 * k.mouthPress[s]
       - 9 * jaw - 13 * shut - 8 * o + 13 * way - 8 * k.noseSneer[s];
     return { x: Math.max(14, m.width + dx * wide), y: dy * wide,
       tick: clamp(1.1 * smile + k.mouthDimple[s] + 0.8 * Math.max(0, way), 0, 1) * (1 - round) };
@@ -151,17 +152,19 @@ function mouthRig(k, look) {
   const smile = shown(both(k.mouthSmile)), frown = shown(both(k.mouthFrown)), press = both(k.mouthPress);
   const seal = 1 - 0.8 * press;
   const mid = -11 * smile + 12 * frown + 13 * k.mouthShrugLower + 8 * k.mouthShrugUpper - 25 * shut + 4 * k.mouthPucker + 6 * o;
-  const lift = (s) => (17 * k.mouthUpperUp[s] + 6 * k.noseSneer[s] * k.mouthUpperUp[s]) * seal * wide;
+  const bite = k.mouthRollLower * Math.min(1, 12 * Math.max(k.mouthUpperUp.left, k.mouthUpperUp.right)); // "f": teeth on the lower lip
+  const raise = 42 * jaw * ring;
+  const lift = (s) => (17 * k.mouthUpperUp[s] + 14 * bite + 6 * k.noseSneer[s] * k.mouthUpperUp[s]) * seal * wide;
   return {
     left, right, round, mid: mid * wide, wide,
     shift: (36 * aside + 10 * (k.jawLeft - k.jawRight)) * wide, chin: 20 * (k.jawLeft - k.jawRight),
     wave: 8 * clamp(1.4 * both(k.noseSneer) - 0.35, 0, 1) * (1 - smile) * wide,
-    up: { mid: (4 * jaw + 15 * k.mouthFunnel + 5 * k.mouthPucker + 24 * o) * wide, left: lift("left"), right: lift("right") },
-    down: { mid: (92 * jaw + 17 * k.mouthFunnel + 5 * k.mouthPucker + 16 * o) * wide,
+    up: { mid: (4 * jaw + raise + 15 * k.mouthFunnel + 5 * k.mouthPucker + 24 * o) * wide, left: lift("left"), right: lift("right") },
+    down: { mid: (92 * jaw - raise + 17 * k.mouthFunnel + 5 * k.mouthPucker + 16 * o) * wide,
       left: 19 * k.mouthLowerDown.left * seal * wide, right: 19 * k.mouthLowerDown.right * seal * wide },
     line: m.line * (1 - 0.25 * Math.max(k.mouthRollLower, k.mouthRollUpper) + 0.3 * k.mouthPucker + 0.12 * press),
     roll: 5 * (k.mouthRollLower - k.mouthRollUpper),
-    teeth: m.teeth ? 1 - clamp(1.6 * round, 0, 1) : 0,
+    teeth: m.teeth ? 1 - clamp(1.6 * round, 0, 1) : 0, bite,
     z: 24 * k.mouthPucker + 14 * k.mouthFunnel, lowerZ: 26 * k.jawForward,
     tongue: k.tongueOut, chinCrease: clamp(k.mouthShrugLower * 0.9 + k.mouthRollLower * 0.4, 0, 1),
   };

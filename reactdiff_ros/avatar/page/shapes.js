@@ -146,7 +146,7 @@ export function mouthShapes(project, mouth, look) {
     teeth.push(place(x, base + up - (12 + 0.1 * down) * mouth.wide * open ** 0.3));
   }
   const half = Math.min(mouth.left.x, mouth.right.x), cx = mouth.shift + mouth.chin * 0.6, z = surface(0, my) + mouth.z;
-  const out = mouth.tongue, drop = (18 + 52 * out) * mouth.wide;
+  const out = mouth.tongue, drop = 70 * out ** 1.3 * mouth.wide;
   const tick = (side) => {
     const c = side > 0 ? mouth.left : mouth.right;
     const x = mouth.shift + side * c.x, y = my + c.y, r = 12 * c.tick * Math.sqrt(mouth.wide);
