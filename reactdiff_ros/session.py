@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -38,6 +39,11 @@ MAX_WAITING: Final = 3000
 
 class Perception(Protocol):
     """What the session needs of `perception.SpeakerPerception`."""
+
+    @property
+    def people(self) -> People | None:
+        """Who was in view in the last picture; None: not known."""
+        ...
 
     def observe_picture(self, picture: Picture) -> SpeakerFrame:
         """The speaker after this picture."""
@@ -163,6 +169,9 @@ class ListeningSession:
         except MessageError:
             self.rejected += 1
             return
+        if isinstance(item, Picture) and self.perception.people is not None:
+            with suppress(MessageError):  # counted by the expression
+                self.people(self.perception.people, now_ns)
         for frame in frames:
             self.observe(frame, now_ns)
             heard.append(frame)

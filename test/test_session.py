@@ -20,6 +20,8 @@ RATE = 16_000
 class PaintedPerception:
     """Reads a person from painted pictures: pixel 0 is the smile, pixel 1 whether somebody is there."""
 
+    people = None
+
     def __init__(self) -> None:
         self._voice: Voice | None = None
         self._sound_ns: int | None = None

@@ -54,6 +54,8 @@ class PaintedPerception:
     is there.
     """
 
+    people = None
+
     def __init__(self) -> None:
         self.reset()
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from reactdiff_ros.capture.media import ClipItem, ClipPicture, MediaClip
 from reactdiff_ros.clock import NS
-from reactdiff_ros.coefficients import HEAD_YAW, INDEX
+from reactdiff_ros.coefficients import HEAD_YAW, INDEX, MOUTH
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
-from reactdiff_ros.messages import fill_header
+from reactdiff_ros.messages import fill_header, fill_mouth, fill_speech_state
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.bags.interfaces import empty
@@ -28,7 +28,7 @@ from reactdiff_ros.recordings.replay.replay import in_thread, open_recording
 from reactdiff_ros.recordings.replay.senses import LONGEST_GAP_NS, STEP_BACK_NS, STRAYS, BagEvent, Steady, events_of
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.simulator.rendered import demo_clip_path
-from reactdiff_ros.types import ExpressionFrame, Picture, Sound
+from reactdiff_ros.types import ExpressionFrame, Mouth, Picture, Sound, SpeechState
 
 SECONDS = 4.0
 
@@ -186,6 +186,37 @@ def test_poses_are_of_the_pictures_clock(tmp_path: Path, late_s: float, stamps: 
     assert heads[0] is not None
     assert heads[0].stamp_ns == told[0].offset_ns - (round(late_s * NS) if stamps == "own" else 0)
     assert heads[0].pose.tolist() == pytest.approx([0, TURNED, 0, 0, 0, 0], abs=1e-6)
+
+
+# ---- The robot's own speech in a bag moves the mouth of a replay, at its time.
+
+
+def spoken_bag(path: Path) -> Path:
+    """Two seconds of pictures; from 0.5 to 1 s the robot says one open vowel, announced 0.3 s before."""
+    coefficients = np.zeros((51, len(MOUTH)), np.float32)
+    coefficients[:, MOUTH.index(INDEX["jawOpen"])] = 0.6
+    level, none = np.full(51, 0.5, np.float32), np.zeros(51, np.float32)
+    with BagWriter(path) as writer:
+        for item in takewhile(lambda i: i.offset_ns < 2 * NS, MediaClip(demo_clip_path()).pictures_and_sound()):
+            if isinstance(item, ClipPicture):
+                writer.picture(BEGIN_NS + item.offset_ns, item.bgr)
+        track = Mouth("one", BEGIN_NS + NS // 2, coefficients, none, none, level)
+        said_ns = BEGIN_NS + NS // 5
+        writer.message("/speech/mouth", said_ns, fill_mouth(empty("reactdiff_ros/msg/Mouth"), track))
+        state = SpeechState(said_ns, "preparing", "one", "", track.start_ns, track.start_ns + NS // 2)
+        writer.message("/speech/state", said_ns, fill_speech_state(empty("reactdiff_ros/msg/SpeechState"), state))
+    return path
+
+
+def test_the_own_speech_of_a_bag_is_shown_again(tmp_path: Path) -> None:
+    path = spoken_bag(tmp_path / "spoken")
+    done = listened(path, "screen")
+    jaw, at_s = done.coefficients[:, INDEX["jawOpen"]], (np.asarray(done.times_ns) - BEGIN_NS) / NS
+    assert np.median(jaw[(at_s > 0.6) & (at_s < 0.98)]) == pytest.approx(0.6, abs=0.02)
+    assert jaw[at_s < 0.45].max() < 0.1
+    assert jaw[at_s > 1.15].max() < 0.1
+    np.testing.assert_array_equal(done.coefficients, listened(path, "screen").coefficients)
+    np.testing.assert_array_equal(done.coefficients, listened(path, "screen", ahead=True).coefficients)
 
 
 # ---- Stamps that cannot be: single ones are left out, a jump of the whole time line ends a replay.

@@ -39,6 +39,7 @@ from reactdiff_ros.types import (
     ListenerControl,
     ListenerState,
     Mouth,
+    People,
     Picture,
     Reaction,
     Sound,
@@ -232,6 +233,8 @@ class Perceived:
     """Not empty: it was malformed."""
     seconds: float
     """Computing time."""
+    people: People | None = None
+    """Who was in view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +253,11 @@ class PerceptionRecorder:
     def __init__(self, perception: Perception, timer: Callable[[], float]) -> None:
         self._perception, self._timer = perception, timer
         self.results: list[Perceived] = []
+
+    @property
+    def people(self) -> People | None:
+        """Who was in view in the last picture."""
+        return self._perception.people
 
     def observe_picture(self, picture: Picture) -> SpeakerFrame:
         """See `SpeakerPerception.observe_picture`."""
@@ -277,9 +285,9 @@ class PerceptionRecorder:
         try:
             frames = call()
         except MessageError as error:
-            self.results.append(Perceived((), str(error), self._timer() - begin))
+            self.results.append(Perceived((), str(error), self._timer() - begin, self.people))
             raise
-        self.results.append(Perceived(tuple(frames), "", self._timer() - begin))
+        self.results.append(Perceived(tuple(frames), "", self._timer() - begin, self.people))
         return frames
 
 
@@ -290,6 +298,8 @@ class RecordedPerception:
         self.results: deque[Perceived] = deque()
         self.seconds = 0.0
         """Time that perception took since this was set to 0."""
+        self.people: People | None = None
+        """Who was in view in the last picture."""
 
     def observe_picture(self, picture: Picture) -> SpeakerFrame:
         """The recorded frame."""
@@ -308,6 +318,7 @@ class RecordedPerception:
     def _next(self) -> tuple[SpeakerFrame, ...]:
         result = self.results.popleft()
         self.seconds += result.seconds
+        self.people = result.people
         if result.error:
             raise MessageError(result.error)
         return result.frames
