@@ -1,10 +1,11 @@
 # make listen   the robot's face listens to you (webcam and microphone, else a demo speaker)
+# make talk     a conversation: the demo speaker and the robot, or you
 # make test     all tests that this machine can run
 # make setup    the environment alone; then '. ./env.sh' in any shell. Add what other tasks need with
 #               make setup-robots, make setup-evaluate, make setup-train, make setup-test
 # make test-long, make lint, make bench, make faults, make soak, make audit, make sbom, make docs, make site, make weights, make evidence, make ablations, make demo, make picture, make avatar-bundle, make clean
 SHELL := /bin/bash
-.PHONY: help listen test test-long setup setup-robots setup-evaluate setup-train setup-test lint docs bench faults soak audit sbom weights evidence ablations demo picture site avatar-bundle clean
+.PHONY: help listen talk test test-long setup setup-robots setup-evaluate setup-train setup-test lint docs bench faults soak audit sbom weights evidence ablations demo picture site avatar-bundle clean
 # Recordings for tests and figures, if there are any.
 CLIPS ?= $(or $(REACTDIFF_CLIPS),../shared/clips)
 .DEFAULT_GOAL := help
@@ -20,6 +21,10 @@ setup-robots setup-evaluate setup-train setup-test: setup-%:
 
 listen: setup
 	@. ./env.sh && exec reactdiff listen $(ARGS)
+
+# A conversation with a scripted partner: the demo speaker and the robot, or you where there are a webcam and a microphone.
+talk: setup
+	@. ./env.sh && exec python examples/conversation.py --listen $(ARGS)
 
 test: setup-test
 	@. ./env.sh && scripts/test.sh

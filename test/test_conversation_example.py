@@ -1,0 +1,88 @@
+"""The conversation's endpoint: one that answers well, late, or nonsense; the robot always has something to say."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not on the path: '. ./env.sh'")
+pytestmark = pytest.mark.ros
+FILE = Path(__file__).parents[1] / "examples" / "conversation.py"
+
+
+@pytest.fixture(scope="module")
+def conversation() -> Any:
+    spec = importlib.util.spec_from_file_location("conversation", FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Server(ThreadingHTTPServer):
+    answers: dict[str, bytes]
+    bodies: list[bytes]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+        answer = self.server.answers[self.path]
+        if answer == b"late":
+            threading.Event().wait(1.0)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(("127.0.0.1", 0), Handler) as server:
+        server.bodies = []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+HEARD = json.dumps({"text": "I was at the lake."}).encode()
+REPLY = json.dumps({"choices": [{"message": {"content": "How nice."}}]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("heard", "reply", "said"),
+    [
+        (HEARD, REPLY, "How nice."), (b"<html>", REPLY, None), (b"[]", REPLY, None), (b"{}", REPLY, None),
+        (b'{"text": ""}', REPLY, None), (HEARD, b"{}", None), (HEARD, b'{"choices": []}', None), (b"late", REPLY, None),
+        (HEARD, b'{"choices": [{"message": {"content": 7}}]}', None), (HEARD, b"\xff", None),
+    ],
+)  # fmt: skip
+def test_an_endpoint_that_answers_nonsense_is_one_sentence(
+    conversation: Any, server: Server, heard: bytes, reply: bytes, said: str | None, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(conversation, "ANSWER_S", 0.3)
+    server.answers = {"/v1/audio/transcriptions": heard, "/v1/chat/completions": reply}
+    partner = conversation.Endpoint(f"http://127.0.0.1:{server.server_port}/v1/", "model", "ears")
+    assert partner.reply(b"RIFF") == (said or conversation.SORRY, "neutral")
+    assert b"RIFF" in server.bodies[0]
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("conversation:") for line in lines) == (said is None)
+
+
+def test_an_endpoint_that_is_absent_is_one_sentence(conversation: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    partner = conversation.Endpoint("http://127.0.0.1:9/v1", "model", "ears")
+    assert partner.reply(b"") == (conversation.SORRY, "neutral")
+    assert len(capsys.readouterr().out.splitlines()) == 1
