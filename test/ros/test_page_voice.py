@@ -79,6 +79,26 @@ def test_a_page_plays_the_voice_and_says_that_the_robot_speaks(graph: RosGraph, 
         assert page.errors == []
 
 
+def test_a_voice_that_stops_takes_back_what_the_page_has_not_played(graph: RosGraph, avatar: NodeProcess) -> None:
+    url = graph.page(avatar)
+    with Chromium((800, 600), ("--autoplay-policy=user-gesture-required",)) as browser:
+        page = browser.open(url)
+        page.until("window.reactdiff && reactdiff.connected()")
+        graph.connect(VOICE)
+        page.until("!document.getElementById('voice-button').hidden", 20.0)
+        press(page)
+        page.until("reactdiff.voice().state === 'running'")
+        graph.until(lambda: _heard(graph, page), what="the sound in the page")
+        graph.until(lambda: spoken(graph)[-1:] == [False], what="the end of the speech")
+        before, start_ns = float(page.value("reactdiff.voice().played")), time.time_ns()
+        silence = np.zeros((RATE_HZ // 2, 1), np.int16)
+        for i in (*range(8), 6):  # 4 s, then silence from 3 s on
+            piece = Sound(start_ns + i * 500_000_000, RATE_HZ, silence)
+            graph.publish(VOICE, fill_audio(msg.AudioChunk(), piece, "page"))
+        page.until(f"Math.abs(reactdiff.voice().played - {before} - 3.5) < 0.01", 10.0)
+        assert page.errors == []
+
+
 def unheard(avatar: NodeProcess) -> int:
     """How often the node has said that nobody hears the voice."""
     return avatar.log.count("press 'Hear the robot'")
