@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -63,3 +64,28 @@ class MissingExtraError(ReactdiffError):
 
 class ConfigError(ReactdiffError):
     """A setting is unknown, of the wrong type or out of range."""
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error of the system or of a library says, in its first line."""
+    text = getattr(error, "strerror", None) or next(iter(str(error).strip().splitlines()), "")
+    return str(text)[:300] or type(error).__name__
+
+
+@contextmanager
+def explained(
+    kinds: type[BaseException] | tuple[type[BaseException], ...],
+    what: str,
+    *,
+    where: object = "",
+    todo: str = "",
+    error: type[ReactdiffError] = ReactdiffError,
+) -> Iterator[None]:
+    """Errors of these `kinds` in the block become one sentence for the user, an `error`.
+
+    `todo`: what the user can do; by default it is the reason that the system or the library gives.
+    """
+    try:
+        yield
+    except kinds as caught:
+        raise error(what, where=str(where), todo=todo or reason_of(caught)) from caught

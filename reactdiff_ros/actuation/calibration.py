@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reactdiff_ros.actuation.profile import Profile
-from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.errors import ConfigError, explained
 from reactdiff_ros.settings import format_problem
 from reactdiff_ros.whole_file import whole_file, write_whole
 
@@ -65,20 +65,18 @@ def load_calibration(path: Path) -> dict[str, Calibration]:
     Raises:
         CalibrationError: the file cannot be read, or is no calibration; the sentence names file and key.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except OSError as error:
-        raise CalibrationError("the calibration cannot be read", where=str(path), todo=str(error.strerror)) from error
+    with explained(OSError, "the calibration cannot be read", where=path, error=CalibrationError):
+        try:
+            with path.open("rb") as file:
+                raw = file.read(MAX_BYTES + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
     if len(raw) > MAX_BYTES:
         raise CalibrationError("the calibration is larger than 1 MB", where=str(path), todo="is it the right file?")
-    try:
+    with explained(
+        (ValueError, RecursionError), "the calibration is not plain JSON", where=path, error=CalibrationError
+    ):
         content = json.loads(raw.decode("utf-8"), object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        todo = f"{' '.join(str(error).split())}; {TODO}"
-        raise CalibrationError("the calibration is not plain JSON", where=str(path), todo=todo) from error
     if not isinstance(content, dict):
         raise CalibrationError("this is no calibration: it holds no joints", where=str(path), todo=TODO)
     version = content.get("format", FORMAT)
@@ -127,16 +125,17 @@ def save_calibration(path: Path, calibrations: Mapping[str, Calibration]) -> Pat
         ReactdiffError: it cannot be written; the old file is as it was.
     """
     backup: Path | None = None
-    try:
-        if path.exists():
-            names = (path.with_name(f"{path.name}.{number}.bak") for number in itertools.count(1))
-            backup = next(name for name in names if not name.exists())
-            with whole_file(backup) as file:
-                file.write(path.read_bytes())
-        write_whole(path, json.dumps({joint: asdict(found) for joint, found in calibrations.items()}, indent=4) + "\n")
-    except OSError as error:
-        if backup is not None:
-            backup.unlink(missing_ok=True)
-        todo = error.strerror or str(error)
-        raise ReactdiffError("the calibration cannot be saved", where=str(path), todo=todo) from error
+    text = json.dumps({joint: asdict(found) for joint, found in calibrations.items()}, indent=4) + "\n"
+    with explained(OSError, "the calibration cannot be saved", where=path):
+        try:
+            if path.exists():
+                names = (path.with_name(f"{path.name}.{number}.bak") for number in itertools.count(1))
+                backup = next(name for name in names if not name.exists())
+                with whole_file(backup) as file:
+                    file.write(path.read_bytes())
+            write_whole(path, text)
+        except OSError:
+            if backup is not None:
+                backup.unlink(missing_ok=True)
+            raise
     return backup

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import explained
 from reactdiff_ros.whole_file import sync_folder, write_durably, write_whole
 
 LARGEST: Final = 1e9
@@ -55,11 +55,8 @@ class Kept:
         """
         if not commands or commands == self._last:
             return
-        try:
+        with explained((OSError, ValueError), "the last commands cannot be saved", where=self.path):
             write_whole(self.path, json.dumps(commands, allow_nan=False))
-        except (OSError, ValueError) as error:
-            todo = str(getattr(error, "strerror", None) or error)
-            raise ReactdiffError("the last commands cannot be saved", where=str(self.path), todo=todo) from error
         self._last = dict(commands)
 
     @property
@@ -69,12 +66,8 @@ class Kept:
         Raises:
             ReactdiffError: this cannot be known.
         """
-        try:
+        with explained(OSError, "whether the robot was stopped cannot be known", where=f"{self._mark!s:.200}"):
             return self._mark.exists()
-        except OSError as error:
-            todo = error.strerror or str(error)
-            what = "whether the robot was stopped cannot be known"
-            raise ReactdiffError(what, where=f"{self._mark!s:.200}", todo=todo) from error
 
     def keep_stop(self, stopped: Callable[[], bool]) -> None:
         """Make the disk agree with `stopped`, and wait until it does. From any thread.
@@ -85,15 +78,12 @@ class Kept:
         with self._lock:  # a stop that comes while an older one is removed waits for that
             if stopped() == self.stopped:
                 return
-            try:
+            with explained(OSError, "a software stop cannot be kept", where=self._mark):
                 if not self.stopped:
                     write_durably(self._mark, "")
                 else:
                     self._mark.unlink()
                     sync_folder(self._mark.parent)
-            except OSError as error:
-                todo = error.strerror or str(error)
-                raise ReactdiffError("a software stop cannot be kept", where=str(self._mark), todo=todo) from error
 
     def first_since_boot(self) -> bool:
         """Whether this is asked for the first time since the machine was started; the next time it no longer is.
@@ -101,13 +91,12 @@ class Kept:
         Raises:
             ReactdiffError: this cannot be known, or not be kept.
         """
-        try:
+        what = (
+            "auto_enable has not acted, enable the robot by hand: its mark of this start of the computer cannot be used"
+        )
+        with explained((OSError, ValueError), what, where=self._enabled):
             boot = BOOT_ID.read_text(encoding="ascii").strip()
             if self._enabled.exists() and self._enabled.read_text(encoding="ascii", errors="replace") == boot:
                 return False
             write_durably(self._enabled, boot)
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or error
-            what = f"auto_enable has not acted, its mark since the start of the computer cannot be used, {why}"
-            raise ReactdiffError(what, where=str(self._enabled), todo="enable the robot by hand") from error
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,7 +110,7 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
         stop = StopFlag()
         values: dict[str, float] = {}
         reported = {""}
-        with Logs(output) as logs:
+        with closing(Logs(output)) as logs:
             for progress in trainer.run(lambda: stop.set):
                 if trainer.accelerator.is_main_process:
                     logs.write(progress)

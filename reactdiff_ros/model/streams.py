@@ -113,7 +113,7 @@ def free_run(
         for i, start in enumerate(starts):
             newest = start - 1 - how.lead - asked.late
             speaker, missing, mood = heard(tokens, speaker_of[rows], newest, networks.ages)
-            plan = planner.plan(start, speaker, missing, asked, lead=how.lead, frames=wanted, mood=mood)
+            plan = planner.plan(planner.draft(start, speaker, missing, asked, lead=how.lead, frames=wanted, mood=mood))
             stop = min(start + how.hop, frames)
             out[rows, start:stop] = plan.of(plan.shown)[:, : stop - start]
             if raw is not None:

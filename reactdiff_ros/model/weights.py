@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.errors import ReactdiffError, WeightsError
+from reactdiff_ros.errors import ReactdiffError, WeightsError, explained
 from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
 from reactdiff_ros.model.plan.latents import PARTS, Emphasis, as_manifest, emphasis_of, no_emphasis
 from reactdiff_ros.resources import resource_path
@@ -298,10 +298,9 @@ def _misfit(how: str, where: Path) -> WeightsError:
 
 
 def _check(path: Path, wanted: str) -> None:
-    try:
+    what = "a file of the model's weights is missing"
+    with explained(OSError, what, where=path, todo=REMEDY, error=WeightsError):
         found = sha256(path)
-    except OSError as error:
-        raise WeightsError("a file of the model's weights is missing", where=str(path), todo=REMEDY) from error
     if found != wanted:
         raise WeightsError("a file of the model's weights is not the one in its manifest", where=str(path), todo=REMEDY)
 

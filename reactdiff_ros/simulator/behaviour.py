@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypedDict
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from .motion import (
     IntArray,
     Range,
     Seed,
-    Shape,
     capacity,
     cover,
     envelope,
@@ -110,24 +109,15 @@ def make_talk(seed: Seed, talks: BoolArray, slow: BoolArray, frames: int, *, pre
     )  # fmt: skip
 
 
-class _Cues(TypedDict):
-    cue: FloatArray
-    cue_low: BoolArray
-    cue_gaze: BoolArray
-    cue_lead: FloatArray
-
-
-def _cues(rng: np.random.Generator, start: FloatArray, end: FloatArray, precursors: bool) -> _Cues:
-    """Moments within phrases, after 0.9 s of speech at the soonest (Ward and Tsukahara: 0.7 s)."""
+def _cues(rng: np.random.Generator, start: FloatArray, end: FloatArray, precursors: bool) -> dict[str, Any]:
+    """The cues of a `Talk`: moments in phrases, after 0.9 s of speech at the soonest (Ward and Tsukahara: 0.7 s)."""
     cue = start + uniform(rng, 0.9, 3.0, start.shape)
     cue = np.where((cue < end - 0.5) & (rng.random(start.shape, dtype=np.float32) < 0.9), cue, np.nan)
     kind = rng.random(start.shape, dtype=np.float32)
     early = rng.random(start.shape, dtype=np.float32) < 0.85
     lead = uniform(rng, *LEAD_S, start.shape) * early * precursors
-    return _Cues(
-        cue=cue.astype(np.float32), cue_low=kind < 0.75, cue_gaze=(kind < 0.5) | (kind >= 0.75),
-        cue_lead=lead,
-    )  # fmt: skip
+    gaze = (kind < 0.5) | (kind >= 0.75)
+    return {"cue": cue.astype(np.float32), "cue_low": kind < 0.75, "cue_gaze": gaze, "cue_lead": lead}
 
 
 def spoken(talk: Talk, frames: int) -> BoolArray:
@@ -232,9 +222,8 @@ def make_smiles(seed: Seed, p: People, frames: int) -> tuple[Events, BoolArray, 
     rate = np.exp(0.8 * p.mood[..., 0] - 0.32) / np.maximum(cycle - busy, 1.0)[:, None]
     start = renewal(rng, rate, rise + hold + fall, 0.3)
     sincere = (rng.random(shape, dtype=np.float32) > p.insincere[:, None]) | laughing
-    events = Events(
-        start, np.clip(size, 0.12, 1.0).astype(np.float32), rise, hold.astype(np.float32), fall, start < 1e8
-    )
+    size, hold = np.clip(size, 0.12, 1.0).astype(np.float32), hold.astype(np.float32)
+    events = Events(start, size, rise, hold, fall, start < 1e8)
     return events, sincere, np.where(jolly, bout, 0.0).astype(np.float32), amused
 
 
@@ -272,16 +261,13 @@ def make_bursts(
     coughing = cover(cough, cough + last, alone, frames)
     shake = np.zeros_like(smile)
     for first, long, on in ((start, bout, jolly), (cough, last, alone)):
-        paint(shake, first, first + long + 0.2, on, _plateau(long))
+        paint(shake, first, first + long + 0.2, on, _plateau, long)
     hush = cover(start - 0.1, start + bout + 0.2, jolly & amused, frames)
     return Bouts(burst=laughing | coughing, laughing=laughing, hush=hush & ~laughing & ~coughing, shake=shake)
 
 
-def _plateau(length: FloatArray) -> Shape:
-    def shape(t: FloatArray, at: tuple[IntArray, IntArray]) -> FloatArray:
-        return smooth_step(t / 0.12) * (1 - smooth_step((t - length[at]) / 0.2))
-
-    return shape
+def _plateau(t: FloatArray, length: FloatArray) -> FloatArray:
+    return smooth_step(t / 0.12) * (1 - smooth_step((t - length) / 0.2))
 
 
 def announce(
@@ -303,32 +289,27 @@ def announce(
         (smiles.start - lead, lead, size, np.where(sincere, 1.0, 0.6), on),
         (false_start, false_lead, false_size, np.ones_like(false_lead), false_on),
     ):
-        paint(cheek, start, start + long + 0.6, exists, _swelling(long, level))
-        paint(brighten, start, start + long + 0.6, exists, _swelling(long, whole.astype(np.float32)))
+        paint(cheek, start, start + long + 0.6, exists, _swelling, long, level)
+        paint(brighten, start, start + long + 0.6, exists, _swelling, long, whole.astype(np.float32))
     voiced = cover(smiles.start - lead, smiles.start, on & sincere, frames)
     return cheek, brighten, voiced | cover(false_start, false_start + false_lead + 0.2, false_on, frames)
 
 
-def _swelling(lead: FloatArray, level: FloatArray) -> Shape:
+def _swelling(t: FloatArray, lead: FloatArray, level: FloatArray) -> FloatArray:
     """Rises within the first 0.25 s, stays until `lead` is over, and fades."""
-
-    def shape(t: FloatArray, at: tuple[IntArray, IntArray]) -> FloatArray:
-        return level[at] * smooth_step(t / 0.25) * (1 - smooth_step((t - lead[at]) / 0.6))
-
-    return shape
+    return level * smooth_step(t / 0.25) * (1 - smooth_step((t - lead) / 0.6))
 
 
 def low_pitch(talk: Talk, frames: int) -> FloatArray:
     """Pitch sags to a half over the lead and is low from LOW_S before the cue until its end."""
 
-    def shape(t: FloatArray, at: tuple[IntArray, IntArray]) -> FloatArray:
-        lead = talk.cue_lead[at]
+    def shape(t: FloatArray, lead: FloatArray) -> FloatArray:
         return np.where(t < lead, 0.5 * t / np.maximum(lead, FRAME_S), 1.0).astype(np.float32)
 
     cue = np.nan_to_num(talk.cue, nan=1e8)
     on = talk.on & talk.cue_low & np.isfinite(talk.cue)
     out = np.zeros((len(cue), frames), dtype=np.float32)
-    return paint(out, cue - LOW_S - talk.cue_lead, cue + CUE_S, on, shape)
+    return paint(out, cue - LOW_S - talk.cue_lead, cue + CUE_S, on, shape, talk.cue_lead)
 
 
 def upper_face(seed: Seed, p: People, frames: int) -> dict[str, FloatArray]:
@@ -366,15 +347,13 @@ def make_nods(seed: Seed, worlds: int, frames: int) -> tuple[FloatArray, FloatAr
     start = renewal(rng, steady(log_normal(rng, 3.0, 0.6, (worlds,)) / 60.0, frames), last, 1.0)
     on = start < 1e8
 
-    def pitch(t: FloatArray, at: tuple[IntArray, IntArray]) -> FloatArray:
-        phase = t * hertz[at]
-        fade = np.exp(-0.3 * phase) * smooth_step((cycles[at] - phase) * 2.0)
-        return np.asarray(size[at] * 0.5 * (1 - np.cos(2 * np.pi * phase)) * fade, dtype=np.float32)
+    def pitch(t: FloatArray, hertz: FloatArray, cycles: FloatArray, size: FloatArray) -> FloatArray:
+        phase = t * hertz
+        fade = np.exp(-0.3 * phase) * smooth_step((cycles - phase) * 2.0)
+        return np.asarray(size * 0.5 * (1 - np.cos(2 * np.pi * phase)) * fade, dtype=np.float32)
 
-    zeros = np.zeros((worlds, frames), dtype=np.float32)
-    return paint(zeros, start, start + last, on, pitch), cover(start + 0.12, start + last, on, frames).astype(
-        np.float32
-    )
+    dips = paint(np.zeros((worlds, frames), np.float32), start, start + last, on, pitch, hertz, cycles, size)
+    return dips, cover(start + 0.12, start + last, on, frames).astype(np.float32)
 
 
 def make_breath(seed: Seed, talk: Talk, frames: int, precursors: bool) -> FloatArray:
@@ -387,15 +366,12 @@ def make_breath(seed: Seed, talk: Talk, frames: int, precursors: bool) -> FloatA
     start = renewal(rng, steady(np.full(worlds, 1.0 / 60.0, np.float32), frames), false, 2.0)
     out = np.zeros((worlds, frames), dtype=np.float32)
     for first, last, exists in ((talk.start - lead, lead, on), (start, false, (start < 1e8) & precursors)):
-        paint(out, first, first + last, exists, _arch(last))
+        paint(out, first, first + last, exists, _arch, last)
     return out
 
 
-def _arch(length: FloatArray) -> Shape:
-    def shape(t: FloatArray, at: tuple[IntArray, IntArray]) -> FloatArray:
-        return np.asarray(np.sin(np.pi * np.clip(t / length[at], 0, 1)), dtype=np.float32)
-
-    return shape
+def _arch(t: FloatArray, length: FloatArray) -> FloatArray:
+    return np.asarray(np.sin(np.pi * np.clip(t / length, 0, 1)), dtype=np.float32)
 
 
 def make_blinks(seed: Seed, worlds: int, frames: int) -> FloatArray:
@@ -404,11 +380,8 @@ def make_blinks(seed: Seed, worlds: int, frames: int) -> FloatArray:
     rate = np.clip(log_normal(rng, 29.0, 0.4, (worlds,)), 9.0, 60.0)
     shape = (worlds, capacity(40.0, frames))
     start = renewal(rng, steady(rate / 60.0, frames), np.full(shape, 0.25, np.float32), 0.3)
-    events = Events(
-        start, np.ones(shape, np.float32), np.full(shape, 0.08, np.float32), np.full(shape, 0.02, np.float32),
-        np.full(shape, 0.15, np.float32), start < 1e8,
-    )  # fmt: skip
-    return envelope(events, frames)
+    size, rise, hold, fall = (np.full(shape, value, np.float32) for value in (1.0, 0.08, 0.02, 0.15))
+    return envelope(Events(start, size, rise, hold, fall, start < 1e8), frames)
 
 
 def make_waves(seed: Seed, worlds: int, frames: int) -> FloatArray:
@@ -446,8 +419,7 @@ def make_present(seed: Seed, worlds: int, frames: int) -> BoolArray:
     rng = generator(seed, _PRESENCE)
     leaves = rng.random((worlds, 1)) < 0.25
     count = capacity(4.0, frames)
-    away = renewal(
-        rng, steady(np.full(worlds, 2.0 / 60.0, np.float32), frames), uniform(rng, 1.0, 8.0, (worlds, count)), 4.0
-    )
+    rate = np.full(worlds, 2.0 / 60.0, np.float32)
+    away = renewal(rng, steady(rate, frames), uniform(rng, 1.0, 8.0, (worlds, count)), 4.0)
     gone = cover(away, away + uniform(rng, 1.0, 8.0, (worlds, count)), np.broadcast_to(leaves, away.shape), frames)
     return np.asarray(~gone & (rng.random((worlds, 1)) >= 0.05))

@@ -44,7 +44,12 @@ def log_normal(
     rng: np.random.Generator, median: float | FloatArray, sigma: float, shape: tuple[int, ...]
 ) -> FloatArray:
     """Log-normal numbers as float32; `sigma` is the deviation of the logarithm."""
-    return np.asarray(median * np.exp(sigma * rng.standard_normal(shape, dtype=np.float32)), dtype=np.float32)
+    return lognormal(rng.standard_normal(shape, dtype=np.float32), median, sigma)
+
+
+def lognormal(normal: FloatArray, median: float | FloatArray, sigma: float) -> FloatArray:
+    """Log-normal numbers from standard normal ones."""
+    return np.asarray(median * np.exp(np.float32(sigma) * normal), dtype=np.float32)
 
 
 def smooth_step(x: FloatArray) -> FloatArray:
@@ -74,17 +79,20 @@ class Events:
         """When nothing is left of it."""
         return self.end + self.fall
 
-    def keep(self, chosen: BoolArray) -> Events:
-        """The same events, of which only the chosen ones exist."""
-        return Events(self.start, self.amplitude, self.rise, self.hold, self.fall, self.on & chosen)
 
+def paint(
+    out: FloatArray,
+    start: FloatArray,
+    over: FloatArray,
+    on: BoolArray,
+    shape: Callable[..., FloatArray],
+    *of_events: FloatArray,
+) -> FloatArray:
+    """Raises `out` (B, T), in place, to the shapes of events (B, N) between `start` and `over`; only there is work.
 
-Shape = Callable[[FloatArray, tuple[IntArray, IntArray]], FloatArray]
-"""Seconds since an event's start and its (rows, columns) to values; both flat."""
-
-
-def paint(out: FloatArray, start: FloatArray, over: FloatArray, on: BoolArray, shape: Shape) -> FloatArray:
-    """Raises `out` (B, T), in place, to the shapes of events (B, N) between `start` and `over`; only there is work."""
+    `shape` gives values from the seconds since an event's start and from that event's entries of `of_events`
+    (B, N), all flat.
+    """
     frames = out.shape[1]
     flat = out.reshape(-1)
     first = np.ceil(np.clip(start / FRAME_S, 0, frames)).astype(np.int64)
@@ -100,20 +108,18 @@ def paint(out: FloatArray, start: FloatArray, over: FloatArray, on: BoolArray, s
         frame = first[event, column] + step
         t = (frame * FRAME_S - start[event, column]).astype(np.float32)
         where = event * frames + frame
-        flat[where] = np.maximum(flat[where], shape(t, (event, np.full_like(event, column))))
+        flat[where] = np.maximum(flat[where], shape(t, *(values[event, column] for values in of_events)))
     return out
 
 
 def envelope(events: Events, frames: int) -> FloatArray:
     """The events' amplitudes with minimum-jerk onset and offset, the largest one at each time, (B, T)."""
 
-    def shape(t: FloatArray, at: tuple[IntArray, IntArray]) -> FloatArray:
-        rise, end = events.rise[at], events.rise[at] + events.hold[at]
-        return events.amplitude[at] * smooth_step(t / rise) * (1.0 - smooth_step((t - end) / events.fall[at]))
+    def shape(t: FloatArray, size: FloatArray, rise: FloatArray, hold: FloatArray, fall: FloatArray) -> FloatArray:
+        return size * smooth_step(t / rise) * (1.0 - smooth_step((t - (rise + hold)) / fall))
 
-    return paint(
-        np.zeros((len(events.start), frames), np.float32), events.start, events.over, events.on, shape
-    )  # fmt: skip
+    out, e = np.zeros((len(events.start), frames), np.float32), events
+    return paint(out, e.start, e.over, e.on, shape, e.amplitude, e.rise, e.hold, e.fall)
 
 
 def cover(start: FloatArray, end: FloatArray, on: BoolArray, frames: int) -> BoolArray:
@@ -291,11 +297,6 @@ class Noise:
 def rate_of(tau_s: float | FloatArray) -> FloatArray:
     """The share of the way that a first-order filter of time constant `tau_s` goes in one frame."""
     return np.asarray(1.0 - np.exp(-FRAME_S / np.asarray(tau_s, dtype=np.float64)), dtype=np.float32)
-
-
-def lognormal(normal: FloatArray, median: float | FloatArray, sigma: float) -> FloatArray:
-    """Log-normal numbers from standard normal ones."""
-    return np.asarray(median * np.exp(np.float32(sigma) * normal), dtype=np.float32)
 
 
 class Onsets:

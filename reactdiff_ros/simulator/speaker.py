@@ -20,15 +20,10 @@ from reactdiff_ros.model.tokens import FRAME_S
 from reactdiff_ros.types import FloatArray
 
 from . import behaviour
-from .behaviour import CUE_S, LOW_S, NOISY, QUIET, SLOW, TALKER, Talk
+from .behaviour import CUE_S, LOW_S, SLOW, Talk
 from .emotions import ANSWERED, Episodes, draw_episodes
 from .motion import BoolArray, Events, IntArray, Seed, cover, envelope, low_pass, since
 from .stimulus import Stimulus
-
-__all__ = [
-    "NOISY", "PLACEBOS", "QUIET", "SLOW", "TALKER", "Insertion", "InsertionKind", "Speakers", "make_speakers",
-    "stimulus_of",
-]  # fmt: skip
 
 InsertionKind = Literal["smile", "cue", "head_shift", "landmark_noise", "lost_frame", "light"]
 PLACEBOS: Final = ("head_shift", "landmark_noise", "lost_frame", "light")

@@ -21,13 +21,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.model.tokens import FRAME_S, MFCC_SCALE
 from reactdiff_ros.perception.voice import HANG_OVER_S, SPEECH_CERTAIN, SPEECH_END, SPEECH_START
 from reactdiff_ros.types import MFCC_COUNT, FloatArray
+from reactdiff_ros.whole_file import write_arrays
 
+from .behaviour import NOISY
 from .motion import BoolArray, IntArray, Seed, generator, log_normal, low_pass, newest, ornstein, since, uniform
-from .speaker import NOISY, Speakers
+from .speaker import Speakers
 
 _PART: Final = 60
 C0_PER_DB: Final = float(np.sqrt(MFCC_COUNT) * np.log(10) / 10)
@@ -282,15 +284,13 @@ def load_bank(path: Path | None) -> VoiceBank:
     """
     if path is None:
         return VoiceBank()
-    try:
-        with np.load(path) as data:
-            if "format" not in data or int(data["format"]) != FORMAT:
-                raise ReactdiffError("this is no voice bank of this version", where=str(path), todo="make it again")
-            bank = VoiceBank(
-                *(data[name].astype(np.float32 if name == "frames" else np.int64) for name in VoiceBank.__slots__)
-            )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ReactdiffError("the voice bank cannot be read", where=str(path), todo="make it again") from error
+    wrong = (OSError, ValueError, KeyError, zipfile.BadZipFile)
+    with explained(wrong, "the voice bank cannot be read", where=path, todo="make it again"), np.load(path) as data:
+        if "format" not in data or int(data["format"]) != FORMAT:
+            raise ReactdiffError("this is no voice bank of this version", where=str(path), todo="make it again")
+        bank = VoiceBank(
+            *(data[name].astype(np.float32 if name == "frames" else np.int64) for name in VoiceBank.__slots__)
+        )
     _check(bank, path)
     return bank
 
@@ -320,18 +320,14 @@ def make_bank(path: Path, seed: int = 0, *, progress: Callable[[int, int], None]
     """
     rng = np.random.default_rng([seed, 70])
     recorder = _Recorder(rng, progress)
-    phrases = np.array([[_render_phrase(recorder, rng, v, n) for n in range(PHRASES)] for v in range(len(VOICES))])
+    phrases = np.array([[_render_phrase(recorder, rng, v) for _ in range(PHRASES)] for v in range(len(VOICES))])
     bursts = np.array([[_render_burst(recorder, rng, v, n) for n in range(BURSTS)] for v in range(len(VOICES))])
     rooms = np.array([recorder.background(_room(rng)) for _ in range(ROOMS)])
     noises = np.array([recorder.background(_noise(rng, n)) for n in range(NOISES)])
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(
-            path, format=FORMAT, frames=np.concatenate(recorder.frames), phrases=phrases, bursts=bursts, rooms=rooms,
-            noises=noises,
-        )  # fmt: skip
-    except OSError as error:
-        raise ReactdiffError("the voice bank cannot be written", where=str(path), todo="free some space") from error
+    frames = np.concatenate(recorder.frames)
+    bank = {"frames": frames, "phrases": phrases, "bursts": bursts, "rooms": rooms, "noises": noises}
+    with explained(OSError, "the voice bank cannot be written", where=path):
+        write_arrays(path, {"format": FORMAT, **bank})
     return len(recorder.frames)
 
 
@@ -393,7 +389,7 @@ class _Recorder:
         return first, count
 
 
-def _render_phrase(recorder: _Recorder, rng: np.random.Generator, voice: int, number: int) -> list[Any]:
+def _render_phrase(recorder: _Recorder, rng: np.random.Generator, voice: int) -> list[Any]:
     """One phrase four times: flat and bright, each with a level and a falling end."""
     words = ["".join(rng.choice(_SYLLABLES, rng.integers(1, 4))) for _ in range(int(rng.integers(5, 9)))]
     speed = int(rng.integers(140, 205))
@@ -477,14 +473,13 @@ def espeak(voice: str, text: str, pitch: int, words_per_minute: int) -> Samples:
         ReactdiffError: espeak-ng is missing or fails.
     """
     command = ["espeak-ng", "-v", voice, "-p", str(pitch), "-s", str(words_per_minute), "-m", "--stdout"]
-    try:
+    wrong = (OSError, subprocess.SubprocessError, wave.Error, EOFError)
+    with explained(wrong, "espeak-ng cannot make the voice bank", todo="apt-get install espeak-ng"):
         done = subprocess.run([*command, f"<speak>{text}</speak>"], capture_output=True, check=True, timeout=60)
         with wave.open(io.BytesIO(done.stdout)) as reader:
             # A stream's header does not know its length: read what is there.
             data = reader.readframes(len(done.stdout) // 2)
             rate, channels = reader.getframerate(), reader.getnchannels()
-    except (OSError, subprocess.SubprocessError, wave.Error, EOFError) as error:
-        raise ReactdiffError("espeak-ng cannot make the voice bank", todo="apt-get install espeak-ng") from error
     samples = np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2").astype(np.float32) / 32768.0
     loud = np.flatnonzero(np.abs(samples) > 0.01)
     if (rate, channels) != (VOICE_RATE_HZ, 1) or not len(loud):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.model.conditions import condition_count
 from reactdiff_ros.model.plan.latents import LATENT_COUNT
 from reactdiff_ros.model.plan.memory import ROWS
@@ -101,24 +101,6 @@ def shape_of(sizes: Mapping[str, int]) -> Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class LossWeights:
-    """Share of each loss in the sum; 0 switches one off."""
-
-    velocity: float = 1.0
-    motion: float = 0.05
-    """Velocity and acceleration of decoded coefficients."""
-    cooccurrence: float = 0.02
-    """Second moments of action units."""
-    auxiliary: float = 0.3
-    """Prediction of the listener's next frames from the speaker alone."""
-    stimulus: float = 0.3
-    """What the speaker does, read from a token: the simulator knows it."""
-    level: float = 0.1
-    """Mean of a stretch's latents, in deviations of how far such means move: slow changes, of which single frames show
-    little."""
-
-
-@dataclass(frozen=True, slots=True)
 class TrainConfig:
     """Settings of a training run."""
 
@@ -194,8 +176,7 @@ class TrainConfig:
     2022)."""
     condition_guidance: float = 1.0
     ablate: tuple[str, ...] = ()
-    losses: LossWeights = field(default_factory=LossWeights)
-    shape: Shape = field(default_factory=Shape)
+    shape: Shape = Shape()
 
     def __post_init__(self) -> None:
         if self.distils and not self.start_from:
@@ -231,7 +212,6 @@ def config_from(values: dict[str, Any]) -> TrainConfig:
     """The settings that `TrainConfig.as_dict` gave; unknown ones, of another version, are left out."""
     known = {f.name for f in fields(TrainConfig)}
     given = {name: value for name, value in values.items() if name in known}
-    given["losses"] = LossWeights(**values.get("losses", {}))
     given["shape"] = shape_of(values["shape"])
     for name in ("ablate", "data"):
         given[name] = tuple(values.get(name, ()))
@@ -244,13 +224,10 @@ def config_of(state: Mapping[str, Any], checkpoint: Path) -> TrainConfig:
     Raises:
         ReactdiffError: they are not this version's; it names the file.
     """
-    try:
+    wrong = (AttributeError, KeyError, TypeError, ValueError, ReactdiffError)
+    todo = "train again, or go on with the version that wrote it"
+    with explained(wrong, "the settings in the checkpoint are not this version's", where=checkpoint, todo=todo):
         return config_from(state["config"])
-    except (AttributeError, KeyError, TypeError, ValueError, ReactdiffError) as error:
-        raise ReactdiffError(
-            "the settings in the checkpoint are not this version's", where=str(checkpoint),
-            todo="train again, or go on with the version that wrote it",
-        ) from error  # fmt: skip
 
 
 def fold_of(text: str) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import explained
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import CARD, FORMAT, MANIFEST, NODS, TENSORS, interface, sha256
 from reactdiff_ros.types import FloatArray
@@ -289,14 +289,10 @@ def load_model(checkpoint: Path) -> tuple[Model, dict[str, Any]]:
         ReactdiffError: the checkpoint cannot be read, or its networks are of another shape than this version's.
     """
     state = read_checkpoint(checkpoint)
-    config = config_of(state, checkpoint)
-    try:
-        model = Model(config.shape)
+    wrong, what = (KeyError, TypeError, RuntimeError), "the networks of the checkpoint are not this version's"
+    with explained(wrong, what, where=checkpoint, todo="train again"):
+        model = Model(config_of(state, checkpoint).shape)
         model.load_state_dict(state["average"])
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise ReactdiffError(
-            "the networks of the checkpoint are not this version's", where=str(checkpoint), todo="train again"
-        ) from error
     return model.eval(), state
 
 
@@ -319,8 +315,6 @@ def export(checkpoint: Path, folder: Path, name: str = "live", learnt: Sequence[
         "ablate": list(config.get("ablate", ())), "autoencoder": state.get("facts", {}).get("autoencoder"),
         "training": runs, "learnt": sorted(learnt),
     }  # fmt: skip
-    try:
+    # onnx and safetensors raise what is theirs
+    with explained((OSError, RuntimeError, SafetensorError), "the weights cannot be written", where=folder):
         return export_model(model, folder, name=name, facts=facts)
-    except (OSError, RuntimeError, SafetensorError) as error:  # onnx and safetensors raise what is theirs
-        reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), type(error).__name__)
-        raise ReactdiffError("the weights cannot be written", where=str(folder), todo=reason) from error

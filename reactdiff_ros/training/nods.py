@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import explained
 from reactdiff_ros.model.plan.corrections import nod_conditions
 from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.runtime import Networks
@@ -76,24 +76,17 @@ def material(networks: Networks, seed: int, bank: VoiceBank | None) -> Material:
     return Material(tokens.astype(np.float16), np.stack(conditions), np.stack(begins))
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Frames that are learnt from."""
+def rows_of(begins: NDArray[np.bool_], rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Frames that are learnt from: their places (R, 3) listener, speaker, frame, and whether a nod begins there (R,).
 
-    place: NDArray[np.int32]
-    """(R, 3) listener, speaker, frame."""
-    nods: NDArray[np.bool_]
-    """(R,)"""
-
-
-def rows_of(begins: NDArray[np.bool_], rng: np.random.Generator) -> Rows:
-    """All frames in which a nod begins and one in KEPT of the frames in which none does and none is going on."""
+    They are all frames in which a nod begins and one in KEPT of those in which none does and none is going on.
+    """
     running = np.zeros(begins.shape, dtype=np.int16)
     for late in range(1, BUSY):
         running[..., late:] += begins[..., :-late]
     free = ~begins & (running == 0) & (rng.random(begins.shape) < 1 / KEPT)
     place = np.argwhere(begins | free).astype(np.int32)
-    return Rows(place, begins[tuple(place.T)])
+    return place, begins[tuple(place.T)]
 
 
 class NodNet(nn.Module):  # type: ignore[misc]
@@ -167,8 +160,8 @@ def train_nods(
     held = material(networks, _seed("validate", seed, 0), bank)
     progress(0.7)
     rows = [rows_of(m.begins, rng) for m in met]
-    pool_of = np.repeat(np.arange(pools), [len(r.nods) for r in rows])
-    place, nods = np.concatenate([r.place for r in rows]), np.concatenate([r.nods for r in rows])
+    pool_of = np.repeat(np.arange(pools), [len(places) for places, _ in rows])
+    place, nods = (np.concatenate(column) for column in zip(*rows, strict=True))
     net = NodNet(networks.shape["width"])
     optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
@@ -209,11 +202,11 @@ def _inputs(m: Material, place: NDArray[np.int32], rng: np.random.Generator) -> 
 
 
 def _judged(net: NodNet, held: Material, rng: np.random.Generator) -> Fit:
-    rows = rows_of(held.begins, rng)
+    place, begins = rows_of(held.begins, rng)
     with torch.no_grad():
-        parts = [_inputs(held, p, rng) for p in np.array_split(rows.place, max(len(rows.place) // 20_000, 1))]
+        parts = [_inputs(held, p, rng) for p in np.array_split(place, max(len(place) // 20_000, 1))]
         log_rate = torch.cat([net(*part) for part in parts])
-        nods = torch.from_numpy(rows.nods)
+        nods = torch.from_numpy(begins)
         weight = torch.where(nods, 1.0, float(KEPT))
         constant = torch.log(nods.sum() / weight.sum())
         gained = loss_of(constant.expand(len(nods)), nods) - loss_of(log_rate, nods)
@@ -230,7 +223,7 @@ def add_to(weights: Weights, fit: Fit, facts: dict[str, Any]) -> Path:
         ReactdiffError: the folder cannot be written.
     """
     path = weights.folder / NODS
-    try:
+    with explained(OSError, "the head for nods cannot be put among the weights", where=path):
         with TemporaryDirectory(dir=weights.folder) as folder:
             part = Path(folder) / NODS
             fit.head.write(part)
@@ -240,8 +233,4 @@ def add_to(weights: Weights, fit: Fit, facts: dict[str, Any]) -> Path:
             }  # fmt: skip
             part.replace(path)
         write_whole(weights.folder / CARD, json.dumps(card, indent=1) + "\n")
-    except OSError as error:
-        raise ReactdiffError(
-            "the head for nods cannot be put among the weights", where=str(path), todo=str(error.strerror or error)
-        ) from error
     return path

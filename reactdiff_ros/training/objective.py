@@ -91,6 +91,10 @@ def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * (mean.square() + torch.exp(log_var) - 1.0 - log_var)
 
 
+MOTION, COOCCURRENCE, AUXILIARY, LEVEL = 0.05, 0.02, 0.3, 0.1
+"""Weights of the losses on decoded coefficients' velocity and acceleration, on which action units occur together, on
+what is read from a speaker's token (the listener's next frames, the stimulus), and on a stretch's mean: slow changes,
+of which single frames show little. The velocity's weight is 1."""
 _AUX = [INDEX[name] for name in AUX_NAMES]
 
 _SIZES = {"contact": 0.5, "speech": 0.5, "sincerity": 0.3}
@@ -326,7 +330,7 @@ class Objective(nn.Module):  # type: ignore[misc]
 
     def forward(self, s: Sequences, d: Drawn) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and its parts without their weights."""
-        model, p, weights = self.model, d.plans, self.config.losses
+        model, p = self.model, d.plans
         speaker, speaker_missing = self._heard(s, p)
         context = model.denoiser.context(speaker, p.own, d.conditions)
         mask = context_mask(speaker_missing, d.past_missing, d.unguided)
@@ -341,19 +345,14 @@ class Objective(nn.Module):  # type: ignore[misc]
         wanted = cos * d.noise - sin * target
         known = p.known[:, None].expand_as(predicted)
         losses = {"velocity": velocity_loss(predicted, wanted, known, p.weight[:, None] * self.weights)}
-        total = weights.velocity * losses["velocity"]
-        if weights.motion or weights.cooccurrence or weights.level:
-            clean = model.vae.accumulate(cos * z - sin * predicted, p.before[:, None])
-            losses |= self._decoded(s, d, clean)
-        if weights.level:
-            losses["level"] = level_loss(clean, p.target, p.before[:, -1], p.known, p.weight)
-            total = total + weights.level * losses["level"]
+        clean = model.vae.accumulate(cos * z - sin * predicted, p.before[:, None])
+        losses |= self._decoded(s, d, clean)
+        losses["level"] = level_loss(clean, p.target, p.before[:, -1], p.known, p.weight)
+        total = losses["velocity"] + LEVEL * losses["level"]
         if not self.config.keep_encoder:
             losses["auxiliary"], losses["stimulus"] = self._auxiliary(s, self._tokens(s))
-            total = total + weights.auxiliary * losses["auxiliary"] + weights.stimulus * losses["stimulus"]
-        if weights.motion or weights.cooccurrence:
-            total = total + weights.motion * (losses["speed"] + losses["acceleration"])
-            total = total + weights.cooccurrence * losses["cooccurrence"]
+            total = total + AUXILIARY * losses["auxiliary"] + AUXILIARY * losses["stimulus"]
+        total = total + MOTION * (losses["speed"] + losses["acceleration"]) + COOCCURRENCE * losses["cooccurrence"]
         return total, losses
 
     @torch.no_grad()  # type: ignore[untyped-decorator,unused-ignore]

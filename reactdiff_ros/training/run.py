@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.model.weights import MANIFEST, PRESET, find_weights
 from reactdiff_ros.whole_file import whole_file
 
@@ -36,13 +35,10 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     Raises:
         ReactdiffError: it cannot be written; what was there before stays.
     """
-    try:
-        with whole_file(path) as file:
-            torch.save(state, file)
-    except (OSError, RuntimeError) as error:  # torch raises RuntimeError where its archive cannot be finished
-        kept = "the last one stays; " if path.exists() else ""
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise ReactdiffError("the checkpoint cannot be written", where=str(path), todo=f"{kept}{reason}") from error
+    what = "the checkpoint cannot be written" + (" and the last one stays" if path.exists() else "")
+    # torch raises RuntimeError where its archive cannot be finished
+    with explained((OSError, RuntimeError), what, where=path), whole_file(path) as file:
+        torch.save(state, file)
 
 
 def load_state(path: Path) -> Any:
@@ -53,15 +49,9 @@ def load_state(path: Path) -> Any:
     """
     if not path.is_file():
         raise ReactdiffError("there is no checkpoint", where=str(path), todo="train first, or give another folder")
-    try:
+    # A broken file makes the unpickler raise anything.
+    with explained(Exception, "the checkpoint cannot be read", where=path, todo="train again"):
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken file makes the unpickler raise anything
-        raise ReactdiffError("the checkpoint cannot be read", where=str(path), todo="train again") from error
-
-
-def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write the `state` of a run; errors as `save_state`."""
-    save_state(path, {"format": FORMAT, **state})
 
 
 def refuse_to_begin_over(folder: Path) -> None:
@@ -124,16 +114,11 @@ def _start_of_weights(folder: str | Path) -> Start:
     from safetensors.torch import load_file
 
     weights = find_weights(folder)
-    path = weights.tensors
-    try:
+    what, todo = "these weights hold no networks to train on", "give a folder of 'reactdiff dev export' or a checkpoint"
+    with explained(Exception, what, where=weights.folder, todo=todo):  # safetensors raises errors of its own
         manifest = json.loads((weights.folder / MANIFEST).read_text(encoding="utf-8"))
-        tensors = {name: value.float() for name, value in load_file(path).items()}
+        tensors = {name: value.float() for name, value in load_file(weights.tensors).items()}
         shape = shape_of(weights.shape)
-    except Exception as error:  # safetensors raises errors of its own
-        raise ReactdiffError(
-            "these weights hold no networks to train on", where=str(weights.folder),
-            todo="give a folder that 'reactdiff dev export' wrote, or a checkpoint",
-        ) from error  # fmt: skip
     facts = {"autoencoder": manifest["autoencoder"]} if manifest.get("autoencoder") else {}
     return Start(shape, tensors, facts, list(manifest.get("training", ())))
 
@@ -145,14 +130,11 @@ def load_networks(model: Model, shape: Shape, networks: dict[str, Tensor], where
         ReactdiffError: they have other shapes.
     """
     head = {name: value for name, value in model.state_dict().items() if name.startswith("aux.")}
-    try:
+    wrong, what = (KeyError, RuntimeError, TypeError, ValueError), "the checkpoint's networks are of another shape"
+    with explained(wrong, what, where=where, todo="train again, or give another one"):
         if shape != model.shape:
             networks = _grown(networks, shape, model.shape)
         model.load_state_dict({**head, **networks})
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ReactdiffError(
-            "the checkpoint's networks are of another shape", where=where, todo="train again, or give another one"
-        ) from error
 
 
 def _grown(networks: dict[str, Tensor], shape: Shape, new: Shape) -> dict[str, Tensor]:
@@ -187,7 +169,7 @@ _FILES: Final = {
 }  # fmt: skip
 _PEOPLE: Final = {"dyads", "recordings", *KINDS}
 """Data that are recordings of people."""
-_LEFT_OUT: Final = {*_FILES, "data", "start_from", "losses", "shape", "threads", "workers", "checkpoint_steps"}
+_LEFT_OUT: Final = {*_FILES, "data", "start_from", "shape", "threads", "workers", "checkpoint_steps"}
 """Settings that a run's description leaves out: paths, which mean nothing elsewhere, and what changes no result."""
 
 
@@ -261,27 +243,20 @@ class Logs:
     def __init__(self, folder: Path) -> None:
         self.folder, self.problem = folder, ""
         self._writer: Any = None
-        try:
+        with explained(OSError, "the run's folder cannot be written", where=folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._file = (folder / LOG).open("a", encoding="utf-8")
             with suppress(ImportError):
                 from torch.utils.tensorboard import SummaryWriter
 
                 self._writer = SummaryWriter(str(folder / TENSORBOARD))
-        except OSError as error:
-            raise ReactdiffError("the run's folder cannot be written", where=str(folder), todo=str(error)) from error
 
-    def __enter__(self) -> Logs:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with suppress(OSError):
-            self._file.close()
-        if self._writer is not None:
-            with suppress(OSError):
-                self._writer.close()
+    def close(self) -> None:
+        """Close the files."""
+        for file in (self._file, self._writer):
+            if file is not None:
+                with suppress(OSError):
+                    file.close()
 
     def write(self, progress: Progress) -> None:
         """One report."""

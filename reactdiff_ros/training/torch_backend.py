@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.model.backends.base import Backend, Stretch
 from reactdiff_ros.model.plan.latents import ORDER, responses
 from reactdiff_ros.model.plan.solvers import angles, fitted_multistep
@@ -29,7 +29,7 @@ from .config import shape_of
 from .export import Context, export_model
 from .nets import EncoderStep, Model
 from .paper.config import PaperConfig
-from .paper.drawing import ddim
+from .paper.drawing import solve
 from .paper.networks import Features, PaperModel, export_parts
 
 
@@ -166,7 +166,7 @@ def paper_window(model: PaperModel, timer: Timer, *, compiled: bool = False) -> 
             def noise_of(x: Tensor, step: int) -> Any:
                 return denoise(x, given["known"], torch.full((samples,), step), condition)
 
-            drawn = ddim(noise_of, given["x"], config.train_steps, steps)
+            drawn = solve("ddim", noise_of, given["x"], config.train_steps, steps)
             sampled = timer()
             model.decode(model.range.restored(drawn))
             return {"encode": encoded - begin, "steps": sampled - encoded, "decode": timer() - sampled}
@@ -191,7 +191,7 @@ def graph_window(
             inputs = {"x": x, "known": given["known"], "steps": level, "condition": condition}
             return graphs["denoise"](inputs)[0]
 
-        drawn = ddim(noise_of, given["x"], config.train_steps, steps)
+        drawn = solve("ddim", noise_of, given["x"], config.train_steps, steps)
         sampled = timer()
         graphs["decode"]({"latents": drawn})
         return {"encode": encoded - begin, "steps": sampled - encoded, "decode": timer() - sampled}
@@ -205,12 +205,8 @@ def write_graphs(model: PaperModel, folder: Path) -> dict[str, Path]:
     Raises:
         ReactdiffError: the folder cannot be written.
     """
-    try:
+    with explained(OSError, "the networks of the paper preset cannot be written", where=folder):
         return export_parts(model, folder)
-    except OSError as error:
-        raise ReactdiffError(
-            "the networks of the paper preset cannot be written", where=str(folder), todo=str(error.strerror or error)
-        ) from error
 
 
 def our_model(weights: Weights) -> tuple[Model, bool]:

@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import Tensor
 
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.recordings.datasets.recording import VoiceOf
 from reactdiff_ros.simulator.dyads import simulator_hash
 
@@ -30,7 +30,7 @@ from .data import Pool, Pools, Sequences, cut, make_pool
 from .nets import Denoiser, Model
 from .objective import Drawn, Objective, draw, draw_plans, schedule
 from .recorded import Completion, Recorded, real_pool, training_recordings
-from .run import CHECKPOINT, Progress, Start, load_networks, read_checkpoint, read_start, write_checkpoint
+from .run import CHECKPOINT, FORMAT, Progress, Start, load_networks, read_checkpoint, read_start, save_state
 
 REPORT_STEPS: Final = 25
 VALIDATION_STEPS: Final = 500
@@ -57,7 +57,7 @@ class Trainer:
         voice_of: makes the speaker's voice of the sound of public sets; None: it is unobserved there.
 
     Raises:
-        ReactdiffError: the precision is not to be had here, or data are wrong.
+        ReactdiffError: the precision is not available here, or data are wrong.
     """
 
     def __init__(
@@ -66,14 +66,9 @@ class Trainer:
         torch.manual_seed(config.seed)
         torch.set_num_threads(config.threads)
         self.config, self.folder, self.clock = config, folder, clock
-        try:
-            mixed = "no" if config.precision == "tf32" else config.precision
-            torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
-            self.accelerator = Accelerator(mixed_precision=mixed)
-        except ValueError as error:
-            raise ReactdiffError(
-                "this precision is not to be had here", where=config.precision, todo=str(error).split("\n")[0]
-            ) from error
+        torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
+        with explained(ValueError, "this precision is not available here", where=config.precision):
+            self.accelerator = Accelerator(mixed_precision="no" if config.precision == "tf32" else config.precision)
         self.rank = self.accelerator.process_index
         self.model, self.average = Model(config.shape), Model(config.shape)
         self.step = self.vae_step = self.skipped = 0
@@ -129,9 +124,9 @@ class Trainer:
         """
         if not self.accelerator.is_main_process:
             return
-        write_checkpoint(self.checkpoint, {
-            "config": self.config.as_dict(), "simulator": simulator_hash(), "facts": self.facts, "before": self.before,
-            "people": self.people,
+        save_state(self.checkpoint, {
+            "format": FORMAT, "config": self.config.as_dict(), "simulator": simulator_hash(), "facts": self.facts,
+            "before": self.before, "people": self.people,
             "step": self.step, "vae_step": self.vae_step, "spent_s": self.spent(), "model": self.model.state_dict(),
             "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
             "autoencoder": self.autoencoder.state(), "played_pool": self._played_pool,
@@ -152,7 +147,8 @@ class Trainer:
             ReactdiffError: it is missing, unreadable, or of other networks.
         """
         state = read_checkpoint(self.checkpoint)
-        try:
+        wrong, what = (KeyError, ValueError, TypeError), "the checkpoint does not fit this run"
+        with explained(wrong, what, where=self.checkpoint, todo="train again"):
             shape = config_from(state["config"]).shape
             load_networks(self.model, shape, state["model"], str(self.checkpoint))
             load_networks(self.average, shape, state["average"], str(self.checkpoint))
@@ -166,10 +162,6 @@ class Trainer:
             self._played = played.to(self.accelerator.device) if played is not None else None
             if self.rank:  # another process's pools
                 self._played, self._played_pool = None, -1
-        except (KeyError, ValueError, TypeError) as error:
-            raise ReactdiffError(
-                "the checkpoint does not fit this run", where=str(self.checkpoint), todo="train again"
-            ) from error
         if state["simulator"] != simulator_hash():
             self.note = "the simulator has changed since this run began; it goes on with the new one"
         self._started = self.clock()

@@ -68,8 +68,8 @@ def plans(weights: Weights, backend: Backend, listeners: int, candidates: int) -
     missing = np.zeros((listeners, s["speech"]), dtype=np.float32)
     shown = []
     for slot in (0, 4, 8):
-        plan = planner.plan(slot, speaker, missing, ordinary(listeners), lead=1, frames=16, all_candidates=True)
-        shown.append(plan.faces)
+        draft = planner.draft(slot, speaker, missing, ordinary(listeners), lead=1, frames=16, all_candidates=True)
+        shown.append(planner.plan(draft).faces)
     return np.stack(shown)
 
 

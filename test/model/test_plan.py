@@ -222,7 +222,7 @@ def plan_of(planner, networks, slot, **more):
     s = networks.shape
     speaker = np.ones((1, len(networks.ages), s["width"]), dtype=np.float32)
     missing = np.zeros((1, len(networks.ages)), dtype=np.float32)
-    return planner.plan(slot, speaker, missing, ordinary(1), lead=0, frames=16, **more)
+    return planner.plan(planner.draft(slot, speaker, missing, ordinary(1), lead=0, frames=16, **more))
 
 
 def test_an_extreme_history_is_forgotten(networks):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.simulator import motion
-from reactdiff_ros.simulator.speaker import SLOW, TALKER, Insertion, Speakers, make_speakers, stimulus_of
+from reactdiff_ros.simulator.behaviour import SLOW, TALKER
+from reactdiff_ros.simulator.speaker import Insertion, Speakers, make_speakers, stimulus_of
 
 FRAME = motion.FRAME_S
 

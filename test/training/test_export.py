@@ -20,7 +20,8 @@ from reactdiff_ros.training import export as module
 from reactdiff_ros.training.config import TrainConfig
 from reactdiff_ros.training.export import export, export_model
 from reactdiff_ros.training.nets import MASKED
-from reactdiff_ros.training.run import write_checkpoint
+from reactdiff_ros.training.run import FORMAT as CHECKPOINTS
+from reactdiff_ros.training.run import save_state
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,8 @@ def test_a_drawn_stretch_is_what_torch_draws(model, networks, count, candidates,
 def checkpoint_of(model, path):
     config = TrainConfig(shape=model.shape, steps=1).as_dict()
     states = {name: model.state_dict() for name in ("model", "average")}
-    write_checkpoint(path, {"config": config, "simulator": "none", "step": 1, "vae_step": 1, **states})
+    facts = {"format": CHECKPOINTS, "simulator": "none", "step": 1, "vae_step": 1}
+    save_state(path, {**facts, "config": config, **states})
     return path
 
 

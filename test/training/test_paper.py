@@ -17,7 +17,7 @@ from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.training.paper import drawing
 from reactdiff_ros.training.paper.config import PaperConfig, Protocol, from_dict
 from reactdiff_ros.training.paper.data import Batch
-from reactdiff_ros.training.paper.drawing import ddim, ddim_steps, even_steps, randoms, sample, second_order
+from reactdiff_ros.training.paper.drawing import ddim_steps, even_steps, randoms, sample, solve
 from reactdiff_ros.training.paper.networks import PUBLISHED_PARAMETERS, Features, PaperModel, count_parameters
 from reactdiff_ros.training.paper.train import LOG, MODEL, Trainer, diffusion_loss, load_model, read
 
@@ -129,11 +129,11 @@ def test_samplers_equal_the_reference_schedulers() -> None:
     second.set_timesteps(timesteps=even_steps(1000, 20))
     mixer = torch.randn(6, 6, generator=torch.Generator().manual_seed(3))
     start = randoms((4, 6), 2, torch.zeros(1))
-    for scheduler, solve in ((first, ddim), (second, second_order)):
+    for scheduler, solver in ((first, "ddim"), (second, "second_order")):
         x = start
         for step in scheduler.timesteps:
             x = scheduler.step(torch.tanh(x @ mixer), step, x).prev_sample
-        ours = solve(lambda y, _: torch.tanh(y @ mixer), start, 1000, 20)
+        ours = solve(solver, lambda y, _: torch.tanh(y @ mixer), start, 1000, 20)
         torch.testing.assert_close(ours, x, rtol=1e-3, atol=1e-3)
 
 

@@ -152,11 +152,10 @@ def test_emotional_speakers_can_be_learnt_from(tmp_path) -> None:
     assert config_from(read_checkpoint(trainer.checkpoint)["config"]).emotions == 1.0
 
 
-def test_losses_that_are_not_finite_change_nothing(tmp_path, monkeypatch) -> None:
+def test_losses_that_are_not_finite_change_nothing(tmp_path) -> None:
     trainer = Trainer(config(vae_steps=1, roll_worlds=0), tmp_path)
     list(trainer.run(lambda: trainer.step >= 1))
     before = {k: v.clone() for k, v in trainer.model.state_dict().items()}
-    monkeypatch.setattr(trainer.config.losses.__class__, "velocity", float("nan"), raising=False)
     trainer.model.denoiser.out.bias.data[0] = float("nan")
     pool = simulated_pool(7, CONFIG, None).to_latents(trainer.model.vae)
     assert trainer._update(*trainer._gradients(*trainer._batch(pool, 0), 0.5)) == {}

@@ -24,6 +24,7 @@ import os
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -44,7 +45,7 @@ from reactdiff_ros.actuation.drivers.driver import (
 )
 from reactdiff_ros.actuation.drivers.serial_port import DeviceLock, PortGoneError, SerialPort, Turns, explain
 from reactdiff_ros.actuation.profile import MaestroDriver, Pca9685Driver
-from reactdiff_ros.errors import DeviceError
+from reactdiff_ros.errors import DeviceError, explained
 
 GONE: Final = Fault("gone", "its board is gone: is it plugged in, does it have power?")
 
@@ -605,13 +606,13 @@ class Pca9685Board(PulseBoard):
                 bus = self._i2c(self._config.bus)
             except OSError as error:
                 raise explain(self._path, error) from error
-            try:
+            todo = "does it have power, is this its address?"
+            with explained(
+                (OSError, ValueError), "no PCA9685 answers", where=self._where, todo=todo, error=DeviceError
+            ):
                 board = PCA9685(bus, address=self._config.address)
                 board.frequency = self._config.pulse_hz
                 self._hz = float(board.frequency)
-            except (OSError, ValueError) as error:
-                todo = "does it have power, is this its address?"
-                raise DeviceError("no PCA9685 answers", where=self._where, todo=todo) from error
         except BaseException:
             self._disconnect()
             raise
@@ -625,27 +626,26 @@ class Pca9685Board(PulseBoard):
             self._lock = None
 
     def _ask(self, axis: Axis | None) -> dict[str, Fault]:
-        try:
+        with self._answering():
             mode = int(self._device.mode1_reg)
             if axis is not None:
                 ticks = self._device.channels[axis.id].duty_cycle >> 4
                 self._reports(axis, ticks / TICKS / self._hz * 1e6)
-        except (OSError, ValueError) as error:
-            raise PortGoneError("the board stopped answering", where=self._where, todo=str(error)) from error
         if mode & SLEEP or not mode & INCREMENT:
             raise PortGoneError("the board lost its power", where=self._where, todo=os.strerror(errno.EIO))
         return {}
+
+    def _answering(self) -> AbstractContextManager[None]:
+        return explained((OSError, ValueError), "the board stopped answering", where=self._where, error=PortGoneError)
 
     @property
     def _steps(self) -> float:
         return 1e-6 * self._hz * TICKS
 
     def _pulses(self, steps: Mapping[int, int]) -> None:
-        try:
+        with self._answering():
             for channel, ticks in steps.items():
                 self._device.channels[channel].duty_cycle = ticks << 4
-        except (OSError, ValueError) as error:
-            raise PortGoneError("the board stopped answering", where=self._where, todo=str(error)) from error
 
     def _off(self, channel: int) -> None:
         self._pulses({channel: 0})

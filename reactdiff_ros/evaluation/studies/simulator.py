@@ -47,12 +47,13 @@ from reactdiff_ros.model.plan.sampler import ordinary
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.simulator.behaviour import SLOW
 from reactdiff_ros.simulator.dyads import simulate, simulator_hash
 from reactdiff_ros.simulator.listener import listen
 from reactdiff_ros.simulator.observation import appearance, observe
 from reactdiff_ros.simulator.policy import perceive
 from reactdiff_ros.simulator.seeds import purpose_seed
-from reactdiff_ros.simulator.speaker import SLOW, Speakers, make_speakers, stimulus_of
+from reactdiff_ros.simulator.speaker import Speakers, make_speakers, stimulus_of
 from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.simulator.temperament import Temperament, draw_temperaments
 from reactdiff_ros.simulator.voices import VoiceBank

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.errors import WeightsError
+from reactdiff_ros.errors import WeightsError, explained, reason_of
 from reactdiff_ros.model.plan.solvers import fitted_multistep
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import GRAPHS, INTERFACES, REMEDY, Weights
@@ -108,17 +108,10 @@ class OnnxRuntimeCpu:
         return session
 
     def _session(self, path: Path, axes: Mapping[str, int] | None = None) -> Any:
-        import onnxruntime as ort
-
         options = self._options()
         for axis, size in (axes or {}).items():
             options.add_free_dimension_override_by_name(axis, size)
-        try:
-            return ort.InferenceSession(str(path), options, providers=[CPU])
-        except Exception as error:
-            raise WeightsError(
-                "ONNX Runtime cannot load a network", where=str(path), todo=str(error).split("\n")[0]
-            ) from error
+        return cpu_session(path, options)
 
 
 class OnnxRuntimeCuda:
@@ -308,7 +301,7 @@ def axes_of(job: Stretch) -> dict[str, int]:
 
 def failed(what: str, error: Exception, *, where: str = "") -> BackendError:
     """A sentence for an error of a library."""
-    text = str(error).strip().split("\n")[0][:300] or type(error).__name__
+    text = reason_of(error)
     memory = "memory" in text.lower() and ("alloc" in text.lower() or "out of" in text.lower())
     return BackendError("the GPU has not enough memory" if memory else what, where=where, todo=text)
 
@@ -331,16 +324,12 @@ def open_graph(path: Path, threads: int) -> Graph:
     Raises:
         WeightsError: ONNX Runtime cannot load it.
     """
+    return partial(cpu_session(path, session_options(threads)).run, None)
+
+
+def cpu_session(path: Path, options: Any) -> Any:
+    """A session on the CPU. Raises WeightsError where ONNX Runtime cannot load the file."""
     import onnxruntime as ort
 
-    try:
-        session: Any = ort.InferenceSession(str(path), session_options(threads), providers=[CPU])
-    except Exception as error:
-        raise WeightsError(
-            "ONNX Runtime cannot load a network", where=str(path), todo=str(error).split("\n")[0]
-        ) from error
-
-    def run(inputs: dict[str, FloatArray]) -> list[FloatArray]:
-        return list(session.run(None, inputs))
-
-    return run
+    with explained(Exception, "ONNX Runtime cannot load a network", where=path, error=WeightsError):
+        return ort.InferenceSession(str(path), options, providers=[CPU])

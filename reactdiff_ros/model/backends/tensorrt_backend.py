@@ -24,7 +24,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.model.plan.solvers import angles
 from reactdiff_ros.model.weights import INTERFACES, Weights, find_weights, sha256
 from reactdiff_ros.types import FloatArray
@@ -105,28 +105,19 @@ def tensorrt_version() -> str:
     Raises:
         BackendError: Polygraphy, TensorRT, the CUDA runtime or the GPU is missing, or TensorRT is too old.
     """
-    try:
+    todo = "pip install -r requirements/tensorrt.txt"
+    with explained(ImportError, "NVIDIA's Polygraphy is missing", todo=todo, error=BackendError):
         from polygraphy import cuda
         from polygraphy.logger import G_LOGGER
         from polygraphy.mod.trt_importer import lazy_import_trt
-    except ImportError as error:
-        raise BackendError(
-            "NVIDIA's Polygraphy is missing", where=str(error), todo="pip install -r requirements/tensorrt.txt"
-        ) from error
     G_LOGGER.module_severity = G_LOGGER.CRITICAL  # what matters comes as an error
-    try:
+    todo = "install TensorRT 10 or 11 (JetPack brings it) and its Python binding"
+    with explained(Exception, "TensorRT is missing", todo=todo, error=BackendError):
         version = str(lazy_import_trt().__version__)
-    except Exception as error:
-        raise BackendError(
-            "TensorRT is missing", where=_first_line(error),
-            todo="install TensorRT 10 or 11 (JetPack brings it) and its Python binding",
-        ) from error  # fmt: skip
     if int(version.split(".")[0]) < 10:
         raise BackendError("TensorRT is too old", where=f"version {version}", todo="use TensorRT 10 or 11 (JetPack 6)")
-    try:
+    with explained(Exception, "there is no NVIDIA GPU that CUDA can use", error=BackendError):
         cuda.DeviceArray(shape=(1,)).free()
-    except Exception as error:
-        raise BackendError("there is no NVIDIA GPU that CUDA can use", where=_first_line(error)) from error
     return version
 
 
@@ -148,19 +139,15 @@ class _Runner:
 
         self._outputs, self._lock = variant.outputs, threading.Lock()
         self._runner: Any = TrtRunner(EngineFromBytes(BytesFromPath(str(path))))
-        try:
+        with explained(Exception, "a TensorRT engine cannot be loaded", error=BackendError):
             self._runner.activate()
-        except Exception as error:
-            raise BackendError("a TensorRT engine cannot be loaded", where=_first_line(error)) from error
 
     def run(self, inputs: Mapping[str, FloatArray]) -> list[FloatArray]:
         """See `Engine`."""
         feed = {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in inputs.items()}
         with self._lock:
-            try:
+            with explained(Exception, "TensorRT failed on the GPU", error=BackendError):
                 found = self._runner.infer(feed)
-            except Exception as error:
-                raise BackendError("TensorRT failed on the GPU", where=_first_line(error)) from error
             return [np.array(found[name]) for name in self._outputs]  # the runner writes into its arrays again
 
     def close(self) -> None:
@@ -186,13 +173,11 @@ def build(weights: Weights, variant: Variant, precision: Precision, output: Path
     for name, shape in _axes(model).items():
         low, usual, high = ranges(shape, variant, weights.shape["horizon"])
         profile.add(name, min=low, opt=usual, max=high)
-    try:
+    with explained(Exception, "TensorRT cannot build an engine", where=variant.name, error=BackendError):
         plan = EngineBytesFromNetwork(
             NetworkFromOnnxBytes(model, strongly_typed=True),
             config=CreateConfig(profiles=[profile], load_timing_cache=str(timing)), save_timing_cache=str(timing),
         )()  # fmt: skip
-    except Exception as error:
-        raise BackendError("TensorRT cannot build an engine", where=variant.name, todo=_first_line(error)) from error
     with whole_file(output, private=True) as file:
         file.write(bytes(plan))
 
@@ -242,10 +227,6 @@ def _axes(model: bytes) -> dict[str, list[int | str]]:
 def _sources(variant: Variant) -> list[str]:
     """The shipped graphs that a variant is made of."""
     return ["context", "denoiser"] if variant.graph == "sampler" else [variant.graph]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 # Engines on disk

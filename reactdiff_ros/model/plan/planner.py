@@ -282,33 +282,8 @@ class Planner:
         latents = self._networks.latents(np.concatenate([before, shown], axis=1).astype(np.float32))
         self._past.add(slot - shown.shape[1], latents, shown)
 
-    def plan(
-        self,
-        slot: int,
-        speaker: FloatArray,
-        missing: FloatArray,
-        conditions: Conditions,
-        *,
-        lead: int,
-        frames: int,
-        mood: FloatArray | None = None,
-        all_candidates: bool = False,
-    ) -> Drawn:
-        """Plans of `frames` frames (rounded up to whole stretches) from `slot` on.
-
-        Args:
-            slot: the first frame; must not go back.
-            speaker: (N, S, D) tokens of the ages `Networks.ages`.
-            missing: (N, S) 1 where there is no token.
-            conditions: of the N listeners.
-            lead: frames between the newest token and `slot`, minus one.
-            frames: H, at most the horizon.
-            mood: (N,) see `corrections.Mood`; None: an ordinary one.
-            all_candidates: draw all candidates up to their ends, also where the choice is held.
-        """
-        draft = self.draft(
-            slot, speaker, missing, conditions, lead=lead, frames=frames, mood=mood, all_candidates=all_candidates
-        )
+    def plan(self, draft: Draft) -> Drawn:
+        """The plans of a draft."""
         return self.finish(draft, draw_plan(self._networks, draft))
 
     def draft(
@@ -323,7 +298,18 @@ class Planner:
         mood: FloatArray | None = None,
         all_candidates: bool = False,
     ) -> Draft:
-        """What `plan` is about to draw; the next draft comes after `finish` of this one."""
+        """Plans of `frames` frames (rounded up to whole stretches) from `slot` on; another comes after `finish`.
+
+        Args:
+            slot: the first frame; must not go back.
+            speaker: (N, S, D) tokens of the ages `Networks.ages`.
+            missing: (N, S) 1 where there is no token.
+            conditions: of the N listeners.
+            lead: frames between the newest token and `slot`, minus one.
+            frames: H, at most the horizon.
+            mood: (N,) see `corrections.Mood`; None: an ordinary one.
+            all_candidates: draw all candidates up to their ends, also where the choice is held.
+        """
         s, how = self._networks.shape, self._how
         length = min(-(-frames // how.block) * how.block, s["horizon"])
         dip = np.zeros((len(self._tapes), length), dtype=np.float32)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import INDEX
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.resources import resource_path
 
 Points = NDArray[np.float64]
@@ -99,15 +99,11 @@ def load_head(path: Path | None = None) -> HeadMesh:
         ReactdiffError: the file is missing or does not hold a head.
     """
     path = path or resource_path("demo/head.npz")
-    try:
+    wrong, todo = (OSError, KeyError, ValueError), "make it again: python -m tools.demo.make_mesh"
+    with explained(wrong, "the demo head cannot be read", where=path, todo=todo):
         with np.load(path, allow_pickle=False) as data:
-            head = HeadMesh(
-                data["vertices"].astype(np.float64), data["triangles"].astype(np.int32), data["mirror"].astype(np.int32)
-            )
-    except (OSError, KeyError, ValueError) as error:
-        raise ReactdiffError(
-            "the demo head cannot be read", where=str(path), todo="make it again: python -m tools.demo.make_mesh"
-        ) from error
+            vertices, triangles, mirror = (data[name] for name in ("vertices", "triangles", "mirror"))
+        head = HeadMesh(vertices.astype(np.float64), triangles.astype(np.int32), mirror.astype(np.int32))
     if head.vertices.shape != (VERTEX_COUNT, 3) or head.mirror.shape != (VERTEX_COUNT,):
         raise ReactdiffError("the demo head has not 468 vertices", where=str(path), todo="install the package again")
     return head

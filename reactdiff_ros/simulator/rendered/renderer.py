@@ -7,7 +7,7 @@ midway between the eyes is at `Scene.position_m` and the face looks along -z, pa
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -127,7 +127,7 @@ class HeadRenderer:
             rng: source of the sensor noise; needed only where `scene.noise_sd` is above 0.
         """
         n = scene.supersample
-        fine = _finer(scene)
+        fine = replace(scene, width=scene.width * n, height=scene.height * n, focal_px=scene.focal * n)
         picture: NDArray[np.float32] = np.empty((fine.height, fine.width, 3), np.float32)
         picture[:] = self.look.background
         picture *= np.linspace(1.06, 0.92, fine.height, dtype=np.float32)[:, None, None]
@@ -153,7 +153,7 @@ class HeadRenderer:
         def project(points: Points) -> Points:
             return _project(self._to_camera(points, c, scene), scene)
 
-        eyes = self._to_camera(self.mesh.eye_centres.mean(axis=0)[None], c, scene)[0]
+        eyes = self.eyes_position(c, scene)
         if eyes[2] < 0.12:
             return
         vertices = self.morphs.apply(c)
@@ -255,14 +255,6 @@ def _sample(image: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.fl
     maps = [np.pad(a, (0, padding)).reshape(-1, 1024) for a in (x, y)]
     sampled = cv2.remap(image, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(sampled.reshape(-1, 3)[:count])
-
-
-def _finer(scene: Scene) -> Scene:
-    n = scene.supersample
-    return Scene(
-        scene.width * n, scene.height * n, scene.focal * n, scene.position_m, scene.light_azimuth,
-        scene.light_elevation, scene.light, scene.ambient,
-    )  # fmt: skip
 
 
 def _project(camera: Points, scene: Scene) -> Points:

@@ -12,7 +12,7 @@ or `.npz` files with arrays named va, au, expression and mfcc, speech. Lists, 3D
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from reactdiff_ros.errors import explained
 from reactdiff_ros.recordings.datasets.public import ClipPair, attributes_of_clip, face_of_clip, pairs
 from reactdiff_ros.recordings.datasets.recording import DatasetError, checked, existing, folder_of, same_length
 from reactdiff_ros.training.paper.config import AUDIO_STREAMS, VIDEO_STREAMS, PaperConfig
@@ -34,11 +35,10 @@ class Clip:
     name: str
     speaker: tuple[FloatArray, FloatArray]
     """Video and audio features."""
-    listener: tuple[FloatArray, FloatArray] | None
-    """Of the listener; None where only the speaker is wanted."""
-    face: FloatArray | None
+    listener: tuple[FloatArray, FloatArray]
+    face: FloatArray
     """(T, 58) FaceVerse of the listener."""
-    attributes: FloatArray | None
+    attributes: FloatArray
     """(T, 25) of the listener."""
 
     @property
@@ -58,9 +58,7 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """On another device."""
-        return Batch(
-            self.speaker.to(device), self.listener.to(device), self.face.to(device), self.attributes.to(device)
-        )
+        return Batch(*(getattr(self, f.name).to(device) for f in fields(self)))
 
 
 class ReactClips(Dataset[Clip]):  # type: ignore[misc]
@@ -70,7 +68,7 @@ class ReactClips(Dataset[Clip]):  # type: ignore[misc]
         root: the data set's folder.
         split: train, val or test.
         config: whose stream widths the features must have.
-        targets: False: only the speaker's features are read.
+        targets: False: only the speakers' features are there (`speaker`).
 
     Raises:
         DatasetError: the split's list or its features are missing.
@@ -80,7 +78,7 @@ class ReactClips(Dataset[Clip]):  # type: ignore[misc]
         self.pairs: Sequence[ClipPair] = pairs(root, split)
         self._folder = folder_of(root / split, f"the {split} split") if targets else root
         self._features = folder_of(root / "features" / split, f"the features of the {split} split")
-        self._config, self._targets = config, targets
+        self._config = config
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -92,21 +90,17 @@ class ReactClips(Dataset[Clip]):  # type: ignore[misc]
             DatasetError: one of its files is missing or malformed.
         """
         pair = self.pairs[index]
-        parts = self._streams(pair.speaker)
-        if self._targets:
-            parts += self._streams(pair.listener)
-            parts += [face_of_clip(self._folder, pair.listener), attributes_of_clip(self._folder, pair.listener)]
+        parts = [*self._streams(pair.speaker), *self._streams(pair.listener)]
+        parts += [face_of_clip(self._folder, pair.listener), attributes_of_clip(self._folder, pair.listener)]
         frames = same_length(parts)
         values = [array[:frames] for _, array in parts]
-        count = len(VIDEO_STREAMS)
-        people = [
-            (np.concatenate(streams[:count], 1), np.concatenate(streams[count:], 1))
-            for streams in (values[:5], values[5:10])
-            if streams
-        ]
-        if not self._targets:
-            return Clip(pair.speaker, people[0], None, None, None)
-        return Clip(pair.speaker, people[0], people[1], values[10], values[11])
+        return Clip(pair.speaker, _by_class(values[:5]), _by_class(values[5:10]), values[10], values[11])
+
+    def speaker(self, index: int) -> tuple[FloatArray, FloatArray]:
+        """Video and audio features (T, ...) of a clip's speaker. Errors as `__getitem__`."""
+        parts = self._streams(self.pairs[index].speaker)
+        frames = same_length(parts)
+        return _by_class([array[:frames] for _, array in parts])
 
     def _streams(self, clip: str) -> list[tuple[Path, FloatArray]]:
         video = self._features / "Video_features" / clip
@@ -114,21 +108,23 @@ class ReactClips(Dataset[Clip]):  # type: ignore[misc]
         return [*_load(video, VIDEO_STREAMS, self._config.video), *_load(audio, AUDIO_STREAMS, self._config.audio)]
 
 
+def _by_class(streams: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
+    count = len(VIDEO_STREAMS)
+    return np.concatenate(streams[:count], 1), np.concatenate(streams[count:], 1)
+
+
 def _load(path: Path, names: Sequence[str], widths: Sequence[int]) -> list[tuple[Path, FloatArray]]:
     archive = path.with_name(path.name + ".npz")
     tensors = path.with_name(path.name + ".pth")
     found = archive if archive.is_file() else existing(tensors, "features")
-    try:
+    # A broken archive makes its reader raise anything.
+    with explained(Exception, f"the features {', '.join(names)} cannot be read", where=found, error=DatasetError):
         if found is archive:
             with np.load(archive, allow_pickle=False) as file:
                 arrays = [file[name] for name in names]
         else:
             content = torch.load(tensors, map_location="cpu", weights_only=True)
             arrays = [tensor.float().numpy() for tensor in content]
-    except Exception as error:  # a broken archive makes its reader raise anything
-        raise DatasetError(
-            f"the features {', '.join(names)} cannot be read", where=str(found), todo=str(error)
-        ) from error
     if len(arrays) != len(names):
         raise DatasetError(f"there are {len(arrays)} features instead of {', '.join(names)}", where=str(found))
     return [
@@ -166,12 +162,9 @@ def batches(
     Raises:
         DatasetError: a clip is missing, malformed, or shorter than a window.
     """
+    wanted = order[first * config.batch :]
     loader: DataLoader[Clip] = DataLoader(
-        clips,
-        batch_size=config.batch,
-        sampler=order[first * config.batch :],
-        collate_fn=list,
-        num_workers=config.workers,
+        clips, batch_size=config.batch, sampler=wanted, collate_fn=list, num_workers=config.workers
     )
     for number, group in enumerate(loader, first):
         yield _stacked(group, config, None if seeds is None else np.random.default_rng([*seeds, number]))
@@ -189,11 +182,8 @@ def _stacked(group: list[Clip], config: PaperConfig, rng: np.random.Generator | 
     def stack(arrays: list[FloatArray]) -> Tensor:
         return torch.from_numpy(np.stack([a[s : s + length] for a, s in zip(arrays, starts, strict=True)]))
 
-    people = [[clip.speaker for clip in group], [clip.listener for clip in group if clip.listener is not None]]
-    speaker, listener = (Features(stack([p[0] for p in who]), stack([p[1] for p in who])) for who in people)
-    return Batch(
-        speaker,
-        listener,
-        stack([clip.face for clip in group if clip.face is not None]),
-        stack([clip.attributes for clip in group if clip.attributes is not None]),
+    speaker, listener = (
+        Features(*(stack([person[i] for person in people]) for i in range(2)))
+        for people in ([clip.speaker for clip in group], [clip.listener for clip in group])
     )
+    return Batch(speaker, listener, stack([clip.face for clip in group]), stack([clip.attributes for clip in group]))

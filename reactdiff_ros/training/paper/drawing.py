@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -21,13 +21,12 @@ from torch import Tensor
 
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import explained
+from reactdiff_ros.model.plan.solvers import ddim, dpm_solver_pp_2m
 from reactdiff_ros.training.paper.config import PaperConfig
 from reactdiff_ros.training.paper.data import ReactClips
 from reactdiff_ros.training.paper.networks import Features, PaperModel
 
-NoiseOf: TypeAlias = Callable[[Tensor, int], Tensor]
-"""(x, step) -> the noise in x."""
 BETA_FIRST, BETA_LAST = 1e-4, 0.02
 """Linear schedule of Ho et al. 2020 over 1000 steps; other counts keep the same end."""
 
@@ -51,27 +50,6 @@ def ddim_steps(train_steps: int, sample_steps: int) -> list[int]:
     return [i * ratio for i in reversed(range(sample_steps))]
 
 
-def ddim(noise_of: NoiseOf, x: Tensor, train_steps: int, sample_steps: int) -> Tensor:
-    """Deterministic DDIM (Song et al. 2021) from noise `x` to a sample, as published.
-
-    First order: with 20 steps it loses 17 % of the variance of N(0, 1) and 25 % of that of N(0, .25).
-
-    Args:
-        noise_of: (x, step) -> the noise in x.
-        x: (B, ...) standard normal.
-        train_steps: steps of the schedule.
-        sample_steps: how many are visited.
-    """
-    shares = kept(train_steps)
-    visited = ddim_steps(train_steps, sample_steps)
-    for step, after in zip(visited, [*visited[1:], -1], strict=True):
-        share, share_after = float(shares[step]), float(shares[after]) if after >= 0 else 1.0
-        noise = noise_of(x, step)
-        clean = (x - (1 - share) ** 0.5 * noise) / share**0.5
-        x = share_after**0.5 * clean + (1 - share_after) ** 0.5 * noise
-    return x
-
-
 def even_steps(train_steps: int, sample_steps: int) -> list[int]:
     """Diffusion steps, falling from the noisiest to 0, evenly spaced in the logarithm of signal over noise."""
     shares = kept(train_steps)
@@ -81,36 +59,31 @@ def even_steps(train_steps: int, sample_steps: int) -> list[int]:
     return sorted({int(step) for step in nearest}, reverse=True)
 
 
-def second_order(noise_of: NoiseOf, x: Tensor, train_steps: int, sample_steps: int) -> Tensor:
-    """DPM-Solver++(2M) (Lu et al. 2022) over `even_steps`: one evaluation a step, as DDIM, variance within 3 %.
+SOLVERS: Final = {"second_order": (dpm_solver_pp_2m, even_steps), "ddim": (ddim, ddim_steps)}
+"""Solver and the diffusion steps that it visits. DDIM (Song et al. 2021) as published is of first order: with 20 steps
+it loses 17 % of the variance of N(0, 1) and 25 % of that of N(0, .25). DPM-Solver++(2M) (Lu et al. 2022) takes as many
+evaluations and keeps it within 3 %."""
 
-    Arguments as in `ddim`.
+
+def solve(solver: str, noise_of: Callable[[Any, int], Any], x: Any, train_steps: int, sample_steps: int) -> Any:
+    """From noise `x` (B, ...), standard normal, to a sample; torch or numpy.
+
+    Args:
+        solver: of SOLVERS.
+        noise_of: (x, step) -> the noise in x.
+        x: where it begins.
+        train_steps: steps of the schedule.
+        sample_steps: how many are visited.
     """
-    shares = kept(train_steps)
-    visited = even_steps(train_steps, sample_steps)
-    before: tuple[float, Tensor] | None = None
-    for step, after in zip(visited, [*visited[1:], -1], strict=True):
-        share = float(shares[step])
-        clean = (x - (1 - share) ** 0.5 * noise_of(x, step)) / share**0.5
-        if after < 0:
-            return clean
-        share_after = float(shares[after])
-        here, there = _half_log_ratio(share), _half_log_ratio(share_after)
-        direction = clean
-        if before is not None:
-            ratio = (here - before[0]) / (there - here)
-            direction = clean + (clean - before[1]) / (2 * ratio)
-        before = (here, clean)
-        shrink = ((1 - share_after) / (1 - share)) ** 0.5
-        x = shrink * x - share_after**0.5 * math.expm1(here - there) * direction
-    return x
+    run, visit = SOLVERS[solver]
+    shares, steps = kept(train_steps), visit(train_steps, sample_steps)
+    step_at = {math.acos(float(shares[step]) ** 0.5): step for step in steps}
 
+    def velocity(z: Any, angle: float) -> Any:
+        # v = cos(a) e - sin(a) x of the noise e and the clean x = (z - sin(a) e) / cos(a)
+        return (noise_of(z, step_at[angle]) - math.sin(angle) * z) / math.cos(angle)
 
-def _half_log_ratio(share: float) -> float:
-    return 0.5 * math.log(share / (1 - share))
-
-
-SOLVERS: Final[dict[str, Callable[[NoiseOf, Tensor, int, int], Tensor]]] = {"second_order": second_order, "ddim": ddim}
+    return run(velocity, x, list(step_at))
 
 
 def randoms(shape: tuple[int, ...], seed: int, like: Tensor) -> Tensor:
@@ -220,7 +193,7 @@ def draw_window(model: PaperModel, past: Tensor, known: Tensor, speaker: Tensor,
 
     config = model.config
     noise = randoms(tuple(past.shape), seed, past)
-    drawn = SOLVERS[config.solver](noise_of, noise, config.train_steps, config.sample_steps)
+    drawn = solve(config.solver, noise_of, noise, config.train_steps, config.sample_steps)
     return torch.where(mask > 0, past, drawn)
 
 
@@ -290,47 +263,39 @@ def sample(
     """
     clips = ReactClips(data, split, model.config, targets=False)
     device = next(model.parameters()).device
+    parts = {name: output / f"{name}.part" for name in (COEFFICIENTS, ATTRIBUTES)}
+    refused = "the reactions cannot be written"
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        make: Any = np.lib.format.open_memmap
-        parts = {
-            name: make(output / f"{name}.part", mode="w+", dtype=np.float32, shape=(len(clips), count, frames, width))
-            for name, width in ((ATTRIBUTES, ATTRIBUTE_COUNT), (COEFFICIENTS, COEFFICIENT_COUNT))
-        }
-        _reserve(output, list(parts))
-    except OSError as error:
-        _discard(output)
-        raise ReactdiffError("the reactions cannot be written", where=str(output), todo=str(error.strerror)) from error
-    try:
-        for i in range(len(clips)):
-            clip = clips[i]
-            features = Features(*(torch.from_numpy(x[:frames])[None] for x in clip.speaker)).to(device)
+        with explained(OSError, refused, where=output):
+            output.mkdir(parents=True, exist_ok=True)
+            widths = (COEFFICIENT_COUNT, ATTRIBUTE_COUNT)
+            shapes = [(len(clips), count, frames, width) for width in widths]
+            arrays = [_new_array(part, shape) for part, shape in zip(parts.values(), shapes, strict=True)]
+        for i, pair in enumerate(clips.pairs):
+            features = Features(*(torch.from_numpy(x[:frames])[None] for x in clips.speaker(i))).to(device)
             drawn = draw(model, features, count=count, seed=seed + 1_000_003 * i)
-            for name, values in zip((COEFFICIENTS, ATTRIBUTES), drawn, strict=True):
-                array = values.float().cpu().numpy()
-                parts[name][i, :, : array.shape[1]] = array
-                parts[name][i, :, array.shape[1] :] = array[:, -1:]
-            yield Drawn(clip.name, i + 1, len(clips))
+            for array, values in zip(arrays, drawn, strict=True):
+                reactions = values.float().cpu().numpy()
+                array[i, :, : reactions.shape[1]] = reactions
+                array[i, :, reactions.shape[1] :] = reactions[:, -1:]
+            yield Drawn(pair.speaker, i + 1, len(clips))
             if stopped():
                 return
-        for name, values in parts.items():
-            values.flush()
-            (output / f"{name}.part").replace(output / name)
-        (output / CLIPS).write_text("".join(f"{p.speaker}\n" for p in clips.pairs), encoding="utf-8")
-    except OSError as error:
-        raise ReactdiffError("the reactions cannot be written", where=str(output), todo=str(error.strerror)) from error
+        with explained(OSError, refused, where=output):
+            for (name, part), array in zip(parts.items(), arrays, strict=True):
+                array.flush()
+                part.replace(output / name)
+            (output / CLIPS).write_text("".join(f"{p.speaker}\n" for p in clips.pairs), encoding="utf-8")
     finally:
-        _discard(output)
+        for part in parts.values():
+            with suppress(OSError):
+                part.unlink()
 
 
-def _reserve(output: Path, names: list[str]) -> None:
-    """Takes the disk now: writing to a memory map on a full disk would end the process without a word."""
-    for name in names:
-        with (output / f"{name}.part").open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
-
-
-def _discard(output: Path) -> None:
-    for name in (ATTRIBUTES, COEFFICIENTS):
-        with suppress(OSError):
-            (output / f"{name}.part").unlink()
+def _new_array(path: Path, shape: tuple[int, ...]) -> Any:
+    """A new array in a file. It takes the disk now: writing to a memory map on a full disk ends the process."""
+    make: Any = np.lib.format.open_memmap
+    array = make(path, mode="w+", dtype=np.float32, shape=shape)
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+    return array

@@ -363,26 +363,15 @@ class PaperModel(nn.Module):  # type: ignore[misc]
         coefficients, attributes = self.decoder(latents)
         return coefficients + self.mean_face, attributes
 
-    def autoencoder(self) -> list[nn.Module]:
-        """What the first part of training changes."""
-        return [self.streams, self.encoder, self.decoder]
-
-    def diffusion(self) -> list[nn.Module]:
-        """What the second part of training changes."""
-        return [self.condition, self.denoiser]
-
 
 def count_parameters(config: PaperConfig) -> dict[str, int]:
     """Parameters of each part and in all, without making them in memory."""
     with torch.device("meta"):
         model = PaperModel(config)
     parts = {
-        "multi_modality": model.streams,
-        "autoencoder": nn.ModuleList([model.encoder, model.decoder]),
-        "condition": model.condition,
-        "denoiser": model.denoiser,
-        "total": model,
-    }
+        "multi_modality": model.streams, "autoencoder": nn.ModuleList([model.encoder, model.decoder]),
+        "condition": model.condition, "denoiser": model.denoiser, "total": model,
+    }  # fmt: skip
     return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.errors import ConfigError, ReactdiffError, explained
 from reactdiff_ros.training.paper.config import PaperConfig, from_dict
 from reactdiff_ros.training.paper.data import Batch, ReactClips, batches, mean_face
 from reactdiff_ros.training.paper.drawing import cut, encode, kept, known_rows, noised, speaker_window
@@ -137,16 +137,13 @@ class Trainer:
         if "optimiser" not in state:
             raise ReactdiffError("this is a finished model, not a checkpoint", where=str(self.checkpoint))
         _load(self.model, state["model"], self.checkpoint)
-        try:
+        wrong, what = (AttributeError, KeyError, TypeError, ValueError), "the checkpoint does not fit this run"
+        with explained(wrong, what, where=self.checkpoint, todo="train again"):
             self.part, self.epoch, self.step, self.best = (state[k] for k in ("part", "epoch", "step", "best"))
             if self.part < len(PARTS):
                 self._begin_part()
                 self._optimiser.load_state_dict(state["optimiser"])
                 self._average = self._fitting(state["average"])
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ReactdiffError(
-                "the checkpoint does not fit this run", where=str(self.checkpoint), todo="train again"
-            ) from error
 
     def _fitting(self, average: dict[str, Tensor]) -> dict[str, Tensor]:
         """Averaged weights, if they are those of the part's parameters; else a ValueError."""
@@ -161,11 +158,8 @@ class Trainer:
             DatasetError: a clip is malformed.
             ReactdiffError: a checkpoint cannot be written, or the loss is not finite.
         """
-        try:
+        with explained(OSError, "the run's folder cannot be created", where=self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            where = str(self.folder)
-            raise ReactdiffError("the run's folder cannot be created", where=where, todo=str(error.strerror)) from error
         if (self.part, self.epoch, self.step) == (0, 0, 0):
             self.model.mean_face.copy_(torch.from_numpy(mean_face(self.data, "train")))
         while self.part < len(PARTS):
@@ -211,8 +205,10 @@ class Trainer:
             yield Progress(PARTS[self.part], self.epoch, done, self.steps, losses)
 
     def _modules(self) -> nn.ModuleList:
-        part = PARTS[self.part]
-        return nn.ModuleList(self.model.autoencoder() if part == "autoencoder" else self.model.diffusion())
+        """What this part of training changes."""
+        m = self.model
+        autoencoder = PARTS[self.part] == "autoencoder"
+        return nn.ModuleList([m.streams, m.encoder, m.decoder] if autoencoder else [m.condition, m.denoiser])
 
     def _parameters(self) -> dict[str, nn.Parameter]:
         return dict(self._modules().named_parameters())
@@ -241,20 +237,19 @@ class Trainer:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        parameters = self._parameters()
-        kept_back = {name: value.detach().clone() for name, value in parameters.items()}
+        """Within the block, which computes no gradients, the averages take the place of the parameters."""
+        modules = self._modules()
+        kept_back = {name: value.clone() for name, value in modules.state_dict().items()}
         with torch.no_grad():
-            for name, value in parameters.items():
-                value.copy_(self._average[name])
+            modules.load_state_dict(self._average, strict=False)
             try:
                 yield
             finally:
-                for name, value in parameters.items():
-                    value.copy_(kept_back[name])
+                modules.load_state_dict(kept_back)
 
     def _validate(self) -> None:
         self._learning(False)
-        with self._averaged(), torch.no_grad():
+        with self._averaged():
             total, count = 0.0, 0
             for number, batch in enumerate(batches(self._val, self.config, range(len(self._val)))):
                 # The same windows and noise at every look, so that losses compare.
@@ -265,7 +260,8 @@ class Trainer:
             if total / count < self.best:
                 self.best = total / count
                 state = {"config": self.config.as_dict(), "model": self.model.state_dict(), "validation": self.best}
-                write(self.folder / MODEL, {**state, "part": PARTS[self.part], "epoch": self.epoch})
+                where = {"part": PARTS[self.part], "epoch": self.epoch}
+                save_state(self.folder / MODEL, {"format": FORMAT, **state, **where})
 
     def _end_part(self) -> None:
         _load(self.model, read(self.folder / MODEL)["model"], self.folder / MODEL)
@@ -286,27 +282,15 @@ class Trainer:
         self.model.range.learn(torch.stack([torch.stack(low).amin(0), torch.stack(high).amax(0)]))
 
     def _save(self) -> None:
-        state = {
-            "config": self.config.as_dict(),
-            "part": self.part,
-            "epoch": self.epoch,
-            "step": self.step,
-            "best": self.best,
-            "model": self.model.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
-            "average": self._average,
-        }
-        write(self.checkpoint, state)
+        state = {name: getattr(self, name) for name in ("part", "epoch", "step", "best")}
+        state |= {"config": self.config.as_dict(), "model": self.model.state_dict()}
+        state |= {"optimiser": self._optimiser.state_dict(), "average": self._average}
+        save_state(self.checkpoint, {"format": FORMAT, **state})
 
     def _log(self, losses: dict[str, float], step: int | None) -> None:
         line = {"part": PARTS[self.part], "epoch": self.epoch, "step": step, **losses}
         with suppress(OSError), (self.folder / LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-
-
-def write(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint or a model; errors as `save_state`."""
-    save_state(path, {"format": FORMAT, **state})
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -328,32 +312,22 @@ def device_of(name: str | None) -> torch.device:
         ReactdiffError: torch knows none of that name, or there is none here.
     """
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
+    wrong, todo = (RuntimeError, AssertionError, ImportError), "give cpu, or cuda where there is a GPU"
+    with explained(wrong, "torch cannot use this device here", where=f"--device {name}", todo=todo):
         device = torch.device(name)
         torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, ImportError) as error:  # as the part of torch that is asked has it
-        raise ReactdiffError(
-            "torch cannot use this device here", where=f"--device {name}", todo="give cpu, or cuda where there is a GPU"
-        ) from error
     return device
 
 
 def _config_of(state: dict[str, Any], path: Path) -> PaperConfig:
-    try:
+    with explained((AttributeError, TypeError, ConfigError), "the settings in the file do not fit", where=path):
         return from_dict(state["config"])
-    except (AttributeError, TypeError, ConfigError) as error:
-        raise ReactdiffError(
-            f"the settings in the file do not fit: {error}", where=str(path), todo="train again"
-        ) from error
 
 
 def _load(model: PaperModel, tensors: dict[str, Tensor], path: Path) -> None:
-    try:
+    wrong, what = (AttributeError, TypeError, RuntimeError), "the weights do not fit the model's settings"
+    with explained(wrong, what, where=path, todo="train again"):
         model.load_state_dict(tensors)
-    except (AttributeError, TypeError, RuntimeError) as error:
-        raise ReactdiffError(
-            "the weights do not fit the model's settings", where=str(path), todo="train again"
-        ) from error
 
 
 def load_model(path: Path, device: str | None = None) -> PaperModel:
