@@ -11,9 +11,11 @@ from reactdiff_ros.actuation.actuation import Actuation
 from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.boards import MaestroBoard
 from reactdiff_ros.actuation.drivers.driver import Fault, axes_of
+from reactdiff_ros.actuation.drivers.feetech import TORQUE
 from reactdiff_ros.actuation.drivers.serial_port import PortGoneError
+from reactdiff_ros.actuation.drivers.servo_bus import WRITE
 from reactdiff_ros.actuation.emulators import boards as emulated
-from reactdiff_ros.actuation.emulators.servos import SYNC_WRITE, WRITE, Sts
+from reactdiff_ros.actuation.emulators.servos import SYNC_WRITE
 from reactdiff_ros.actuation.hardware import Hardware
 from reactdiff_ros.actuation.profile import load_profile
 
@@ -23,7 +25,7 @@ def lose(head: Head, *instructions: int, most: int) -> None:
     heard, lost = head.bus.receive, []
 
     def receive(data: bytes, now_s: float) -> bytes:
-        if len(lost) < most and data[4] in instructions and data[5] == Sts.TORQUE:
+        if len(lost) < most and data[4] in instructions and data[5] == TORQUE:
             lost.append(data)
             return b""
         return heard(data, now_s)

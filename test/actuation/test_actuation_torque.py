@@ -10,8 +10,8 @@ from memory_port import MemoryWire, Ticker
 from reactdiff_ros.actuation.actuation import Actuation
 from reactdiff_ros.actuation.drivers.boards import OhbotBoard
 from reactdiff_ros.actuation.drivers.driver import axes_of
+from reactdiff_ros.actuation.drivers.feetech import TORQUE
 from reactdiff_ros.actuation.emulators.rig import Rig
-from reactdiff_ros.actuation.emulators.servos import Sts
 from reactdiff_ros.actuation.hardware import Hardware, make_drivers
 from reactdiff_ros.actuation.profile import load_profile
 
@@ -90,7 +90,7 @@ def test_what_holds_is_lowered_without_a_jump_and_let_go(tmp_path, wish):
 def test_what_has_no_torque_gets_none_and_is_not_moved(tmp_path, wish, limp):
     head = killed(tmp_path, "software_stop: hold", "software_stop: release")
     number = ["jaw", "neck"].index(limp) + 1
-    head.bus.servos[number].table[Sts.TORQUE] = 0
+    head.bus.servos[number].table[TORQUE] = 0
     head.bus.servos[number].motor.torque = False
     head.run(0.5)
     assert head.actuation.state.torque[limp] is False
@@ -232,14 +232,14 @@ def test_torque_that_another_program_switches_is_reported(tmp_path):
     head.enable()
     assert torque(head) == [True] * 4
     for on in (0, 1):
-        head.bus.servos[1].table[Sts.TORQUE] = on
+        head.bus.servos[1].table[TORQUE] = on
         head.run(1.0)
         assert torque(head)[2] is bool(on)
     head.ask("disable")
     assert head.run(10.0, until="disarmed")
     head.run(0.5)
     assert torque(head) == [False] * 4
-    head.bus.servos[1].table[Sts.TORQUE] = 1
+    head.bus.servos[1].table[TORQUE] = 1
     head.board.channels[1].target = 6000
     head.run(1.5)
     assert torque(head) == [False, True, True, False]

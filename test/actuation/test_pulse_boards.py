@@ -10,7 +10,7 @@ from bus_fixtures import CLOCK, axes, until
 from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.calibration import Calibration
-from reactdiff_ros.actuation.drivers.boards import MaestroBoard, OhbotBoard, Pca9685Board
+from reactdiff_ros.actuation.drivers.boards import PROTOCOL, MaestroBoard, OhbotBoard, Pca9685Board
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.boards import I2cBus
 from reactdiff_ros.actuation.emulators.boards import OhbotBoard as OhbotEmulator
@@ -80,7 +80,7 @@ def test_a_maestro_with_a_number_hears_what_names_it(device: int | None, hears: 
     rig.driver.poll(0.05)
     assert (fault is None) is hears
     assert rig.board.channels[0].target == (4 * 1550 if hears else 0)
-    assert not rig.board.errors & emulated.PROTOCOL_ERROR
+    assert not rig.board.errors & PROTOCOL
 
 
 def test_a_maestro_without_serial_timeout_is_not_armed() -> None:

@@ -13,12 +13,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from reactdiff_ros.actuation.drivers import boards as wire
 from reactdiff_ros.actuation.emulators.servos import Motor
 
-SET_TARGET, GET_POSITION, GET_ERRORS = 0x84, 0x90, 0xA1
-LENGTHS: Final = {SET_TARGET: 3, GET_POSITION: 1, GET_ERRORS: 0}
+LENGTHS: Final = {wire.SET_TARGET: 3, wire.GET_POSITION: 1, wire.GET_ERRORS: 0}
 """Arguments of the commands that the driver uses; others are protocol errors."""
-PROTOCOL_ERROR, TIMEOUT_ERROR = 1 << 4, 1 << 5
 OnError = Literal["off", "ignore"] | int
 """What a channel does on an error: no pulses, what it did, or a pulse in quarters of microseconds."""
 
@@ -81,7 +80,7 @@ class MaestroBoard:
             self._move(due_s)
             self._timed_out = True
             self.expired_s.append(due_s)
-            self._error(TIMEOUT_ERROR)
+            self._error(wire.TIMEOUT)
         self._move(now_s)
 
     def _move(self, now_s: float) -> None:
@@ -93,7 +92,7 @@ class MaestroBoard:
     def _command(self, now_s: float) -> tuple[int, bytes]:
         """Bytes that the first command takes (0: it is not complete), and the answer."""
         first, at, mine = self._rest[0], 1, True
-        if first == 0xAA:  # Pololu protocol: device number, then the command without its highest bit
+        if first == wire.NAMED:  # Pololu protocol: device number, then the command without its highest bit
             if len(self._rest) < 3:
                 return (1, b"") if len(self._rest) == 2 and self._rest[1] >= 0x80 else (0, b"")
             if self._rest[1] >= 0x80:
@@ -103,7 +102,7 @@ class MaestroBoard:
         size = LENGTHS.get(first, 0)
         arguments = self._rest[at : at + size]
         if first not in LENGTHS or any(byte & 0x80 for byte in arguments):
-            self._error(PROTOCOL_ERROR)
+            self._error(wire.PROTOCOL)
             return at, b""
         if len(arguments) < size:
             return 0, b""
@@ -113,14 +112,14 @@ class MaestroBoard:
         return at + size, self._obey(first, arguments)
 
     def _obey(self, command: int, arguments: bytes) -> bytes:
-        if command == GET_ERRORS:
+        if command == wire.GET_ERRORS:
             errors, self.errors = self.errors, 0
             return errors.to_bytes(2, "little")
-        if command == GET_POSITION:
+        if command == wire.GET_POSITION:
             place = self.channels[arguments[0]].target if arguments[0] < len(self.channels) else 0
             return place.to_bytes(2, "little")
         if arguments[0] >= len(self.channels):
-            self._error(PROTOCOL_ERROR)
+            self._error(wire.PROTOCOL)
             return b""
         quarters = arguments[1] | arguments[2] << 7
         self.channels[arguments[0]].target = quarters
@@ -184,7 +183,6 @@ class OhbotBoard:
 
 
 MODE1, FIRST, PRESCALE = 0x00, 0x06, 0xFE
-SLEEP, INCREMENT = 0x10, 0x20
 OSCILLATOR_HZ: Final = 25_000_000
 FULL_OFF: Final = 0x1000
 
@@ -210,7 +208,7 @@ class Pca9685:
         """The pulse of a channel; 0: none."""
         at = FIRST + 4 * channel
         off = int.from_bytes(self.registers[at + 2 : at + 4], "little")
-        if self.registers[MODE1] & SLEEP or off & FULL_OFF:
+        if self.registers[MODE1] & wire.SLEEP or off & FULL_OFF:
             return 0.0
         on = int.from_bytes(self.registers[at : at + 2], "little")
         return ((off - on) % 4096) * (self.registers[PRESCALE] + 1) / OSCILLATOR_HZ * 1e6
@@ -222,7 +220,7 @@ class Pca9685:
         self._at = data[0]
         for value in data[1:]:
             # The frequency can be set in sleep alone.
-            if self._at != PRESCALE or self.registers[MODE1] & SLEEP:
+            if self._at != PRESCALE or self.registers[MODE1] & wire.SLEEP:
                 self.registers[self._at] = value & 0x7F if self._at == MODE1 else value
             self._next()
 
@@ -235,7 +233,7 @@ class Pca9685:
         return bytes(data)
 
     def _next(self) -> None:
-        if self.registers[MODE1] & INCREMENT:
+        if self.registers[MODE1] & wire.INCREMENT:
             self._at = (self._at + 1) % 256
 
 

@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal
 
-BIT_VOLTAGE, BIT_HOT, BIT_OVERLOAD = 1, 4, 32
-"""Alarms, with both makers."""
+from reactdiff_ros.actuation.drivers import dynamixel, feetech
+from reactdiff_ros.actuation.drivers.dynamixel import ALERT, WATCHDOG_EXPIRED, WATCHDOG_TICK_S
+from reactdiff_ros.actuation.drivers.feetech import signed
+from reactdiff_ros.actuation.drivers.servo_bus import PING, READ, WRITE
+
 STEP_S: Final = 0.001
 LONGEST_S: Final = 5.0
 """At most this much of a longer gap is simulated: by then everything is at rest."""
 
-PING, READ, WRITE, SYNC_READ, SYNC_WRITE = 1, 2, 3, 0x82, 0x83
+SYNC_READ, SYNC_WRITE = 0x82, 0x83
 BROADCAST: Final = 0xFE
 
 
@@ -84,6 +87,11 @@ class Failing:
     overload: bool = False
     hot: bool = False
     voltage: bool = False
+
+    @property
+    def alarms(self) -> int:
+        """What it says of itself, in the bits that both makers use."""
+        return self.voltage * 1 | self.hot * 4 | self.overload * 32
 
 
 @dataclass
@@ -222,27 +230,14 @@ class ServoLine(ABC):
 
 
 class Sts:
-    """Addresses in the memory table of a Feetech servo."""
+    """Addresses in the memory table of a Feetech servo, beside those that the driver knows."""
 
-    MODEL = 3
-    ID = 5
-    RETURN_LEVEL = 8
-    MINIMUM = 9
-    MAXIMUM = 11
-    OFFSET = 31
-    TORQUE = 40
-    GOAL = 42
-    POSITION = 56
-    SPEED = 58
-    LOAD = 60
-    VOLTAGE = 62
-    HEAT = 63
-    STATUS = 65
-    MOVING = 66
+    ID, RETURN_LEVEL, MINIMUM, MAXIMUM = 5, 8, 9, 11
+    SPEED, LOAD, VOLTAGE, HEAT, MOVING = 58, 60, 62, 63, 66
     EEPROM_END = 40
 
 
-LOCK: Final = {"sts": 55, "scs": 48}
+LOCK: Final = {"sts": feetech.LOCK, "scs": 48}
 
 
 class FeetechBus(ServoLine):
@@ -277,7 +272,7 @@ class FeetechBus(ServoLine):
     def _fill(self, servo: Servo) -> None:
         table = servo.table
         table[0], table[1] = 3, 10
-        table[Sts.MODEL], table[Sts.MODEL + 1] = (9, 3) if self.series == "sts" else (5, 4)
+        table[feetech.MODEL], table[feetech.MODEL + 1] = (9, 3) if self.series == "sts" else (5, 4)
         table[Sts.ID], table[Sts.RETURN_LEVEL], table[13], table[14], table[15] = servo.id, 1, 70, 140, 40
         servo.put(Sts.MINIMUM, 2, 0)
         servo.put(Sts.MAXIMUM, 2, self.counts - 1)
@@ -310,43 +305,38 @@ class FeetechBus(ServoLine):
         # Without the lock opened, settings last until the power is switched off; here they are refused.
         if address < Sts.EEPROM_END and servo.table[LOCK[self.series]]:
             return 0
-        if Sts.POSITION <= address <= Sts.MOVING:
+        if feetech.POSITION <= address <= Sts.MOVING:
             return 0
         servo.table[address : address + len(data)] = data
-        servo.motor.torque = servo.table[Sts.TORQUE] == 1 and not servo.failing.overload
-        if address <= Sts.GOAL and address + len(data) >= Sts.GOAL + 2:
-            raw = servo.get(Sts.GOAL, 2)
+        servo.motor.torque = servo.table[feetech.TORQUE] == 1 and not servo.failing.overload
+        if address <= feetech.GOAL and address + len(data) >= feetech.GOAL + 2:
+            raw = servo.get(feetech.GOAL, 2)
             servo.received.append(raw)
             low, high = servo.get(Sts.MINIMUM, 2), servo.get(Sts.MAXIMUM, 2)
             servo.motor.goal = float(min(max(raw, low), high) + self._offset(servo))
-        if address <= Sts.TORQUE < address + len(data) and servo.table[Sts.TORQUE] == 0:
+        if address <= feetech.TORQUE < address + len(data) and servo.table[feetech.TORQUE] == 0:
             servo.motor.goal = float("nan")
         return 0
 
     def _offset(self, servo: Servo) -> int:
-        return from_magnitude(servo.get(Sts.OFFSET, 2), 11) if self.series == "sts" else 0
+        return signed(servo.get(feetech.OFFSET, 2), 11) if self.series == "sts" else 0
 
     def _measure(self, servo: Servo) -> None:
         failing, motor = servo.failing, servo.motor
         if failing.overload:
             motor.torque = False
         shown = round(motor.position) - self._offset(servo)
-        servo.put(Sts.POSITION, 2, 0x7FFF if failing.nonsense else magnitude(shown, 15))
+        servo.put(feetech.POSITION, 2, 0x7FFF if failing.nonsense else magnitude(shown, 15))
         servo.put(Sts.SPEED, 2, magnitude(round(motor.velocity), 15))
         load = 990 if failing.overload else round(min(abs(motor.velocity) / motor.speed, 1.0) * 300)
         servo.put(Sts.LOAD, 2, magnitude(load if motor.velocity >= 0 else -load, 10))
         servo.table[Sts.VOLTAGE] = 30 if failing.voltage else 74
         servo.table[Sts.HEAT] = 85 if failing.hot else 32
-        servo.table[Sts.STATUS] = self._status(servo)
+        servo.table[feetech.STATUS] = failing.alarms
         servo.table[Sts.MOVING] = int(motor.velocity != 0.0)
 
-    @staticmethod
-    def _status(servo: Servo) -> int:
-        f = servo.failing
-        return f.voltage * BIT_VOLTAGE | f.hot * BIT_HOT | f.overload * BIT_OVERLOAD
-
     def _packet(self, servo: Servo, number: int, data: bytes, error: int) -> bytes:
-        body = bytes((number, len(data) + 2, self._status(servo))) + data
+        body = bytes((number, len(data) + 2, servo.failing.alarms)) + data
         check = ~sum(body) & 0xFF
         return b"\xff\xff" + body + bytes((check ^ 0x55 if servo.failing.bad_checksum else check,))
 
@@ -356,46 +346,19 @@ def magnitude(value: int, sign_bit: int) -> int:
     return abs(value) | ((1 << sign_bit) if value < 0 else 0)
 
 
-def from_magnitude(value: int, sign_bit: int) -> int:
-    """The number that `magnitude` wrote."""
-    size = value & ((1 << sign_bit) - 1)
-    return -size if value >> sign_bit & 1 else size
-
-
 class X:
-    """Addresses in the control table of a Dynamixel of the X series."""
+    """Addresses in the control table of a Dynamixel of the X series, beside those that the driver knows."""
 
-    MODEL = 0
-    ID = 7
-    MODE = 11
-    OFFSET = 20
-    HOTTEST = 31
-    CURRENT_LIMIT = 38
-    MAXIMUM = 48
-    MINIMUM = 52
-    TORQUE = 64
-    RETURN_LEVEL = 68
-    ERROR = 70
-    WATCHDOG = 98
-    GOAL = 116
-    MOVING = 122
-    LOAD = 126
-    SPEED = 128
-    POSITION = 132
-    VOLTAGE = 144
-    HEAT = 146
+    ID, HOTTEST, MAXIMUM, MINIMUM, RETURN_LEVEL = 7, 31, 48, 52, 68
+    MOVING, SPEED, POSITION, VOLTAGE = 122, 128, 132, 144
     EEPROM_END = 64
 
 
 REBOOT, STATUS = 8, 0x55
 HEADER: Final = b"\xff\xff\xfd\x00"
 GOALS: Final = range(100, 120)
-COUNTS: Final = 4096
-TICK_S: Final = 0.02
-"""The watchdog's unit."""
-EXPIRED: Final = 0xFF
-NO_ERROR, BAD_INSTRUCTION, OUT_OF_RANGE, OUT_OF_LIMIT, NO_ACCESS, ALERT = 0, 2, 4, 6, 7, 0x80
-MODELS_WITH_LOAD: Final = {1060, 1070, 1080, 1090, 1160}
+COUNTS: Final = dynamixel.SCALE.counts
+NO_ERROR, BAD_INSTRUCTION, OUT_OF_RANGE, OUT_OF_LIMIT, NO_ACCESS = 0, 2, 4, 6, 7
 
 
 def crc16(data: bytes) -> int:
@@ -436,10 +399,10 @@ class DynamixelBus(ServoLine):
         super().__init__({i: Servo(i, Motor(p, speed, acceleration), "little") for i, p in positions.items()})
 
     def _fill(self, servo: Servo) -> None:
-        servo.put(X.MODEL, 2, self._model)
-        servo.table[6], servo.table[X.ID], servo.table[8], servo.table[X.MODE] = 45, servo.id, 1, 3
+        servo.put(dynamixel.MODEL, 2, self._model)
+        servo.table[6], servo.table[X.ID], servo.table[8], servo.table[dynamixel.MODE] = 45, servo.id, 1, 3
         servo.table[X.HOTTEST], servo.table[X.RETURN_LEVEL] = 72, 2
-        servo.put(X.CURRENT_LIMIT, 2, 1193)
+        servo.put(dynamixel.CURRENT_LIMIT, 2, 1193)
         servo.put(X.MAXIMUM, 4, COUNTS - 1)
         servo.put(X.MINIMUM, 4, 0)
 
@@ -463,11 +426,11 @@ class DynamixelBus(ServoLine):
     def step(self, now_s: float) -> None:
         """Simulate until `now_s`; a servo that heard nothing for as long as its watchdog says stops."""
         for servo in self.servos.values():
-            ticks = servo.table[X.WATCHDOG]
-            due_s = servo.last_heard_s + ticks * TICK_S
+            ticks = servo.table[dynamixel.WATCHDOG]
+            due_s = servo.last_heard_s + ticks * WATCHDOG_TICK_S
             if 0 < ticks < 128 and now_s > due_s:
                 servo.motor.step(due_s)
-                servo.table[X.WATCHDOG] = EXPIRED
+                servo.table[dynamixel.WATCHDOG] = WATCHDOG_EXPIRED
                 self.expired_s.append(due_s)
                 servo.motor.halt()
         super().step(now_s)
@@ -478,7 +441,7 @@ class DynamixelBus(ServoLine):
     def _unknown(self, servo: Servo, instruction: int) -> bytes:
         if instruction != REBOOT:
             return self._answer(servo, b"", BAD_INSTRUCTION)
-        servo.table[X.TORQUE] = servo.table[X.WATCHDOG] = 0
+        servo.table[dynamixel.TORQUE] = servo.table[dynamixel.WATCHDOG] = 0
         servo.motor.torque = False
         return self._answer(servo, b"")
 
@@ -486,47 +449,48 @@ class DynamixelBus(ServoLine):
         if servo.failing.silent:
             return NO_ERROR
         end = address + len(data)
-        if end > 147 or address == X.ERROR or address >= X.MOVING:
+        if end > 147 or address == dynamixel.HARDWARE_ERROR or address >= X.MOVING:
             return NO_ACCESS
-        if address < X.EEPROM_END and servo.table[X.TORQUE]:
+        if address < X.EEPROM_END and servo.table[dynamixel.TORQUE]:
             return NO_ACCESS
         touches_goal = address < GOALS.stop and end > GOALS.start
-        if touches_goal and servo.table[X.WATCHDOG] == EXPIRED:
+        if touches_goal and servo.table[dynamixel.WATCHDOG] == WATCHDOG_EXPIRED:
             return OUT_OF_RANGE
-        if address <= X.GOAL and end >= X.GOAL + 4:
-            goal = int.from_bytes(data[X.GOAL - address : X.GOAL - address + 4], "little", signed=True)
+        if address <= dynamixel.GOAL and end >= dynamixel.GOAL + 4:
+            goal = int.from_bytes(data[dynamixel.GOAL - address : dynamixel.GOAL - address + 4], "little", signed=True)
             servo.received.append(goal)
             if not servo.get(X.MINIMUM, 4, signed=True) <= goal <= servo.get(X.MAXIMUM, 4, signed=True):
                 return OUT_OF_LIMIT
-        if address <= X.WATCHDOG < end and not 0 <= data[X.WATCHDOG - address] <= 127:
+        if address <= dynamixel.WATCHDOG < end and not 0 <= data[dynamixel.WATCHDOG - address] <= 127:
             return OUT_OF_RANGE
         servo.table[address:end] = data
-        if address <= X.TORQUE < end:
-            servo.motor.torque = servo.table[X.TORQUE] == 1 and not servo.failing.overload
+        if address <= dynamixel.TORQUE < end:
+            servo.motor.torque = servo.table[dynamixel.TORQUE] == 1 and not servo.failing.overload
             servo.motor.goal = math.nan
-        if address <= X.GOAL and end >= X.GOAL + 4:
-            servo.motor.goal = float(servo.get(X.GOAL, 4, signed=True) - servo.get(X.OFFSET, 4, signed=True))
+        if address <= dynamixel.GOAL and end >= dynamixel.GOAL + 4:
+            goal, offset = (servo.get(at, 4, signed=True) for at in (dynamixel.GOAL, dynamixel.OFFSET))
+            servo.motor.goal = float(goal - offset)
         return NO_ERROR
 
     def _measure(self, servo: Servo) -> None:
         failing, motor = servo.failing, servo.motor
         if failing.overload:
             motor.torque = False
-        shown = round(motor.position) + servo.get(X.OFFSET, 4, signed=True)
+        shown = round(motor.position) + servo.get(dynamixel.OFFSET, 4, signed=True)
         servo.put(X.POSITION, 4, 0x7FFF_FFFF if failing.nonsense else shown)
         servo.put(X.SPEED, 4, round(motor.velocity / COUNTS * 60 / 0.229))
-        full = 1000 if self._model in MODELS_WITH_LOAD else servo.get(X.CURRENT_LIMIT, 2)
+        full = 1000 if self._model in dynamixel.WITH_LOAD else servo.get(dynamixel.CURRENT_LIMIT, 2)
         share = 0.99 if failing.overload else 0.3 * min(abs(motor.velocity) / motor.speed, 1.0)
-        servo.put(X.LOAD, 2, round(math.copysign(share * full, motor.velocity)))
+        servo.put(dynamixel.LOAD, 2, round(math.copysign(share * full, motor.velocity)))
         servo.put(X.VOLTAGE, 2, 55 if failing.voltage else 120)
-        servo.table[X.HEAT] = 88 if failing.hot else 35
+        servo.table[dynamixel.HEAT] = 88 if failing.hot else 35
         servo.table[X.MOVING] = int(motor.velocity != 0.0)
-        servo.table[X.ERROR] = failing.voltage * BIT_VOLTAGE | failing.hot * BIT_HOT | failing.overload * BIT_OVERLOAD
+        servo.table[dynamixel.HARDWARE_ERROR] = failing.alarms
 
     def _packet(self, servo: Servo, number: int, data: bytes, error: int) -> bytes:
         if servo.table[X.RETURN_LEVEL] == 0:
             return b""
-        error |= ALERT if servo.table[X.ERROR] else 0
+        error |= ALERT if servo.table[dynamixel.HARDWARE_ERROR] else 0
         body = (bytes((STATUS, error)) + data).replace(b"\xff\xff\xfd", b"\xff\xff\xfd\xfd")
         packet = HEADER + bytes((number,)) + (len(body) + 2).to_bytes(2, "little") + body
         crc = crc16(packet) ^ (0x5A5A if servo.failing.bad_checksum else 0)
