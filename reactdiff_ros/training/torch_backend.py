@@ -120,6 +120,8 @@ WINDOW: Final = 50
 Window = Callable[[int, int], dict[str, float]]
 """(steps, samples) -> seconds of the parts "encode", "steps" and "decode" of one window."""
 Timer = Callable[[], float]
+Graph = Callable[[dict[str, Any]], list[Any]]
+"""Inputs by name, in the order of the network's arguments -> outputs; all numpy."""
 
 
 def use_threads(threads: int) -> str:
@@ -149,35 +151,29 @@ def paper_inputs(config: PaperConfig, samples: int) -> dict[str, Any]:
 
 
 def paper_window(model: PaperModel, timer: Timer, *, compiled: bool = False) -> Window:
-    """The published way: 50 frames at once by DDIM, all samples in one batch. `compiled`: the denoiser through
-    torch.compile, where 99 % of the time goes.
+    """A window of the `paper` preset in torch. `compiled`: the denoiser through torch.compile, where 99 % of the time
+    goes.
     """
-    config = model.config
-    denoise: Any = torch.compile(model.denoiser) if compiled else model.denoiser
+    calls: dict[str, Any] = {
+        "encode": lambda video, audio: model.encode(Features(video, audio)), "condition": model.condition,
+        "denoise": torch.compile(model.denoiser) if compiled else model.denoiser,
+        "decode": lambda latents: model.decode(model.range.restored(latents))[0],
+    }  # fmt: skip
 
-    def draw(steps: int, samples: int) -> dict[str, float]:
-        given = {name: torch.from_numpy(value) for name, value in paper_inputs(config, samples).items()}
-        with torch.no_grad():
-            begin = timer()
-            latents = model.encode(Features(given["video"], given["audio"]))
-            condition = model.condition(latents).expand(samples, -1)
-            encoded = timer()
+    def part(call: Any) -> Graph:
+        def run(given: dict[str, Any]) -> list[Any]:
+            with torch.no_grad():
+                return [call(*map(torch.from_numpy, given.values())).numpy()]
 
-            def noise_of(x: Tensor, step: int) -> Any:
-                return denoise(x, given["known"], torch.full((samples,), step), condition)
+        return run
 
-            drawn = solve("ddim", noise_of, given["x"], config.train_steps, steps)
-            sampled = timer()
-            model.decode(model.range.restored(drawn))
-            return {"encode": encoded - begin, "steps": sampled - encoded, "decode": timer() - sampled}
-
-    return draw
+    return graph_window({name: part(call) for name, call in calls.items()}, model.config, timer)
 
 
-def graph_window(
-    graphs: dict[str, Callable[[dict[str, Any]], list[Any]]], config: PaperConfig, timer: Timer
-) -> Window:  # fmt: skip
-    """The same with the exported parts of `paper.graphs`."""
+def graph_window(graphs: Mapping[str, Graph], config: PaperConfig, timer: Timer) -> Window:
+    """The published way with the parts of `paper.networks.export_parts`: 50 frames at once by DDIM, all samples in one
+    batch.
+    """
 
     def draw(steps: int, samples: int) -> dict[str, float]:
         given = paper_inputs(config, samples)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
+import speaker_frames
 
 from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.model.listener import Listener
@@ -16,15 +18,8 @@ FRAME = 40 * MS
 
 def voice(*, speaking: bool = False, pause_s: float = 0.0, pitch_hz: float = 0.0, loudness: float = -30.0) -> Voice:
     """What the microphone tells."""
-    return Voice(
-        speech_probability=0.9 if speaking else 0.05,
-        speaking=speaking,
-        mfcc=np.zeros(26, np.float32),
-        pitch_hz=pitch_hz,
-        loudness_dbfs=loudness,
-        pause_s=0.0 if speaking else pause_s,
-        utterance_s=1.0 if speaking else 0.0,
-    )
+    heard = speaker_frames.voice(speaking, loudness, 0.0 if speaking else pause_s, float(speaking))
+    return replace(heard, pitch_hz=pitch_hz)
 
 
 def frame(
@@ -36,26 +31,16 @@ def frame(
     camera: bool = True,
     coefficients: np.ndarray | None = None,
 ) -> SpeakerFrame:
-    """A frame of a person 1 m away; `camera=False`: from sound alone; `face=False`: nobody in the picture."""
+    """A frame without affect; `camera=False`: from sound alone; `face=False`: nobody in the picture."""
+    made = speaker_frames.frame(stamp_ns, 0.0 if face and camera else None, heard)
     values = np.zeros(58, np.float32) if coefficients is None else coefficients.astype(np.float32)
     if coefficients is None:
         values[list(SMILE)] = smile
-    seen = face and camera
-    return SpeakerFrame(
-        stamp_ns=stamp_ns,
-        picture_stamp_ns=stamp_ns if camera else None,
-        sound_stamp_ns=stamp_ns if heard is not None else None,
-        person_id=1 if seen else -1,
-        face_present=seen,
-        mesh_present=seen,
-        coefficients=values if seen else np.zeros(58, np.float32),
-        confidence=np.full(58, 0.9 if seen else 0.0, np.float32),
-        neutral_confidence=1.0,
-        gaze=None,
-        position_m=np.array([0, 0, 1], np.float32) if seen else None,
-        affect=None,
-        voice=heard,
-    )
+    seen = made.face_present
+    return replace(
+        made, picture_stamp_ns=stamp_ns if camera else None, coefficients=values if seen else made.coefficients,
+        confidence=np.full(58, 0.9 if seen else 0.0, np.float32), neutral_confidence=1.0, gaze=None, affect=None,
+    )  # fmt: skip
 
 
 def shown(plans: list[Reaction]) -> tuple[np.ndarray, np.ndarray]:

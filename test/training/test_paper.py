@@ -144,7 +144,7 @@ def test_samplers_equal_the_reference_schedulers() -> None:
         ({"heads": 3}, "multiples of heads"),
         ({"latent": 20}, "divisible by 2"),
         ({"hop": 50}, "shorter than the window"),
-        ({"protocol": "live"}, "offline or online"),
+        ({"protocol": "live"}, "must be 'offline' or 'online'"),
         ({"batch": 0}, "paper.batch"),
         ({"epochs": "many"}, "paper.epochs"),
         ({"clip_frames": 20}, "at least one window"),

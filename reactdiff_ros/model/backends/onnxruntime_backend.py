@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
@@ -160,22 +160,16 @@ class OnnxRuntimeCuda:
         """See `base.Backend`."""
         if graph not in self._sessions:
             self._open(graph)
-        try:
+        with failing("ONNX Runtime failed on the GPU"):
             out: list[FloatArray] = self._sessions[graph].run(None, dict(inputs))
-        except Exception as error:
-            raise failed("ONNX Runtime failed on the GPU", error) from error
         return out
 
     def stretch(self, job: Stretch) -> FloatArray:
         """See `base.Backend`."""
-        try:
+        with failing("ONNX Runtime failed on the GPU"):
             captured = self._captured_for(job)
             with self._lock:
                 return captured.run(job.inputs())
-        except BackendError:
-            raise
-        except Exception as error:
-            raise failed("ONNX Runtime failed on the GPU", error) from error
 
     def _open(self, graph: str) -> None:
         self._sessions[graph] = self._session(self._weights.graph(graph).read_bytes(), f"{graph}.onnx")
@@ -240,10 +234,8 @@ class OnnxRuntimeCuda:
             "cudnn_conv_algo_search": "HEURISTIC",
             "arena_extend_strategy": "kSameAsRequested",
         }
-        try:
+        with failing("ONNX Runtime cannot use the GPU", where=where):
             session = ort.InferenceSession(model, options, providers=[(CUDA, how), CPU])
-        except Exception as error:
-            raise failed("ONNX Runtime cannot use the GPU", error, where=where) from error
         if session.get_providers()[0] != CUDA:
             raise BackendError(
                 "ONNX Runtime fell back to the CPU: its CUDA library did not load", where=where,
@@ -299,11 +291,17 @@ def axes_of(job: Stretch) -> dict[str, int]:
     return {"N": count, "K": candidates, "M": job.mask.shape[1], "H": frames}
 
 
-def failed(what: str, error: Exception, *, where: str = "") -> BackendError:
-    """A sentence for an error of a library."""
-    text = reason_of(error)
-    memory = "memory" in text.lower() and ("alloc" in text.lower() or "out of" in text.lower())
-    return BackendError("the GPU has not enough memory" if memory else what, where=where, todo=text)
+@contextlib.contextmanager
+def failing(what: str, *, where: str = "") -> Iterator[None]:
+    """Errors of a library in the block become a BackendError; those of too little memory say so."""
+    try:
+        yield
+    except BackendError:
+        raise
+    except Exception as error:
+        text = reason_of(error)
+        memory = "memory" in text.lower() and ("alloc" in text.lower() or "out of" in text.lower())
+        raise BackendError("the GPU has not enough memory" if memory else what, where=where, todo=text) from error
 
 
 def session_options(threads: int) -> Any:
