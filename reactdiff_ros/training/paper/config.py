@@ -132,7 +132,8 @@ def from_dict(values: Mapping[str, Any]) -> PaperConfig:
         wrong = error.errors()[0]
         name, known = str(wrong["loc"][0]), [f.name for f in fields(PaperConfig)]
         todo = "" if name in known else one_of(name, known)
-        raise ConfigError(wrong["msg"].replace("Input should be", "must be"), where=f"paper.{name}", todo=todo) from error
+        what = wrong["msg"].replace("Input should be", "must be")
+        raise ConfigError(what, where=f"paper.{name}", todo=todo) from error
 
 
 def read_config(path: Path) -> dict[str, Any]:
