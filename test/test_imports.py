@@ -63,7 +63,7 @@ HOMES = {
     "numba": {"evaluation"},
     "pyinstrument": {"evaluation"},
     "ruckig": {"actuation"},
-    "pydantic": {"actuation", "recordings"},
+    "pydantic": {"actuation", "recordings", "training"},
     "serial": {"actuation/drivers"},
     "scservo_sdk": {"actuation/drivers"},
     "dynamixel_sdk": {"actuation/drivers"},
