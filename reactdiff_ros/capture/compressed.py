@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.capture.jpeg import frame_header
 from reactdiff_ros.capture.media import upright
-from reactdiff_ros.errors import MessageError
+from reactdiff_ros.errors import MessageError, reason_of
 from reactdiff_ros.types import UINT8
 
 MAX_PIXELS: Final = 64 * 1024 * 1024
@@ -56,7 +56,7 @@ def _decoded(codec: str, content: bytes, pixels: int, where: str) -> UINT8:
         frames = decoder.decode(av.Packet(content))
         return upright(frames[0])
     except (av.error.FFmpegError, IndexError, ValueError) as error:
-        raise MessageError(f"the compressed picture cannot be decoded ({first_line(error)})", where=where) from error
+        raise MessageError(f"the compressed picture cannot be decoded ({reason_of(error)})", where=where) from error
 
 
 def check_size(height: int, width: int) -> None:
@@ -76,13 +76,7 @@ def as_bytes(data: Bytes, where: str) -> UINT8:
             return np.ascontiguousarray(data).view(np.uint8).reshape(-1)
         return np.frombuffer(memoryview(data) if isinstance(data, _BUFFERS) else bytes(data), np.uint8)
     except (TypeError, ValueError, BufferError) as error:
-        raise MessageError(f"the picture's data are not bytes ({first_line(error)})", where=where) from error
-
-
-def first_line(error: Exception) -> str:
-    """What an error of a library says, in at most 120 characters."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0].strip()[:120] if lines else type(error).__name__
+        raise MessageError(f"the picture's data are not bytes ({reason_of(error)})", where=where) from error
 
 
 def _header(data: bytes, where: str) -> tuple[str, int, int]:

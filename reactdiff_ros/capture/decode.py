@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.capture.compressed import Bytes, as_bytes, check_size, first_line
-from reactdiff_ros.errors import MessageError
+from reactdiff_ros.capture.compressed import Bytes, as_bytes, check_size
+from reactdiff_ros.errors import MessageError, reason_of
 from reactdiff_ros.types import UINT8
 
 
@@ -127,7 +127,7 @@ def _convert(
     try:
         return cv2.cvtColor(pixels, code)  # type: ignore[return-value]
     except cv2.error as error:
-        raise MessageError(f"the picture cannot be converted ({first_line(error)})", where=where) from error
+        raise MessageError(f"the picture cannot be converted ({reason_of(error)})", where=where) from error
 
 
 def _to_8_bit(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> UINT8:

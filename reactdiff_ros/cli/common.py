@@ -288,8 +288,8 @@ class StopFlag:
         self.set = self.set or not self._press.is_copy()
 
 
-def voice_bank(path: Path | None) -> VoiceBank:
-    """The bank at `path`, made first if it does not exist; for None an empty one, which means parametric voices.
+def voice_bank(path: Path | None) -> VoiceBank | None:
+    """The bank at `path`, made first if it does not exist; without one voices are parametric.
 
     Raises:
         MissingExtraError: it has to be made, and espeak-ng is not installed.
@@ -297,8 +297,9 @@ def voice_bank(path: Path | None) -> VoiceBank:
     """
     from reactdiff_ros.simulator.voices import load_bank
 
-    if path is not None:
-        make_voices(path)
+    if path is None:
+        return None
+    make_voices(path)
     return load_bank(path)
 
 

@@ -99,7 +99,7 @@ class Run:
         live = live_sampling(steps=self.steps, guidance=self.guidance, hop_s=self.hop_s)
         return replace(live, without=self.without)
 
-    def bank(self) -> VoiceBank:
+    def bank(self) -> VoiceBank | None:
         """The voices of simulated speakers; a bank that does not exist is made."""
         from reactdiff_ros.evaluation.listeners import voices_facts
 

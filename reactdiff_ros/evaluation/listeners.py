@@ -117,9 +117,9 @@ def weights_facts(weights: Weights) -> dict[str, Any]:
     return {"name": weights.name, "digest": weights.digest, "trained_on": weights.simulator, "nods": nods}
 
 
-def voices_facts(bank: VoiceBank) -> dict[str, Any]:
+def voices_facts(bank: VoiceBank | None) -> dict[str, Any]:
     """Which voices simulated speakers had: parametric ones, or those of a bank, with its digest."""
-    if bank.empty:
+    if bank is None:
         return {"kind": "parametric"}
     digest = hashlib.sha256(bank.frames.tobytes()).hexdigest()[:12]
     return {"kind": "synthesised", "voices": len(bank.phrases), "digest": digest}

@@ -14,7 +14,7 @@ import subprocess
 import wave
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ def hear(seed: Seed, s: Speakers, bank: VoiceBank | None) -> dict[str, Any]:
     rng = generator(seed, _PART)
     worlds, frames = s.speech.shape
     noisy = s.kind == NOISY
-    tracks = _parametric_tracks(rng, s) if bank is None or bank.empty else _bank_tracks(rng, s, bank)
+    tracks = _parametric_tracks(rng, s) if bank is None else _bank_tracks(rng, s, bank)
     voice, sounding, rest = tracks
     waves = ornstein(rng, worlds, frames, (0.15, 0.4))
     # Distance and microphone: priors are chosen wide.
@@ -247,43 +247,28 @@ _FRAME: Final = VOICE_RATE_HZ // 25
 Samples = NDArray[np.float32]
 
 
-def _no_frames() -> FloatArray:
-    return np.zeros((0, COLUMNS), np.float32)
-
-
-def _no_tracks(*shape: int) -> IntArray:
-    return np.zeros((*shape, 2), np.int64)
-
-
 @dataclass(frozen=True, slots=True)
 class VoiceBank:
-    """Voice streams at 25 Hz; empty when no bank was made. A track is (first frame, count of frames)."""
+    """Voice streams at 25 Hz. A track is (first frame, count of frames)."""
 
-    frames: FloatArray = field(default_factory=_no_frames)
+    frames: FloatArray
     """(F, COLUMNS)"""
-    phrases: IntArray = field(default_factory=lambda: _no_tracks(0, 0, 2, 2))
+    phrases: IntArray
     """(voices, phrases, flat or bright, level or falling end, 2): the count leaves out the TAIL frames that follow."""
-    bursts: IntArray = field(default_factory=lambda: _no_tracks(0, 0))
+    bursts: IntArray
     """(voices, bursts, 2): laughs and coughs, which sound alike here; likewise followed by TAIL frames."""
-    rooms: IntArray = field(default_factory=lambda: _no_tracks(0))
+    rooms: IntArray
     """(rooms, 2): near silence of different rooms and microphones."""
-    noises: IntArray = field(default_factory=lambda: _no_tracks(0))
+    noises: IntArray
     """(noises, 2): music, hum, rumble, other people far away."""
 
-    @property
-    def empty(self) -> bool:
-        """No voices were made."""
-        return not len(self.frames)
 
-
-def load_bank(path: Path | None) -> VoiceBank:
-    """The bank at `path`; an empty one for None.
+def load_bank(path: Path) -> VoiceBank:
+    """The bank at `path`.
 
     Raises:
         ReactdiffError: the file cannot be read, or holds no bank of this format.
     """
-    if path is None:
-        return VoiceBank()
     wrong = (OSError, ValueError, KeyError, zipfile.BadZipFile)
     with explained(wrong, "the voice bank cannot be read", where=path, todo="make it again"), np.load(path) as data:
         if "format" not in data or int(data["format"]) != FORMAT:

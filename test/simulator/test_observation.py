@@ -16,7 +16,7 @@ from reactdiff_ros.simulator import voices
 from reactdiff_ros.simulator.motion import since
 from reactdiff_ros.simulator.observation import observe
 from reactdiff_ros.simulator.speaker import Insertion, make_speakers
-from reactdiff_ros.simulator.voices import COLUMNS, TAIL, VoiceBank, load_bank, make_bank
+from reactdiff_ros.simulator.voices import COLUMNS, TAIL, load_bank, make_bank
 
 WORLDS, FRAMES = 480, 400
 
@@ -176,7 +176,6 @@ def small(tmp_path_factory):
 
 def test_a_bank_holds_phrases_that_end_as_they_say(small):
     bank = load_bank(small)
-    assert not bank.empty
     assert bank.phrases.shape == (2, 2, 2, 2, 2)
 
     def stream(track):
@@ -240,9 +239,7 @@ def _write(path, **changes):
 
 
 def test_a_bad_bank_is_refused_with_one_sentence(tmp_path):
-    assert load_bank(None).empty
-    assert VoiceBank().empty
-    assert not load_bank(_write(tmp_path / "good.npz")).empty
+    assert len(load_bank(_write(tmp_path / "good.npz")).frames)
     (tmp_path / "text.npz").write_text("no bank")
     bad = [
         tmp_path / "missing.npz", tmp_path / "text.npz",

@@ -92,7 +92,7 @@ class Subject:
     """Seconds of a monotonic clock, for the speeds and for what each part takes."""
     sizes: Sizes = field(default_factory=Sizes)
     seed: int = 0
-    bank: VoiceBank = field(default_factory=VoiceBank)
+    bank: VoiceBank | None = None
     workers: int = 1
     dyads: Path | None = None
     """Folder of recorded calls."""

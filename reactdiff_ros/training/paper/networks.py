@@ -282,9 +282,6 @@ class UNet(nn.Module):  # type: ignore[misc]
         return out
 
 
-PUBLISHED_PARAMETERS: Final = 542_000_000
-
-
 @dataclass(frozen=True, slots=True)
 class Features:
     """Predictors' features of one or more people."""

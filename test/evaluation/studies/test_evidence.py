@@ -126,7 +126,7 @@ def test_settings_hold_what_figures_depend_on(subject: Subject) -> None:
     base = settings_of("simulator", subject)
     assert settings_of("simulator", replace(subject, seed=1)) != base
     assert settings_of("simulator", replace(subject, how=Sampling(steps=3))) != base
-    assert settings_of("simulator", replace(subject, bank=VoiceBank(np.ones((2, 3), np.float32)))) != base
+    assert settings_of("simulator", replace(subject, bank=VoiceBank(*(np.ones((2, 3)),) * 5))) != base
     assert settings_of("simulator", replace(subject, workers=4)) == base
     assert settings_of("simulator", replace(subject, sizes=Sizes(trials=3))) == base
 
