@@ -9,7 +9,7 @@ One vectorised, causal code path serves training (B simulated worlds) and the li
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -87,8 +87,8 @@ class SpeakerBatch:
     pause_s: FloatArray
     utterance_s: FloatArray
 
-    def at(self, t: int) -> SpeakerBatch:
-        """Frame `t` of a (B, T) batch."""
+    def at(self, t: int | slice | NDArray[np.integer[Any]]) -> SpeakerBatch:
+        """Frame or frames `t` of a (B, T) batch."""
         return SpeakerBatch(**{f.name: getattr(self, f.name)[:, t] for f in fields(self)})
 
     def take(self, rows: NDArray[np.integer[Any]]) -> SpeakerBatch:
@@ -96,14 +96,19 @@ class SpeakerBatch:
         return SpeakerBatch(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
-def blank(batch: int) -> SpeakerBatch:
-    """B speakers of whom nothing at all is observed."""
+def joined(batches: Sequence[SpeakerBatch]) -> SpeakerBatch:
+    """One batch after the other, along the first axis."""
+    return SpeakerBatch(**{f.name: np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(SpeakerBatch)})
+
+
+def blank(*shape: int) -> SpeakerBatch:
+    """Speakers, (B,) or (B, T), of whom nothing at all is observed."""
 
     def no() -> NDArray[np.bool_]:
-        return np.zeros(batch, dtype=bool)
+        return np.zeros(shape, dtype=bool)
 
-    def zeros(*shape: int) -> FloatArray:
-        return np.zeros((batch, *shape), dtype=np.float32)
+    def zeros(*axes: int) -> FloatArray:
+        return np.zeros((*shape, *axes), dtype=np.float32)
 
     return SpeakerBatch(
         camera=no(), face=no(), mesh=no(), neutral_confidence=zeros(),

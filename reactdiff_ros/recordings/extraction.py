@@ -142,7 +142,7 @@ def together(
         pair=people or names,
         session=session or names,
         role=other_clip.path.stem,
-        speaker=SpeakerBatch(**{f.name: getattr(track.batch, f.name)[:, cut] for f in fields(SpeakerBatch)}),
+        speaker=track.batch.at(cut),
         stamps_ns=track.stamps_ns[cut],
         listener=values,
         observed=observed,

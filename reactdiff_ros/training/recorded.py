@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
 from reactdiff_ros.model.plan.latents import GROUP_OF_COEFFICIENT, GROUPS, latents_observed
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.style import style_of
-from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch, featurize
+from reactdiff_ros.model.tokens import FRAME_S, featurize
 from reactdiff_ros.recordings.datasets import public
 from reactdiff_ros.recordings.datasets.dyads import folds, others_of, read_dyads
 from reactdiff_ros.recordings.datasets.recording import Recording, VoiceOf, stack
@@ -165,9 +165,8 @@ def _piece(r: Recording, start: int, length: int) -> Recording:
     span = slice(start, start + length)
     if start == 0 and length == r.frames:
         return r
-    speaker = SpeakerBatch(**{f.name: getattr(r.speaker, f.name)[:, span] for f in fields(SpeakerBatch)})
     return replace(
-        r, speaker=speaker, listener=r.listener[span], observed=r.observed[span],
+        r, speaker=r.speaker.at(span), listener=r.listener[span], observed=r.observed[span],
         attributes=r.attributes[span] if r.attributes is not None else None,
         motion=r.motion[span] if r.motion is not None else None,
     )  # fmt: skip

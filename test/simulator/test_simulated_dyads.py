@@ -17,7 +17,6 @@ from reactdiff_ros.evaluation.metrics.coupling import coupling, cross_coupling
 from reactdiff_ros.evaluation.metrics.events import smile_curve
 from reactdiff_ros.model.conditions import CONTROL_COUNT
 from reactdiff_ros.model.style import style_of
-from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.simulator.dyads import Dyads, simulate, simulator_hash
 from reactdiff_ros.simulator.listener import listen
 from reactdiff_ros.simulator.motion import BoolArray
@@ -82,13 +81,9 @@ def known(many: Dyads) -> Stimulus:
     return perceive(many.speaker)
 
 
-def cut(batch: SpeakerBatch, frames: int) -> SpeakerBatch:
-    return SpeakerBatch(**{f.name: getattr(batch, f.name)[:, :frames] for f in fields(batch)})
-
-
 @pytest.mark.parametrize("t", [1, 77, 300])
 def test_nothing_reads_ahead(many: Dyads, known: Stimulus, t: int) -> None:
-    early = perceive(cut(many.speaker, t))
+    early = perceive(many.speaker.at(slice(t)))
     for f in fields(known):
         assert np.array_equal(getattr(early, f.name), getattr(known, f.name)[:, :t]), f.name
 
@@ -121,7 +116,7 @@ def found(true: BoolArray, read: BoolArray) -> int:
 
 
 def test_malformed_perception_is_unobserved_and_not_spread(many: Dyads) -> None:
-    broken = cut(many.speaker, 100)
+    broken = many.speaker.at(slice(100))
     for f in fields(broken):
         values = getattr(broken, f.name).copy()
         if values.dtype != bool:

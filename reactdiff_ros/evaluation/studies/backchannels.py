@@ -9,7 +9,7 @@ next word. Shapes: T frames of 25 Hz, S streams of each listener, two speakers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,7 @@ from reactdiff_ros.evaluation.metrics.events import nods
 from reactdiff_ros.evaluation.metrics.nod_shapes import Shapes, compared, quantiles, shapes_of
 from reactdiff_ros.evaluation.plots import plot_backchannels
 from reactdiff_ros.evaluation.results import Study
-from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.model.tokens import SpeakerBatch, joined
 from reactdiff_ros.recordings.datasets.recording import speaker_of
 from reactdiff_ros.recordings.datasets.turns import Turns
 from reactdiff_ros.recordings.extraction import voice_columns
@@ -172,9 +172,8 @@ def make_dialogue(
         at = np.minimum((other.responses[:, 0] * REACTION_RATE_HZ).astype(np.intp), frames - 1)
         answered.append(np.bincount(at, minlength=frames))
         progress((i + 1) / 2)
-    columns = {f.name: np.concatenate([getattr(s, f.name) for s in speakers]) for f in fields(SpeakerBatch)}
     table = np.array(pauses, dtype=np.intp).reshape(-1, 4)
-    return Dialogue(SpeakerBatch(**columns), np.stack(so_far), np.stack(answered), table)
+    return Dialogue(joined(speakers), np.stack(so_far), np.stack(answered), table)
 
 
 def _spoken(

@@ -7,7 +7,7 @@ deviation between training seeds is called none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -136,7 +136,7 @@ def committed(plans: Values, hop: int, frames: int) -> FloatArray:
 def held(speaker: SpeakerBatch, before: int, frames: int) -> SpeakerBatch:
     """Speakers of whom nothing new is learnt: frames 0 .. before - 1, and then the last of them for `frames` frames."""
     index = np.r_[np.arange(before), np.full(frames, before - 1)]
-    return SpeakerBatch(**{f.name: getattr(speaker, f.name)[:, index] for f in fields(SpeakerBatch)})
+    return speaker.at(index)
 
 
 def evaluate_streams(

@@ -10,7 +10,7 @@ import csv
 import wave
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -21,7 +21,7 @@ from reactdiff_ros.affect import CLASSES
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT, EXPRESSION, EXPRESSIONS, VALENCE_AROUSAL
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.tokens import SpeakerBatch, blank
+from reactdiff_ros.model.tokens import SpeakerBatch, blank, joined
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 LEAST_OBSERVED: Final = 0.5
@@ -121,11 +121,9 @@ def stack(recordings: Iterable[Recording], frames: int) -> tuple[SpeakerBatch, F
     short = [r.name for r in chosen if r.frames < frames]
     if short or not chosen:
         raise ValueError(f"no recordings, or shorter than {frames} frames: {', '.join(short)}")
-    columns = {
-        f.name: np.concatenate([getattr(r.speaker, f.name)[:, :frames] for r in chosen]) for f in fields(SpeakerBatch)
-    }
+    speakers = joined([r.speaker.at(slice(frames)) for r in chosen])
     listeners, observed = (np.stack([getattr(r, n)[:frames] for r in chosen]) for n in ("listener", "observed"))
-    return SpeakerBatch(**columns), listeners, observed
+    return speakers, listeners, observed
 
 
 VoiceOf: TypeAlias = "Callable[[NDArray[np.int16], int, int], Mapping[str, NDArray[Any]]] | None"
@@ -170,8 +168,7 @@ def speaker_of(
         affect: (T, 9) of `affect_of`.
         voice: columns of the voice, (T, ...).
     """
-    empty = blank(frames)
-    batch = SpeakerBatch(**{f.name: getattr(empty, f.name)[None].copy() for f in fields(SpeakerBatch)})
+    batch = blank(1, frames)
     if coefficients is not None and observed is not None:
         for flag in (batch.camera, batch.face, batch.mesh):
             flag[:] = True
