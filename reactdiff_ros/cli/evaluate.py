@@ -12,6 +12,7 @@ from reactdiff_ros.cli import common, evaluation
 from reactdiff_ros.cli.backchannels import backchannels
 from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, Output, dumps, json_on_stdout, log, progress_bar
 from reactdiff_ros.cli.evaluation import PLOTS, Course, Run
+from reactdiff_ros.cli.turns import turns
 from reactdiff_ros.resources import needing
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def command(function: Callable[..., int]) -> Callable[..., int]:
 
 
 command(backchannels)
+command(turns)
 
 
 @command

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.perception.voice import HANG_OVER_S
 from reactdiff_ros.recordings.datasets.turns import Turns
 from reactdiff_ros.training.turns.faces import face_rows
 from reactdiff_ros.training.turns.fit import fit
-from reactdiff_ros.training.turns.timings import Rows, pause_rows, situation_rows
+from reactdiff_ros.training.turns.timings import TICK_S, Rows, pause_rows, situation_rows
 from reactdiff_ros.training.turns.voices import Endings, make_endings
 from reactdiff_ros.turns.readout import HEADS, Weights
 from reactdiff_ros.turns.smart_turn import SmartTurn
@@ -67,6 +68,8 @@ def train(
         base = fit(silence, rows.labels).logits(silence)
         heads[head]["face"] = centred(rows, base, FACE_BOUND)
     progress(1.0)
+    early = np.abs(pauses.time_s - HANG_OVER_S) < TICK_S / 2
+    figures["eot"]["ends_at_0.2_s"] = float(pauses.labels[early].mean())
     return {head: heads[head] for head in HEADS}, figures
 
 
@@ -122,7 +125,8 @@ def about(
     """What the weights say of themselves."""
     return {
         "timings": sorted(dialogues), "minutes": round(sum(t.seconds for t in dialogues.values()) / 60.0, 1),
-        "seed": seed, "synthesised_voices": plan.sessions, "simulated_faces": plan.worlds, "network": network,
+        "ends_at_0.2_s": round(figures["eot"]["ends_at_0.2_s"], 4), "seed": seed,
+        "synthesised_voices": plan.sessions, "simulated_faces": plan.worlds, "network": network,
         "over_folds_of_conversations": {
             head: {name: round(value, 4) for name, value in found.items()} for head, found in figures.items()
         },

@@ -1,0 +1,386 @@
+"""`evaluate turns`: how soon the end of a turn is found, and how well each signal says what comes.
+
+Three kinds of evidence: the timings of a real dialogue (`of_timings`; with annotated gaze the face's share is that of
+real gaze, voices laid under are synthesised and of languages that were not learnt), recordings with marked turns
+through the whole pipeline (`of_recordings`), and simulated faces (`of_faces`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.capture.media import MediaClip
+from reactdiff_ros.clock import NS
+from reactdiff_ros.coefficients import neutral
+from reactdiff_ros.errors import MediaError
+from reactdiff_ros.evaluation.metrics.turns import LONGEST_S, STEP_S, Decisions, balanced_accuracy, reliability, waits
+from reactdiff_ros.perception.sound import RATE_HZ, Resampler, mono
+from reactdiff_ros.perception.voice import HANG_OVER_S, VoiceExtractor
+from reactdiff_ros.recordings.datasets.gaze import looks
+from reactdiff_ros.recordings.datasets.spoken_turns import SpokenTurns
+from reactdiff_ros.recordings.datasets.turns import Participant, Turns
+from reactdiff_ros.training.turns.faces import face_rows
+from reactdiff_ros.training.turns.timings import ONSET_S, TERMINAL_S, Pause, pauses_of, situation_rows, talk_of
+from reactdiff_ros.training.turns.train import auc
+from reactdiff_ros.training.turns.voices import Endings
+from reactdiff_ros.turns.config import TurnsConfig
+from reactdiff_ros.turns.cues import FACE, FaceCues
+from reactdiff_ros.turns.features import Features, pause_columns
+from reactdiff_ros.turns.readout import ReadOut, Weights
+from reactdiff_ros.turns.smart_turn import SmartTurn
+from reactdiff_ros.turns.tracker import TurnTracker
+from reactdiff_ros.types import FloatArray, Gaze, OnProgress, Sound, SpeakerFrame, SpeechState, Voice
+
+Floats = NDArray[np.float64]
+SYSTEMS: Final[Mapping[str, tuple[str, ...]]] = {
+    "timing": ("voice", "network", "face"),
+    "timing_voice": ("network", "face"),
+    "timing_voice_network": ("face",),
+    "timing_face": ("voice", "network"),
+    "all": (),
+}
+"""What each system leaves out."""
+ANSWER_S: Final = 0.12
+"""After the question, smart-turn's answer is there."""
+FRAME_S: Final = 0.04
+CONTACT_COLUMNS: Final = tuple(i for i, name in enumerate(FACE) if name.startswith("contact"))
+REPEATS: Final = 4
+"""How often synthesised voices are drawn anew for each pause."""
+
+
+# The timings of a real dialogue
+
+
+def of_timings(
+    turns: Turns, readout: ReadOut, *, endings: Endings | None = None, gaze: Mapping[str, Floats] | None = None,
+    seed: int = 0, progress: OnProgress = lambda share: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Figures of a dialogue that the read-out was not trained on.
+
+    Args:
+        turns: who talks when.
+        readout: the weights.
+        endings: voices for the ends of utterances, None: no voice is heard.
+        gaze: when each participant looks at the other, of `read_gaze`.
+        seed: of the voices that are drawn.
+        progress: receives the completed fraction.
+    """
+    pauses = pauses_of(turns)
+    times = STEP_S * np.arange(1, round(LONGEST_S / STEP_S) + 1)
+    rng = np.random.default_rng([seed, 95])
+    ends = np.array([pause.ends for pause in pauses])
+    faces = None if gaze is None else [_gaze_columns(p, turns, gaze, times, readout) for p in pauses]
+    progress(0.2)
+    out: dict[str, Any] = {"pauses": len(pauses), "ends": int(ends.sum()), "minutes": turns.seconds / 60.0}
+    drawn = [None if endings is None else endings.draw(ends, rng) for _ in range(REPEATS if endings is not None else 1)]
+    for name, without in SYSTEMS.items():
+        if (endings is None and "voice" not in without) or (faces is None and "face" not in without):
+            continue
+        parts = [
+            _decisions(pauses, times, readout, without, None if which is None else (endings, which), faces)
+            for which in drawn
+        ]
+        whole = Decisions(
+            np.concatenate([d.ends for d in parts]), np.concatenate([d.length_s for d in parts]),
+            np.concatenate([d.probability for d in parts]),
+        )  # fmt: skip
+        out[name] = _figures(whole, readout)
+    progress(0.6)
+    out["signals"] = _signals(turns, readout)
+    progress(0.8)
+    out["barge_in"] = barge_ins(turns, readout)
+    progress(1.0)
+    return out
+
+
+def _figures(decisions: Decisions, readout: ReadOut) -> dict[str, Any]:
+    early = decisions.probability[:, round(HANG_OVER_S / STEP_S) - 1]
+    heard = decisions.ends | (decisions.length_s > HANG_OVER_S)
+    prior = float(readout.about.get("ends_at_0.2_s", 0.5))
+    at_all = [(p, e) for p, e in zip(decisions.probability.T, _silent(decisions), strict=True)]
+    columns = np.concatenate([p[e] for p, e in at_all])
+    labels = np.concatenate([decisions.ends[e] for _, e in at_all])
+    noticed = columns > 0.0
+    return {
+        **waits(decisions), "defaults": _defaults(decisions, TurnsConfig()),
+        "shift_hold": {
+            "balanced_accuracy": balanced_accuracy(early[heard], decisions.ends[heard], prior),
+            "auc": auc(early[heard], decisions.ends[heard]),
+        },
+        "reliability": reliability(columns[noticed], labels[noticed]),
+    }  # fmt: skip
+
+
+def _silent(decisions: Decisions) -> list[NDArray[np.bool_]]:
+    """At each step: which pauses are still silent."""
+    return [decisions.ends | (decisions.length_s > t) for t in decisions.times_s]
+
+
+def _defaults(decisions: Decisions, config: TurnsConfig) -> dict[str, float]:
+    """Of the events as they are by default: mean wait for `eot`, and false cutoffs by `eot` and `eot_eager`."""
+    p, times = np.nan_to_num(decisions.probability), decisions.times_s
+    late = times >= config.least_silence_s - 1e-9
+    out = {}
+    for name, threshold in (("eot", config.end_probability), ("eot_eager", config.eager_probability)):
+        over = (p >= threshold) & late
+        fires = np.minimum(np.where(over.any(1), times[over.argmax(1)], np.inf), config.longest_silence_s)
+        holds = ~decisions.ends
+        out[f"{name}_wait_s"] = float(fires[decisions.ends].mean()) if decisions.ends.any() else float("nan")
+        cut = fires[holds] < decisions.length_s[holds] - 1e-6
+        out[f"{name}_false_cutoffs"] = float(cut.mean()) if holds.any() else float("nan")
+    return out
+
+
+def _decisions(
+    pauses: Sequence[Pause], times: Floats, readout: ReadOut, without: Collection[str],
+    voices: tuple[Endings, NDArray[np.intp]] | None, faces: Sequence[Sequence[Floats | None]] | None,
+) -> Decisions:  # fmt: skip
+    probability = np.zeros((len(pauses), len(times)))
+    for row, pause in enumerate(pauses):
+        voice = network = None
+        if voices is not None:
+            voice, network = (of[voices[1][row]] for of in (voices[0].voice, voices[0].network))
+            voice, network = (None if np.isnan(of).any() else of for of in (voice, network))
+        for step, t in enumerate(times):
+            if t < HANG_OVER_S - 1e-9 or (not pause.ends and t > pause.end_s - pause.begin_s):
+                continue
+            features = Features(
+                situation=np.zeros(0), pause=pause_columns(pause.floor, _ns(pause.begin_s + t)), voice=voice,
+                face=None if faces is None else faces[row][step],
+                network=network if t >= HANG_OVER_S + ANSWER_S else None,
+            )  # fmt: skip
+            probability[row, step] = readout.probability("eot", features, without)
+    ends = np.array([pause.ends for pause in pauses])
+    return Decisions(ends, np.array([pause.end_s - pause.begin_s for pause in pauses]), probability)
+
+
+def _gaze_columns(
+    pause: Pause, turns: Turns, gaze: Mapping[str, Floats], times: Floats, readout: ReadOut
+) -> list[Floats | None]:
+    """The face's columns during a pause: contact is annotated, all else is what it is on average."""
+    name = turns.people[pause.person].name
+    spans = next((of for who, of in gaze.items() if name.startswith(who)), None)
+    weights = readout.heads["eot"].get("face")
+    if spans is None or weights is None:
+        return [None] * len(times)
+    cues, out = FaceCues(), []
+    stamps = np.arange(pause.begin_s - 2.5, pause.begin_s + times[-1] + 0.001, FRAME_S)
+    seen = looks(spans, stamps)
+    k = 0
+    for t in times:
+        while k < len(stamps) and stamps[k] <= pause.begin_s + t:
+            cues.see(_face(max(_ns(stamps[k] + 10.0), 1), 0.9 if seen[k] else 0.1))
+            k += 1
+        values = cues.values(_ns(pause.begin_s + t + 10.0))
+        out.append(None if values is None else _only_contact(values, weights))
+    return out
+
+
+def _only_contact(values: Floats, weights: Weights) -> Floats:
+    columns = weights.mean.copy()
+    columns[list(CONTACT_COLUMNS)] = values[list(CONTACT_COLUMNS)]
+    return columns
+
+
+def _face(stamp_ns: int, contact: float) -> SpeakerFrame:
+    confidence = np.ones(len(neutral()), np.float32)
+    return SpeakerFrame(
+        stamp_ns, stamp_ns, None, 0, True, True, neutral(), confidence, 1.0, Gaze(0.0, 0.0, contact), None, None, None
+    )
+
+
+def _signals(turns: Turns, readout: ReadOut) -> dict[str, Any]:
+    """AUC, log loss (nats; `constant`: of the mean alone) and calibration of what timing says of the other signals."""
+    out = {}
+    for head, rows in situation_rows([turns], every=2).items():
+        logits = readout.heads[head]["situation"].logits(rows.columns)
+        sign, mean = np.where(rows.labels, 1.0, -1.0), float(rows.labels.mean())
+        out[f"p_{head}"] = {
+            "auc": auc(logits, rows.labels), "log_loss": float(np.logaddexp(0.0, -sign * logits).mean()),
+            "constant": float(-(mean * np.log(mean) + (1 - mean) * np.log(1 - mean))), "mean": mean,
+            "reliability": reliability(1.0 / (1.0 + np.exp(-logits)), rows.labels),
+        }  # fmt: skip
+    return out
+
+
+# Speech over the robot's, through the tracker
+
+
+def barge_ins(turns: Turns, readout: ReadOut) -> dict[str, float]:
+    """Of what each participant says over the other's turn (not in its last TERMINAL_S): which turns became barge_in
+    and how soon, and how many backchannels did.
+    """
+    delays, hits, turns_over, wrong, short = [], 0, 0, 0, 0
+    for person, other in zip(turns.people, turns.people[::-1], strict=True):
+        own = talk_of(person)
+        noticed = _noticed(person, other, turns.seconds, readout)
+        for begin, end in own:
+            over = other.talk[(other.talk[:, 0] < begin) & (other.talk[:, 1] > begin + TERMINAL_S)]
+            if not len(over):
+                continue
+            is_turn = bool(((person.talk[:, 0] >= begin - 1e-6) & (person.talk[:, 0] <= end)).any())
+            found = noticed[(noticed >= begin) & (noticed <= end + HANG_OVER_S)]
+            if is_turn:
+                turns_over += 1
+                hits += bool(len(found))
+                delays += [float(found[0] - begin)] if len(found) else []
+            else:
+                short += 1
+                wrong += bool(len(found))
+    delay = np.array(delays) if delays else np.array([np.nan])
+    return {
+        "turns": turns_over, "found": hits / max(turns_over, 1), "delay_p50_s": float(np.median(delay)),
+        "delay_p90_s": float(np.quantile(delay, 0.9)), "backchannels": short,
+        "backchannels_taken": wrong / max(short, 1),
+    }  # fmt: skip
+
+
+def _noticed(person: Participant, other: Participant, seconds: float, readout: ReadOut) -> Floats:
+    """When barge_in was noticed, s."""
+    own = talk_of(person)
+    tracker = TurnTracker(readout, TurnsConfig(full_duplex=True))
+    found = []
+    for k in range(1, int(seconds / FRAME_S)):
+        t = k * FRAME_S
+        tracker.push_frame(_heard_frame(own, t))
+        speaks = bool(((other.talk[:, 0] <= t) & (other.talk[:, 1] > t)).any())
+        tracker.push_speech(SpeechState(_ns(t), "speaking" if speaks else "idle"))
+        found += [t for s in tracker.advance(_ns(t)) for e in s.events if e.kind == "barge_in"]
+    return np.array(found)
+
+
+def _heard_frame(own: Floats, t: float) -> SpeakerFrame:
+    i = int(np.searchsorted(own[:, 0] + ONSET_S, t, side="right")) - 1
+    speaking = i >= 0 and t < own[i, 1] + HANG_OVER_S
+    ended = own[own[:, 1] + HANG_OVER_S <= t, 1]
+    voice = Voice(
+        0.95 if speaking and t <= own[i, 1] else 0.02, bool(speaking), np.zeros(26, np.float32), 0.0, float("nan"),
+        0.0 if speaking else float(t - ended[-1]) if len(ended) else float("nan"),
+        float(t - own[i, 0]) if speaking else 0.0,
+    )  # fmt: skip
+    nothing = np.zeros(len(neutral()), np.float32)
+    return SpeakerFrame(_ns(t), None, _ns(t), -1, False, False, nothing, nothing, 0.0, None, None, None, voice)
+
+
+# Recordings with marked turns
+
+
+def of_recordings(
+    recordings: Sequence[SpokenTurns], readout: ReadOut, network: SmartTurn | None,
+    progress: OnProgress = lambda share: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Figures of recordings through perception, smart-turn and the tracker, as live (no face is seen).
+
+    Raises:
+        MediaError: a recording cannot be read or has no sound.
+    """
+    groups: dict[str, list[Decisions]] = {name: [] for name in ("timing", "timing_voice", "all")}
+    left_out = {"timing": ("voice", "network"), "timing_voice": ("network",), "all": ()}
+    for number, recording in enumerate(recordings):
+        sound = _sound_of(recording)
+        if recording.silences:
+            heard = listen(recording, sound, readout, network)
+            for name, without in left_out.items():
+                groups[name].append(_heard_decisions(recording, heard, readout, without))
+        progress((number + 1) / len(recordings))
+    out: dict[str, Any] = {"recordings": len(recordings)}
+    for name, parts in groups.items():
+        whole = Decisions(
+            np.concatenate([d.ends for d in parts]), np.concatenate([d.length_s for d in parts]),
+            np.concatenate([d.probability for d in parts]),
+        )  # fmt: skip
+        out[name] = _figures(whole, readout)
+        out |= {"pauses": len(whole.ends), "ends": int(whole.ends.sum())}
+    return out
+
+
+def _sound_of(recording: SpokenTurns) -> FloatArray:
+    """16 kHz mono, of the person alone."""
+    chunks = list(MediaClip(recording.sound).sound())
+    if not chunks:
+        raise MediaError("the recording has no sound", where=str(recording.sound))
+    resampler = Resampler(chunks[0].rate_hz)
+    resampler.push(np.concatenate([mono(chunk.samples) for chunk in chunks]))
+    samples = resampler.take(resampler.reach()).copy()
+    if recording.only is not None:
+        own = np.zeros(len(samples), dtype=bool)
+        for begin, end in recording.only:
+            own[round(begin * RATE_HZ) : round(end * RATE_HZ)] = True
+        quiet = np.random.default_rng(0).standard_normal(len(samples), dtype=np.float32) * np.float32(3e-4)
+        samples = np.where(own, samples, quiet)
+    return np.concatenate([samples, np.zeros(round((LONGEST_S + 1.0) * RATE_HZ), np.float32)])
+
+
+def listen(
+    recording: SpokenTurns, sound: FloatArray, readout: ReadOut, network: SmartTurn | None
+) -> dict[int, Features]:
+    """What the tracker knows at each tick (of 50 ms, by its number), as live: frames of sound 25 times a second."""
+    extractor, tracker = VoiceExtractor(), TurnTracker(readout, TurnsConfig(full_duplex=True))
+    pcm = np.clip(np.rint(sound * 32768.0), -32768, 32767).astype(np.int16)[:, None]
+    step, pushed = RATE_HZ // 50, 0
+    waiting: list[tuple[int, int, float]] = []
+    out: dict[int, Features] = {}
+    nothing = np.zeros(len(neutral()), np.float32)
+    for k in range(1, int(len(sound) / RATE_HZ / FRAME_S)):
+        now_ns = _ns(k * FRAME_S)
+        while pushed * NS // RATE_HZ < now_ns and pushed < len(pcm):
+            extractor.push(Sound(pushed * NS // RATE_HZ, RATE_HZ, pcm[pushed : pushed + step]))
+            pushed += step
+        heard = extractor.latest(now_ns)
+        if heard is not None:
+            voice, end_ns = heard
+            tracker.push_frame(
+                SpeakerFrame(now_ns, None, end_ns, -1, False, False, nothing, nothing, 0.0, None, None, None, voice)
+            )
+        speaks = any(begin <= k * FRAME_S < end for begin, end in recording.other)
+        tracker.push_speech(SpeechState(now_ns, "speaking" if speaks else "idle"))
+        for at_ns, pause_ns, answer in waiting:
+            if at_ns <= now_ns:
+                tracker.push_answer(pause_ns, answer)
+        waiting = [item for item in waiting if item[0] > now_ns]
+        for tick in tracker.advance(now_ns):
+            out[tick.signals.stamp_ns // (NS // 20)] = tick.features
+        pause_ns = tracker.asks()
+        if pause_ns is not None and network is not None:
+            waiting.append((now_ns + _ns(ANSWER_S), pause_ns, network.probability(sound[: now_ns * RATE_HZ // NS])))
+    return out
+
+
+def _heard_decisions(
+    recording: SpokenTurns, heard: Mapping[int, Features], readout: ReadOut, without: Collection[str]
+) -> Decisions:
+    steps = round(LONGEST_S / STEP_S)
+    probability = np.zeros((len(recording.silences), steps))
+    for row, silence in enumerate(recording.silences):
+        for step in range(steps):
+            features = heard.get(round((silence.begin_s + (step + 1) * STEP_S) / STEP_S))
+            if features is not None and features.pause is not None:
+                probability[row, step] = readout.probability("eot", features, without)
+    return Decisions(
+        np.array([s.ends for s in recording.silences]), np.array([s.end_s - s.begin_s for s in recording.silences]),
+        probability,
+    )  # fmt: skip
+
+
+# Simulated faces
+
+
+def of_faces(readout: ReadOut, worlds: int, seed: int) -> dict[str, Any]:
+    """What the face alone says of simulated people who were not learnt from: AUC within silences of the same length."""
+    out = {}
+    for head, (rows, _) in face_rows(worlds, seed).items():
+        weights = readout.heads[head].get("face")
+        if weights is None:
+            continue
+        logits = weights.logits(rows.columns)
+        early = (rows.time_s >= HANG_OVER_S) & (rows.time_s < 0.6)
+        out[head] = {"auc": auc(logits[early], rows.labels[early]), "samples": int(early.sum())}
+    return out
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * NS)

@@ -1,0 +1,68 @@
+"""smart-turn: Whisper's features, where its file is looked for, and what a damaged one gives."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.errors import WeightsError
+from reactdiff_ros.turns.smart_turn import RATE_HZ, SmartTurn, find_network, log_mel
+
+
+def test_features_have_whispers_range_and_zeros_in_front():
+    rng = np.random.default_rng(0)
+    sound = 0.1 * rng.standard_normal(2 * RATE_HZ).astype(np.float32)
+    features = log_mel(sound)
+    assert features.shape == (80, 800)
+    assert features.dtype == np.float32
+    assert features.max() - features.min() <= 2.0 + 1e-6  # eight powers of ten, divided by four
+    assert features[:, 5:590].std(axis=1).max() < 1e-6
+    assert features[:, 610:].std() > 0.05
+
+
+def test_only_the_last_8_s_count_and_loudness_does_not():
+    rng = np.random.default_rng(1)
+    sound = 0.1 * rng.standard_normal(9 * RATE_HZ).astype(np.float32)
+    assert np.array_equal(log_mel(sound), log_mel(sound[RATE_HZ:]))
+    assert np.allclose(log_mel(0.5 * sound), log_mel(sound), atol=1e-3)
+
+
+@pytest.mark.parametrize("sound", [np.zeros(0, np.float32), np.zeros(1000, np.float32)])
+def test_silence_is_finite(sound):
+    assert np.isfinite(log_mel(sound)).all()
+
+
+def test_features_are_those_that_the_network_was_made_for():
+    package = importlib.util.find_spec("pipecat")
+    if package is None:
+        pytest.skip("pipecat-ai is not installed (requirements/turns.txt)")
+    folder = Path(package.submodule_search_locations[0])
+    spec = importlib.util.spec_from_file_location(
+        "w", folder / "audio" / "turn" / "smart_turn" / "_whisper_features.py"
+    )
+    theirs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(theirs)
+    sound = 0.1 * np.random.default_rng(2).standard_normal(3 * RATE_HZ).astype(np.float32)
+    padded = np.pad(sound, (5 * RATE_HZ, 0))
+    assert np.abs(theirs.compute_whisper_log_mel_features(padded) - log_mel(sound)).max() < 1e-5
+
+
+def test_the_network_answers_with_a_probability():
+    path = find_network("auto")
+    if path is None:
+        pytest.skip("pipecat-ai is not installed (requirements/turns.txt)")
+    network = SmartTurn(path)
+    assert 0.0 <= network.probability(np.zeros(RATE_HZ, np.float32)) <= 1.0
+
+
+def test_a_missing_or_damaged_file_is_one_sentence(tmp_path):
+    assert find_network("none") is None
+    with pytest.raises(WeightsError, match=r"turns\.txt"):
+        find_network(str(tmp_path / "nowhere.onnx"))
+    bad = tmp_path / "bad.onnx"
+    bad.write_bytes(b"no network")
+    with pytest.raises(WeightsError, match=r"bad\.onnx"):
+        SmartTurn(find_network(str(bad)))
