@@ -25,7 +25,7 @@ from reactdiff_ros.recordings.datasets.spoken_turns import SpokenTurns
 from reactdiff_ros.recordings.datasets.turns import Participant, Turns
 from reactdiff_ros.training.turns.faces import face_rows
 from reactdiff_ros.training.turns.timings import ONSET_S, TERMINAL_S, Pause, pauses_of, situation_rows, talk_of
-from reactdiff_ros.training.turns.train import auc
+from reactdiff_ros.training.turns.train import auc, entropy
 from reactdiff_ros.training.turns.voices import Endings
 from reactdiff_ros.turns.config import TurnsConfig
 from reactdiff_ros.turns.cues import FACE, FaceCues
@@ -201,7 +201,7 @@ def _signals(turns: Turns, readout: ReadOut) -> dict[str, Any]:
         sign, mean = np.where(rows.labels, 1.0, -1.0), float(rows.labels.mean())
         out[f"p_{head}"] = {
             "auc": auc(logits, rows.labels), "log_loss": float(np.logaddexp(0.0, -sign * logits).mean()),
-            "constant": float(-(mean * np.log(mean) + (1 - mean) * np.log(1 - mean))), "mean": mean,
+            "constant": entropy(mean), "mean": mean,
             "reliability": reliability(1.0 / (1.0 + np.exp(-logits)), rows.labels),
         }  # fmt: skip
     return out

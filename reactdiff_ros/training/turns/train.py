@@ -102,11 +102,15 @@ def across(rows: Rows) -> dict[str, float]:
         logits[left] = fit(rows.columns[~left], rows.labels[~left]).logits(rows.columns[left])
     sign = np.where(rows.labels, 1.0, -1.0)
     mean = float(rows.labels.mean())
-    constant = -(mean * np.log(mean) + (1 - mean) * np.log(1 - mean))
     return {
         "auc": auc(logits, rows.labels), "log_loss": float(np.logaddexp(0.0, -sign * logits).mean()),
-        "constant": float(constant), "samples": len(rows.labels), "mean": mean,
+        "constant": entropy(mean), "samples": len(rows.labels), "mean": mean,
     }  # fmt: skip
+
+
+def entropy(share: float) -> float:
+    """Log loss of who always says the mean, nats a sample."""
+    return float(-sum(p * np.log(p) for p in (share, 1.0 - share) if p > 0.0))
 
 
 def auc(scores: Floats, labels: NDArray[np.bool_]) -> float:
