@@ -247,7 +247,7 @@ def train_expression(
 @click.option("--output", type=common.PATH, required=True, help="The JSON file to write.")
 @click.option("--network", default="auto", help="smart-turn's ONNX file; auto: of pipecat-ai; none: without.")
 @click.option("--sessions", type=click.IntRange(2), default=48, help="Synthesised voices.")
-@click.option("--worlds", type=click.IntRange(8), default=96, help="Simulated faces.")
+@click.option("--worlds", type=click.IntRange(8), default=48, help="Simulated faces.")
 @common.SEED
 @common.reporting
 def train_turns(

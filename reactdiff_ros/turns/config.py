@@ -22,20 +22,20 @@ class TurnsConfig:
         "wears it. Without it, sound is no evidence while the robot speaks, and nothing can interrupt it.",
     )
     eager_probability: float = setting(
-        0.5, "A turn has probably ended from this probability on (event eot_eager).", low=0.01, high=1.0
+        0.7, "A turn has probably ended from this probability on (event eot_eager).", low=0.01, high=1.0
     )
-    end_probability: float = setting(0.8, "A turn has ended from this probability on (event eot).", low=0.01, high=1.0)
+    end_probability: float = setting(0.9, "A turn has ended from this probability on (event eot).", low=0.01, high=1.0)
     least_silence_s: float = setting(
         0.2, "No turn ends before the person has been silent for this long.", unit="s", low=0.0, high=5.0
     )
     longest_silence_s: float = setting(
-        2.0, "Every turn ends once the person has been silent for this long.", unit="s", low=0.2, high=30.0
+        1.5, "Every turn ends once the person has been silent for this long.", unit="s", low=0.2, high=30.0
     )
     barge_in_probability: float = setting(
         0.8, "Speech over the robot's takes the floor from this probability on (event barge_in).", low=0.01, high=1.0
     )
     barge_in_s: float = setting(
-        0.45, "Speech over the robot's takes the floor once it lasts this long. Shorter: interrupted sooner, also by "
+        0.4, "Speech over the robot's takes the floor once it lasts this long. Shorter: interrupted sooner, also by "
         "backchannels.", unit="s", low=0.05, high=5.0,
     )  # fmt: skip
     network: str = setting(

@@ -37,6 +37,8 @@ _LEAST_HEARD: Final = 20
 """Voiced frames of a speaker, below which their mean is unknown."""
 _MEMORY: Final = 1 / 500
 """Weight of a new frame in the speaker's means: about 20 s of voice."""
+_LONG_MEMORY: Final = 1 / 1500
+"""The same of a person's gaze: about a minute."""
 _QUIET_DBFS: Final = -70.0
 _FACE_FRESH_NS: Final = round(0.3 * NS)
 _OPEN: Final = (INDEX["mouthLowerDownLeft"], INDEX["mouthLowerDownRight"])
@@ -48,12 +50,13 @@ _PRESSED: Final = tuple(
 class _Mean:
     """A mean that weighs all alike at first and forgets slowly later."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: float = _MEMORY) -> None:
         self.count, self.value, self.square = 0, 0.0, 0.0
+        self._memory = memory
 
     def add(self, value: float) -> None:
         self.count += 1
-        weight = max(1.0 / self.count, _MEMORY)
+        weight = max(1.0 / self.count, self._memory)
         off = value - self.value
         self.value += weight * off
         self.square += weight * (off * (value - self.value) - self.square)
@@ -148,9 +151,10 @@ def _rhythm(rows: Floats) -> tuple[float, float]:
 
 
 class FaceCues:
-    """What mouth, gaze and head did in the last seconds."""
+    """What mouth, gaze and head did in the last seconds; gaze beside what is usual for this person."""
 
     def __init__(self) -> None:
+        self.usual_contact = _Mean(_LONG_MEMORY)
         self._frames: deque[tuple[int, float, float, float, float, float]] = deque()
         """(picture, mouth open, pressed, contact or NaN, head pitch, smile) of the last 3 s."""
 
@@ -169,6 +173,8 @@ class FaceCues:
         )
         if not all(map(math.isfinite, row)):
             return
+        if math.isfinite(contact):
+            self.usual_contact.add(contact)
         self._frames.append((stamp_ns, row[0], row[1], contact, row[2], row[3]))
         while self._frames[0][0] < stamp_ns - _KEEP_NS:
             self._frames.popleft()
@@ -186,11 +192,12 @@ class FaceCues:
             return None
         opened, contact, pitch = rows[:, 1], rows[:, 3], rows[:, 4]
         seen = np.isfinite(contact)
-        looks = _mean(contact[now & seen], 0.5)
+        usual = self.usual_contact.value if self.usual_contact.count else 0.5
+        looks = _mean(contact[now & seen], usual)
         return np.array([
             opened[now].mean(), opened[now].mean() - opened[before].mean(), opened[recent].std(), rows[now, 2].mean(),
-            looks, looks - _mean(contact[seen & (age <= -0.3) & (age > -1.2)], looks),
-            _mean(contact[seen & (age > -2.0)], 0.5),
+            looks - usual, looks - _mean(contact[seen & (age <= -0.3) & (age > -1.2)], looks),
+            _mean(contact[seen & (age > -2.0)], usual) - usual,
             min(10.0 * pitch[recent].std(), 2.0),
             _within(10.0 * (pitch[before].mean() - pitch[now].mean()), 2.0), rows[now, 5].mean(),
         ])  # fmt: skip

@@ -168,16 +168,24 @@ def _gaze_columns(
     if spans is None or weights is None:
         return [None] * len(times)
     cues, out = FaceCues(), []
+    before = np.arange(max(pause.begin_s - 60.0, 0.0), pause.begin_s, FRAME_S)
+    for look in looks(spans, before):
+        cues.usual_contact.add(_contact(bool(look)))
     stamps = np.arange(pause.begin_s - 2.5, pause.begin_s + times[-1] + 0.001, FRAME_S)
     seen = looks(spans, stamps)
     k = 0
     for t in times:
         while k < len(stamps) and stamps[k] <= pause.begin_s + t:
-            cues.see(_face(max(_ns(stamps[k] + 10.0), 1), 0.9 if seen[k] else 0.1))
+            cues.see(_face(_ns(stamps[k] + 10.0), _contact(bool(seen[k]))))
             k += 1
         values = cues.values(_ns(pause.begin_s + t + 10.0))
         out.append(None if values is None else _only_contact(values, weights))
     return out
+
+
+def _contact(looks_at: bool) -> float:
+    """As perception's belief that someone looks at the robot."""
+    return 0.9 if looks_at else 0.1
 
 
 def _only_contact(values: Floats, weights: Weights) -> Floats:
