@@ -244,6 +244,8 @@ def train_expression(
 @click.option("--timings", type=common.FOLDER, required=True,
               help="Folder of dialogues: a table (.csv) each with begin and end (ms) and participant.")  # fmt: skip
 @click.option("--leave-out", type=common.FILE, multiple=True, help="A dialogue to evaluate on later; repeatable.")
+@click.option("--phrases", type=common.FOLDER, metavar="DIR",
+              help="Phrases that end or go on with the same words: NAME_short_1.flac, NAME_long_1.flac.")  # fmt: skip
 @click.option("--output", type=common.PATH, required=True, help="The JSON file to write.")
 @click.option("--network", default="auto", help="smart-turn's ONNX file; auto: of pipecat-ai; none: without.")
 @click.option("--sessions", type=click.IntRange(2), default=48, help="Synthesised voices.")
@@ -251,7 +253,8 @@ def train_expression(
 @common.SEED
 @common.reporting
 def train_turns(
-    result: Output, timings: Path, leave_out: tuple[Path, ...], output: Path, network: str, sessions: int, worlds: int,
+    result: Output, timings: Path, leave_out: tuple[Path, ...], phrases: Path | None, output: Path, network: str,
+    sessions: int, worlds: int,
     seed: int,
 ) -> None:  # fmt: skip
     """Train the read-out of turn-taking.
@@ -271,9 +274,11 @@ def train_turns(
     file, plan = find_network(network), Plan(sessions, worlds)
     with progress_bar("turns") as show:
         heads, figures = fit(
-            list(dialogues.values()), seed, None if file is None else SmartTurn(file), plan, progress=show
+            list(dialogues.values()), seed, None if file is None else SmartTurn(file), plan, phrases, progress=show
         )
-    facts = about(dialogues, seed, plan, "none" if file is None else file.stem, figures)
+    facts = {"phrases": phrases is not None} | about(
+        dialogues, seed, plan, "none" if file is None else file.stem, figures
+    )
     common.write_text("the read-out", output, written(heads, facts))
     result.update(file=str(output), **facts)
     for head, found in figures.items():

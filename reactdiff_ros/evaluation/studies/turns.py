@@ -13,12 +13,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import neutral
-from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.metrics.turns import LONGEST_S, STEP_S, Decisions, balanced_accuracy, reliability, waits
-from reactdiff_ros.perception.sound import RATE_HZ, Resampler, mono
+from reactdiff_ros.perception.sound import RATE_HZ
 from reactdiff_ros.perception.voice import HANG_OVER_S, VoiceExtractor
 from reactdiff_ros.recordings.datasets.gaze import looks
 from reactdiff_ros.recordings.datasets.spoken_turns import SpokenTurns
@@ -26,7 +24,7 @@ from reactdiff_ros.recordings.datasets.turns import Participant, Turns
 from reactdiff_ros.training.turns.faces import face_rows
 from reactdiff_ros.training.turns.timings import ONSET_S, TERMINAL_S, Pause, pauses_of, situation_rows, talk_of
 from reactdiff_ros.training.turns.train import auc, entropy
-from reactdiff_ros.training.turns.voices import Endings
+from reactdiff_ros.training.turns.voices import Endings, sound_of
 from reactdiff_ros.turns.config import TurnsConfig
 from reactdiff_ros.turns.cues import FACE, FaceCues
 from reactdiff_ros.turns.features import Features, pause_columns
@@ -47,6 +45,8 @@ SYSTEMS: Final[Mapping[str, tuple[str, ...]]] = {
 ANSWER_S: Final = 0.12
 """After the question, smart-turn's answer is there."""
 FRAME_S: Final = 0.04
+OVERLAP_S: Final = 1.0
+"""A robot under test does not answer: what the other says from so long before a silence on is left out."""
 CONTACT_COLUMNS: Final = tuple(i for i, name in enumerate(FACE) if name.startswith("contact"))
 REPEATS: Final = 4
 """How often synthesised voices are drawn anew for each pause."""
@@ -308,12 +308,7 @@ def of_recordings(
 
 def _sound_of(recording: SpokenTurns) -> FloatArray:
     """16 kHz mono, of the person alone."""
-    chunks = list(MediaClip(recording.sound).sound())
-    if not chunks:
-        raise MediaError("the recording has no sound", where=str(recording.sound))
-    resampler = Resampler(chunks[0].rate_hz)
-    resampler.push(np.concatenate([mono(chunk.samples) for chunk in chunks]))
-    samples = resampler.take(resampler.reach()).copy()
+    samples = sound_of(recording.sound).copy()
     if recording.only is not None:
         own = np.zeros(len(samples), dtype=bool)
         for begin, end in recording.only:
@@ -344,7 +339,9 @@ def listen(
             tracker.push_frame(
                 SpeakerFrame(now_ns, None, end_ns, -1, False, False, nothing, nothing, 0.0, None, None, None, voice)
             )
-        speaks = any(begin <= k * FRAME_S < end for begin, end in recording.other)
+        t = k * FRAME_S
+        waits_for = any(s.begin_s - OVERLAP_S <= t < s.begin_s + LONGEST_S for s in recording.silences)
+        speaks = not waits_for and any(begin <= t < end for begin, end in recording.other)
         tracker.push_speech(SpeechState(now_ns, "speaking" if speaks else "idle"))
         for at_ns, pause_ns, answer in waiting:
             if at_ns <= now_ns:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from reactdiff_ros.recordings.datasets.turns import Turns
 from reactdiff_ros.training.turns.faces import face_rows
 from reactdiff_ros.training.turns.fit import fit
 from reactdiff_ros.training.turns.timings import TICK_S, Rows, pause_rows, situation_rows
-from reactdiff_ros.training.turns.voices import MARKS, Endings, make_endings
+from reactdiff_ros.training.turns.voices import MARKS, Endings, joined_endings, make_endings, phrase_endings
 from reactdiff_ros.turns.readout import HEADS, Weights
 from reactdiff_ros.turns.smart_turn import SmartTurn
 from reactdiff_ros.types import OnProgress
@@ -44,9 +45,12 @@ class Plan:
 
 def train(
     dialogues: Sequence[Turns], seed: int, network: SmartTurn | None, plan: Plan | None = None,
+    phrases: Path | None = None,
     progress: OnProgress = lambda share: None,
 ) -> tuple[dict[str, dict[str, Weights]], dict[str, Any]]:  # fmt: skip
     """Weights of all heads, and figures: log loss and AUC over folds of conversations, and gains of each group.
+
+    `phrases`: a folder of `phrase_endings`, whose voices are learnt from as well.
 
     Raises:
         ReactdiffError: fewer than LEAST_DIALOGUES dialogues, or espeak-ng is missing.
@@ -62,7 +66,9 @@ def train(
     heads: dict[str, dict[str, Weights]] = {"eot": {"pause": fit(pauses.columns, pauses.labels)}}
     heads |= {head: {"situation": fit(rows.columns, rows.labels)} for head, rows in others.items()}
     figures: dict[str, Any] = {head: across(rows) for head, rows in {"eot": pauses, **others}.items()}
-    endings = make_endings(plan.sessions, seed, network, progress=lambda share: progress(0.1 + 0.6 * share))
+    endings = make_endings(plan.sessions, seed, network, progress=lambda share: progress(0.1 + 0.5 * share))
+    if phrases is not None:
+        endings = joined_endings([endings, phrase_endings(phrases, network)])
     heads["eot"] |= voice_weights(endings, pauses, heads["eot"]["pause"], np.random.default_rng([seed, 93]))
     for head, (rows, silence) in face_rows(plan.worlds, seed).items():
         base = fit(silence, rows.labels).logits(silence)

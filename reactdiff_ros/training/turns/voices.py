@@ -7,21 +7,26 @@ Hirschberg 2011; Heldner and Edlund 2010), so that melody tells little about rea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import MediaError
 from reactdiff_ros.perception.voice import VoiceExtractor
-from reactdiff_ros.resampling import RATE_HZ, Resampler
+from reactdiff_ros.recordings.datasets.recording import DatasetError, readable_text
+from reactdiff_ros.resampling import RATE_HZ, Resampler, mono
 from reactdiff_ros.simulator.voices import VOICE_RATE_HZ, espeak
 from reactdiff_ros.turns.cues import PROSODY, VoiceCues
 from reactdiff_ros.turns.features import log_odds
 from reactdiff_ros.turns.smart_turn import SmartTurn
-from reactdiff_ros.types import FloatArray, Sound
+from reactdiff_ros.types import FloatArray, OnProgress, Sound
 
 Floats = NDArray[np.float64]
 MARKS: Final = (",", "and", ".", "?")
@@ -175,3 +180,74 @@ def _measured(sound: FloatArray, ends_s: Sequence[float], network: SmartTurn | N
             answer = log_odds(network.probability(sound[: round((end_s + 0.22) * RATE_HZ)]))
         out.append((np.full(len(PROSODY), np.nan) if values is None else values, answer))
     return out
+
+
+# Phrases with timed words
+
+
+def phrase_endings(folder: Path, network: SmartTurn | None, progress: OnProgress = lambda share: None) -> Endings:
+    """Endings of phrases with natural voices: `*_short_*` ends where `*_long_*` goes on, with the same words.
+
+    A sound and a TextGrid of its words for each. Whole phrases end; long ones, cut after the words of the short one,
+    go on though they could end (as a clause does), and cut in their middle they go on within one.
+
+    Raises:
+        DatasetError: the folder has no such pairs, or a TextGrid has no words.
+        MediaError: a sound cannot be read.
+    """
+    shorts = sorted(folder.glob("*_short_*.flac"))
+    pairs = [(short, short.with_name(short.name.replace("_short_", "_long_"))) for short in shorts]
+    pairs = [(short, long) for short, long in pairs if long.is_file()]
+    if not pairs:
+        raise DatasetError(
+            "the folder has no pairs of phrases", where=str(folder), todo="it needs NAME_short_1.flac, ..."
+        )
+    marks, voices, answers = [], [], []
+    for number, (short, long) in enumerate(pairs):
+        said, longer = _words_end_s(short), _words_end_s(long)
+        middle = longer[max(len(longer) // 3, 1)]
+        shared = longer[min(len(said), len(longer)) - 1]
+        for path, end_s, mark in (
+            (short, said[-1], "."),
+            (long, longer[-1], "."),
+            (long, shared, ","),
+            (long, middle, "and"),
+        ):
+            sound = sound_of(path)[: round(end_s * RATE_HZ)]
+            ((row, answer),) = _measured(np.concatenate([sound, np.zeros(RATE_HZ // 2, np.float32)]), [end_s], network)
+            marks.append(MARKS.index(mark))
+            voices.append(row)
+            answers.append(answer)
+        progress((number + 1) / len(pairs))
+    return Endings(np.array(marks), np.array(voices), np.array(answers)[:, None])
+
+
+def joined_endings(parts: Sequence[Endings]) -> Endings:
+    """All of them."""
+    return Endings(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Endings)))
+
+
+def sound_of(path: Path) -> FloatArray:
+    """16 kHz mono of a media file. Errors as MediaClip, and MediaError without sound."""
+    chunks = list(MediaClip(path).sound())
+    if not chunks:
+        raise MediaError("the recording has no sound", where=str(path))
+    resampler = Resampler(chunks[0].rate_hz)
+    resampler.push(np.concatenate([mono(chunk.samples) for chunk in chunks]))
+    return resampler.take(resampler.reach())
+
+
+_INTERVAL: Final = re.compile(r'xmin = [\d.]+\s+xmax = ([\d.]+)\s+text = "([^"]*)"')
+
+
+def _words_end_s(path: Path) -> list[float]:
+    """When the words of a phrase end, of the tier "words" of its TextGrid."""
+    grid = path.with_suffix(".TextGrid")
+    with readable_text(grid, "TextGrid") as file:
+        text = file.read()
+    first = text.find('name = "words"')
+    tier = text[first : text.find("item [", first + 1)] if first >= 0 else ""
+    ends = [float(end) for end, word in _INTERVAL.findall(tier) if word.strip()]
+    if not ends:
+        raise DatasetError("a TextGrid has no words", where=str(grid), todo='it needs a tier called "words"')
+    return ends
