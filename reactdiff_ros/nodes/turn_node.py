@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros import msg
+from reactdiff_ros.capture.echo import CLEAN
 from reactdiff_ros.clock import NS
 from reactdiff_ros.messages import (
     fill_turn_event,
@@ -92,7 +93,7 @@ class TurnNode(ReactdiffNode):
         self._asker = None
         if self._network is not None:
             self._asker = self.work(Worker(_ASK, self._ask, {_ASK: 1}, self.failed))
-            self.subscribe(_AUDIO, self._on_sound)
+        self.subscribe(_AUDIO, self._on_sound)
         self.subscribe(_FRAME, self._on_frame)
         self.subscribe("speech/state", lambda m: self._tracker.push_speech(speech_state_value(m)))
         self.subscribe("robot_speaking", lambda m: self._tracker.push_robot_speaking(bool(m.data), self.now_ns()))
@@ -128,7 +129,11 @@ class TurnNode(ReactdiffNode):
         self._tracker.push_frame(frame)
 
     def _on_sound(self, message: Any) -> None:
-        self._sound.push(sound_value(message))
+        # While the robot is silent, sound is passed on as it is: that the echo is cancelled shows in its speech alone.
+        if self._tracker.floor.robot.speaking:
+            self._tracker.push_clean(str(message.header.frame_id).endswith(CLEAN))
+        if self._asker is not None:
+            self._sound.push(sound_value(message))
 
     def _tick(self) -> None:
         now_ns = self.now_ns()

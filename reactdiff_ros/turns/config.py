@@ -18,8 +18,8 @@ class TurnsConfig:
 
     full_duplex: bool = setting(
         False,
-        "The microphone hears the person without the robot's own voice, because its echo is cancelled or the person "
-        "wears it. Without it, sound is no evidence while the robot speaks, and nothing can interrupt it.",
+        "The microphone hears the person alone while the robot speaks, because they wear it. Where microphone_node "
+        "cancels the echo, that is noticed by itself. Otherwise sound is no evidence while the robot speaks.",
     )
     eager_probability: float = setting(
         0.7, "A turn has probably ended from this probability on (event eot_eager).", low=0.01, high=1.0

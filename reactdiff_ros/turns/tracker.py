@@ -74,6 +74,7 @@ class TurnTracker:
         self._answer: tuple[int, float] | None = None
         self._state: SpeechState | None = None
         self._flag: tuple[bool, int] = (False, 0)
+        self._clean = False
 
     # Evidence
 
@@ -99,6 +100,10 @@ class TurnTracker:
     def push_robot_speaking(self, speaking: bool, now_ns: int) -> None:
         """The same from `robot_speaking`, for a lab's own synthesis; it lapses after 1 s."""
         self._flag = (speaking, now_ns)
+
+    def push_clean(self, clean: bool) -> None:
+        """Whether the sound comes without the robot's own voice from now on, because its echo is cancelled."""
+        self._clean = clean
 
     def asks(self) -> int | None:
         """The pause (its begin) that smart-turn should be asked about now; each one once."""
@@ -151,7 +156,7 @@ class TurnTracker:
     def _signals(self, features: Features, now_ns: int) -> TurnSignals:
         floor = self.floor
         heard = self._heard(now_ns)
-        deaf = floor.robot.speaking and not self._config.full_duplex
+        deaf = floor.robot.speaking and not self._duplex
         nan = math.nan
 
         def p(head: str, known: bool = True) -> float:
@@ -174,6 +179,10 @@ class TurnTracker:
 
     # The two sides
 
+    @property
+    def _duplex(self) -> bool:
+        return self._clean or self._config.full_duplex
+
     def _hear(self, voice: Voice, sound_ns: int) -> None:
         timed = math.isfinite(voice.utterance_s) and not math.isnan(voice.speech_probability)
         if not timed or (self._sound_ns is not None and sound_ns <= self._sound_ns):
@@ -181,7 +190,7 @@ class TurnTracker:
         self._sound_ns = sound_ns
         robot = self.floor.robot
         began_ns = sound_ns - _ns(voice.utterance_s)
-        if not self._config.full_duplex:
+        if not self._duplex:
             ended = robot.ended_ns
             if robot.speaking or (voice.speaking and ended is not None and began_ns < ended > sound_ns - TAIL_NS):
                 return
@@ -205,7 +214,7 @@ class TurnTracker:
         robot = self.floor.robot
         if speaking and not robot.speaking:
             self._events.utterance = "" if state is None else state.utterance
-            if self.floor.user.speaking and not self._config.full_duplex:
+            if self.floor.user.speaking and not self._duplex:
                 self.floor.hear_user(False, 0, now_ns)
         self.floor.hear_robot(speaking, min(at_ns, now_ns))
 

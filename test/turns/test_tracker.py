@@ -92,6 +92,13 @@ def test_without_an_echo_canceller_the_robots_own_voice_is_no_ones():
     assert all(math.isnan(s.p_speaking) and math.isnan(s.p_barge_in) for s in over)
 
 
+def test_where_the_echo_is_cancelled_people_are_heard_over_the_robots_speech():
+    tracker = TurnTracker(READOUT)
+    tracker.push_clean(True)
+    _, events = converse([(2.0, 4.5)], [(1.0, 6.0)], tracker=tracker)
+    assert kinds(events)[:3] == ["robot_started", "barge_in", "user_started"]
+
+
 def test_long_speech_over_the_robots_is_a_barge_in_and_short_speech_a_backchannel():
     _, events = converse([(2.0, 4.5)], [(1.0, 6.0)], config=DUPLEX)
     assert kinds(events)[:3] == ["robot_started", "barge_in", "user_started"]

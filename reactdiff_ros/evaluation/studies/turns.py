@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import neutral
 from reactdiff_ros.evaluation.metrics.turns import LONGEST_S, STEP_S, Decisions, balanced_accuracy, reliability, waits
-from reactdiff_ros.perception.sound import RATE_HZ
 from reactdiff_ros.perception.voice import HANG_OVER_S, VoiceExtractor
 from reactdiff_ros.recordings.datasets.gaze import looks
 from reactdiff_ros.recordings.datasets.spoken_turns import SpokenTurns
 from reactdiff_ros.recordings.datasets.turns import Participant, Turns
+from reactdiff_ros.resampling import RATE_HZ
 from reactdiff_ros.training.turns.faces import face_rows
 from reactdiff_ros.training.turns.timings import ONSET_S, TERMINAL_S, Pause, pauses_of, situation_rows, talk_of
 from reactdiff_ros.training.turns.train import auc, entropy
