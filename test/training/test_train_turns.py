@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.cli.main import main
+from reactdiff_ros.recordings.datasets.recording import DatasetError
 from reactdiff_ros.recordings.datasets.turns import Participant, Turns, read_turns
 from reactdiff_ros.training.turns.fit import fit
 from reactdiff_ros.training.turns.timings import pause_rows, pauses_of, situation_rows
 from reactdiff_ros.training.turns.train import auc
+from reactdiff_ros.training.turns.voices import MARKS, phrase_endings
 from reactdiff_ros.turns.features import PAUSE
 from reactdiff_ros.turns.readout import read_readout
 
@@ -64,6 +66,22 @@ def test_auc():
     assert auc(np.array([3.0, 1.0, 4.0, 2.0]), labels) == 1.0
     assert auc(np.zeros(4), labels) == 0.5
     assert np.isnan(auc(np.zeros(2), np.array([True, True])))
+
+
+def test_phrases_give_ends_and_holds_of_the_same_words(tmp_path, clips):
+    folder = clips("speech/phrases")
+    for kind in ("short", "long"):
+        for suffix in (".flac", ".TextGrid"):
+            name = f"basketball_{kind}_female_en-US-Wavenet-C{suffix}"
+            shutil.copyfile(folder / name, tmp_path / name)
+    found = phrase_endings(tmp_path, None)
+    assert [MARKS[mark] for mark in found.mark] == [".", ".", ",", "and"]
+    assert np.isnan(found.network).all()
+    (tmp_path / "basketball_long_female_en-US-Wavenet-C.TextGrid").write_text("nothing")
+    with pytest.raises(DatasetError, match="words"):
+        phrase_endings(tmp_path, None)
+    with pytest.raises(DatasetError, match="pairs"):
+        phrase_endings(tmp_path / "..", None)
 
 
 def made_dialogue(path: Path, seed: int) -> None:

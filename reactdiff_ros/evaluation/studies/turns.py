@@ -76,14 +76,13 @@ def of_timings(
     faces = None if gaze is None else [_gaze_columns(p, turns, gaze, times, readout) for p in pauses]
     progress(0.2)
     out: dict[str, Any] = {"pauses": len(pauses), "ends": int(ends.sum()), "minutes": turns.seconds / 60.0}
-    drawn = [None if endings is None else endings.draw(ends, rng) for _ in range(REPEATS if endings is not None else 1)]
+    drawn: list[tuple[Endings, NDArray[np.intp]] | None] = [None]
+    if endings is not None:
+        drawn = [(endings, endings.draw(ends, rng)) for _ in range(REPEATS)]
     for name, without in SYSTEMS.items():
         if (endings is None and "voice" not in without) or (faces is None and "face" not in without):
             continue
-        parts = [
-            _decisions(pauses, times, readout, without, None if which is None else (endings, which), faces)
-            for which in drawn
-        ]
+        parts = [_decisions(pauses, times, readout, without, voices, faces) for voices in drawn]
         whole = Decisions(
             np.concatenate([d.ends for d in parts]), np.concatenate([d.length_s for d in parts]),
             np.concatenate([d.probability for d in parts]),
@@ -349,9 +348,9 @@ def listen(
         waiting = [item for item in waiting if item[0] > now_ns]
         for tick in tracker.advance(now_ns):
             out[tick.signals.stamp_ns // (NS // 20)] = tick.features
-        pause_ns = tracker.asks()
-        if pause_ns is not None and network is not None:
-            waiting.append((now_ns + _ns(ANSWER_S), pause_ns, network.probability(sound[: now_ns * RATE_HZ // NS])))
+        asked_ns = tracker.asks()
+        if asked_ns is not None and network is not None:
+            waiting.append((now_ns + _ns(ANSWER_S), asked_ns, network.probability(sound[: now_ns * RATE_HZ // NS])))
     return out
 
 

@@ -8,7 +8,7 @@ Hirschberg 2011; Heldner and Edlund 2010), so that melody tells little about rea
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
@@ -113,7 +113,7 @@ class Endings:
 
 
 def make_endings(
-    sessions: int, seed: int, network: SmartTurn | None, languages: dict[str, tuple[str, ...]] = LANGUAGES,
+    sessions: int, seed: int, network: SmartTurn | None, languages: Mapping[str, tuple[str, ...]] = LANGUAGES,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Endings:  # fmt: skip
     """Endings of `sessions` voices, CLAUSES each.
