@@ -6,6 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ from ros_harness import RosGraph
 
 from reactdiff_ros import msg
 from reactdiff_ros.clock import NS
-from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
-from reactdiff_ros.messages import fill_speaker
-from reactdiff_ros.types import SpeakerFrame, Voice
+from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, MOUTH, SMILE
+from reactdiff_ros.messages import fill_mouth, fill_speaker, fill_speech_state
+from reactdiff_ros.types import Mouth, SpeakerFrame, SpeechState, Voice
 
 pytestmark = pytest.mark.ros
 
 FRAME, REACTION, EXPRESSION = "speaker/frame", "listener/reaction", "listener/expression"
 CONTROL, GESTURE, SPEAKING, STATUS = "listener/control", "listener/gesture", "robot_speaking", "listener/status"
+MOUTH_TOPIC, STATE_TOPIC = "speech/mouth", "speech/state"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def graph(tmp_path_factory, styles):
     graph.start("expression_node", head=0.75, styles_file=styles)
     graph.listen(REACTION, EXPRESSION, STATUS)
     graph.wait_active("reaction_node", "expression_node")
-    for topic in (FRAME, CONTROL, GESTURE, SPEAKING):
+    for topic in (FRAME, CONTROL, GESTURE, SPEAKING, MOUTH_TOPIC, STATE_TOPIC):
         graph.connect(topic)
     yield graph
     assert set(graph.close()) == {0}
@@ -172,6 +174,30 @@ def test_the_turn_is_told_and_the_robots_own_voice_is_not_heard(graph):
     feed(graph, 1.5)
     assert graph.received[REACTION][-1].turn == "listening"
     assert np.degrees(np.ptp(shown(graph, since)[50:, HEAD_PITCH])) < 3.0, "no nod at its own words"
+
+
+def test_the_own_speech_moves_the_mouth_at_its_time_and_a_stop_ends_it(graph):
+    count = 300
+    coefficients = np.zeros((count, len(MOUTH)), np.float32)
+    coefficients[:, MOUTH.index(INDEX["jawOpen"])] = 0.6
+    level, none = np.full(count, 0.5, np.float32), np.zeros(count, np.float32)
+    feed(graph, 1.0)
+    since, now = len(graph.received[EXPRESSION]), graph.node.get_clock().now().nanoseconds
+    track = Mouth("one", now + NS // 2, coefficients, none, none, level)
+    graph.publish(MOUTH_TOPIC, fill_mouth(msg.Mouth(), track))
+    state = SpeechState(now, "speaking", "one", "", track.start_ns, track.start_ns + 3 * NS)
+    graph.publish(STATE_TOPIC, fill_speech_state(msg.SpeechState(), state))
+    feed(graph, 1.5)
+    stopped = graph.node.get_clock().now().nanoseconds
+    graph.publish(STATE_TOPIC, fill_speech_state(msg.SpeechState(), replace(state, stamp_ns=stopped, phase="stopping")))
+    feed(graph, 1.0)
+    frames = graph.received[EXPRESSION][since:]
+    at = np.array([f.header.stamp.sec * NS + f.header.stamp.nanosec for f in frames])
+    jaw = np.stack([f.coefficients for f in frames])[:, INDEX["jawOpen"]]
+    assert np.median(jaw[(at > now + 0.7 * NS) & (at < stopped)]) == pytest.approx(0.6, abs=0.02)
+    assert np.median(jaw[at < track.start_ns]) < 0.3, "not before it is heard"
+    assert np.median(jaw[at > stopped + 0.4 * NS]) < 0.3
+    assert any("speech" in f.layers for f in frames)
 
 
 def test_a_paused_listener_plays_no_nod_late(graph):
