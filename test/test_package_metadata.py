@@ -53,7 +53,7 @@ def test_imported_ros_packages_are_dependencies() -> None:
 
 
 def test_every_folder_of_weights_has_its_licence_and_card() -> None:
-    licences = {"face": "apache-2.0", "live": "apache-2.0", "turns": "apache-2.0", "voice": "mit"}
+    licences = {"face": "apache-2.0", "lips": "apache-2.0", "live": "apache-2.0", "turns": "apache-2.0", "voice": "mit"}
     folders = sorted((ROOT / "resource" / "models").iterdir())
     assert [folder.name for folder in folders] == sorted(licences)
     for folder in folders:
