@@ -77,36 +77,40 @@ def _colours(small: NDArray[np.uint8]) -> Array:
     return np.column_stack([chroma, bright - bright.mean()])
 
 
-def likeness(a: Look, b: Look) -> float:
-    """How alike two faces are: correlation of the grey values less the difference of the colours; 1 = the same."""
-    alike = float((a.grey * b.grey).mean())
-    return alike - _COLOUR_WEIGHT * float(np.abs(a.colours - b.colours).mean())
-
-
 @dataclass
 class Appearance:
     """A few different looks of one person."""
 
-    _looks: list[Look] = field(default_factory=list)
+    _grey: Array = field(default_factory=lambda: np.zeros((0, THUMBNAIL * THUMBNAIL)))
+    _colours: Array = field(default_factory=lambda: np.zeros((0, 3 * _CELLS * _CELLS)))
     _due_ns: int | None = None
 
     @property
     def known(self) -> bool:
         """There is something to compare with."""
-        return bool(self._looks)
+        return len(self._grey) > 0
 
     def observe(self, stamp_ns: int, look: Look) -> None:
         """Keeps a look of this person if it is a new one; one each 0.5 s is tried."""
         if self._due_ns is not None and self._due_ns - _EVERY_NS < stamp_ns < self._due_ns:
             return
         self._due_ns = stamp_ns + _EVERY_NS
-        alike = [likeness(look, kept) for kept in self._looks]
-        if alike and max(alike) > _NEW:
+        alike = self._likenesses(look)
+        if len(alike) and alike.max() > _NEW:
             return
-        if len(self._looks) >= _EXEMPLARS:
-            del self._looks[int(np.argmax(alike))]
-        self._looks.append(look)
+        keep = np.ones(len(alike), dtype=bool)
+        if len(alike) >= _EXEMPLARS:
+            keep[int(np.argmax(alike))] = False
+        self._grey = np.vstack([self._grey[keep], look.grey.ravel()])
+        self._colours = np.vstack([self._colours[keep], look.colours.ravel()])
 
     def likeness(self, look: Look) -> float:
-        """Of a face to the most similar of this person's looks, -1 where there is none."""
-        return max((likeness(look, kept) for kept in self._looks), default=-1.0)
+        """How alike a face and the most similar look of this person are, -1 where there is none: correlation of the
+        grey values less the difference of the colours; 1 = the same.
+        """
+        return float(self._likenesses(look).max()) if self.known else -1.0
+
+    def _likenesses(self, look: Look) -> Array:
+        alike = self._grey @ look.grey.ravel() / look.grey.size
+        different = np.abs(self._colours - look.colours.ravel()).mean(axis=1)
+        return np.asarray(alike - _COLOUR_WEIGHT * different, dtype=np.float64)

@@ -47,7 +47,7 @@ class PerceptionConfig:
         0.4, "How long a person may be out of sight before they are gone.", unit="s", low=0.05, high=5.0
     )
     switch_after_s: float = setting(
-        1.0, "How long another person must be the one who talks before they become the target.",
+        0.8, "How long another person must be the one who talks before they become the target.",
         unit="s", low=0.1, high=10.0,
     )  # fmt: skip
     smoothing_hz: float = setting(

@@ -34,6 +34,8 @@ _MEMORY_NS = to_ns(60.0)
 _REMEMBERED = 8
 _RECOGNISE_NS = to_ns(1.0)
 """How long a new face is looked at, where it may be someone who was here."""
+_MEET = 0.6
+"""Distance of two faces, in sides of their regions, from which they could be taken for each other."""
 _PICTURES = 3
 """Looks at a new face that are averaged."""
 _GAP_NS = to_ns(0.1)
@@ -194,7 +196,7 @@ class Tracker:
 
     def _is_anothers(self, track: Track, found: Region, look: Look) -> bool:
         """Whether a face found near someone else looks like them rather than like the person who was looked for."""
-        near = [t for t in self._tracks if t is not track and t.confirmed and _distance(t.region, found) < 1.0]
+        near = [t for t in self._tracks if t is not track and t.confirmed and _distance(t.region, found) < _MEET]
         other = max((t.appearance.likeness(look) for t in near), default=-1.0)
         return other > REFUSED and other > track.appearance.likeness(look) + 0.1
 
