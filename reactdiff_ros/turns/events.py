@@ -23,12 +23,15 @@ from __future__ import annotations
 import math
 from typing import Final, Literal
 
+from reactdiff_ros.clock import NS
 from reactdiff_ros.turns.config import TurnsConfig
 from reactdiff_ros.turns.floor import Floor
 from reactdiff_ros.types import TurnEvent, TurnEventKind, TurnSignals
 
 SOUNDS: Final = 0.35
 """Speech probability from which the voice goes on, as in perception."""
+
+AGAIN_NS: Final = NS
 
 
 class Events:
@@ -42,6 +45,8 @@ class Events:
         self._over = False
         """The present utterance of the person goes on over the robot's speech, and has not taken the floor."""
         self._p_barge_in = 0.0
+        self._before: tuple[int, float] = (0, 0.0)
+        """When the last speech over the robot's ended without taking the floor, and its length with that before it."""
         self._found: list[TurnEvent] = []
 
     def look(self, floor: Floor, signals: TurnSignals) -> list[TurnEvent]:
@@ -53,6 +58,11 @@ class Events:
         if user_stopped and self._over:
             self._over = False
             if self.state == "idle":
+                ended_ns = floor.user.ended_ns or now_ns
+                self._before = (
+                    ended_ns,
+                    self._before_s(floor.user.began_ns or now_ns) + floor.user.utterance_s(now_ns),
+                )
                 self._emit(floor.user.began_ns or now_ns, "user_backchannel", 1.0 - self._p_barge_in)
             else:
                 self._end_turn(floor, signals)
@@ -96,8 +106,13 @@ class Events:
         if not _known(signals.p_speaking, 1.0) >= SOUNDS:
             return False
         over_s = min(floor.user.utterance_s(signals.stamp_ns), floor.robot.utterance_s(signals.stamp_ns))
+        over_s += self._before_s(floor.user.began_ns or signals.stamp_ns)
         likely = self._p_barge_in >= self._config.barge_in_probability
         return likely or (floor.robot.speaking and over_s >= self._config.barge_in_s - 1e-9)
+
+    def _before_s(self, began_ns: int) -> float:
+        """An echo canceller breaks up what is said over the robot's speech: the pieces of AGAIN_NS count together."""
+        return self._before[1] if 0 <= began_ns - self._before[0] <= AGAIN_NS else 0.0
 
     def _barge_in(self, floor: Floor, signals: TurnSignals) -> None:
         began_ns = floor.user.began_ns or signals.stamp_ns

@@ -107,6 +107,14 @@ def test_long_speech_over_the_robots_is_a_barge_in_and_short_speech_a_backchanne
     assert kinds(events) == ["robot_started", "user_backchannel", "robot_stopped"]
 
 
+def test_pieces_of_speech_over_the_robots_count_together():
+    """As an echo canceller leaves them of someone who is as loud as the echo."""
+    steps, events = converse([(2.0, 2.25), (2.6, 2.85), (3.3, 4.5)], [(1.0, 6.0)], config=DUPLEX)
+    assert kinds(events)[:4] == ["robot_started", "user_backchannel", "barge_in", "user_started"]
+    noticed = next(s.signals.stamp_ns for s in steps if "barge_in" in kinds(s.events))
+    assert noticed < ns(2.9)
+
+
 def test_a_barge_in_is_noticed_within_half_a_second():
     config = DUPLEX
     tracker = TurnTracker(READOUT, config)
