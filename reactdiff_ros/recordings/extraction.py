@@ -6,7 +6,8 @@ each 40 ms slot is what is written. So a file of `reactdiff extract` is what a m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -14,12 +15,10 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.capture.media import ClipItem, MediaClip
+from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.errors import MediaError
-from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.conditions import STYLE_NAMES
-from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.speaker.grid import Track, onto_grid
 from reactdiff_ros.model.style import SHORTEST_S, style_of
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
@@ -28,74 +27,41 @@ from reactdiff_ros.perception.voice import VoiceExtractor
 from reactdiff_ros.recordings.bags.read import BagSource, open_source
 from reactdiff_ros.recordings.datasets.recording import filled_in
 from reactdiff_ros.recordings.datasets.recordings import Extracted
-from reactdiff_ros.recordings.replay.senses import push
-from reactdiff_ros.session import ListeningSession, Perception
-from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, Sound, SpeakerFrame, Voice
+from reactdiff_ros.recordings.replay.senses import Steady, sense
+from reactdiff_ros.session import Perception, SessionConfig
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, Sound, SpeakerFrame
 
 Source: TypeAlias = MediaClip | BagSource
 _GRID: Final = Grid()
 _AFTER_NS: Final = NS // 2
 """The session runs on this long after the last item, so that everything waiting is perceived."""
-LONGEST_GAP_S, LONGEST_STEP_BACK_S = 600.0, 0.5
-"""A recording whose stamps jump further is not one conversation (a clock was set, a bag was joined)."""
 CONFIDENT: Final = 0.3
 """From this confidence on, a perceived coefficient counts as measured."""
 _FRESH_SLOTS: Final = 1
 """A listener's slot without its own picture may repeat the one before (24 pictures a second), not more."""
 
 
-def perceive(
-    items: Iterable[ClipItem], perception: Perception, progress: Callable[[float], None] = lambda seconds: None
-) -> list[SpeakerFrame]:
-    """All speaker frames of one clip, through a session as it runs live.
-
-    Args:
-        items: pictures and sound in the order in which they came.
-        perception: reset before it is used.
-        progress: receives the seconds of the clip that are done.
-
-    Raises:
-        MediaError: the clip cannot be decoded.
-    """
-    session = ListeningSession(perception, make_listener("idle", seed=0), ExpressionEngine(seed=0))
-    session.reset()
-    frames: list[SpeakerFrame] = []
-    first_ns, last_ns = None, 0
-    for item in items:
-        first_ns = item.offset_ns if first_ns is None else first_ns
-        last_ns = max(last_ns, item.offset_ns)
-        push(session, item)
-        frames.extend(session.speaker_frames)
-        progress((item.offset_ns - first_ns) / NS)
-    session.advance(last_ns + _AFTER_NS)
-    frames.extend(session.speaker_frames)
-    return frames
-
-
 def extract_source(
     clip: Source, perception: Perception, progress: Callable[[float], None] = lambda seconds: None
 ) -> Track:
-    """One media file or bag on the grid. Stamps are the source's own: a file begins at 0.
+    """One media file or bag on the grid. Stamps are the source's own: a file begins at 0. `perception` is reset first.
 
     Raises:
         MediaError: nothing of it can be decoded or perceived, or its time jumps.
     """
-    frames = perceive(_steady(clip.pictures_and_sound(), clip.path), perception, progress)
+    steady, frames = Steady(), list[SpeakerFrame]()
+    first_ns = None
+    items = steady.of(clip.pictures_and_sound())
+    for sensed in sense(items, perception, SessionConfig(), after_ns=_AFTER_NS, timer=time.perf_counter):
+        frames.extend(frame for result in sensed.results for frame in result.frames)
+        first_ns = sensed.event.offset_ns if first_ns is None else first_ns
+        progress((sensed.event.offset_ns - first_ns) / NS)
+    if steady.jump_s:
+        what = f"time jumps by {steady.jump_s:.1f} s within the recording"
+        raise MediaError(what, where=str(clip.path), todo="cut it there into two")
     if not frames:
         raise MediaError("the clip is too short: nothing was perceived in it", where=str(clip.path))
     return onto_grid(frames)
-
-
-def _steady(items: Iterable[ClipItem], path: Path) -> Iterator[ClipItem]:
-    before_ns: int | None = None
-    for item in items:
-        step_s = 0.0 if before_ns is None else (item.offset_ns - before_ns) / NS
-        if not -LONGEST_STEP_BACK_S <= step_s <= LONGEST_GAP_S:
-            raise MediaError(
-                f"time jumps by {step_s:.1f} s within the recording", where=str(path), todo="cut it there into two"
-            )
-        before_ns = item.offset_ns
-        yield item
 
 
 def extract_clip(
@@ -138,16 +104,9 @@ def together(
     values, observed = _listened(other, first, end)
     cut = slice(0, end - first)
     names = "-".join(sorted([clip.path.stem, other_clip.path.stem]))
-    return Extracted(
-        pair=people or names,
-        session=session or names,
-        role=other_clip.path.stem,
-        speaker=track.batch.at(cut),
-        stamps_ns=track.stamps_ns[cut],
-        listener=values,
-        observed=observed,
-        about={**about, "listener_observed": round(float(observed.mean()), 4)},
-    )
+    about["listener_observed"] = round(float(observed.mean()), 4)
+    who = (people or names, session or names, other_clip.path.stem)
+    return Extracted(*who, track.batch.at(cut), track.stamps_ns[cut], values, observed, about)
 
 
 def _listened(track: Track, first: int, end: int) -> tuple[FloatArray, NDArray[np.bool_]]:
@@ -161,11 +120,8 @@ def _listened(track: Track, first: int, end: int) -> tuple[FloatArray, NDArray[n
 
 
 def _shares(track: Track) -> dict[str, float]:
-    return {
-        "face": round(float(track.batch.mesh.mean()), 4),
-        "voice": round(float(track.batch.microphone.mean()), 4),
-        "speaking": round(float(track.batch.speaking.mean()), 4),
-    }
+    shares = {"face": track.batch.mesh, "voice": track.batch.microphone, "speaking": track.batch.speaking}
+    return {name: round(float(values.mean()), 4) for name, values in shares.items()}
 
 
 def voice_columns(samples: NDArray[np.int16], rate_hz: int, frames: int) -> dict[str, NDArray[Any]]:
@@ -191,19 +147,15 @@ def voice_columns(samples: NDArray[np.int16], rate_hz: int, frames: int) -> dict
             pushed = start + len(chunk)
         heard = extractor.latest(now_ns)
         if heard is not None:
-            _put(out, k, heard[0])
+            out["microphone"][k] = True
+            for name in _VOICE_FIELDS[1:]:
+                out[name][k] = getattr(heard[0], name)
     return out
 
 
 _VOICE_FIELDS: Final = (
     "microphone", "speech_probability", "speaking", "mfcc", "pitch_hz", "loudness_dbfs", "pause_s", "utterance_s",
 )  # fmt: skip
-
-
-def _put(out: dict[str, NDArray[Any]], k: int, voice: Voice) -> None:
-    out["microphone"][k] = True
-    for name in _VOICE_FIELDS[1:]:
-        out[name][k] = getattr(voice, name)
 
 
 LEAST_SEEN: Final = 0.6
@@ -264,15 +216,11 @@ def seen_face(track: Track, where: str) -> tuple[FloatArray, NDArray[np.bool_]]:
     seen = np.flatnonzero(mesh)
     if len(seen) / REACTION_RATE_HZ < SHORTEST_S:
         found = len(seen) / REACTION_RATE_HZ
-        raise MediaError(
-            f"a face was measured for {found:.1f} s only", where=where,
-            todo=f"take a clip that shows the person's face for {SETTLING_S + SHORTEST_S:g} s and more, best a minute",
-        )  # fmt: skip
+        todo = f"take a clip that shows the person's face for {SETTLING_S + SHORTEST_S:g} s and more, best a minute"
+        raise MediaError(f"a face was measured for {found:.1f} s only", where=where, todo=todo)
     if len(seen) < LEAST_SEEN * len(mesh):
-        raise MediaError(
-            f"a face was found in {len(seen) / len(mesh):.0%} of the clip only", where=where,
-            todo="cut the clip to where the person is seen",
-        )  # fmt: skip
+        what = f"a face was found in {len(seen) / len(mesh):.0%} of the clip only"
+        raise MediaError(what, where=where, todo="cut the clip to where the person is seen")
     values = np.nan_to_num(batch.coefficients[0, first:])
     sure = np.nan_to_num(batch.confidence[0, first:])[seen] >= CONFIDENT
     span = slice(seen[0], seen[-1] + 1)
