@@ -44,6 +44,7 @@ CLOCKS_APART_NS: Final = 2 * NS
 CLOCK_OFF_NS: Final = NS // 2
 CHAIN_NS: Final = NS // 10
 """Chunks of sound without stamps are one sound as long as they arrive within this of when they should."""
+SPEAKING: Final = "robot_speaking"
 _PICTURE, _SOUND = 0, 1
 _MOST_FAULTS = 20
 
@@ -194,6 +195,17 @@ class BagSource:
     def duration_s(self) -> float:
         """From the first to the last stamp, seconds."""
         return (self.survey.end_ns - self.survey.start_ns) / NS
+
+    @property
+    def clock_off_ns(self) -> int:
+        """How far all stamps are from the recorder's clock; 0 where one topic's are within CLOCK_OFF_NS of it."""
+        delays = [line.delay_ns for line in self.survey.lines.values() if len(line.stamps)]
+        return 0 if not delays or min(map(abs, delays)) <= CLOCK_OFF_NS else min(delays)
+
+    @property
+    def speaking_topics(self) -> list[str]:
+        """Topics that say whether the robot itself speaks."""
+        return [name for name in self.topics_of(interfaces.BOOL) if name.rpartition("/")[2] == SPEAKING]
 
     @property
     def damaged_packets(self) -> int:

@@ -29,18 +29,15 @@ from reactdiff_ros.launching.process import use_profile
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.messages import fill_audio, fill_stamp
 from reactdiff_ros.nodes.base import interface, qos_profile
-from reactdiff_ros.recordings.bags.interfaces import BOOL, COMPRESSED
-from reactdiff_ros.recordings.bags.read import BagSource
+from reactdiff_ros.recordings.bags.interfaces import COMPRESSED
+from reactdiff_ros.recordings.bags.read import SPEAKING, BagSource
 from reactdiff_ros.types import Sound
 
 CLOCK_HZ: Final = 200.0
-OTHER_CLOCK_NS: Final = NS // 2
-"""Stamps that all differ by more than this from the receive times are of another clock, which /clock then publishes."""
 BEFORE_S: Final = 0.5
 """How long /clock holds the bag's beginning, so that every node receives it."""
 AFTER_S: Final = 0.6
 """How long /clock goes on after the last message, until it has acted."""
-SPEAKING: Final = "robot_speaking"
 
 
 @dataclass(frozen=True)
@@ -102,17 +99,15 @@ class Script:
     def __init__(self, path: Path, settings: PlaySettings) -> None:
         self._path, self._settings = path, settings
         self._source = BagSource(path, settings.picture, settings.sound)
-        lines = self._source.survey.lines
-        delays = [line.delay_ns for line in lines.values() if len(line.stamps)]
-        own_clock = bool(delays) and min(abs(d) for d in delays) <= OTHER_CLOCK_NS
-        self._offset_ns = 0 if own_clock or not delays else min(delays)
+        self._offset_ns = self._source.clock_off_ns
+        """Stamps of another clock than the recorder's: /clock then publishes theirs."""
         self.start_ns = self._source.start_ns
         self.end_ns = self._source.survey.end_ns
         kind = self._source.files.topics[self._source.picture_topic].kind if self._source.picture_topic else ""
         self.picture = {"": "", COMPRESSED: "camera/image_raw/compressed"}.get(kind, "camera/image_raw")
         """The graph's topic for the bag's pictures; empty without."""
         self.sound = "audio" if self._source.has_sound else ""
-        self._speaking = [name for name in self._source.topics_of(BOOL) if name.rpartition("/")[2] == SPEAKING]
+        self._speaking = self._source.speaking_topics
         self.topics = [t for t in (self.picture, self.sound, SPEAKING if self._speaking else "") if t]
 
     @property

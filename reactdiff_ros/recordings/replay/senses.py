@@ -129,7 +129,6 @@ Recording: TypeAlias = MediaClip | BagSource
 
 # ---- What a bag holds besides pictures and sound: the robot's own speech and head, changes of style, gestures
 
-_SPEAKING: Final = "robot_speaking"
 _HEAD: Final = "actuator/head_pose"
 _OF_SPEECH: Final[dict[str, Callable[[Any, int], BagEvent]]] = {
     MOUTH: lambda message, at_ns: BagEvent(at_ns, mouth=mouth_value(message)),
@@ -169,21 +168,16 @@ def events_of(recording: Recording, settings: ReplaySettings) -> list[BagEvent]:
         return []
     topics = set()
     if settings.own_voice:
-        topics |= {name for name in recording.topics_of(BOOL) if name.rpartition("/")[2] == _SPEAKING}
+        topics |= {*recording.speaking_topics}
         topics |= {name for kind in _OF_SPEECH for name in recording.topics_of(kind)}
     if settings.operator:
         topics |= {*recording.topics_of(CONTROL), *recording.topics_of(GESTURE)}
     topics |= {*head_topics(recording, settings)}
     if not topics:
         return []
-    delay_ns = min(line.delay_ns for line in recording.survey.lines.values() if len(line.stamps))
-    delay_ns = delay_ns if abs(delay_ns) > CLOCK_OFF_NS else 0
-    found = []
-    for message in recording.messages(topics):
-        event = _event(message, message.received_ns - delay_ns)
-        if event is not None:
-            found.append(event)
-    return sorted(found, key=lambda event: event.offset_ns)
+    off_ns = recording.clock_off_ns
+    found = (_event(message, message.received_ns - off_ns) for message in recording.messages(topics))
+    return sorted((event for event in found if event is not None), key=lambda event: event.offset_ns)
 
 
 def _event(message: BagMessage, at_ns: int) -> BagEvent | None:
