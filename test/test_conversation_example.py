@@ -8,9 +8,12 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, get_args
 
 import pytest
+
+from reactdiff_ros.types import TurnEventKind
 
 pytest.importorskip("rclpy", reason="ROS 2 is not on the path: '. ./env.sh'")
 pytestmark = pytest.mark.ros
@@ -19,7 +22,11 @@ FILE = Path(__file__).parents[1] / "examples" / "conversation.py"
 
 @pytest.fixture(scope="module")
 def conversation() -> Any:
-    spec = importlib.util.spec_from_file_location("conversation", FILE)
+    return loaded(FILE)
+
+
+def loaded(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -86,3 +93,12 @@ def test_an_endpoint_that_is_absent_is_one_sentence(conversation: Any, capsys: p
     partner = conversation.Endpoint("http://127.0.0.1:9/v1", "model", "ears")
     assert partner.reply(b"") == (conversation.SORRY, "neutral")
     assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_every_turn_event_has_its_frame_of_pipecat_or_none() -> None:
+    example = loaded(FILE.with_name("pipecat_listener.py"))
+    frames = SimpleNamespace(**{name: type(name, (), {}) for name in example.FRAMES.values()})
+    found = {kind: example.frame_of(kind, frames) for kind in get_args(TurnEventKind)}
+    assert set(example.FRAMES) <= set(found)
+    without = {"eot_eager", "eot_cancelled", "user_backchannel"}
+    assert {kind for kind, frame in found.items() if frame is None} == without

@@ -201,7 +201,9 @@ class SpeechNode(ReactdiffNode):
         if not self._others_end_ns:
             self._others = self._name()
             self._others_start_ns = sound.stamp_ns
-        self._others_end_ns = max(self._others_end_ns, sound.end_ns)
+        begins, self._others_end_ns = not self._others_end_ns, max(self._others_end_ns, sound.end_ns)
+        if begins:
+            self._tick()
         self._lips_of_others().utterance = self._others
         self._publish_mouths(self._lips_of_others().push(sound))
 

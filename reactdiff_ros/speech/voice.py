@@ -16,7 +16,7 @@ from reactdiff_ros.speech.utterance import Heard, Placed, Utterance
 from reactdiff_ros.types import Sound, SpeechPhase, SpeechState
 from reactdiff_ros.worker import Worker
 
-PACE_S: Final = 0.01
+PACE_S: Final = 0.02
 STATE_NS: Final = 100_000_000
 _PIECE, _START = "piece", "start"
 REPLACED: Final = "another text took its place"

@@ -189,17 +189,17 @@ def test_a_goal_that_cannot_be_is_one_sentence(
 
 def test_the_voice_of_another_program_is_followed(graph: RosGraph, client: Client) -> None:
     graph.connect(SOUND)
-    samples = (8000 * np.sin(np.arange(16000) / 20)).astype(np.int16)
+    samples = (8000 * np.sin(np.arange(32000) / 20)).astype(np.int16)
     start_ns = time.time_ns() + 100_000_000
     for i in range(50):
-        piece = Sound(start_ns + i * NS // 50, 16000, samples[i * 320 : (i + 1) * 320, None])
+        piece = Sound(start_ns + i * NS // 25, 16000, samples[i * 640 : (i + 1) * 640, None])
         graph.publish(SOUND, fill_audio(msg.AudioChunk(), piece, "lab"))
     graph.until(lambda: [m.data for m in graph.received[SPEAKING]][-1:] == [False], what="the end")
     assert phases(graph)[-2:] == ["speaking", "idle"]
     graph.until(lambda: graph.received[MOUTH], what="its lips")
     assert max(m.level.max() for m in map(mouth_value, graph.received[MOUTH])) > 0.1
     last = next(s for s in reversed(graph.received[STATE]) if s.phase == "speaking")
-    assert (from_stamp(last.start), from_stamp(last.end)) == (start_ns, start_ns + NS)
+    assert (from_stamp(last.start), from_stamp(last.end)) == (start_ns, start_ns + 2 * NS)
 
 
 def set_parameter(graph: RosGraph, name: str, value: str) -> None:
