@@ -38,6 +38,8 @@ REPEAT_NS: Final = NS // 5
 OTHERS_S: Final = 0.1
 OTHERS_DELAY_NS: Final = NS // 5
 """From the arrival of sound without a stamp until a page plays it."""
+OTHERS_GAP_NS: Final = 3 * NS // 10
+"""A voice has ended when nothing more of it has come for so long: its chunks may be late."""
 IDLE_NS: Final = 10 * NS
 """A loudspeaker that plays nothing for so long is closed."""
 FADE_NS: Final = 40_000_000
@@ -223,7 +225,7 @@ class SpeechNode(ReactdiffNode):
             return
         now_ns = self.now_ns()
         if self._others_end_ns:
-            ended = now_ns >= self._others_end_ns
+            ended = now_ns >= self._others_end_ns + OTHERS_GAP_NS
             phase: SpeechPhase = "idle" if ended else "speaking" if now_ns >= self._others_start_ns else "preparing"
             name, end_ns = ("", None) if ended else (self._others, self._others_end_ns)
             if ended:
