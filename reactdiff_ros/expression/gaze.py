@@ -381,7 +381,7 @@ class Gaze:
             cycle = SPEAKING_AWAY_S / (1.0 - share)
         mean, sigma = ((1.0 - share) * cycle, AWAY_SIGMA) if self._away else (share * cycle, CONTACT_SIGMA)
         draw = mean * math.exp(sigma * self._rng.standard_normal() - sigma * sigma / 2)
-        return min(max(draw, 0.4), 3.5) if self._away else min(max(draw, 1.0), 40.0)
+        return min(max(draw, 0.4), 3.5) if self._away else min(max(draw, 0.6 if self._speaks else 1.0), 40.0)
 
     def _look(self, now_ns: int, yaw: float, pitch: float) -> None:
         size = math.hypot(yaw - self._offset[0], pitch - self._offset[1])
