@@ -14,7 +14,7 @@ import numpy as np
 from reactdiff_ros.capture.media import ClipPicture, MediaClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.perception import SpeakerPerception
-from reactdiff_ros.perception.sound import RATE_HZ, Resampler, mono
+from reactdiff_ros.resampling import RATE_HZ, Resampler, mono
 from reactdiff_ros.types import People, Picture, Sound, SpeakerFrame
 
 PERIOD_NS = NS // 25
