@@ -57,10 +57,13 @@ class EchoCanceller:
         self._reference.put(Sound(sound.stamp_ns, sound.rate_hz, mono))
         self._until_ns = max(self._until_ns, sound.end_ns + IDLE_NS)
 
-    def cancels(self, sound: Sound) -> bool:
-        """Whether this chunk of the microphone is worked on: the robot speaks, or did just now."""
-        able = sound.rate_hz in RATES_HZ and sound.samples.shape[1] <= MAX_CHANNELS
-        return able and sound.stamp_ns < self._until_ns
+    def hears(self, sound: Sound) -> bool:
+        """Whether this chunk of the microphone holds the robot's voice: the robot speaks, or did just now."""
+        return sound.stamp_ns < self._until_ns
+
+    def able(self, sound: Sound) -> bool:
+        """Whether the canceller works at this rate, with so many channels."""
+        return sound.rate_hz in RATES_HZ and sound.samples.shape[1] <= MAX_CHANNELS
 
     def clean(self, sound: Sound) -> Sound | None:
         """The chunk without the robot's voice, as long as whole frames of 10 ms are there; None: less than one is."""

@@ -11,6 +11,7 @@ from reactdiff_ros.capture.microphone import Microphone, MicrophoneConfig
 from reactdiff_ros.errors import DeviceError, MissingExtraError
 from reactdiff_ros.messages import fill_audio, sound_value
 from reactdiff_ros.nodes.base import ReactdiffNode
+from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.types import Sound
 
@@ -79,11 +80,15 @@ class MicrophoneNode(ReactdiffNode):
 
     def _hand_on(self, sound: Sound) -> None:
         frame_id = str(self.values["frame_id"])
-        if self._echo is not None and self._echo.cancels(sound):
-            cleaned, frame_id = self._echo.clean(sound), frame_id + CLEAN
+        if self._echo is not None and self._echo.hears(sound):
+            able = self._echo.able(sound)
+            unable = f"the robot's voice stays in sound of {sound.samples.shape[1]} channels at {sound.rate_hz} Hz"
+            todo = "set sample_rate to 48000 and channels to 1, so that people are heard while it speaks"
+            self.set_problem("echo", "" if able else f"{unable}: {todo}", Level.WARN)
+            cleaned = self._echo.clean(sound) if able else sound
             if cleaned is None:
                 return
-            sound = cleaned
+            sound, frame_id = cleaned, frame_id + CLEAN if able else frame_id
         self.publish(self._sounds, fill_audio(msg.AudioChunk(), sound, frame_id))
         self.meter.output(self.steady_ns(), (self.now_ns() - sound.end_ns) / 1e6)
 
