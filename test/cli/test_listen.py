@@ -128,7 +128,7 @@ def listening(noise: Path) -> Iterator[Listening]:
     run = Listening("--clip", str(noise), "--policy", "idle", "--namespace", "supervised", "--port", "18768")
     try:
         until(lambda: run.url() or run.process.poll() is not None, "no page")
-        until(lambda: len(run.nodes()) == 5, f"not all nodes run: {run.lines}")
+        until(lambda: len(run.nodes()) == 6, f"not all nodes run: {run.lines}")
         yield run
     finally:
         run.end()
@@ -192,7 +192,7 @@ def test_ctrl_c_ends_it_with_0_within_3_s_and_leaves_nothing(listening: Listenin
 def test_killing_the_supervisor_leaves_nothing(noise: Path) -> None:
     run = Listening("--clip", str(noise), "--no-avatar", "--policy", "idle", "--namespace", "orphans")
     try:
-        until(lambda: len(run.nodes()) == 4, f"not all nodes run: {run.lines}")
+        until(lambda: len(run.nodes()) == 5, f"not all nodes run: {run.lines}")
         run.process.kill()
         run.process.wait()
         until(lambda: not run.left(), "orphans", 5.0)
