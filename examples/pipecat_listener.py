@@ -2,9 +2,12 @@
 """A running listener as a processor of a Pipecat pipeline: its turn events become frames, answers are spoken by `say`.
 
     from pipecat_listener import make_processor
-    pipeline = Pipeline([make_processor(), llm, ...])
+    pipeline = Pipeline([..., user_aggregator, llm, make_processor(), assistant_aggregator])
 
-Run alone, it prints the frames that each event becomes. Pipecat (`pip install pipecat-ai`) is imported when it is used.
+It is behind the model, whose answers it speaks; its frames go both ways, as those of Pipecat's own output do.
+
+Run alone, it prints the frames that each event becomes. Pipecat (`pip install pipecat-ai`, tried with 1.14.0) is
+imported when it is used.
 """
 
 import asyncio
@@ -13,11 +16,13 @@ import threading
 FRAMES = {
     "user_started": "UserStartedSpeakingFrame",
     "eot": "UserStoppedSpeakingFrame",
+    "eot_cancelled": "EagerEndOfTurnCancelFrame",
     "barge_in": "InterruptionFrame",
     "robot_started": "BotStartedSpeakingFrame",
     "robot_stopped": "BotStoppedSpeakingFrame",
 }
-"""eot_eager, eot_cancelled and user_backchannel have no frame: a pipeline that wants them subscribes to turn/event."""
+"""Pipecat's frames for eot_eager and user_backchannel hold words, which the listener does not know: who wants them
+subscribes to turn/event."""
 
 
 class Listener:
@@ -45,15 +50,14 @@ class Listener:
 
 
 def frame_of(kind, frames):
-    """The frame of an event from Pipecat's module `frames`; None where it has none of that name."""
-    found = getattr(frames, FRAMES.get(kind, ""), None)
-    return None if found is None else found()
+    """The class of an event's frame in Pipecat's module `frames`; None where it has none of that name."""
+    return getattr(frames, FRAMES.get(kind, ""), None)
 
 
 def make_processor():
     """A processor that passes all frames on, adds those of the listener's events, and speaks a model's answers."""
     from pipecat.frames import frames
-    from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+    from pipecat.processors.frame_processor import FrameProcessor
 
     class ListenerProcessor(FrameProcessor):
         def __init__(self):
@@ -63,8 +67,10 @@ def make_processor():
 
         def _on_event(self, kind, loop):
             frame = frame_of(kind, frames)
-            if frame is not None:
-                asyncio.run_coroutine_threadsafe(self.push_frame(frame, FrameDirection.DOWNSTREAM), loop)
+            if frame is frames.InterruptionFrame:
+                asyncio.run_coroutine_threadsafe(self.broadcast_interruption(), loop)
+            elif frame is not None:
+                asyncio.run_coroutine_threadsafe(self.broadcast_frame(frame), loop)
 
         async def process_frame(self, frame, direction):
             await super().process_frame(frame, direction)
@@ -73,7 +79,7 @@ def make_processor():
                 self._listener = Listener(lambda kind: self._on_event(kind, loop))
             if isinstance(frame, frames.LLMFullResponseStartFrame | frames.InterruptionFrame):
                 self._text = ""
-            elif isinstance(frame, frames.TextFrame):
+            elif isinstance(frame, frames.LLMTextFrame):
                 self._text += frame.text  # a model gives its answer in pieces
             elif isinstance(frame, frames.LLMFullResponseEndFrame) and self._text.strip():
                 self._listener.say(self._text)

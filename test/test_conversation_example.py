@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import threading
@@ -100,5 +101,31 @@ def test_every_turn_event_has_its_frame_of_pipecat_or_none() -> None:
     frames = SimpleNamespace(**{name: type(name, (), {}) for name in example.FRAMES.values()})
     found = {kind: example.frame_of(kind, frames) for kind in get_args(TurnEventKind)}
     assert set(example.FRAMES) <= set(found)
-    without = {"eot_eager", "eot_cancelled", "user_backchannel"}
+    without = {"eot_eager", "user_backchannel"}
     assert {kind for kind, frame in found.items() if frame is None} == without
+
+
+def test_events_become_the_frames_of_the_real_pipecat_and_an_answer_is_spoken(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = pytest.importorskip("pipecat.frames.frames", reason="Pipecat is not installed: pip install pipecat-ai")
+    from pipecat.tests.utils import SleepFrame, run_test
+
+    example = loaded(FILE.with_name("pipecat_listener.py"))
+    said: list[str] = []
+
+    class Events:
+        """The events of a listener, once the pipeline runs."""
+
+        def __init__(self, on_event: Any) -> None:
+            threading.Thread(target=lambda: [on_event(kind) for kind in get_args(TurnEventKind)], daemon=True).start()
+
+        say = staticmethod(said.append)
+
+    monkeypatch.setattr(example, "Listener", Events)
+    words = [frames.LLMTextFrame("How "), frames.LLMTextFrame("nice.")]
+    heard = frames.TranscriptionFrame("not an answer", "person", "")
+    sent = [SleepFrame(0.3), frames.LLMFullResponseStartFrame(), *words, frames.LLMFullResponseEndFrame(), heard]
+    down, up = asyncio.run(run_test(example.make_processor(), frames_to_send=sent, start_timeout=20.0))
+    wanted = [example.FRAMES[kind] for kind in get_args(TurnEventKind) if kind in example.FRAMES]
+    assert sorted(type(frame).__name__ for frame in up) == sorted(wanted)
+    assert [name for frame in down if (name := type(frame).__name__) in wanted] == wanted
+    assert said == ["How nice."]

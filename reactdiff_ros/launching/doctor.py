@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from reactdiff_ros.errors import ConfigError, ReactdiffError, WeightsError
+from reactdiff_ros.errors import ConfigError, MissingExtraError, ReactdiffError, WeightsError
 from reactdiff_ros.launching.ntp import NTP_PORT, clock_offset
 from reactdiff_ros.resources import EXTRA_OF, install_command, ros_command, setup_command
 
@@ -189,6 +189,7 @@ def check_weights() -> Iterator[Finding]:
         todo = "install the package again, or 'make weights'"
         yield Finding("weights", ERROR, f"{error}; until then the policy is rules", todo)
     yield from _turn_network()
+    yield from _speech_engine()
 
 
 def _turn_network() -> Iterator[Finding]:
@@ -200,6 +201,17 @@ def _turn_network() -> Iterator[Finding]:
         yield Finding("turns", NOTE, "smart-turn's network is not installed: ends of turns are found later", INSTALL)
     else:
         yield Finding("turns", OK, f"{path}")
+
+
+def _speech_engine() -> Iterator[Finding]:
+    """What `speech:=auto` speaks with, which the listener works without."""
+    from reactdiff_ros.speech.engines import find_engine
+
+    try:
+        name, command = find_engine()
+        yield Finding("speech", OK, f"{name} ({command[3]})")
+    except MissingExtraError as error:
+        yield Finding("speech", NOTE, f"{error.what}: the robot cannot speak", error.todo)
 
 
 def check_gpu(board: Path = BOARD) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -38,8 +38,13 @@ _PROGRAM: Final = Path(__file__).with_name("synthesis_process.py")
 _MARKUP: Final = re.compile(r"<[^<>]{0,400}>")
 _UNSPOKEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]+")
 _SENTENCE: Final = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])")
-_BURST_S: Final = {**dict.fromkeys("ptk", 0.055), **dict.fromkeys("bdgɡ", 0.03)}
-"""espeak-ng times a stop at its burst: how long before it the mouth closes."""
+_BURST_S: Final = {
+    "espeak-ng": {**dict.fromkeys("ptk", 0.055), **dict.fromkeys("bdgɡ", 0.03)},
+    "piper": dict.fromkeys("pb", 0.05),
+}
+"""Engines time a stop at its burst: how long before it the mouth closes (measured: where their sound is quiet)."""
+_RELEASE_S: Final = {"piper": 0.01}
+"""piper counts half of the vowel after a p or b as theirs."""
 _PROSODY: Final = {
     "happy": (1.06, 1.12, 1.35), "surprise": (1.06, 1.2, 1.5), "angry": (1.08, 0.95, 1.3), "fear": (1.12, 1.15, 1.1),
     "sad": (0.86, 0.88, 0.65), "disgust": (0.92, 0.9, 0.9), "contempt": (0.94, 0.92, 0.8), "neutral": (1.0, 1.0, 1.0),
@@ -176,7 +181,7 @@ class Engine:
             DeviceError: it died, hung, or answered nonsense; it is started again by the next text.
         """
         voice = manner.voice or self.voice
-        request = {"text": piece, "voice": _ALIASES.get(voice, voice), **manner.factors()}
+        request = {"text": piece, "voice": _engine_voice(voice), **manner.factors()}
         with self._lock:
             process = self._running()
             head, sound = self._exchange(process, request, self.answer_s)
@@ -191,7 +196,7 @@ class Engine:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is None:
             return self._process
-        self.name, command = (self._asked, list(self._given)) if self._given else _command(self._asked, self.voice)
+        self.name, command = (self._asked, list(self._given)) if self._given else find_engine(self._asked, self.voice)
         try:
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         except OSError as error:
@@ -241,6 +246,10 @@ _ALIASES: Final = {"zh": "cmn-latn-pinyin", "cmn": "cmn-latn-pinyin"}
 """espeak-ng's own `cmn` spells the tones in English."""
 
 
+def _engine_voice(voice: str) -> str:
+    return str(written_path(voice)) if voice.endswith(".onnx") else _ALIASES.get(voice, voice)
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait()
@@ -250,10 +259,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
                 pipe.close()
 
 
-def _command(asked: str, voice: str) -> tuple[str, list[str]]:
-    """(name, command) of the engine. Raises MissingExtraError where it is not installed."""
+def find_engine(asked: str = "auto", voice: str = "") -> tuple[str, list[str]]:
+    """(name, command) of the engine. Raises MissingExtraError where it is not installed.
+
+    "auto" is piper where it and a voice are installed, and espeak-ng where they are not or a language is named.
+    """
     program = [sys.executable, str(_PROGRAM)]
-    if asked != "espeak-ng":
+    if asked == "piper" or (asked == "auto" and (not voice or voice.endswith(".onnx"))):
         installed = importlib.util.find_spec("piper") is not None
         file = piper_voice(voice) if installed else None
         if file is not None:
@@ -293,8 +305,7 @@ def _synthesis(text: str, head: dict[str, Any], sound: bytes, engine: str) -> Sy
     rows = [(str(symbol), min(max(float(at), 0.0), length_s)) for symbol, at in head["phones"]]
     starts = np.maximum.accumulate(np.array([at for _, at in rows], np.float64)) if rows else np.zeros(0)
     symbols = tuple(symbol for symbol, _ in rows)
-    if engine == "espeak-ng":
-        starts = _closures(symbols, starts)
+    starts = _closures(symbols, starts, _BURST_S.get(engine, {}), _RELEASE_S.get(engine, np.inf))
     ends = np.append(starts[1:], length_s)[: len(rows)]
     keep = ends > starts
     words = _whole_words(text, [(int(first), int(end), float(at)) for first, end, at in head["words"]])
@@ -314,13 +325,20 @@ def _whole_words(text: str, found: Sequence[tuple[int, int, float]]) -> tuple[Wo
     return tuple(words)
 
 
-def _closures(symbols: Sequence[str], starts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Starts with those of stops moved from the burst to the closure, at most half of the sound before."""
+def _closures(
+    symbols: Sequence[str], starts: NDArray[np.float64], bursts: Mapping[str, float], release_s: float
+) -> NDArray[np.float64]:
+    """Starts with those of stops moved from the burst to the closure, at most half of the sound before.
+
+    The sound after a stop starts at most `release_s` after the burst.
+    """
     moved = starts.copy()
     for i, symbol in enumerate(symbols):
-        lead = _BURST_S.get(symbol.lstrip("ˈˌ")[:1], 0.0)
+        lead = bursts.get(symbol.lstrip("ˈˌ")[:1], 0.0)
         if lead and i:
             moved[i] = max(starts[i] - lead, (moved[i - 1] + starts[i]) / 2)
         elif lead:
             moved[i] = max(starts[i] - lead, 0.0)
+        if lead and i + 1 < len(moved):
+            moved[i + 1] = min(starts[i + 1], starts[i] + release_s)
     return moved

@@ -16,6 +16,7 @@ import json
 import math
 import os
 import sys
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -116,30 +117,82 @@ def piper(path: str) -> Callable[[dict[str, Any]], Answer]:
         if request["voice"] not in ("", path):
             raise _RefusedError(f"piper speaks with {path} alone", "name that file, or no voice")
         config = SynthesisConfig(length_scale=normal / request["speed"])
-        text, sound, phones, done = request["text"], bytearray(), [], 0.0
+        text, sound, phones, clauses, done = request["text"], bytearray(), [], [], 0.0
         for chunk in voice.synthesize(text, config, include_alignments=True):
-            at = done
-            for part in chunk.phoneme_alignments or ():
-                phones.append([part.phoneme if part.phoneme not in ("^", "$", "_") else " ", at])
-                at += part.num_samples / rate
+            parts = [(part.phoneme, part.num_samples / rate) for part in chunk.phoneme_alignments or ()]
+            heard, said = _sounds(parts, done)
+            phones += heard
+            clauses += said
             sound += chunk.audio_int16_bytes
             done = len(sound) / 2 / rate
-        return {"rate": rate, "phones": phones, "words": _words(text, phones, done)}, bytes(sound)
+        return {"rate": rate, "phones": phones, "words": _words(text, clauses, done)}, bytes(sound)
 
     return say
 
 
-def _words(text: str, phones: list[list[Any]], length_s: float) -> list[list[Any]]:
-    """Words by the gaps among the phones, as many as there are words in the text; else by their share of letters."""
-    spans, end = [], 0
+_ENDS = ",;:.!?"
+"""What ends a clause, in a text and among piper's phonemes."""
+_Clause = tuple[list[float], float]
+"""When its words start, and when it ends."""
+
+
+def _sounds(parts: list[tuple[str, float]], start_s: float) -> tuple[list[list[Any]], list[_Clause]]:
+    """Phones [symbol, start_s] and clauses of piper's phonemes (symbol, length_s).
+
+    Piper gives stress marks, length marks and the gaps between words times of their own. A mark belongs to its vowel;
+    in a gap the next sound is heard already, or its stop is closed.
+    """
+    phones: list[list[Any]] = []
+    clauses: list[_Clause] = []
+    starts: list[float] = []
+    at = begun = start_s
+    stress, new_word = "", True
+    for symbol, length_s in parts:
+        at += length_s
+        paused = not phones or phones[-1][0] == " "
+        if symbol in "^$_" or symbol in _ENDS:
+            phones.append([" ", begun])
+            if symbol in _ENDS and starts:
+                clauses.append((starts, begun))
+                starts = []
+        elif symbol in "\u02c8\u02cc":
+            stress = symbol
+            continue
+        elif symbol.isspace():
+            new_word = True
+            if not paused:
+                continue
+        elif phones and (symbol in "\u02d0\u02d1" or unicodedata.combining(symbol[0])):
+            phones[-1][0] += symbol
+        else:
+            phones.append([stress + symbol, begun])
+            if new_word:
+                starts.append(begun)
+            new_word, stress = False, ""
+        begun = at
+    return phones, [*clauses, (starts, at)] if starts else clauses
+
+
+def _words(text: str, clauses: list[_Clause], length_s: float) -> list[list[Any]]:
+    """Words [first, end, start_s]; where a clause has more or fewer ("42", "of the"), by their share of letters."""
+    written: list[list[tuple[int, int]]] = [[]]
+    end = 0
     for word in text.split():
         first = text.index(word, end)
         end = first + len(word)
-        spans.append((first, end))
-    starts = [at for i, (p, at) in enumerate(phones) if p != " " and (i == 0 or phones[i - 1][0] == " ")]
-    if len(starts) != len(spans):
-        starts = [length_s * first / max(len(text), 1) for first, _ in spans]
-    return [[first, end, at] for (first, end), at in zip(spans, starts, strict=False)]
+        written[-1].append((first, end))
+        if word[-1] in _ENDS and end < len(text):
+            written.append([])
+    if len(written) != len(clauses):
+        written = [[span for spans in written for span in spans]]
+        clauses = [([at for starts, _ in clauses for at in starts], clauses[-1][1] if clauses else length_s)]
+    words: list[list[Any]] = []
+    for spans, (starts, end_s) in zip(written, clauses, strict=True):
+        if len(starts) != len(spans):
+            begin, head, letters = starts[0] if starts else 0.0, spans[0][0], max(spans[-1][1] - spans[0][0], 1)
+            starts = [begin + (end_s - begin) * (first - head) / letters for first, _ in spans]
+        words += [[first, end, at] for (first, end), at in zip(spans, starts, strict=True)]
+    return words
 
 
 def _checked(request: Any) -> dict[str, Any]:

