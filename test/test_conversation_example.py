@@ -107,7 +107,7 @@ def test_every_turn_event_has_its_frame_of_pipecat_or_none() -> None:
 
 def test_events_become_the_frames_of_the_real_pipecat_and_an_answer_is_spoken(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = pytest.importorskip("pipecat.frames.frames", reason="Pipecat is not installed: pip install pipecat-ai")
-    from pipecat.tests.utils import SleepFrame, run_test
+    tests = pytest.importorskip("pipecat.tests.utils")
 
     example = loaded(FILE.with_name("pipecat_listener.py"))
     said: list[str] = []
@@ -123,8 +123,12 @@ def test_events_become_the_frames_of_the_real_pipecat_and_an_answer_is_spoken(mo
     monkeypatch.setattr(example, "Listener", Events)
     words = [frames.LLMTextFrame("How "), frames.LLMTextFrame("nice.")]
     heard = frames.TranscriptionFrame("not an answer", "person", "")
-    sent = [SleepFrame(0.3), frames.LLMFullResponseStartFrame(), *words, frames.LLMFullResponseEndFrame(), heard]
-    down, up = asyncio.run(run_test(example.make_processor(), frames_to_send=sent, start_timeout=20.0))
+    sent = [tests.SleepFrame(0.3), frames.LLMFullResponseStartFrame(), *words, frames.LLMFullResponseEndFrame(), heard]
+
+    async def run() -> Any:
+        return await tests.run_test(example.make_processor(), frames_to_send=sent, start_timeout=20.0)
+
+    down, up = asyncio.run(run())
     wanted = [example.FRAMES[kind] for kind in get_args(TurnEventKind) if kind in example.FRAMES]
     assert sorted(type(frame).__name__ for frame in up) == sorted(wanted)
     assert [name for frame in down if (name := type(frame).__name__) in wanted] == wanted
