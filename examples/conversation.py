@@ -9,6 +9,7 @@ speaks OpenAI's interface: /audio/transcriptions and /chat/completions. OPENAI_A
 """
 
 import argparse
+import http.client
 import io
 import json
 import os
@@ -71,7 +72,7 @@ class Endpoint:
                 raise ValueError("an empty answer")
             self.messages.append({"role": "assistant", "content": answer[:2000]})
             return answer[:2000], "neutral"
-        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        except (http.client.HTTPException, OSError, ValueError, KeyError, IndexError, TypeError) as error:
             print(f"conversation: {self.address} did not answer as expected ({error!s:.120})", flush=True)
             return SORRY, "neutral"
 

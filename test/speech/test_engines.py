@@ -147,7 +147,7 @@ def piper() -> Iterator[Engine]:
 
 
 def test_piper_gives_sounds_with_their_marks_and_words_in_their_clauses(piper: Engine) -> None:
-    text = "Hello, please open: the blue door 42."
+    text = "Hello, please open: the blue door, 42."
     found = piper.speak(text, Manner())
     assert [text[w.first : w.end] for w in found.words] == text.split()
     symbols = [s for s in found.symbols if s != " "]
