@@ -39,9 +39,12 @@ _MEET = 0.6
 _PICTURES = 3
 """Looks at a new face that are averaged."""
 _GAP_NS = to_ns(0.1)
+_LONG_GAP_NS = to_ns(0.25)
+"""Who was not seen for the first of these was out of sight, unless a slow camera's last picture shows them in the same
+scene; who was not seen for the second always was."""
 _SCENE = (24, 18)
 _SCENE_CUT = 0.5
-"""Correlation of two pictures, less than 0.1 s apart, below which the whole scene is another (a cut in a film)."""
+"""Correlation of two pictures below which the whole scene is another: less than `_GAP_NS` apart, it is a film's cut."""
 
 
 @dataclass(eq=False)
@@ -77,20 +80,26 @@ class Track:
     _place: tuple[int, float, float] | None = field(default=None, repr=False)
     _moved: float = field(default=0.0, repr=False)
 
-    def looks_like(self, stamp_ns: int, look: Look, cut: bool) -> bool:
-        """Whether `look` can be the same face now.
+    def looks_like(self, look: Look, since_ns: int, cut: bool, alone: bool) -> bool:
+        """Whether `look` can be the same face now. Who was seen after `since_ns` was not out of sight.
 
         Faces of one person correlate by 0.73 or more from picture to picture (measured on recordings), those of two
         people by less than 0.77 in nine of ten pairs. Without a cut no person is replaced within one picture; someone
-        who was out of sight must look like themselves.
+        who was out of sight must look like themselves. Two directions of one head do not look alike: who turns in
+        sight, and is `alone` there, is known by their place.
         """
         if self.look is None:
             return True
-        gap = stamp_ns - self.look_ns >= _GAP_NS
-        if gap and not cut and self.appearance.known and self.appearance.likeness(look) < REFUSED:
-            return False
-        needed = 0.85 if cut else 0.35 if gap else 0.2
-        return float((self.look.grey * look.grey).mean()) >= needed
+        alike = float((self.look.grey * look.grey).mean())
+        if cut:
+            return alike >= 0.85
+        gap = self.look_ns <= since_ns
+        if not gap and alike >= 0.2:
+            return True
+        likeness = self.appearance.likeness(look)
+        if gap and alike >= 0.35 and (likeness >= REFUSED or not self.appearance.known):
+            return True
+        return likeness >= ACCEPTED or (alone and self.seen_ns > since_ns and look.turned_from(self.look))
 
     def listen_to_mouth(self, stamp_ns: int, gap: float) -> None:
         """Updates `lips` from the lips' gap in eye distances."""
@@ -129,6 +138,8 @@ class Tracker:
         self._next_id = 1
         self._detector_ns: int | None = None
         self._scene: tuple[int, Array] | None = None
+        self._since_ns = 0
+        """Who was seen after it was not out of sight."""
         self._cut = False
 
     @property
@@ -164,8 +175,11 @@ class Tracker:
         whole = np.column_stack([np.diag(steps), steps / 2 - 0.5])
         small = standardised(cut_out(rgb, whole, _SCENE))
         last, self._scene = self._scene, (stamp_ns, small)
-        near = last is not None and stamp_ns - last[0] < to_ns(0.1)
-        self._cut = near and last is not None and float((last[1] * small).mean()) < _SCENE_CUT
+        self._since_ns, self._cut = stamp_ns - _GAP_NS, False
+        if last is not None and float((last[1] * small).mean()) < _SCENE_CUT:
+            self._cut = stamp_ns - last[0] < _GAP_NS
+        elif last is not None:
+            self._since_ns = max(min(self._since_ns, last[0] - 1), stamp_ns - _LONG_GAP_NS)
 
     def _detector_due(self, stamp_ns: int, followed: list[Track]) -> bool:
         """Whether it has to run on this picture even if the mesh finds all people."""
@@ -185,7 +199,7 @@ class Tracker:
         if shift > 0.5 or not 0.5 < found.side / max(region.side, 1.0) < 2.0:
             return
         look = look_of(rgb, points)
-        if not track.looks_like(stamp_ns, look, self._cut or track.cut):
+        if not self._looks_like(track, look, found):
             track.cut = track.cut or self._cut
             return
         if self._is_anothers(track, found, look):
@@ -193,6 +207,10 @@ class Tracker:
         track.points, track.region, track.cut = points, found, False
         track.look, track.look_ns = look, stamp_ns
         track.seen_ns = stamp_ns
+
+    def _looks_like(self, track: Track, look: Look, found: Region) -> bool:
+        alone = not any(_distance(t.region, found) < _MEET for t in self._tracks if t is not track)
+        return track.looks_like(look, self._since_ns, self._cut or track.cut, alone)
 
     def _is_anothers(self, track: Track, found: Region, look: Look) -> bool:
         """Whether a face found near someone else looks like them rather than like the person who was looked for."""
@@ -230,7 +248,7 @@ class Tracker:
         if points is None:
             return True
         look = look_of(rgb, points)
-        return track.looks_like(stamp_ns, look, track.cut) and not self._is_anothers(track, found.region, look)
+        return self._looks_like(track, look, found.region) and not self._is_anothers(track, found.region, look)
 
     def _begin(self, stamp_ns: int, rgb: RGB, found: Detection) -> None:
         if len(self._tracks) >= _MAX_TRACKS:

@@ -42,9 +42,10 @@ def test_a_minute_later_everyone_is_a_stranger():
     assert ids(stage.play(2.0)) == [-1, 2]
 
 
+@pytest.mark.parametrize("yaw", [0.0, 0.6])
 @pytest.mark.parametrize("front", [0, 1])
-def test_two_who_cross_before_each_other_keep_their_ids(front):
-    actors = [Actor(120, seed=1, scale=44), Actor(520, seed=2, scale=44)]
+def test_two_who_cross_before_each_other_keep_their_ids(front, yaw):
+    actors = [Actor(120, seed=1, scale=44, yaw=yaw), Actor(520, seed=2, scale=44, yaw=-yaw)]
     stage = Stage(*actors)
     stage.play(1.0)
     places = {1: 120.0, 2: 520.0}

@@ -77,12 +77,13 @@ def test_lost_within_half_a_second():
     assert stage.perception.persons() == ()
 
 
-def test_somebody_else_gets_a_new_id():
+@pytest.mark.parametrize("yaw", [0.0, 0.6])
+def test_somebody_else_gets_a_new_id(yaw):
     stage = Stage(Actor(320, seed=1))
     frames = stage.play(1.0)
     stage.world.actors = []
     frames += stage.play(0.2)
-    stage.world.actors = [Actor(320, seed=2)]
+    stage.world.actors = [Actor(320, seed=2, yaw=yaw)]
     frames += stage.play(1.5)
     assert ids(frames) == [-1, 1, -1, 2]
 
