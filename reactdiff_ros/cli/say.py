@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,8 +23,9 @@ from reactdiff_ros.cli.common import (
 )
 from reactdiff_ros.errors import DeviceError, MissingExtraError
 from reactdiff_ros.resources import ros_command
-from reactdiff_ros.speech.engines import ENGINES, Engine, Manner, Synthesis, pieces, prepared
-from reactdiff_ros.types import EXPRESSION_CLASSES
+
+if TYPE_CHECKING:  # NumPy takes a while, and help is instant
+    from reactdiff_ros.speech.engines import Manner, Synthesis
 
 
 @click.command()
@@ -36,11 +37,21 @@ from reactdiff_ros.types import EXPRESSION_CLASSES
     show_default="the listener's own",
     help="A language or voice of espeak-ng (en, de, en-us+f3), or a voice file of piper.",
 )
-@click.option("--emotion", type=click.Choice(EXPRESSION_CLASSES), default="neutral", help="How it is said.")
+@click.option(
+    "--emotion",
+    metavar="NAME",
+    default="neutral",
+    help="How it is said: angry, disgust, fear, happy, sad, surprise, neutral or contempt.",
+)
 @click.option("--intensity", type=Number(0.0, 2.0), default=1.0, help="Strength of the emotion; 1 = ordinary.")
 @click.option("--namespace", default="", help="ROS namespace of the listener.")
 @click.option("--wav", type=FILE, help="Write the sound to this file; needs neither ROS nor a listener.")
-@click.option("--engine", type=click.Choice(ENGINES), default="auto", help="With --wav: what makes the sound.")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "espeak-ng", "piper"]),
+    default="auto",
+    help="With --wav: what makes the sound.",
+)
 @JSON
 def say(
     text: tuple[str, ...], voice: str, emotion: str, intensity: float, namespace: str, wav: Path | None, engine: str,
@@ -50,6 +61,8 @@ def say(
 
     TEXT of - is read from standard input. Ctrl-C stops it.
     """
+    from reactdiff_ros.speech.engines import Manner, prepared
+
     words = sys.stdin.read(100_000) if text == ("-",) else " ".join(text)
     with usage_errors():
         manner = Manner(voice, emotion, intensity)
@@ -79,6 +92,8 @@ def write_speech(text: str, manner: Manner, engine: str, path: Path) -> dict[str
     import wave
 
     import numpy as np
+
+    from reactdiff_ros.speech.engines import Engine, pieces
 
     speaking = Engine(engine, manner.voice)
     try:
