@@ -23,8 +23,10 @@ SHARED = {
     "clock",
     "errors",
     "messages",
+    "onnx_network",
     "pictures",
     "plain_yaml",
+    "portaudio",
     "resampling",
     "resources",
     "settings",
@@ -47,11 +49,11 @@ MODEL_INPUTS = {"tokens", "conditions", "style"}
 HOMES = {
     "rclpy": {"nodes", "recordings/graph", "evaluation/bench"},
     "mediapipe": set(),  # the networks were converted from it: tools/face_networks
-    "onnxruntime": {"perception", "turns", "model", "speech"},
+    "onnxruntime": {".", "model"},  # ".": onnx_network.py
     "kaldi_native_fbank": {"perception", "training"},
     "av": {"capture", "recordings/replay"},
     "cv2": {"avatar", "capture", "evaluation", "recordings/replay", "simulator/rendered"},
-    "sounddevice": {"capture"},
+    "sounddevice": {"."},
     "aiohttp": {"avatar", "actuation/drivers"},
     "pythonosc": {"avatar"},
     "py_mini_racer": {"avatar"},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +12,7 @@ import numpy as np
 
 from reactdiff_ros.clock import NS, Backoff
 from reactdiff_ros.errors import DeviceError
+from reactdiff_ros.portaudio import AudioDevice, close
 from reactdiff_ros.types import Sound
 
 MAX_CHANNELS = 32
@@ -85,7 +84,8 @@ class Microphone:
         on_sound: Callable[[], None] | None = None,
     ) -> None:
         self.config = config
-        self._clock, self._module, self._on_sound = clock, sounddevice, on_sound
+        self._clock, self._on_sound = clock, on_sound
+        self._device = AudioDevice("microphone", config.device, sounddevice)
         self._stream: Any = None
         self._lock = threading.Lock()
         self._queue: deque[Sound] = deque()
@@ -116,10 +116,9 @@ class Microphone:
             DeviceError: PortAudio or the device is missing, busy, or refuses rate or channels.
         """
         self.close()
-        module = self._portaudio()
-        with _one_sentence(self._where()):
-            device = module.query_devices(self._index(module), "input")
-            self.name = str(device["name"])
+        device = self._device.find()
+        self.name = str(device["name"])
+        with self._device.one_sentence(self.name):
             self.rate_hz = int(self.config.rate_hz or device["default_samplerate"])
             self.channels = int(self.config.channels or min(int(device["max_input_channels"]), 2))
         if not 8000 <= self.rate_hz <= 192000 or not 1 <= self.channels <= MAX_CHANNELS:
@@ -128,8 +127,8 @@ class Microphone:
             )
         self._stamps = SampleClock(self.rate_hz)
         self._heard_ns, self._opened_ns = None, self._clock()
-        with _one_sentence(self.name):
-            stream = module.InputStream(
+        with self._device.one_sentence(self.name):
+            stream = self._device.module.InputStream(
                 device=int(device["index"]),
                 samplerate=self.rate_hz,
                 channels=self.channels,
@@ -149,10 +148,7 @@ class Microphone:
     def close(self) -> None:
         """Stop the device; what was not read is gone. Harmless when it is closed."""
         stream, self._stream = self._stream, None
-        if stream is not None:
-            for finish in (stream.abort, stream.close):
-                with contextlib.suppress(Exception):  # a device that is gone cannot be stopped
-                    finish()
+        close(stream)
         with self._lock:
             self._queue.clear()
 
@@ -174,7 +170,7 @@ class Microphone:
             DeviceError: closed, or no sound came for `silent_s`; it is closed then, use `reconnect`.
         """
         if self._stream is None:
-            raise DeviceError("the microphone is not open", where=self._where())
+            raise DeviceError("the microphone is not open", where=self._device.where)
         with self._lock:
             sounds = list(self._queue)
             self._queue.clear()
@@ -208,43 +204,9 @@ class Microphone:
         if self._on_sound is not None:
             self._on_sound()
 
-    def _portaudio(self) -> Any:
-        if self._module is None:
-            try:
-                self._module = importlib.import_module("sounddevice")
-            except (ImportError, OSError) as error:  # OSError: the PortAudio library is not installed
-                raise DeviceError(
-                    "the PortAudio library is missing", where="microphone", todo="run 'apt install libportaudio2'"
-                ) from error
-        return self._module
-
     def _open_anew(self) -> None:
-        self._rescan()
+        self._device.rescan()
         self.open()
-
-    def _rescan(self) -> None:
-        """PortAudio lists the devices only when it starts."""
-        module = self._portaudio()
-        with contextlib.suppress(Exception):
-            module._terminate()
-            module._initialize()
-
-    def _index(self, module: Any) -> int | None:
-        wanted = self.config.device
-        if wanted is None or isinstance(wanted, int):
-            return wanted
-        if wanted.strip().isdigit():
-            return int(wanted)
-        inputs = [d for d in module.query_devices() if d["max_input_channels"] > 0]
-        for device in inputs:
-            if wanted.lower() in str(device["name"]).lower():
-                return int(device["index"])
-        names = ", ".join(str(d["name"]) for d in inputs)[:200]
-        todo = f"choose one of: {names}" if names else "none is connected, so plug one in"
-        raise DeviceError("there is no such microphone", where=wanted, todo=todo)
-
-    def _where(self) -> str:
-        return "default microphone" if self.config.device is None else f"microphone {self.config.device}"
 
 
 def _oldest_s(stream: Any, block_s: float) -> float:
@@ -264,19 +226,3 @@ def _captured_ns(now_ns: int, frames: int, rate_hz: int, times: Any, oldest_s: f
     if float(getattr(times, "inputBufferAdcTime", 0.0)) <= 0.0 or not 0.0 < age_s < oldest_s:
         return now_ns - shortest_ns
     return now_ns - max(round(age_s * NS), shortest_ns)
-
-
-@contextlib.contextmanager
-def _one_sentence(where: str) -> Any:
-    """PortAudio's errors as one sentence for the user."""
-    try:
-        yield
-    except DeviceError:
-        raise
-    except Exception as error:  # PortAudioError shares no base with what a fake or another version raises
-        reason = " ".join(str(a) for a in error.args[:1]).strip() or type(error).__name__
-        raise DeviceError(
-            f"the microphone cannot be used ({reason.splitlines()[0][:120]})",
-            where=where,
-            todo="plug one in or choose another with 'python3 -m sounddevice'",
-        ) from error

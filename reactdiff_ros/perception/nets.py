@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import MessageError
-from reactdiff_ros.perception.network import Network, shipped
+from reactdiff_ros.onnx_network import Network, shipped
 from reactdiff_ros.pictures import cut_out, shrunk
 
 Array = NDArray[np.float64]

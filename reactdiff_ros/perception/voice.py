@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MessageError
-from reactdiff_ros.perception.network import Network, shipped
+from reactdiff_ros.onnx_network import Network, shipped
 from reactdiff_ros.perception.sound import HOP, WINDOW, MfccStream, loudness_dbfs, pitch_hz
 from reactdiff_ros.resampling import RATE_HZ, Resampler, mono
 from reactdiff_ros.types import FloatArray, Sound, Voice

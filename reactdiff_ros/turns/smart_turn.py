@@ -10,19 +10,20 @@ from __future__ import annotations
 import importlib.util
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import WeightsError
+from reactdiff_ros.onnx_network import Network
 
 Floats = NDArray[np.float64]
 RATE_HZ: Final = 16000
 SECONDS: Final = 8
 _SAMPLES: Final = RATE_HZ * SECONDS
 _FFT, _HOP, _BANDS = 400, 160, 80
+_INPUT: Final = "input_features"
 _PLACE: Final = Path("audio") / "turn" / "smart_turn" / "data"
 INSTALL: Final = "pip install --no-deps -r requirements/turns.txt"
 
@@ -57,21 +58,12 @@ class SmartTurn:
     """
 
     def __init__(self, path: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self._session: Any = onnxruntime.InferenceSession(
-                path.read_bytes(), sess_options=options, providers=["CPUExecutionProvider"]
-            )
-            self.probability(np.zeros(RATE_HZ, np.float32))
-        except Exception as error:  # onnxruntime's exceptions share no base class
-            raise WeightsError("smart-turn's network cannot be loaded", where=str(path), todo=INSTALL) from error
+        trial = {_INPUT: log_mel(np.zeros(RATE_HZ, np.float32))[None]}
+        self._network = Network("smart-turn's network", path, trial, INSTALL)
 
     def probability(self, samples: NDArray[np.float32]) -> float:
         """0..1 that a turn ends with these samples (n,) of 16 kHz in -1..1; of more than 8 s the last count."""
-        output = self._session.run(None, {"input_features": log_mel(samples)[None]})
+        output = self._network.run({_INPUT: log_mel(samples)[None]})
         return float(np.clip(np.nan_to_num(np.ravel(output[0])[0]), 0.0, 1.0))
 
 

@@ -1,4 +1,4 @@
-"""The ONNX files of perception: where they ship, and how they run."""
+"""Small networks in ONNX files: where the shipped ones are, and how each runs on one thread of the CPU."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def shipped(name: str) -> Path:
     try:
         return resource_path(Path("models") / name)
     except ReactdiffError as error:
-        raise WeightsError("a network of perception is missing", where=name, todo=_REMEDY) from error
+        raise WeightsError("a shipped network is missing", where=name, todo=_REMEDY) from error
 
 
 class Network:
@@ -34,12 +34,13 @@ class Network:
         what: its name in errors ("the face detector").
         path: the file.
         trial: inputs that it must take, by name.
+        todo: the remedy in errors.
 
     Raises:
         WeightsError: the file is missing, damaged or another network's.
     """
 
-    def __init__(self, what: str, path: Path, trial: dict[str, NDArray[Any]]) -> None:
+    def __init__(self, what: str, path: Path, trial: dict[str, NDArray[Any]], todo: str = _REMEDY) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -50,7 +51,7 @@ class Network:
             )
             self.run(trial)
         except Exception as error:  # onnxruntime's exceptions share no base class
-            raise WeightsError(f"{what} cannot be loaded", where=str(path), todo=_REMEDY) from error
+            raise WeightsError(f"{what} cannot be loaded", where=str(path), todo=todo) from error
 
     def run(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """The outputs in the order of the file."""
