@@ -367,11 +367,16 @@ def listeners(
 @common.SEED
 @common.figures
 def metrics(speakers: int, targets: int, frames: int, repeats: int, seed: int) -> dict[str, Any]:
-    """Time FRD, FRC and FRSyn against the challenge's algorithm (tslearn) on one core, in CPU seconds of this run."""
-    from reactdiff_ros.evaluation.bench.metrics import bench_metrics
-    from reactdiff_ros.resources import require
+    """Time FRD, FRC and FRSyn against the challenge's algorithm (tslearn) on one core, in CPU seconds of this run.
 
+    Runs from a checkout of the repository.
+    """
+    from reactdiff_ros.resources import require, require_tools
+
+    require_tools()
     require("tslearn")
+    from tools.speed.metrics import bench_metrics
+
     sizes: Any = {"speakers": speakers, "targets": targets, "frames": frames, "repeats": repeats}
     with progress_bar("timing") as show:
         return bench_metrics(process_time, seed=seed, progress=show, **sizes)
@@ -477,9 +482,13 @@ def reference(
     ratios: the paper's seconds for a generated second over ours. eager_same_steps: both in torch eager;
     best_cpu_same_steps: each in its fastest of torch eager, torch.compile and ONNX Runtime; eager_default_steps: the
     paper's in torch eager over ours at our default steps as it ships; ten_samples_30s: the paper's in its fastest over
-    ours at our default steps. Takes 9 GB of memory (--short: 3); nothing else should run on the machine meanwhile.
+    ours at our default steps. Takes 9 GB of memory (--short: 3); nothing else should run on the machine meanwhile. Runs
+    from a checkout of the repository.
     """
-    from reactdiff_ros.evaluation.bench.reference import EAGER, Plan
+    from reactdiff_ros.resources import require_tools
+
+    require_tools()
+    from tools.speed.reference import EAGER, Plan
 
     plan = Plan(steps=steps, samples=samples, repeats=repeats, budget_s=60 * minutes)
     if short:
@@ -489,8 +498,8 @@ def reference(
 
 def _measure_reference(plan: Any, folder: Path | str, threads: int | None, *, short: bool = False) -> dict[str, Any]:
     """`short`: in CPU seconds of one thread, which other processes hardly change."""
-    from reactdiff_ros.evaluation.bench.reference import bench_reference
     from reactdiff_ros.model.weights import find_weights
+    from tools.speed.reference import bench_reference
 
     count = 1 if short else threads or len(os.sched_getaffinity(0))
     timer = process_time if short else perf_counter
@@ -557,8 +566,8 @@ def record(
     Figures of other benches, other commands and, of model and reference, other machines in the file are kept. The
     reference needs torch and is left out without it.
     """
-    from reactdiff_ros.evaluation.bench.reference import Plan
     from reactdiff_ros.model.plan.sampler import Sampling
+    from reactdiff_ros.resources import require_tools
 
     figures: dict[str, Any] = {**_where(), "live": [], "model": [], "reference": [], "other": []}
     if output.exists():
@@ -571,6 +580,9 @@ def record(
         result = _measure_model("", Sampling(), (1, 10), 1, repeats, (), rows=True)
         _keep(figures["model"], f"reactdiff bench model --repeats {repeats} --json", result)
     if "reference" in what:
+        require_tools()
+        from tools.speed.reference import Plan
+
         try:
             result = _measure_reference(Plan(budget_s=60 * minutes), "", None)
             _keep(figures["reference"], f"reactdiff bench reference --minutes {minutes:g} --json", result)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reactdiff_ros.evaluation.bench.metrics import reference_speaker_lags as lags
 from reactdiff_ros.evaluation.metrics import coupling as c
 from reactdiff_ros.evaluation.metrics.coupling import lag_correlations, reach, reference_lags, signed_lags
+from tools.speed.metrics import reference_speaker_lags as lags
 
 
 def curves(rng: np.random.Generator, rows: int, frames: int = 2000) -> np.ndarray:

@@ -11,7 +11,6 @@ import pytest
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import evaluate_mars, evaluate_reactions, export_mars, target_lists
-from reactdiff_ros.evaluation.bench.metrics import example_set
 from reactdiff_ros.evaluation.metrics.react import (
     Part,
     diversity,
@@ -20,6 +19,7 @@ from reactdiff_ros.evaluation.metrics.react import (
     speaker_diversity,
     variance,
 )
+from tools.speed.metrics import example_set
 
 pytest.importorskip("numba")
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.evaluation.bench.reference import (
+from reactdiff_ros.model.weights import find_weights
+from tools.speed.reference import (
     ASKED,
     COMPILED,
     EAGER,
@@ -24,7 +25,6 @@ from reactdiff_ros.evaluation.bench.reference import (
     bench_reference,
     ratios_and_parts,
 )
-from reactdiff_ros.model.weights import find_weights
 
 SMALL = {
     "va": 4, "au": 12, "expression": 8, "mfcc": 5, "speech": 6, "hidden": 16, "heads": 2, "latent": 16,
@@ -59,8 +59,9 @@ def test_ratios_compare_seconds_for_a_generated_second() -> None:
 
 def test_every_window_takes_as_many_steps_as_asked(random_weights: Path) -> None:
     torch = pytest.importorskip("torch")
-    from reactdiff_ros.training import torch_backend as timing
     from reactdiff_ros.training.paper.config import from_dict
+    from reactdiff_ros.training.torch_backend import our_model
+    from tools.speed import windows as timing
 
     config = from_dict(SMALL)
     calls: list[Any] = []
@@ -69,7 +70,7 @@ def test_every_window_takes_as_many_steps_as_asked(random_weights: Path) -> None
     timing.paper_window(paper, lambda: 0.0)(20, 3)
     assert calls == 20 * [torch.Size((3, 50, 16))]
     weights = find_weights(random_weights)
-    ours, stored = timing.our_model(weights)
+    ours, stored = our_model(weights)
     assert stored
     count = []
     velocity = ours.denoiser.velocity
@@ -86,7 +87,7 @@ def test_the_graphs_of_the_paper_are_its_networks(tmp_path: Path) -> None:
 
     from reactdiff_ros.model.backends.onnxruntime_backend import open_graph
     from reactdiff_ros.training.paper.config import from_dict
-    from reactdiff_ros.training.torch_backend import paper_inputs, paper_model, write_graphs
+    from tools.speed.windows import paper_inputs, paper_model, write_graphs
 
     config = from_dict(SMALL)
     model = paper_model(config)

@@ -207,9 +207,10 @@ def bench_reference(
         ReactdiffError: there is too little memory.
         WeightsError: our networks cannot be loaded.
     """
-    from reactdiff_ros.training import torch_backend as timing
     from reactdiff_ros.training.paper.config import PaperConfig
     from reactdiff_ros.training.paper.networks import count_parameters
+    from reactdiff_ros.training.torch_backend import our_model
+    from tools.speed import windows as timing
 
     config = config or PaperConfig()
     counts, times = count_parameters(config), Times()
@@ -222,7 +223,7 @@ def bench_reference(
     begin = timer()
     networks = Networks(weights)  # as it ships, on one thread: for one small window two are slower
     paper = timing.paper_model(config)
-    ours, stored = timing.our_model(weights)
+    ours, stored = our_model(weights)
     if not stored:
         notes.append("our torch networks hold random weights: the folder has no fitting model.safetensors")
 
