@@ -352,7 +352,7 @@ def sessions(run: Run, count: int, minutes: float) -> None:
 
 @command
 @click.argument("models", nargs=-1, required=True, type=common.FOLDER)
-@click.option("--sweep", is_flag=True, help="Steps 1, 2, 4, 8 with noise tape or warm start, instead of ablations.")
+@click.option("--sweep", is_flag=True, help="Steps 1, 2, 4, 8 instead of ablations.")
 @items_option(4, 2000, 200, "Paired speakers.")
 @seconds_option(6.0, 30.0)
 @evaluation.evaluation()

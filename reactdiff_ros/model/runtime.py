@@ -5,7 +5,6 @@ Shapes: B speakers, N contexts (listeners), K candidates of one context, H frame
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -184,7 +183,6 @@ class Networks:
         steps: int,
         guidance: float | FloatArray,
         recall: int,
-        schedule: Sequence[float] | None = None,
     ) -> FloatArray:
         """Latents (N, K, H, L) of the next H frames: K candidates for each of N listeners, from their own noise.
 
@@ -198,7 +196,6 @@ class Networks:
             steps: of the solver.
             guidance: of all or (N,). 1 = the speaker as trained, 0 = no speaker at all, above 1 = more than trained.
             recall: how many of the newest frames of the past are shown to the network; with 0, nor is the memory.
-            schedule: noise angles instead of those of `steps`; `noise` is then noisy data (of `drawable`) at the first.
         """
         count, candidates = noise.shape[:2]
         strength = np.broadcast_to(np.asarray(guidance, dtype=np.float32), count)[:, None, None, None]
@@ -211,16 +208,12 @@ class Networks:
         drawn = self._backend.stretch(
             Stretch(
                 speaker, own, conditions, _masks(missing, own.shape[1], hidden, candidates, guided=guided), noise,
-                tuple(schedule or angles(steps)), strength if guided else None,
+                tuple(angles(steps)), strength if guided else None,
             )
         )  # fmt: skip
         frames = noise.shape[2]  # a shorter stretch responds as the beginning of a longer one
         weights = self._responses[:frames, : ORDER + frames]
         return np.asarray(self._emphasis.latents(drawn, past[:, None, -ORDER:], weights), dtype=np.float32)
-
-    def drawable(self, latents: FloatArray, before: FloatArray) -> FloatArray:
-        """What the denoiser would draw for latents (..., H, L) that follow `before` (..., n, L), see `latents`."""
-        return self._emphasis.drawn(np.concatenate([before[..., -ORDER:, :], latents], axis=-2))
 
 
 def _masks(missing: FloatArray, own: int, hidden: NDArray[np.int64], candidates: int, *, guided: bool) -> FloatArray:

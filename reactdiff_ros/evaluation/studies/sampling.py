@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import HEAD_PITCH, bounded
+from reactdiff_ros.coefficients import bounded
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bounds import BOUNDS, verdict
 from reactdiff_ros.evaluation.listeners import StreamListener, provenance
@@ -35,13 +35,10 @@ from reactdiff_ros.evaluation.studies.behaviour import (
     expected_listener,
     smile_coupling,
 )
-from reactdiff_ros.model.plan.corrections import AROUND, LOOKAHEAD, Nods, continued, guided, in_mood, prompted, sane
 from reactdiff_ros.model.plan.latents import GROUP_COUNT, GROUPS
-from reactdiff_ros.model.plan.memory import remembered
-from reactdiff_ros.model.plan.planner import OwnPast, blank_draft, draw_plan, faces
-from reactdiff_ros.model.plan.sampler import Conditions, NoiseTape, Sampling, ordinary
-from reactdiff_ros.model.plan.solvers import angles
-from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
+from reactdiff_ros.model.plan.planner import blank_draft, draw_plan
+from reactdiff_ros.model.plan.sampler import Conditions, ordinary
+from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.streams import free_run, heard, speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.simulator.dyads import simulate
@@ -268,80 +265,6 @@ def judged(figures: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-LEVEL: Final = 0.9
-"""Noise angle in rad at which a plan begins, of pi / 2: what the last plan said for the same frames, noised so far."""
-_CHUNK: Final = 64
-
-
-def warm_streams(
-    model: StreamListener, tokens: FloatArray, conditions: Conditions, seeds: NDArray[np.integer[Any]]
-) -> FloatArray:
-    """Streams (N, T, 58) to speakers (N, T, D + 1) with warm starts; else as `free_run` with one candidate."""
-    parts = []
-    for first in range(0, len(seeds), _CHUNK):
-        rows = np.arange(first, min(first + _CHUNK, len(seeds)))
-        parts.append(_warm_chunk(model, tokens[rows], conditions.take(rows), seeds[rows]))
-    return np.concatenate(parts)
-
-
-def _warm_chunk(
-    model: StreamListener, tokens: FloatArray, conditions: Conditions, seeds: NDArray[np.integer[Any]]
-) -> FloatArray:
-    networks, how = model.networks, model.networks.suited(replace(model.how, candidates=1))
-    s = networks.shape
-    count, frames = tokens.shape[:2]
-    length = min(-(-(how.hop + LOOKAHEAD) // how.block) * how.block, s["horizon"])
-    tapes = [NoiseTape(int(seed), s["latent"]) for seed in seeds]
-    own = OwnPast(networks.neutral, count, s["past"])
-    nods = None if networks.nods is None else Nods(networks.nods, [int(seed) for seed in seeds], how)
-    planned = np.zeros((count, 0, s["latent"]), dtype=np.float32)
-    out = np.empty((count, frames, 58), dtype=np.float32)
-    for start in range(0, frames, how.hop):
-        noise = how.scale * np.stack([tape.frames(start, length) for tape in tapes])
-        past = own.latents(start - s["past"], s["past"])
-        newest = start - 1 - how.lead - conditions.late
-        speaker, missing, mood = heard(tokens, np.arange(count), newest, networks.ages)
-        asked = in_mood(conditions, mood, how)
-        before = past, own.memory(start)
-        latents = _warm_plan(networks, how, (speaker, missing), asked, before, planned[:, how.hop :], noise)
-        drawn = faces(networks, past, latents[:, None])
-        shown = continued(drawn, own.shown(start - AROUND, AROUND), own.shown(start, length), how)[:, 0]
-        own.add(start, latents, shown)
-        planned = latents
-        stop = min(start + how.hop, frames)
-        out[:, start:stop] = shown[:, : stop - start]
-        if nods is not None:
-            dip = nods.plan(start, stop - start, how.hop, speaker, missing, asked, how.lead)
-            out[:, start:stop, HEAD_PITCH] += dip
-    return bounded(out)
-
-
-def _warm_plan(
-    networks: Networks, how: Sampling, speaker: tuple[FloatArray, FloatArray], conditions: Conditions,
-    own: tuple[FloatArray, FloatArray], planned: FloatArray, noise: FloatArray,
-) -> FloatArray:  # fmt: skip
-    """Latents (N, length, L) of the frames after the `own` past, where it reaches from the last plan (N, n, L)."""
-    past, memory = own
-    schedule = [a * LEVEL / (np.pi / 2) for a in angles(how.steps)]
-    most_lead, drawn = networks.shape["max_lead"], list[FloatArray]()
-    for first in range(0, noise.shape[1], how.block):
-        block = slice(first, first + how.block)
-        z, before = noise[:, block], planned[:, block]
-        warm = before.shape[1] == how.block
-        if warm:
-            clean = networks.drawable(before, past)
-            z = (np.cos(LEVEL) * clean + np.sin(LEVEL) * z).astype(np.float32)
-        vector = prompted(conditions, how).vector(min(how.lead + first, most_lead - 1), most_lead)
-        new = networks.sample(
-            *speaker, past, vector, z[:, None], memory=memory, steps=how.steps, guidance=guided(conditions, how),
-            recall=how.recall, schedule=schedule if warm else None,
-        )  # fmt: skip
-        drawn.append(sane(new, networks.neutral)[:, 0])
-        past = np.concatenate([past, drawn[-1]], axis=1)[:, -networks.shape["past"] :]
-        memory = remembered(memory, drawn[-1])
-    return np.concatenate(drawn, axis=1)
-
-
 FULL: Final = "full"
 FIGURES: Final = (
     "smile coupling", "face with expectation", "smile reliance", "face reliance", "variance of smile",
@@ -349,7 +272,6 @@ FIGURES: Final = (
 )  # fmt: skip
 """One number a model each; variances are over the reference's."""
 SWEEP_STEPS: Final = (1, 2, 4, 8)
-SWEEP_NOISE: Final = ("tape", "warm start")
 
 
 class Trial:
@@ -362,15 +284,12 @@ class Trial:
         )
         self.items, self.fresh, self.expected = items, fresh.listener, expected_listener(self.dyads, seed)
 
-    def run(self, model: StreamListener, noise: str = "tape") -> dict[str, float]:
+    def run(self, model: StreamListener) -> dict[str, float]:
         """FIGURES of one model, with what it shows to its own speakers and to other people's."""
         tokens = speaker_tokens(model.networks, self.dyads.speaker)
         conditions, seeds = ordinary(self.items, self.dyads.controls), np.arange(self.items) + 31
         both = (tokens, tokens[derangement(self.items)])
-        if noise == "tape":
-            own, other = (model.of_tokens(t, conditions, seeds) for t in both)
-        else:
-            own, other = (warm_streams(model, t, conditions, seeds) for t in both)
+        own, other = (model.of_tokens(t, conditions, seeds) for t in both)
         speaker, reference = self.dyads.truth.smile, self.dyads.listener
         coupling, face = smile_coupling(speaker, own), expected_correlation(self.expected, own)
         variance = spectra.variance_ratios(own, reference)
@@ -468,15 +387,14 @@ def sweep(
     bank: VoiceBank | None = None,
     progress: OnProgress = lambda share: None,
 ) -> Study:
-    """FIGURES at each number of solver steps, with the noise tape and with a warm start, over the models' seeds."""
+    """FIGURES at each number of solver steps, over the models' seeds."""
     trial, cells = Trial(seed, items, seconds, bank), dict[str, Any]()
-    settings = [(noise, steps) for noise in SWEEP_NOISE for steps in SWEEP_STEPS]
-    for i, (noise, steps) in enumerate(settings):
+    for i, steps in enumerate(SWEEP_STEPS):
         values = []
         for model in models:
-            values.append(trial.run(model.sampled(steps=steps), noise))
-            progress((i + len(values) / len(models)) / len(settings))
-        cells[f"{steps} steps, {noise}"] = {f: _summary([v[f] for v in values]) for f in FIGURES}
+            values.append(trial.run(model.sampled(steps=steps)))
+            progress((i + len(values) / len(models)) / len(SWEEP_STEPS))
+        cells[f"{steps} steps"] = {f: _summary([v[f] for v in values]) for f in FIGURES}
     return Study({
         "sweep": cells, "items": items, "seconds": seconds, "seed": seed, "training_seeds": _seeds(models),
     })  # fmt: skip
