@@ -39,6 +39,7 @@ SORRY = "Sorry, I did not get that. Could you say it again?"
 SYSTEM = "You are a robot who talks with the person in front of it. Answer in one or two short, plain sentences."
 KEPT_S = 30.0
 ANSWER_S = 10.0
+LONGEST = 1 << 20
 
 
 class Scripted:
@@ -93,8 +94,13 @@ class Endpoint:
         key = os.environ.get("OPENAI_API_KEY")
         headers = {"Content-Type": kind, **({"Authorization": f"Bearer {key}"} if key else {})}
         request = urllib.request.Request(f"{self.address}/{path}", body, headers)
+        end, text = time.monotonic() + ANSWER_S, b""
         with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
-            return json.loads(answer.read(1 << 20))
+            while piece := answer.read1(1 << 16):
+                text += piece
+                if time.monotonic() > end or len(text) > LONGEST:
+                    raise TimeoutError("its answer is too slow or too long")
+        return json.loads(text)
 
 
 class Conversation:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,14 +47,52 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
         answer = self.server.answers[self.path]
-        if answer == b"late":
-            threading.Event().wait(1.0)
+        if answer in FAULTS:
+            with contextlib.suppress(OSError):  # the other end does not wait for all of it
+                FAULTS[answer](self)
+            return
         self.send_response(200)
         self.end_headers()
         self.wfile.write(answer)
 
     def log_message(self, *_: Any) -> None:
         pass
+
+
+def trickle(handler: Handler) -> None:
+    """A byte at a time, for longer than is waited."""
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(40):
+        handler.wfile.write(b" ")
+        threading.Event().wait(0.1)
+
+
+def endless(handler: Handler) -> None:
+    """More than any answer is long."""
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(3000):
+        handler.wfile.write(b" " * 1024)
+
+
+def broken_off(handler: Handler) -> None:
+    """Less than was announced."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    handler.wfile.write(b"{")
+
+
+FAULTS: dict[bytes, Callable[[Handler], object]] = {
+    b"late": lambda _: threading.Event().wait(4.0),
+    b"trickle": trickle,
+    b"endless": endless,
+    b"broken off": broken_off,
+    b"status line": lambda handler: handler.wfile.write(b"HTTP/9 hello\r\n\r\n"),
+    b"unauthorized": lambda handler: handler.send_error(401),
+    b"overloaded": lambda handler: handler.send_error(503),
+}
 
 
 @pytest.fixture
@@ -73,15 +112,17 @@ REPLY = json.dumps({"choices": [{"message": {"content": "How nice."}}]}).encode(
     ("heard", "reply", "said"),
     [
         (HEARD, REPLY, "How nice."), (b"<html>", REPLY, None), (b"[]", REPLY, None), (b"{}", REPLY, None),
-        (b'{"text": ""}', REPLY, None), (HEARD, b"{}", None), (HEARD, b'{"choices": []}', None), (b"late", REPLY, None),
+        (b'{"text": ""}', REPLY, None), (HEARD, b"{}", None), (HEARD, b'{"choices": []}', None),
         (HEARD, b'{"choices": [{"message": {"content": 7}}]}', None), (HEARD, b"\xff", None),
+        *((fault, REPLY, None) for fault in FAULTS), (HEARD, b"overloaded", None), (HEARD, b"trickle", None),
     ],
 )  # fmt: skip
 def test_an_endpoint_that_answers_nonsense_is_one_sentence(
     conversation: Any, server: Server, heard: bytes, reply: bytes, said: str | None, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(conversation, "ANSWER_S", 0.3)
+    slow = {b"late", b"trickle"} & {heard, reply}
+    monkeypatch.setattr(conversation, "ANSWER_S", 1.0 if slow else 10.0)
     server.answers = {"/v1/audio/transcriptions": heard, "/v1/chat/completions": reply}
     partner = conversation.Endpoint(f"http://127.0.0.1:{server.server_port}/v1/", "model", "ears")
     assert partner.reply(b"RIFF") == (said or conversation.SORRY, "neutral")
