@@ -199,17 +199,23 @@ def people(run: Run, folder: Path, systems: tuple[str, ...]) -> None:
 @click.option("--piper", type=common.FILE, help="With --voices: also this voice of piper (.onnx).")
 @click.option("--python", default="python", help="Interpreter with piper-tts and onnx.")
 @click.option("--weights", type=common.FILE, show_default="the shipped weights", help="lips.npz of 'dev train-lips'.")
+@click.option(
+    "--mesh", type=common.FOLDER, help="ICT-FaceKit's folder FaceXModel: also errors of the shown face in mm."
+)
 @common.figures
 def lips(
     sound: Path | None, truth: Path | None, names: Path | None, rate: float, timing: Path | None,
     clips: tuple[Path, ...], voices: bool, piper: Path | None, python: str, weights: Path | None,
+    mesh: Path | None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure how well the lips follow sound.
 
     r: correlation with known lips at the lag that fits best (lag_ms). closure_f1: closed lips found within 40 ms;
     what counts as closed comes from --timing, else from --truth. silence: mean jaw. shuffled: the mouth of other
     moments at its best lag. loudness: a mouth that opens with the level. rms_error: of the coefficients that move.
+    mesh_mm: largest error of a lip vertex, mean over frames; how much more a vertex of the upper face moves in truth.
     """
+    from reactdiff_ros.evaluation.metrics.mesh import read_mesh
     from reactdiff_ros.evaluation.studies import lips as study
     from reactdiff_ros.recordings.lips import KnownLips, perceived_lips, read_truth, sound_of
     from reactdiff_ros.speech.lips import read_weights
@@ -218,12 +224,13 @@ def lips(
         raise click.UsageError("give --sound with --truth, --clip or --voices")
     found: dict[str, Any] = {}
     network = read_weights(weights)
+    face = None if mesh is None else read_mesh(mesh)
     if sound is not None and truth is not None:
         values, rate_hz = read_truth(truth, names, rate)
         known = KnownLips(sound.stem, sound_of(sound), values, rate_hz)
-        found |= study.evaluate(known, network, None if timing is None else study.read_timing(timing)).figures
+        found |= study.evaluate(known, network, None if timing is None else study.read_timing(timing), face).figures
     if clips:
-        found["clips"] = {path.stem: study.evaluate(perceived_lips(path), network).figures for path in clips}
+        found["clips"] = {path.stem: study.evaluate(perceived_lips(path), network, mesh=face).figures for path in clips}
     if voices:
         with progress_bar("voices") as show:
             spoken = None if piper is None else (piper, python)

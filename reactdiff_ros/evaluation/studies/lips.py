@@ -1,24 +1,27 @@
 """How well lips follow sound: correlation with known lips, closures, stillness in silence, beside loudness and chance.
 
 Real recordings have offsets of their own, so correlations are taken at the lag that fits best within LAGS_S, and the
-same is done with the mouth of other moments (`shuffled`), which is what chance gives. Errors are in coefficients: the
-mesh of ICT-FaceKit, on which others give lip errors in millimetres, is not part of the package.
+same is done with the mouth of other moments (`shuffled`), which is what chance gives. Errors are in coefficients, and
+of the whole shown face in millimetres on the mesh of ICT-FaceKit where the user gives it (`metrics/mesh.py`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import MOUTH
+from reactdiff_ros.clock import to_ns
+from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, MOUTH
 from reactdiff_ros.errors import MediaError
+from reactdiff_ros.evaluation.metrics.mesh import FaceMesh
 from reactdiff_ros.evaluation.results import Study
+from reactdiff_ros.expression.engine import ExpressionEngine
 from reactdiff_ros.recordings.lips import KnownLips
 from reactdiff_ros.speech.lips import Lips, LipWeights
 from reactdiff_ros.speech.visemes import MOUTH_NAMES, STEP, curves_of, phones_of
@@ -31,6 +34,9 @@ LAGS_S: Final = 0.24
 SHIFTS: Final = 24
 """Other moments whose mouth stands for chance."""
 SILENT_DBFS: Final = -50.0
+SHOWN_HZ: Final = 50
+PIECE_S: Final = 0.2
+"""The mouth reaches the face in pieces of this length, as when the robot speaks."""
 _JAW, _CLOSE = MOUTH_NAMES.index("jawOpen"), MOUTH_NAMES.index("mouthClose")
 _ROUND: Final = [MOUTH_NAMES.index("mouthFunnel"), MOUTH_NAMES.index("mouthPucker")]
 TEST_LANGUAGE: Final = "es"
@@ -128,8 +134,41 @@ def error(shown: NDArray[Any], truth: Array) -> float:
     return float(np.sqrt(np.square(factor * a - b).mean())) if moving.any() else float("nan")
 
 
-def evaluate(known: KnownLips, weights: LipWeights | None = None, timing: SpeechTiming | None = None) -> Study:
-    """All figures of one recording; `timing` adds the table's and says when lips are shut."""
+def shown_face(mouth: Mouth, seed: int = 0) -> Array:
+    """(T, 52) at 50 Hz: the face that a robot shows while it speaks with this mouth."""
+    engine, piece = ExpressionEngine(seed=seed), round(PIECE_S * STEP)
+    frames = []
+    for tick in range(len(mouth.level) * SHOWN_HZ // STEP):
+        now_ns = mouth.start_ns + to_ns(tick / SHOWN_HZ)
+        if tick % round(PIECE_S * SHOWN_HZ) == 0:
+            part = slice(tick * STEP // SHOWN_HZ, tick * STEP // SHOWN_HZ + piece)
+            rows = {name: getattr(mouth, name)[part] for name in ("coefficients", "closure", "accent", "level")}
+            engine.on_mouth(replace(mouth, start_ns=now_ns, **rows), now_ns)
+        frames.append(engine.tick(now_ns).coefficients[:BLENDSHAPE_COUNT])
+    return np.asarray(frames, np.float64)
+
+
+def on_mesh(mesh: FaceMesh, mouths: Mapping[str, Mouth], known: KnownLips, lag_s: float) -> dict[str, Any]:
+    """Lip vertex error and upper-face dynamics deviation of the shown face, mm, of each mouth."""
+    found = {}
+    for name, mouth in mouths.items():
+        shown = shown_face(mouth)
+        times = np.arange(len(shown)) / SHOWN_HZ + lag_s
+        at = np.arange(len(known.coefficients)) / known.rate_hz
+        inside = (times >= 0.0) & (times <= at[-1])
+        truth = np.stack([np.interp(times[inside], at, values) for values in known.coefficients.T], axis=1)
+        found[name] = {
+            "lip_error": mesh.lip_error(shown[inside], truth),
+            "upper_deviation": mesh.upper_deviation(shown[inside], truth),
+        }
+    return found
+
+
+def evaluate(
+    known: KnownLips, weights: LipWeights | None = None, timing: SpeechTiming | None = None,
+    mesh: FaceMesh | None = None,
+) -> Study:  # fmt: skip
+    """All figures of one recording; `timing` adds the table's and says when lips are shut, `mesh` errors in mm."""
     lips = Lips(weights)
     mouth = lips.whole(known.sound)
     frames = len(mouth.level)
@@ -144,13 +183,14 @@ def evaluate(known: KnownLips, weights: LipWeights | None = None, timing: Speech
     chance = shuffled(tracks(mouth.coefficients[:count]), truth)
     closures = phones_of(timing).closures() if timing is not None else closed_by(truth_all, level)
     silent = np.convolve(level > SILENT_DBFS, np.ones(41), "same") == 0
+    mouth = _first(mouth, count)
     simple = loudness_mouth(level)
     simple_jaw, simple_rounding, _ = best(tracks(simple), truth)
-    roll = count // 2
-    errors = {
-        "network": error(mouth.coefficients, truth_all), "loudness": error(simple, truth_all),
-        "shuffled": error(np.roll(mouth.coefficients[:count], roll, axis=0), truth_all),
-    }  # fmt: skip
+    mouths = {
+        "network": mouth,
+        "loudness": replace(mouth, coefficients=simple, closure=np.zeros(count, np.float32)),
+        "shuffled": _rolled(mouth, count // 2),
+    }
     found: dict[str, Any] = {
         "r": {"jawOpen": jaw, "rounding": rounding},
         "closure_f1": f1(*closure_counts(mouth.closure[:count], closures)) if len(closures) else None,
@@ -166,8 +206,21 @@ def evaluate(known: KnownLips, weights: LipWeights | None = None, timing: Speech
         table_jaw, table_rounding, _ = best(tracks(table.coefficients), truth)
         counts = closure_counts(table.closure, closures)
         found["table"] = {"jawOpen": table_jaw, "rounding": table_rounding, "closure_f1": f1(*counts)}
-        errors["table"] = error(table.coefficients, truth_all)
-    return Study({**found, "rms_error": errors})
+        mouths["table"] = replace(mouth, coefficients=table.coefficients, closure=table.closure)
+    found["rms_error"] = {name: error(of.coefficients, truth_all) for name, of in mouths.items()}
+    if mesh is not None:
+        found["mesh_mm"] = on_mesh(mesh, mouths, known, lag)
+    return Study(found)
+
+
+def _first(mouth: Mouth, count: int) -> Mouth:
+    rows = {name: getattr(mouth, name)[:count] for name in ("coefficients", "closure", "accent", "level")}
+    return replace(mouth, **rows)
+
+
+def _rolled(mouth: Mouth, by: int) -> Mouth:
+    """The mouth of another moment, with the accents and levels of this one."""
+    return replace(mouth, coefficients=np.roll(mouth.coefficients, by, axis=0), closure=np.roll(mouth.closure, by))
 
 
 def read_timing(path: Path) -> SpeechTiming:
