@@ -52,7 +52,7 @@ HOMES = {
     "onnxruntime": {".", "model"},  # ".": onnx_network.py
     "kaldi_native_fbank": {"perception", "training"},
     "av": {"capture", "recordings/replay"},
-    "cv2": {"avatar", "capture", "evaluation", "recordings/replay", "simulator/rendered"},
+    "cv2": {"avatar", "capture", "evaluation", "recordings/replay"},
     "sounddevice": {"."},
     "aiohttp": {"avatar", "actuation/drivers"},
     "pythonosc": {"avatar"},
@@ -163,7 +163,6 @@ def test_sources_of_training_data_know_only_what_describes_inputs(source: str) -
     wrong = [
         f"{where(path, line)}: {module}"
         for path in files(PACKAGE / source)
-        if not within(path, ["simulator/rendered"])
         for module, line in imports(path)
         if own(module) is not None
         and own(module) not in allowed

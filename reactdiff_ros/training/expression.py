@@ -26,7 +26,7 @@ from reactdiff_ros.perception.person import feature_spread, features_of_face
 from reactdiff_ros.perception.speaker import SpeakerPerception
 from reactdiff_ros.recordings.labels import Named
 from reactdiff_ros.simulator.emotions import EXPRESSIONS, draw_look, move
-from reactdiff_ros.simulator.rendered.renderer import HeadRenderer
+from reactdiff_ros.simulator.rendered.head import Morphs, load_head
 from reactdiff_ros.types import EXPRESSION_CLASSES, Picture
 
 Array = NDArray[np.float64]
@@ -103,13 +103,13 @@ def _perceived(paths: Sequence[Path]) -> tuple[Array, NDArray[np.int64]]:
 
 def rendered_faces(seed: int, count: int = RENDERED) -> tuple[Array, NDArray[np.int64]]:
     """Features (8 * count, n) and classes of faces of the demo head whose coefficients are known."""
-    rng, head = np.random.default_rng(seed), HeadRenderer()
-    rest = features_of_face(head.mesh_landmarks(np.zeros(COEFFICIENT_COUNT)))
+    rng, head = np.random.default_rng(seed), Morphs(load_head())
+    rest = features_of_face(head.landmarks(np.zeros(COEFFICIENT_COUNT)))
     spread = NOISE * feature_spread()
     x, y = [], []
     for label, name in enumerate(EXPRESSION_CLASSES):
         for _ in range(count):
-            face = features_of_face(head.mesh_landmarks(_drawn(rng, EXPRESSIONS[name])))
+            face = features_of_face(head.landmarks(_drawn(rng, EXPRESSIONS[name])))
             x.append(face - rest + rng.normal(0.0, 1.0, len(rest)) * spread)
             y.append(label)
     return np.array(x), np.array(y)

@@ -13,10 +13,10 @@ from hypothesis.extra.numpy import arrays
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, index
 from reactdiff_ros.perception.expression import FEATURES, WEIGHTS, ExpressionReader, FadingMean, shipped_weights
 from reactdiff_ros.perception.person import features_of_face
-from reactdiff_ros.simulator.rendered.renderer import HeadRenderer
+from reactdiff_ros.simulator.rendered.head import Morphs, load_head
 from reactdiff_ros.types import EXPRESSION_CLASSES
 
-HEAD = HeadRenderer()
+HEAD = Morphs(load_head())
 
 
 def rendered(**shown: float) -> np.ndarray:
@@ -24,7 +24,7 @@ def rendered(**shown: float) -> np.ndarray:
     face = np.zeros(COEFFICIENT_COUNT)
     for name, value in shown.items():
         face[list(index(*([name] if name in INDEX else [name + "Left", name + "Right"])))] = value
-    rest, moved = (features_of_face(HEAD.mesh_landmarks(f)) for f in (np.zeros(COEFFICIENT_COUNT), face))
+    rest, moved = (features_of_face(HEAD.landmarks(f)) for f in (np.zeros(COEFFICIENT_COUNT), face))
     return moved - rest
 
 

@@ -14,9 +14,9 @@ import pytest
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, HEAD_PITCH, HEAD_ROLL, HEAD_YAW, INDEX, neutral
 from reactdiff_ros.perception.nets import FaceNets
 from reactdiff_ros.simulator.rendered.head import EYE_PITCH_RAD, EYE_YAW_RAD
-from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
 from reactdiff_ros.types import FloatArray
 from tools.demo.readback import Readback, face, looking
+from tools.demo.renderer import HeadRenderer, Scene
 
 SCENE = Scene(width=400, height=380, focal_px=554.0, noise_sd=2.0)
 HALF, STRONG = 0.45, 0.85

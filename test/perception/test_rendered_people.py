@@ -19,10 +19,10 @@ from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.perception.nets import FaceNets
 from reactdiff_ros.perception.people import direction
 from reactdiff_ros.simulator.rendered.head import EYE_YAW_RAD
-from reactdiff_ros.simulator.rendered.parts import Look
-from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
 from reactdiff_ros.types import Picture
+from tools.demo.parts import Look
 from tools.demo.readback import face
+from tools.demo.renderer import HeadRenderer, Scene
 
 PLACES: Final = np.array([[-0.22, 0.0, 0.8], [0.22, 0.0, 0.8]])
 EYES_RAD: Final = 0.55

@@ -20,8 +20,8 @@ from reactdiff_ros.avatar.model_file import shipped_avatar
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, INDEX
 from reactdiff_ros.simulator.rendered import head as topology
 from reactdiff_ros.simulator.rendered.head import HeadMesh, Morphs, Points, Triangles, load_head
-from reactdiff_ros.simulator.rendered.parts import SIZE, Look, Scalp, darker, paint, unroll, vertex_normals
 from reactdiff_ros.whole_file import whole_file
+from tools.demo.parts import SIZE, Look, Scalp, darker, paint, unroll, vertex_normals
 
 LEAST_M = 1e-4
 """A vertex that a morph moves less stays."""

@@ -29,8 +29,8 @@ from reactdiff_ros.simulator.rendered.head import (
     Triangles,
     outward,
 )
-from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
 from reactdiff_ros.types import UINT8
+from tools.demo.renderer import HeadRenderer, Scene
 
 ROUNDS = 8
 STEP, RETURN = 0.5, 0.4

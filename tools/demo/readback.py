@@ -22,8 +22,8 @@ from reactdiff_ros.model.plan.latents import GROUPS
 from reactdiff_ros.perception.config import PerceptionConfig
 from reactdiff_ros.perception.nets import FaceNets
 from reactdiff_ros.perception.speaker import SpeakerPerception
-from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
 from reactdiff_ros.types import FloatArray, Picture, SpeakerFrame
+from tools.demo.renderer import HeadRenderer, Scene
 
 FRAME_NS = to_ns(0.04)
 SETTLED = 4

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
 from reactdiff_ros.types import UINT8
 from tools.demo import script, voice
+from tools.demo.renderer import HeadRenderer, Scene
 
 WIDTH, HEIGHT = 640, 480
 SUPERSAMPLE = 2

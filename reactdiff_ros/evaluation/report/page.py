@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -36,18 +36,14 @@ from reactdiff_ros.evaluation.report.behaviour import (
 )
 from reactdiff_ros.evaluation.report.tables import Published, load_published, metrics_of
 from reactdiff_ros.evaluation.results import Item, Metric, Result
-from reactdiff_ros.simulator.rendered.parts import Look
-from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
-from reactdiff_ros.types import REACTION_RATE_HZ, UINT8, FloatArray, OnProgress
+from reactdiff_ros.types import REACTION_RATE_HZ, UINT8, OnProgress
 
 SIZE: Final = 168
 QUALITY: Final = 80
 STRIP: Final = 7
 """Faces of a recording's strip."""
-SPEAKER_LOOK: Final = Look(
-    skin=(120, 150, 200), hair=(28, 28, 34), shirt=(150, 120, 70), iris=(70, 90, 120), background=(226, 218, 208)
-)
-SCENE: Final = Scene(width=SIZE, height=SIZE, focal_px=1.95 * SIZE, position_m=(0.0, 0.0, 0.60), supersample=2)
+SPEAKER_LOOK, LISTENER_LOOK = "paper", "soft"
+"""Two looks, so that no one takes one face for the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +95,19 @@ def shots(
         if listener is not None:
             wanted += [(item, seconds, label) for seconds, label in strip_times(faces.speaker(item), listener)]
     whole = [*wanted, *((m.item, m.seconds, "") for m in moments)]
-    head = cache(lambda: HeadRenderer(look=SPEAKER_LOOK))  # made when the first face is drawn
-    drawing = cache(lambda: FaceDrawing(width=SIZE, height=SIZE))
+    drawing = cache(lambda look: FaceDrawing(look, SIZE, SIZE))  # made when the first face is drawn
 
-    def picture(face: Face | None, draw: Callable[[FloatArray], UINT8], seconds: float) -> str:
+    def picture(face: Face | None, look: str, seconds: float) -> str:
         if face is None or not face.frames:
             return ""
         frame = min(max(round(seconds * REACTION_RATE_HZ), 0), face.frames - 1)
-        return jpeg(draw(bounded(face.coefficients[frame])))
+        # The same time each time: what was drawn before has no part in a picture.
+        return jpeg(drawing(look).picture(bounded(face.coefficients[frame]), 0.0))
 
     drawn: list[Shot] = []
     for item, seconds, label in whole:
-        speaker = picture(faces.speaker(item), lambda face: head().render(face, SCENE), seconds)
-        # The same time each time: what was drawn before has no part in a picture.
-        shown = picture(faces.listener(system, item), lambda face: drawing().picture(face, 0.0), seconds)
+        speaker = picture(faces.speaker(item), SPEAKER_LOOK, seconds)
+        shown = picture(faces.listener(system, item), LISTENER_LOOK, seconds)
         drawn.append(Shot(seconds, label, speaker, shown))
         progress(len(drawn) / len(whole))
     by_item: dict[str, list[Shot]] = {item: [] for item in strips}
@@ -209,7 +204,7 @@ def build_page(
 
     Args:
         result: with or without curves.
-        with_faces: with rendered faces; they take most of the time.
+        with_faces: with drawn faces; they take most of the time.
         most_items: recordings whose time lines are drawn.
         progress: receives the completed fraction.
 

@@ -1,7 +1,7 @@
-"""The rendered speaker: draws a head from coefficients, and has the demo clip. tools/demo makes the head and the clip.
+"""The demo speaker: how its head moves with coefficients, and its clip. tools/demo makes the head and renders the clip.
 
-Enters: coefficients of a face and a scene.
-Leaves: pictures; the clip that the package ships.
+Enters: coefficients of a face.
+Leaves: vertices and landmarks of the head; the clip that the package ships.
 Imports: the shared values.
 """
 

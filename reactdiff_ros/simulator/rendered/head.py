@@ -26,6 +26,7 @@ EYE_DISTANCE_M = 0.063
 """Distance between the pupils: the mean of adults."""
 IRIS_RADIUS_M = 0.0058
 EYEBALL_RADIUS_M = 0.0120
+LANDMARK_PX_PER_M = 3000.0
 
 # Rows of FaceMesh's topology. Eyes: corner to corner along the upper lid, and along the lower lid; right eye.
 UPPER_LID = (33, 246, 161, 160, 159, 158, 157, 173, 133)
@@ -145,6 +146,14 @@ class Morphs:
         for i in np.flatnonzero(c):
             v += c[i] * self.linear[i]
         return self._close_lids(self._open_jaw(v, c), c)
+
+    def landmarks(self, coefficients: NDArray[np.floating]) -> Points:  # type: ignore[type-arg]
+        """(478, 3): the head's landmarks from the front as the face mesh gives them, in px, irises looking ahead."""
+        scale = np.array([LANDMARK_PX_PER_M, -LANDMARK_PX_PER_M, -LANDMARK_PX_PER_M])
+        rim = IRIS_RADIUS_M * np.array([(0, 0, 0), (1, 0, 0), (0, 1, 0), (-1, 0, 0), (0, -1, 0)])
+        irises = [eye + np.array([0.0, 0.0, EYEBALL_RADIUS_M]) + rim for eye in self.mesh.eye_centres]
+        points = np.concatenate([self.apply(coefficients), *irises])
+        return np.asarray(points * scale)
 
     # Mouth and jaw
 

@@ -16,15 +16,14 @@ from numpy.typing import NDArray
 from reactdiff_ros import coefficients as table
 from reactdiff_ros.simulator.rendered.head import (
     EYE_DISTANCE_M,
-    EYEBALL_RADIUS_M,
-    IRIS_RADIUS_M,
     HeadMesh,
     Morphs,
     Points,
     Triangles,
     load_head,
 )
-from reactdiff_ros.simulator.rendered.parts import (
+from reactdiff_ros.types import UINT8
+from tools.demo.parts import (
     Look,
     Painter,
     Scalp,
@@ -37,7 +36,6 @@ from reactdiff_ros.simulator.rendered.parts import (
     unroll,
     vertex_normals,
 )
-from reactdiff_ros.types import UINT8
 
 NECK = np.array([0.0, -0.075, -0.085])
 """Centre of head rotation in the head frame: the joint between skull and neck."""
@@ -78,9 +76,6 @@ def rotation(pitch: float, yaw: float, roll: float) -> Points:
     return np.asarray(ry @ rx @ rz)
 
 
-LANDMARK_PX_PER_M = 3000.0
-
-
 class HeadRenderer:
     """Draws one head with one look.
 
@@ -104,14 +99,6 @@ class HeadRenderer:
     def landmarks(self, coefficients: NDArray[np.floating], scene: Scene) -> Points:  # type: ignore[type-arg]
         """(468, 2) pixel coordinates of the mesh's vertices as rendered."""
         return _project(self._to_camera(self.morphs.apply(coefficients), coefficients, scene), scene)
-
-    def mesh_landmarks(self, coefficients: NDArray[np.floating]) -> Points:  # type: ignore[type-arg]
-        """(478, 3): the head's landmarks from the front as the face mesh gives them, in px, irises looking ahead."""
-        scale = np.array([LANDMARK_PX_PER_M, -LANDMARK_PX_PER_M, -LANDMARK_PX_PER_M])
-        rim = IRIS_RADIUS_M * np.array([(0, 0, 0), (1, 0, 0), (0, 1, 0), (-1, 0, 0), (0, -1, 0)])
-        irises = [eye + np.array([0.0, 0.0, EYEBALL_RADIUS_M]) + rim for eye in self.mesh.eye_centres]
-        points = np.concatenate([self.morphs.apply(coefficients), *irises])
-        return np.asarray(points * scale)
 
     def render(
         self,

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, INDEX, mirrored_order, neutral
 from reactdiff_ros.perception.nets import FaceNets, region_of_landmarks
-from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
 from tools.demo.readback import face
+from tools.demo.renderer import HeadRenderer, Scene
 
 SMALL = Scene(width=160, height=120)
 
