@@ -435,7 +435,7 @@ def _measure_model(
 @_CLIP
 @_seconds(3.0, 600.0, 20.0, "Of the clip.")
 @click.option("--output", type=common.FILE, metavar="FILE",
-              help="Page to write, with its picture in images/ next to it.")  # fmt: skip
+              help="Page to write, with its picture in images/ next to it (from a checkout).")  # fmt: skip
 @click.option(
     "--cpu", is_flag=True,
     help="Measure processor time of all threads, including the decoding of the clip: while other programs run.",
@@ -448,14 +448,17 @@ def profile(result: Output, clip: Path | None, seconds: float, output: Path | No
     """
     from reactdiff_ros.evaluation.bench.compute import plot_profile, profile_clip
     from reactdiff_ros.recordings.replay.parameters import settings_as_live
+    from reactdiff_ros.resources import require_tools
 
+    if output is not None:
+        require_tools()
     settings, _ = settings_as_live({})
     with progress_bar("profiling") as show:
         timer = process_time if cpu else perf_counter
         figures = profile_clip(_played(clip), settings, timer, seconds=seconds, progress=show)
     figures["time"] = "processor" if cpu else "wall"
     if output is not None:
-        from reactdiff_ros.evaluation.pages import render
+        from tools.pages import render
 
         plot_profile(figures, output.parent / "images" / "performance_profile.png")
         common.write_text("the page", output, render("performance", figures=figures))

@@ -1,4 +1,4 @@
-"""`reactdiff dev docs`: pages generated from measured figures, the table of nodes and the commands."""
+"""`reactdiff dev docs`: pages generated from measured figures, the table of nodes and the commands (tools/pages.py)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 
 from reactdiff_ros.cli import common
 from reactdiff_ros.cli.common import EXIT_DONE, echo
+from reactdiff_ros.resources import require_tools
 
 PAGES = ("nodes", "commands", "benchmarks", "reliability", "soak", "ablations", "evidence")
 """Pages that the site shows in place of the short ones in docs/, see `site_page`."""
@@ -29,7 +30,7 @@ def _figures(name: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
 
 @click.group()
 def docs() -> None:
-    """Write generated pages of the documentation.
+    """Write generated pages of the documentation. All but the policies need a checkout of the repository.
 
     Pages of figures read a JSON file (default: docs/NAME.json). With --output, pictures are drawn into images/ next to
     the page.
@@ -92,9 +93,7 @@ def evidence(figures: Path, output: Path | None, card: Path | None, model: Path 
     if output is not None or card is None:
         _figures_page("evidence", figures, output)
     if card is not None:
-        from reactdiff_ros.evaluation.pages import model_card
-
-        _write(model_card(figures, model or card.parent, trained_on), card)
+        _write(_pages().model_card(figures, model or card.parent, trained_on), card)
     return EXIT_DONE
 
 
@@ -112,30 +111,29 @@ def policies(namespace: str | None, output: Path | None) -> int:
 
 def site_page(name: str, folder: Path, root: click.Group, *, pictures: bool = True) -> str:
     """One of PAGES from the figures in `folder` (docs/), for the site; pictures are drawn into its images/."""
-    from reactdiff_ros.evaluation.pages import page
-
     if name == "nodes":
         return _nodes()
     if name == "commands":
         return _commands(root)
-    return page(name, folder / f"{name}.json", folder if pictures else None)
+    text: str = _pages().page(name, folder / f"{name}.json", folder if pictures else None)
+    return text
 
 
 def _nodes() -> str:
-    from reactdiff_ros.evaluation.pages import render
     from reactdiff_ros.launching.table import load_table
 
-    return render("nodes", table=load_table())
+    text: str = _pages().render("nodes", table=load_table())
+    return text
 
 
 def _commands(root: click.Group) -> str:
-    from reactdiff_ros.evaluation.pages import render
-
     context = click.Context(root, info_name="reactdiff", show_default=True, max_content_width=_WIDTH)
     context.terminal_width = _WIDTH
     found = _leaves(root, context)
     rows = [(c.command_path, c.get_help(), inspect.cleandoc(c.command.help or "").split("\n\n")[0]) for c in found]
-    return render("commands", commands=[dict(zip(("path", "help", "summary"), row, strict=True)) for row in rows])
+    texts = [dict(zip(("path", "help", "summary"), row, strict=True)) for row in rows]
+    text: str = _pages().render("commands", commands=texts)
+    return text
 
 
 def _leaves(command: click.Command, context: click.Context) -> Iterator[click.Context]:
@@ -149,9 +147,15 @@ def _leaves(command: click.Command, context: click.Context) -> Iterator[click.Co
 
 
 def _figures_page(name: str, figures: Path, output: Path | None, *more: Any) -> int:
-    from reactdiff_ros.evaluation.pages import page
+    return _write(_pages().page(name, figures, None if output is None else output.parent, *more), output)
 
-    return _write(page(name, figures, None if output is None else output.parent, *more), output)
+
+def _pages() -> Any:
+    """The module of pages and templates, which only a checkout has."""
+    require_tools()
+    from tools import pages
+
+    return pages
 
 
 def _write(text: str, output: Path | None) -> int:

@@ -19,8 +19,8 @@ from reactdiff_ros.cli.docs import PAGES as GENERATED
 from reactdiff_ros.cli.docs import site_page
 from reactdiff_ros.cli.main import cli, main
 from reactdiff_ros.evaluation.bounds import BOUNDS
-from reactdiff_ros.evaluation.pages import FIGURES
 from reactdiff_ros.simulator.rendered import demo_clip_path
+from tools.pages import FIGURES
 
 CARDS = sorted((ROOT / "resource").rglob("README.md"))
 

@@ -101,7 +101,7 @@ def _faults(path: Path) -> Any:
 
 
 def _evidence(path: Path) -> Any:
-    from reactdiff_ros.evaluation.pages import page
+    from tools.pages import page
 
     return page("evidence", path)
 

@@ -21,13 +21,13 @@ from reactdiff_ros.evaluation.studies.evidence import FORMAT
 from reactdiff_ros.model.plan.corrections import ORDINARY, SHOWN_CONTROL
 from reactdiff_ros.model.plan.sampler import EAGER
 from reactdiff_ros.model.weights import CARD, MANIFEST, find_weights
-from reactdiff_ros.resources import share_path
 
 FIGURES = {
     "benchmarks": "make bench", "reliability": "make faults", "soak": "make soak",
     "ablations": "reactdiff evaluate ablations --json", "evidence": "reactdiff evaluate evidence",
 }  # fmt: skip
 """Pages that are made from a file of figures of the same name, and what measures these."""
+TEMPLATES = Path(__file__).resolve().parents[1] / "docs" / "templates"
 _MISFITS = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a template or a plot raises on figures of another form."""
 
@@ -160,7 +160,7 @@ def render(template: str, where: Path | None = None, **values: Any) -> str:
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(share_path("docs/templates")), undefined=jinja2.StrictUndefined,
+        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, autoescape=False,
     )  # fmt: skip
     environment.filters |= {"figure": figure, "cell": cell, "duration": duration, "words": words}
