@@ -435,7 +435,7 @@ def _measure_model(
 @_CLIP
 @_seconds(3.0, 600.0, 20.0, "Of the clip.")
 @click.option("--output", type=common.FILE, metavar="FILE",
-              help="Page to write, with its picture in images/ next to it (from a checkout).")  # fmt: skip
+              help="Page to write, with its picture in images/ next to it.")  # fmt: skip
 @click.option(
     "--cpu", is_flag=True,
     help="Measure processor time of all threads, including the decoding of the clip: while other programs run.",
@@ -444,14 +444,15 @@ def _measure_model(
 def profile(result: Output, clip: Path | None, seconds: float, output: Path | None, cpu: bool) -> None:
     """Profile perception, encoder and plans on a clip: by stage, and by function of the listener.
 
-    Samples come from pyinstrument (requirements/test.txt). Nothing else should run on the machine meanwhile.
+    Samples come from pyinstrument (requirements/test.txt). Nothing else should run on the machine meanwhile. Runs from
+    a checkout of the repository.
     """
-    from reactdiff_ros.evaluation.bench.compute import plot_profile, profile_clip
     from reactdiff_ros.recordings.replay.parameters import settings_as_live
     from reactdiff_ros.resources import require_tools
 
-    if output is not None:
-        require_tools()
+    require_tools()
+    from tools.speed.profile import plot_profile, profile_clip
+
     settings, _ = settings_as_live({})
     with progress_bar("profiling") as show:
         timer = process_time if cpu else perf_counter
@@ -520,9 +521,12 @@ def _measure_reference(plan: Any, folder: Path | str, threads: int | None, *, sh
 def replay(clip: Path | None, seconds: float, runs: int, policy: str, processes: int) -> dict[str, Any]:
     """Make a bag of a clip (the demo speaker: 640x480, 25 pictures a second) and time `reactdiff bag replay` on it.
 
-    Nothing else should run on the machine meanwhile.
+    Nothing else should run on the machine meanwhile. Runs from a checkout of the repository.
     """
-    from reactdiff_ros.evaluation.bench.compute import bench_replay
+    from reactdiff_ros.resources import require_tools
+
+    require_tools()
+    from tools.speed.replay import bench_replay
 
     how: Any = {"seconds": seconds, "runs": runs, "policy": policy, "processes": processes}
     with progress_bar("replaying") as show:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,23 +159,6 @@ def plot_controls(figures: Mapping[str, Any], path: Path) -> Path:
     return save_figure(figure, path)
 
 
-def plot_summaries(figures: Mapping[str, Mapping[str, tuple[float, float]]], path: Path) -> Path:
-    """A panel for each figure: mean and deviation of every group; the band of the first group runs through."""
-    columns = (len(figures) + 1) // 2
-    figure = new_figure(2.6 * columns, 5.6)
-    axes = figure.subplots(2, columns, squeeze=False)
-    for axis, (name, groups) in zip(axes.flat, figures.items(), strict=False):
-        at, (means, deviations) = np.arange(len(groups)), np.array(list(groups.values())).T
-        axis.axhspan(means[0] - deviations[0], means[0] + deviations[0], alpha=0.15)
-        axis.errorbar(at, means, deviations, fmt="o", capsize=3)
-        axis.set(title=name, xticks=at)
-        axis.set_xticklabels([("no " if i else "") + group for i, group in enumerate(groups)], rotation=60, ha="right")
-        axis.margins(y=0.2)
-    for axis in axes.flat[len(figures) :]:
-        axis.remove()
-    return save_figure(figure, path)
-
-
 def plot_backchannels(figures: Mapping[str, Any], annotated: Mapping[str, Any], path: Path) -> Path:
     """Hazard by pause and answers by its length of each system with 95 % intervals, over quantiles of nod shapes.
 
@@ -221,48 +204,3 @@ def plot_backchannels(figures: Mapping[str, Any], annotated: Mapping[str, Any], 
 def _nods_in(figures: Mapping[str, Any]) -> Mapping[str, Any]:
     found: Mapping[str, Any] = figures.get("nod_shapes", {})
     return found
-
-
-_PANELS: Final = (
-    ("steps", "steps of the denoiser"),
-    ("candidates", "candidates K"),
-    ("listeners", "listeners in one batch"),
-    ("frames", "frames of a plan (25 a second)"),
-)
-_RATE_HZ: Final = 25
-
-
-def plot_costs(result: Mapping[str, Any], path: Path) -> Path:
-    """Plan time against steps, candidates, listeners and length, and encoder time against the window that was seen.
-
-    Args:
-        result: of `bench model`, with rows.
-        path: of the picture.
-
-    Raises:
-        ReactdiffError: it cannot be written.
-    """
-    figure, axes = new_axes(2, 3)
-    for axis, (sweep, label) in zip(axes.flat, _PANELS, strict=False):
-        for backend, rows in _by_backend([r for r in result["rows"] if r["sweep"] == sweep]).items():
-            x = [row[sweep] for row in rows]
-            (line,) = axis.plot(x, [row["plan_ms"]["p50"] for row in rows], "o-", label=backend)
-            axis.plot(x, [row["plan_ms"]["p99"] for row in rows], ":", color=line.get_color())
-        axis.set(xlabel=label, ylabel="plan, ms (dotted: p99)")
-        axis.set_ylim(bottom=0)
-    window = axes.flat[len(_PANELS)]
-    for backend, rows in _by_backend(result["seen"]).items():
-        seconds = [row["frames_seen"] / _RATE_HZ for row in rows]
-        window.plot(seconds, [row["encoder_frame_ms"]["p50"] for row in rows], "o-", label=backend)
-    window.set(xlabel="window of the speaker that was seen, s", ylabel="encoder, ms a new frame", xscale="log")
-    window.set_ylim(0, 1.5 * window.get_ylim()[1])
-    window.legend()
-    axes.flat[-1].set_visible(False)
-    return save_figure(figure, path)
-
-
-def _by_backend(rows: list[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    out: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        out.setdefault(f"{row['backend']} {row['precision']}", []).append(row)
-    return out

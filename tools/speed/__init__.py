@@ -1,1 +1,1 @@
-"""Times the metrics against the challenge's way of computing them, and our model against the published one."""
+"""Times what no installation needs to time: metrics next to the challenge's, the published model, replay, a profile."""
