@@ -50,6 +50,14 @@ class PerceptionConfig:
         0.8, "How long another person must be the one who talks before they become the target.",
         unit="s", low=0.1, high=10.0,
     )  # fmt: skip
+    microphone_spacing_m: float = setting(
+        0.0,
+        "Distance of the two microphones next to the camera, whose sound then shows who speaks. 0: not used.",
+        unit="m", low=0.0, high=0.5,
+    )  # fmt: skip
+    first_microphone_right: bool = setting(
+        False, "The first channel is the microphone on the right of what the camera sees, not on the left."
+    )
     smoothing_hz: float = setting(
         2.5, "Cut-off frequency of the smoothing of a still face. It rises with speed, so fast motion is not delayed.",
         unit="Hz", low=0.1, high=25.0,

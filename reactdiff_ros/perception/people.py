@@ -1,9 +1,10 @@
 """Several people: who is here, who of them speaks, and to whom.
 
 Who speaks is a forward filter over the people in view and "someone out of view". While a voice is heard, it weighs how
-much each one's lips move: a voice has one mouth, so what counts is the difference between people. In a pause it waits:
-the one who spoke probably goes on. Whom each of them addresses is a filter of the same kind over the robot and the
-other people; its evidence is the line of sight, held against where the others are.
+much each one's lips move: a voice has one mouth, so what counts is the difference between people. Two microphones add
+where the voice comes from. In a pause it waits: the one who spoke probably goes on. Whom each of them addresses is a
+filter of the same kind over the robot and the other people; its evidence is the line of sight, held against where the
+others are.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
+from reactdiff_ros.perception.microphones import SOUND_M_S, MicrophonePair
 from reactdiff_ros.perception.tracking import Track
 from reactdiff_ros.types import FloatArray, People, PersonSeen, Voice
 
@@ -47,6 +49,22 @@ _STILL: Final = -1.6
 _CERTAIN: Final = 0.8
 _LOOK_S: Final = 0.4
 _ADDRESSED_S: Final = 4.0
+_LISTENED_S: Final = 0.25
+"""After it, an old belief in whom they address counts half as much as none: of who speaks, and of who listens. Where
+someone looks who listens tells little of whom they will address."""
+_DIRECTION_S: Final = 0.25
+"""Over this time, the direction of the sound counts once."""
+_DIRECTION_RAD: Final = 0.14
+_DELAY_S: Final = 5e-6
+"""Spread of directions of sound around who speaks, and of the delay between the microphones."""
+_REFLECTED: Final = 0.1
+"""Likelihood of a direction that is not the speaker's. Lips that move where others are still outweigh it."""
+_UNCLEAR: Final = 0.35
+_CLEAR: Final = 0.65
+"""`Arrival.clarity` from which a direction counts, and from which it counts in full."""
+_TRUST_S: Final = 15.0
+"""Over this time, the direction is held against the lips where they alone are certain: swapped microphones, or ones
+that are not at the camera, lose their say."""
 _HEARD: Final = 0.95
 _UNHEARD: Final = 0.02
 """Belief that someone speaks where the voice activity says so, and where it does not."""
@@ -71,16 +89,17 @@ _FACE_M: Final = 0.2
 
 @dataclass
 class _Belief:
-    """A forward filter over ids: it stays for `stay_s` on average, and weighs evidence."""
+    """A forward filter over ids."""
 
-    stay_s: float
     of: dict[int, float] = field(default_factory=dict)
 
-    def follow(self, ids: Iterable[int], dt_s: float, evidence: Mapping[int, float]) -> None:
-        """`evidence`: logarithms of the likelihoods of what was observed in `dt_s`; 0 where there are none."""
+    def follow(self, ids: Iterable[int], dt_s: float, stay_s: float, evidence: Mapping[int, float]) -> None:
+        """It stays for `stay_s` on average. `evidence`: logarithms of the likelihoods of what was observed in `dt_s`;
+        0 where there are none.
+        """
         ids = list(ids)
         fresh = 1.0 / len(ids)
-        kept = math.exp(-dt_s / self.stay_s)
+        kept = math.exp(-dt_s / stay_s)
         total = sum(self.of.get(i, fresh) for i in ids) or 1.0
         of = {i: (kept * self.of.get(i, fresh) / total + (1.0 - kept) * fresh) for i in ids}
         most = max((evidence.get(i, 0.0) for i in ids), default=0.0)
@@ -125,21 +144,27 @@ class _Seen:
     """They were settled once."""
     position_m: FloatArray | None = None
     lips: _Lips = field(default_factory=_Lips)
-    addresses: _Belief = field(default_factory=lambda: _Belief(_ADDRESSED_S))
+    addresses: _Belief = field(default_factory=_Belief)
 
 
 class PeopleInView:
-    """Takes each picture's tracks; says who is there, who speaks and to whom. Causal and deterministic."""
+    """Takes each picture's tracks; says who is there, who speaks and to whom. Causal and deterministic.
 
-    def __init__(self) -> None:
+    Args:
+        microphones: which hear where a voice comes from; the caller gives them the sound.
+    """
+
+    def __init__(self, microphones: MicrophonePair | None = None) -> None:
+        self._microphones = microphones
         self._seen: dict[int, _Seen] = {}
-        self._speaker = _Belief(_TURN_S)
+        self._speaker, self._by_lips = _Belief(), _Belief()
+        self._trust = 1.0
         self._speaking: dict[int, float] = {}
         self._stamp_ns: int | None = None
 
     def flush(self) -> None:
         """A new time line: everything is forgotten."""
-        self.__init__()  # type: ignore[misc]
+        self.__init__(self._microphones)  # type: ignore[misc]
 
     def observe(
         self, stamp_ns: int, tracks: tuple[Track, ...], voice: Voice | None, own: bool, focal_px: float
@@ -210,7 +235,12 @@ class PeopleInView:
         lips = {t.person_id: _NO_LIPS for t in tracks} | {OUT_OF_VIEW: _NO_LIPS}
         lips |= {i: self._seen[i].lips.odds(motion) for i, motion in read.items()}
         heard = voice is None or (voice.speaking and not own)
-        self._speaker.follow(lips, dt, {i: odds * dt / _LIPS_S for i, odds in lips.items()} if heard else {})
+        evidence = {i: odds * dt / _LIPS_S for i, odds in lips.items()} if heard else {}
+        self._by_lips.follow(lips, dt, _TURN_S, evidence)
+        if voice is not None and heard:
+            for i, value in self._directions(lips, dt).items():
+                evidence[i] += value * dt / _DIRECTION_S
+        self._speaker.follow(lips, dt, _TURN_S, evidence)
         surest = max(self._speaker.of, key=lambda i: self._speaker.of[i])
         certain = self._speaker.of[surest] > _CERTAIN
         for i, motion in read.items() if voice is not None else ():
@@ -223,6 +253,27 @@ class PeopleInView:
             return
         sounds = 0.0 if own else _HEARD if voice.speaking else _UNHEARD
         self._speaking = {i: sounds * share for i, share in self._speaker.of.items()}
+
+    def _directions(self, ids: Iterable[int], dt: float) -> dict[int, float]:
+        """Logarithm of the likelihood of the direction of the sound for each; {} where it is not known."""
+        pair = self._microphones
+        arrival = None if pair is None else pair.latest(self._stamp_ns or 0)
+        if pair is None or arrival is None or arrival.clarity <= _UNCLEAR:
+            return {}
+        widest = pair.spacing_m / SOUND_M_S
+        spread = math.hypot(_DIRECTION_RAD * widest, _DELAY_S)
+        anywhere = math.log(math.sqrt(2 * math.pi) * spread / (2 * widest) + _REFLECTED)
+        likelihoods = dict.fromkeys(ids, anywhere)
+        for i, seen in self._seen.items():
+            if seen.position_m is not None and np.isfinite(seen.position_m).all():
+                off = (arrival.delay_s - pair.delay_s(seen.position_m)) / spread
+                likelihoods[i] = math.log(math.exp(-0.5 * off**2) + _REFLECTED)
+        by_lips = max(self._by_lips.of, key=lambda i: self._by_lips.of[i])
+        if by_lips != OUT_OF_VIEW and self._by_lips.of[by_lips] > _CERTAIN:
+            agrees = 1.0 if likelihoods[by_lips] > anywhere else -1.0
+            self._trust += (1.0 - math.exp(-dt / _TRUST_S)) * (agrees - self._trust)
+        weight = max(0.0, self._trust) * min(1.0, (arrival.clarity - _UNCLEAR) / (_CLEAR - _UNCLEAR))
+        return {i: weight * value for i, value in likelihoods.items()}
 
     def _follow_look(self, track: Track, dt: float) -> None:
         """Whom they look at: the robot, or one of the others whose place is known."""
@@ -239,7 +290,9 @@ class PeopleInView:
             for i, place in others.items():
                 evidence[i] = _looks(gaze.yaw_rad, gaze.pitch_rad, *direction(own.position_m, place))
             evidence = {i: value * dt / _LOOK_S for i, value in evidence.items()}
-        own.addresses.follow((ROBOT, *others), dt, evidence)
+        floor = self._speaker.of.get(track.person_id, 0.0)
+        stay_s = 1.0 / (floor / _ADDRESSED_S + (1.0 - floor) / _LISTENED_S)
+        own.addresses.follow((ROBOT, *others), dt, stay_s, evidence)
 
 
 def direction(eyes: FloatArray, place: FloatArray) -> tuple[float, float]:
@@ -258,6 +311,6 @@ def direction(eyes: FloatArray, place: FloatArray) -> tuple[float, float]:
 
 def _looks(yaw: float, pitch: float, to_yaw: float, to_pitch: float) -> float:
     """Logarithm of the likelihood of a line of sight of someone who addresses what lies in a direction (rad)."""
-    to_yaw = min(max(to_yaw, -_FARTHEST_LOOK_RAD), _FARTHEST_LOOK_RAD)
+    yaw, to_yaw = (min(max(v, -_FARTHEST_LOOK_RAD), _FARTHEST_LOOK_RAD) for v in (yaw, to_yaw))
     off = ((yaw - to_yaw) / _LOOK_YAW_RAD) ** 2 + ((pitch - to_pitch) / _LOOK_PITCH_RAD) ** 2
     return math.log(math.exp(-0.5 * off) + _ELSEWHERE)

@@ -13,6 +13,7 @@ from reactdiff_ros import coefficients as c
 from reactdiff_ros.clock import NS, Grid, StampGuard, to_ns
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.perception.config import PerceptionConfig
+from reactdiff_ros.perception.microphones import MicrophonePair
 from reactdiff_ros.perception.nets import REGION_MARGIN, FaceNets, to_rgb
 from reactdiff_ros.perception.people import PeopleInView
 from reactdiff_ros.perception.person import Camera, Reading
@@ -54,7 +55,9 @@ class SpeakerPerception:
         self.dropped_sounds = 0
         self._tracker = Tracker(self.config, self._nets)
         self._chooser = TargetChooser(self.config)
-        self._company = PeopleInView()
+        spacing_m, first_right = self.config.microphone_spacing_m, self.config.first_microphone_right
+        self._microphones = MicrophonePair(spacing_m, first_right=first_right) if spacing_m > 0.0 else None
+        self._company = PeopleInView(self._microphones)
         self._people: People | None = None
         self._pictures, self._sounds = StampGuard(), StampGuard()
         self._last: SpeakerFrame | None = None
@@ -82,10 +85,15 @@ class SpeakerPerception:
     def reset(self) -> None:
         """Back to the beginning: no person known, no sound heard. Person ids go on counting."""
         self._flush()
-        if self._voice is not None:
-            self._voice.reset()
+        self._forget_sound()
         self._pictures, self._sounds = StampGuard(), StampGuard()
         self._slot = None
+
+    def _forget_sound(self) -> None:
+        if self._voice is not None:
+            self._voice.reset()
+        if self._microphones is not None:
+            self._microphones.reset()
 
     def _flush(self) -> None:
         self._tracker.flush()
@@ -121,8 +129,7 @@ class SpeakerPerception:
             return self._last
         if verdict == "jump":
             self._flush()
-            if self._voice is not None:
-                self._voice.reset()
+            self._forget_sound()
             self._sounds = StampGuard()
             self._slot = None
         stamp = picture.stamp_ns
@@ -159,10 +166,12 @@ class SpeakerPerception:
             return []
         voice = self._loaded_voice()
         if verdict == "jump":
-            voice.reset()
+            self._forget_sound()
             self._slot = None
             if self._picture_ns is not None and self._picture_ns - sound.end_ns > NS // 2:
                 self._picture_ns = None
+        if self._microphones is not None:
+            self._microphones.push(sound)
         if self._picture_ns is not None and sound.end_ns - self._picture_ns <= PICTURE_TIMEOUT_NS:
             voice.push(sound)
             return []
