@@ -79,6 +79,7 @@ class MicrophonePair:
         """Forget everything heard."""
         self._rate_hz = 0
         self._end_ns = 0
+        self._waiting = np.zeros((0, 2), np.int16)
         self._arrivals: deque[Arrival] = deque(maxlen=_HISTORY)
 
     def push(self, sound: Sound) -> None:

@@ -137,13 +137,6 @@ def test_of_two_whose_lips_move_the_voice_shows_who_speaks(who):
     assert right(without.talk(without.stereo(who, 4.0), both), who) < 0.6
 
 
-def test_a_camera_that_mirrors_does_not_swap_sides():
-    pair = Pair(mirror=True)
-    pair.actors[0].x, pair.actors[1].x = 120, 520
-    # In the picture as it comes the first is on the left, so in the room they are on the right.
-    assert right(pair.talk(pair.stereo(1, 4.0), (0, 1)), 0) > 0.95
-
-
 def test_a_first_channel_that_is_the_right_microphone():
     pair = Pair(first_microphone_right=True)
     assert right(pair.talk(pair.stereo(0, 4.0)[:, ::-1], (0, 1)), 0) > 0.95
@@ -153,8 +146,8 @@ def test_swapped_microphones_do_not_outweigh_the_lips_and_lose_their_say():
     pair = Pair()
     for who in (0, 1, 0, 1, 0, 1):
         assert right(pair.talk(pair.stereo(who, 4.0)[:, ::-1], (who,)), who) > 0.75
-    beliefs = pair.talk(pair.stereo(0, 4.0)[:, ::-1], (0, 1))
-    assert right(beliefs, 1) < 0.2, "they are not believed against equal lips"
+    beliefs = pair.talk(pair.stereo(1, 4.0)[:, ::-1], (0, 1))
+    assert right(beliefs, 0) < 0.1, "equal lips are not decided by them either"
 
 
 def copied(stereo: np.ndarray) -> np.ndarray:

@@ -11,15 +11,16 @@ from typing import Final
 
 import numpy as np
 import pytest
+from stereo import Room, chunks, int16, noisy
 from test_tracking import Talk
 
 from reactdiff_ros import coefficients as c
 from reactdiff_ros.clock import NS
-from reactdiff_ros.perception import SpeakerPerception
+from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception
 from reactdiff_ros.perception.nets import FaceNets
 from reactdiff_ros.perception.people import direction
 from reactdiff_ros.simulator.rendered.head import EYE_YAW_RAD
-from reactdiff_ros.types import Picture
+from reactdiff_ros.types import PersonSeen, Picture, Sound
 from tools.demo.parts import Look
 from tools.demo.readback import face
 from tools.demo.renderer import HeadRenderer, Scene
@@ -123,5 +124,76 @@ def test_whom_the_speaker_addresses_is_found(nets, record_property):
     for name, value in figures.items():
         record_property(f"right addressee, the {name}", value)
     assert ids == {1, 2}
-    assert np.mean(list(figures.values())) >= 0.8
-    assert min(figures.values()) >= 0.7
+    assert np.mean(list(figures.values())) >= 0.85
+    assert min(figures.values()) >= 0.8
+
+
+class Stage:
+    """Both people, who look at the robot; each moves the lips or is a photograph, before a camera that has noise."""
+
+    def __init__(self, nets: FaceNets, config: PerceptionConfig | None = None) -> None:
+        self.voice = Talk()
+        self.config = config or PerceptionConfig()
+        self.perception = SpeakerPerception(self.config, voice=self.voice, nets=nets)
+        self.now, self._rng = NS, np.random.default_rng(1)
+        self._renderers = [HeadRenderer(look=look) for look in LOOKS]
+        self.half = functools.cache(self._half)
+
+    def _half(self, who: int, yaw: float, jaw: float) -> np.ndarray:
+        scene = Scene(width=640, height=320, position_m=tuple(map(float, PLACES[who])))
+        picture = self._renderers[who].render(pose(who, yaw, jaw), scene)
+        return picture[:, 320:] if who else picture[:, :320]
+
+    def show(self, moving: tuple[int, ...], sound: Sound | None = None, yaws: tuple[float, float] = (0.0, 0.0)) -> None:
+        k = self.now * RATE_HZ // NS
+        jaws = [0.25 * (1 + np.sin(2 * np.pi * 4 * (k % RATE_HZ) / RATE_HZ + i)) * (i in moving) for i in (0, 1)]
+        picture = np.hstack([self.half(i, yaws[i], round(float(jaws[i]), 2)) for i in (0, 1)])
+        picture = np.clip(picture + self._rng.normal(0.0, 3.0, picture.shape), 0, 255).astype(np.uint8)
+        if sound is not None:
+            self.perception.observe_sound(sound)
+        self.now += NS // RATE_HZ
+        self.perception.observe_picture(Picture(self.now, picture[:, ::-1] if self.config.mirror else picture))
+
+    def at(self, who: int) -> PersonSeen:
+        """What is known of the one on the left (0) or right (1) of the picture."""
+        assert self.perception.people is not None
+        placed = [p for p in self.perception.people.persons if p.position_m is not None]
+        return (max if who else min)(placed, key=lambda p: float(p.position_m[0]))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("mirror", [False, True])
+def test_sides_of_picture_and_sound_agree_also_with_a_mirrored_camera(nets, mirror):
+    stage = Stage(nets, PerceptionConfig(mirror=mirror, microphone_spacing_m=0.06))
+    for _ in range(RATE_HZ):
+        stage.show(())
+    rng, rate_hz = np.random.default_rng(2), 16000
+    t = np.arange(2 * rate_hz) / rate_hz
+    voice = np.convolve(rng.standard_normal(len(t)), np.exp(-np.arange(60) / 6.0), "same")
+    voice *= 0.02 + np.clip(np.sin(2 * np.pi * 4 * t), 0.0, None)
+    stage.voice.speaking = True
+    for who in (1, 0):
+        bearing = float(np.arctan2(PLACES[who][0], PLACES[who][2]))
+        heard = int16(noisy(Room(0.4, 6.0).stereo(voice, bearing, 0.06, rate_hz, rng), 25, rng))
+        for sound in chunks(heard, rate_hz, stage.now, 0.04):
+            stage.show((0, 1), sound)
+        assert stage.at(who).speaking > 0.6 > 0.2 > stage.at(1 - who).speaking
+
+
+@pytest.mark.timeout(600)
+def test_a_photograph_is_neither_speaker_nor_addressee(nets):
+    stage = Stage(nets)
+    stage.voice.speaking = True
+    for k in range(4 * RATE_HZ):  # a voice out of view
+        stage.show(())
+        assert k < 2 * RATE_HZ or max(stage.at(0).speaking, stage.at(1).speaking) < 0.3
+    taken = 0
+    for k in range(6 * RATE_HZ):  # who speaks looks at the robot, and for 1 s past it at the photograph
+        stage.show((1,), yaws=(0.0, line_of_sight(1, "other") if 3 * RATE_HZ <= k < 4 * RATE_HZ else 0.0))
+        people = stage.perception.people
+        assert people is not None
+        assert stage.at(0).speaking < 0.3
+        assert k < 2 * RATE_HZ or people.target == stage.at(1).person_id
+        taken += stage.at(0).addressed > people.robot_addressed
+    assert taken <= 1.2 * RATE_HZ
+    assert people.robot_addressed > 0.8 > 0.1 > stage.at(0).addressed
