@@ -11,6 +11,7 @@ from __future__ import annotations
 import array
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, TypeVar, get_args
 
 import numpy as np
@@ -52,6 +53,8 @@ MAX_MOUTH_S: Final = 60.0
 MAX_SYMBOLS: Final = 10_000
 UNCHANGED: Final = -100.0
 """ListenerControl.UNCHANGED."""
+CLEAN: Final = "/clean"
+"""The frame id of sound without the robot's own voice ends so (`Sound.clean`)."""
 _MODES = ("listening", "idle", "neutral")
 M = TypeVar("M", bound=Any)
 """A message class: `fill_*` fill an empty message and return it."""
@@ -106,7 +109,7 @@ def _flat(values: FloatArray) -> array.array[float]:
 
 def fill_audio(message: M, sound: Sound, frame_id: str) -> M:
     """Sound into an AudioChunk."""
-    fill_header(message.header, sound.stamp_ns, frame_id)
+    fill_header(message.header, sound.stamp_ns, frame_id + CLEAN * sound.clean)
     message.sample_rate = sound.rate_hz
     message.channels = sound.samples.shape[1]
     message.samples = array.array("h", np.ascontiguousarray(sound.samples).tobytes())
@@ -115,12 +118,13 @@ def fill_audio(message: M, sound: Sound, frame_id: str) -> M:
 
 def sound_value(message: Any) -> Sound:
     """AudioChunk to Sound. Raises MessageError for a rate, channel count or length that cannot be."""
-    return pcm_sound(
+    sound = pcm_sound(
         from_stamp(message.header.stamp),
         int(message.sample_rate),
         int(message.channels),
         np.frombuffer(message.samples, dtype=np.int16),
     )
+    return replace(sound, clean=True) if message.header.frame_id.endswith(CLEAN) else sound
 
 
 def pcm_sound(stamp_ns: int, rate_hz: int, channels: int, samples: np.ndarray[Any, np.dtype[np.int16]]) -> Sound:
@@ -179,6 +183,7 @@ def fill_voice(message: M, voice: Voice) -> M:
     message.loudness_dbfs = float(voice.loudness_dbfs)
     message.pause_s = float(voice.pause_s)
     message.utterance_s = float(voice.utterance_s)
+    message.clean = voice.clean
     return message
 
 
@@ -244,6 +249,7 @@ def voice_value(message: Any) -> Voice:
         loudness_dbfs=_number(message.loudness_dbfs, "the loudness of a voice"),
         pause_s=float(message.pause_s),
         utterance_s=_number(message.utterance_s, "the utterance of a voice"),
+        clean=bool(getattr(message, "clean", False)),  # older bags do not know
     )
 
 

@@ -64,6 +64,8 @@ class Sound:
     stamp_ns: int
     rate_hz: int
     samples: NDArray[np.int16]
+    clean: bool = False
+    """The robot's own voice was taken out of it by an echo canceller."""
 
     @property
     def end_ns(self) -> int:
@@ -89,6 +91,8 @@ class Voice:
     """Seconds since the last utterance ended; 0 while speaking; NaN if no one has spoken yet."""
     utterance_s: float
     """Seconds since the current utterance began; 0 while silent."""
+    clean: bool = False
+    """The sound is without the robot's own voice (`Sound.clean`): it is a person's also while the robot speaks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,6 @@ from reactdiff_ros.errors import MissingExtraError
 from reactdiff_ros.timeline import Timeline
 from reactdiff_ros.types import Sound
 
-CLEAN: Final = "/clean"
-"""The frame id of sound without the robot's voice ends so."""
 RATES_HZ: Final = (16000, 32000, 48000)
 """Rates of the microphone at which the canceller works."""
 FRAME_S: Final = 0.01
@@ -87,7 +85,7 @@ class EchoCanceller:
             for channel, part in enumerate(self._parts):
                 near = np.ascontiguousarray(samples[at : at + step, channel])
                 out[at : at + step, channel] = part.process(near, far[at : at + step])
-        return Sound(stamp_ns, rate, out)
+        return Sound(stamp_ns, rate, out, clean=True)
 
     def _far(self, stamp_ns: int, count: int, rate: int) -> NDArray[np.int16]:
         """The reference at the microphone's rate: linear interpolation, which an adaptive filter does not mind."""

@@ -40,6 +40,8 @@ class ClipSound(NamedTuple):
     offset_ns: int
     rate_hz: int
     samples: NDArray[np.int16]
+    clean: bool = False
+    """As `Sound.clean`."""
 
     @property
     def end_ns(self) -> int:

@@ -176,7 +176,7 @@ class OneProcess:
                 if isinstance(item, ClipPicture):
                     self._workers[0].put(_PICTURE, Picture(stamp_ns, item.bgr))
                 else:
-                    self._workers[0].put(_SOUND, Sound(stamp_ns, item.rate_hz, item.samples))
+                    self._workers[0].put(_SOUND, Sound(stamp_ns, item.rate_hz, item.samples, item.clean))
             self.clip_ended = player.ended
         except ReactdiffError as error:
             self._tell(str(error))

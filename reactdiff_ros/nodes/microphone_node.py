@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from reactdiff_ros import msg
-from reactdiff_ros.capture.echo import CLEAN, EchoCanceller
+from reactdiff_ros.capture.echo import EchoCanceller
 from reactdiff_ros.capture.microphone import Microphone, MicrophoneConfig
 from reactdiff_ros.errors import DeviceError, MissingExtraError
 from reactdiff_ros.messages import fill_audio, sound_value
@@ -79,7 +79,6 @@ class MicrophoneNode(ReactdiffNode):
             self._echo.spoken(sound_value(message))
 
     def _hand_on(self, sound: Sound) -> None:
-        frame_id = str(self.values["frame_id"])
         if self._echo is not None and self._echo.hears(sound):
             able = self._echo.able(sound)
             unable = f"the robot's voice stays in sound of {sound.samples.shape[1]} channels at {sound.rate_hz} Hz"
@@ -88,8 +87,8 @@ class MicrophoneNode(ReactdiffNode):
             cleaned = self._echo.clean(sound) if able else sound
             if cleaned is None:
                 return
-            sound, frame_id = cleaned, frame_id + CLEAN if able else frame_id
-        self.publish(self._sounds, fill_audio(msg.AudioChunk(), sound, frame_id))
+            sound = cleaned
+        self.publish(self._sounds, fill_audio(msg.AudioChunk(), sound, str(self.values["frame_id"])))
         self.meter.output(self.steady_ns(), (self.now_ns() - sound.end_ns) / 1e6)
 
     def _read_until(self, microphone: Microphone, stopping: threading.Event, heard: threading.Event) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros import msg
-from reactdiff_ros.capture.echo import CLEAN
 from reactdiff_ros.clock import NS
 from reactdiff_ros.messages import (
     fill_turn_event,
@@ -129,9 +128,6 @@ class TurnNode(ReactdiffNode):
         self._tracker.push_frame(frame)
 
     def _on_sound(self, message: Any) -> None:
-        # While the robot is silent, sound is passed on as it is: that the echo is cancelled shows in its speech alone.
-        if self._tracker.floor.robot.speaking:
-            self._tracker.push_clean(str(message.header.frame_id).endswith(CLEAN))
         if self._asker is not None:
             self._sound.push(sound_value(message))
 

@@ -106,8 +106,8 @@ class SpeakerPerception:
     def robot_speaking(self, speaking: bool, now_ns: int) -> None:
         """The robot itself speaks (repeated; lapses after 1 s) or has ended.
 
-        Its voice, and its tail of 0.5 s, then tells nothing of which of several people talks; the voice of the frames
-        is what the microphone hears all the same.
+        Unless its echo is cancelled (`Sound.clean`), the sound then, and 0.5 s after, tells nothing of which of several
+        people talks; the voice of the frames is what the microphone hears all the same.
         """
         if speaking or self._robot_speaks:
             self._robot_until_ns = now_ns + (ROBOT_LAPSES_NS if speaking else ROBOT_TAIL_NS)
@@ -141,7 +141,7 @@ class SpeakerPerception:
         camera = Camera((width, height), self._focal_px(picture, width, scale))
         for track in self._tracker.tracks:
             self._read(track, stamp, camera)
-        own = self._robot_until_ns is not None and stamp <= self._robot_until_ns
+        own = self._robot_until_ns is not None and stamp <= self._robot_until_ns and not (voice and voice[0].clean)
         target = self._choose(stamp, None if voice is None else voice[0], own, camera.focal_px)
         reading = None if target is None else target.reading
         self._people = self._company.people(picture.frame_id, self._chooser.target)
@@ -297,7 +297,7 @@ class SpeakerPerception:
     def _push_part(self, sound: Sound, begin: int, end: int) -> int:
         if end > begin and self._voice is not None:
             stamp = sound.stamp_ns + begin * NS // sound.rate_hz
-            self._voice.push(Sound(stamp, sound.rate_hz, sound.samples[begin:end]))
+            self._voice.push(replace(sound, stamp_ns=stamp, samples=sound.samples[begin:end]))
         return max(begin, end)
 
     def _seen_lately(self, now_ns: int) -> bool:

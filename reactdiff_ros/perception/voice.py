@@ -152,6 +152,7 @@ class _Moment:
     speaking: bool
     pause_s: float
     utterance_s: float
+    clean: bool
 
     def voice(self) -> Voice:
         return Voice(
@@ -162,6 +163,7 @@ class _Moment:
             loudness_dbfs=self.hop.loudness_dbfs,
             pause_s=self.pause_s,
             utterance_s=self.utterance_s,
+            clean=self.clean,
         )
 
 
@@ -196,6 +198,7 @@ class VoiceExtractor:
         self._stream: _Stream | None = None
         self._probability = 0.0
         self._hop: _Hop | None = None
+        self._clean = False
         self._clipping = 0.0
         self._silent_ns = 0
 
@@ -215,6 +218,7 @@ class VoiceExtractor:
         if stream is None:
             return
         self._listen_to_health(sound)
+        self._clean = sound.clean
         stream.push(sound.samples)
         while stream.advance():
             self._consume(stream)
@@ -266,7 +270,15 @@ class VoiceExtractor:
             return
         heard = self._utterances
         self._history.append(
-            _Moment(end_ns, hop, self._probability, heard.speaking, heard.pause_s(end_ns), heard.utterance_s(end_ns))
+            _Moment(
+                end_ns,
+                hop,
+                self._probability,
+                heard.speaking,
+                heard.pause_s(end_ns),
+                heard.utterance_s(end_ns),
+                self._clean,
+            )
         )
         while self._history[0].end_ns < end_ns - _HISTORY_NS:
             self._history.popleft()

@@ -101,10 +101,6 @@ class TurnTracker:
         """The same from `robot_speaking`, for a lab's own synthesis; it lapses after 1 s."""
         self._flag = (speaking, now_ns)
 
-    def push_clean(self, clean: bool) -> None:
-        """Whether the sound comes without the robot's own voice from now on, because its echo is cancelled."""
-        self._clean = clean
-
     def asks(self) -> int | None:
         """The pause (its begin) that smart-turn should be asked about now; each one once."""
         user = self.floor.user
@@ -189,6 +185,8 @@ class TurnTracker:
             return
         self._sound_ns = sound_ns
         robot = self.floor.robot
+        if robot.speaking and sound_ns > (robot.began_ns or 0):
+            self._clean = voice.clean  # sound is cleaned only while the robot speaks
         began_ns = sound_ns - _ns(voice.utterance_s)
         if not self._duplex:
             ended = robot.ended_ns

@@ -77,6 +77,7 @@ def heard(near: NDArray[np.float64], robot: NDArray[np.int16] | None) -> NDArray
         cleaned = canceller.clean(block) if canceller.hears(block) and canceller.able(block) else block
         assert cleaned is not None
         assert cleaned.stamp_ns == block.stamp_ns
+        assert cleaned.clean is canceller.hears(block)
         out.append(cleaned.samples[:, 0])
     return np.concatenate(out)
 

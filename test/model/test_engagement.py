@@ -10,10 +10,10 @@ import pytest
 from policy_drive import FRAME, frame, run, shown, voice
 
 from reactdiff_ros.coefficients import HEAD_PITCH, INDEX
-from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.model.listener import Listener, ListenerConfig
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.speaker.engagement import TAIL_S, OwnVoice
-from reactdiff_ros.types import Reaction, SpeakerFrame
+from reactdiff_ros.types import Reaction, SpeakerFrame, Voice
 
 KEEN = ListenerConfig(nod_rate_per_min=12.0, smile_share=1.0, responsiveness=1.0, nodding=1.0)
 
@@ -95,6 +95,49 @@ def test_counts_do_not_reach_back_into_the_robots_speech() -> None:
     other = heard(4.0, utterance_s=0.0, pause_s=0.9)
     assert other.voice is not None
     assert other.voice.pause_s == pytest.approx(0.9)
+
+
+def test_where_the_echo_is_cancelled_the_other_is_heard_over_the_robot_and_no_nod_comes() -> None:
+    """The robot speaks from 1 s to 7 s, the other over it from 3 s to 5 s."""
+    shown_over: list[bool] = []
+    for seed in range(6):
+        listener = make_listener("rules", seed=seed, config=KEEN)
+
+        def make(time_s: float, listener: Listener = listener) -> SpeakerFrame:
+            if 1.0 <= time_s < 7.04:
+                listener.robot_speaking(time_s < 7.0, at(time_s))
+            speaking = 3.0 <= time_s < 5.0
+            heard = voice(speaking=speaking, pitch_hz=120.0, pause_s=max(time_s - 5.0, 0.0))
+            return frame(at(time_s), heard=replace(heard, clean=time_s < 8.0))
+
+        plans = run(listener, 9, make)
+        times, faces = shown(plans)
+        shown_over.append(dips(faces[(times > 1.6) & (times < 7.0)]))
+        over = [p for p in plans if 1.3e9 < p.start_ns < 6.9e9]
+        assert {p.turn for p in over} == {"robot_speaking"}
+        assert all(p.sound_stamp_ns is not None for p in over)
+    assert not any(shown_over)
+
+
+def test_sound_without_the_own_voice_is_left_as_it_is_until_it_is_heard_with_it_again() -> None:
+    own = OwnVoice(timeout_s=1.0)
+
+    def heard(time_s: float, *, clean: bool) -> Voice | None:
+        given = replace(voice(speaking=True), utterance_s=1.9, clean=clean)
+        return own.cleaned(frame(at(time_s), heard=given)).voice
+
+    own.speaking(True, at(0.0))
+    over = heard(0.4, clean=True)
+    assert over is not None
+    assert over.utterance_s == 1.9
+    own.speaking(False, at(1.0))
+    assert heard(1.2, clean=True) is not None, "its tail is taken out as well"
+    after = heard(2.0, clean=False)
+    assert after is not None
+    assert after.utterance_s == 1.9, "who spoke over the robot speaks on"
+    own.speaking(True, at(3.0))
+    assert heard(3.2, clean=False) is None
+    assert own.deaf(at(3.2))
 
 
 def test_after_the_robots_question_it_waits_for_the_answer() -> None:

@@ -123,6 +123,13 @@ def test_speaking_follows_the_voice_and_the_lips():
         stage.perception.robot_speaking(True, stage.t_ms * 10**6)
         stage.play(0.04, one_talks(two, one))
     assert max(p.speaking for p in seen(stage).persons) < 0.1, "it is the robot's own voice"
+    stage.voice.clean = True
+    for _ in range(50):
+        stage.perception.robot_speaking(True, stage.t_ms * 10**6)
+        stage.play(0.04, one_talks(two, one))
+    first, second = seen(stage).persons
+    assert second.speaking > 0.8, "its echo is cancelled"
+    assert first.speaking < 0.2
 
 
 def test_a_voice_without_a_mouth_belongs_to_no_one_here():

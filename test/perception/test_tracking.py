@@ -16,7 +16,7 @@ class Talk:
     """A voice that speaks when told to."""
 
     def __init__(self) -> None:
-        self.speaking = False
+        self.speaking = self.clean = False
 
     def push(self, sound) -> None:
         pass
@@ -25,7 +25,7 @@ class Talk:
         pass
 
     def latest(self, now_ns: int):
-        voice = Voice(1.0 * self.speaking, self.speaking, np.zeros(26, np.float32), 0.0, -40.0, 0.0, 0.0)
+        voice = Voice(1.0 * self.speaking, self.speaking, np.zeros(26, np.float32), 0.0, -40.0, 0.0, 0.0, self.clean)
         return voice, now_ns
 
 

@@ -38,7 +38,7 @@ def floats(*shape, elements=f32):
     return arrays(np.float32, shape, elements=elements)
 
 
-voices = st.builds(t.Voice, unit, st.booleans(), floats(26), f32, f32, f32 | st.just(NAN), f32)
+voices = st.builds(t.Voice, unit, st.booleans(), floats(26), f32, f32, f32 | st.just(NAN), f32, st.booleans())
 affects = st.builds(t.Affect, st.sampled_from(t.EXPRESSION_CLASSES), floats(8, elements=unit), f32, f32)
 frames = st.builds(
     t.SpeakerFrame,
@@ -169,10 +169,10 @@ def test_a_mouth_whose_sizes_do_not_fit_is_refused(frames):
         m.mouth_value(message)
 
 
-@given(stamp, st.integers(8000, 96000), st.integers(1, 4), st.integers(0, 400))
-def test_sound_round_trip(stamp_ns, rate, channels, count):
+@given(stamp, st.integers(8000, 96000), st.integers(1, 4), st.integers(0, 400), st.booleans())
+def test_sound_round_trip(stamp_ns, rate, channels, count, clean):
     samples = np.random.default_rng(count).integers(-32768, 32767, (count, channels), np.int16)
-    sound = t.Sound(stamp_ns, rate, samples)
+    sound = t.Sound(stamp_ns, rate, samples, clean)
     assert same(sound, m.sound_value(m.fill_audio(msg.AudioChunk(), sound, "mic")))
 
 

@@ -14,6 +14,7 @@ pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make
 from std_msgs.msg import Bool
 
 from reactdiff_ros import msg
+from reactdiff_ros.clock import NS
 from reactdiff_ros.messages import fill_audio, fill_speaker, fill_speech_state, turn_event_value, turn_signals_value
 from reactdiff_ros.types import Sound, SpeechState
 
@@ -94,3 +95,39 @@ def test_bad_input_is_one_sentence_and_the_signals_go_on(graph):
     talk.play(1.0, flag=True)
     assert len(graph.received[SIGNALS]) > count + 10
     graph.until(lambda: "robot_started" in kinds(graph))
+
+
+def test_clean_sound_is_heard_over_the_robots_speech_by_perception_and_listener(graph):
+    """Its frame id says that the echo is cancelled, the voice of speaker/frame and the plans follow."""
+    graph.start("perception_node")
+    graph.start("reaction_node", policy="rules")
+    for node in ("perception_node", "reaction_node"):
+        graph.wait_active(node)
+    graph.listen("speaker/frame", "listener/reaction")
+    for topic in ("audio", "robot_speaking"):
+        graph.connect(topic)
+
+    def over(clean):
+        """Whether the newest plan over the robot's speech consumed sound, once the frames say `clean`."""
+        plans = []
+
+        def answered():
+            now_ns = graph.node.get_clock().now().nanoseconds
+            graph.publish("robot_speaking", Bool(data=True))
+            sound = Sound(now_ns - NS // 25, 16000, np.full((640, 1), 100, np.int16), clean)
+            graph.publish("audio", fill_audio(msg.AudioChunk(), sound, "microphone"))
+            graph.spin(0.04)
+            frames = graph.received["speaker/frame"]
+            if not frames or frames[-1].voice.clean is not clean:
+                return False
+            newest = graph.received["listener/reaction"][-1] if graph.received["listener/reaction"] else None
+            if newest is not None and newest.turn == "robot_speaking" and newest not in plans:
+                plans.append(newest)
+            return len(plans) > 5
+
+        graph.until(answered, what="plans over the robot's speech")
+        return plans[-1].sound_stamp.sec > 0
+
+    assert over(clean=True)
+    assert not over(clean=False)
+    assert over(clean=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -58,14 +59,14 @@ def state(t: float, robot: Spans) -> SpeechState:
 
 def converse(
     user: Spans, robot: Spans = (), seconds: float = 8.0, *, config: TurnsConfig | None = None, face: bool = False,
-    tracker: TurnTracker | None = None,
+    tracker: TurnTracker | None = None, clean: bool = False,
 ) -> tuple[list[Step], list[TurnEvent]]:  # fmt: skip
     """The steps and events of a conversation, each tick after the frames before it."""
     tracker = tracker or TurnTracker(READOUT, config)
     steps: list[Step] = []
     for k in range(round(seconds / FRAME_S)):
         t = k * FRAME_S
-        tracker.push_frame(frame(t, voice(user, t), face=face))
+        tracker.push_frame(frame(t, replace(voice(user, t), clean=clean), face=face))
         tracker.push_speech(state(t, robot))
         steps += tracker.advance(ns(t + 0.01))
     return steps, [event for step in steps for event in step.events]

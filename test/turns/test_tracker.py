@@ -93,9 +93,7 @@ def test_without_an_echo_canceller_the_robots_own_voice_is_no_ones():
 
 
 def test_where_the_echo_is_cancelled_people_are_heard_over_the_robots_speech():
-    tracker = TurnTracker(READOUT)
-    tracker.push_clean(True)
-    _, events = converse([(2.0, 4.5)], [(1.0, 6.0)], tracker=tracker)
+    _, events = converse([(2.0, 4.5)], [(1.0, 6.0)], clean=True)
     assert kinds(events)[:3] == ["robot_started", "barge_in", "user_started"]
 
 

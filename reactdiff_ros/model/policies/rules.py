@@ -84,7 +84,7 @@ class CueFinder:
             frame: the newest frame, in order.
             hears: sound is observed; else the jaw shows who talks.
             other_speaks: voice activity of someone other than the robot.
-            robot_speaks: the robot itself speaks; then nothing is a cue to talk.
+            robot_speaks: what is heard is the robot itself; then nothing is a cue to talk.
         """
         now = frame.stamp_ns
         dt_s = 0.04 if self._last_ns is None else min(to_s(now - self._last_ns), 1.0)
@@ -217,11 +217,13 @@ class RulesListener(PolicyListener):
         if not self._engagement.engaged(now) or (view.sees(now) and not frame.face_present):
             self._call_off(now)
             return
-        if deaf:
+        quiet = deaf or self._engagement.robot_speaks(now)
+        if quiet:
             self._moves.cancel(now + 2 * self._clock.grid.period_ns, Nod)
         self._answer_smile(cues, now)
         self._smile_by_itself(cues, now, dt_s)
-        self._nod(cues, now, dt_s)
+        if not quiet:
+            self._nod(cues, now, dt_s)
         self._answer_face(cues, now)
         self._tilt(cues, now, dt_s)
 

@@ -110,6 +110,7 @@ class OwnVoice:
         """The robot has not spoken yet."""
         self._spoke_ns: int | None = None
         self._ended_ns: int | None = None
+        self._clean = False
 
     def speaking(self, speaking: bool, now_ns: int | None) -> None:
         """The robot's own speech goes on (True, repeated) or ended."""
@@ -123,8 +124,8 @@ class OwnVoice:
         return self._spoke_ns is not None and to_s(now_ns - self._spoke_ns) <= self._timeout_s
 
     def deaf(self, now_ns: int) -> bool:
-        """What the microphone gives at `now_ns` is the robot's own voice, or its tail."""
-        return self.robot_speaks(now_ns) or (self._ended_ns is not None and to_s(now_ns - self._ended_ns) <= TAIL_S)
+        """What the microphone gives at `now_ns` is the robot's own voice, or its tail: its echo is not cancelled."""
+        return not self._clean and self._sounds(now_ns)
 
     def ended_s(self, now_ns: int) -> float:
         """Seconds since the robot's voice and its tail were over; infinite if it never spoke."""
@@ -133,13 +134,24 @@ class OwnVoice:
         return math.inf if self._ended_ns is None else to_s(now_ns - self._ended_ns) - TAIL_S
 
     def cleaned(self, frame: SpeakerFrame) -> SpeakerFrame:
-        """The frame as it may be listened to: unheard while deaf; after that, no count reaches back into that time."""
+        """The frame as it may be listened to: unheard while deaf; after that, no count reaches back into that time.
+
+        Where the echo is cancelled, frames are left as they are.
+        """
         if frame.voice is None or frame.sound_stamp_ns is None:
+            return frame
+        if self._sounds(frame.sound_stamp_ns):
+            self._clean = frame.voice.clean  # sound is cleaned only while the robot speaks
+        if self._clean:
             return frame
         if self.deaf(frame.stamp_ns) or self.deaf(frame.sound_stamp_ns):
             return replace(frame, voice=None, sound_stamp_ns=None)
         voice = self._since(frame.voice, self.ended_s(frame.sound_stamp_ns))
         return frame if voice is frame.voice else replace(frame, voice=voice)
+
+    def _sounds(self, now_ns: int) -> bool:
+        """The robot's voice, or its tail, is in the room."""
+        return self.robot_speaks(now_ns) or (self._ended_ns is not None and to_s(now_ns - self._ended_ns) <= TAIL_S)
 
     @staticmethod
     def _since(voice: Voice, since_s: float) -> Voice:

@@ -419,7 +419,7 @@ def _decoder(kind: str, read: Callable[[bytes], Any], info: Any) -> Callable[[in
         heard = value(read(raw))
         if not len(heard.samples):
             raise MessageError("a chunk of sound is empty")
-        return ClipSound("sound", stamp_ns, heard.rate_hz, heard.samples)
+        return ClipSound("sound", stamp_ns, heard.rate_hz, heard.samples, heard.clean)
 
     return sound
 

@@ -328,7 +328,7 @@ def _append(
     def hear(until_ns: float) -> None:
         while waiting and waiting[0][0] <= until_ns:
             item = heapq.heappop(waiting)[2]
-            bag.sound(Sound(start_ns + item.offset_ns, item.rate_hz, item.samples))
+            bag.sound(Sound(start_ns + item.offset_ns, item.rate_hz, item.samples, item.clean))
 
     for item in clip.pictures_and_sound():
         hear(item.offset_ns)

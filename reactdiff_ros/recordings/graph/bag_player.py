@@ -141,7 +141,7 @@ class Script:
         newest = 0
         for item in alone.pictures_and_sound():
             if isinstance(item, ClipSound):
-                sound = Sound(item.offset_ns + shift, item.rate_hz, item.samples)
+                sound = Sound(item.offset_ns + shift, item.rate_hz, item.samples, item.clean)
                 newest = max(newest, sound.end_ns)
                 yield Due(newest, 2, "audio", fill_audio(msg.AudioChunk(), sound, "microphone"))
 

@@ -331,7 +331,7 @@ def push(session: ListeningSession, event: Event) -> list[ExpressionFrame]:
     if isinstance(event, ClipPicture):
         session.push_picture(Picture(event.offset_ns, event.bgr))
     elif isinstance(event, ClipSound):
-        session.push_sound(Sound(event.offset_ns, event.rate_hz, event.samples))
+        session.push_sound(Sound(event.offset_ns, event.rate_hz, event.samples, event.clean))
     faces = session.advance(event.offset_ns)
     if isinstance(event, BagEvent):
         try:
