@@ -114,6 +114,54 @@ class UtteranceTracker:
         return max(0, now_ns - self._began_ns) / 1e9 if self.speaking else 0.0
 
 
+# Speech over the robot's own, where an echo canceller takes the robot out of the sound.
+LOUDER_DB: Final = 6.0
+"""A person is louder than what the canceller leaves of the robot by more than this."""
+_FALL_DB_S: Final = 1.0
+"""How fast the loudest that the canceller has left is forgotten."""
+_LEARNS_S: Final = 1.0
+_UNLIKELY_S: Final = 1.0
+"""Loud sound in which the network hears no speech for this long is a noise, or the canceller adapts."""
+
+
+class OverRobot:
+    """Speech in sound from which an echo canceller takes the robot's voice.
+
+    The canceller leaves little of the robot. A person stays as loud as they are, but holes in the spectrum, which the
+    network does not know from whole speech, keep it from hearing them for up to 1 s. So what is louder than the
+    remainder of the robot counts as speech, from its beginning, once the network has heard speech in some of it.
+    """
+
+    def __init__(self) -> None:
+        self._remainder_db = -100.0
+        self._first_ns: int | None = None
+        self._began_ns: int | None = None
+        self._heard_ns = 0
+        self._speech = False
+
+    def observe(self, probability: float, window: NDArray[np.float32], start_ns: int, end_ns: int) -> tuple[float, int]:
+        """The probability of speech in a window (float32 in -1..1), and when the sound that it belongs to began."""
+        level_db = 10.0 * math.log10(float(np.mean(np.square(window))) + 1e-10)
+        self._first_ns = start_ns if self._first_ns is None else self._first_ns
+        if end_ns - self._first_ns < _LEARNS_S * NS and probability < SPEECH_START:
+            self._remainder_db = max(level_db, self._remainder_db)
+        loud = level_db > self._remainder_db + LOUDER_DB
+        if loud:
+            self._began_ns = start_ns if self._began_ns is None else self._began_ns
+            self._heard_ns = end_ns
+        elif self._began_ns is not None and end_ns - self._heard_ns >= HANG_OVER_S * NS:
+            self._began_ns, self._speech = None, False
+        if self._began_ns is None:
+            self._remainder_db = max(level_db, self._remainder_db - _FALL_DB_S * (end_ns - start_ns) / NS)
+            return probability, start_ns
+        self._speech |= probability >= SPEECH_START
+        if self._speech:
+            return (max(probability, SPEECH_CERTAIN) if loud else probability), self._began_ns
+        if end_ns - self._began_ns >= _UNLIKELY_S * NS:
+            self._remainder_db, self._began_ns = level_db, None
+        return probability, start_ns
+
+
 _HISTORY_NS: Final = 2 * NS
 _DRIFT_NS: Final = 2 * NS
 """Time constant with which the sample clock follows the stamps."""
@@ -193,7 +241,7 @@ class VoiceExtractor:
     def reset(self) -> None:
         """Forget everything heard."""
         self._network.reset()
-        self._utterances = UtteranceTracker()
+        self._utterances, self._over = UtteranceTracker(), OverRobot()
         self._history: deque[_Moment] = deque()
         self._stream: _Stream | None = None
         self._probability = 0.0
@@ -258,8 +306,11 @@ class VoiceExtractor:
     def _consume(self, stream: _Stream) -> None:
         end_ns = stream.heard_ns()
         if stream.vad_due:
-            self._probability = self._network.probability(stream.last(VAD_WINDOW))
-            self._utterances.observe(self._probability, end_ns - VAD_WINDOW * NS // RATE_HZ, end_ns)
+            window, start_ns = stream.last(VAD_WINDOW), end_ns - VAD_WINDOW * NS // RATE_HZ
+            self._probability = self._network.probability(window)
+            if self._clean:
+                self._probability, start_ns = self._over.observe(self._probability, window, start_ns, end_ns)
+            self._utterances.observe(self._probability, start_ns, end_ns)
         if stream.hop_due and stream.full and stream.mfcc is not None:
             self._hop = _Hop(stream.mfcc, stream.last(WINDOW))
         if self._hop is not None and stream.full:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +12,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from reactdiff_ros import coefficients as c
 from reactdiff_ros.clock import NS
-from reactdiff_ros.perception.voice import VoiceActivityNetwork
+from reactdiff_ros.perception.voice import VoiceActivityNetwork, VoiceExtractor
 from reactdiff_ros.speech.engines import Engine, Manner, pieces
-from reactdiff_ros.types import Sound
+from reactdiff_ros.turns.config import TurnsConfig
+from reactdiff_ros.turns.readout import read_readout
+from reactdiff_ros.turns.tracker import TurnTracker
+from reactdiff_ros.types import Sound, SpeakerFrame, SpeechState
 
 pytest.importorskip("pywebrtc_audio", reason="pywebrtc-audio is not installed")
 
@@ -53,10 +58,15 @@ def voices(clips: Callable[[str], Path]) -> list[NDArray[np.float64]]:
     return [found[i * 512 - RATE // 10 : i * 512 + 3 * RATE].astype(float) for i in begins]
 
 
+def resampled(sound: NDArray[np.int16]) -> NDArray[np.float64]:
+    """From 22.05 to 16 kHz."""
+    at = np.arange(int(len(sound) * RATE / OWN_RATE)) * OWN_RATE / RATE
+    return np.interp(at, np.arange(len(sound)), sound.astype(float))
+
+
 def room(sound: NDArray[np.int16], delay_s: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """What a microphone hears of the loudspeaker: 22.05 to 16 kHz, direct sound after `delay_s`, 0.25 s of echoes."""
-    at = np.arange(int(len(sound) * RATE / OWN_RATE)) * OWN_RATE / RATE
-    played = np.interp(at, np.arange(len(sound)), sound.astype(float))
+    played = resampled(sound)
     tail = rng.standard_normal(RATE // 4) * np.exp(-np.arange(RATE // 4) / (0.05 * RATE)) * 0.08
     response = np.concatenate([np.zeros(round(delay_s * RATE)), [1.0], tail])
     count = len(played) + len(response)
@@ -121,6 +131,58 @@ def test_a_person_who_is_as_loud_as_the_robot_is_heard_over_it(
     print("barge-in at 0 dB heard after", np.round(late_s, 2))
     assert np.median(late_s) <= 0.4
     assert np.mean(np.array(late_s) <= 0.5) >= 0.8
+
+
+def barge_in_s(sound: NDArray[np.int16], begins_s: float, config: TurnsConfig) -> float:
+    """Seconds from when the person begins until the event, while the robot speaks all the time; NaN: none."""
+    tracker, extractor = TurnTracker(read_readout(), config), VoiceExtractor()
+    unseen = np.zeros(c.COEFFICIENT_COUNT, np.float32)
+    for i in range(0, len(sound) - BLOCK + 1, BLOCK):
+        extractor.push(Sound(T0 + i * NS // RATE, RATE, sound[i : i + BLOCK, None], clean=True))
+        now_ns = T0 + (i + BLOCK) * NS // RATE
+        if (i // BLOCK) % 2 == 0 or (found := extractor.latest(now_ns)) is None:
+            continue
+        voice, heard_ns = found
+        tracker.push_speech(SpeechState(now_ns, "speaking", "u", "", T0))
+        tracker.push_frame(
+            SpeakerFrame(now_ns, None, heard_ns, -1, False, False, unseen, unseen, 0.0, None, None, None, voice)
+        )
+        for step in tracker.advance(now_ns):
+            after_s = (step.signals.stamp_ns - T0) / NS - begins_s
+            if after_s > 0.0 and any(event.kind == "barge_in" for event in step.events):
+                return after_s
+    return math.nan
+
+
+def test_who_speaks_on_over_the_robot_stops_it_and_a_backchannel_seldom_does(
+    robot: NDArray[np.int16], voices: list[NDArray[np.float64]]
+) -> None:
+    engine = Engine("espeak-ng")
+    voices_of = ("en-us", "en-us+f3", "de", "it")
+    short = [engine.speak(text, Manner(voice=voice)).samples for voice in voices_of for text in ("uh-huh", "yeah")]
+    engine.close()
+    said = [(person, True) for person in voices[:8]]
+    for sound in short:
+        loud = np.flatnonzero(np.abs(sound) > 300)
+        own = resampled(sound[loud[0] : loud[-1]])
+        said.append((np.concatenate([np.zeros(RATE // 10), own, np.zeros(RATE // 10)]), False))
+    sounds = []
+    for seed, (person, _) in enumerate(said):
+        near = 0.5 * room(robot, 0.03, np.random.default_rng(seed))
+        near += 20 * np.random.default_rng(seed).standard_normal(len(near))
+        start = (4 + seed % 3) * RATE
+        place = slice(start, start + len(person))
+        near[place] += person * np.sqrt((near[place] ** 2).mean() / (person**2).mean())  # 0 dB
+        sounds.append((heard(near[: start + 4 * RATE], robot), start / RATE + 0.1))
+    turns = np.array([is_turn for _, is_turn in said])
+    for after_s in (0.4, 0.3, 0.25):
+        late = np.array([barge_in_s(*sound, TurnsConfig(barge_in_s=after_s)) for sound in sounds])
+        delays_s, taken = np.sort(late[turns]), int(np.isfinite(late[~turns]).sum())
+        print(f"barge_in_s {after_s}: after", np.round(delays_s, 2), f"s; backchannels {taken} of {(~turns).sum()}")
+        if after_s == TurnsConfig().barge_in_s:
+            assert np.median(delays_s) <= 0.65
+            assert np.isfinite(delays_s).all()
+            assert taken <= len(short) // 2
 
 
 def test_sound_is_passed_on_as_it_is_until_the_robot_speaks() -> None:

@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.perception.sound import MfccStream, mfcc_options, pitch_hz
 from reactdiff_ros.perception.voice import (
+    HANG_OVER_S,
+    SPEECH_CERTAIN,
+    VAD_WINDOW,
+    OverRobot,
     UtteranceTracker,
     VoiceActivityNetwork,
     VoiceExtractor,
@@ -365,3 +369,52 @@ def test_agreement_with_hand_labels(clips) -> None:
         for voice, end_ns in heard(clips, "pyannote_two_speakers_30s.wav")
     ]
     assert np.mean(agree) > 0.9
+
+
+class Over:
+    """Windows of 32 ms over the robot's voice, each of one level and with the network's probability."""
+
+    def __init__(self) -> None:
+        self.over, self.count = OverRobot(), 0
+
+    def hear(self, seconds: float, level: float, probability: float = 0.0) -> tuple[float, float]:
+        """What counts in the last of them: the probability, and for how long it has sounded, s."""
+        length_ns = VAD_WINDOW * NS // 16000
+        for _ in range(round(seconds * NS / length_ns)):
+            start_ns = T0 + self.count * length_ns
+            window = np.full(VAD_WINDOW, level, np.float32)
+            found, began_ns = self.over.observe(probability, window, start_ns, start_ns + length_ns)
+            self.count += 1
+        return found, (start_ns + length_ns - began_ns) / NS
+
+
+def test_over_the_robot_loud_sound_is_speech_from_its_beginning_once_the_network_hears_some() -> None:
+    over = Over()
+    assert over.hear(2.0, 0.005)[0] == 0.0, "what the canceller leaves of the robot"
+    assert over.hear(0.32, 0.1, 0.02)[0] == 0.02
+    probability, lasted_s = over.hear(0.064, 0.1, 0.6)
+    assert probability == SPEECH_CERTAIN
+    assert lasted_s == pytest.approx(0.384)
+    assert over.hear(0.32, 0.1, 0.01)[0] == SPEECH_CERTAIN, "holes in the spectrum"
+    assert over.hear(HANG_OVER_S / 2, 0.005, 0.01)[0] == 0.01
+    assert over.hear(0.1, 0.1, 0.01)[0] == SPEECH_CERTAIN, "a stop"
+    over.hear(0.5, 0.005)
+    assert over.hear(0.1, 0.1, 0.01)[0] == 0.01, "a new sound has to be heard as speech again"
+
+
+def test_over_the_robot_noises_and_a_canceller_that_adapts_are_no_speech() -> None:
+    over = Over()
+    over.hear(2.0, 0.005)
+    assert over.hear(0.3, 0.8)[0] == 0.0, "a door"
+    over.hear(0.5, 0.005)
+    over.hear(1.5, 0.1, 0.1)
+    assert over.hear(0.1, 0.1, 0.6)[0] == 0.6, "after a second, noise belongs to what the canceller leaves"
+    over.hear(1.0, 0.0)
+    assert over.hear(0.1, 0.3, 0.6)[0] == SPEECH_CERTAIN
+
+
+def test_over_the_robot_who_speaks_when_it_begins_is_not_taken_for_what_the_canceller_leaves() -> None:
+    over = Over()
+    over.hear(0.5, 0.1, 0.9)
+    over.hear(0.5, 0.005)
+    assert over.hear(0.1, 0.1, 0.6)[0] == SPEECH_CERTAIN
