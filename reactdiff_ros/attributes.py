@@ -1,7 +1,7 @@
 """REACT's 25 facial attributes as a fixed projection of the 58 coefficients: 15 action units, valence, arousal, 8
 expression probabilities.
 
-It stands in where no labels exist: REACT's own labels are read off pictures by networks, these are read off the
+It replaces labels where none exist: REACT's own labels are read off pictures by networks, these are read off the
 coefficients by the table below, so figures on one are not comparable with figures on the other. It is a projection of
 the face, not a finding about what a person feels. Head pose, gaze and blinks are not in it, as in REACT's attributes.
 

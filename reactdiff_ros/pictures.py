@@ -12,7 +12,7 @@ from reactdiff_ros.types import UINT8
 
 _BITS: Final = 5
 _STEPS: Final = 1 << _BITS
-"""Places between two pixels that are told apart, as OpenCV does: the parts are those that it cuts out."""
+"""Places between two pixels that are distinguished, as OpenCV does: the parts are those that it cuts out."""
 _AT_ONCE: Final = 12288
 """Pixels that are computed at once. What is made of many more goes back to the system, which clears it each time."""
 _FAR: Final = 2.0**30
@@ -43,8 +43,8 @@ def cut_out(picture: UINT8, placed: NDArray[np.float64], size: tuple[int, int], 
         corners = upper + left, upper + right, lower + left, lower + right
         to_upper, to_lower = to_upper.astype(np.uint32), to_lower.astype(np.uint32)
         for channel in range(3):
-            above, beside, below, across = (values[channel:].take(corner) for corner in corners)
-            total = (above * to_left + beside * to_right) * to_upper
+            at, beyond, below, across = (values[channel:].take(corner) for corner in corners)
+            total = (at * to_left + beyond * to_right) * to_upper
             total += (below * to_left + across * to_right) * to_lower
             total += _STEPS * _STEPS // 2
             total >>= 2 * _BITS

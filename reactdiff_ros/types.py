@@ -75,7 +75,7 @@ class Sound:
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """What the microphone told up to `SpeakerFrame.sound_stamp_ns`."""
+    """What the microphone heard up to `SpeakerFrame.sound_stamp_ns`."""
 
     speech_probability: float
     """0..1, from the voice-activity network."""
@@ -160,7 +160,7 @@ class GazeTarget:
 
 @dataclass(frozen=True, slots=True)
 class HeadPose:
-    """Where the robot's head was measured, or what its motors were told where it cannot be: (6,) in the order, units
+    """Where the robot's head was measured, or what its motors were set to where it cannot be: (6,) in the order, units
     and axes of the last six coefficients, zero with the head at rest.
     """
 
@@ -320,7 +320,7 @@ class PersonSeen:
     attention: float
     """0..1, belief that this person looks at the robot."""
     addressed: float
-    """0..1, belief that whoever speaks now speaks to this person."""
+    """0..1, belief that the one who speaks now speaks to this person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +333,7 @@ class People:
     target: int
     """Id of the one who is listened to, -1 = no one."""
     robot_addressed: float
-    """0..1, belief that whoever speaks now speaks to the robot."""
+    """0..1, belief that the one who speaks now speaks to the robot."""
     frame_id: str = "camera_optical_frame"
 
 
@@ -386,7 +386,7 @@ class ListenerControl:
 
 @dataclass(frozen=True, slots=True)
 class ListenerState:
-    """What a listener tells about itself, for status and diagnostics."""
+    """What a listener reports about itself, for status and diagnostics."""
 
     policy: str
     backend: str

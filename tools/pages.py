@@ -1,6 +1,6 @@
 """The generated pages: Jinja2 templates (docs/templates) filled with measured figures or any other values.
 
-The templates are Markdown. An undefined value is an error. Beside Jinja2's own filters they have `figure`, `cell`,
+The templates are Markdown. An undefined value is an error. Besides Jinja2's own filters they have `figure`, `cell`,
 `duration` and `words`, and the functions `interval` and `pair`.
 """
 

@@ -1,4 +1,4 @@
-"""Programs that end with whoever starts them, in whatever way that ends."""
+"""Programs that end with the process that starts them, however that ends."""
 
 from __future__ import annotations
 

@@ -627,7 +627,7 @@ LONGEST_LEAD_S: Final = 0.3
 
 
 def mouth_lead_s(profile: Profile) -> float:
-    """How long before its sound a jaw has to be told, s: half of the time of a way from shut to half open and no more.
+    """How long before its sound a jaw needs its command, s: half of the time from shut to half open and no more.
 
     Of the joints that jawOpen moves most, their mean; 0 where there is none, or the face is on a screen. What the bus
     takes comes on top and is not known.

@@ -23,7 +23,7 @@ most likely it is the one that came back."""
 RATE_S: Final = 1.0
 """What is sent is counted over this time."""
 UNKNOWN: Final = "_NODE_NAME_UNKNOWN_"
-NOBODY: Final = "an unknown node"
+UNNAMED: Final = "an unknown node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Writers:
             self.rate_hz = self._sent / (now_s - self._since_s) if math.isfinite(self._sent) else 0.0
             self._sent, self._since_s = 0.0, now_s
         counted = Counter(named.values())
-        if NOBODY not in counted:
+        if UNNAMED not in counted:
             self._unnamed_s = None
         elif self._unnamed_s is None:
             self._unnamed_s = now_s
@@ -86,10 +86,10 @@ class Writers:
         too_long = both or (self._unnamed_s is not None and now_s - self._unnamed_s > NAMED_S)
         if len(names) > 1:
             listed = " and ".join([", ".join(names[:-1]), names[-1]])
-            certain = len(names) > 1 + (NOBODY in names) or too_long
+            certain = len(names) > 1 + (UNNAMED in names) or too_long
             todo = "stop all but one of them (one that was killed is seen for 20 s)"
             return Finding(f"{listed} publish {self._topic}: {todo}", certain)
-        if NOBODY in names:
+        if UNNAMED in names:
             return Finding(f"{len(named)} unknown nodes publish {self._topic}: stop all but one of them", too_long)
         twins = f"{names[0]} and another {names[0]} publish {self._topic}"
         if both or now_s - self._grew_s > LINGER_S:
@@ -99,5 +99,5 @@ class Writers:
 
 def _name(endpoint: Any) -> str:
     if endpoint.node_name == UNKNOWN:
-        return NOBODY
+        return UNNAMED
     return f"{str(endpoint.node_namespace).rstrip('/')}/{endpoint.node_name}"

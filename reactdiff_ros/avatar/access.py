@@ -106,7 +106,7 @@ def reached(url: str, addresses: Iterable[str] | None = None) -> list[str]:
     environment names the host.
 
     Args:
-        url: as the server tells it, of this machine's own address where it is served on every one.
+        url: as the server gives it, with this machine's own address where it is served on every one.
         addresses: of this machine in its networks; None: as they are now.
     """
     where = urlsplit(url)
@@ -186,7 +186,7 @@ class Guard:
 
     @property
     def names(self) -> frozenset[str]:
-        """Names and addresses under which the page may be opened, beside those of a wildcard's networks."""
+        """Names and addresses under which the page may be opened, besides those of a wildcard's networks."""
         return frozenset(self._names)
 
     def refuses(self, host: str | None, origin: str | None) -> str | None:

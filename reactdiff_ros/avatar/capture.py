@@ -16,8 +16,8 @@ MESSAGE_BYTES: Final = 256 * 1024
 VISITORS: Final = 4
 """Connections at the same time: one visitor's, and some that are being refused."""
 GOODBYE_S: Final = 2.0
-"""A page that does not answer the end of its visit keeps its connection for so long."""
-NOBODY: Final = "This robot has a camera and a microphone of its own."
+"""A page that does not answer the end of its visit keeps its connection for this long."""
+NO_VISITORS: Final = "This robot has its own camera and microphone."
 FULL: Final = "Too many visitors offer their cameras: try again."
 
 
@@ -28,7 +28,7 @@ class CaptureRelay:
     text.
 
     Args:
-        to: the abstract socket to connect to, or what makes a connected one; empty: nobody takes pictures.
+        to: the abstract socket to connect to, or what makes a connected one; empty: no one takes pictures.
     """
 
     def __init__(self, to: str | Callable[[], socket.socket] = "") -> None:
@@ -62,7 +62,7 @@ class CaptureRelay:
             else:
                 reader, writer = await asyncio.open_unix_connection(self._to)
         except OSError:
-            await page.close(code=WSCloseCode.TRY_AGAIN_LATER, message=NOBODY.encode())
+            await page.close(code=WSCloseCode.TRY_AGAIN_LATER, message=NO_VISITORS.encode())
             return
         back = asyncio.ensure_future(_answers(reader, page))
         try:

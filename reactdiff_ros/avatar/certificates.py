@@ -31,7 +31,7 @@ AUTHORITY_DAYS: Final = 3650
 SERVER_DAYS: Final = 365
 """Safari takes at most 825 days of an authority that a user has installed."""
 RENEWED_DAYS: Final = 30
-"""Both are made anew when they would expire within this time."""
+"""Both are renewed when they would expire within this time."""
 ALWAYS: Final = ("localhost", "127.0.0.1", "::1")
 _LOCAL_DOMAIN: Final = "local"
 """Of mDNS: a machine's own name in its network."""
@@ -71,7 +71,7 @@ class Certificates:
             now: with its time zone.
 
         Returns:
-            Whether there is another authority than before: who trusted that one has to trust it anew.
+            Whether there is another authority than before: who trusted that one has to trust the new one.
 
         Raises:
             ReactdiffError: the folder cannot be written to.

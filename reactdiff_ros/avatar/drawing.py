@@ -90,7 +90,7 @@ def _whole_look(name: str) -> dict[str, Any]:
 
 
 def _bundle(name: str, done: set[str] | None = None) -> str:
-    """A script of the page and all that it imports, each in a function of its own, in the order of need."""
+    """A script of the page and all that it imports, each in its own function, in the order of need."""
     done = set() if done is None else done
     if name in done:
         return ""

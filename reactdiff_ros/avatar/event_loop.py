@@ -1,4 +1,4 @@
-"""Where a page's server runs beside threads."""
+"""Where a page's server runs next to threads."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def read_look(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _line(text: str, part: str, key: str) -> str:
-    """Where that key stands."""
+    """Where that key is."""
     at = 0
     for name in filter(None, [part, key]):
         found = re.compile(rf"{re.escape(json.dumps(name))}\s*:").search(text, at)

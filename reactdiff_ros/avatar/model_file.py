@@ -22,7 +22,7 @@ AVATARS: Final = ("head",)
 MOST_BYTES: Final = 64 * 1024 * 1024
 MOST_MORPHS: Final = 256
 PERFECT_SYNC: Final = 40
-"""A VRM with so many ARKit names among its expressions is moved by them, another one by its presets."""
+"""A VRM with this many ARKit names among its expressions is moved by them, another one by its presets."""
 _TODO: Final = "give a binary glTF with ARKit's morph targets, or a VRM"
 _PLAIN: Final = {re.sub(r"[^a-z]", "", name.lower()): name for name in BLENDSHAPE_NAMES}
 

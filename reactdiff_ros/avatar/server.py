@@ -48,7 +48,7 @@ PASS_S: Final = 5.0
 MODEL: Final = "avatar.glb"
 """Where pages fetch the avatar's file."""
 DRAWN: Final = "soft"
-"""The look of the face that stands in for an avatar."""
+"""The look of the face that replaces an avatar."""
 WANTS: Final = ("candidates", "compared", "explanation", "seen", "voice")
 """What goes only to pages that ask for it: a plan's candidates, a second face to compare with, why the plan is what it
 is, the visitor's face as perception sees it, the robot's voice."""
@@ -136,7 +136,7 @@ class PageServer(WebServer):
         return self._page(request.match_info.get("name", "index.html"))
 
     async def _look(self, request: web.Request) -> web.StreamResponse:
-        """A look, read anew each time so that a designer only reloads the page; a sentence where it is wrong."""
+        """A look, read again each time so that a designer only reloads the page; a sentence where it is wrong."""
         name, own = request.match_info["name"], self.config.look
         if name == "own":
             try:
@@ -232,7 +232,7 @@ class AvatarServer(PageServer):
         await super().stop()
 
     def renew_certificate(self) -> bool:
-        """With `https`: a certificate that is good now and for this machine's addresses, made anew where needed.
+        """With `https`: a certificate that is good now and for this machine's addresses, renewed where needed.
 
         To be called again and again: addresses change, certificates expire. On the event loop, or before `start`.
 

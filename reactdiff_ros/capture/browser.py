@@ -48,7 +48,7 @@ class Picture:
 
 
 class RemoteClock:
-    """Another machine's clock, from round trips: the shortest of the last 30 s tells best (Cristian, 1989).
+    """Another machine's clock, from round trips: the shortest of the last 30 s is the most accurate (Cristian, 1989).
 
     Corrections are slewed by 1 ms/s, so that stamps do not jump; a clock that was set is followed at once.
     """

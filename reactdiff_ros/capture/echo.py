@@ -60,7 +60,7 @@ class EchoCanceller:
         return sound.stamp_ns < self._until_ns
 
     def able(self, sound: Sound) -> bool:
-        """Whether the canceller works at this rate, with so many channels."""
+        """Whether the canceller works at this rate and number of channels."""
         return sound.rate_hz in RATES_HZ and sound.samples.shape[1] <= MAX_CHANNELS
 
     def clean(self, sound: Sound) -> Sound | None:

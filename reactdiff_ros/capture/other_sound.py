@@ -1,6 +1,6 @@
 """Sound of other packages' nodes, where their messages are installed. Two packages share the name audio_common_msgs.
 
-- ros-drivers/audio_common: AudioDataStamped carries bytes; AudioInfo, sent once, tells what they are.
+- ros-drivers/audio_common: AudioDataStamped carries bytes; AudioInfo, sent once, says what they are.
 - mgonzs13/audio_common: AudioStamped carries samples of one of five types with rate and channels.
 """
 

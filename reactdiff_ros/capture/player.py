@@ -32,7 +32,7 @@ class ClipPlayer:
         loop: start again at the end.
         clock_ns: what it is played by; if it goes back, `items` ends and the clip has to start again.
         now_ns: the clock of the stamps.
-        wait: waits for at most so many ns, and returns whether the player shall stop.
+        wait: waits for at most this many ns, and returns whether the player must stop.
     """
 
     def __init__(

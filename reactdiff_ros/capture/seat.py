@@ -10,7 +10,7 @@ class Visitor:
 
     def __init__(self) -> None:
         self.sent_away = False
-        """Somebody else shall have the place: to be obeyed soon."""
+        """Someone else gets the place: give it up soon."""
 
 
 class Seat:
@@ -45,7 +45,7 @@ class Seat:
 
     @property
     def taken(self) -> bool:
-        """Whether somebody has the place."""
+        """Whether someone has the place."""
         return bool(self._line)
 
     @property
@@ -64,4 +64,4 @@ class Seat:
             if not self._line:
                 return False, "No visitor's camera is in use."
             self._line[0].sent_away = True
-            return True, "The next visitor's turn begins." if len(self._line) > 1 else "The visit ends: nobody waits."
+            return True, "The next visitor's turn begins." if len(self._line) > 1 else "The visit ends: no one waits."

@@ -26,7 +26,7 @@ VISITORS: Final = 4
 """One who is seen, and those who wait."""
 END_S: Final = 3.0
 CLOCK_S: Final = 2.0
-"""A page is told how far its clock is off where it is more than this."""
+"""A page learns how far its clock is off where it is more than this."""
 STOPS: Final = "The robot stops."
 FULL: Final = "Too many visitors wait already: try again later."
 LAST_READS: Final = 64
@@ -103,10 +103,10 @@ class Visits:
 
     def _wait(self, line: socket.socket, messages: Iterator[bytes | None], visitor: Visitor) -> str:
         """Until it is this visitor's turn, or a sentence why it will not be."""
-        told = 0
+        announced = 0
         while (before := self.seat.before(visitor)) > 0:
-            if before != told:
-                told = before
+            if before != announced:
+                announced = before
                 _send(line, json.dumps({"waiting": before}).encode())
             if next(messages) is not None:
                 return "This page did not wait for its turn."

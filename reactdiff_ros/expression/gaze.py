@@ -109,7 +109,7 @@ class HeadTrack:
     def push(self, head: HeadPose, *, own: bool = True) -> None:
         """Take in a checked measurement; one slightly older than the last is left out; a larger step restarts.
 
-        `own`: of the head that shows this face. Another's tells where the camera was, and no lag.
+        `own`: of the head that shows this face. Another head's shows where the camera was, and no lag.
         """
         self._own = own
         if self._stamps.check(head.stamp_ns) == "jump":
@@ -131,7 +131,7 @@ class HeadTrack:
         """The head's pose is measured these days."""
         if not self._measured:
             return False
-        # Of another machine's clock that is a little ahead; one of an hour from now tells nothing.
+        # Of another machine's clock that is a little ahead; one of an hour from now is useless.
         return -to_ns(HISTORY_S) <= now_ns - self._measured[-1][0] <= to_ns(FRESH_S)
 
     def lag(self) -> tuple[float, float]:
@@ -277,7 +277,7 @@ class Gaze:
     ) -> None:
         """Move point, phase and offset on to `now_ns`.
 
-        `speaks`: the robot does. `cue`: look away (True) or at the other now, for so long, s.
+        `speaks`: the robot does. `cue`: look away (True) or at the other now, and for how long, s.
         """
         fresh = self.fresh(now_ns)
         self._weight += approach(dt_s, 0.15) * ((1.0 if fresh else 0.0) - self._weight)

@@ -206,7 +206,7 @@ EMOTIONS: Final[Mapping[str, Array]] = MappingProxyType(
 # ---- Marks of speech on the head, brows and lids
 
 LEAD_S: Final = 0.16
-"""A mark begins so long before the accent that it marks, where the track is known so far: its peak meets the accent."""
+"""How long a mark begins before its accent, where the track is known that far: its peak meets the accent."""
 MARK_S: Final = 0.36
 ACCENT: Final = 0.5
 MARKS_A_PHRASE: Final = 2
@@ -218,7 +218,7 @@ BROWS: Final = 0.3
 NOD_SHARE: Final = 0.6
 """Share of marks that are nods; the rest raise the brows."""
 PHRASE_S, PAUSE_S = 0.4, 0.15
-"""A phrase is at least so long, and a pause that ends it."""
+"""Shortest phrase, and shortest pause that ends it."""
 # People who speak move their heads more than listeners: by rms 1.9 degrees of pitch and 3.6 of yaw (facts of 44 dyads;
 # half of the yaw is gaze, which the gaze layer makes). Frequencies do not share a period.
 SWAY_RAD: Final = np.radians(np.array([[0.8, 0.6, 0.4], [1.1, 0.8, 0.5], [0.7, 0.4, 0.2]]))
@@ -233,7 +233,7 @@ LONG_S: Final = 2.5
 AWAY_FIRST: Final = 0.75
 HELD_S: Final = 0.3
 LOOK_BACK_S: Final = 1.0
-"""The look is back at the other so long before the end of a turn."""
+"""How long before the end of a turn the look is back at the other."""
 AFTER_S: Final = 1.2
 LAPSES_S: Final = 1.0
 
@@ -376,10 +376,10 @@ class Speaking:
     def _take_turn(self, now_ns: int, *, flagged: bool, moves: bool) -> None:
         """Whose turn it is, and where turns make people look."""
         state, spoke = self._state, self.speaks
-        told = state is not None and self._current(now_ns)
-        self.preparing = told and state is not None and state.phase == "preparing"
-        self.speaks = flagged or moves or (told and state is not None and state.phase == "speaking")
-        end_ns = state.end_ns if told and state is not None and state.phase in ("preparing", "speaking") else None
+        known = state is not None and self._current(now_ns)
+        self.preparing = known and state is not None and state.phase == "preparing"
+        self.speaks = flagged or moves or (known and state is not None and state.phase == "speaking")
+        end_ns = state.end_ns if known and state is not None and state.phase in ("preparing", "speaking") else None
         if end_ns != self._end[0]:
             self._end = end_ns, now_ns
         if self.speaks and not spoke:

@@ -1,6 +1,6 @@
 """SROS 2 access policies from the one table of nodes: who may publish, hear, serve and call what. No ROS in here.
 
-Every node has an enclave of its own, `/reactdiff[/NAMESPACE]/NODE`. Names are absolute: nothing depends on how those of
+Every node has its own enclave, `/reactdiff[/NAMESPACE]/NODE`. Names are absolute: nothing depends on how those of
 a profile are resolved. The format is that of sros2's `policy.xsd`, version 0.2.0.
 """
 

@@ -1,4 +1,4 @@
-"""What pages offer to choose: styles, gestures, and what to compare with, each with a face that stands for it."""
+"""What pages offer to choose: styles, gestures, and what to compare with, each with its face."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Choices = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
 def page_choices() -> Choices:
-    """What pages offer to choose; nothing in a blind session, whose condition nobody may change."""
+    """What pages offer to choose; nothing in a blind session, whose condition no one may change."""
     if blind_condition() is not None:
         return {}
     styles = {name: portrait(style) for name, style in style_book("").items()}

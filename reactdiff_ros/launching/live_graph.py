@@ -372,7 +372,7 @@ def page_status(url: str, timeout_s: float = 0.5) -> int:
     """The status of the answer to a GET of `url`, 401 where the page asks for its token; 0: there is none."""
     try:
         # A proxy of the environment does not know this machine's own ports.
-        # Nothing is told to who answers, so a certificate of its own is as good as any.
+        # Nothing is sent to who answers, so its self-signed certificate is as good as any.
         trusting = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusting)
         with opener.open(url, timeout=timeout_s) as answer:

@@ -22,7 +22,7 @@ LONGEST_NAMESPACE = 70
 BROWSER: Final = "browser"
 """As a camera: that of a visitor of the page."""
 OWN_FILE = "FILE"
-"""Among the choices: what begins so stands for the path of a file of one's own with one of these suffixes."""
+"""Among the choices: what begins so is the path of a user's file with one of these suffixes."""
 _ARTICLES = {"bool": "true or false", "int": "a whole number", "double": "a number", "string": "a text"}
 
 

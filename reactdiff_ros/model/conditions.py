@@ -1,7 +1,7 @@
-"""What a listener is told about itself: controls, style and source, and the vector that the denoiser reads.
+"""What conditions a listener: controls, style and source, and the vector that the denoiser reads.
 
 Controls are settings that a user turns; a style is what a person's listening measures (`style.py`), taken from a
-reference clip; the source tells the streams of simulated listeners from those of recorded people.
+reference clip; the source separates the streams of simulated listeners from those of recorded people.
 """
 
 from __future__ import annotations
@@ -62,4 +62,4 @@ def condition_vector(
 
 
 GIVEN_COUNT: Final = 2 * CONTROL_COUNT + 2 * STYLE_COUNT
-"""Entries of `condition_vector`, the first ones, that are 0 of a listener who is told nothing."""
+"""Entries of `condition_vector`, the first ones, that are 0 for a listener without conditions."""

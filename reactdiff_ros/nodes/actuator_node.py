@@ -135,7 +135,7 @@ class JointStates:
 
 
 PERIODS = 2.0
-"""A controller is given so many periods to reach a point, so that the next one comes before it is there."""
+"""A controller is given this many periods to reach a point, so that the next one comes before it is there."""
 
 
 class Controllers:
@@ -273,7 +273,7 @@ class BusThread(Worker):
 EXPRESSION, STATE, JOINTS = "listener/expression", "actuator/state", "actuator/joint_states"
 WRITERS_S = 0.2
 FACES = 10
-"""So many wait for a tick: enough to see that two publishers send in turns."""
+"""Expressions that wait for a tick: enough to see that two publishers send in turns."""
 FLOOD_HZ = 4 * EXPRESSION_RATE_HZ
 """More faces than this are a mistake in the program that sends them."""
 FLOOD_NEWS = 1.5
@@ -285,7 +285,7 @@ ANSWER_S = 1.0
 LOWER_S = 2.5
 """How long the end of the node waits for what is lowered: it is ended hard after 4 s."""
 STALL_NS = 10 * NS
-"""So long a stall stays in the diagnostics."""
+"""How long a stall stays in the diagnostics."""
 
 
 class HeadPosePublisher:

@@ -274,14 +274,14 @@ class AvatarNode(ReactdiffNode):
         if self._loop is None:
             return
         try:
-            anew = self._loop.call(self._renewed())
+            renewed = self._loop.call(self._renewed())
         except ReactdiffError as error:
             self.problem("certificate", str(error), Level.WARN)
             return
         self.solved("certificate")
-        if anew:
+        if renewed:
             self.get_logger().warning(
-                "there is a new certificate authority: devices that trusted the old one trust it anew"
+                "there is a new certificate authority: devices that trusted the old one must trust the new one"
             )
 
     async def _renewed(self) -> bool:
@@ -315,7 +315,7 @@ class AvatarNode(ReactdiffNode):
     def _tell_speaking(self) -> None:
         now = self.steady_ns()
         unheard = (
-            "nobody hears the robot's voice: press 'Hear the robot' on its page" if now < self._unheard_until else ""
+            "no one hears the robot's voice: press 'Hear the robot' on its page" if now < self._unheard_until else ""
         )
         self.set_problem("voice", unheard, Level.WARN)
         if self._voice_until:
@@ -442,7 +442,7 @@ class AvatarNode(ReactdiffNode):
         return dict(_pair(s) for s in recorder.settings).get("recording", "")
 
     def _visitor(self) -> dict[str, str]:
-        """What browser_node tells: whether a page may offer its visitor's camera; empty: it may not."""
+        """What browser_node reports: whether a page may offer its visitor's camera; empty: it may not."""
         node = self._stages.get("browser_node")
         if node is None or self._silent("browser_node"):
             return {}

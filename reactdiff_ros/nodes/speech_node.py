@@ -39,9 +39,9 @@ OTHERS_S: Final = 0.1
 OTHERS_DELAY_NS: Final = NS // 5
 """From the arrival of sound without a stamp until a page plays it."""
 OTHERS_GAP_NS: Final = 3 * NS // 10
-"""A voice has ended when nothing more of it has come for so long: its chunks may be late."""
+"""A voice has ended when nothing more of it has come for this long: its chunks may be late."""
 IDLE_NS: Final = 10 * NS
-"""A loudspeaker that plays nothing for so long is closed."""
+"""A loudspeaker that plays nothing for this long is closed."""
 FADE_NS: Final = 40_000_000
 """How long a voice that is stopped fades."""
 CLOSING_S: Final = 0.16

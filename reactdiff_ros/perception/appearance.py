@@ -1,6 +1,6 @@
 """What a face looks like now, and whether two looks can be of one person.
 
-It keeps an id through an occlusion, a crossing or a minute out of sight. It does not find out who somebody is: looks
+It keeps an id through an occlusion, a crossing or a minute out of sight. It does not find out who someone is: looks
 are small, are kept in memory only, and are forgotten a minute after their person has left.
 """
 

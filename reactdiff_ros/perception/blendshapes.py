@@ -78,7 +78,7 @@ def blendshapes(displacement: Array, neutral: Array) -> Array:
 def _mouth(d: dict[str, float], out: dict[str, float]) -> None:
     gap = max(0.0, d["gap"])
     chin = max(0.0, d["chin"])
-    # The lips part because the jaw falls or because they are drawn apart: the chin tells, but it is noisy.
+    # The lips part because the jaw falls or because they are drawn apart: the chin shows which, but it is noisy.
     jaw = min(gap, max(chin / 0.40, 0.5 * gap))
     parted = min(1.0, gap / 0.15)
     closed = 1.0 - min(1.0, gap / 0.07)

@@ -30,9 +30,9 @@ REGION_MARGIN = 1.5
 """The side of a region in larger sides of the face in it."""
 
 _SIDE: Final = 192
-"""Both networks take a square of so many pixels."""
+"""Side of the square that both networks take, px."""
 _CELLS: Final = 48
-"""The detector tells of one box a cell, and of so many cells a row and column."""
+"""The detector gives one box a cell; its cells in a row and in a column."""
 _LEAST_SCORE: Final = 0.6
 _OVERLAP: Final = 0.3
 """Boxes whose intersection is a larger part of their union are one face."""
@@ -128,7 +128,7 @@ class FaceNets:
         self._begun = rgb, self._worker.submit(self._detect, rgb)
 
     def detect(self, rgb: RGB, min_score: float) -> list[Detection]:
-        """All faces with at least `min_score` (0.6 is the least that is ever told), best first."""
+        """All faces with at least `min_score` (0.6 is the least that is ever returned), best first."""
         if self._begun is None or self._begun[0] is not rgb:
             self.begin_detection(rgb)
         if self._begun is None or self._begun[0] is not rgb:  # too small

@@ -38,7 +38,7 @@ _LIPS_S: Final = 0.25
 
 This, `_TURN_S`, `_NO_LIPS`, `_STEEP`, what `_Lips` begins with and the time constant of `Track.lips` were chosen on
 talks composed of five recordings of speech (may, katiehill, d20, both spectre) and four of silent people (d18, s32,
-pexels, face_noface): one speaks beside one or two silent people, and two or three take turns of 2 to 6 s.
+pexels, face_noface): one speaks next to one or two silent people, and two or three take turns of 2 to 6 s.
 """
 _STEEP: Final = 3.6
 _LEARNING_S: Final = 4.0
@@ -51,7 +51,7 @@ _LOOK_S: Final = 0.4
 _ADDRESSED_S: Final = 4.0
 _LISTENED_S: Final = 0.25
 """After it, an old belief in whom they address counts half as much as none: of who speaks, and of who listens. Where
-someone looks who listens tells little of whom they will address."""
+someone looks who listens says little about whom they will address."""
 _DIRECTION_S: Final = 0.25
 """Over this time, the direction of the sound counts once."""
 _DIRECTION_RAD: Final = 0.14

@@ -5,7 +5,7 @@ The personal neutral: what this face measures when it shows nothing. Learnt caus
 Expressions are one-sided (mouths open, lids close, corners rise), so neutral is not the mean: it is a quantile of what
 was seen, which differs by measure. It is drawn to the population's neutral by how little was seen, and may leave it
 by no more than `REACH` between-person standard deviations. A face that smiles from its first picture is therefore
-still read as smiling. How fast a measure becomes personal depends on what the population tells about it: little about
+still read as smiling. How fast a measure becomes personal depends on what the population says about it: little about
 brows, which differ much between people, more about the corners of the mouth. Pictures in which a part of the face is
 strongly expressive enter that part's neutral at a quarter of the rate only.
 """
@@ -128,7 +128,7 @@ class PersonalNeutral:
     """Neutral of every measure of one person.
 
     Args:
-        learning_s: after so many seconds of calm face, person and population count the same (slowest measures).
+        learning_s: after this many seconds of calm face, person and population count the same (slowest measures).
         memory_s: how far back it looks (longer, while the person is expressive).
     """
 

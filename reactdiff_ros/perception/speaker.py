@@ -106,7 +106,7 @@ class SpeakerPerception:
     def robot_speaking(self, speaking: bool, now_ns: int) -> None:
         """The robot itself speaks (repeated; lapses after 1 s) or has ended.
 
-        Unless its echo is cancelled (`Sound.clean`), the sound then, and 0.5 s after, tells nothing of which of several
+        Unless its echo is cancelled (`Sound.clean`), the sound then, and 0.5 s after, does not show which of several
         people talks; the voice of the frames is what the microphone hears all the same.
         """
         if speaking or self._robot_speaks:

@@ -1,4 +1,4 @@
-"""Speech engines, each in a process of its own: a sentence in, sound with the times of its sounds and words out.
+"""Speech engines, each in its own process: a sentence in, sound with the times of its sounds and words out.
 
 espeak-ng comes with the package (the wheel espeakng-loader, or the system's library), piper where it is installed.
 """

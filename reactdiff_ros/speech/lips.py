@@ -55,7 +55,7 @@ _OPENING, _SHUTTING = 0.25, 0.08
 _FIRM: Final = 0.8
 """Firmness of the closed lips of p, b and m where they are as likely as not; fully shut from log odds of .25."""
 _GAP_S: Final = 0.1
-"""By so much may stamps differ from the count of samples before the stream begins anew."""
+"""How far stamps may differ from the count of samples before the stream starts over."""
 _AUDIBLE: Final = 0.05
 """Level above which sound goes on after its timing has ended."""
 _HANDOVER: Final = 10
@@ -267,7 +267,7 @@ class Lips:
     def push(self, sound: Sound) -> list[Mouth]:
         """What this chunk makes known; none while it is too short, or where `follow` speaks for its time.
 
-        A gap in the stamps or another rate begins the stream anew.
+        A gap in the stamps or another rate starts the stream over.
 
         Raises:
             MediaError: the rate is outside 8 to 192 kHz.
@@ -285,7 +285,7 @@ class Lips:
         return found + self._heard(mono(sound.samples))
 
     def flush(self) -> list[Mouth]:
-        """The last frames, when the sound has ended; the next chunk begins anew."""
+        """The last frames, when the sound has ended; the next chunk starts over."""
         if self._samples == 0:
             return []
         rest = self._samples * STEP // self._rate_hz + AHEAD + _HOLD + round(1 / _SHUTTING)

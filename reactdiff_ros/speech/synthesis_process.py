@@ -1,4 +1,4 @@
-"""A speech engine as a program of its own: requests on stdin, sound with the times of its sounds and words on stdout.
+"""A speech engine as a separate program: requests on stdin, sound with the times of its sounds and words on stdout.
 
     python synthesis_process.py espeak-ng LIBRARY DATA
     python synthesis_process.py piper VOICE.onnx

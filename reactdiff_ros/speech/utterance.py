@@ -14,7 +14,7 @@ from reactdiff_ros.types import Sound, SpeechTiming
 
 CHUNK_NS: Final = 20_000_000
 LEAD_NS: Final = 100_000_000
-"""Chunks leave so long before they are heard."""
+"""How long before they are heard chunks leave."""
 STOP_AFTER_NS: Final = 20_000_000
 """A stop begins this long after it is asked for: its chunk must be there before it is heard."""
 FADE_CHUNKS: Final = 2

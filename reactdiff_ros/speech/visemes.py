@@ -199,7 +199,7 @@ def phones_of(timing: SpeechTiming) -> Phones:
         end = min(max(end, start), MAX_S)
         if ipa:
             shapes, given, long, strange = _read_ipa(symbol, table)
-            if not shapes and not strange:  # a mark with a time of its own
+            if not shapes and not strange:  # a mark with its own time
                 if given:
                     stress, marked = given, True
                     since = start if since != since else since

@@ -171,7 +171,7 @@ class Voice:
                     self._condition.wait(PACE_S)
 
     def _step(self) -> list[Callable[[], object]]:
-        """What is to be told outside of the lock."""
+        """What is to be called outside the lock."""
         out, calls = self._out, list[Callable[[], object]]()
         if self._now is None and self._waiting is not None:
             request, self._waiting = self._waiting, None
@@ -203,7 +203,7 @@ class Voice:
         return calls
 
     def _state(self, now_ns: int, ended: bool) -> SpeechState | None:
-        """The state, where it is due; None: it was told."""
+        """The state, where it is due; None: it was reported."""
         assert self._now is not None
         utterance = self._now[1]
         phase: SpeechPhase = "speaking"
@@ -213,10 +213,10 @@ class Voice:
             phase = "stopping"
         elif utterance.start_ns is None or now_ns < utterance.start_ns:
             phase = "preparing"
-        told = self._told
+        reported = self._told
         key = (phase, utterance.name, utterance.start_ns, utterance.end_ns, utterance.text)
-        known = told and (told.phase, told.utterance, told.start_ns, told.end_ns, told.text)
-        if told is not None and key == known and now_ns - told.stamp_ns < STATE_NS:
+        known = reported and (reported.phase, reported.utterance, reported.start_ns, reported.end_ns, reported.text)
+        if reported is not None and key == known and now_ns - reported.stamp_ns < STATE_NS:
             return None
         manner = utterance.manner
         self._told = SpeechState(

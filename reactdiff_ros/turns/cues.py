@@ -151,7 +151,7 @@ def _rhythm(rows: Floats) -> tuple[float, float]:
 
 
 class FaceCues:
-    """What mouth, gaze and head did in the last seconds; gaze beside what is usual for this person."""
+    """What mouth, gaze and head did in the last seconds; gaze compared with what is usual for this person."""
 
     def __init__(self) -> None:
         self.usual_contact = _Mean(_LONG_MEMORY)

@@ -28,7 +28,7 @@ SOUND_FRESH_NS: Final = NS // 2
 SPEECH_LAPSES_NS: Final = NS
 """`robot_speaking` lapses after this, as everywhere."""
 TAIL_NS: Final = NS // 2
-"""Without an echo canceller, an utterance that began over the robot's speech is its echo until so long after its end
+"""Without an echo canceller, an utterance that began over the robot's speech is its echo until this long after its end
 (room, hang-over of the voice)."""
 ASK_S: Final = 0.2
 """Silence after which smart-turn is asked."""

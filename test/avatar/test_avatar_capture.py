@@ -190,5 +190,5 @@ async def test_a_robot_with_its_own_camera_says_so(session: aiohttp.ClientSessio
         server = AvatarServer(AvatarConfig(port=0), capture=capture)
         await server.start()
         async with session.ws_connect(server.url + "capture") as page:
-            assert "camera and a microphone of its own" in str((await page.receive(timeout=10)).extra)
+            assert "its own camera and microphone" in str((await page.receive(timeout=10)).extra)
         await server.stop()

@@ -154,7 +154,7 @@ def test_what_cannot_be_loaded_leaves_the_drawn_face_and_a_sentence(drawn: Chrom
     path = glb(tmp_path / "a.glb", ALL, {"bufferViews": []})
     shown = Shown(drawn, path)
     try:
-        shown.page.until("document.getElementById('notice').textContent.includes('drawn face stands in')", 30.0)
+        shown.page.until("document.getElementById('notice').textContent.includes('drawn face replaces')", 30.0)
         assert shown.page.value("reactdiff.state().avatar") is None
         assert shown.page.value(
             "reactdiff.state().drawn !== null && !document.getElementById('face').hasAttribute('hidden')"

@@ -159,7 +159,7 @@ def test_an_empty_room_is_searched_and_an_idle_face_without_a_camera_sleeps(stag
     stage.mode = "idle"
     stage.server.status({"speaker": {**SPEAKER, "present": False}})
     stage.page.until("reactdiff.state().state === 'searching'")
-    assert stage.state()["sentence"] == "Nobody is here."
+    assert stage.state()["sentence"] == "No one is here."
     stage.server.status({"speaker": {"present": False, "seen": "nothing comes from perception"}})
     stage.page.until("reactdiff.state().state === 'asleep'")
     assert "No camera" in stage.state()["sentence"]

@@ -110,7 +110,7 @@ class TestScreen:
     def test_it_says_who_is_there_and_the_button_ends_the_visit(self, stage: Stage, page: Page) -> None:
         assert page.value("document.getElementById('seat').hidden")
         for waiting, sentence, button in (
-            (0, "Nobody waits.", "End the visit"),
+            (0, "No one waits.", "End the visit"),
             (1, "1 visitor waits.", "Next visitor"),
             (3, "3 visitors wait.", "Next visitor"),
         ):

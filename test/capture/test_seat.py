@@ -33,7 +33,7 @@ def test_only_who_is_seen_is_sent_away() -> None:
     seat = Seat(3)
     assert seat.pass_on() == (False, "No visitor's camera is in use.")
     first = entered(seat)
-    assert seat.pass_on() == (True, "The visit ends: nobody waits.")
+    assert seat.pass_on() == (True, "The visit ends: no one waits.")
     seat.leave(first)
     second, third = entered(seat), entered(seat)
     assert seat.pass_on() == (True, "The next visitor's turn begins.")

@@ -204,7 +204,7 @@ def test_the_operator_passes_the_seat_on(graph: RosGraph, avatar: NodeProcess) -
         assert json.loads(third.recv()) == {"waiting": 1}
         third.close()
         graph.until(lambda: visitors(url) == ("taken", 0), what="nobody who waits")
-        assert pass_on(graph, url) == (200, "The visit ends: nobody waits.")
+        assert pass_on(graph, url) == (200, "The visit ends: no one waits.")
         graph.until(lambda: "has ended this visit" in visit(page)["sentence"], what="the sentence")
         graph.until(lambda: visitors(url) == ("free", 0), what="the free seat")
         assert pass_on(graph, url) == (409, "No visitor's camera is in use.")

@@ -154,7 +154,7 @@ class Writer:
         self._tree["images"] = [{"bufferView": self._view(texture), "mimeType": "image/jpeg"}]
 
     def add(self, solid: Solid) -> None:
-        """A mesh in a node of its own."""
+        """A mesh in its own node."""
         normals = vertex_normals(solid.vertices, solid.triangles)
         attributes = {"POSITION": self._vectors(solid.vertices), "NORMAL": self._vectors(normals)}
         if solid.uv is not None:

@@ -282,7 +282,7 @@ class Tremble:
 
 
 def read_clip(path: Path, nets: FaceNets | None = None) -> Readings:
-    """One clip through a perception of its own.
+    """One clip through its own perception.
 
     Raises:
         MediaError: it cannot be read, or has no picture.

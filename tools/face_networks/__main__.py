@@ -63,7 +63,7 @@ def converted(name: str) -> bytes:
 
 
 def main(arguments: list[str]) -> None:
-    """Writes both files and tells their sizes and sums."""
+    """Writes both files and prints their sizes and sums."""
     folder = Path(arguments[0]) if arguments else resource_path("models/face")
     for name in SOURCES:
         content = converted(name)

@@ -10,11 +10,11 @@ from tools.face_networks.convert import Conversion, Graph
 from tools.face_networks.tflite import Network
 
 SIDE: Final = 192
-"""Both take a square picture of so many pixels."""
+"""Side of the square picture that both take, px."""
 MESH_POINTS: Final = 468
 IRIS_POINTS: Final = 5
 _CONTOUR: Final = 16
-"""So many points of an eye, the first ones, are the edges of its lids."""
+"""How many points of an eye, the first ones, are the edges of its lids."""
 
 
 def _pixels(graph: Graph, low: float, high: float) -> str:

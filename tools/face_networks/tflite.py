@@ -179,7 +179,7 @@ def _constant(tensor: _Table, buffers: list[_Table]) -> Value | None:
 
 
 def _dense(values: Value, shape: tuple[int, ...], sparsity: _Table) -> Value:
-    """The dense array of values whose places are told dimension by dimension: all of a row, or those listed."""
+    """The dense array of values whose places are given dimension by dimension: all of a row, or those listed."""
     dimensions = sparsity.tables(2)
     if sparsity.array(0, "<i4").tolist() != list(range(len(shape))) or len(dimensions) != len(shape):
         raise ValueError("sparse weights in blocks or in another order are not known")
@@ -196,6 +196,6 @@ def _dense(values: Value, shape: tuple[int, ...], sparsity: _Table) -> Value:
 
 
 def _integers(dimension: _Table, index: int) -> list[int]:
-    """A list whose kind of integer is told by the field before it."""
+    """A list whose kind of integer is given by the field before it."""
     table = dimension.table(index + 1)
     return [] if table is None else list(table.array(0, _INDEX_TYPES[dimension.number(index, "b")]).tolist())

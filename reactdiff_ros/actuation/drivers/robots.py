@@ -425,7 +425,7 @@ STALE_S: Final = 0.5
 SETTLED_S: Final = 0.5
 """After torque was switched, states on their way may be older than that for this long."""
 REFUSED_S: Final = 1.0
-"""So long an error of the daemon counts after it came."""
+"""How long an error of the daemon counts after it came."""
 ANSWER_S: Final = 1.0
 
 

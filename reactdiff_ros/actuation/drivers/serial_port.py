@@ -152,7 +152,7 @@ QUEUE_S: Final = 0.02
 """Commands may take this long on the wire until what is sent after them, a stop perhaps, has its turn."""
 ROUNDING: Final = 1e-6
 QUEUE_BYTES: Final = 20
-"""Or so many bytes, on a line that carries less in that time: any board's command fits."""
+"""Or this many bytes, on a line that carries less in that time: any board's command fits."""
 ERRORS: Final = (OSError, ValueError, TypeError, termios.error)
 """What the system and pyserial raise for a port that went away."""
 
@@ -208,7 +208,7 @@ class SerialPort:
     def room(self) -> int:
         """Bytes of commands that may be sent now, for the line to have carried all that was sent within QUEUE_S.
 
-        The system's own queue counts where it tells; that of an adapter does not, so that also the time counts which
+        The system's own queue counts where it is known; that of an adapter does not, so that also the time counts which
         the bytes take at the port's baud rate.
         """
         now_s, byte_s = self._clock(), self._byte_ms / 1000.0

@@ -39,7 +39,7 @@ SLOWLY = 8
 
 
 class Wire:
-    """Serves a bus on a pseudo-terminal, in a thread of its own.
+    """Serves a bus on a pseudo-terminal, in its own thread.
 
     Args:
         bus: what is behind it.
@@ -174,7 +174,7 @@ class Rig:
                     raise ConfigError(
                         f"two boards at address 0x{config.address:02x} cannot be emulated",
                         where=f"{profile.name}, driver {name}",
-                        todo="there is one emulated I2C bus: give each PCA9685 an address of its own",
+                        todo="there is one emulated I2C bus: give each PCA9685 its own address",
                     )
                 self.i2c.add(config.address)
             else:

@@ -230,7 +230,7 @@ class ServoLine(ABC):
 
 
 class Sts:
-    """Addresses in the memory table of a Feetech servo, beside those that the driver knows."""
+    """Addresses in the memory table of a Feetech servo, besides those that the driver knows."""
 
     ID, RETURN_LEVEL, MINIMUM, MAXIMUM = 5, 8, 9, 11
     SPEED, LOAD, VOLTAGE, HEAT, MOVING = 58, 60, 62, 63, 66
@@ -347,7 +347,7 @@ def magnitude(value: int, sign_bit: int) -> int:
 
 
 class X:
-    """Addresses in the control table of a Dynamixel of the X series, beside those that the driver knows."""
+    """Addresses in the control table of a Dynamixel of the X series, besides those that the driver knows."""
 
     ID, HOTTEST, MAXIMUM, MINIMUM, RETURN_LEVEL = 7, 31, 48, 52, 68
     MOVING, SPEED, POSITION, VOLTAGE = 122, 128, 132, 144

@@ -50,12 +50,12 @@ export function gaze(k) {
   };
 }
 
-/** An avatar on a canvas. `Avatar.open(canvas, url)` resolves to one, or throws the sentence that tells why not. */
+/** An avatar on a canvas. `Avatar.open(canvas, url)` resolves to one, or throws the sentence that says why not. */
 export class Avatar {
   static async open(canvas, url) {
     const three = await import("./three/bundle.js");
     const probe = document.createElement("canvas").getContext("webgl2");
-    if (!probe) throw new Error("This browser has no WebGL 2, so the drawn face stands in for the avatar.");
+    if (!probe) throw new Error("This browser has no WebGL 2, so the drawn face replaces the avatar.");
     probe.getExtension("WEBGL_lose_context")?.loseContext();
     const loader = new three.GLTFLoader();
     loader.register((parser) => new three.VRMLoaderPlugin(parser));
@@ -63,7 +63,7 @@ export class Avatar {
     try {
       gltf = await loader.loadAsync(url);
     } catch (error) {
-      throw new Error(`The avatar cannot be loaded (${String(error.message ?? error).slice(0, 120)}): the drawn face stands in.`);
+      throw new Error(`The avatar cannot be loaded (${String(error.message ?? error).slice(0, 120)}): the drawn face replaces it.`);
     }
     return new Avatar(three, canvas, gltf);
   }

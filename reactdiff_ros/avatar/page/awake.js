@@ -1,4 +1,4 @@
-// The screen of a phone or a tablet stays on while somebody talks to the face.
+// The screen of a phone or a tablet stays on while someone talks to the face.
 
 let lock = null;
 let asking = false;

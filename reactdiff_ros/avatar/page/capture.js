@@ -96,7 +96,7 @@ export class Capture {
     this.line.postMessage({ url: url.href });
   }
 
-  /** What the line tells. */
+  /** What the line reports. */
   take({ said, sent, dropped, heard, slow, closed }) {
     if (said?.seat) this.set("live");
     if (said?.ahead_s !== undefined) this.note({ ahead: said.ahead_s });

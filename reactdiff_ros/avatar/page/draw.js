@@ -165,7 +165,7 @@ export class Face {
       tip: add(group, "path", { fill: c.tongue, stroke: c.line, "stroke-width": 4 }) };
   }
 
-  /** What shows from afar that it hears, thinks or speaks: the antenna's tip, or dots; waves beside them. */
+  /** What shows from afar that it hears, thinks or speaks: the antenna's tip, or dots; waves next to them. */
   makeSignal() {
     const { c, look } = this, group = add(this.art, "g");
     const wave = { fill: "none", stroke: c.signal, "stroke-width": 7, "stroke-linecap": "round", opacity: 0 };

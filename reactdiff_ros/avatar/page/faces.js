@@ -23,7 +23,7 @@ let values = {};
 /** With both sides where a name has them. */
 const sides = (name) => (NAMES.includes(name) ? [name] : [name + "Left", name + "Right"]);
 
-/** A blink now and then, so that nobody stares. */
+/** A blink now and then, so that no one stares. */
 function blinking(numbers, time, seed) {
   const n = Math.floor(time / 4.2), since = time - (n + 0.8 * chance(seed, n)) * 4.2;
   const lid = Math.max(0, Math.min(1, since / 0.07, (0.26 - since) / 0.14));

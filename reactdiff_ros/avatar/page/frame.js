@@ -1,4 +1,4 @@
-// A page that draws what it is told and nothing else, for videos, galleries and tests: no line to the server, no clock.
+// A page that draws what it is given and nothing else, for videos, galleries and tests: no line to the server, no clock.
 //
 //   await window.reactdiff.draw(coefficients, time, look, mood)
 //
@@ -26,7 +26,7 @@ async function wear(look) {
   worn = look;
 }
 
-/** 58 numbers from numbers by name; a name without its side stands for both. */
+/** 58 numbers from numbers by name; a name without its side means both. */
 function numbers(coefficients) {
   if (Array.isArray(coefficients)) return coefficients;
   const all = { ...coefficients };

@@ -24,7 +24,7 @@ export async function complete(name, given) {
 
 /**
  * The whole look of that name. "own" is the file that the face was started with; null: it was started without one.
- * Throws the sentence that tells what is wrong with a file.
+ * Throws the sentence that says what is wrong with a file.
  */
 export async function lookNamed(name) {
   if (!known.has(name)) {
@@ -34,7 +34,7 @@ export async function lookNamed(name) {
   return known.get(name);
 }
 
-/** The look of that name, and the sentence that tells why it is another one; empty: it is the one. */
+/** The look of that name, and the sentence that says why it is another one; empty: it is the one. */
 export async function lookOr(name) {
   try {
     return [(await lookNamed(name)) ?? (await lookNamed(BASE)), ""];

@@ -44,10 +44,10 @@ let slowSince = 0;
 const AVATAR = "avatar"; // as a look: the 3D avatar that the face was started with
 const looks = root.dataset.avatar ? [AVATAR, ...LOOKS] : LOOKS;
 const choices = new Choices(document.getElementById("choices"), looks, wear);
-const FEWEST_FPS = 10; // below this for SLOW_MS the drawn face stands in for an avatar
+const FEWEST_FPS = 10; // below this for SLOW_MS the drawn face replaces an avatar
 const SLOW_MS = 4000;
 
-/** Draw the avatar at this address from now on; where that fails, the drawn face stands in and the page says why. */
+/** Draw the avatar at this address from now on; where that fails, the drawn face replaces it and the page says why. */
 async function wearAvatar(url) {
   dropAvatar();
   try {
@@ -80,7 +80,7 @@ function watchAvatar(now) {
   slowSince = slow ? slowSince || now : 0;
   if (!slow || now - slowSince < SLOW_MS) return;
   dropAvatar();
-  wrongLook = "This device draws the avatar too slowly, so the drawn face stands in for it.";
+  wrongLook = "This device draws the avatar too slowly, so the drawn face replaces it.";
 }
 
 async function wear(name) {

@@ -3,7 +3,7 @@
 
 import { named, rotation } from "./rig.js";
 
-const FOCAL = 1 / (2 * Math.tan(Math.PI / 6)); // in widths of the picture: perception's 60 degrees, until told otherwise
+const FOCAL = 1 / (2 * Math.tan(Math.PI / 6)); // in widths of the picture: perception's 60 degrees, until known otherwise
 const HALF = [0.071, 0.1, 0.07], MIDDLE = [0, -0.022, -0.055]; // of the ellipsoid that carries the mesh
 const [ROWS, COLUMNS, STEPS] = [7, 7, 20];
 const UP = 62, ACROSS = 66; // degrees that the mesh covers from the middle of the face

@@ -1,4 +1,4 @@
-// What the operator's screen says, from what the server tells: pure functions, nothing of the page.
+// What the operator's screen says, from what the server reports: pure functions, nothing of the page.
 
 export const OK = 0, WARN = 1, ERROR = 2;
 const PARTS = {
@@ -39,10 +39,10 @@ export function state(graph = {}, own = {}) {
   if (robot?.silent) return { kind: "bad", title: "Robot not heard", text: "nothing comes from its actuator" };
   if (!own.fresh) return { kind: "bad", title: "Face neutral", text: own.reason };
   const first = wrong[0];
-  const seen = own.mode === "listening" ? listening(speaker) : "nobody is listened to";
+  const seen = own.mode === "listening" ? listening(speaker) : "no one is listened to";
   if (first?.level >= ERROR) return { kind: "bad", title: `${first.part}: error`, text: seen };
   const kind = first ? "warn" : own.mode === "listening" ? "ok" : own.mode === "idle" ? "calm" : "warn";
-  const title = { listening: "Listening", idle: "Nobody there", neutral: "No input" }[own.mode] ?? "Neutral";
+  const title = { listening: "Listening", idle: "No one there", neutral: "No input" }[own.mode] ?? "Neutral";
   return { kind, title, text: own.mode === "listening" ? `to ${seen}` : "the face is at rest" };
 }
 
@@ -53,7 +53,7 @@ export function tiles(graph = {}, own = {}) {
   const speaker = graph.speaker ?? {}, stages = graph.stages ?? {};
   const face = stages.expression_node ?? {}, rate = own.connected ? own.rate : 0;
   const missed = face.missed ?? null;
-  const there = speaker.present ? (speaker.person >= 0 ? `person ${speaker.person}` : "somebody") : "nobody";
+  const there = speaker.present ? (speaker.person >= 0 ? `person ${speaker.person}` : "someone") : "no one";
   const looks = finite(speaker.looks_here) ? (speaker.looks_here > 0.5 ? "here" : "away") : "–";
   const rows = [
     ["seen", there, false],

@@ -34,7 +34,7 @@ function paint(pen, group, clips) {
   }
 }
 
-/** Hide the drawing of `face` and show it in pixels; returns what paints them anew. */
+/** Hide the drawing of `face` and show it in pixels; returns what paints them again. */
 export function paintPixels(face) {
   const { svg, art, look, c, key } = face, { frame, style } = look;
   art.setAttribute("visibility", "hidden");

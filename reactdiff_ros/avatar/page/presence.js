@@ -1,7 +1,7 @@
-// What the robot does or lacks, from what the server tells: the moods that the face shows (life.js), and one sentence
+// What the robot does or lacks, from what the server reports: the moods that the face shows (life.js), and one sentence
 // for the panel. Pure, but for what it remembers of the last seconds.
 
-const SLEEP_S = 45; // nobody there: it looks around for that long, then sleeps
+const SLEEP_S = 45; // no one there: it looks around for that long, then sleeps
 const LOST_S = 2.5; // without any face from the robot
 const TURN_S = 1.2, PAUSE_S = 0.3, THINK_S = 2.2; // after so much speech a pause is a thought
 const INVITATION = "To be seen, press the button \u201cUse my camera\u201d.";
@@ -30,14 +30,14 @@ export class Presence {
     const blind = speaker.camera !== true, clip = "clip_node" in stages, invited = graph.visitor === "free";
     const fault = (name, value) => Object.values(stages).some((s) => s[name] === value && !s.silent);
     const alone = this.lasting("alone", speaker.present !== true && own.mode !== "listening", now);
-    if (blind && own.mode !== "listening") return { state: "asleep", mood: { asleep: 1 }, sentence: invited ? INVITATION : "No camera: I see nobody." };
+    if (blind && own.mode !== "listening") return { state: "asleep", mood: { asleep: 1 }, sentence: invited ? INVITATION : "No camera: I see no one." };
     const dark = fault("picture_fault", "blank"), deaf = !clip && (speaker.microphone === false || fault("sound_fault", "silent"));
     const mood = { squinting: dark ? 1 : 0, deaf: deaf ? 1 : 0 };
     const sentence = dark ? "It is too dark to see you, or the camera is covered." : deaf ? "No sound: the microphone is mute or missing."
       : blind ? (invited ? INVITATION : "No camera: I follow your voice alone.") : "";
     if (alone && !dark) {
       const asleep = alone > SLEEP_S;
-      return { state: asleep ? "asleep" : "searching", mood: { ...mood, [asleep ? "asleep" : "searching"]: 1 }, sentence: sentence || "Nobody is here." };
+      return { state: asleep ? "asleep" : "searching", mood: { ...mood, [asleep ? "asleep" : "searching"]: 1 }, sentence: sentence || "No one is here." };
     }
     const state = this.turn(speaker, listener, now);
     return { state: dark ? "squinting" : deaf ? "deaf" : state, sentence,

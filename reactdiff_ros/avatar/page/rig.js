@@ -87,7 +87,7 @@ function startle(k) {
 }
 
 const EYE_YAW = 0.61, EYE_PITCH = 0.52; // rad at a coefficient of 1, as the expression room counts (eye_yaw_full_rad)
-const VERGENCE = 0.04; // rad an eye: both look at somebody near, not into the distance
+const VERGENCE = 0.04; // rad an eye: both look at someone near, not into the distance
 
 function eyeRig(k, look, side, live) {
   const s = side > 0 ? "left" : "right";

@@ -9,7 +9,7 @@ const $ = (id) => document.getElementById(id);
 export function seat({ visitor = "", visitors_waiting: waiting = 0 } = {}) {
   if (!visitor) return null;
   if (visitor !== "taken") return { sentence: "No visitor's camera is in use.", button: "" };
-  const line = waiting === 1 ? "1 visitor waits." : waiting ? `${waiting} visitors wait.` : "Nobody waits.";
+  const line = waiting === 1 ? "1 visitor waits." : waiting ? `${waiting} visitors wait.` : "No one waits.";
   return { sentence: `A visitor's camera is in use. ${line}`, button: waiting ? "Next visitor" : "End the visit" };
 }
 

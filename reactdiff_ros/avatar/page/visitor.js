@@ -49,12 +49,12 @@ export class Visitor {
     if (recorder) download((this.video = await recorder.stop()));
   }
 
-  /** What is recorded now: whoever agrees must know. */
+  /** What is recorded now: who agrees must know. */
   recorded(sentence) {
     element("consent-stored").textContent = sentence || "Nothing is stored.";
   }
 
-  /** The graph's status: `visitor` is "free" or "taken" by somebody; empty: this robot takes no visitor's camera. */
+  /** The graph's status: `visitor` is "free" or "taken" by someone; empty: this robot takes no visitor's camera. */
   show({ visitor, speaker = {}, stages = {}, demo = "clip_node" in stages } = {}) {
     this.free = String(visitor ?? "");
     element("intro").textContent = demo ? DEMO : ALONE;

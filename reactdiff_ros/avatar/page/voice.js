@@ -1,6 +1,6 @@
 // The robot's voice: sound from the server is played one piece after another, once this page was asked to.
 
-const LEAD_S = 0.08; // sound waits for so long before it is played, so that a late piece leaves no gap
+const LEAD_S = 0.08; // sound waits for this long before it is played, so that a late piece leaves no gap
 const MOST_S = 10; // of sound that waits
 const HEAD_BYTES = 16;
 

@@ -134,7 +134,7 @@ class OnnxRuntimeCuda:
                 "this ONNX Runtime has no CUDA", where=f"onnxruntime {ort.__version__}", todo="install onnxruntime-gpu"
             )
         if hasattr(ort, "preload_dlls"):
-            # It prints what it does not find; the session tells whether it worked.
+            # It prints what it does not find; the session shows whether it worked.
             with contextlib.suppress(Exception), contextlib.redirect_stdout(sys.stderr):
                 ort.preload_dlls()
         self._weights, self._precision = weights, precision

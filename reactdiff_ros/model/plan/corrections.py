@@ -75,7 +75,7 @@ GREETING_FADE_S: Final = 2.0
 def greeting(style: Style, met_s: float, greeting_s: float, pleased: float) -> Style:
     """The style of a listener who met the speaker `met_s` ago: at first it answers nearly every smile.
 
-    Only as far as the speaker is `pleased` (0..1): whoever comes angry or in tears is not laughed at. A style that is
+    Only as far as the speaker is `pleased` (0..1): no one who comes angry or in tears is laughed at. A style that is
     cool (attitude below 0) does not greet. After `greeting_s` it fades to the style within GREETING_FADE_S.
     """
     share = pleased * float(np.clip((greeting_s + GREETING_FADE_S - met_s) / GREETING_FADE_S, 0.0, 1.0))
@@ -550,7 +550,7 @@ _ANSWER_S: Final = 0.3
 _FADE_S: Final = 1.5
 """Time constants with which an answer comes and goes."""
 _HELD_S: Final = 1.0
-"""An expression that is no longer seen counts for so long."""
+"""How long an expression counts after it was seen last."""
 _LOOKS: Final = {
     RAISED: {
         "browInnerUp": 0.65, "browOuterUpLeft": 0.65, "browOuterUpRight": 0.65, "eyeWideLeft": 0.4, "eyeWideRight": 0.4,

@@ -204,7 +204,7 @@ class OwnPast:
         frames = draft.before.shape[1]
         rows = np.zeros(self._count, dtype=np.int64)
         earlier = np.repeat(draft.shown[:, :1], self._keep - draft.shown.shape[1], axis=1)
-        ahead = np.broadcast_to(self._neutral, (1, frames, len(self._neutral)))  # not shown: drawn anew from now on
+        ahead = np.broadcast_to(self._neutral, (1, frames, len(self._neutral)))  # not shown: drawn again from now on
         self._latents = np.concatenate([draft.past[:, -self._keep :], ahead], axis=1)[rows]
         self._faces = np.concatenate([earlier, draft.shown, draft.before], axis=1)[rows]
         self._first, self._slot, self._state = draft.slot - self._keep, draft.slot, draft.memory[rows]

@@ -32,7 +32,7 @@ TILTS_PER_MIN: Final = 2.5
 SMILE_MEDIAN_S: Final = 1.8
 SMILE_SIGMA: Final = 1.0
 MOST: Final = 2.5
-"""At 1 of smiling, nodding or liveliness, their movements are so many times as frequent; at -1 as rare."""
+"""At 1 of smiling, nodding or liveliness, their movements are this many times as frequent; at -1 as rare."""
 
 
 class MimeListener(PolicyListener):

@@ -179,7 +179,7 @@ TILT_EVERY_S: Final = 14.0
 """Mean time between tilts of the head while the other talks."""
 OWN_SMILES_PER_MIN: Final = 2.0
 MOST: Final = 2.5
-"""At 1 of nodding or liveliness, nods and tilts are so many times as frequent; at -1 so many times as rare."""
+"""At 1 of nodding or liveliness, nods and tilts are this many times as frequent; at -1 this many times as rare."""
 
 
 class RulesListener(PolicyListener):

@@ -24,7 +24,7 @@ const link = new Link({
   onStatus(message) {
     if (message?.type === "robot") meet(message);
   },
-  onChange: told,
+  onChange: refresh,
 });
 link.staleMs = 1000;
 
@@ -67,10 +67,10 @@ function meet(message) {
   $("play").textContent = robot.playing === "clip" ? "Pause" : "Play";
   $("try").value = robot.coefficients.includes(robot.playing) ? robot.playing : "";
   joints.mark(robot.playing);
-  told();
+  refresh();
 }
 
-function told() {
+function refresh() {
   const state = !link.connected ? link.reason : robot?.fault ? robot.fault : tick?.state ?? "waiting";
   const what = state === "returning" ? "returning to neutral" : state;
   $("state").textContent = what;
@@ -112,7 +112,7 @@ window.preview = {
   drawn: () => drawn !== null && drawn.generation === robot?.generation,
 };
 
-setInterval(told, 200);
+setInterval(refresh, 200);
 setInterval(() => say({}), 5000);
 link.open();
 requestAnimationFrame(paint);

@@ -136,11 +136,11 @@
       const x = this.x(seconds), frame = Math.round(seconds * data.rate);
       this.cursor.setAttribute("x1", x);
       this.cursor.setAttribute("x2", x);
-      const told = (face) => face && frame < face.smile.length
+      const described = (face) => face && frame < face.smile.length
         ? `smile ${(face.smile[frame] / 255).toFixed(2)}, head ${((face.pitch[frame] / 255 - 0.5) * 2 * data.pitchRange).toFixed(0)}°` : "–";
       const talks = this.item.heard ? this.item.speech.some(([a, b]) => seconds >= a && seconds < b) ? ", talks" : ", silent" : "";
       this.tip.replaceChildren();
-      for (const line of [clock(seconds), `Speaker ${told(this.speaker)}${talks}`, `Listener ${told(this.listener)}`]) {
+      for (const line of [clock(seconds), `Speaker ${described(this.speaker)}${talks}`, `Listener ${described(this.listener)}`]) {
         this.tip.append(line, document.createElement("br"));
       }
       const room = x + 14 + this.tip.offsetWidth < this.plot.clientWidth;
