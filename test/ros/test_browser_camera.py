@@ -151,6 +151,7 @@ video.requestVideoFrameCallback(note);
 """
 
 
+@pytest.mark.real_time  # next to other work, the page misses pictures and its clock
 @pytest.mark.parametrize("way", ["track", "page"])
 def test_pictures_carry_the_time_of_their_capture_with_and_without_the_cameras_track(
     graph: RosGraph, avatar: NodeProcess, way: str
