@@ -96,14 +96,15 @@ def _graph(
 @_seconds(1.0, 86400.0, 60.0)
 @_runs(1)
 @_POLICY
+@click.option("--say", "text", default="", metavar="TEXT", help="Let the robot say this all the time.")
 @click.option("--backend", metavar="NAME", help="Inference backend (auto).")
 @click.option("--params", type=common.FILE, metavar="FILE", help="ROS parameter file.")
 @click.option("--compute/--no-compute", default=True,
               help="Also measure the computing time of 40 ms of live time (one more run).")  # fmt: skip
 @common.figures
 def live(
-    clip: Path | None, camera: str | None, seconds: float, runs: int, policy: str | None, backend: str | None,
-    params: Path | None, compute: bool,
+    clip: Path | None, camera: str | None, seconds: float, runs: int, policy: str | None, text: str,
+    backend: str | None, params: Path | None, compute: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Run the real graph (without a browser) on a clip and measure latency, rates, misses, CPU and memory.
 
@@ -112,12 +113,13 @@ def live(
     the clip's own speed; a plan's time is spread over the time until the next one, as it is drawn in its own thread.
     """
     arguments = {"camera": camera, "policy": policy, "backend": backend}
-    return measure_live(clip, seconds, runs, arguments, params, compute)
+    return measure_live(clip, seconds, runs, arguments, params, compute, text)
 
 
 def measure_live(
-    clip: Path | None, seconds: float, runs: int, arguments: dict[str, str | None], params: Path | None, compute: bool
-) -> dict[str, Any]:
+    clip: Path | None, seconds: float, runs: int, arguments: dict[str, str | None], params: Path | None, compute: bool,
+    text: str = "",
+) -> dict[str, Any]:  # fmt: skip
     """The median run of the graph on a clip (None: the demo speaker); `compute`: also what 40 ms cost.
 
     Raises:
@@ -134,7 +136,7 @@ def measure_live(
     for run in range(1, runs + 1):
         log(f"run {run} of {runs}: {played.name}, {seconds:g} s")
         with _visitor(played) if visited else nullcontext() as visitor:
-            done.append(bench_live(wanted, seconds, log, lambda: stop.set, visitor))
+            done.append(bench_live(wanted, seconds, log, lambda: stop.set, visitor, text))
         log(_line(done[-1]))
     figures = median_run(done)
     if compute:  # in this process, with the parameters of the graph that was measured

@@ -268,6 +268,31 @@ def shared_memory_mb(pids: Iterable[int]) -> float:
     return total / 1e6
 
 
+class GraphSpeech:
+    """Lets the robot of a running graph say a text, and again when it has ended. `count`: texts said to the end."""
+
+    def __init__(self, watch: GraphWatch, text: str) -> None:
+        from rclpy.action import ActionClient
+
+        self._kind = interface("reactdiff_ros/action/Say", "action")
+        self._client = ActionClient(watch.node, self._kind, "say")
+        self._text, self._asked = text, False
+        self.count = 0
+
+    def go_on(self) -> None:
+        """Ask for the next one, where nothing is said."""
+        if not self._asked and self._client.server_is_ready():
+            self._asked = True
+            self._client.send_goal_async(self._kind.Goal(text=self._text)).add_done_callback(self._accepted)
+
+    def _accepted(self, goal: Any) -> None:
+        goal.result().get_result_async().add_done_callback(self._ended)
+
+    def _ended(self, answer: Any) -> None:
+        self._asked = False
+        self.count += not answer.result().result.aborted
+
+
 class GraphRobot:
     """The robot of a running graph: listens to actuator/state through `watch`, and calls the actuator's services."""
 
@@ -399,6 +424,7 @@ def bench_live(
     log: Callable[[str], None],
     stopped: Callable[[], bool] = lambda: False,
     visitor: Visitor | None = None,
+    text: str = "",
 ) -> dict[str, Any]:
     """One run: start, wait until the graph is active, a face was seen (or 5 s) and 3 s more, measure, stop.
 
@@ -408,9 +434,11 @@ def bench_live(
         log: receives one sentence for every event that a user should know.
         stopped: asked several times a second; True ends the run.
         visitor: comes to the page, with the camera and the microphone of the graph.
+        text: what the robot says during the run, again and again.
 
     Raises:
-        ReactdiffError: the graph is not active after a minute, the visitor does not get in, or the run was stopped.
+        ReactdiffError: the graph is not active after a minute, the robot does not speak, the visitor does not get in,
+            or the run was stopped.
     """
     load_before = os.getloadavg()[0]
     with graph_run(options, log, stopped) as run:
@@ -419,6 +447,9 @@ def bench_live(
         if visitor is not None:
             run.until_visited(visitor)
         run.until_face_seen(recorder)
+        speech = GraphSpeech(run.watch, text) if text else None
+        if speech is not None:
+            run.on_step = speech.go_on
         run.run_for(WARM_UP_S)
         if visitor is not None:
             visitor.begin()
@@ -426,7 +457,9 @@ def bench_live(
         run.run_for(seconds)
         wall_s, end_ns = time.monotonic() - began_s, time.time_ns()
         cores = {node: spent / wall_s for node, spent in run.spent_s(cpu_s).items()}
-        told = visitor.figures() if visitor is not None else None
+        visited = visitor.figures() if visitor is not None else None
+        if speech is not None and not speech.count:
+            raise ReactdiffError("the robot did not speak", where="say", todo="start it with speech:=espeak-ng")
         rss_mb = shared_memory_mb(pid for members in run.processes().values() for pid in members)
         run.run_for(TAIL_NS / NS)
         supervisor = run.graph.supervisor
@@ -443,8 +476,8 @@ def bench_live(
             rss_mb=rss_mb,
             load_before=load_before,
         )
-    if told is not None:
-        found["visitor"] = {**told, "face_ms": spread(told["face_ms"]), "sounds_lost": dropped.get("audio", 0)}
+    if visited is not None:
+        found["visitor"] = {**visited, "face_ms": spread(visited["face_ms"]), "sounds_lost": dropped.get("audio", 0)}
     return found
 
 
