@@ -328,7 +328,6 @@ class ActuatorNode(ReactdiffNode):
     """`listener/expression` in, the robot's joints out, `actuator/state`. Active is watching; ~/enable gives torque."""
 
     NAME = "actuator_node"
-    GUARDS = True
 
     def setup(self) -> None:
         """Read the profile, and what was kept of the last run."""

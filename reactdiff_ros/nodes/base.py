@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.action import ActionServer, CancelResponse
+from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidHandle, InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
@@ -44,8 +45,21 @@ def qos_profile(spec: Qos) -> QoSProfile:
     )
 
 
+class Unwatched(CallbackGroup):  # type: ignore[misc]
+    """The executor neither waits for its entities nor runs their callbacks."""
+
+    def can_execute(self, entity: Any) -> bool:
+        """Never."""
+        return False
+
+    beginning_execution = can_execute
+
+    def ending_execution(self, entity: Any) -> None:
+        """Nothing began."""
+
+
 class Polled:
-    """A subscription that no executor knows; the middleware keeps its newest `depth` messages."""
+    """A subscription in an `Unwatched` group; the middleware keeps its newest `depth` messages."""
 
     def __init__(self, entity: Any, depth: int) -> None:
         self.entity = entity
@@ -159,6 +173,7 @@ class ReactdiffNode(ReportingNode):
         self.qos = {name: qos_profile(spec) for name, spec in table.qos.items()}
         super().__init__(self.NAME, self.qos["latched"])
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._unwatched = Unwatched()
         self._active_entities: list[tuple[Callable[[Any], object], Any]] = []
         self._publishers_by_name: dict[str, Any] = {}
         self.values = Parameters(self, self.spec.parameters, lambda: self.life in ("inactive", "active")).values
@@ -218,48 +233,46 @@ class ReactdiffNode(ReportingNode):
 
     def subscribe(
         self, topic: str, callback: Callable[..., None], *, raw: bool = False, depth: int | None = None,
-        namespace: str = "",
+        namespace: str = "", info: bool = False,
     ) -> Any:  # fmt: skip
         """Subscribe to a topic of the table, in the node's namespace or another one, until deactivation.
 
-        `raw`: the callback gets the serialized message. `depth`: of the queue, in place of the table's.
+        `raw`: the callback gets the serialized message. `depth`: of the queue, in place of the table's. `info`: the
+        callback also gets rclpy's message info.
 
         Raises:
             ImportError: the message's package is missing.
         """
         guarded = self._guarded(f"{namespace}/{topic}" if namespace else topic, callback)
-        entity = self._subscription(topic, guarded, raw, depth, namespace)
-        self._active_entities.append((self.destroy_subscription, entity))
-        return entity
+        # rclpy gives the info to what can take two arguments and not one.
+        call = (lambda message, info: guarded(message, info)) if info else guarded
+        return self._subscription(topic, call, raw, depth, namespace)
 
     def poll(self, topic: str, *, depth: int, raw: bool = False, namespace: str = "", qos: str = "") -> Polled:
         """As `subscribe`, but nothing is called: the newest `depth` messages wait until they are taken.
 
         `qos`: the name of a quality of service, in place of the table's for this topic.
         """
-        entity = self._subscription(topic, lambda _: None, raw, depth, namespace, qos)
-        # Executors look here for what they take; the executor of events heeds no callback group.
-        self._subscriptions.remove(entity)
-        for handler in entity.event_handlers:
-            self.remove_waitable(handler)
-        self._active_entities.append((type(entity).destroy, entity))
+        entity = self._subscription(topic, lambda _: None, raw, depth, namespace, qos, self._unwatched)
         return Polled(entity, depth)
 
     def _subscription(
-        self, topic: str, callback: Callable[..., None], raw: bool, depth: int | None, namespace: str, qos: str = ""
-    ) -> Any:
+        self, topic: str, callback: Callable[..., None], raw: bool, depth: int | None, namespace: str, qos: str = "",
+        group: Unwatched | None = None,
+    ) -> Any:  # fmt: skip
         spec = self.spec.topic(topic, "subscribers")
         profile = qos_profile(load_table().qos[qos or spec.qos])
         profile.depth = profile.depth if depth is None else depth
         name = f"{namespace}/{topic}" if namespace else topic
         kind = interface(spec.type, "msg")
-        return self.create_subscription(kind, name, callback, profile, raw=raw)
+        entity = self.create_subscription(kind, name, callback, profile, raw=raw, callback_group=group)
+        self._active_entities.append((self.destroy_subscription, entity))
+        return entity
 
     def unsubscribe(self, entity: Any) -> None:
         """End a subscription before the deactivation."""
-        for destroy, _ in [item for item in self._active_entities if item[1] is entity]:
-            destroy(entity)
         self._active_entities = [item for item in self._active_entities if item[1] is not entity]
+        self.destroy_subscription(entity)
 
     def serve(self, name: str, callback: Callable[[Any, Any], Any]) -> None:
         """Offer a service of the table until deactivation; errors are answered with success false and a sentence."""

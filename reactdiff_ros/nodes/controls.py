@@ -29,10 +29,8 @@ if TYPE_CHECKING:
 
 CONTROL: Final = "listener/control"
 LATEST: Final = "listener/control/latest"
-LOOK_S: Final = 0.05
-"""How often a node looks for what was sent."""
-HISTORY_LOOK_NS: Final = NS // 2
-"""How often it looks for what was sent before it listened."""
+LOOK_S: Final = 0.5
+"""How often a node looks for what was sent before it listened."""
 HISTORY_NS: Final = 5 * NS
 """How long a latched publisher has for sending its history."""
 DEPTH: Final = 8
@@ -92,25 +90,19 @@ class ControlInbox:
         self._node, self._namespace = node, namespace
         self._topic = f"{namespace}/{CONTROL}" if namespace else CONTROL
         self._taken = taken
-        self._live = node.poll(CONTROL, depth=DEPTH, namespace=namespace)
+        self._live = node.subscribe(CONTROL, self._on_live, namespace=namespace, info=True)
         self._latest = node.poll(LATEST, depth=DEPTH, namespace=namespace)
         self._history: Polled | None = None
         self._latched: set[bytes] = set()
-        self._found_ns = self._looked_ns = 0
+        self._found_ns = 0
 
     def look(self) -> None:
-        """Take what was sent, also before this node listened."""
-        for message, info in self._live.take():
-            self._give(Sent(message, info["source_timestamp"], live=True))
-        now_ns = self._node.steady_ns()
-        if now_ns - self._looked_ns < HISTORY_LOOK_NS:
-            return
-        self._looked_ns = now_ns
+        """Take what was sent before this node listened."""
         for message, _ in self._latest.take():
             self._give(Sent(message, from_stamp(message.header.stamp), live=False))
         for message, info in self._history.take() if self._history is not None else ():
             self._give(Sent(message, info["source_timestamp"], live=False))
-        latched = self._latched_publishers()
+        latched, now_ns = self._latched_publishers(), self._node.steady_ns()
         if latched - self._latched:
             self._found_ns = now_ns
             if self._history is None:
@@ -122,8 +114,12 @@ class ControlInbox:
 
     def close(self) -> None:
         """End the subscriptions before the deactivation."""
-        for polled in (self._live, self._latest, *([] if self._history is None else [self._history])):
-            self._node.unsubscribe(polled.entity)
+        polled = [self._latest] if self._history is None else [self._latest, self._history]
+        for entity in (self._live, *(one.entity for one in polled)):
+            self._node.unsubscribe(entity)
+
+    def _on_live(self, message: Any, info: dict[str, Any]) -> None:
+        self._taken(Sent(message, info["source_timestamp"], live=True))
 
     def _give(self, sent: Sent) -> None:
         try:

@@ -324,8 +324,6 @@ class ReportingNode(LifecycleNode):  # type: ignore[misc]
     """
 
     NAME: ClassVar[str]
-    GUARDS: ClassVar[bool] = False
-    """It has guard conditions, which rclpy's executor of events does not support."""
     SLOW: ClassVar[str] = "less than half of the outputs come: this machine is overloaded, stop other programs on it"
     """What the diagnostics say if `nominal_hz` is missed by half for 5 s."""
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import rclpy
-from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from reactdiff_ros.errors import ReactdiffError
@@ -39,7 +39,6 @@ HANG_S = 5.0
 """The same if Python itself cannot run."""
 ALONE = ("expression_node",)
 """Nodes that share no memory with others: what happens to those must not hold them up."""
-SPIN_S = 1.0
 LONGEST_NAME = 89
 """What the rest of a socket's address leaves of its 107 bytes."""
 
@@ -131,9 +130,9 @@ def run(
         rclpy.init(args=console_arguments(args, os.environ), signal_handler_options=SignalHandlerOptions.NO)
         node = node_class()
         claim = claim_name(node.get_fully_qualified_name())
-        executor = new_executor(node_class)
+        executor = SingleThreadedExecutor()
         executor.add_node(node)
-        stop.wake = executor.wake
+        stop.wake = node.create_guard_condition(lambda: None).trigger
         if not stop:
             node.start_by_itself()
             manager.ready(f"{node.get_fully_qualified_name()} is {node.life}")
@@ -187,29 +186,13 @@ def _leave(code: int, *, stopped: bool) -> int:
     return code
 
 
-def new_executor(node_class: type[ReactdiffNode], context: rclpy.Context | None = None) -> Executor:
-    """The executor of events, which needs a half to a third of the processor time, where ROS has it (jazzy from
-    7.1.4 on) and the node can do with it; else the ordinary one, which builds a wait set of all entities at every spin.
-    """
-    if node_class.GUARDS:
-        return SingleThreadedExecutor(context=context)
-    try:
-        from rclpy.experimental import EventsExecutor
-    except ImportError:
-        return SingleThreadedExecutor(context=context)
-    executor: Executor = EventsExecutor(context=context)
-    return executor
-
-
-def _spin(node: ReactdiffNode, executor: Executor, stop: StopSignal, manager: ServiceManager) -> None:
+def _spin(node: ReactdiffNode, executor: SingleThreadedExecutor, stop: StopSignal, manager: ServiceManager) -> None:
     """Until a signal comes. What rclpy itself raises on a request that it cannot handle ends nothing."""
     in_a_row = 0
-    # The executor of events does not return without a timeout; the other one would make a timer of it at every spin.
-    wait_s = None if isinstance(executor, SingleThreadedExecutor) else SPIN_S
     while rclpy.ok() and not stop:
         manager.alive(time.monotonic())
         try:
-            executor.spin_once(wait_s)
+            executor.spin_once()
             in_a_row = 0
         except (KeyboardInterrupt, ExternalShutdownException):
             raise

@@ -11,27 +11,10 @@ import textwrap
 import time
 
 import pytest
-import rclpy
 from ros_harness import START_S, NodeProcess, executable, free_domain
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.nodes.actuator_node import ActuatorNode
-from reactdiff_ros.nodes.expression_node import ExpressionNode
-from reactdiff_ros.nodes.runner import claim_name, new_executor
-
-
-def test_nodes_without_guard_conditions_have_the_executor_of_events():
-    experimental = pytest.importorskip("rclpy.experimental", reason="this rclpy has no executor of events")
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    try:
-        events = type(experimental.EventsExecutor(context=context))
-        for node, has_events in ((ExpressionNode, True), (ActuatorNode, False)):
-            executor = new_executor(node, context)
-            assert isinstance(executor, events) is has_events
-            executor.shutdown()
-    finally:
-        context.shutdown()
+from reactdiff_ros.nodes.runner import claim_name
 
 
 def test_a_hang_that_holds_pythons_lock_is_ended_by_force():
