@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -25,10 +25,17 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MessageError, ReactdiffError, printable
 from reactdiff_ros.messages import fill_header
 
+try:
+    from rclpy.event_handler import EventHandler
+except ImportError:  # humble
+    from rclpy.qos_event import QoSEventHandler as EventHandler
+
 RATE_WINDOW_NS = NS
 LATENCY_WINDOW_NS = 5 * NS
 NEWS_NS = NS
 """Longest time for which a remark of another kind is held back."""
+EVENTS_NS = NS // 10
+"""How long of each second the executor looks for events of publishers and subscriptions."""
 CLOCK = "clock"
 """Key of what is wrong with the node's own clock."""
 
@@ -345,6 +352,16 @@ class ReportingNode(LifecycleNode):  # type: ignore[misc]
         self._rated_since_ns: int | None = None
         self._reporting_in = 0
         """The thread that is publishing a report now: a problem found meanwhile must not start another report."""
+
+    @property
+    def waitables(self) -> Iterator[Any]:
+        """As rclpy's, but for a tenth of the time: without the events of publishers and subscriptions.
+
+        There are up to four for each, which rarely come and can wait a second, and at every spin the executor puts each
+        into a wait set. Without them a node that runs at 50 Hz needs a tenth to a fifth less.
+        """
+        events = self.steady_ns() % NS < EVENTS_NS
+        return (item for item in super().waitables if events or not isinstance(item, EventHandler))
 
     # What a subclass reports
 
