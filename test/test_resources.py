@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import sysconfig
@@ -23,48 +22,6 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Absent())
 """
-
-
-def test_the_command_is_make_where_make_setup_made_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "run.stamp").touch()
-    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
-    assert resources.install_command("robots") == f"make -C {ROOT} setup-robots"
-    assert resources.install_command("cluster") == f"pip install -r {ROOT / 'requirements' / 'cluster.txt'}"
-
-
-def test_the_command_is_pip_with_the_file_of_this_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "it's" / "share" / "reactdiff_ros" / "requirements"
-    folder.mkdir(parents=True)
-    (folder / "train.txt").write_text("torch")
-    monkeypatch.setattr(resources, "__file__", str(tmp_path / "lib" / "reactdiff_ros" / "one.py"))
-    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path / "it's"))
-    assert (
-        resources.install_command("train")
-        == f"pip install -r '{tmp_path}/it'\"'\"'s/share/reactdiff_ros/requirements/train.txt'"
-    )
-    (folder / "run.txt").write_text("numpy")
-    assert resources.setup_command().startswith("pip install -r ")  # there is no source folder to run make in
-    assert "make -C" not in resources.ros_command()
-
-
-def test_every_module_comes_from_the_file_of_its_extra() -> None:
-    packages = {
-        "adafruit_blinka": "adafruit-circuitpython-pca9685",  # which brings it
-        "adafruit_pca9685": "adafruit-circuitpython-pca9685",
-        "cv2": "opencv-python-headless",
-        "dynamixel_sdk": "dynamixel-sdk",
-        "py_mini_racer": "mini-racer",
-        "pythonosc": "python-osc",
-        "resvg_py": "resvg-py",
-        "scservo_sdk": "feetech-servo-sdk",
-        "serial": "pyserial",
-        "websocket": "websocket-client",
-    }
-    for module, extra in resources.EXTRA_OF.items():
-        text = (ROOT / "requirements" / f"{extra}.txt").read_text()
-        assert re.search(rf"^{packages.get(module, module)}[<>=]", text, re.MULTILINE), (module, extra)
 
 
 ROBOTS, EVALUATE = {"ruckig", "serial"}, {"jinja2", "matplotlib", "numba", "rosbags", "scipy"}

@@ -91,30 +91,6 @@ def test_all_tests_fail_where_one_part_does(
     assert "mypy: checked" in told.stdout
 
 
-def test_env_sh_takes_an_installed_ros_and_what_was_built(tmp_path: Path) -> None:
-    """The half of it that a machine without /opt/ros never sees."""
-    home, ros = tmp_path / "it's home", tmp_path / "ros"
-    for folder in ("venv/lib/python3.10", "venv/bin", "install/reactdiff_ros/local/lib/python3.10/dist-packages"):
-        (home / folder).mkdir(parents=True)
-    ros.mkdir()
-    (ros / "setup.sh").write_text(
-        "ROS_DISTRO=humble; export ROS_DISTRO; AMENT_PREFIX_PATH=/ros; export AMENT_PREFIX_PATH\n"
-    )
-    written = run(sys.executable, ROOT / "scripts" / "write_env.py", "/root of it", home, ros / "setup.bash")
-    (tmp_path / "env.sh").write_text(written.stdout)
-    names = ("ROS_DISTRO", "REACTDIFF_ROOT", "AMENT_PREFIX_PATH", "PYTHONPATH", "PATH")
-    show = ". ./env.sh; . ./env.sh; " + "; ".join(f'echo "${name}"' for name in names)
-    told = subprocess.run(
-        ["sh", "-euc", show], cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
-    )
-    install = home / "install" / "reactdiff_ros"
-    assert told.stdout.splitlines() == [
-        "humble", "/root of it", f"{install}:/ros",
-        f"{install}/local/lib/python3.10/dist-packages:{home}/venv/lib/python3.10/site-packages",
-        f"{install}/bin:{home}/venv/bin:/usr/bin:/bin",
-    ]  # fmt: skip
-
-
 def test_checks_of_a_gpu_compare_what_computes_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnx", reason="onnx is not installed (requirements/train.txt)")
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
@@ -131,19 +107,6 @@ def test_checks_of_a_gpu_compare_what_computes_here(tmp_path: Path, monkeypatch:
     assert not wrong["within"]
     checks.part("broken", lambda: 1 / 0)
     assert "ZeroDivisionError" in checks.results["failures"][-1]
-
-
-@pytest.mark.browser
-@pytest.mark.slow
-def test_pictures_of_a_robot_are_of_its_mapping_and_its_preview(tmp_path: Path) -> None:
-    import cv2
-
-    told = run(sys.executable, ROOT / "scripts" / "make_robot_pictures.py", "--folder", tmp_path, "--robot", "ohbot")
-    assert told.returncode == 0, told.stderr
-    mapping, preview = (cv2.imread(str(tmp_path / f"robot_{name}.png")) for name in ("mapping", "preview"))
-    assert mapping.std() > 15
-    assert preview.shape == (800, 1280, 3)
-    assert preview.std() > 15
 
 
 # One closing line of several runs

@@ -1,4 +1,4 @@
-"""systemd units, containers and env.sh: what they start exists, and a service manager hears the truth."""
+"""A service manager hears the truth of a running listener, and env.sh gives the same environment twice."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from pathlib import Path
 import pytest
 from cli_domain import free_domain
 
-from reactdiff_ros.launching.process import ServiceManager
-
 ROOT = Path(__file__).resolve().parents[2]
 # The service manager
 
@@ -27,18 +25,6 @@ def manager(tmp_path: Path) -> socket.socket:
     ear.bind(str(tmp_path / "notify"))
     ear.settimeout(60)
     return ear
-
-
-def test_a_manager_hears_that_it_is_ready_and_lives(manager: socket.socket) -> None:
-    environment = {"NOTIFY_SOCKET": str(manager.getsockname()), "WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}
-    service = ServiceManager(environment)
-    assert environment == {}  # nodes that are started do not speak for it
-    service.ready("camera 0,\nthe page")
-    assert manager.recv(100) == b"READY=1\nSTATUS=camera 0, the page"
-    for now_s in (100.0, 101.0, 109.0, 110.5, 111.0):
-        service.alive(now_s)
-    service.stopping()
-    assert [manager.recv(100) for _ in range(3)] == [b"WATCHDOG=1", b"WATCHDOG=1", b"STOPPING=1"]
 
 
 ASK = """

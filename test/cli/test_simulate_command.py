@@ -80,6 +80,3 @@ def test_two_worlds_share_their_listeners_and_styles_are_the_other_world_s(liste
     odd = listeners_of(simulate(3, 5, 300), 3, 2, "wide")
     assert odd["style_given"][:4, 1].any()
     assert not odd["style_given"][4].any()
-
-
-SIMULATE = ["dev", "simulate", "--dyads", "2", "--seconds", "4", "--json"]

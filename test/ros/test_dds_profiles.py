@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ros_harness import free_domain
 
-from reactdiff_ros.launching.process import ALONE, DISCOVERY, ONLY, PEERS, PICTURES, RANGE, use_profile
+from reactdiff_ros.launching.process import ALONE, DISCOVERY, ONLY, PEERS, RANGE, use_profile
 from reactdiff_ros.resources import share_path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,26 +20,6 @@ ROOT = Path(__file__).resolve().parents[2]
 OLD, NEW = "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"
 SHIPPED = sorted(path.name for path in (share_path("config") / "dds").glob("*.xml"))
 NAMESPACE = "{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}"
-
-
-@pytest.mark.parametrize(("pictures", "name"), [(False, DISCOVERY), (True, PICTURES)])
-def test_every_process_gets_a_profile_of_ours_and_its_children_their_own(pictures, name):
-    environment = {}
-    use_profile(environment=environment)
-    use_profile(pictures=pictures, environment=environment)
-    assert {Path(environment[v]).name for v in (OLD, NEW)} == {name}
-    assert Path(environment[OLD]).is_file()
-
-
-def test_the_face_shares_no_memory_unless_the_user_wants_it_to():
-    environment = {}
-    use_profile(alone=True, environment=environment)
-    assert environment["FASTDDS_BUILTIN_TRANSPORTS"] == "UDPv4"
-    assert Path(environment[OLD]).name == DISCOVERY
-    environment = {"FASTDDS_BUILTIN_TRANSPORTS": "DEFAULT", RANGE: "LOCALHOST"}
-    use_profile(alone=True, environment=environment)
-    assert environment["FASTDDS_BUILTIN_TRANSPORTS"] == "DEFAULT"
-    assert Path(environment[OLD]).name == DISCOVERY
 
 
 @pytest.mark.parametrize(

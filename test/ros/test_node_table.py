@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import json
 import re
@@ -19,33 +18,6 @@ from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.resources import share_path
 
 TABLE = load_table()
-
-
-@pytest.mark.parametrize("node", TABLE.nodes, ids=lambda n: n.name)
-def test_every_node_has_its_module_and_class(node):
-    pytest.importorskip("rclpy")
-    pytest.importorskip("reactdiff_ros.msg")
-    module = importlib.import_module(node.module)
-    assert callable(module.main)
-    classes = [c for c in vars(module).values() if isinstance(c, type) and getattr(c, "NAME", "") == node.name]
-    assert classes
-    assert all(issubclass(c, classes[0]) for c in classes)  # that of blind sessions is a reaction_node, too
-
-
-@pytest.mark.parametrize("node", TABLE.nodes, ids=lambda n: n.name)
-def test_code_names_no_topic_that_the_table_lacks(node):
-    source = Path(importlib.util.find_spec(node.module).origin).read_text()
-    named = {
-        call.args[0].value
-        for call in ast.walk(ast.parse(source))
-        if isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Attribute)
-        and call.func.attr in ("advertise", "subscribe", "serve", "offer")
-        and call.args
-        and isinstance(call.args[0], ast.Constant)
-    }
-    known = {item.name for item in (*node.publishers, *node.subscribers, *node.services, *node.actions)}
-    assert named <= known
 
 
 PARAMETERS = [p for n in TABLE.nodes for p in n.parameters]
@@ -129,12 +101,6 @@ def test_the_table_does_not_contradict_itself():
         for topic in (*node.publishers, *node.subscribers):
             assert topic.qos in TABLE.qos
             assert re.fullmatch(r"\w+/msg/\w+", topic.type)
-
-
-def test_a_robot_whose_reactions_come_from_elsewhere_starts_no_reaction_node():
-    names = {n.name for n in TABLE.nodes if n.wanted(TABLE.settled({"reaction": "false"}))}
-    assert "reaction_node" not in names
-    assert "expression_node" in names
 
 
 def test_the_table_is_what_the_config_dataclasses_give():

@@ -1,4 +1,4 @@
-"""The harnesses on the real graph: faults are measured, every process is counted, and simulated time is published."""
+"""The harnesses on the real graph: faults are measured, every process is counted."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -15,10 +13,8 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not on the path: '. ./env.sh'")
 pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
 
-from reactdiff_ros.clock import NS
 from reactdiff_ros.launching.live_graph import LiveOptions
 from reactdiff_ros.simulator.rendered import demo_clip_path
-from tools.faults.relay import BagClock
 from tools.soak.graph import SUPERVISOR, run_graph
 from tools.soak.journal import LongRun, read_journal
 
@@ -91,43 +87,3 @@ def test_every_process_is_counted_and_a_stopped_soak_is_resumed(
     assert sum(minute["times"]["latency"].values()) > 20
     assert 0.0 < minute["cpu_s"] < 30.0
     assert minute["apart_ms"] is None or abs(minute["apart_ms"]) < 1000.0  # None: perception was starved
-
-
-class Node:
-    """Keeps what is published."""
-
-    def __init__(self) -> None:
-        self.times: list[int] = []
-
-    def create_publisher(self, *_):
-        return self
-
-    def publish(self, message) -> None:
-        self.times.append(message.clock.sec * NS + message.clock.nanosec)
-
-
-def test_the_clock_of_a_bag_runs_stops_resumes_and_jumps():
-    node = Node()
-    clock = BagClock(node)
-    try:
-        end_s = time.monotonic() + 20.0
-        while len(node.times) < 5 and time.monotonic() < end_s:
-            threading.Event().wait(0.01)
-        assert abs(clock.now_ns() - time.time_ns()) < NS
-        assert clock.of_machine(0) == 0
-        clock.pause()
-        paused_ns = clock.now_ns()
-        threading.Event().wait(0.05)
-        count = len(node.times)
-        threading.Event().wait(0.1)
-        assert (len(node.times), clock.paused, clock.now_ns()) == (count, True, paused_ns)
-        clock.resume()
-        assert 0 <= clock.now_ns() - paused_ns < NS // 10
-        behind_ns = time.time_ns() - clock.now_ns()
-        assert behind_ns > NS // 10
-        assert abs(clock.of_machine(paused_ns) - paused_ns - behind_ns) < NS // 10
-        clock.jump(-8.0)
-        assert clock.now_ns() < paused_ns - 7 * NS
-        assert clock.simulated(clock.of_machine(paused_ns)) == paused_ns
-    finally:
-        clock.close()

@@ -1,10 +1,9 @@
-"""The published model next to ours: what is timed, in which order, and what the ratios are made of."""
+"""The published model next to ours: its graphs, and whole runs of the comparison."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,18 +11,13 @@ from reactdiff_ros.cli.main import main
 from reactdiff_ros.model.weights import find_weights
 from tools.speed.reference import (
     ASKED,
-    COMPILED,
     EAGER,
     ONNX,
-    OURS,
-    PAPER,
     RUNTIMES,
-    WINDOW_S,
     Case,
     Plan,
     Times,
     bench_reference,
-    ratios_and_parts,
 )
 
 SMALL = {
@@ -35,49 +29,6 @@ SMALL = {
 
 def times(seconds: dict[Case, float]) -> Times:
     return {case: [{"encode": 0.0, "steps": total, "decode": 0.0}] for case, total in seconds.items()}
-
-
-def test_ratios_compare_seconds_for_a_generated_second() -> None:
-    plan = Plan()
-    ten, clip = Case(PAPER, ONNX, 20, 10), Case(OURS, ONNX, 8, 10, clip=True)
-    known = times({
-        Case(PAPER, EAGER, 20): 8.0, Case(PAPER, COMPILED, 20): 4.0, Case(PAPER, ONNX, 20): 2.0, ten: 20.0,
-        Case(OURS, EAGER, 20): 0.1, Case(OURS, ONNX, 20): 0.04, Case(OURS, ONNX, 8): 0.02,
-        Case(OURS, EAGER, 8): 0.05, clip: 5.0,
-    })  # fmt: skip
-    found = ratios_and_parts(plan, known, {ONNX: ten}, clip)
-    wanted = {
-        "eager_same_steps": 80.0, "best_cpu_same_steps": 50.0, "eager_default_steps": 400.0,
-        "ten_samples_30s": 15 * 20.0 / 5.0,
-    }  # fmt: skip
-    assert found["ratios"] == pytest.approx(wanted)
-    assert found["reached"] == dict.fromkeys(ASKED, True)
-    assert found["paper"]["seconds_per_generated_second"] == {EAGER: 4.0, COMPILED: 2.0, ONNX: 1.0}
-    assert found["paper"]["step_ms"][EAGER] == pytest.approx(400.0)
-    assert found["paper"]["ten_samples"]["seconds_per_generated_second"][ONNX] == pytest.approx(20 / WINDOW_S / 10)
-
-
-def test_every_window_takes_as_many_steps_as_asked(random_weights: Path) -> None:
-    torch = pytest.importorskip("torch")
-    from reactdiff_ros.training.paper.config import from_dict
-    from reactdiff_ros.training.torch_backend import our_model
-    from tools.speed import windows as timing
-
-    config = from_dict(SMALL)
-    calls: list[Any] = []
-    paper = timing.paper_model(config)
-    paper.denoiser.register_forward_hook(lambda module, inputs, out: calls.append(inputs[0].shape))
-    timing.paper_window(paper, lambda: 0.0)(20, 3)
-    assert calls == 20 * [torch.Size((3, 50, 16))]
-    weights = find_weights(random_weights)
-    ours, stored = our_model(weights)
-    assert stored
-    count = []
-    velocity = ours.denoiser.velocity
-    ours.denoiser.velocity = lambda *given: count.append(given[0].shape) or velocity(*given)
-    timing.our_window(ours, lambda: 0.0)(20, 3)
-    # 50 frames in stretches of at most 16.
-    assert count == 3 * 20 * [torch.Size((3, 1, 16, 28))] + 20 * [torch.Size((3, 1, 2, 28))]
 
 
 def test_the_graphs_of_the_paper_are_its_networks(tmp_path: Path) -> None:
