@@ -146,6 +146,17 @@ class Bench:
         kind = "std_srvs/SetBool" if name == "enable" else "std_srvs/Trigger"
         return self.graph.call(kind, f"/{NODE}/{name}", **fields)
 
+    def refusal(self, name: str, **fields: Any) -> str:
+        """The sentence with which one of the node's services refuses.
+
+        A decision that takes longer than a service waits (a board's timeout is tried out, a busy machine) is asked for
+        again: until then the answer is that it is under way.
+        """
+        while (answer := self.call(name, **fields)).message.startswith("under way"):
+            pass
+        assert not answer.success, answer.message
+        return str(answer.message)
+
     def enable(self) -> None:
         """Until it follows."""
         self.until("disarmed")
