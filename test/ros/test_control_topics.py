@@ -287,11 +287,18 @@ def test_the_recorder_keeps_what_ordinary_publishers_sent_and_what_was_set_befor
     with recording(graph, tmp_path / "bag"):
         pub(graph, CONTROL, "reactdiff_ros/msg/ListenerControl", "{style: calm}", wait=3)
         graph.until(lambda: styles(graph) == ["calm", "calm"], what="the style")
+        before = written(graph)
+        graph.until(lambda: written(graph) > before + 3, what="what was sent later is recorded")
     assert recorded(tmp_path / "bag", CONTROL) == ["calm"]
     with recording(graph, tmp_path / "later"):
         graph.spin(2.0)
     assert recorded(tmp_path / "later", CONTROL) == []
     assert recorded(tmp_path / "later", LATEST)[0] == "calm"
+
+
+def written(graph: RosGraph) -> int:
+    """Messages in the recorder's bag as of its last status."""
+    return int(settings(graph, "recorder_node").get("messages", "0"))
 
 
 def recorded(path: Path, topic: str) -> list[str]:

@@ -145,7 +145,8 @@ def test_a_running_node_writes_json_lines_alone(tmp_path) -> None:
         node = graph.start("camera_node", device=str(tmp_path / "none"))
         graph.until(lambda: '"level": "error"' in node.log, 40.0, "the error")
         graph.wait_active("camera_node")
-        lines = [json.loads(line) for line in node.log.splitlines()]
+        ours = [line for line in node.log.splitlines() if not line.startswith("\x1b")]
+        lines = [json.loads(line) for line in ours]
     finally:
         graph.close()
     error = next(line for line in lines if line["level"] == "error")
