@@ -37,6 +37,7 @@ _ON_RESUMING = ("threads", "workers", "minutes", "steps")
 @click.option("--seed", type=common.SEEDS, help="Seed of all random numbers (0).")
 @click.option("--steps", type=click.IntRange(1), help="Optimiser steps of encoder and denoiser (12000).")
 @click.option("--vae-steps", type=click.IntRange(1), help="Optimiser steps of the autoencoder (2000).")
+@click.option("--decoder-steps", type=click.IntRange(1), help="Steps of the decoder's own fit after that (1500).")
 @click.option("--minutes", type=Number(0.1), help="Time budget; the schedule ends with it.")
 @click.option("--batch", type=click.IntRange(1), help="Sequences per step.")
 @click.option("--worlds", type=click.IntRange(2), help="Simulated listeners at the same time (192).")
@@ -72,7 +73,7 @@ _ON_RESUMING = ("threads", "workers", "minutes", "steps")
 @click.option("--fold", metavar="I/N", help="Exclude the pairs of fold I of N of the recorded people (1/4).")
 @click.option(
     "--from", "start_from", type=common.PATH,
-    help="Fine-tune a checkpoint, a folder of weights, or 'live' (shipped weights). The autoencoder stays fixed.",
+    help="Fine-tune a checkpoint, a folder of weights, or 'live' (shipped weights). Latents stay as they are.",
 )  # fmt: skip
 @click.option("--keep-encoder", is_flag=True, default=None, help="With --from: train the denoiser alone.")
 @click.option("--speaker-guidance", type=Number(1.0, 4.0), help="With --from: learn to react as with this guidance.")
@@ -174,7 +175,7 @@ def _report(progress: Progress) -> None:
     from reactdiff_ros.training.run import clock_face
 
     if progress.step % 100 == 0:
-        losses = {name: progress.values.get(name) for name in ("velocity", "auxiliary", "attributes")}
+        losses = {name: progress.values.get(name) for name in ("velocity", "auxiliary", "attributes", "fine")}
         text = ", ".join(f"{name} {value:.4g}" for name, value in losses.items() if value is not None)
         left = f"{clock_face(progress.left_s)} left"
         with suppress(OSError):

@@ -4,6 +4,8 @@ A weight of the KL term that suits the head lets the brows collapse. So each gro
 turns until the group's reconstruction leaves TARGET of its variance unexplained (a constraint on the reconstruction,
 as in GECO, Rezende and Viola 2018): a group that reconstructs worse gets less KL, one that is better than needed
 more, which keeps its latents smooth and near the unit Gaussian.
+
+Then the decoder alone is fitted once more, to what can be seen (`DecoderFit`).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import torch
 from torch import Tensor
 
 from reactdiff_ros.attributes import attributes_of
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH
 from reactdiff_ros.model.plan.latents import GROUP_COUNT, GROUP_NAMES, GROUP_OF_COEFFICIENT, GROUP_OF_LATENT
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 
@@ -35,6 +38,13 @@ FRAMES: Final = 64
 _PEAK: Final = 2e-3
 _LEAD_IN: Final = 2 * VAE_CONTEXT
 """Frames at the beginning of a sequence whose past the networks do not see."""
+_FINE: Final = 0.1
+"""What second differences count for in the fit of the decoder."""
+_VISIBLE: Final = torch.full((COEFFICIENT_COUNT,), 0.01)
+_VISIBLE[HEAD_PITCH:] = 0.002
+"""(58,) deviations that perception can just see (rad and m for the head)."""
+_STRAIGHT: Final = 3e-4
+"""Deviation of second differences below which a coefficient has no fine motion."""
 
 
 def _one_hot(owner: np.ndarray[Any, Any]) -> Tensor:
@@ -101,7 +111,7 @@ class AutoencoderStep:
         attribute = masked_mean((guess - labels)[:, late].square().mean(-1), labelled[:, late])
         loss = (squares + jitter + self.kl_weight.to(kl.device) * kl).sum() + 10.0 * attribute
         for group in self.optimizer.param_groups:
-            group["lr"] = _PEAK * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+            group["lr"] = _falling(done)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.vae.parameters(), 5.0)
@@ -119,6 +129,47 @@ class AutoencoderStep:
         self.unexplained = torch.lerp(self.unexplained, share, 0.02)
         turn = torch.log(TARGET / self.unexplained.clamp(min=1e-6)).clamp(-1, 1)
         self.kl_weight = (self.kl_weight * torch.exp(0.01 * turn)).clamp(*KL_RANGE)
+
+
+class DecoderFit:
+    """Fits the decoder alone: latents go on meaning what they meant.
+
+    Errors of levels and of second differences each count over their own deviation. In the losses of `AutoencoderStep`,
+    motion above 6.5 Hz, a ten-thousandth of all power, counts for nothing: decoded brows trembled there with ten times
+    the power of a listener's, and heads had a fifth of it.
+
+    Args:
+        vae: whose decoder is fitted.
+        listeners: (W, T, 58) of which the deviations are.
+    """
+
+    def __init__(self, vae: ListenerVae, listeners: Tensor) -> None:
+        self.vae = vae
+        self.optimizer = torch.optim.Adam(vae.decode_net.parameters(), lr=_PEAK)
+        level = torch.maximum(listeners.flatten(0, 1).std(0), _VISIBLE)
+        bend = torch.diff(listeners, n=2, dim=1).flatten(0, 1).std(0).clamp(min=_STRAIGHT)
+        self._level, self._bend = level.to(vae.scale.device), bend.to(vae.scale.device)
+
+    def __call__(self, x: Tensor, seen: Tensor, done: float) -> dict[str, float]:
+        """One step on listeners x (B, T, 58) of which groups were `seen` (B, T, 58); `done` of the phase is over."""
+        late = slice(_LEAD_IN, None)
+        with torch.no_grad():
+            latents = self.vae.posterior(x)[0]
+        error, seen = (self.vae.decode_raw(latents) - x)[:, late], seen[:, late]
+        level = masked_mean((error / self._level).square(), seen)
+        fine = masked_mean((torch.diff(error, n=2, dim=1) / self._bend).square(), seen[:, 2:])
+        for group in self.optimizer.param_groups:
+            group["lr"] = _falling(done)
+        self.optimizer.zero_grad(set_to_none=True)
+        (level + _FINE * fine).backward()
+        torch.nn.utils.clip_grad_norm_(self.vae.decode_net.parameters(), 1.0)
+        self.optimizer.step()
+        return {"level": float(level.detach()), "fine": float(fine.detach())}
+
+
+def _falling(done: float) -> float:
+    """Learning rate when `done` (0..1) of a phase is over."""
+    return _PEAK * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
 
 def draw_listeners(

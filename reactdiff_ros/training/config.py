@@ -110,6 +110,8 @@ class TrainConfig:
     minutes: float = 0.0
     """Time budget of the whole run; above 0, the schedule ends with it (and after `steps` at the latest)."""
     vae_steps: int = 2000
+    decoder_steps: int = 1500
+    """Steps of the decoder's own fit after the autoencoder; networks that had it keep their decoder."""
     batch: int = 4
     """Sequences a step."""
     plans: int = 32

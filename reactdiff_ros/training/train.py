@@ -23,7 +23,7 @@ from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.recordings.datasets.recording import VoiceOf
 from reactdiff_ros.simulator.dyads import simulator_hash
 
-from .autoencoder import AutoencoderStep, describe, draw_listeners, set_scale
+from .autoencoder import AutoencoderStep, DecoderFit, describe, draw_listeners, set_scale
 from .batches import RollOuts, draw_batch, roll_out
 from .config import TrainConfig, config_from
 from .data import Pool, Pools, Sequences, cut, make_pool
@@ -35,7 +35,7 @@ from .run import CHECKPOINT, FORMAT, Progress, Start, load_networks, read_checkp
 REPORT_STEPS: Final = 25
 VALIDATION_STEPS: Final = 500
 VAE_POOL_STEPS: Final = 500
-VAE_POOL, WHITENING_POOL, COMPLETION_POOL = 10**6, 2 * 10**6, 3 * 10**6
+VAE_POOL, WHITENING_POOL, COMPLETION_POOL, DECODER_POOL = 10**6, 2 * 10**6, 3 * 10**6, 4 * 10**6
 """Numbers of pools that are not those of the reaction steps."""
 VAE_BUDGET: Final = 0.1
 """Share of a time budget that the autoencoder may take."""
@@ -180,6 +180,8 @@ class Trainer:
         try:
             yield from self._train_autoencoder(pools, stop)
             if not stop():
+                yield from self._fit_decoder(pools, stop)
+            if not stop():
                 yield from self._train_reaction(pools, stop)
         finally:
             pools.close()
@@ -218,8 +220,7 @@ class Trainer:
         vae.requires_grad_(True)
         alone = replace(c, roll_worlds=0)
         pool, since = None, (self.clock(), self._done(self.vae_step, c.vae_steps, VAE_BUDGET))
-        stopped = False
-        while not stopped:
+        while True:
             done, stopped = self._agreed(self._done(self.vae_step, c.vae_steps, VAE_BUDGET), stop())
             if done >= 1.0 or stopped:
                 break
@@ -236,7 +237,7 @@ class Trainer:
                 yield self._progress("autoencoder", self.vae_step, c.vae_steps, losses, done, since)
             if self.vae_step % (2 * c.checkpoint_steps) == 0:
                 self._save_if_possible()
-        if not stopped:
+        if done >= 1.0:
             self._finish_autoencoder(pools)
         vae.requires_grad_(False)
         self._share_autoencoder()
@@ -252,17 +253,46 @@ class Trainer:
             self.model.vae.load_state_dict(broadcast(state))
 
     def _finish_autoencoder(self, pools: Pools) -> None:
-        """Whiten the latents, and keep what the autoencoder can do on listeners that it has not seen."""
+        """Whiten the latents."""
         c, vae = self.config, self.model.vae
         self.vae_step = c.vae_steps
         pool = make_pool(replace(c, roll_worlds=0), "train", WHITENING_POOL, pools.bank)
         with torch.no_grad():
             vae.set_whitening(vae.posterior(pool.listener.to(self.accelerator.device))[0])
-        unseen = make_pool(replace(c, worlds=min(32, c.worlds), roll_worlds=0), "validate", 1, pools.bank)
         real = self._recorded()
-        self.facts["autoencoder"] = describe(vae, unseen.listener) | {
-            "labelled_frames": int(real.labelled.sum()) if real is not None else 0
-        }
+        self.facts["autoencoder"] = {"labelled_frames": int(real.labelled.sum()) if real is not None else 0}
+
+    def _fit_decoder(self, pools: Pools, stop: Callable[[], bool]) -> Iterator[Progress]:
+        """Fit the decoder, unless these networks have been through it; what is stopped begins again when resumed.
+
+        Then keep what the autoencoder can do on listeners that it has not seen.
+        """
+        c, vae = self.config, self.model.vae
+        facts = self.facts.get("autoencoder", {})
+        if "decoder_steps" in facts:
+            return
+        before = {name: value.clone() for name, value in vae.decode_net.state_dict().items()}
+        pool, since = make_pool(replace(c, roll_worlds=0), "train", DECODER_POOL, pools.bank), (self.clock(), 0.0)
+        vae.decode_net.requires_grad_(True)
+        fit = DecoderFit(vae, pool.listener)
+        for step in range(c.decoder_steps):
+            if stop():
+                vae.decode_net.load_state_dict(before)
+                break
+            drawn = draw_listeners(pool, self._recorded(), np.random.default_rng([c.seed, 103, step]))
+            x, seen = (part.to(vae.scale.device) for part in drawn[:2])
+            done = (step + 1) / c.decoder_steps
+            losses = fit(x, seen, step / c.decoder_steps)
+            if (step + 1) % 50 == 0:
+                yield self._progress("decoder", step + 1, c.decoder_steps, losses, done, since)
+        else:
+            unseen = make_pool(replace(c, worlds=min(32, c.worlds), roll_worlds=0), "validate", 1, pools.bank)
+            known = {"labelled_frames": 0, **facts, "decoder_steps": c.decoder_steps}
+            self.facts["autoencoder"] = known | describe(vae, unseen.listener)
+        vae.decode_net.requires_grad_(False)
+        self._share_autoencoder()
+        self.average.vae.load_state_dict(vae.state_dict())
+        self._save_if_possible()
 
     def _train_reaction(self, pools: Pools, stop: Callable[[], bool]) -> Iterator[Progress]:
         c = self.config

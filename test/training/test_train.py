@@ -18,8 +18,9 @@ from small_run import CONFIG, SHAPE, config, write_dyads
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.plan.latents import GROUPS
+from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.resources import resource_path
-from reactdiff_ros.training.autoencoder import TARGET, AutoencoderStep, describe, labels_of, set_scale
+from reactdiff_ros.training.autoencoder import TARGET, AutoencoderStep, DecoderFit, describe, labels_of, set_scale
 from reactdiff_ros.training.batches import HOP, RollOuts, continue_from, roll_out
 from reactdiff_ros.training.config import TrainConfig, config_from, fold_of
 from reactdiff_ros.training.data import MARGIN, cut, cut_at, simulated_pool
@@ -27,6 +28,7 @@ from reactdiff_ros.training.export import check_features, export
 from reactdiff_ros.training.nets import Model
 from reactdiff_ros.training.objective import Objective, draw, draw_plans, level_loss
 from reactdiff_ros.training.run import load_networks, people_seen, read_checkpoint, read_start, runs_of
+from reactdiff_ros.training.torch_backend import our_model
 from reactdiff_ros.training.train import Trainer
 
 HEAD = next(g for g in GROUPS if g.name == "head")
@@ -109,6 +111,24 @@ def test_the_autoencoder_learns_every_group_and_turns_its_weights() -> None:
     assert all(value > 0 for value in facts["explained"].values())
     assert facts["active_units"].keys() == facts["units"].keys() == {g.name for g in GROUPS}
     assert 0 < facts["attribute_error"] < 0.5
+
+
+def test_the_decoder_learns_fine_motion_while_latents_stay() -> None:
+    model, stored = our_model(find_weights(""))
+    assert stored
+    before = {name: value.clone() for name, value in model.vae.state_dict().items()}
+    listeners = simulated_pool(9, config(worlds=16, roll_worlds=0), None).listener
+    model.vae.requires_grad_(False).decode_net.requires_grad_(True)
+    fit, x = DecoderFit(model.vae, listeners), listeners[:, 24:88]
+    seen = torch.ones_like(x, dtype=torch.bool)
+    first = fit(x, seen, 0.0)
+    for i in range(40):
+        last = fit(x, seen, i / 40)
+    assert last["fine"] < 0.6 * first["fine"]
+    assert last["level"] < 0.05
+    after = model.vae.state_dict()
+    changed = {name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
+    assert changed == {"decode_net"}
 
 
 @pytest.mark.slow
@@ -272,12 +292,21 @@ def whole(settings, tmp_path_factory):
     return trainer
 
 
-@pytest.mark.parametrize("phase", ["autoencoder", "reaction"])
-def test_a_stopped_run_goes_on_to_the_same_bits(settings, whole, tmp_path, phase: str) -> None:
+@pytest.mark.parametrize(("phase", "reached"), [("autoencoder", (2, 0)), ("decoder", (4, 0)), ("reaction", (4, 6))])
+def test_a_stopped_run_goes_on_to_the_same_bits(settings, whole, tmp_path, phase: str, reached: tuple) -> None:
     first = Trainer(settings, tmp_path)
-    stops = {"autoencoder": lambda: first.vae_step >= 2, "reaction": lambda: first.step >= 6}
-    list(first.run(stops[phase]))
-    assert (first.vae_step, first.step) == ((2, 0) if phase == "autoencoder" else (4, 6))
+    decoder, stopped = next(first.model.vae.decode_net.parameters()), []
+
+    def stop() -> bool:
+        at = {
+            "autoencoder": first.vae_step >= 2, "decoder": first.vae_step == 4 and decoder.requires_grad,
+            "reaction": first.step >= 6,
+        }  # fmt: skip
+        stopped.append(at[phase])
+        return any(stopped)
+
+    list(first.run(stop))
+    assert (first.vae_step, first.step) == reached
     again = Trainer(settings, tmp_path)
     again.resume()
     list(again.run())
