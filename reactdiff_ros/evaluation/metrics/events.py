@@ -6,6 +6,7 @@ measurements, not something that a listener reacts to).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,6 +31,9 @@ NOD_TOTAL_RAD: Final = 0.052
 """The largest half-cycle of a nod turns by at least 3 degrees (facts: nods of 3 degrees and more)."""
 NOD_SLOWEST_S: Final = 0.52
 """The longest half-cycle: one of 1 Hz. Slower is sway."""
+_SLOWEST: Final = NOD_SLOWEST_S * REACTION_RATE_HZ
+_MIDDLE: Final = 0.41
+"""Share of a half-cycle of a cosine in which it goes from a fifth to four fifths of its way."""
 BROW_ON: Final = 0.15
 BLINK_ON: Final = 0.5
 LAUGH_SMILE: Final = 0.35
@@ -158,7 +162,8 @@ def laughs(coefficients: Values) -> Events:
 def nods(pitch: Values) -> Events:
     """Nods in head pitch (N, T) in rad, down positive: two or more quick half-cycles, at least one of 3 degrees.
 
-    Half-cycles are the swings between turning points of the pitch, smoothed over 3 frames.
+    Half-cycles are the swings between turning points of the pitch, smoothed over 3 frames. How long one takes is judged
+    by its middle: the head's rest and sway before and after a nod are no part of it.
     """
     smooth = moving_average(pitch, 3)
     rows = [(index, *nod) for index, curve in enumerate(smooth) for nod in _nods_of(curve)]
@@ -169,16 +174,28 @@ def nods(pitch: Values) -> Events:
 
 def _nods_of(curve: NDArray[np.float64]) -> list[tuple[int, int, float]]:
     points = _turning_points(curve, NOD_HALF_CYCLE_RAD)
-    swing = np.diff(curve[points])
-    quick = np.diff(points) <= NOD_SLOWEST_S * REACTION_RATE_HZ
-    fast = quick & (np.abs(swing) >= NOD_HALF_CYCLE_RAD)
-    edges = np.diff(np.r_[0, fast.astype(np.int8), 0])
-    out = []
-    for first, last in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
-        largest = float(np.abs(swing[first:last]).max())
-        if last - first >= 2 and largest >= NOD_TOTAL_RAD:
-            out.append((int(points[first]), int(points[last]) + 1, largest))
-    return out
+    nods: list[list[tuple[float, float, float]]] = [[]]
+    for first, last in itertools.pairwise(points):
+        size, (begin, end) = abs(curve[last] - curve[first]), _moving(curve, first, last)
+        fast = size >= NOD_HALF_CYCLE_RAD and end - begin <= _SLOWEST
+        if nods[-1] and (not fast or begin - nods[-1][-1][1] > _SLOWEST):
+            nods.append([])
+        if fast:
+            nods[-1].append((begin, end, size))
+    found = [(round(nod[0][0]), round(nod[-1][1]) + 1, max(size for *_, size in nod)) for nod in nods if len(nod) >= 2]
+    return [nod for nod in found if nod[2] >= NOD_TOTAL_RAD]
+
+
+def _moving(curve: NDArray[np.float64], first: int, last: int) -> tuple[float, float]:
+    """Where the half-cycle of a cosine begins and ends that crosses the middle three fifths of the swing from frame
+    `first` to `last` as this one does.
+    """
+    way = (curve[first : last + 1] - curve[first]) / ((curve[last] - curve[first]) or 1.0)
+    low = int(np.flatnonzero(way <= 0.2)[-1])
+    high = low + int(np.flatnonzero(way[low:] >= 0.8)[0])
+    length = (high - low - 1) / _MIDDLE  # each of the two frames is up to one too far out
+    centre = first + (low + high) / 2
+    return max(centre - length / 2, first), min(centre + length / 2, last)
 
 
 def _turning_points(curve: NDArray[np.float64], least: float) -> Frames:

@@ -56,6 +56,16 @@ def test_nods_of_people_are_found_once(cycles: int, hz: float) -> None:
     assert np.degrees(found.size[0]) == pytest.approx(5.2, abs=1.5)
 
 
+@pytest.mark.parametrize("hz", [1.2, 1.6, 2.1])
+def test_nods_of_one_cycle_are_found_on_a_head_that_is_never_quite_still(hz: float) -> None:
+    rng = np.random.default_rng(0)
+    still = rng.normal(0.0, 0.002, (40, 500)) + np.cumsum(rng.normal(0.0, 4e-4, (40, 500)), axis=1)
+    found = nods(still + nod(1, 4.8, hz, at=100) + nod(1, 4.8, hz, at=350))
+    assert len(found) >= 70  # of 80
+    assert np.abs(found.start - np.where(found.start < 225, 100, 350)).mean() < 2.0
+    assert np.abs(found.length_s - 1 / hz).mean() < 0.15
+
+
 def test_sway_a_tilt_to_a_new_place_and_noise_are_no_nods() -> None:
     t = np.arange(1500) / 25
     sway = np.radians(6) * np.sin(2 * np.pi * 0.3 * t)[None]
