@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.types import EXPRESSION_CLASSES
 
 VIDEOS: Final = (".mp4", ".mov", ".mkv", ".avi", ".webm")
@@ -48,10 +48,8 @@ def labelled(folder: Path) -> dict[Path, Named]:
     Raises:
         ReactdiffError: the folder cannot be read, or there are none.
     """
-    try:
+    with explained(OSError, "the folder cannot be read", where=folder):
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEOS)
-    except OSError as error:
-        raise ReactdiffError(f"the folder cannot be read ({error.strerror})", where=str(folder)) from error
     found = {path: named for path in files if (named := label_of(path))}
     if not found:
         raise ReactdiffError(

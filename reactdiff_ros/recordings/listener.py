@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, NAMES
-from reactdiff_ros.errors import MediaError, ReactdiffError
+from reactdiff_ros.errors import MediaError, ReactdiffError, explained
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.listener import Listener as ModelListener
 from reactdiff_ros.model.listener import ListenerConfig
@@ -215,14 +215,12 @@ class FaceTrack:
         elif not kind:
             self._save_bag(path)
         else:
-            try:
+            with explained(OSError, "the file cannot be written", where=path, error=MediaError):
                 if kind == ".csv":
                     write_whole(path, self._csv())
                 else:
                     arrays = {"times": self.times, "coefficients": self.faces, "names": np.array(self.names)}
                     write_arrays(path, arrays)
-            except OSError as error:
-                raise MediaError(f"the file cannot be written ({error.strerror or error})", where=str(path)) from error
         return path
 
     def _save_video(self, path: Path, look: str, progress: Progress, processes: int) -> None:

@@ -18,19 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import explained
 from reactdiff_ros.recordings.lips import KnownLips, perceived_lips, read_facegood
-from reactdiff_ros.speech.lips import (
-    AHEAD,
-    BANDS,
-    BLOCK,
-    OUTPUTS,
-    SHAPED,
-    LipWeights,
-    features_of,
-)
+from reactdiff_ros.speech.lips import AHEAD, BANDS, BLOCK, OUTPUTS, SHAPED, LipWeights, features_of
 from reactdiff_ros.speech.visemes import MOUTH_NAMES, NAMES, SILENCE, STEP, Phones, curves_of, phones_of
 from reactdiff_ros.training.closures import closure_counts, f1, runs
+from reactdiff_ros.training.run import CHECKPOINT, load_state, refuse_to_begin_over, save_state
 from reactdiff_ros.training.voices import FLITE, LANGUAGES, Spoken, aligned, espeak, espeak_jobs, flite, sentence
 from reactdiff_ros.types import FloatArray, Sound
 from reactdiff_ros.whole_file import write_arrays
@@ -42,7 +35,6 @@ _NATURAL: Final = 2.0
 """Weight of voices that were made of recordings (flite, aligned ones) among the synthesised."""
 _FACTORS: Final = (0.9, 1.0, 1.12)
 """Speeds at which aligned voices, which are few, are taken."""
-_CHECKPOINT: Final = "checkpoint.pt"
 WIDTH: Final = 64
 DILATIONS: Final = (1, 2, 4, 8, 1, 2)
 """In blocks of two frames."""
@@ -320,6 +312,12 @@ def train(
     weights = _shares(takes, config)
     synthetic = np.concatenate([t.targets for t in takes if t.known == 0]).astype(np.float32)
     scale = torch.from_numpy(np.maximum(synthetic.std(0), 0.02))
+
+    def save() -> None:
+        state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
+        facts = {"step": step, "average": average, "config": asdict(config), "offsets": offsets}
+        save_state(output / CHECKPOINT, {**state, **facts})
+
     while step < config.steps and not stopped():
         if loose and not offsets and step >= FOUND * config.steps:
             mean = LipNet()
@@ -341,22 +339,10 @@ def train(
         if step % 100 == 0:
             progress(step, float(loss.detach()))
         if step % 500 == 0:
-            _keep(output, net, optimiser, schedule, step, average, config, offsets)
-    _keep(output, net, optimiser, schedule, step, average, config, offsets)
+            save()
+    save()
     net.load_state_dict(average)
     return net
-
-
-def _keep(
-    output: Path, net: LipNet, optimiser: Any, schedule: Any, step: int, average: dict[str, Tensor], config: LipConfig,
-    offsets: dict[str, int],
-) -> None:  # fmt: skip
-    part = output / ".checkpoint.part"
-    torch.save({
-        "net": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(), "step": step,
-        "average": average, "config": asdict(config), "offsets": offsets,
-    }, part)  # fmt: skip
-    part.replace(output / _CHECKPOINT)
 
 
 def _shares(takes: Sequence[Take], config: LipConfig) -> NDArray[np.float64]:
@@ -404,10 +390,8 @@ def write(net: LipNet, takes: Sequence[Take], path: Path) -> LipWeights:
     given, meant = [shown(net, t) for t in chosen], [t.targets.astype(np.float32) for t in chosen]
     weights = net.weights(gains_of(given, meant))
     weights.out_bias[CLOSURE :: len(OUTPUTS)] += closure_bias(given, meant)
-    try:
+    with explained(OSError, "the network of the lips cannot be written", where=path):
         write_arrays(path, weights.arrays())
-    except OSError as error:
-        raise ReactdiffError("the network of the lips cannot be written", where=str(path), todo=str(error)) from error
     return weights
 
 
@@ -455,30 +439,24 @@ def run(
     """Train, from the checkpoint in `output` with `resume`, and write the network there; returns the steps done.
 
     Raises:
-        ReactdiffError: there is nothing to resume, or a run is there that would be begun over.
+        ReactdiffError: there is nothing to resume, a run is there that would be begun over, or the disk is full.
     """
-    path = output / _CHECKPOINT
-    if resume != path.exists():
-        what = "there is no run to resume" if resume else "there is a run already"
-        raise ReactdiffError(what, where=str(path), todo="" if resume else "give --resume or another folder")
-    start = torch.load(path, weights_only=True) if resume else None
+    path = output / CHECKPOINT
+    if not resume:
+        refuse_to_begin_over(output)
+    start = load_state(path) if resume else None
     net = train(
         takes, config, output, start=start, stopped=stopped, progress=lambda s, x: progress(f"step {s}: loss {x:.3f}")
     )
     write(net, takes, output / FILE)
-    return int(torch.load(path, weights_only=True)["step"])
+    return int(load_state(path)["step"])
 
 
 def save_takes(takes: Sequence[Take], path: Path) -> None:
     """Keep takes in a file, so that a resumed run need not make them again."""
     names = json.dumps([[t.name, t.known, t.loose, len(t.mels)] for t in takes])
-    arrays = {
-        "mels": np.concatenate([t.mels for t in takes]), "targets": np.concatenate([t.targets for t in takes]),
-        "classes": np.concatenate([t.classes for t in takes]), "names": np.array(names),
-    }  # fmt: skip
-    part = path.with_suffix(".part.npz")
-    np.savez(part, **arrays)
-    part.replace(path)
+    arrays = {n: np.concatenate([getattr(t, n) for t in takes]) for n in ("mels", "targets", "classes")}
+    write_arrays(path, {**arrays, "names": np.array(names)})
 
 
 def load_takes(path: Path) -> list[Take]:

@@ -6,11 +6,10 @@ Their programs and libraries are called, never linked or imported: espeak-ng and
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import MediaError, MissingExtraError, ReactdiffError
+from reactdiff_ros.recordings.datasets.recording import text_grid
 from reactdiff_ros.recordings.lips import sound_of
 from reactdiff_ros.types import Alphabet, FloatArray, SpeechTiming
 
@@ -118,35 +118,43 @@ for line in sys.stdin:
 """
 
 
-def espeak(jobs: Sequence[dict[str, Any]]) -> Iterator[Spoken]:
-    """What espeak-ng says to jobs of voice, speed (words a minute), pitch and range (0..100) and text.
-
-    Raises:
-        MissingExtraError: its library is missing.
-        ReactdiffError: it dies.
-    """
-    with subprocess.Popen([sys.executable, "-c", _ESPEAK], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+def _answers(
+    command: list[str], requests: Iterable[dict[str, Any]], missing: MissingExtraError
+) -> Iterator[tuple[dict[str, Any], NDArray[np.int16]]]:
+    """(rate and phones, samples) that a program answers to each request. Raises `missing` where it does not run."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
         assert worker.stdin is not None
         assert worker.stdout is not None
         try:
-            for job in jobs:
-                worker.stdin.write(json.dumps(job).encode() + b"\n")
+            for request in requests:
+                worker.stdin.write(json.dumps(request).encode() + b"\n")
                 worker.stdin.flush()
-                head = worker.stdout.readline()
-                if not head:
-                    raise MissingExtraError("espeak-ng's library", "apt install espeak-ng")
-                told = json.loads(head)
-                pcm = worker.stdout.read(told["bytes"])
-                if len(told["phones"]) > 1:
-                    yield _of_espeak(job["voice"], told["rate"], pcm, told["phones"])
+                line = worker.stdout.readline()
+                if not line:
+                    raise missing
+                head = json.loads(line)
+                yield head, np.frombuffer(worker.stdout.read(head["bytes"]), np.int16)
         except BrokenPipeError as error:
-            raise MissingExtraError("espeak-ng's library", "apt install espeak-ng") from error
+            raise missing from error
         finally:
             worker.kill()
 
 
-def _of_espeak(voice: str, rate: int, pcm: bytes, phones: list[tuple[int, str]]) -> Spoken:
-    samples = np.frombuffer(pcm, np.int16).astype(np.float32) / 32768.0
+def espeak(jobs: Sequence[dict[str, Any]]) -> Iterator[Spoken]:
+    """What espeak-ng says to jobs of voice, speed (words a minute), pitch and range (0..100) and text.
+
+    Raises:
+        MissingExtraError: its library is missing, or it dies.
+    """
+    missing = MissingExtraError("espeak-ng's library", "apt install espeak-ng")
+    answers = _answers([sys.executable, "-c", _ESPEAK], jobs, missing)
+    for job, (head, pcm) in zip(jobs, answers, strict=True):
+        if len(head["phones"]) > 1:
+            yield _of_espeak(job["voice"], head["rate"], pcm, head["phones"])
+
+
+def _of_espeak(voice: str, rate: int, pcm: NDArray[np.int16], phones: list[tuple[int, str]]) -> Spoken:
+    samples = pcm.astype(np.float32) / 32768.0
     end = len(samples) / rate
     symbols: list[str] = []
     starts: list[float] = []
@@ -184,18 +192,8 @@ def flite(voice: str, text: str, stretch: float = 1.0) -> Spoken:
     """What flite says. Raises MissingExtraError where it is missing, ReactdiffError where it fails."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "x.wav"
-        command = [
-            "flite",
-            "-voice",
-            voice,
-            "-psdur",
-            "--setf",
-            f"duration_stretch={stretch}",
-            "-t",
-            text,
-            "-o",
-            str(path),
-        ]
+        stretched = ["--setf", f"duration_stretch={stretch}"]
+        command = ["flite", "-voice", voice, "-psdur", *stretched, "-t", text, "-o", str(path)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
             rate, samples = read_wave(path)
@@ -231,49 +229,31 @@ for line in sys.stdin:
 
 def piper(model: Path, texts: Sequence[str], python: str = sys.executable) -> Iterator[Spoken]:
     """What a piper voice says, with an interpreter that has piper-tts and onnx. Raises MissingExtraError without."""
-    command = [python, "-c", _PIPER, str(model)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-        try:
-            for text in texts:
-                worker.stdin.write(json.dumps({"text": text}).encode() + b"\n")
-                worker.stdin.flush()
-                head = worker.stdout.readline()
-                if not head:
-                    raise MissingExtraError("piper-tts", "pip install piper-tts onnx")
-                told = json.loads(head)
-                samples = np.frombuffer(worker.stdout.read(told["bytes"]), np.int16).astype(np.float32) / 32768.0
-                rows = [(name, a / told["rate"], b / told["rate"]) for a, b, name in told["phones"]]
-                names, starts, ends = ([row[i] for row in rows] for i in range(3))
-                yield Spoken("piper", told["rate"], samples, _timing("piper", "ipa", names, starts, ends))
-        except BrokenPipeError as error:
-            raise MissingExtraError("piper-tts", "pip install piper-tts onnx") from error
-        finally:
-            worker.kill()
-
-
-_INTERVAL: Final = re.compile(r'xmin = ([\d.]+)\s+xmax = ([\d.]+)\s+text = "([^"]*)"')
+    missing = MissingExtraError("piper-tts", "pip install piper-tts onnx")
+    requests = [{"text": text} for text in texts]
+    for head, pcm in _answers([python, "-c", _PIPER, str(model)], requests, missing):
+        rate = head["rate"]
+        rows = [(name, a / rate, b / rate) for a, b, name in head["phones"]]
+        names, starts, ends = ([row[i] for row in rows] for i in range(3))
+        yield Spoken("piper", rate, pcm.astype(np.float32) / 32768.0, _timing("piper", "ipa", names, starts, ends))
 
 
 def aligned(folder: Path) -> list[Spoken]:
     """Every NAME.flac or NAME.wav of a folder with a NAME.TextGrid whose tier `phones` is ARPAbet.
 
     Raises:
-        MediaError: there is none, or one cannot be read.
+        MediaError: there is none, or a sound is missing or cannot be read.
+        DatasetError: a TextGrid has no phones.
     """
     found = []
     for path in sorted(folder.glob("*.TextGrid")):
         sounds = [path.with_suffix(ending) for ending in (".flac", ".wav") if path.with_suffix(ending).is_file()]
-        tiers = [part for part in path.read_text(encoding="utf-8").split("item [") if '"phones"' in part]
-        rows = _INTERVAL.findall(tiers[0]) if tiers else []
-        if not rows or not sounds:
-            raise MediaError("a TextGrid has no tier of phones or no sound", where=str(path))
+        if not sounds:
+            raise MediaError("a TextGrid has no sound", where=str(path))
         sound = sound_of(sounds[0])
         samples = sound.samples.astype(np.float32).mean(axis=1) / 32768.0
-        starts, ends = ([float(row[i]) for row in rows] for i in (0, 1))
-        timing = _timing(path.stem, "arpabet", [row[2] for row in rows], starts, ends)
-        found.append(Spoken(path.stem, sound.rate_hz, samples, timing))
+        starts, ends, symbols = map(list, zip(*text_grid(path, "phones"), strict=True))
+        found.append(Spoken(path.stem, sound.rate_hz, samples, _timing(path.stem, "arpabet", symbols, starts, ends)))
     if not found:
         raise MediaError("there is no TextGrid", where=str(folder))
     return found

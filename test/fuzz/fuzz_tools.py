@@ -23,6 +23,7 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import ReactdiffError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,6 +121,17 @@ def _bag(path: Path) -> Any:
     return sum(1 for _ in source.pictures_and_sound())
 
 
+def _dataset(name: str, reader: str, *more: Any) -> Target:
+    """A file of a data set, whose numbers are finite."""
+
+    def read(path: Path) -> Any:
+        found = getattr(import_module("reactdiff_ros.recordings.datasets.recording"), reader)(path, *more)
+        assert np.isfinite(found[0]).all()
+        return found
+
+    return _file(name, read)
+
+
 def _manifest(content: bytes, folder: Path) -> Any:
     """The manifest of weights, the other files being whole."""
     from reactdiff_ros.model.weights import find_weights
@@ -174,6 +186,11 @@ TARGETS: dict[str, Target] = {
     "picture": _compressed,
     "clip": _file("clip.mp4", _clip),
     "sound": _file("sound.wav", _clip),
+    "array": _dataset("x.npy", "load_array", "numbers", 4),
+    "table": _dataset("x.csv", "load_table", "labels", ("a", "b")),
+    "voice": _dataset("x.wav", "load_sound", 1, 25.0),
+    "names": _read("names.txt", "recordings.datasets.public:expression_names"),
+    "recording": _read("x.npz", "recordings.datasets.recordings:load"),
     "mcap": _file("bag.mcap", _bag),
     "db3": _file("bag.db3", _bag),
 }
@@ -220,6 +237,11 @@ def _whole(target: str) -> list[bytes]:
         "picture": _pictures,
         "clip": lambda: [_film()],
         "sound": lambda: [_wave()],
+        "array": lambda: [_npy(np.ones(shape, kind)) for shape, kind in (((3, 4), "f4"), ((3, 1, 4), "i2"))],
+        "table": lambda: [b"a,b\n1,2\n3,1e3\n", b'b,x,a\n"1",nan,3\n'],
+        "voice": lambda: [_wave()],
+        "names": lambda: ["\n".join(BLENDSHAPE_NAMES).encode()],
+        "recording": lambda: [_temporary(_extracted)],
         "mcap": lambda: [_recording("mcap")],
         "db3": lambda: [_recording("sqlite3")],
     }
@@ -230,6 +252,22 @@ def _npz(**arrays: Any) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
+
+
+def _npy(values: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    return buffer.getvalue()
+
+
+def _extracted(folder: Path) -> Path:
+    from reactdiff_ros.recordings.datasets.recording import speaker_of
+    from reactdiff_ros.recordings.datasets.recordings import Extracted, save
+
+    values = np.full((5, 58), 0.5, np.float32)
+    speaker = speaker_of(5, coefficients=values, observed=np.ones(58, bool))
+    save(folder / "x.npz", Extracted("p", "1", "b", speaker, np.arange(5), values, values > 0))
+    return folder / "x.npz"
 
 
 def _pictures() -> list[bytes]:

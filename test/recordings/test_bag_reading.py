@@ -7,7 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reactdiff_ros.clock import NS
@@ -92,24 +92,6 @@ def test_a_cut_file_is_a_sentence_or_gives_what_it_has(whole, tmp_path, storage,
     found = notes_or_sentence(bag)
     assert any("cannot be read" in sentence or "ends in the middle" in sentence for sentence in found), found
     assert not any("\n" in sentence for sentence in found)
-
-
-@pytest.mark.parametrize("storage", STORAGES)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(spots=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8))
-def test_damaged_bytes_never_crash(small, tmp_path, storage, spots):
-    name = "recording.mcap" if storage == "mcap" else "recording.db3"
-    data = bytearray(small[storage])
-    for where, value in spots:
-        data[int(where * (len(data) - 1))] = value
-    (tmp_path / name).write_bytes(data)
-    assert not any("\n" in sentence for sentence in notes_or_sentence(tmp_path / name))
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    bags = {s: speaker_bag(tmp_path_factory.mktemp(s) / "bag", storage=s, frames=4) for s in STORAGES}
-    return {s: next(f for f in b.iterdir() if f.suffix != ".yaml").read_bytes() for s, b in bags.items()}
 
 
 def test_two_cameras_ask_for_a_name(tmp_path):

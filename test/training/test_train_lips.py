@@ -122,9 +122,9 @@ def test_it_learns_resumes_and_writes_what_runs(takes: list[Take], tmp_path: Pat
     mouth = running.Lips(weights).whole(Sound(0, 16000, np.full((16000, 1), 9000, np.int16)))
     assert np.isfinite(mouth.coefficients).all()
     assert len(running.OUTPUTS) - 2 == CLOSURE
-    with pytest.raises(ReactdiffError, match="there is a run already"):
+    with pytest.raises(ReactdiffError, match="holds a run already"):
         run(takes, config, halves, resume=False, stopped=lambda: True, progress=lambda text: None)
-    with pytest.raises(ReactdiffError, match="no run to resume"):
+    with pytest.raises(ReactdiffError, match="no checkpoint"):
         run(takes, config, tmp_path / "none", resume=True, stopped=lambda: True, progress=lambda text: None)
 
 

@@ -159,18 +159,14 @@ def _talk(c: NDArray[np.float64], t: NDArray[np.float64], track: Samples, rate_h
     loud = np.convolve(loud, [0.2, 0.6, 0.2], mode="same")
     bright = np.convolve(bright, [0.25, 0.5, 0.25], mode="same")
     spread = np.clip((bright - 0.40) / 0.25, 0, 1)
-    for name, value in {
-        "jawOpen": loud * (0.50 - 0.24 * spread),
-        "mouthFunnel": 0.45 * loud * (1 - spread),
-        "mouthPucker": 0.30 * loud * (1 - spread),
-        "mouthStretchLeft": 0.30 * loud * spread,
-        "mouthStretchRight": 0.30 * loud * spread,
-        "mouthLowerDownLeft": 0.35 * loud * spread,
-        "mouthLowerDownRight": 0.35 * loud * spread,
-        "mouthUpperUpLeft": 0.20 * loud,
-        "mouthUpperUpRight": 0.20 * loud,
-    }.items():
-        c[:, INDEX[name]] = np.clip(c[:, INDEX[name]] + value, 0, 1)
+    moved = {
+        "jawOpen": loud * (0.50 - 0.24 * spread), "mouthFunnel": 0.45 * loud * (1 - spread),
+        "mouthPucker": 0.30 * loud * (1 - spread), "mouthStretch": 0.30 * loud * spread,
+        "mouthLowerDown": 0.35 * loud * spread, "mouthUpperUp": 0.20 * loud,
+    }  # fmt: skip
+    for name, value in moved.items():
+        for column in [INDEX[side] for side in (name, f"{name}Left", f"{name}Right") if side in INDEX]:
+            c[:, column] = np.clip(c[:, column] + value, 0, 1)
     second = np.hanning(RATE_HZ)
     return np.asarray(np.clip(np.convolve(loud, second / second.sum(), mode="same") * 2.0, 0, 1))
 
@@ -209,14 +205,10 @@ def _look(c: NDArray[np.float64], t: NDArray[np.float64], places: NDArray[np.flo
     index = np.minimum((t * 2).astype(int), steps.shape[1] - 1)
     eye_yaw = (yaw - c[:, INDEX["headYaw"]] + steps[0, index]) / EYE_YAW_RAD
     eye_pitch = (pitch - c[:, INDEX["headPitch"]] + steps[1, index]) / EYE_PITCH_RAD
-    for name, value in (
-        ("eyeLookOutLeft", eye_yaw),
-        ("eyeLookInRight", eye_yaw),
-        ("eyeLookInLeft", -eye_yaw),
-        ("eyeLookOutRight", -eye_yaw),
-        ("eyeLookDownLeft", eye_pitch),
-        ("eyeLookDownRight", eye_pitch),
-        ("eyeLookUpLeft", -eye_pitch),
-        ("eyeLookUpRight", -eye_pitch),
-    ):
-        c[:, INDEX[name]] = np.clip(c[:, INDEX[name]] * away + value, 0, 0.95)
+    looks = {
+        "OutLeft": eye_yaw, "InRight": eye_yaw, "InLeft": -eye_yaw, "OutRight": -eye_yaw, "DownLeft": eye_pitch,
+        "DownRight": eye_pitch, "UpLeft": -eye_pitch, "UpRight": -eye_pitch,
+    }  # fmt: skip
+    for name, value in looks.items():
+        column = INDEX[f"eyeLook{name}"]
+        c[:, column] = np.clip(c[:, column] * away + value, 0, 0.95)

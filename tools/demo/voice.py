@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import shutil
-import subprocess
-import wave
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.simulator.voices import VOICE_RATE_HZ, espeak
 
-RATE_HZ = 22050
-"""espeak-ng's own rate."""
+RATE_HZ = VOICE_RATE_HZ
+VOICE = "en-us+f3"
 FLOOR_DBFS = -66.0
 """Noise of a quiet room: a live microphone is never digitally silent."""
 PEAK = 0.5
@@ -32,52 +29,16 @@ class Sentence:
     speed: int = 150
 
 
-def speak(sentence: Sentence) -> Samples:
-    """The sentence's sound, float32 (n,) in -1..1 at RATE_HZ, without silence before and after.
-
-    Raises:
-        ReactdiffError: espeak-ng is not installed or fails.
-    """
-    program = shutil.which("espeak-ng")
-    if program is None:
-        raise ReactdiffError("espeak-ng is not installed", todo="apt-get install espeak-ng, then make the demo again")
-    command = [program, "-v", "en-us+f3", "-p", str(sentence.pitch), "-s", str(sentence.speed), "-m", "--stdout"]
-    done = subprocess.run([*command, f"<speak>{sentence.text}</speak>"], capture_output=True, check=False, timeout=60)
-    if done.returncode != 0:
-        raise ReactdiffError("espeak-ng failed", where=done.stderr.decode(errors="replace").strip()[:200])
-    with wave.open(io.BytesIO(_with_sizes(done.stdout))) as sound:
-        if sound.getframerate() != RATE_HZ or sound.getnchannels() != 1:
-            raise ReactdiffError("espeak-ng speaks at an unexpected rate", where=f"{sound.getframerate()} Hz")
-        samples = np.frombuffer(sound.readframes(sound.getnframes()), dtype="<i2").astype(np.float32) / 32768
-    loud = np.flatnonzero(np.abs(samples) > 0.01)
-    if not len(loud):
-        raise ReactdiffError("espeak-ng made no sound", where=sentence.text)
-    return samples[max(loud[0] - 200, 0) : loud[-1] + 800]
-
-
-def _with_sizes(data: bytes) -> bytes:
-    """espeak-ng streams, so its WAV header has no true sizes; put them in."""
-    at = data.index(b"data")
-    size = len(data) - at - 8
-    return (
-        data[:4]
-        + (len(data) - 8).to_bytes(4, "little")
-        + data[8 : at + 4]
-        + size.to_bytes(4, "little")
-        + data[at + 8 :]
-    )
-
-
 def sound_track(sentences: tuple[Sentence, ...], seconds: float, rng: np.random.Generator) -> Samples:
     """All sentences on one track of `seconds` at RATE_HZ, over quiet room noise.
 
     Raises:
-        ReactdiffError: a sentence runs into the next one or over the end; or as `speak`.
+        ReactdiffError: a sentence runs into the next one or over the end; or as `simulator.voices.espeak`.
     """
     track = (10 ** (FLOOR_DBFS / 20) * rng.standard_normal(round(seconds * RATE_HZ))).astype(np.float32)
     ends = [s.start_s for s in sentences[1:]] + [seconds]
     for sentence, limit in zip(sentences, ends, strict=True):
-        sound = speak(sentence)
+        sound = espeak(VOICE, sentence.text, sentence.pitch, sentence.speed)
         start = round(sentence.start_s * RATE_HZ)
         if start + len(sound) > limit * RATE_HZ:
             raise ReactdiffError(

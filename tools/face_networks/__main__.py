@@ -55,11 +55,12 @@ def converted(name: str) -> bytes:
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError("mediapipe", "pip install --no-deps -r requirements/face-networks.txt")
     source = SOURCES[name]
-    path = Path(spec.submodule_search_locations[0]) / source.file
+    mediapipe = Path(spec.submodule_search_locations[0])
+    path = mediapipe / source.file
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != source.sha256:
         raise WeightsError("this is not the network that was converted before", where=str(path))
-    return bytes(source.model(read(data)).SerializeToString(deterministic=True))
+    return bytes(source.model(read(data, mediapipe)).SerializeToString(deterministic=True))
 
 
 def main(arguments: list[str]) -> None:

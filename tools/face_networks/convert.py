@@ -124,7 +124,7 @@ class Conversion:
 
     def _finish(self, operator: Operator, value: str) -> None:
         """Names the output of an operator, after the ReLU that TFLite counts to the operator."""
-        activation = operator.options.get("activation", 0)
+        activation = operator.options.get("fusedActivationFunction", 0)
         if activation not in (0, _RELU):
             raise ValueError(f"activation {activation} is not known")
         self._values[operator.outputs[0]] = self.graph.add("Relu", value) if activation == _RELU else value
@@ -154,7 +154,7 @@ class Conversion:
         source, weights, bias = operator.inputs
         depthwise = operator.kind == "DEPTHWISE_CONV_2D"
         kernel = self._array(weights).transpose((3, 0, 1, 2) if depthwise else (0, 3, 1, 2))
-        if depthwise and operator.options["multiplier"] != 1:
+        if depthwise and operator.options["depthMultiplier"] != 1:
             raise ValueError("several outputs for a channel are not known")
         value = self.graph.add(
             "Conv",
@@ -163,7 +163,7 @@ class Conversion:
             self.value(bias),
             group=len(kernel) if depthwise else 1,
             kernel_shape=kernel.shape[2:],
-            strides=[operator.options["stride_y"], operator.options["stride_x"]],
+            strides=[operator.options["strideH"], operator.options["strideW"]],
             pads=self._margins.get(source) or self._around(operator, kernel.shape[2:]),
         )
         self._finish(operator, value)
@@ -173,7 +173,7 @@ class Conversion:
         if operator.options["padding"] != _SAME:
             return (0, 0, 0, 0)
         sides = self.shape(operator.inputs[0])[1:3]
-        strides = operator.options["stride_y"], operator.options["stride_x"]
+        strides = operator.options["strideH"], operator.options["strideW"]
         sums = [
             max(0, (math.ceil(side / stride) - 1) * stride + size - side)
             for side, stride, size in zip(sides, strides, kernel, strict=True)
@@ -181,10 +181,10 @@ class Conversion:
         return (sums[0] // 2, sums[1] // 2, sums[0] - sums[0] // 2, sums[1] - sums[1] // 2)
 
     def _max_pool(self, operator: Operator) -> None:
-        size = [operator.options["height"], operator.options["width"]]
+        size = [operator.options["filterHeight"], operator.options["filterWidth"]]
         if any(side % step for side, step in zip(self.shape(operator.inputs[0])[1:3], size, strict=True)):
             raise ValueError("pooling with a rest is not known")
-        strides = [operator.options["stride_y"], operator.options["stride_x"]]
+        strides = [operator.options["strideH"], operator.options["strideW"]]
         value = self.graph.add("MaxPool", self.value(operator.inputs[0]), kernel_shape=size, strides=strides)
         self._finish(operator, value)
 
@@ -209,7 +209,7 @@ class Conversion:
         self._finish(operator, self.graph.add({"ADD": "Add", "MUL": "Mul"}[operator.kind], left, right))
 
     def _resize(self, operator: Operator) -> None:
-        if operator.options["align_corners"] or not operator.options["half_pixel"]:
+        if operator.options["alignCorners"] or not operator.options["halfPixelCenters"]:
             raise ValueError("only resizing by the centres of pixels is known")
         (_, old_height, old_width, _), (_, height, width, _) = map(
             self.shape, (operator.inputs[0], operator.outputs[0])
@@ -225,7 +225,7 @@ class Conversion:
         self._finish(operator, value)
 
     def _depth_to_space(self, operator: Operator) -> None:
-        block = operator.options["block"]
+        block = operator.options["blockSize"]
         self._finish(operator, self.graph.add("DepthToSpace", self.value(operator.inputs[0]), blocksize=block))
 
     def _reshape(self, operator: Operator) -> None:

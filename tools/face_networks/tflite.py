@@ -1,10 +1,17 @@
-"""Reads a TFLite file: operators, tensors and constant values of its one graph. Only what the face networks use."""
+"""Reads a TFLite file: operators, tensors and constant values of its one graph. Only what the face networks use.
+
+The schema's classes, which flatbuffers generated, come with mediapipe; they are loaded from their file, because
+importing mediapipe would load its libraries.
+"""
 
 from __future__ import annotations
 
-import struct
-from dataclasses import dataclass, field
+import importlib.util
+import sys
+from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -13,47 +20,9 @@ from numpy.typing import NDArray
 
 Value = NDArray[Any]
 
+_SCHEMA: Final = "tasks/metadata/schema_py_generated.py"
 _TYPES: Final = {0: "<f4", 1: "<f2", 2: "<i4"}
-_INDEX_TYPES: Final = {1: "<i4", 2: "<u2", 3: "<u1"}
-_CUSTOM: Final = 32
-_OPERATORS: Final = {
-    0: "ADD",
-    3: "CONV_2D",
-    4: "DEPTHWISE_CONV_2D",
-    5: "DEPTH_TO_SPACE",
-    6: "DEQUANTIZE",
-    17: "MAX_POOL_2D",
-    18: "MUL",
-    22: "RESHAPE",
-    23: "RESIZE_BILINEAR",
-    34: "PAD",
-    45: "STRIDED_SLICE",
-    54: "PRELU",
-    124: "DENSIFY",
-}
-_OPTIONS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
-    "ADD": (("activation", "b"),),
-    "CONV_2D": (("padding", "b"), ("stride_x", "i"), ("stride_y", "i"), ("activation", "b")),
-    "DEPTHWISE_CONV_2D": (
-        ("padding", "b"),
-        ("stride_x", "i"),
-        ("stride_y", "i"),
-        ("multiplier", "i"),
-        ("activation", "b"),
-    ),
-    "DEPTH_TO_SPACE": (("block", "i"),),
-    "MAX_POOL_2D": (
-        ("padding", "b"),
-        ("stride_x", "i"),
-        ("stride_y", "i"),
-        ("width", "i"),
-        ("height", "i"),
-        ("activation", "b"),
-    ),
-    "MUL": (("activation", "b"),),
-    "RESIZE_BILINEAR": (("", "i"), ("", "i"), ("align_corners", "?"), ("half_pixel", "?")),
-}
-"""The fields of an operator's options in the order of TFLite's schema, and how each is stored."""
+_CUSTOM: Final = "CUSTOM"
 
 
 @dataclass(frozen=True)
@@ -63,7 +32,8 @@ class Operator:
     kind: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any]
+    """By the schema's names, strideW or fusedActivationFunction; of an operator of MediaPipe's own, by its names."""
 
 
 @dataclass(frozen=True)
@@ -77,125 +47,77 @@ class Network:
     outputs: tuple[int, ...]
 
 
-class _Table:
-    """A table of a flatbuffer: numbered fields, each of which may be absent."""
-
-    def __init__(self, data: bytes, at: int) -> None:
-        self._data, self._at = data, at
-        self._fields = at - self._number("i", at)
-
-    def _number(self, kind: str, at: int) -> Any:
-        return struct.unpack_from(f"<{kind}", self._data, at)[0]
-
-    def _place(self, index: int) -> int | None:
-        entry = 4 + 2 * index
-        offset = self._number("H", self._fields + entry) if entry < self._number("H", self._fields) else 0
-        return self._at + offset if offset else None
-
-    def number(self, index: int, kind: str = "i") -> Any:
-        place = self._place(index)
-        return 0 if place is None else self._number(kind, place)
-
-    def table(self, index: int) -> _Table | None:
-        place = self._place(index)
-        return None if place is None else _Table(self._data, place + self._number("I", place))
-
-    def array(self, index: int, kind: str) -> Value:
-        place = self._place(index)
-        if place is None:
-            return np.zeros(0, kind)
-        start = place + self._number("I", place)
-        return np.frombuffer(self._data, kind, self._number("I", start), start + 4)
-
-    def text(self, index: int) -> str:
-        return self.array(index, "u1").tobytes().decode()
-
-    def tables(self, index: int) -> list[_Table]:
-        place = self._place(index)
-        if place is None:
-            return []
-        start = place + self._number("I", place)
-        entries = (start + 4 + 4 * i for i in range(self._number("I", start)))
-        return [_Table(self._data, at + self._number("I", at)) for at in entries]
+@cache
+def _schema(mediapipe: Path) -> Any:
+    spec = importlib.util.spec_from_file_location("tflite_schema", mediapipe / _SCHEMA)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def read(data: bytes) -> Network:
+def read(data: bytes, mediapipe: Path) -> Network:
     """The graph in the content of a .tflite file. Sparse weights come dense, weights in float16 stay so.
 
+    Args:
+        data: the content.
+        mediapipe: mediapipe's folder, for the schema.
+
     Raises:
-        ValueError: it is no TFLite file, or has an operator or a type that the face networks do not have.
+        ValueError: a type or a layout of weights that the face networks do not have.
     """
-    if data[4:8] != b"TFL3":
-        raise ValueError("this is no TFLite file")
-    model = _Table(data, struct.unpack_from("<I", data)[0])
-    (graph,) = model.tables(2)
-    kinds = [_kind(code) for code in model.tables(1)]
-    buffers = model.tables(4)
-    tensors = graph.tables(0)
-    constants = {
-        number: value for number, tensor in enumerate(tensors) if (value := _constant(tensor, buffers)) is not None
-    }
+    schema = _schema(mediapipe)
+    model = schema.ModelT.InitFromPackedBuf(data)
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+    (graph,) = model.subgraphs
+    values = ((number, _constant(tensor, model.buffers)) for number, tensor in enumerate(graph.tensors))
     return Network(
-        operators=tuple(_operator(entry, kinds) for entry in graph.tables(3)),
-        shapes=tuple(tuple(tensor.array(0, "<i4").tolist()) for tensor in tensors),
-        constants=constants,
-        inputs=tuple(graph.array(1, "<i4").tolist()),
-        outputs=tuple(graph.array(2, "<i4").tolist()),
+        operators=tuple(_operator(entry, model.operatorCodes[entry.opcodeIndex], names) for entry in graph.operators),
+        shapes=tuple(_numbers(tensor.shape) for tensor in graph.tensors),
+        constants={number: value for number, value in values if value is not None},
+        inputs=_numbers(graph.inputs),
+        outputs=_numbers(graph.outputs),
     )
 
 
-def _kind(code: _Table) -> str:
-    number = max(code.number(0, "b"), code.number(3))
-    if number == _CUSTOM:
-        return f"{code.text(1)} {max(1, code.number(2))}"
-    if number not in _OPERATORS:
-        raise ValueError(f"operator {number} is not known")
-    return _OPERATORS[number]
+def _numbers(values: Any) -> tuple[int, ...]:
+    return () if values is None else tuple(int(value) for value in values)
 
 
-def _operator(entry: _Table, kinds: list[str]) -> Operator:
-    kind = kinds[entry.number(0, "I")]
-    options: dict[str, Any] = {}
-    table, custom = entry.table(4), entry.array(5, "u1")
-    if table is not None:
-        options = {name: table.number(i, code) for i, (name, code) in enumerate(_OPTIONS.get(kind, ())) if name}
-    elif len(custom):
-        options = flexbuffers.Loads(custom.tobytes())
-    inputs, outputs = (tuple(entry.array(index, "<i4").tolist()) for index in (1, 2))
-    return Operator(kind, inputs, outputs, options)
+def _operator(entry: Any, code: Any, names: dict[int, str]) -> Operator:
+    kind = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    if kind == _CUSTOM:
+        kind, options = f"{code.customCode.decode()} {code.version}", {}
+        if entry.customOptions is not None:
+            options = flexbuffers.Loads(bytes(entry.customOptions))
+    else:
+        options = {} if entry.builtinOptions is None else vars(entry.builtinOptions)
+    return Operator(kind, _numbers(entry.inputs), _numbers(entry.outputs), options)
 
 
-def _constant(tensor: _Table, buffers: list[_Table]) -> Value | None:
-    data = buffers[tensor.number(2, "I")].array(0, "u1")
-    if not len(data):
+def _constant(tensor: Any, buffers: list[Any]) -> Value | None:
+    data = buffers[tensor.buffer].data
+    if data is None or not len(data):
         return None
-    number = tensor.number(1, "b")
-    if number not in _TYPES:
-        raise ValueError(f"tensor type {number} is not known")
-    values = data.view(_TYPES[number])
-    shape = tuple(tensor.array(0, "<i4").tolist())
-    sparsity = tensor.table(6)
-    return values.reshape(shape) if sparsity is None else _dense(values, shape, sparsity)
+    if tensor.type not in _TYPES:
+        raise ValueError(f"tensor type {tensor.type} is not known")
+    values = np.asarray(data, np.uint8).view(_TYPES[tensor.type])
+    shape = _numbers(tensor.shape)
+    return values.reshape(shape) if tensor.sparsity is None else _dense(values, shape, tensor.sparsity)
 
 
-def _dense(values: Value, shape: tuple[int, ...], sparsity: _Table) -> Value:
+def _dense(values: Value, shape: tuple[int, ...], sparsity: Any) -> Value:
     """The dense array of values whose places are given dimension by dimension: all of a row, or those listed."""
-    dimensions = sparsity.tables(2)
-    if sparsity.array(0, "<i4").tolist() != list(range(len(shape))) or len(dimensions) != len(shape):
+    if _numbers(sparsity.traversalOrder) != tuple(range(len(shape))) or len(sparsity.dimMetadata) != len(shape):
         raise ValueError("sparse weights in blocks or in another order are not known")
     places: list[tuple[int, ...]] = [()]
-    for dimension in dimensions:
-        rows: list[Any] = [range(dimension.number(1))] * len(places)
-        if dimension.number(0, "b"):
-            ends, indices = _integers(dimension, 2), _integers(dimension, 4)
+    for dimension in sparsity.dimMetadata:
+        rows: list[Any] = [range(dimension.denseSize)] * len(places)
+        if dimension.format:
+            ends, indices = _numbers(dimension.arraySegments.values), _numbers(dimension.arrayIndices.values)
             rows = [indices[start:end] for start, end in pairwise(ends)]
         places = [(*place, index) for place, row in zip(places, rows, strict=True) for index in row]
     array = np.zeros(shape, values.dtype)
     array[tuple(np.array(places).T)] = values
     return array
-
-
-def _integers(dimension: _Table, index: int) -> list[int]:
-    """A list whose kind of integer is given by the field before it."""
-    table = dimension.table(index + 1)
-    return [] if table is None else list(table.array(0, _INDEX_TYPES[dimension.number(index, "b")]).tolist())

@@ -14,8 +14,9 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -408,11 +409,8 @@ class PageProbe:
 
 def page_is_fresh(url: str) -> bool:
     """Whether the page at `url` answers now that its face is fresh."""
-    where = urlsplit(url)
     try:
-        with closing(http.client.HTTPConnection(where.hostname or "", where.port, timeout=ANSWER_S)) as connection:
-            connection.request("GET", "/healthz")
-            answer = connection.getresponse()
-            return answer.status == 200 and json.loads(answer.read(4096)).get("fresh") is True
-    except (OSError, ValueError, http.client.HTTPException):
+        with urllib.request.urlopen(f"{url.rstrip('/')}/healthz", timeout=ANSWER_S) as answer:
+            return json.loads(answer.read(4096)).get("fresh") is True
+    except (OSError, ValueError, http.client.HTTPException):  # 503 where it is not fresh
         return False

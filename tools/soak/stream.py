@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.expression import ExpressionEngine
+from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings, settings_as_live
@@ -199,8 +200,9 @@ class _Session:
         listener = make_listener(settings.policy, seed=settings.seed, config=settings.listener)
         self._listener = Timed(listener, timer)
         self._session = ListeningSession(
-            self._recorder, self._listener, ExpressionEngine(settings.expression, settings.seed), settings.session
-        )
+            self._recorder, cast("Listener", self._listener),
+            ExpressionEngine(settings.expression, settings.seed), settings.session,
+        )  # fmt: skip
         self._session.reset(settings.seed)
         self._met: dict[int, list[Any]] = {}
         """By visit: [clip, first seen, first heard], the times in seconds of the visit."""

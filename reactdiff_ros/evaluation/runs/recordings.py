@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -241,7 +241,7 @@ def _run(
     known: Perceived, listener: Listener, timed: Timed, seed: int
 ) -> Iterator[tuple[list[ExpressionFrame], Sequence[Reaction]]]:
     recorded = RecordedPerception()
-    session = ListeningSession(recorded, timed, ExpressionEngine(seed=seed), ReplaySettings().session)
+    session = ListeningSession(recorded, cast("Listener", timed), ExpressionEngine(seed=seed), ReplaySettings().session)
     session.reset(seed)
     foresee(listener, lambda: known.frames)
     timed.seconds = 0.0

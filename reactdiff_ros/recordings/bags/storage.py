@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-from reactdiff_ros.errors import MediaError
+from reactdiff_ros.errors import MediaError, explained
 from reactdiff_ros.recordings.bags.interfaces import (
     BYTES,
     BYTES_STAMPED,
@@ -21,6 +21,7 @@ from reactdiff_ros.recordings.bags.interfaces import (
 )
 
 SUFFIXES: Final = (".mcap", ".db3")
+_UNLISTED: Final = "the folder cannot be read"
 LATEST_NS: Final = 1 << 62
 """A receive time beyond this (the year 2116) is damage; so sums of times stay in 64 bits."""
 
@@ -69,23 +70,15 @@ def entries(folder: Path) -> list[Path]:
     Raises:
         MediaError: the folder cannot be listed.
     """
-    with _listable(folder):
+    with explained(OSError, _UNLISTED, where=folder, error=MediaError):
         return sorted(folder.iterdir())
 
 
 def _folder_of(path: Path) -> Path:
     """The folder with the files: `path`, or the folder in it that an unfinished `BagWriter` wrote to."""
-    with _listable(path):
+    with explained(OSError, _UNLISTED, where=path, error=MediaError):
         unfinished = path / "recording"
         return unfinished if unfinished.is_dir() and not (path / "metadata.yaml").exists() else path
-
-
-@contextmanager
-def _listable(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise MediaError("the folder cannot be read", where=str(folder), todo=error.strerror or str(error)) from error
 
 
 class BagFiles:

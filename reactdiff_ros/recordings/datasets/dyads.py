@@ -40,7 +40,6 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +47,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, EYE_LOOK, HEAD_PITCH, HEAD_ROLL, HEAD_YAW, index
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.recordings.datasets.recording import Recording, speaker_of
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
@@ -89,7 +88,7 @@ _OPENFACE: Final = re.compile(r"(?P<pair>[^_]+)(?:_(?P<session>.+))?_(?P<role>[A
 _AFFDEX: Final = re.compile(r"(?P<pair>\d{4}-\d\d-\d\d_[\d-]+)-(?P<role>[IW])-(?P<session>\w+)-.+\.csv")
 
 
-def read_dyads(folder: Path, *, rate_hz: float = FILE_RATE_HZ) -> list[Recording]:
+def read_dyads(folder: Path) -> list[Recording]:
     """All calls of a folder in both directions, on the 25 Hz grid, sorted by pair, session and listener.
 
     Raises:
@@ -108,10 +107,10 @@ def read_dyads(folder: Path, *, rate_hz: float = FILE_RATE_HZ) -> list[Recording
     if not calls:
         todo = f"it needs files PAIR_au12_r.csv ... as in {PUBLISHED}"
         raise ReactdiffError("the folder holds no dyads", where=str(folder), todo=todo)
-    return [found for call, files in sorted(calls.items()) for found in _call(*call, files, rate_hz)]
+    return [found for call, files in sorted(calls.items()) for found in _call(*call, files)]
 
 
-def _call(pair: str, session: str, files: dict[str, Path], rate_hz: float) -> list[Recording]:
+def _call(pair: str, session: str, files: dict[str, Path]) -> list[Recording]:
     missing = [feature for feature in FEATURES if feature not in files]
     if missing:
         middle = "" if session == "first" else f"_{session}"
@@ -125,7 +124,9 @@ def _call(pair: str, session: str, files: dict[str, Path], rate_hz: float) -> li
             raise ReactdiffError(what, where=str(files[feature]), todo="all files of a call need the same rows")
     values["gaze"] = np.where(np.isnan(values["gaze"]), np.nan, values["gaze"] == AT_PARTNER)
     values["body_motion"] = np.log1p(values["body_motion"])
-    people = [{feature: resampled(table[:, column], rate_hz) for feature, table in values.items()} for column in (0, 1)]
+    people = [
+        {feature: resampled(table[:, column], FILE_RATE_HZ) for feature, table in values.items()} for column in (0, 1)
+    ]
     names = {feature: path.name for feature, path in files.items()}
     found = []
     for listener in (1, 0):
@@ -151,10 +152,8 @@ def _channels(person: Curves) -> dict[str, FloatArray]:
 
 def _table(path: Path, feature: str) -> Curve:
     """(rows, 2) values of a file, NaN where it says NA or NaN."""
-    try:
+    with explained((OSError, UnicodeDecodeError), "a file of the dyads cannot be read", where=path):
         header, *lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ReactdiffError("a file of the dyads cannot be read", where=str(path), todo=str(error)) from error
     rows = []
     for number, line in enumerate(lines, start=2):
         try:
@@ -228,10 +227,39 @@ def others_of(recording: Recording, recordings: Iterable[Recording]) -> list[Rec
 
 # ---- Tables of face trackers
 
-_Meaning = tuple[str, Callable[[Curve], Curve]]
-"""Which channel a column belongs to ("time" and "success" are two more), and how its values become ours."""
-_Columns = Callable[[str, str], "_Meaning | None"]
-"""(role, name of a column) -> what it means; None: it is not used."""
+_Columns = Mapping[str, tuple[str, Callable[[Curve], Curve]]]
+"""Name of a column -> the channel that it belongs to ("time" and "success" are two more), and how its values become
+ours."""
+
+
+def _same(values: Curve) -> Curve:
+    return values
+
+
+def _percent(values: Curve) -> Curve:
+    return values / 100.0
+
+
+def _intensity(values: Curve) -> Curve:
+    return np.clip(values / AU_FULL, 0, 1)
+
+
+_AFFDEX_COLUMNS: Final[_Columns] = {
+    "TimeStamp": ("time", _same), "smile": ("smile", _percent), "cheekRaise": ("cheeks", _percent),
+    "innerBrowRaise": ("brows", _percent), "browRaise": ("brows", _percent), "mouthOpen": ("lips", _percent),
+    **{name: (name, np.radians) for name in POSE},
+}  # fmt: skip
+# The camera's axes: x right, y down, z away from it.
+_OPENFACE_COLUMNS: Final[_Columns] = {
+    "timestamp": ("time", _same), "success": ("success", _same), "AU12_r": ("smile", _intensity),
+    "AU06_r": ("cheeks", _intensity), "AU01_r": ("brows", _intensity), "AU02_r": ("brows", _intensity),
+    "AU25_r": ("lips", _intensity), "pose_Rx": ("pitch", _same), "pose_Ry": ("yaw", np.negative),
+    "pose_Rz": ("roll", np.negative),
+}  # fmt: skip
+_OWN_COLUMNS: Final[dict[str, _Columns]] = {
+    role: {"time_s": ("time", _same), **{f"{role}_{channel}": (channel, _same) for channel in CHANNELS}}
+    for role in ROLES
+}
 
 
 def read_pairs(folder: Path) -> list[Recording]:
@@ -242,11 +270,10 @@ def read_pairs(folder: Path) -> list[Recording]:
     """
     calls: dict[tuple[str, str], dict[str, tuple[Path, _Columns]]] = {}
     for path in sorted(folder.rglob("*.csv")):
-        columns, match = _form(path)
-        if match is None:
-            continue
-        for role in ROLES if columns is _own else (ROLES[match["role"] in "BW"],):
-            calls.setdefault((match["pair"], match["session"] or "first"), {})[role] = (path, columns)
+        match, columns = _form(path)
+        if match is not None:
+            call = calls.setdefault((match["pair"], match["session"] or "first"), {})
+            call |= {role: (path, of) for role, of in columns.items()}
     if not calls:
         todo = "it needs PAIR.csv with time_s, A_smile, B_smile ..., or two OpenFace or Affdex tables of each call"
         raise ReactdiffError("the folder holds no tables of two people", where=str(folder), todo=todo)
@@ -255,7 +282,7 @@ def read_pairs(folder: Path) -> list[Recording]:
         if len(of) < 2:
             ((path, _),) = of.values()
             raise ReactdiffError("only one person of this call is there", where=str(path), todo="add the other table")
-        people = {role: _read(path, partial(columns, role)) for role, (path, columns) in of.items()}
+        people = {role: _read(path, columns) for role, (path, columns) in of.items()}
         frames = min(len(curve) for curves in people.values() for curve in curves.values())
         faces = {role: _face({n: c[:frames] for n, c in curves.items()}, frames) for role, curves in people.items()}
         for role, other in zip(ROLES[::-1], ROLES, strict=True):
@@ -266,63 +293,26 @@ def read_pairs(folder: Path) -> list[Recording]:
     return found
 
 
-def _form(path: Path) -> tuple[_Columns, re.Match[str] | None]:
-    """Which form a file has, by its first line, and what its name says; None: none of them."""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            names = {name.strip() for name in file.readline().split(",")}
-    except OSError as error:
-        raise ReactdiffError("a table of two people cannot be read", where=str(path), todo=str(error)) from error
-    if "TimeStamp" in names:
-        return _affdex, _AFFDEX.fullmatch(path.name)
-    if "AU12_r" in names:
-        return _openface, _OPENFACE.fullmatch(path.name)
-    return _own, _OWN.fullmatch(path.name) if "time_s" in names else None
+def _form(path: Path) -> tuple[re.Match[str] | None, Mapping[str, _Columns]]:
+    """What a file's name says, and by role its columns, whose form is known by its first line; None: no such file."""
+    with (
+        explained(OSError, "a table of two people cannot be read", where=path),
+        path.open(encoding="utf-8", errors="replace") as file,
+    ):
+        names = {name.strip() for name in file.readline().split(",")}
+    if "time_s" in names:
+        return _OWN.fullmatch(path.name), _OWN_COLUMNS
+    pattern, columns = (_AFFDEX, _AFFDEX_COLUMNS) if "TimeStamp" in names else (_OPENFACE, _OPENFACE_COLUMNS)
+    match = pattern.fullmatch(path.name) if {"TimeStamp", "AU12_r"} & names else None
+    return match, {} if match is None else {ROLES[match["role"] in "BW"]: columns}
 
 
-def _same(values: Curve) -> Curve:
-    return values
-
-
-def _own(role: str, name: str) -> _Meaning | None:
-    kind = name.removeprefix(role + "_")
-    if name == "time_s":
-        return "time", _same
-    return (kind, _same) if name != kind and kind in CHANNELS else None
-
-
-def _affdex(role: str, name: str) -> _Meaning | None:
-    shares = {
-        "smile": "smile",
-        "cheekRaise": "cheeks",
-        "innerBrowRaise": "brows",
-        "browRaise": "brows",
-        "mouthOpen": "lips",
-    }
-    if name == "TimeStamp":
-        return "time", _same
-    if name in POSE:
-        return name, np.radians
-    return (shares[name], lambda x: x / 100.0) if name in shares else None
-
-
-def _openface(role: str, name: str) -> _Meaning | None:
-    units = {"AU12_r": "smile", "AU06_r": "cheeks", "AU01_r": "brows", "AU02_r": "brows", "AU25_r": "lips"}
-    plain = {"timestamp": "time", "success": "success", "pose_Rx": "pitch"}
-    turned = {"pose_Ry": "yaw", "pose_Rz": "roll"}  # the camera's axes: x right, y down, z away from it
-    if name in plain:
-        return plain[name], _same
-    if name in turned:
-        return turned[name], np.negative
-    return (units[name], lambda x: np.clip(x / AU_FULL, 0, 1)) if name in units else None
-
-
-def _read(path: Path, meaning: Callable[[str], _Meaning | None]) -> dict[str, FloatArray]:
+def _read(path: Path, columns_of: _Columns) -> dict[str, FloatArray]:
     """Curves (T,) of the channels of one person at 25 Hz, NaN in gaps."""
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
         rows = csv.reader(file)
         names = [name.strip() for name in next(rows)]
-        wanted = [(i, *found) for i, name in enumerate(names) if (found := meaning(name)) is not None]
+        wanted = [(i, *columns_of[name]) for i, name in enumerate(names) if name in columns_of]
         values = [[_number(row, i, path, rows.line_num) for i, _, _ in wanted] for row in rows if row]
     table = np.array(values, dtype=np.float64).reshape(-1, len(wanted))
     columns: dict[str, list[Curve]] = {}

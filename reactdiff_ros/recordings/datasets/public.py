@@ -176,7 +176,7 @@ def blendshape_indices(names: Sequence[str]) -> NDArray[np.intp]:
         if plain[-2:].lower() in ("_l", "_r"):
             plain = plain[:-2] + {"l": "Left", "r": "Right"}[plain[-1].lower()]
         if plain.lower() not in _BY_LOWER:
-            raise DatasetError(f"{name!r} is not the name of a blendshape")
+            raise DatasetError(f"{name[:60]!r} is not the name of a blendshape")
         out.append(_BY_LOWER[plain.lower()])
     if len(out) != BLENDSHAPE_COUNT or len(set(out)) != BLENDSHAPE_COUNT:
         raise DatasetError(f"{len(set(out))} different blendshapes are named instead of {BLENDSHAPE_COUNT}")

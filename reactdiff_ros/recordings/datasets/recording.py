@@ -7,6 +7,7 @@ their shape checked; an error is one sentence that names the file and the field.
 from __future__ import annotations
 
 import csv
+import re
 import wave
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.affect import CLASSES
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT, EXPRESSION, EXPRESSIONS, VALENCE_AROUSAL
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.model.tokens import SpeakerBatch, blank, joined
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
@@ -235,10 +236,9 @@ def open_array(path: Path, field: str) -> NDArray[Any]:
         DatasetError: missing, unreadable, or an archive of several arrays.
     """
     existing(path, field)
-    try:
+    what = f"the {field} cannot be read as a NumPy file"
+    with explained(Exception, what, where=path, error=DatasetError):  # a broken header makes it raise anything
         values = np.load(path, allow_pickle=False)
-    except Exception as error:  # a broken header makes it raise anything
-        raise DatasetError(f"the {field} cannot be read as a NumPy file", where=str(path), todo=str(error)) from error
     if not isinstance(values, np.ndarray):
         values.close()
         raise DatasetError(f"the {field} is an archive of several arrays, not one", where=str(path))
@@ -437,8 +437,26 @@ def readable_text(path: Path, field: str) -> Iterator[Any]:
     Raises:
         DatasetError: missing, or not text, or no CSV.
     """
-    try:
-        with existing(path, field).open(newline="", encoding="utf-8-sig") as file:
-            yield file
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"the {field} cannot be read", where=str(path), todo=str(error)) from error
+    wrong = (OSError, UnicodeDecodeError, csv.Error)
+    with (
+        explained(wrong, f"the {field} cannot be read", where=path, error=DatasetError),
+        existing(path, field).open(newline="", encoding="utf-8-sig") as file,
+    ):
+        yield file
+
+
+_INTERVAL: Final = re.compile(r'xmin = ([\d.]+)\s+xmax = ([\d.]+)\s+text = "([^"]*)"')
+
+
+def text_grid(path: Path, tier: str) -> list[tuple[float, float, str]]:
+    """Begin and end (s) and text of every interval of a tier of Praat's TextGrid.
+
+    Raises:
+        DatasetError: missing, not text, or the tier is not there or says nothing.
+    """
+    with readable_text(path, "TextGrid") as file:
+        parts = file.read().split("item [")
+    rows = next((_INTERVAL.findall(part) for part in parts if f'name = "{tier}"' in part), [])
+    if not any(text.strip() for _, _, text in rows):
+        raise DatasetError(f"a TextGrid has no {tier}", where=str(path), todo=f'it needs a tier called "{tier}"')
+    return [(float(begin), float(end), text) for begin, end, text in rows]

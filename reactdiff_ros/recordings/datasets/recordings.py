@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import explained
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
 from reactdiff_ros.recordings.datasets.recording import DatasetError, Recording, existing, folder_of
 from reactdiff_ros.types import FloatArray
@@ -72,10 +72,8 @@ def save(path: Path, extracted: Extracted) -> None:
     arrays["stamps_ns"] = extracted.stamps_ns
     if extracted.listener is not None and extracted.observed is not None:
         arrays.update(listener=extracted.listener, observed=extracted.observed)
-    try:
+    with explained(OSError, "the recording cannot be written", where=path):
         write_arrays(path, {"about": np.array(json.dumps(about)), **arrays}, private=True)
-    except OSError as error:
-        raise ReactdiffError("the recording cannot be written", where=str(path), todo=str(error.strerror)) from error
 
 
 def load(path: Path) -> Extracted:
@@ -85,14 +83,13 @@ def load(path: Path) -> Extracted:
         DatasetError: it is missing, unreadable or no recording; names the field that is wrong.
     """
     existing(path, "recording")
-    try:
+    # A broken archive makes it raise anything.
+    with explained(Exception, "the recording cannot be read", where=path, error=DatasetError):
         file = np.load(path, allow_pickle=False)
         if isinstance(file, np.ndarray):
             raise ValueError("it is one array, not an archive")
         with file:
             arrays = {name: file[name] for name in file.files}
-    except Exception as error:  # a broken archive makes it raise anything
-        raise DatasetError("the recording cannot be read", where=str(path), todo=str(error)) from error
     about = _about(arrays, path)
     stamps = arrays.get("stamps_ns")
     if stamps is None or stamps.ndim != 1 or stamps.dtype.kind != "i" or not len(stamps):
@@ -116,10 +113,9 @@ def load(path: Path) -> Extracted:
 
 
 def _about(arrays: dict[str, NDArray[Any]], path: Path) -> dict[str, Any]:
-    try:
+    wrong, what = (KeyError, ValueError, RecursionError), "the field about is missing or no JSON"
+    with explained(wrong, what, where=path, error=DatasetError):
         about = json.loads(str(arrays["about"]))
-    except (KeyError, ValueError, RecursionError) as error:
-        raise DatasetError("the field about is missing or no JSON", where=str(path)) from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise DatasetError("the file is not one that 'reactdiff extract' wrote", where=str(path))
     if about.get("version") != VERSION or about.get("rate_hz") != 25:

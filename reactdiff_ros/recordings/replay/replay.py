@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.messages import fill_candidates
-from reactdiff_ros.model.listener import Listener
+from reactdiff_ros.model.listener import Listener, ShowsCandidates
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.speaker.grid import onto_grid
 from reactdiff_ros.perception import SpeakerPerception
@@ -145,7 +145,6 @@ def steps(
     listener: Listener | None = None,
     tally: Tally | None = None,
     ahead: bool = False,
-    candidates: bool = False,
     timer: Callable[[], float] = time.perf_counter,
 ) -> Generator[Step, None, None]:
     """Replay, one step for each event of the recording.
@@ -156,7 +155,6 @@ def steps(
         listener: takes the place of `settings.policy`; it is reset with the seed first.
         tally: filled while it goes on.
         ahead: decode and perceive in a second process (of a path only). The result is the same to the bit.
-        candidates: plans carry all their candidates, as with the parameter publish_candidates.
         timer: seconds of a monotonic clock; has no influence on any face.
 
     Raises:
@@ -171,7 +169,7 @@ def steps(
     else:
         sensed = sensed_here(opened, settings, tally, timer)
     listener = listener or make_listener(settings.policy, seed=settings.seed, config=settings.listener)
-    return _listened(sensed, settings, Timed(listener, timer), tally, candidates)
+    return _listened(sensed, settings, listener, tally, timer)
 
 
 def replay(
@@ -237,12 +235,13 @@ def replay(
 
 
 def _listened(
-    sensed: Iterable[Sensed], settings: ReplaySettings, listener: Timed, tally: Tally, candidates: bool
+    sensed: Iterable[Sensed], settings: ReplaySettings, listener: Listener, tally: Tally, timer: Callable[[], float]
 ) -> Generator[Step, None, None]:
-    heard = RecordedPerception()
-    listener.show_candidates(candidates or settings.listener.publish_candidates)
+    heard, timed = RecordedPerception(), Timed(listener, timer)
+    if isinstance(listener, ShowsCandidates):
+        listener.show_candidates(settings.listener.publish_candidates)
     expression = ExpressionEngine(settings.expression, settings.seed)
-    session = ListeningSession(heard, listener, expression, settings.session)
+    session = ListeningSession(heard, cast("Listener", timed), expression, settings.session)
     session.reset(settings.seed)
     first_ns = None
     try:
@@ -250,12 +249,12 @@ def _listened(
             now_ns = item.event.offset_ns
             first_ns = now_ns if first_ns is None else first_ns
             heard.results.extend(item.results)
-            heard.seconds = listener.seconds = 0.0
+            heard.seconds = timed.seconds = 0.0
             faces = tuple(push(session, item.event))
             tally.done_s = max(tally.done_s, (now_ns - first_ns) / NS)
             tally.rejected, tally.damaged = session.rejected, item.damaged
             frames, plans = tuple(session.speaker_frames), tuple(session.reactions)
-            yield Step(now_ns, frames, plans, faces, heard.seconds, listener.seconds)
+            yield Step(now_ns, frames, plans, faces, heard.seconds, timed.seconds)
     finally:
         tally.state = listener.state()
 

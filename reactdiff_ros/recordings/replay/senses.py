@@ -27,7 +27,6 @@ from reactdiff_ros.messages import (
     speech_state_value,
     turn_signals_value,
 )
-from reactdiff_ros.model.listener import Listener, ShowsCandidates
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.recordings.bags.interfaces import BOOL, CONTROL, GESTURE, MOUTH, POSE, SPEECH_STATE, TURN_SIGNALS
 from reactdiff_ros.recordings.bags.read import CLOCK_OFF_NS, BagMessage, BagSource
@@ -37,7 +36,6 @@ from reactdiff_ros.types import (
     ExpressionFrame,
     HeadPose,
     ListenerControl,
-    ListenerState,
     Mouth,
     People,
     Picture,
@@ -402,39 +400,20 @@ def _light(event: Event) -> Event:
 
 
 class Timed:
-    """A listener whose computing time is measured.
+    """A listener whose computing time is measured; all else is the listener's own.
 
     Args:
         listener: whose.
         timer: seconds of a monotonic clock.
     """
 
-    def __init__(self, listener: Listener, timer: Callable[[], float]) -> None:
+    def __init__(self, listener: Any, timer: Callable[[], float]) -> None:
         self._listener, self._timer = listener, timer
         self.seconds = 0.0
         """Since this was set to 0."""
 
-    @property
-    def name(self) -> str:
-        """The policy."""
-        return self._listener.name
-
-    def reset(self, seed: int | None = None) -> None:
-        """See `Listener.reset`."""
-        self._listener.reset(seed)
-
-    def control(self, control: ListenerControl) -> None:
-        """See `Listener.control`."""
-        self._listener.control(control)
-
-    def robot_speaking(self, speaking: bool, now_ns: int | None = None) -> None:
-        """See `Listener.robot_speaking`."""
-        self._listener.robot_speaking(speaking, now_ns)
-
-    def show_candidates(self, wanted: bool) -> None:
-        """See `ShowsCandidates`; without effect on a listener that draws one plan."""
-        if isinstance(self._listener, ShowsCandidates):
-            self._listener.show_candidates(wanted)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._listener, name)
 
     def observe(self, frame: SpeakerFrame) -> None:
         """See `Listener.observe`."""
@@ -448,10 +427,7 @@ class Timed:
         """See `Listener.plan`."""
         begin = self._timer()
         try:
-            return self._listener.plan(now_ns)
+            plan: Reaction | None = self._listener.plan(now_ns)
+            return plan
         finally:
             self.seconds += self._timer() - begin
-
-    def state(self) -> ListenerState:
-        """See `Listener.state`."""
-        return self._listener.state()

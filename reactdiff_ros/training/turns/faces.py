@@ -11,7 +11,7 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.simulator.observation import observe
 from reactdiff_ros.simulator.speaker import make_speakers
-from reactdiff_ros.training.turns.timings import LONGEST_S, SOON_S, Rows
+from reactdiff_ros.training.turns.timings import LONGEST_S, SOON_S, Rows, rows_of
 from reactdiff_ros.turns.cues import FaceCues
 from reactdiff_ros.turns.features import PAUSES_S
 from reactdiff_ros.types import Gaze, SpeakerFrame
@@ -48,17 +48,8 @@ def face_rows(worlds: int, seed: int) -> dict[str, tuple[Rows, Floats]]:
             soon = bool(((start > now_s) & (start <= now_s + SOON_S)).any())
             found["user_starts"].append((values, soon, silence_s, world, unit + i))
         unit += len(start)
-    out = {}
-    for name, rows in found.items():
-        silence = np.array([r[2] for r in rows])
-        out[name] = (
-            Rows(
-                np.array([r[0] for r in rows]), np.array([r[1] for r in rows], dtype=bool),
-                np.array([r[3] for r in rows]), np.array([r[4] for r in rows]), silence,
-            ),
-            np.maximum(silence[:, None] - np.array(PAUSES_S), 0.0),
-        )  # fmt: skip
-    return out
+    rows = {name: rows_of(samples) for name, samples in found.items()}
+    return {name: (of, np.maximum(of.time_s[:, None] - np.array(PAUSES_S), 0.0)) for name, of in rows.items()}
 
 
 def _frame(batch: SpeakerBatch, row: int, t: int) -> SpeakerFrame:

@@ -7,7 +7,7 @@ of perception: an utterance is noticed ONSET_S after it began, its end after the
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,6 +43,12 @@ class Rows:
     """The pause or utterance that a sample is of, counted through; samples of one belong together."""
     time_s: Floats
     """Of a pause: silence so far. Else the time in the dialogue."""
+
+
+def rows_of(samples: Sequence[tuple[Any, ...]]) -> Rows:
+    """Samples of (columns, label, time, dialogue, unit)."""
+    columns, labels, times, places, units = map(np.array, zip(*samples, strict=True) if samples else [()] * 5)
+    return Rows(columns, labels.astype(bool), places, units, times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,39 +116,29 @@ def pause_rows(dialogues: Iterable[Turns], least_s: float = HANG_OVER_S) -> Rows
     """Samples every TICK_S of silences: holds until the person goes on, ends of turns up to LONGEST_S, as if the other
     had not answered; so the share of ends at a silence is that which a listener meets who waits.
     """
-    columns, labels, places, units, times = [], [], [], [], []
+    samples: list[tuple[Any, ...]] = []
     unit = 0
     for number, turns in enumerate(dialogues):
         for pause in pauses_of(turns, least_s):
             last_s = LONGEST_S if pause.ends else min(pause.end_s - pause.begin_s, LONGEST_S)
             for silence_s in np.arange(max(least_s, TICK_S), last_s, TICK_S):
-                columns.append(pause_columns(pause.floor, _ns(pause.begin_s + silence_s)))
-                labels.append(pause.ends)
-                places.append(number)
-                units.append(unit)
-                times.append(silence_s)
+                columns = pause_columns(pause.floor, _ns(pause.begin_s + silence_s))
+                samples.append((columns, pause.ends, silence_s, number, unit))
             unit += 1
-    return Rows(np.array(columns), np.array(labels), np.array(places), np.array(units), np.array(times))
+    return rows_of(samples)
 
 
 def situation_rows(dialogues: Iterable[Turns], every: int = 1) -> dict[str, Rows]:
     """Samples of the other heads, one tick in `every`."""
-    found: dict[str, list[tuple[Any, ...]]] = {
-        name: [] for name in ("now", "future", "user_starts", "backchannel", "barge_in")
-    }
+    names = ("now", "future", "user_starts", "backchannel", "barge_in")
+    found: dict[str, list[tuple[Any, ...]]] = {name: [] for name in names}
     unit = 0
     for number, turns in enumerate(dialogues):
         for person, other in zip(turns.people, turns.people[::-1], strict=True):
             unit += 1
             for name, *row in _situations(person, other, turns.seconds, every):
                 found[name].append((*row, number, unit))
-    return {
-        name: Rows(
-            np.array([r[0] for r in rows]), np.array([r[1] for r in rows], dtype=bool),
-            np.array([r[3] for r in rows]), np.array([r[4] for r in rows]), np.array([r[2] for r in rows]),
-        )
-        for name, rows in found.items()
-    }  # fmt: skip
+    return {name: rows_of(samples) for name, samples in found.items()}
 
 
 def _situations(

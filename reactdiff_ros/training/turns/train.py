@@ -1,4 +1,7 @@
-"""The read-out from its sources, and what it gets on conversations that it has not seen."""
+"""The read-out from its sources, and what it gets on conversations that it has not seen.
+
+Each head is a sum of groups of features: logistic regressions, each with what is already known as its offset.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.perception.voice import HANG_OVER_S
 from reactdiff_ros.recordings.datasets.turns import Turns
 from reactdiff_ros.training.turns.faces import face_rows
-from reactdiff_ros.training.turns.fit import fit
 from reactdiff_ros.training.turns.timings import TICK_S, Rows, pause_rows, situation_rows
 from reactdiff_ros.training.turns.voices import MARKS, Endings, joined_endings, make_endings, phrase_endings
 from reactdiff_ros.turns.readout import HEADS, Weights
@@ -24,6 +27,8 @@ from reactdiff_ros.types import OnProgress
 Floats = NDArray[np.float64]
 LEAST_DIALOGUES: Final = 4
 FOLDS: Final = 4
+BOUND: Final = 12.0
+"""Of a group's log odds."""
 VOICE_BOUND: Final = 1.5
 NETWORK_BOUND: Final = 2.5
 FACE_BOUND: Final = 2.0
@@ -72,16 +77,41 @@ def train(
     heads["eot"] |= voice_weights(endings, pauses, heads["eot"]["pause"], np.random.default_rng([seed, 93]))
     for head, (rows, silence) in face_rows(plan.worlds, seed).items():
         base = fit(silence, rows.labels).logits(silence)
-        heads[head]["face"] = centred(rows, base, FACE_BOUND)
+        heads[head]["face"] = fit(rows.columns, rows.labels, offset=base, bound=FACE_BOUND)
     progress(1.0)
     early = np.abs(pauses.time_s - HANG_OVER_S) < TICK_S / 2
     figures["eot"]["ends_at_0.2_s"] = float(pauses.labels[early].mean())
     return {head: heads[head] for head in HEADS}, figures
 
 
-def centred(rows: Rows, offset: Floats, bound: float) -> Weights:
-    """A group whose rows' other evidence is `offset`."""
-    return fit(rows.columns, rows.labels, offset=offset, bound=bound)
+def fit(
+    columns: Floats, labels: NDArray[np.bool_], *, offset: Floats | None = None, penalty: float = 10.0,
+    bound: float = BOUND,
+) -> Weights:  # fmt: skip
+    """Weights of a group that say best what `labels` are, given the log odds so far.
+
+    Args:
+        columns: (N, n).
+        labels: (N,).
+        offset: (N,) log odds of the groups before; None: 0.
+        penalty: of the squared weights of columns with variance 1; as strong as so many samples.
+        bound: of the group's log odds.
+    """
+    count = columns.shape[1]
+    mean, scale = columns.mean(axis=0), columns.std(axis=0)
+    scale[scale < 1e-6] = 1.0
+    x = (columns - mean) / scale
+    base = np.zeros(len(labels)) if offset is None else offset
+    sign = np.where(labels, 1.0, -1.0)
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        margin = sign * (base + x @ theta[:count] + theta[count])
+        wrong = sign / (1.0 + np.exp(np.clip(margin, -60.0, 60.0)))
+        value = float(np.logaddexp(0.0, -margin).sum()) + 0.5 * penalty * float(theta[:count] @ theta[:count])
+        return value, np.append(penalty * theta[:count] - x.T @ wrong, -float(wrong.sum()))
+
+    found: Any = minimize(loss, np.zeros(count + 1), jac=True, method="L-BFGS-B", options={"maxiter": 500})
+    return Weights(found.x[:count], mean, scale, float(found.x[count]), bound)
 
 
 def voice_weights(endings: Endings, pauses: Rows, timing: Weights, rng: np.random.Generator) -> dict[str, Weights]:

@@ -7,7 +7,6 @@ Hirschberg 2011; Heldner and Edlund 2010), so that melody tells little about rea
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,11 +15,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.clock import NS
-from reactdiff_ros.errors import MediaError
 from reactdiff_ros.perception.voice import VoiceExtractor
-from reactdiff_ros.recordings.datasets.recording import DatasetError, readable_text
+from reactdiff_ros.recordings import lips
+from reactdiff_ros.recordings.datasets.recording import DatasetError, text_grid
 from reactdiff_ros.resampling import RATE_HZ, Resampler, mono
 from reactdiff_ros.simulator.voices import VOICE_RATE_HZ, espeak
 from reactdiff_ros.turns.cues import PROSODY, VoiceCues
@@ -112,6 +110,11 @@ class Endings:
         return out
 
 
+def _endings(rows: Sequence[tuple[int, Floats, float]]) -> Endings:
+    marks, voices, answers = zip(*rows, strict=True)
+    return Endings(np.array(marks), np.array(voices), np.array(answers)[:, None])
+
+
 def make_endings(
     sessions: int, seed: int, network: SmartTurn | None, languages: Mapping[str, tuple[str, ...]] = LANGUAGES,
     progress: Callable[[float], None] = lambda share: None,
@@ -123,17 +126,14 @@ def make_endings(
         WeightsError: the voice activity network is missing.
     """
     rng = np.random.default_rng([seed, 90])
-    marks, voices, answers = [], [], []
+    rows: list[tuple[int, Floats, float]] = []
     names = [(language, voice) for language, of in languages.items() for voice in of]
     for number in range(sessions):
         language, voice = names[number % len(names)]
         sound, ends_s, of = _session(language, voice, rng)
-        found = _measured(sound, ends_s, network)
-        marks += of
-        voices += [row for row, _ in found]
-        answers += [answer for _, answer in found]
+        rows += [(mark, *found) for mark, found in zip(of, _measured(sound, ends_s, network), strict=True)]
         progress((number + 1) / sessions)
-    return Endings(np.array(marks), np.array(voices), np.array(answers)[:, None])
+    return _endings(rows)
 
 
 def _session(language: str, voice: str, rng: np.random.Generator) -> tuple[FloatArray, list[float], list[int]]:
@@ -202,24 +202,18 @@ def phrase_endings(folder: Path, network: SmartTurn | None, progress: OnProgress
         raise DatasetError(
             "the folder has no pairs of phrases", where=str(folder), todo="it needs NAME_short_1.flac, ..."
         )
-    marks, voices, answers = [], [], []
+    rows: list[tuple[int, Floats, float]] = []
     for number, (short, long) in enumerate(pairs):
         said, longer = _words_end_s(short), _words_end_s(long)
         middle = longer[max(len(longer) // 3, 1)]
         shared = longer[min(len(said), len(longer)) - 1]
-        for path, end_s, mark in (
-            (short, said[-1], "."),
-            (long, longer[-1], "."),
-            (long, shared, ","),
-            (long, middle, "and"),
-        ):
+        ends = ((short, said[-1], "."), (long, longer[-1], "."), (long, shared, ","), (long, middle, "and"))
+        for path, end_s, mark in ends:
             sound = sound_of(path)[: round(end_s * RATE_HZ)]
-            ((row, answer),) = _measured(np.concatenate([sound, np.zeros(RATE_HZ // 2, np.float32)]), [end_s], network)
-            marks.append(MARKS.index(mark))
-            voices.append(row)
-            answers.append(answer)
+            (found,) = _measured(np.concatenate([sound, np.zeros(RATE_HZ // 2, np.float32)]), [end_s], network)
+            rows.append((MARKS.index(mark), *found))
         progress((number + 1) / len(pairs))
-    return Endings(np.array(marks), np.array(voices), np.array(answers)[:, None])
+    return _endings(rows)
 
 
 def joined_endings(parts: Sequence[Endings]) -> Endings:
@@ -228,26 +222,13 @@ def joined_endings(parts: Sequence[Endings]) -> Endings:
 
 
 def sound_of(path: Path) -> FloatArray:
-    """16 kHz mono of a media file. Errors as MediaClip, and MediaError without sound."""
-    chunks = list(MediaClip(path).sound())
-    if not chunks:
-        raise MediaError("the recording has no sound", where=str(path))
-    resampler = Resampler(chunks[0].rate_hz)
-    resampler.push(np.concatenate([mono(chunk.samples) for chunk in chunks]))
+    """16 kHz mono of a media file. Errors as `recordings.lips.sound_of`."""
+    sound = lips.sound_of(path)
+    resampler = Resampler(sound.rate_hz)
+    resampler.push(mono(sound.samples))
     return resampler.take(resampler.reach())
-
-
-_INTERVAL: Final = re.compile(r'xmin = [\d.]+\s+xmax = ([\d.]+)\s+text = "([^"]*)"')
 
 
 def _words_end_s(path: Path) -> list[float]:
     """When the words of a phrase end, of the tier "words" of its TextGrid."""
-    grid = path.with_suffix(".TextGrid")
-    with readable_text(grid, "TextGrid") as file:
-        text = file.read()
-    first = text.find('name = "words"')
-    tier = text[first : text.find("item [", first + 1)] if first >= 0 else ""
-    ends = [float(end) for end, word in _INTERVAL.findall(tier) if word.strip()]
-    if not ends:
-        raise DatasetError("a TextGrid has no words", where=str(grid), todo='it needs a tier called "words"')
-    return ends
+    return [end for _, end, word in text_grid(path.with_suffix(".TextGrid"), "words") if word.strip()]
