@@ -7,6 +7,7 @@ import os
 import sys
 from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,14 +173,12 @@ def _voice_of(config: TrainConfig) -> VoiceOf:
 
 def _report(progress: Progress) -> None:
     """A line every 100 steps."""
-    from reactdiff_ros.training.run import clock_face
-
     if progress.step % 100 == 0:
         losses = {name: progress.values.get(name) for name in ("velocity", "auxiliary", "attributes", "fine")}
         text = ", ".join(f"{name} {value:.4g}" for name, value in losses.items() if value is not None)
-        left = f"{clock_face(progress.left_s)} left"
+        left = timedelta(seconds=round(progress.left_s)) if progress.left_s == progress.left_s else "?"
         with suppress(OSError):
-            common.echo(f"{progress.phase} {progress.step}/{progress.steps} {text}, {left}", err=True)
+            common.echo(f"{progress.phase} {progress.step}/{progress.steps} {text}, {left} left", err=True)
 
 
 @click.command("train-nods")
@@ -477,15 +476,13 @@ def sample(
 
     trained = load_model(model, device)
     stop = StopFlag()
-    done = None
-    with click.progressbar(length=1, label=f"{split}: drawing", file=sys.stderr) as bar:
-        for done in drawing.sample(
-            trained, data, split, output, count=count, frames=frames, seed=seed, stopped=lambda: stop.set
-        ):
-            bar.length = done.clips
-            bar.update(1)
-    if done is None or stop.set:
+    with progress_bar(f"{split}: drawing") as show:
+        clips = drawing.sample(
+            trained, data, split, output, count=count, frames=frames, seed=seed, progress=show,
+            stopped=lambda: stop.set,
+        )  # fmt: skip
+    if not clips:
         raise ReactdiffError("stopped early: nothing was written", where=str(output))
-    shape = [done.clips, count, frames, 25]
+    shape = [clips, count, frames, 25]
     result.update(output=str(output), shape=shape, seed=seed, protocol=trained.config.protocol)
-    log(f"{done.clips} clips of {count} reactions in {output / drawing.ATTRIBUTES}")
+    log(f"{clips} clips of {count} reactions in {output / drawing.ATTRIBUTES}")

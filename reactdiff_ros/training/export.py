@@ -193,7 +193,7 @@ class Context(nn.Module):  # type: ignore[misc]
 
 
 @dataclass(frozen=True, slots=True)
-class _Graph:
+class Graph:
     """One network as it is exported: inputs by name, each with the names of its free axes."""
 
     name: str
@@ -205,18 +205,21 @@ class _Graph:
 
 def export_graphs(model: Model, folder: Path) -> list[Path]:
     """Write the ONNX graphs that the runtime uses, all with a free batch."""
-    files = []
-    for graph in _graphs(model):
-        files.append(folder / f"{graph.name}.onnx")
-        with torch.no_grad():
-            torch.onnx.export(
-                graph.module.eval(), tuple(graph.inputs.values()), str(files[-1]), input_names=list(graph.inputs),
-                output_names=list(graph.outputs), dynamic_axes=graph.axes, opset_version=OPSET, dynamo=False,
-            )  # fmt: skip
-    return files
+    return [write_graph(graph, folder, OPSET) for graph in _graphs(model)]
 
 
-def _graphs(model: Model) -> list[_Graph]:
+def write_graph(graph: Graph, folder: Path, opset: int) -> Path:
+    """Write one network as NAME.onnx into a folder. Raises OSError or RuntimeError where it cannot be written."""
+    path = folder / f"{graph.name}.onnx"
+    with torch.no_grad():
+        torch.onnx.export(
+            graph.module.eval(), tuple(graph.inputs.values()), str(path), input_names=list(graph.inputs),
+            output_names=list(graph.outputs), dynamic_axes=graph.axes, opset_version=opset, dynamo=False,
+        )  # fmt: skip
+    return path
+
+
+def _graphs(model: Model) -> list[Graph]:
     s, vae, denoiser = model.shape, model.vae, model.denoiser
     head, context = s.width // s.heads, s.context
     cache = torch.zeros(2, s.encoder_layers, 2, s.heads, s.window - 1, head)
@@ -227,7 +230,7 @@ def _graphs(model: Model) -> list[_Graph]:
     sequence = speakers | {1: "frames"}
     latents = {"latents": torch.randn(2, 22, s.latent)}
     return [
-        _Graph(
+        Graph(
             "encoder", EncoderStep(model.encoder),
             {
                 "features": torch.randn(2, FEATURE_COUNT), "observed": torch.ones(2, STREAM_COUNT), "cache": cache,
@@ -236,7 +239,7 @@ def _graphs(model: Model) -> list[_Graph]:
             ("token", "new"),
             {"features": speakers, "observed": speakers, "cache": speakers, "token": speakers, "new": speakers},
         ),
-        _Graph(
+        Graph(
             "encoder_sequence", Call(model.encoder, "tokens"),
             {
                 "features": torch.randn(2, 4 * s.longest_stride, FEATURE_COUNT),
@@ -246,15 +249,15 @@ def _graphs(model: Model) -> list[_Graph]:
             ("tokens",),
             {"features": sequence, "observed": sequence, "number": {0: "frames"}, "tokens": sequence},
         ),
-        _Graph(
+        Graph(
             "vae_encoder", Call(vae, "encode"), {"listener": torch.randn(2, 22, COEFFICIENT_COUNT)}, ("latents",),
             {"listener": frames, "latents": frames},
         ),
-        _Graph("vae_decoder", Call(vae, "decode"), latents, ("listener",), {"latents": frames, "listener": frames}),
-        _Graph(
+        Graph("vae_decoder", Call(vae, "decode"), latents, ("listener",), {"latents": frames, "listener": frames}),
+        Graph(
             "attributes", Call(vae, "attributes"), latents, ("attributes",), {"latents": frames, "attributes": frames}
         ),
-        _Graph(
+        Graph(
             "context", Context(denoiser),
             {
                 "speaker": torch.randn(2, s.far + s.speech, s.width),
@@ -267,7 +270,7 @@ def _graphs(model: Model) -> list[_Graph]:
                 "angles": {0: "steps"}, "modulations": {0: "steps", 1: "listeners"},
             },
         ),
-        _Graph(
+        Graph(
             "denoiser", Call(denoiser, "modulated"),
             {
                 "z": torch.randn(2, 3, s.horizon // 2, s.latent), "modulations": modulations,

@@ -39,14 +39,6 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return (values * weights).sum() / weights.sum().clamp(min=1.0)
 
 
-def velocity_loss(predicted: Tensor, wanted: Tensor, known: Tensor, weight: Tensor | float = 1.0) -> Tensor:
-    """Squared error of the diffusion's velocity (N, H, L), which is the reconstruction loss of v-prediction.
-
-    `known` (N, H, L) masks latents; `weight` (N, H, L) weighs them.
-    """
-    return masked_mean((predicted - wanted).square() * weight, known)
-
-
 def motion_loss(faces: Tensor, wanted: Tensor, scale: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     """Squared errors of velocity and acceleration of decoded coefficients (N, H, C), in units of `scale` (C,) a frame.
 
@@ -79,11 +71,6 @@ def cooccurrence_loss(units: Tensor, wanted: Tensor) -> Tensor:
     """Squared difference of the second moments of action units (N, H, U), relative to the wanted ones' size."""
     target = second_moments(wanted)
     return (second_moments(units) - target).square().sum() / target.square().sum().clamp(min=1e-6)
-
-
-def auxiliary_loss(predicted: Tensor, wanted: Tensor, seen: Tensor) -> Tensor:
-    """Squared error of the listener's near future, predicted from the speaker's tokens alone."""
-    return masked_mean((predicted - wanted).square(), seen)
 
 
 def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
@@ -344,7 +331,8 @@ class Objective(nn.Module):  # type: ignore[misc]
             return losses["velocity"], losses
         wanted = cos * d.noise - sin * target
         known = p.known[:, None].expand_as(predicted)
-        losses = {"velocity": velocity_loss(predicted, wanted, known, p.weight[:, None] * self.weights)}
+        error = (predicted - wanted).square() * (p.weight[:, None] * self.weights)
+        losses = {"velocity": masked_mean(error, known)}
         clean = model.vae.accumulate(cos * z - sin * predicted, p.before[:, None])
         losses |= self._decoded(s, d, clean)
         losses["level"] = level_loss(clean, p.target, p.before[:, -1], p.known, p.weight)
@@ -421,7 +409,8 @@ class Objective(nn.Module):  # type: ignore[misc]
         future, stimulus = self.model.aux(tokens).split((BLOCKS * len(_AUX), STIMULUS_COUNT), dim=-1)
         simulated = (s.real < 0.5).to(tokens.device)[:, None, None].expand_as(stimulus)
         wanted = (s.stimulus / _STIMULUS_SIZE.to(tokens.device)).expand_as(stimulus)
-        return auxiliary_loss(future, blocks(face), blocks(seen) > 0.99), auxiliary_loss(stimulus, wanted, simulated)
+        ahead = masked_mean((future - blocks(face)).square(), blocks(seen) > 0.99)
+        return ahead, masked_mean((stimulus - wanted).square(), simulated)
 
 
 def gathered(tokens: Tensor, plans: Plans, shape: Shape, offset: Tensor | None = None) -> tuple[Tensor, Tensor]:

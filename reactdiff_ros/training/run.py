@@ -226,8 +226,6 @@ class Progress:
     step: int
     steps: int
     values: dict[str, float] = field(default_factory=dict)
-    done: float = 0.0
-    """How much of the phase is over, 0..1, by its steps or its budget."""
     left_s: float = float("nan")
     """Estimated seconds to the end of the phase."""
     note: str = ""
@@ -268,12 +266,3 @@ class Logs:
                 self._writer.add_scalar(f"{progress.phase}/{name}", value, progress.step)
         except OSError as error:
             self.problem = self.problem or f"the logs cannot be written ({self.folder}): {error.strerror or error}"
-
-
-def clock_face(seconds: float) -> str:
-    """Seconds as h:mm:ss or m:ss; "?" when unknown."""
-    if seconds != seconds:
-        return "?"
-    minutes, rest = divmod(max(round(seconds), 0), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

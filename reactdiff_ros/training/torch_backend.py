@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.backends.base import Backend, Stretch
 from reactdiff_ros.model.plan.solvers import fitted_multistep
 from reactdiff_ros.model.weights import Weights, find_weights
@@ -96,19 +95,7 @@ def _back(tensor: Tensor) -> FloatArray:
     return array
 
 
-def our_model(weights: Weights) -> tuple[Model, bool]:
-    """Our networks in torch, and whether they hold the weights (as stored, in half precision).
-
-    Where the folder has no model.safetensors, or one of other networks, they are random.
-    """
-    try:
-        return model_of(weights), True
-    except (ReactdiffError, OSError, RuntimeError):
-        torch.manual_seed(0)
-        return Model(shape_of(weights.shape)).eval(), False
-
-
 def torch_backend(weights: Weights, threads: int) -> Backend:
     """Ours in torch eager behind the interface of the run time, on the GPU where torch has one."""
     torch.set_num_threads(threads)
-    return Torch(our_model(weights)[0], "cuda" if torch.cuda.is_available() else "cpu")
+    return Torch(model_of(weights), "cuda" if torch.cuda.is_available() else "cpu")

@@ -211,7 +211,7 @@ class Trainer:
         gained = done - done_then
         left = (self.clock() - began) * (1 - done) / gained if gained > 0 else float("nan")
         note, self.note = self.note, ""
-        return Progress(phase, step, steps, values, done, left, note)
+        return Progress(phase, step, steps, values, left, note)
 
     def _train_autoencoder(self, pools: Pools, stop: Callable[[], bool]) -> Iterator[Progress]:
         c, vae = self.config, self.model.vae

@@ -198,8 +198,7 @@ def test_training_and_ten_samples_a_clip_from_end_to_end(protocol: str, data: Pa
 
     model = load_model(tmp_path / "run" / MODEL, "cpu")
     out = tmp_path / "arrays"
-    done = list(sample(model, data, "val", out, seed=4))
-    assert [d.number for d in done] == list(range(1, 9))
+    assert sample(model, data, "val", out, seed=4) == 8
     attributes, coefficients = np.load(out / "attributes.npy"), np.load(out / "coefficients.npy")
     assert attributes.shape == (2 * len(REACT_CLIPS), 10, 750, 25)
     assert coefficients.shape == (2 * len(REACT_CLIPS), 10, 750, 58)

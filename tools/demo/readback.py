@@ -154,11 +154,15 @@ def measure_responses() -> Iterator[tuple[Row, str, float]]:
         yield row, BLENDSHAPE_NAMES[most], float(gains[most])
 
 
-TURNS: Final = {
+TURNS: Final[dict[str, tuple[float, ...]]] = {
     "headPitch": (-0.25, -0.12, 0.0, 0.12, 0.25), "headYaw": (-0.40, -0.20, 0.0, 0.20, 0.40),
     "headRoll": (-0.30, -0.15, 0.0, 0.15, 0.30),
 }  # fmt: skip
-PLACES: Final = {"x": (-0.12, 0.0, 0.12), "y": (-0.10, 0.0, 0.10), "z": (0.45, 0.6, 0.8, 1.0)}
+PLACES: Final[dict[str, tuple[float, ...]]] = {
+    "x": (-0.12, 0.0, 0.12),
+    "y": (-0.10, 0.0, 0.10),
+    "z": (0.45, 0.6, 0.8, 1.0),
+}
 
 
 def measure_pose() -> Iterator[Row]:

@@ -209,7 +209,7 @@ def bench_reference(
     """
     from reactdiff_ros.training.paper.config import PaperConfig
     from reactdiff_ros.training.paper.networks import count_parameters
-    from reactdiff_ros.training.torch_backend import our_model
+    from reactdiff_ros.training.torch_backend import model_of
     from tools.speed import windows as timing
 
     config = config or PaperConfig()
@@ -223,9 +223,7 @@ def bench_reference(
     begin = timer()
     networks = Networks(weights)  # as it ships, on one thread: for one small window two are slower
     paper = timing.paper_model(config)
-    ours, stored = our_model(weights)
-    if not stored:
-        notes.append("our torch networks hold random weights: the folder has no fitting model.safetensors")
+    ours = model_of(weights)
 
     def spent() -> float:
         return (timer() - begin) / plan.budget_s

@@ -256,11 +256,11 @@ class ClipPair:
         return Files(
             source="react", pair=self.pair, session=self.session, role=self.role,
             names={"split": split, "speaker": self.speaker, "listener": self.listener},
-            faces=(_face_path(root, self.speaker), _face_path(root, self.listener)),
-            sound=root / "Audio_files" / f"{self.speaker}.wav", face_of=_load_face,
+            faces=(face_path(root, self.speaker), face_path(root, self.listener)),
+            sound=root / "Audio_files" / f"{self.speaker}.wav", face_of=load_face,
             coefficients_of=partial(faceverse_coefficients, names=names),
             attributes=(attributes_path(root, self.speaker), attributes_path(root, self.listener)),
-            attributes_of=_load_attributes,
+            attributes_of=load_attributes,
         )  # fmt: skip
 
 
@@ -289,17 +289,8 @@ def pairs(folder: Path, split: str, *, both_roles: bool = True) -> list[ClipPair
     return listed + [ClipPair(p.listener, p.speaker) for p in listed] if both_roles else listed
 
 
-def attributes_of_clip(root: Path, clip: str) -> tuple[Path, FloatArray]:
-    """Path and values (T, 25) of a clip's attributes below a split's folder.
-
-    Raises:
-        DatasetError: missing or malformed.
-    """
-    path = attributes_path(root, clip)
-    return path, _load_attributes(path)
-
-
-def _load_attributes(path: Path) -> FloatArray:
+def load_attributes(path: Path) -> FloatArray:
+    """A clip's attributes (T, 25). Raises DatasetError: missing or malformed."""
     if path.suffix == ".npy":
         return load_array(path, "facial attributes", ATTRIBUTE_COUNT)
     return load_table(path, "facial attributes", ATTRIBUTE_NAMES)
@@ -313,21 +304,13 @@ def attributes_path(root: Path, clip: str) -> Path:
     return next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
 
 
-def face_of_clip(root: Path, clip: str) -> tuple[Path, FloatArray]:
-    """Path and FaceVerse values (T, 58) of a clip below a split's folder.
-
-    Raises:
-        DatasetError: missing or malformed.
-    """
-    path = _face_path(root, clip)
-    return path, _load_face(path)
-
-
-def _face_path(root: Path, clip: str) -> Path:
+def face_path(root: Path, clip: str) -> Path:
+    """Where a clip's FaceVerse values are below a split's folder."""
     return root / "3D_FV_files" / f"{clip}.npy"
 
 
-def _load_face(path: Path) -> FloatArray:
+def load_face(path: Path) -> FloatArray:
+    """A clip's FaceVerse values (T, 58). Raises DatasetError: missing or malformed."""
     return load_array(path, "3DMM coefficients", COEFFICIENT_COUNT)
 
 
@@ -428,9 +411,9 @@ class Item:
         return Files(
             source="mars", pair=self.pair, session=below, role=self.listening,
             names={"split": split, "session": self.session, "file": self.file}, faces=both("coefficients"),
-            sound=root / "audio" / self.role / f"{below}.wav", face_of=_load_face,
+            sound=root / "audio" / self.role / f"{below}.wav", face_of=load_face,
             coefficients_of=partial(faceverse_coefficients, names=names), attributes=both("facial-attributes"),
-            attributes_of=_load_attributes, rate_hz=MARS_RATE_HZ,
+            attributes_of=load_attributes, rate_hz=MARS_RATE_HZ,
         )  # fmt: skip
 
 

@@ -21,7 +21,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from reactdiff_ros.errors import explained
-from reactdiff_ros.recordings.datasets.public import ClipPair, attributes_of_clip, face_of_clip, pairs
+from reactdiff_ros.recordings.datasets.public import (
+    ClipPair,
+    attributes_path,
+    face_path,
+    load_attributes,
+    load_face,
+    pairs,
+)
 from reactdiff_ros.recordings.datasets.recording import DatasetError, checked, existing, folder_of, same_length
 from reactdiff_ros.training.paper.config import AUDIO_STREAMS, VIDEO_STREAMS, PaperConfig
 from reactdiff_ros.training.paper.networks import Features
@@ -91,7 +98,8 @@ class ReactClips(Dataset[Clip]):  # type: ignore[misc]
         """
         pair = self.pairs[index]
         parts = [*self._streams(pair.speaker), *self._streams(pair.listener)]
-        parts += [face_of_clip(self._folder, pair.listener), attributes_of_clip(self._folder, pair.listener)]
+        face, attributes = face_path(self._folder, pair.listener), attributes_path(self._folder, pair.listener)
+        parts += [(face, load_face(face)), (attributes, load_attributes(attributes))]
         frames = same_length(parts)
         values = [array[:frames] for _, array in parts]
         return Clip(pair.speaker, _by_class(values[:5]), _by_class(values[5:10]), values[10], values[11])
@@ -142,7 +150,7 @@ def mean_face(root: Path, split: str) -> FloatArray:
     folder = folder_of(root / split, f"the {split} split")
     total, count = np.zeros(58), 0
     for pair in pairs(root, split):
-        values = face_of_clip(folder, pair.listener)[1]
+        values = load_face(face_path(folder, pair.listener))
         total, count = total + values.sum(0), count + len(values)
     return np.asarray(total / count, dtype=np.float32)
 

@@ -26,6 +26,7 @@ from reactdiff_ros.model.plan.solvers import ddim, dpm_solver_pp_2m
 from reactdiff_ros.training.paper.config import PaperConfig
 from reactdiff_ros.training.paper.data import ReactClips
 from reactdiff_ros.training.paper.networks import Features, PaperModel
+from reactdiff_ros.types import OnProgress
 
 BETA_FIRST, BETA_LAST = 1e-4, 0.02
 """Linear schedule of Ho et al. 2020 over 1000 steps; other counts keep the same end."""
@@ -231,15 +232,6 @@ FRAMES: Final = 750
 ATTRIBUTES, COEFFICIENTS, CLIPS = "attributes.npy", "coefficients.npy", "clips.txt"
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """One clip is done."""
-
-    clip: str
-    number: int
-    clips: int
-
-
 def sample(
     model: PaperModel,
     data: Path,
@@ -249,13 +241,17 @@ def sample(
     count: int = 10,
     frames: int = FRAMES,
     seed: int = 0,
+    progress: OnProgress = lambda share: None,
     stopped: Callable[[], bool] = lambda: False,
-) -> Iterator[Drawn]:
+) -> int:
     """Draw `count` reactions to the speaker of every clip and write them, in the order of `datasets.public.pairs`.
 
     `attributes.npy` is (N, count, frames, 25), `coefficients.npy` (N, count, frames, 58) in FaceVerse's order,
     `clips.txt` names the N speakers. They appear when all are drawn; a run that ends before leaves no half array.
     Clips longer than `frames` are cut, a shorter clip's last frame is repeated, as the arrays have one length.
+
+    Returns:
+        N; 0 where it was stopped before the end and nothing was written.
 
     Raises:
         DatasetError: a clip is missing or malformed.
@@ -271,21 +267,22 @@ def sample(
             widths = (COEFFICIENT_COUNT, ATTRIBUTE_COUNT)
             shapes = [(len(clips), count, frames, width) for width in widths]
             arrays = [_new_array(part, shape) for part, shape in zip(parts.values(), shapes, strict=True)]
-        for i, pair in enumerate(clips.pairs):
+        for i in range(len(clips)):
             features = Features(*(torch.from_numpy(x[:frames])[None] for x in clips.speaker(i))).to(device)
             drawn = draw(model, features, count=count, seed=seed + 1_000_003 * i)
             for array, values in zip(arrays, drawn, strict=True):
                 reactions = values.float().cpu().numpy()
                 array[i, :, : reactions.shape[1]] = reactions
                 array[i, :, reactions.shape[1] :] = reactions[:, -1:]
-            yield Drawn(pair.speaker, i + 1, len(clips))
+            progress((i + 1) / len(clips))
             if stopped():
-                return
+                return 0
         with explained(OSError, refused, where=output):
             for (name, part), array in zip(parts.items(), arrays, strict=True):
                 array.flush()
                 part.replace(output / name)
             (output / CLIPS).write_text("".join(f"{p.speaker}\n" for p in clips.pairs), encoding="utf-8")
+        return len(clips)
     finally:
         for part in parts.values():
             with suppress(OSError):

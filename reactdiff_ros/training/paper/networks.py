@@ -17,7 +17,7 @@ import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.training.export import Graph, write_graph
 from reactdiff_ros.training.nets import Call
 from reactdiff_ros.training.paper.config import PaperConfig
 
@@ -352,7 +353,11 @@ class PaperModel(nn.Module):  # type: ignore[misc]
 
     def encode(self, features: Features) -> Tensor:
         """Latents (B, T, latent) of either person."""
-        out: Tensor = self.encoder(self.streams(features.video, features.audio))
+        return self.encode_streams(features.video, features.audio)
+
+    def encode_streams(self, video: Tensor, audio: Tensor) -> Tensor:
+        """The same of `Features` one by one, for export."""
+        out: Tensor = self.encoder(self.streams(video, audio))
         return out
 
     def decode(self, latents: Tensor) -> tuple[Tensor, Tensor]:
@@ -375,15 +380,6 @@ def count_parameters(config: PaperConfig) -> dict[str, int]:
 OPSET: Final = 17
 
 
-class _Encode(nn.Module):  # type: ignore[misc]
-    def __init__(self, model: PaperModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, video: Tensor, audio: Tensor) -> Any:
-        return self.model.encode(Features(video, audio))
-
-
 def export_parts(model: PaperModel, folder: Path) -> dict[str, Path]:
     """Write one graph for each part, because together they would exceed the 2 GB of protobuf: encode (video, audio),
     condition (latents), denoise (x, known, steps, condition) and decode (latents).
@@ -395,28 +391,18 @@ def export_parts(model: PaperModel, folder: Path) -> dict[str, Path]:
     """
     c = model.config
     latents, known = torch.randn(2, c.window, c.latent), torch.zeros(2, c.window)
-    inputs: dict[str, tuple[nn.Module, dict[str, Tensor], tuple[str, ...]]] = {
-        "encode": (
-            _Encode(model),
-            {"video": torch.randn(2, c.window, sum(c.video)), "audio": torch.randn(2, c.window, sum(c.audio))},
-            ("latents",),
-        ),
-        "condition": (model.condition, {"latents": latents}, ("condition",)),
-        "denoise": (
-            model.denoiser,
-            {"x": latents, "known": known, "steps": torch.tensor([500, 20]), "condition": torch.randn(2, c.condition)},
-            ("noise",),
-        ),
-        "decode": (Call(model, "decode"), {"latents": latents}, ("coefficients", "attributes")),
-    }
+    video, audio = (torch.randn(2, c.window, sum(widths)) for widths in (c.video, c.audio))
+    noisy = {"x": latents, "known": known, "steps": torch.tensor([500, 20]), "condition": torch.randn(2, c.condition)}
+    parts: tuple[tuple[str, nn.Module, dict[str, Tensor], tuple[str, ...]], ...] = (
+        ("encode", Call(model, "encode_streams"), {"video": video, "audio": audio}, ("latents",)),
+        ("condition", model.condition, {"latents": latents}, ("condition",)),
+        ("denoise", model.denoiser, noisy, ("noise",)),
+        ("decode", Call(model, "decode"), {"latents": latents}, ("coefficients", "attributes")),
+    )
     files = {}
-    for name, (module, values, outputs) in inputs.items():
-        files[name] = folder / f"{name}.onnx"
-        with torch.no_grad(), warnings.catch_warnings():
+    for name, module, inputs, outputs in parts:
+        graph = Graph(name, module, inputs, outputs, {n: {0: "samples"} for n in (*inputs, *outputs)})
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what the exporter leaves to the runtime's own folding
-            torch.onnx.export(
-                module.eval(), tuple(values.values()), str(files[name]), input_names=list(values),
-                output_names=list(outputs), dynamic_axes={n: {0: "samples"} for n in (*values, *outputs)},
-                opset_version=OPSET, dynamo=False,
-            )  # fmt: skip
+            files[name] = write_graph(graph, folder, OPSET)
     return files
