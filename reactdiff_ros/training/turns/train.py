@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.stats import mannwhitneyu
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.perception.voice import HANG_OVER_S
@@ -159,12 +160,11 @@ def entropy(share: float) -> float:
 
 def auc(scores: Floats, labels: NDArray[np.bool_]) -> float:
     """Area under the receiver operating characteristic; ties count half; NaN with one class alone."""
-    positive, negative = int(labels.sum()), int((~labels).sum())
-    if not positive or not negative:
+    if labels.all() or not labels.any():
         return float("nan")
-    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
-    rank = np.cumsum(count) - (count - 1) / 2.0
-    return float((rank[place][labels].sum() - positive * (positive + 1) / 2.0) / (positive * negative))
+    positive, negative = scores[labels], scores[~labels]
+    above: Any = mannwhitneyu(positive, negative, method="asymptotic").statistic
+    return float(above / (len(positive) * len(negative)))
 
 
 def about(
