@@ -21,10 +21,10 @@ from reactdiff_ros.model.speaker.grid import Reader
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.types import FloatArray
 
-CHUNK: Final = 64
-"""Streams or speakers at a time."""
-
-
+SPEAKERS: Final = 64
+"""Speakers who are read and encoded at a time."""
+LISTENERS: Final = 16
+"""Listeners who are drawn together, by one thread: more are no faster, and leave threads idle at the end."""
 FEW: Final = 4
 """Speakers up to whom whole sequences are encoded in less time than frame after frame of all."""
 
@@ -39,8 +39,8 @@ def speaker_tokens(networks: Networks, speaker: SpeakerBatch) -> FloatArray:
         features, observed, out[..., -1] = (np.stack([step[i] for step in steps], axis=1) for i in range(3))
         out[..., :-1] = networks.encode_sequence(features, observed)
         return out
-    for first in range(0, count, CHUNK):
-        rows = slice(first, min(first + CHUNK, count))
+    for first in range(0, count, SPEAKERS):
+        rows = slice(first, min(first + SPEAKERS, count))
         batch = speaker.take(np.arange(rows.start, rows.stop))
         reader, cache = Reader(rows.stop - rows.start), networks.new_cache(rows.stop - rows.start)
         for t in range(frames):
@@ -54,13 +54,13 @@ def speaker_tokens(networks: Networks, speaker: SpeakerBatch) -> FloatArray:
 def free_run(
     networks: Networks, tokens: FloatArray, conditions: Conditions, *, speaker_of: NDArray[np.integer[Any]],
     seeds: NDArray[np.integer[Any]], how: Sampling, first: int = 0, shown: FloatArray | None = None, workers: int = 1,
-    chunk: int = CHUNK, plans: Literal[False] = False,
+    chunk: int = LISTENERS, plans: Literal[False] = False,
 ) -> FloatArray: ...  # fmt: skip
 @overload
 def free_run(
     networks: Networks, tokens: FloatArray, conditions: Conditions, *, speaker_of: NDArray[np.integer[Any]],
     seeds: NDArray[np.integer[Any]], how: Sampling, first: int = 0, shown: FloatArray | None = None, workers: int = 1,
-    chunk: int = CHUNK, plans: Literal[True],
+    chunk: int = LISTENERS, plans: Literal[True],
 ) -> tuple[FloatArray, FloatArray]: ...  # fmt: skip
 def free_run(
     networks: Networks,
@@ -73,7 +73,7 @@ def free_run(
     first: int = 0,
     shown: FloatArray | None = None,
     workers: int = 1,
-    chunk: int = CHUNK,
+    chunk: int = LISTENERS,
     plans: bool = False,
 ) -> FloatArray | tuple[FloatArray, FloatArray]:
     """Coefficients (N, T, 58) of N listeners, as they are shown.

@@ -22,7 +22,7 @@ from reactdiff_ros.errors import explained
 from reactdiff_ros.model.plan.corrections import nod_conditions
 from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.streams import CHUNK, speaker_tokens
+from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.weights import AGES, CARD, CONDITION_COUNT, HIDDEN, LOOKS, NODS, NodHead, Weights, sha256
 from reactdiff_ros.simulator.dyads import simulator_hash
@@ -35,7 +35,7 @@ from reactdiff_ros.simulator.voices import VoiceBank
 from reactdiff_ros.types import FloatArray
 from reactdiff_ros.whole_file import write_whole
 
-SPEAKERS: Final = 2 * CHUNK
+SPEAKERS: Final = 128
 FRAMES: Final = 1500
 LISTENERS: Final = 6
 """Of each speaker."""

@@ -13,7 +13,7 @@ from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.streams import CHUNK, free_run, speaker_tokens
+from reactdiff_ros.model.streams import SPEAKERS, free_run, speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch, from_frame
 from reactdiff_ros.model.weights import find_weights
 
@@ -90,13 +90,13 @@ def listener_conditions(listener):
 
 
 def test_a_stream_is_its_own_whatever_runs_beside_it(networks, tokens):
-    count = CHUNK + 3
+    count = SPEAKERS + 3
     together = run(networks, tokens, count=count, workers=2)
     alone = free_run(
-        networks, tokens, ordinary(1), speaker_of=np.array([1]), seeds=np.array([CHUNK]), how=FAST,
+        networks, tokens, ordinary(1), speaker_of=np.array([1]), seeds=np.array([SPEAKERS]), how=FAST,
     )  # fmt: skip
-    assert CHUNK % 3 == 1
-    np.testing.assert_allclose(together[CHUNK], alone[0], atol=1e-4)
+    assert SPEAKERS % 3 == 1
+    np.testing.assert_allclose(together[SPEAKERS], alone[0], atol=1e-4)
 
 
 def test_same_seed_same_bits_also_from_several_threads(networks, tokens):
