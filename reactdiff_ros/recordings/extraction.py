@@ -181,20 +181,17 @@ class Reference:
         return dict(zip(STYLE_NAMES, self.values, strict=True))
 
 
-def learn_reference(
-    path: Path, perception: Perception | None = None, progress: Callable[[float], None] = lambda seconds: None
-) -> Reference:
+def learn_reference(path: Path, progress: Callable[[float], None] = lambda seconds: None) -> Reference:
     """Measure the person in the clip `path` as a listener.
 
     Args:
         path: a media file with one person in it who listens.
-        perception: as live by default.
         progress: receives the seconds of the clip that are done.
 
     Raises:
         MediaError: it cannot be read, is too short, or shows a face too seldom.
     """
-    track, _ = extract_clip(path, perception or SpeakerPerception(PerceptionConfig()), progress)
+    track, _ = extract_clip(path, SpeakerPerception(PerceptionConfig()), progress)
     coefficients, observed = seen_face(track, str(path))
     values, given = style_of(coefficients[None], observed)
     style = tuple(round(float(v), 3) if g else None for v, g in zip(values[0], given[0], strict=True))

@@ -172,16 +172,14 @@ def _falling(done: float) -> float:
     return _PEAK * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
 
-def draw_listeners(
-    pool: Pool, real: Pool | None, rng: np.random.Generator, count: int = SEQUENCES
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """`count` random stretches of listeners, the last quarter recorded people where there are any.
+def draw_listeners(pool: Pool, real: Pool | None, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """SEQUENCES random stretches of listeners, the last quarter recorded people where there are any.
 
-    Returns listeners (count, FRAMES, 58), which groups of them were seen, attributes (count, FRAMES, 25), and in which
-    frames these are to be learnt (count, FRAMES): the projection of simulated listeners, the labels of recorded ones.
+    Returns listeners (B, FRAMES, 58), which groups of them were seen, attributes (B, FRAMES, 25), and in which
+    frames these are to be learnt (B, FRAMES): the projection of simulated listeners, the labels of recorded ones.
     """
-    recorded = count // 4 if real is not None else 0
-    at = _stretches(pool, rng, count - recorded)
+    recorded = SEQUENCES // 4 if real is not None else 0
+    at = _stretches(pool, rng, SEQUENCES - recorded)
     x = pool.listener[at]
     seen, labels, labelled = pool.seen[at], labels_of(x), torch.ones(x.shape[:2], dtype=torch.bool)
     if real is None:

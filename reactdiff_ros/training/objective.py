@@ -158,7 +158,7 @@ def draw_plans(s: Sequences, config: TrainConfig, rng: np.random.Generator, with
     drawn = rng.random((batch, config.plans)) * cumulated[:, -1:]
     newest = np.stack([np.searchsorted(c, d, side="right") for c, d in zip(cumulated, drawn, strict=True)]).reshape(-1)
     count = batch * config.plans
-    horizon = int(rng.choice(_lengths(shape.horizon), p=LENGTH_SHARE))
+    horizon = int(rng.choice([shape.horizon // 4, shape.horizon // 2, shape.horizon], p=LENGTH_SHARE))
     # Stretches of a plan are drawn one after another from the same evidence, so they begin later and later.
     fresh = np.minimum(rng.geometric(0.4, count) - 1, shape.max_lead - 1)
     later = fresh + horizon * rng.integers(1, max(shape.horizon // horizon, 2), count)
@@ -185,10 +185,6 @@ def _weight(s: Sequences, row: Tensor, here: Tensor, onsets: float) -> Tensor:
     """(N, 1, 1) weights of plans: more where the listener's activity rises above what it was before."""
     rise = s.activity[row, here].amax(1) - s.activity[row[:, 0], here[:, 0] - 1]
     return (1.0 + onsets * rise.clamp(min=0.0))[:, None, None]
-
-
-def _lengths(horizon: int) -> list[int]:
-    return [horizon // 4, horizon // 2, horizon]
 
 
 @dataclass(slots=True)

@@ -322,14 +322,11 @@ class Trainer:
             if self.step % REPORT_STEPS == 0:
                 if self.step % VALIDATION_STEPS == 0:
                     sums |= self._validate(pools)
-                yield self._progress("reaction", self.step, self._planned(done), sums, done, since)
+                planned = min(c.steps, round(self.step / max(done, 1e-6)))  # or as many as the budget allows
+                yield self._progress("reaction", self.step, planned, sums, done, since)
                 sums = {}
             if self.step % c.checkpoint_steps == 0:
                 self._save_if_possible()
-
-    def _planned(self, done: float) -> int:
-        """Steps that the run will have: those asked for, or those that the budget allows."""
-        return min(self.config.steps, round(self.step / max(done, 1e-6)))
 
     def _ready(self, pool: Pool) -> Pool:
         """The pool with latents and, where the encoder stays as it is, tokens."""

@@ -181,13 +181,6 @@ def _timing(voice: str, alphabet: Alphabet, symbols: list[str], starts: list[flo
     return SpeechTiming(voice, 0, alphabet, tuple(symbols), *times)
 
 
-def read_wave(path: Path) -> tuple[int, NDArray[np.int16]]:
-    """Rate and samples (n,) of the first channel of a PCM wave file of 16 bits."""
-    with wave.open(str(path)) as file:
-        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, file.getnchannels())[:, 0]
-        return file.getframerate(), samples
-
-
 def flite(voice: str, text: str, stretch: float = 1.0) -> Spoken:
     """What flite says. Raises MissingExtraError where it is missing, ReactdiffError where it fails."""
     with TemporaryDirectory() as folder:
@@ -196,7 +189,8 @@ def flite(voice: str, text: str, stretch: float = 1.0) -> Spoken:
         command = ["flite", "-voice", voice, "-psdur", *stretched, "-t", text, "-o", str(path)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-            rate, samples = read_wave(path)
+            with wave.open(str(path)) as file:
+                rate, samples = file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), np.int16)
         except FileNotFoundError as error:
             raise MissingExtraError("flite", "apt install flite") from error
         except (subprocess.SubprocessError, OSError, EOFError, wave.Error) as error:
@@ -259,11 +253,11 @@ def aligned(folder: Path) -> list[Spoken]:
     return found
 
 
-def espeak_jobs(rng: np.random.Generator, count: int, languages: Sequence[str] = LANGUAGES) -> list[dict[str, Any]]:
+def espeak_jobs(rng: np.random.Generator, count: int) -> list[dict[str, Any]]:
     """Sentences by voices of many languages, variants, speeds and pitches; every other one English."""
     jobs = []
     for number in range(count):
-        language = languages[number % len(languages)]
+        language = LANGUAGES[number % len(LANGUAGES)]
         variant = str(rng.choice(VARIANTS))
         jobs.append({
             "voice": language + variant, "speed": int(rng.integers(120, 230)), "pitch": int(rng.integers(15, 85)),

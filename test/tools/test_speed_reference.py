@@ -38,13 +38,14 @@ def test_the_graphs_of_the_paper_are_its_networks(tmp_path: Path) -> None:
 
     from reactdiff_ros.model.backends.onnxruntime_backend import open_graph
     from reactdiff_ros.training.paper.config import from_dict
-    from tools.speed.windows import paper_inputs, paper_model, write_graphs
+    from reactdiff_ros.training.paper.networks import export_parts
+    from tools.speed.windows import paper_inputs, paper_model
 
     config = from_dict(SMALL)
     model = paper_model(config)
     for parameter in model.denoiser.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    graphs = {name: open_graph(path, 1) for name, path in write_graphs(model, tmp_path).items()}
+    graphs = {name: open_graph(path, 1) for name, path in export_parts(model, tmp_path).items()}
     given = paper_inputs(config, 3)
     condition = np.random.default_rng(0).standard_normal((3, 32)).astype(np.float32)
     steps = np.full(3, 7, dtype=np.int64)

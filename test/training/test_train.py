@@ -347,26 +347,15 @@ def test_the_level_loss_is_of_what_accumulates() -> None:
     assert float(level_loss((wanted + size)[:, None], wanted, last, known, weight)) == pytest.approx(1.0, rel=1e-4)
 
 
-class FullDisk:
-    """A disk on which nothing can be flushed any more."""
-
-    def __init__(self, monkeypatch) -> None:
-        self.full = True
-
-        def sync(descriptor: int) -> None:
-            if self.full:
-                raise OSError(28, os.strerror(28))
-
-        monkeypatch.setattr(os, "fsync", sync)
-
-
 def test_training_goes_on_while_the_disk_is_full_and_saves_when_it_is_not(tmp_path, monkeypatch) -> None:
-    disk = FullDisk(monkeypatch)
     trainer = Trainer(config(steps=25, pool_steps=25), tmp_path)
-    notes = []
-    for progress in trainer.run():
-        notes.append(progress.note)
-        disk.full = trainer.step < 25
+
+    def sync(_: int) -> None:
+        if trainer.step < 25:
+            raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    notes = [progress.note for progress in trainer.run()]
     assert any("cannot be written" in note and "training goes on" in note for note in notes)
     assert read_checkpoint(trainer.checkpoint)["step"] == 25
 

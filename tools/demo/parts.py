@@ -96,16 +96,12 @@ def paint(mesh: HeadMesh, look: Look) -> NDArray[np.float32]:
     canvas.image *= (1 + 0.10 * cv2.GaussianBlur(grain, (0, 0), 2.0))[..., None]
     sides: tuple[Side, ...] = (tuple, mesh.left)
     for side in sides:
-        _paint_cheek(canvas, uv, side, look)
+        canvas.spot(uv[side((50,))[0]], look.blush, 0.50, 40, 28)
         _paint_eye(canvas, uv, side, look)
         _paint_brow(canvas, uv, side, look)
     _paint_nose(canvas, uv, mesh, look)
     _paint_lips(canvas, uv, look)
     return np.clip(canvas.image, 0, 255)
-
-
-def _paint_cheek(canvas: _Canvas, uv: Points, side: Side, look: Look) -> None:
-    canvas.spot(uv[side((50,))[0]], look.blush, 0.50, 40, 28)
 
 
 def _paint_eye(canvas: _Canvas, uv: Points, side: Side, look: Look) -> None:

@@ -212,6 +212,10 @@ def _trend(leg: Leg) -> dict[str, Any]:
     count = max(len(warm) // TENTHS, 1)
     tenths = warm[:count], warm[-count:]
     names = sorted(set(warm[0]["processes"]) & set(warm[-1]["processes"]))
+    timed = sorted({name for minute in warm for name in minute["times"]})
+
+    def p99(name: str) -> list[float | None]:
+        return [rounded(percentile((m["times"].get(name, {}) for m in tenth), 99.0), 2) for tenth in tenths]
 
     def of_processes(what: str) -> dict[str, list[float]]:
         return {
@@ -235,7 +239,7 @@ def _trend(leg: Leg) -> dict[str, Any]:
         ],
         "files": of_processes("files"),
         "threads": of_processes("threads"),
-        "p99_ms": {name: [_percentile(tenth, name, 99.0) for tenth in tenths] for name in _names(warm, "times")},
+        "p99_ms": {name: p99(name) for name in timed},
         "apart_ms": middle("apart_ms"),
         "lip_lag_ms": middle("lip_lag_ms"),
         "met_ms": _met(warm),
@@ -301,14 +305,6 @@ def _stable(ratio: Mapping[str, float | None]) -> bool | None:
     if low >= RATIO_BAND[0] and high <= RATIO_BAND[1]:
         return True
     return False if low > RATIO_BAND[1] or high < RATIO_BAND[0] else None
-
-
-def _names(minutes: Iterable[Minute], key: str) -> list[str]:
-    return sorted({name for minute in minutes for name in minute[key]})
-
-
-def _percentile(minutes: Iterable[Minute], name: str, percent: float) -> float | None:
-    return rounded(percentile((m["times"].get(name, {}) for m in minutes), percent), 2)
 
 
 def _ends(values: Sequence[float]) -> list[float] | None:

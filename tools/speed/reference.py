@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import psutil
 
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.evaluation.bench.machine import hardware
 from reactdiff_ros.model.backends.onnxruntime_backend import open_graph
 from reactdiff_ros.model.plan.corrections import prompted
@@ -207,8 +207,10 @@ def bench_reference(
         ReactdiffError: there is too little memory.
         WeightsError: our networks cannot be loaded.
     """
+    import torch
+
     from reactdiff_ros.training.paper.config import PaperConfig
-    from reactdiff_ros.training.paper.networks import count_parameters
+    from reactdiff_ros.training.paper.networks import count_parameters, export_parts
     from reactdiff_ros.training.torch_backend import model_of
     from tools.speed import windows as timing
 
@@ -219,7 +221,8 @@ def bench_reference(
         "ours in ONNX Runtime runs on one thread, as it ships; of the clip's samples each thread draws its share",
     ]
     _require_memory(counts["total"], exports=ONNX in plan.runtimes)
-    load, torch_version = os.getloadavg()[0], timing.use_threads(threads)
+    load = os.getloadavg()[0]
+    torch.set_num_threads(threads)
     begin = timer()
     networks = Networks(weights)  # as it ships, on one thread: for one small window two are slower
     paper = timing.paper_model(config)
@@ -262,8 +265,9 @@ def bench_reference(
     with tempfile.TemporaryDirectory(prefix="reactdiff-") as folder:
         if ONNX in plan.runtimes:
             log("exporting the paper's networks")
-            graphs = timing.write_graphs(paper, Path(folder)).items()
-            opened = {name: open_graph(path, threads) for name, path in graphs}
+            with explained(OSError, "the networks of the paper preset cannot be written", where=folder):
+                graphs = export_parts(paper, Path(folder))
+            opened = {name: open_graph(path, threads) for name, path in graphs.items()}
             windows[ONNX] = timing.graph_window(opened, config, timer)
             own = our_graph_window(networks, timer)
             round_of(ONNX, both(ONNX, windows[ONNX], own, default=False), _SHARES[ONNX])
@@ -278,7 +282,7 @@ def bench_reference(
     result["paper"] |= {"parameters": counts, "shapes": config.as_dict()}
     result["ours"] |= {"parameters": weights.parameters, "weights": networks.name}
     return {
-        **result, "threads": threads, "torch": torch_version, "onnxruntime": version("onnxruntime"),
+        **result, "threads": threads, "torch": str(torch.__version__), "onnxruntime": version("onnxruntime"),
         "load_before": round(load, 2), "seconds": round(timer() - begin, 1), "notes": notes,
     }  # fmt: skip
 

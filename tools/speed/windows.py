@@ -8,14 +8,12 @@ published, are random ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from reactdiff_ros.errors import explained
 from reactdiff_ros.model.plan.latents import ORDER, responses
 from reactdiff_ros.model.plan.solvers import angles, fitted_multistep
 from reactdiff_ros.model.runtime import VAE_CONTEXT
@@ -23,7 +21,7 @@ from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT, heard_ages
 from reactdiff_ros.training.nets import Model
 from reactdiff_ros.training.paper.config import PaperConfig
 from reactdiff_ros.training.paper.drawing import solve
-from reactdiff_ros.training.paper.networks import Features, PaperModel, export_parts
+from reactdiff_ros.training.paper.networks import Features, PaperModel
 
 WINDOW: Final = 50
 Window = Callable[[int, int], dict[str, float]]
@@ -31,12 +29,6 @@ Window = Callable[[int, int], dict[str, float]]
 Timer = Callable[[], float]
 Graph = Callable[[dict[str, Any]], list[Any]]
 """Inputs by name, in the order of the network's arguments -> outputs; all numpy."""
-
-
-def use_threads(threads: int) -> str:
-    """Set torch's number of threads; returns its version."""
-    torch.set_num_threads(threads)
-    return str(torch.__version__)
 
 
 def paper_model(config: PaperConfig) -> PaperModel:
@@ -102,16 +94,6 @@ def graph_window(graphs: Mapping[str, Graph], config: PaperConfig, timer: Timer)
         return {"encode": encoded - begin, "steps": sampled - encoded, "decode": timer() - sampled}
 
     return draw
-
-
-def write_graphs(model: PaperModel, folder: Path) -> dict[str, Path]:
-    """Export the parts of the `paper` preset.
-
-    Raises:
-        ReactdiffError: the folder cannot be written.
-    """
-    with explained(OSError, "the networks of the paper preset cannot be written", where=folder):
-        return export_parts(model, folder)
 
 
 def our_window(model: Model, timer: Timer, *, compiled: bool = False) -> Window:

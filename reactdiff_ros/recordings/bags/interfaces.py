@@ -53,18 +53,12 @@ def own_names() -> tuple[str, ...]:
     return tuple(f"reactdiff_ros/msg/{path.stem}" for path in sorted(share_path("msg").glob("*.msg")))
 
 
-@lru_cache(maxsize=1)
-def store() -> Any:
-    """The type store of `rosbags` with jazzy's interfaces, this package's and ros-drivers' sound."""
-    return _store_with(_DRIVERS)
+@lru_cache(maxsize=2)
+def store(samples: bool = False) -> Any:
+    """The type store of `rosbags` with jazzy's interfaces, this package's and ros-drivers' sound.
 
-
-@lru_cache(maxsize=1)
-def _store_of_samples() -> Any:
-    return _store_with(_SAMPLES)
-
-
-def _store_with(sound: dict[str, str]) -> Any:
+    `samples`: with the other package's sound instead, whose types have the same names.
+    """
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
     typestore = get_typestore(Stores.ROS2_JAZZY)
@@ -72,7 +66,7 @@ def _store_with(sound: dict[str, str]) -> Any:
     for name in own_names():
         text = (share_path("msg") / f"{name.rpartition('/')[2]}.msg").read_text(encoding="utf-8")
         types.update(get_types_from_msg(text, name))
-    for name, text in sound.items():
+    for name, text in (_SAMPLES if samples else _DRIVERS).items():
         types.update(get_types_from_msg(text, name))
     typestore.register(types)
     return typestore
@@ -152,7 +146,7 @@ def store_of(name: str, definition: str = "", idl: bool = False) -> Any:
             return own
         except Exception:  # a definition that cannot be read: what is known here may do
             pass
-    known = _store_of_samples() if name == SAMPLES_STAMPED else store()
+    known = store(True) if name == SAMPLES_STAMPED else store()
     if name not in known.fielddefs:
         raise MessageError("the type is unknown, and the bag does not carry its definition", where=name)
     return known
