@@ -16,7 +16,7 @@ from reactdiff_ros.cli.main import main
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "accelerate", "onnx"))
 
 
-SMALL = ["--steps", "2", "--vae-steps", "1", "--batch", "2"]
+SMALL = ["--steps", "2", "--vae-steps", "1", "--decoder-steps", "1", "--batch", "2"]
 
 
 def run(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> dict[str, Any]:
