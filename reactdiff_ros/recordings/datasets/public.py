@@ -146,7 +146,8 @@ def expression_names(path: Path) -> tuple[str, ...]:
             names = path.read_text(encoding="utf-8").split()
         out = tuple(str(name) for name in names)
     except Exception as error:  # a broken pickle makes it raise anything
-        raise DatasetError("FaceVerse's expression names cannot be read", where=str(path), todo=str(error)) from error
+        todo = str(error)[:300]
+        raise DatasetError("FaceVerse's expression names cannot be read", where=str(path), todo=todo) from error
     try:
         blendshape_indices(out)
     except DatasetError as error:

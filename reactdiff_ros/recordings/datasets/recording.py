@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.affect import CLASSES
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT, EXPRESSION, EXPRESSIONS, VALENCE_AROUSAL
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.errors import ReactdiffError, explained
+from reactdiff_ros.errors import ReactdiffError, explained, reason_of
 from reactdiff_ros.model.tokens import SpeakerBatch, blank, joined
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
@@ -304,7 +304,9 @@ def load_table(path: Path, field: str, names: Sequence[str]) -> FloatArray:
         try:
             out[i] = [float(row[c]) for c in columns]
         except (ValueError, IndexError) as error:
-            raise DatasetError(f"row {i + 1} of the {field} is not numeric ({error})", where=str(path)) from error
+            raise DatasetError(
+                f"row {i + 1} of the {field} is not numeric ({reason_of(error)})", where=str(path)
+            ) from error
     return checked(out, field, len(names), path)
 
 
