@@ -263,11 +263,11 @@ def draw_batch(
 def _around(
     played: RollOuts, pool: Pool, rng: np.random.Generator, count: int, config: TrainConfig
 ) -> tuple[Sequences, Indices]:
-    """`count` sequences around roll-outs, most of the speaker before, and bounds of the newest tokens within."""
+    """`count` sequences around moments of roll-outs, most of the speaker before, and bounds of the newest tokens."""
     rows = rng.integers(0, len(played.begin), count)
     last = pool.features.shape[1] - config.frames - tail(config.shape)
-    middle = played.begin.numpy()[rows] + config.roll_frames // 2 - config.frames * 3 // 4
-    offset = np.clip(middle, 0, last)
+    moment = played.begin.numpy()[rows] + rng.integers(0, config.roll_frames, count)
+    offset = np.clip(moment - config.frames * 3 // 4, 0, last)
     bounds = played.window(rows, offset, config.shape.horizon)
     bounds = np.clip(bounds, [[2, 3]], [[config.frames - 1, config.frames]])
     return cut_at(pool, rows, offset, config.frames, config.shape), bounds
