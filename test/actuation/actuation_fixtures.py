@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +141,3 @@ class Head:
     def largest_step(self, joint: str) -> float:
         """Units a tick that the speed limit of a joint allows."""
         return self.profile.joints[joint].limits.speed / self.profile.rate_hz * (1 + 1e-6)
-
-
-def finite(values: list[float]) -> bool:
-    return all(math.isfinite(v) for v in values)

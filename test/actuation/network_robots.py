@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 import threading
-import time
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -25,7 +24,6 @@ class Robot:
     def __init__(self, port: int = 0) -> None:
         self.port = port or free_port()
         self.got: list[dict[str, Any]] = []
-        self.times: list[float] = []
         self.reading = True
         self.sockets: set[web.WebSocketResponse] = set()
         self._loop = asyncio.new_event_loop()
@@ -76,7 +74,6 @@ class Robot:
         async for message in opened:
             if message.type is WSMsgType.TEXT:
                 self.got.append(json.loads(message.data))
-                self.times.append(time.monotonic())
                 await self.heard(opened, self.got[-1])
             while not self.reading:
                 await asyncio.sleep(0.01)
@@ -94,7 +91,6 @@ class FakeReachy(Robot):
         self.mode, self.modes, self.talks, self.complaint = "disabled", [], True, ""
         self.answer = 200
         """Of its motors."""
-        self.order: list[str] = []
         super().__init__(port)
 
     def routes(self, app: web.Application) -> None:
@@ -106,7 +102,6 @@ class FakeReachy(Robot):
         if self.complaint:
             await opened.send_json({"status": "error", "detail": self.complaint})
             return
-        self.order.append("target")
         self.pose = dict(message["target_head_pose"])
         self.antennas = list(message.get("target_antennas", self.antennas))
 
@@ -127,7 +122,6 @@ class FakeReachy(Robot):
             return web.Response(status=self.answer)
         self.mode = request.match_info["mode"]
         self.modes.append(self.mode)
-        self.order.append(self.mode)
         return web.json_response({"status": f"motors changed to {self.mode} mode"})
 
 

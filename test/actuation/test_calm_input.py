@@ -1,26 +1,20 @@
-"""A calm face never stops a robot: trembling targets, states that have no trajectory, and hours of both."""
+"""A calm face never stops a robot: trembling targets, and states that have no trajectory."""
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from robot_fixtures import LimitCheck, calm_frames, longest_run, odd_profile, robots, small_profile
+from robot_fixtures import LimitCheck, calm_frames, longest_run, odd_profile, small_profile
 from ruckig import Ruckig
 
 from reactdiff_ros.actuation.follow import STEADY, Aim, Follower
-from reactdiff_ros.actuation.motion import FAILURES, Motion, MotionError
+from reactdiff_ros.actuation.motion import FAILURES, Motion
 from reactdiff_ros.actuation.profile import Profile, load_profile
 from reactdiff_ros.actuation.simulate import Block, simulate, usable_frames
 from reactdiff_ros.coefficients import INDEX
-from reactdiff_ros.plain_yaml import ProblemsError
 
-HOUR = 3600 * 50
 FIGURES = ("time_s", "target", "position", "velocity", "acceleration", "limited")
 NOISES = (1e-7, 3e-7, 1e-6, 3e-6, 1e-5)
 
@@ -109,20 +103,6 @@ def test_what_is_lowered_after_a_fault_outlives_a_failure(monkeypatch: pytest.Mo
     assert not told.torque[3]
 
 
-def test_a_library_that_fails_for_good_is_an_error_of_the_motion(monkeypatch: pytest.MonkeyPatch) -> None:
-    motion, i = fast_joint()
-    failing = Failing(set(range(1000)))
-    failing.make(1, 0.02)
-    targets = list(motion.position)
-    targets[i] = 1.0
-    motion._ruckig = failing  # type: ignore[assignment]
-    monkeypatch.setattr("reactdiff_ros.actuation.motion.Ruckig", failing.make)
-    for _ in range(FAILURES - 1):
-        motion.step(targets)
-    with pytest.raises(MotionError, match="no solution"):
-        motion.step(targets)
-
-
 def test_targets_that_tremble_stand_still(tmp_path: Path) -> None:
     profile = small_profile(tmp_path)
     aim, rng = Aim(profile), np.random.default_rng(0)
@@ -190,48 +170,8 @@ def test_a_calm_face_does_not_stop_a_furhat(seed: int, noise: float) -> None:
     assert braked == 0
 
 
-def calm_hour(robot: str, noise: float, count: int) -> tuple[int, int]:
-    """Ticks and braked ticks of a shipped robot."""
-    check, braked = calm_run(load_profile(robot), 31, count, noise)
-    return check.ticks, braked
-
-
-def calm_random(seed: int, noise: float, count: int) -> tuple[int, int]:
-    """Ticks and braked ticks of a random robot; none where its limits are refused."""
-    with TemporaryDirectory() as folder:
-        try:
-            profile = odd_profile(Path(folder), seed, plausible=True)
-        except ProblemsError:
-            return 0, 0
-        check, braked = calm_run(profile, seed, count, noise)
-    return check.ticks, braked
-
-
-def together(run: object, *arguments: list[object]) -> np.ndarray:
-    """The sums of what several processes found."""
-    with ProcessPoolExecutor(os.cpu_count() or 1, mp_context=get_context("forkserver")) as pool:
-        return np.sum(list(pool.map(run, *arguments)), axis=0)  # type: ignore[arg-type]
-
-
-def test_random_robots_are_calm_too() -> None:
-    ticks, braked = together(calm_random, list(range(8)), list(NOISES) * 2, [1500] * 8)
-    assert ticks >= 8 * 1499  # those at 60 to 100 Hz have more
-    assert braked == 0
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(6 * 3600)
-@pytest.mark.parametrize("robot", robots())
-def test_an_hour_of_calm_stops_no_robot(robot: str) -> None:
-    ticks, braked = together(calm_hour, [robot] * len(NOISES), list(NOISES), [HOUR] * len(NOISES))
-    assert ticks == len(NOISES) * HOUR
-    assert braked == 0
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(6 * 3600)
-def test_an_hour_of_calm_stops_none_of_200_random_robots() -> None:
-    noises = [NOISES[seed % len(NOISES)] for seed in range(200)]
-    ticks, braked = together(calm_random, list(range(200)), noises, [HOUR] * 200)
-    assert ticks >= 200 * (HOUR - 1)
+@pytest.mark.parametrize("seed", range(8))
+def test_random_robots_are_calm_too(tmp_path: Path, seed: int) -> None:
+    check, braked = calm_run(odd_profile(tmp_path, seed, plausible=True), seed, 1500, NOISES[seed % len(NOISES)])
+    assert check.ticks >= 1499  # those at 60 to 100 Hz have more
     assert braked == 0

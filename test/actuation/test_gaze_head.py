@@ -59,23 +59,6 @@ def test_what_cannot_be_measured_is_where_it_was_told_to_be() -> None:
     assert reader.pose([math.inf] * 8, [NAN] * 8) is None
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "what"),
-    [
-        ("  pitch: {head_pitch: 1}", "  pitch: {head_pich: 1}", "head.pitch.head_pich: there is no joint"),
-        ("  pitch: {head_pitch: 1}", "  pitch: {head_pitch: 1 rad}", "head.pitch.head_pitch"),
-        ("  gaze_share: 1.0", "  gaze_share: 1.5", "head.gaze_share"),
-        ("  yaw: {head_yaw: 1}", "  jaw: {head_yaw: 1}", "head.jaw: is an unknown key"),
-    ],
-)
-def test_errors_name_file_line_and_key(tmp_path: Path, old: str, new: str, what: str) -> None:
-    path = edited(tmp_path, "reachy_mini", (old, new))
-    with pytest.raises(ProblemsError, match=what) as caught:
-        load_profile(path)
-    line = next(i for i, t in enumerate(path.read_text().splitlines(), 1) if t.startswith(new.split(":")[0]))
-    assert f"line {line}" in str(caught.value)
-
-
 def test_a_camera_on_the_head_needs_to_know_what_moves_it(tmp_path: Path) -> None:
     head = "head: {pitch: {head_tilt: 1}, yaw: {head_pan: 1}, roll: {head_roll: 1}}\n"
     path = edited(tmp_path, "ros2_control", (head, ""))

@@ -16,11 +16,11 @@ from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.boards import MaestroBoard, OhbotBoard, Pca9685Board
-from reactdiff_ros.actuation.drivers.driver import Axis, Counts, inside, pulse_us
+from reactdiff_ros.actuation.drivers.driver import Axis, Counts, pulse_us
 from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
 from reactdiff_ros.actuation.drivers.robots import Link
-from reactdiff_ros.actuation.drivers.serial_port import QUEUE_S, SerialPort, Turns
+from reactdiff_ros.actuation.drivers.serial_port import QUEUE_S, SerialPort
 from reactdiff_ros.actuation.emulators import boards as maestro_emulator
 from reactdiff_ros.actuation.emulators import boards as ohbot_emulator
 from reactdiff_ros.actuation.emulators.boards import I2cBus
@@ -113,11 +113,6 @@ def test_no_count_of_a_servo_is_beyond_its_limits(scale: Counts, unit: str, mirr
             assert joint.lower - EXACT <= told <= joint.upper + EXACT
 
 
-def test_whole_steps_are_the_nearest_ones_inside() -> None:
-    assert [inside(v, 34.9 * 0.18, 305.0 * 0.18) for v in (6.3, 7.4, 7.6, 54.9, 60.0)] == [7, 7, 8, 54, 54]
-    assert inside(54.0, 54.0 + 1e-12, 10.0) == 54
-
-
 def test_a_maestro_is_told_no_quarter_beyond_a_limit() -> None:
     clock, board = Ticker(), maestro_emulator.MaestroBoard(6, timeout_s=0.5)
     joints = axes(0, lower=-31.23, upper=17.77, pulse=Pulse(zero_us=1500, us_per_unit=9.87))
@@ -137,38 +132,6 @@ def test_a_maestro_is_told_no_quarter_beyond_a_limit() -> None:
 
 
 # Lines that carry less than a face makes.
-
-
-def test_who_is_behind_most_goes_first_and_nobody_waits_for_ever() -> None:
-    turns, cost, waited = Turns(), dict.fromkeys(range(8), 12), dict.fromkeys(range(8), 0)
-    turns.sent(dict.fromkeys(range(8), 0))
-    assert set(turns.choose({0: 1, 1: 9, 2: 5, 3: 0}, cost, 25)) == {1, 2}
-    turns = Turns()
-    turns.sent(dict.fromkeys(range(8), 0))
-    worst = 0
-    for tick in range(1, 400):
-        # One joint moves by one step now and then, the others go from end to end.
-        wanted = {n: (50 if tick % 2 else 0) if n else tick // 3 for n in range(8)}
-        chosen = turns.choose(wanted, cost, 38)
-        assert len(chosen) == 3
-        assert all(wanted[n] == step for n, step in chosen.items())
-        turns.sent(chosen)
-        waited = {n: 0 if n in chosen else w + 1 for n, w in waited.items()}
-        worst = max(worst, max(waited.values()))
-    assert worst <= 40
-
-
-def test_a_joint_that_begins_to_move_goes_before_those_that_are_moving() -> None:
-    turns, cost = Turns(), dict.fromkeys(range(8), 12)
-    turns.sent(dict.fromkeys(range(8), 0))
-    for tick in range(20):
-        turns.sent(turns.choose({0: 0, **dict.fromkeys(range(1, 8), 10 * tick)}, cost, 38))
-    assert 0 in turns.choose({0: 1, **dict.fromkeys(range(1, 8), 200)}, cost, 38)
-
-
-def test_what_costs_nothing_is_not_left_out() -> None:
-    turns = Turns()
-    assert turns.choose({0: 5, 1: 6}, {0: 0, 1: 12}, 0) == {0: 5}
 
 
 def wild_ohbot(driver: OhbotBoard, joints: dict[str, Axis], rng: np.random.Generator) -> None:

@@ -61,6 +61,8 @@ WRONG = [
     ("{mount: fixed}", "{mount: fixed, rpy_rad: [0, 0, -90]}", "camera.rpy_rad.2", "than or equal to -1.6, not -90"),
     ("{mount: fixed}", "{mount: fixed}\nhead: {pivot_m: [0, 0, -12], pitch: {neck: 0.017}}",
      "head.pivot_m.2", "greater than or equal to -1, not -12"),
+    ("{mount: fixed}", "{mount: fixed}\nhead: {pitch: {nek: 1}}", "head.pitch.nek", "no joint nek"),
+    ("{mount: fixed}", "{mount: fixed}\nhead: {gaze_share: 1.5}", "head.gaze_share", "less than or equal to 1"),
     ("longest_s: 2.0", "longest_s: 0.1", "rules.0.longest_s", "to come back"),
     ("bus: {type: feetech}", "bus: {type: feetech}\n  other: {type: dynamixel}", "drivers.other", "same device as bus"),
     ("bus: {type: feetech}", "bus: {type: feetech, port: /dev/x}\n  other: {type: maestro, port: /dev/x}",
