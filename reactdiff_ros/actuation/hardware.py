@@ -299,7 +299,10 @@ def in_one_sentence(faults: Mapping[str, str]) -> str:
     return "; ".join(f"{listed(joints)}: {text}" for text, joints in by_text.items())
 
 
-def listed(joints: Sequence[str], most: int = 6) -> str:
-    """Names for a sentence: the first ones, and how many more."""
-    more = len(joints) - most
-    return ", ".join(joints) if more <= 0 else f"{', '.join(joints[:most])} and {more} more"
+LISTED: Final = 6
+
+
+def listed(joints: Sequence[str]) -> str:
+    """Names for a sentence: the first LISTED ones, and how many more."""
+    more = len(joints) - LISTED
+    return ", ".join(joints) if more <= 0 else f"{', '.join(joints[:LISTED])} and {more} more"

@@ -43,6 +43,8 @@ from reactdiff_ros.types import EXPRESSION_CLASSES, Affect, Gaze
 
 
 Array = NDArray[np.float64]
+_GAP_S: Final = 0.5
+"""After a pause longer than this the filter restarts."""
 
 
 class OneEuro:
@@ -51,11 +53,10 @@ class OneEuro:
     Args:
         cutoff_hz: cut-off of a still signal, a number or one for each value.
         beta: how much the cut-off rises, in Hz for a speed of one unit a second.
-        gap_s: after a pause longer than this the filter restarts.
     """
 
-    def __init__(self, cutoff_hz: float | Array, beta: float = 1.0, gap_s: float = 0.5) -> None:
-        self._cutoff, self._beta, self._gap_s = cutoff_hz, beta, gap_s
+    def __init__(self, cutoff_hz: float | Array, beta: float = 1.0) -> None:
+        self._cutoff, self._beta = cutoff_hz, beta
         self._time_ns: int | None = None
         self._value: Array = np.zeros(0)
         self._speed: Array = np.zeros(0)
@@ -67,7 +68,7 @@ class OneEuro:
     def __call__(self, stamp_ns: int, values: Array) -> Array:
         """The filtered values at `stamp_ns`. NaN in, last value out (0 if there is none)."""
         dt = math.inf if self._time_ns is None else (stamp_ns - self._time_ns) / 1e9
-        if not 0 < dt <= self._gap_s:
+        if not 0 < dt <= _GAP_S:
             self._time_ns = stamp_ns
             self._value = np.where(np.isfinite(values), values, 0.0)
             self._speed = np.zeros_like(self._value)

@@ -221,15 +221,12 @@ class VoiceExtractor:
     Causal, and a function of the samples and stamps alone: however the sound is cut into chunks, the same values
     come at the same times. Values come every 20 ms, and with each 32 ms decision of the voice activity network.
 
-    Args:
-        network: the voice activity network's ONNX file; None = the one that ships with the package.
-
     Raises:
         WeightsError: the voice activity network is missing.
     """
 
-    def __init__(self, network: Path | None = None) -> None:
-        self._network = VoiceActivityNetwork(network)
+    def __init__(self) -> None:
+        self._network = VoiceActivityNetwork()
         self.digitally_silent = False
         """Not one sample differed from 0 in the last second: a muted or dead microphone."""
         self.clipping = 0.0

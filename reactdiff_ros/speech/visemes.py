@@ -398,16 +398,19 @@ def _prominence(phones: Phones) -> NDArray[np.float64]:
     return np.asarray(np.clip(found, 0.0, 1.0))
 
 
-def timed_mouth(timing: SpeechTiming, on_unknown: Callable[[str], object] | None = None, tail_s: float = 0.3) -> Mouth:
+_TAIL_S: Final = 0.3
+
+
+def timed_mouth(timing: SpeechTiming, on_unknown: Callable[[str], object] | None = None) -> Mouth:
     """The whole track of an utterance whose sounds are timed, from the table alone: exact closures, no look-ahead.
 
-    It goes on for `tail_s` after the last sound, until the mouth rests. `on_unknown` receives one sentence if there
+    It goes on for 0.3 s after the last sound, until the mouth rests. `on_unknown` receives one sentence if there
     are symbols of no known sound.
     """
     phones = phones_of(timing)
     if phones.unknown and on_unknown is not None:
         on_unknown(unknown_symbols(timing.alphabet, phones.unknown))
-    end = float(phones.ends_s.max()) + tail_s if len(phones.ends_s) else 0.0
+    end = float(phones.ends_s.max()) + _TAIL_S if len(phones.ends_s) else 0.0
     return curves_of(phones, int(np.ceil(end * STEP))).mouth(timing.utterance, timing.start_ns)
 
 

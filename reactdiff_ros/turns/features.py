@@ -83,10 +83,10 @@ def state_of(floor: Floor) -> str:
     return {"none": "no_one_spoke", "user": "user_paused", "robot": "robot_paused"}[floor.holder]
 
 
-def log_odds(probability: float, bound: float = 6.0) -> float:
-    """Of a probability, within +-bound."""
+def log_odds(probability: float) -> float:
+    """Of a probability, within +-6."""
     p = min(max(probability, 1e-9), 1.0 - 1e-9)
-    return min(max(math.log(p / (1.0 - p)), -bound), bound)
+    return min(max(math.log(p / (1.0 - p)), -6.0), 6.0)
 
 
 def _known(seconds: float, longest: float) -> float:

@@ -7,7 +7,6 @@ the grid; offline, after everything that was known by then.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,13 +50,11 @@ class TurnTracker:
     Args:
         readout: the weights.
         config: settings.
-        without: groups of features that are left out ("face", "voice", "network"), in studies.
     """
 
-    def __init__(self, readout: ReadOut, config: TurnsConfig | None = None, without: Collection[str] = ()) -> None:
-        self._readout, self._config, self._without = readout, config or TurnsConfig(), frozenset(without)
-        left_out = "".join(f"-{group}" for group in sorted(self._without))
-        self._model = f"turns@{readout.digest}{left_out}"
+    def __init__(self, readout: ReadOut, config: TurnsConfig | None = None) -> None:
+        self._readout, self._config = readout, config or TurnsConfig()
+        self._model = f"turns@{readout.digest}"
         self.reset()
 
     def reset(self) -> None:
@@ -156,7 +153,7 @@ class TurnTracker:
         nan = math.nan
 
         def p(head: str, known: bool = True) -> float:
-            return self._readout.probability(head, features, self._without) if known else nan
+            return self._readout.probability(head, features) if known else nan
 
         return TurnSignals(
             stamp_ns=now_ns,

@@ -379,24 +379,15 @@ class DynamixelBus(ServoLine):
     Args:
         positions: where each servo is, in counts, by id.
         model: its number; 1060 is an XL430-W250, 1020 an XM430-W350.
-        speed: counts a second at most.
-        acceleration: counts per s2.
     """
 
     address_bytes = 2
 
-    def __init__(
-        self,
-        positions: Mapping[int, float],
-        model: int = 1060,
-        *,
-        speed: float = 4000.0,
-        acceleration: float = 80_000.0,
-    ) -> None:
+    def __init__(self, positions: Mapping[int, float], model: int = 1060) -> None:
         self.expired_s: list[float] = []
         """When a servo's watchdog expired."""
         self._model = model
-        super().__init__({i: Servo(i, Motor(p, speed, acceleration), "little") for i, p in positions.items()})
+        super().__init__({i: Servo(i, Motor(p, 4000.0, 80_000.0), "little") for i, p in positions.items()})
 
     def _fill(self, servo: Servo) -> None:
         servo.put(dynamixel.MODEL, 2, self._model)
