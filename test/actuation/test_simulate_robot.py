@@ -113,6 +113,13 @@ def test_bad_times_are_dropped_and_gaps_return_to_neutral(tmp_path: Path) -> Non
     assert target[-1] == 20.0
 
 
+def test_same_frames_same_bits() -> None:
+    profile = load_profile("opsoro_ono")
+    frames = usable_frames(*wild_frames(np.random.default_rng(5), 500))
+    first, second = (joined(simulate(profile, frames), "command") for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
 def test_the_jaw_is_not_wide_open_for_longer_than_it_may_be(tmp_path: Path) -> None:
     profile = small_profile(tmp_path)
     command = joined(simulate(profile, usable_frames(*held({"jawOpen": 1.0}, 20.0))), "command")[:, 2]

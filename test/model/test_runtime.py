@@ -1,10 +1,12 @@
-"""Whole sequences are what single frames give."""
+"""Whole sequences are what single frames give; small batches without free axes differ by rounding alone."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu
+from reactdiff_ros.model.conditions import condition_count
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import find_weights
@@ -37,3 +39,32 @@ def test_whole_sequences_are_those_of_single_frames(networks: Networks, speakers
     made = networks.encode_sequence(*both)
     assert made.shape == (speakers, frames, networks.shape["width"])
     np.testing.assert_allclose(made, frame_by_frame(networks, *both), atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def backend() -> OnnxRuntimeCpu:
+    return OnnxRuntimeCpu(find_weights(""))
+
+
+@pytest.mark.parametrize(("listeners", "candidates", "guidance"), [(1, 1, 1.0), (1, 4, 1.0), (4, 1, 1.0), (1, 2, 3.0)])
+def test_the_same_but_for_rounding(backend: OnnxRuntimeCpu, listeners: int, candidates: int, guidance: float) -> None:
+    networks = Networks(find_weights(""), backend=backend)
+    s = networks.shape
+    rng = np.random.default_rng(5)
+    given = (
+        rng.normal(size=(listeners, len(networks.ages), s["width"])).astype(np.float32),
+        (rng.random((listeners, len(networks.ages))) < 0.3).astype(np.float32),
+        rng.normal(size=(listeners, s["past"], s["latent"])).astype(np.float32),
+        np.zeros((listeners, condition_count(s["max_lead"])), np.float32),
+        rng.normal(size=(listeners, candidates, 4, s["latent"])).astype(np.float32),
+    )
+    quick = networks.sample(*given, steps=8, guidance=guidance, recall=8)
+    used = backend._fixed[listeners, candidates * (2 if guidance != 1.0 else 1), 4]
+    assert all(isinstance(size, int) for size in used.get_inputs()[0].shape)
+    general = backend._denoiser_for
+    backend._denoiser_for = lambda *sizes: backend._sessions["denoiser"]  # type: ignore[method-assign]
+    try:
+        free = networks.sample(*given, steps=8, guidance=guidance, recall=8)
+        np.testing.assert_allclose(quick, free, atol=1e-5 * guidance**2)  # guidance enlarges differences
+    finally:
+        backend._denoiser_for = general  # type: ignore[method-assign]

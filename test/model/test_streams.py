@@ -120,6 +120,15 @@ def test_a_reaction_delay_shows_the_speaker_so_much_later(networks, tokens):
     assert differ.tolist() == [52, 64]  # the first plans that begin 1 and 11 frames after frame 50
 
 
+def test_streams_are_causal(networks, tokens):
+    other = tokens.copy()
+    other[:, 50:] += 1.0
+    a, b = run(networks, tokens), run(networks, other)
+    # A plan for frame t uses tokens up to t - 1 - lead of its hop's first frame.
+    np.testing.assert_array_equal(a[:, :52], b[:, :52])
+    assert np.abs(a[:, 52:] - b[:, 52:]).max() > 1e-4
+
+
 def test_what_was_shown_before_is_continued(networks, tokens):
     shown = np.zeros((2, 20, 58), dtype=np.float32)
     shown[1, :, 43:45] = 0.9

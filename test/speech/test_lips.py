@@ -97,6 +97,14 @@ def test_a_still_mouth_in_silence(weights: LipWeights) -> None:
     assert after[150:, JAW].mean() <= 0.001
 
 
+def test_loud_clipped_and_square_sound_stays_in_bounds(weights: LipWeights) -> None:
+    rng = np.random.default_rng(1)
+    for samples in (rng.integers(-32768, 32767, (16000, 1)), np.sign(speech(1.0).astype(int)) * 32767):
+        values = joined(run(weights, samples.astype(np.int16), []))
+        assert np.isfinite(values).all()
+        assert ((values >= 0) & (values <= 1)).all()
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.binary(max_size=6000), st.integers(8000, 192_000))
 def test_random_bytes(weights: LipWeights, data: bytes, rate: int) -> None:
