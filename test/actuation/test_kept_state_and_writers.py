@@ -15,7 +15,7 @@ from reactdiff_ros.actuation import kept_state as actuator_saved
 from reactdiff_ros.actuation.drivers.driver import Axis
 from reactdiff_ros.actuation.drivers.joint_trajectory import SILENT_S, TrajectoryDriver
 from reactdiff_ros.actuation.kept_state import Kept, load_commands
-from reactdiff_ros.actuation.profile import JointTrajectoryDriver, load_profile
+from reactdiff_ros.actuation.profile import JointTrajectoryDriver
 from reactdiff_ros.actuation.writers import NAMED_S, UNKNOWN, Writers
 from reactdiff_ros.errors import ReactdiffError
 
@@ -296,14 +296,6 @@ def test_a_command_names_all_joints_for_a_controller_refuses_a_part():
     assert driver.arm("tilt", -0.5) is None
     driver.command({"tilt": -0.4})
     assert robot.sent[-1] == {"neck_tilt": -0.4}  # outside its limits it gets no command
-
-
-def test_topics_of_a_controller_are_in_the_namespace():
-    """Two robots with this profile would else share a controller."""
-    config = load_profile("ros2_control").drivers["controller"]
-    driver = TrajectoryDriver(config, {}, float, send=print, resolve=lambda name: f"/robot1/{name}")
-    assert driver.topic == "/robot1/head_controller/joint_trajectory"
-    assert driver.states_topic == "/robot1/joint_states"
 
 
 def test_the_torque_of_a_controller_is_never_known():
