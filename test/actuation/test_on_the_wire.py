@@ -20,7 +20,7 @@ from reactdiff_ros.actuation.drivers.driver import Axis, Counts, pulse_us
 from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
 from reactdiff_ros.actuation.drivers.robots import Link
-from reactdiff_ros.actuation.drivers.serial_port import QUEUE_S, SerialPort
+from reactdiff_ros.actuation.drivers.serial_port import QUEUE_S, SerialPort, Turns
 from reactdiff_ros.actuation.emulators import boards as maestro_emulator
 from reactdiff_ros.actuation.emulators import boards as ohbot_emulator
 from reactdiff_ros.actuation.emulators.boards import I2cBus
@@ -132,6 +132,14 @@ def test_a_maestro_is_told_no_quarter_beyond_a_limit() -> None:
 
 
 # Lines that carry less than a face makes.
+
+
+def test_a_joint_that_begins_to_move_goes_before_those_that_are_moving() -> None:
+    turns, cost = Turns(), dict.fromkeys(range(8), 12)
+    turns.sent(dict.fromkeys(range(8), 0))
+    for tick in range(20):
+        turns.sent(turns.choose({0: 0, **dict.fromkeys(range(1, 8), 10 * tick)}, cost, 38))
+    assert 0 in turns.choose({0: 1, **dict.fromkeys(range(1, 8), 200)}, cost, 38)
 
 
 def wild_ohbot(driver: OhbotBoard, joints: dict[str, Axis], rng: np.random.Generator) -> None:
