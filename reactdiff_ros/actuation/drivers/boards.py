@@ -63,8 +63,6 @@ class PulseBoard(Driver):
         self._reported: dict[str, float] = {}
         self._turn = self._unanswered = 0
         """Whose turn it is to be asked about; questions in a row without an answer."""
-        self._opened = False
-        self._retry_s = 0.0
         self._device: Any = None
         """The port or the chip; None: it is not open."""
 
@@ -149,15 +147,10 @@ class PulseBoard(Driver):
 
     def poll(self, budget_s: float) -> None:
         """Ask the board how it is; come back to it when it was gone."""
-        now_s = self._clock()
         if self._device is None:
-            if not self._opened or now_s < self._retry_s:
-                return
-            self._retry_s = now_s + AGAIN_S
-            try:
-                self.open()
-            except DeviceError:
-                return
+            self._come_back()
+        if self._device is None:
+            return
         axes = [*self.axes.values(), None]
         self._turn = (self._turn + 1) % len(axes)
         self._look(axes[self._turn])
@@ -188,9 +181,7 @@ class PulseBoard(Driver):
         """Pulses of armed joints."""
         self._faults |= self._expired()
         steps: Mapping[int, int] = {
-            self.axes[joint].id: self._step(joint, position)
-            for joint, position in positions.items()
-            if joint in self._armed and math.isfinite(position)
+            self.axes[joint].id: self._step(joint, position) for joint, position in self._accepted(positions).items()
         }
         if steps and self._device is not None:
             steps = self._fitting(steps)

@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.profile import SERVO_PULSE_US, Profile, Pulse, Unit
+from reactdiff_ros.errors import DeviceError
 
 MIDDLE_US: Final = 1500.0
 MISSES: Final = 3
@@ -222,6 +224,9 @@ class Driver(ABC):
         self._faults: dict[str, Fault] = {}
         self._commanded_s = 0.0
         """When the last command left."""
+        self._opened = False
+        """Whether the device is wanted open; one that was lost is tried again from `_retry_s` on."""
+        self._retry_s = 0.0
 
     @abstractmethod
     def open(self) -> None:
@@ -294,6 +299,18 @@ class Driver(ABC):
     def stop(self) -> None:
         """Hold everything at its last command; no commands until armed again."""
         self._armed.clear()
+
+    def _accepted(self, positions: Mapping[str, float]) -> dict[str, float]:
+        """The positions that may be sent: of armed joints, and finite. They are not clamped yet."""
+        return {j: p for j, p in positions.items() if j in self._armed and math.isfinite(p)}
+
+    def _come_back(self) -> None:
+        """Open the device again that was lost, at most once in AGAIN_S."""
+        now_s = self._clock()
+        if self._opened and now_s >= self._retry_s:
+            self._retry_s = now_s + AGAIN_S
+            with suppress(DeviceError):
+                self.open()
 
     def _expired(self) -> dict[str, Fault]:
         """After a silence as long as the watchdog's, armed joints may be anywhere: they are disarmed, with a fault."""

@@ -100,7 +100,7 @@ class TrajectoryDriver(Driver):
 
     def command(self, positions: Mapping[str, float]) -> None:
         """Send positions of armed joints; the others stay where they are."""
-        mine = {j: self.axes[j].clamped(p) for j, p in positions.items() if j in self._armed and math.isfinite(p)}
+        mine = {j: self.axes[j].clamped(p) for j, p in self._accepted(positions).items()}
         if not mine:
             return
         for joint in self.axes.keys() - self._goal.keys() - mine.keys():

@@ -356,7 +356,7 @@ class NetworkRobot(Driver):
 
     def command(self, positions: Mapping[str, float]) -> None:
         """Send positions of armed joints; the newest wins when the line is slow."""
-        found = {j: self.axes[j].clamped(p) for j, p in positions.items() if j in self._armed and math.isfinite(p)}
+        found = {j: self.axes[j].clamped(p) for j, p in self._accepted(positions).items()}
         if not found or self._link is None:
             return
         if not self._ready() or self._link.lost != self._lost:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,6 @@ from reactdiff_ros.actuation.drivers.driver import (
     Reading,
 )
 from reactdiff_ros.actuation.drivers.serial_port import ANSWER_S, PortGoneError, SerialPort, Turns
-from reactdiff_ros.errors import DeviceError
 
 _T = TypeVar("_T")
 _Lost = TypeVar("_Lost")
@@ -173,8 +171,6 @@ class ServoBus(Driver):
         self._connect_port = connect or (lambda: SerialPort(port, baud, clock, **options))
         self._port: SerialPort | None = None
         self._turns = Turns()
-        self._opened = False
-        self._retry_s = 0.0
         self._health = {name: Health(axis) for name, axis in self.axes.items()}
         self._turn = self._asked = 0
 
@@ -279,7 +275,7 @@ class ServoBus(Driver):
         """Ask joints in turns until `budget_s` is spent, at least one."""
         started_s = self._clock()
         if self._port is None:
-            self._reconnect(started_s)
+            self._come_back()
         names = list(self._health)
         for _ in names:
             if self._port is None:
@@ -324,10 +320,9 @@ class ServoBus(Driver):
         self._expire()
         now_s = self._clock()
         counts = {}
-        for joint, position in positions.items():
-            if joint in self._armed and math.isfinite(position):
-                axis = self.axes[joint]
-                counts[axis.id] = self._scale(axis).of(axis, position)
+        for joint, position in self._accepted(positions).items():
+            axis = self.axes[joint]
+            counts[axis.id] = self._scale(axis).of(axis, position)
         if counts:
             self._on_port(lambda port: self._send(port, counts, now_s), None)
 
@@ -511,15 +506,6 @@ class ServoBus(Driver):
         for health in self._health.values():
             health.set(GONE, now_s)
             health.due_s = now_s
-
-    def _reconnect(self, now_s: float) -> None:
-        if not self._opened or now_s < self._retry_s:
-            return
-        self._retry_s = now_s + AGAIN_S
-        try:
-            self.open()
-        except DeviceError:
-            return
 
     # Packets, by the maker's library.
 
