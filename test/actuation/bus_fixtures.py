@@ -16,7 +16,7 @@ from reactdiff_ros.actuation.drivers.feetech import FeetechServos
 from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
 from reactdiff_ros.actuation.emulators.rig import Bus
 from reactdiff_ros.actuation.emulators.servos import DynamixelBus, FeetechBus
-from reactdiff_ros.actuation.profile import DynamixelDriver, FeetechDriver
+from reactdiff_ros.actuation.profile import DynamixelDriver, FeetechDriver, Pulse
 
 ANSWER_S = 0.15
 """Generous: these machines are busy, and the emulator is a thread of the same process."""
@@ -39,6 +39,12 @@ def axis(number: int, **changes: object) -> Axis:
 def axes(*numbers: int, **changes: object) -> dict[str, Axis]:
     """Joints by name."""
     return {f"j{n}": axis(n, **changes) for n in numbers}
+
+
+def hobby_axes(*numbers: int) -> dict[str, Axis]:
+    """Joints of hobby servos by name: 10 us a degree around 1500, calibrated to 600 to 2400 us."""
+    pulse = Pulse(zero_us=1500, us_per_unit=10)
+    return {f"j{n}": axis(n, pulse=pulse, calibration=Calibration(n, 0, 0, 600, 2400)) for n in numbers}
 
 
 def until(condition: Callable[[], bool], work: Callable[[], object], seconds: float = 60.0) -> bool:

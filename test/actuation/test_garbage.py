@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 
 import pytest
-from bus_fixtures import Bench, axes
+from bus_fixtures import Bench, hobby_axes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from memory_port import MemoryWire, Ticker
 
-from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.boards import MaestroBoard
 from reactdiff_ros.actuation.drivers.driver import Fault
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.servos import crc16
-from reactdiff_ros.actuation.profile import MaestroDriver, Pulse
+from reactdiff_ros.actuation.profile import MaestroDriver
 
 KINDS = ("sts", "scs", "load")
 PER_DEGREE = {"sts": 4096 / 360, "scs": 1024 / 300, "load": 4096 / 360}
@@ -112,12 +111,7 @@ def test_a_babbling_maestro_never_raises_and_pulses_stay_inside(
         said = chunks[turn[0] % len(chunks)]
         return true if said is None else said
 
-    joints = axes(0, 1, pulse=Pulse(zero_us=1500, us_per_unit=10))
-    joints = {
-        name: axes(j.id, pulse=j.pulse, calibration=Calibration(j.id, 0, 0, 600, 2400))[name]
-        for name, j in joints.items()
-    }
-    driver = MaestroBoard(MaestroDriver(type="maestro"), joints, clock, connect=wire.connect)
+    driver = MaestroBoard(MaestroDriver(type="maestro"), hobby_axes(0, 1), clock, connect=wire.connect)
     driver.open()
     wire.garble = garble
     driver.check()

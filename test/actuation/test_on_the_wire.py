@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bus_fixtures import CLOCK, Losing, Tap, axes, axis, port, until
+from bus_fixtures import CLOCK, Losing, Tap, axes, axis, hobby_axes, port, until
 from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.calibration import Calibration
@@ -276,7 +276,7 @@ def test_no_message_to_a_robot_in_the_network_comes_sooner_than_the_limits_assum
 def test_one_late_answer_does_not_keep_a_maestro_from_being_armed(lost: int) -> None:
     clock, board = Ticker(), maestro_emulator.MaestroBoard(6, timeout_s=0.5)
     wire = MemoryWire(board, clock)
-    driver = MaestroBoard(MaestroDriver(type="maestro"), maestro_axes(), clock, connect=wire.connect)
+    driver = MaestroBoard(MaestroDriver(type="maestro"), hobby_axes(0, 1, 2), clock, connect=wire.connect)
     with wire:
         driver.open()
         wire.garble = losing = Losing(lost)
@@ -289,17 +289,10 @@ def test_one_late_answer_does_not_keep_a_maestro_from_being_armed(lost: int) -> 
         assert losing.answers > lost
 
 
-def maestro_axes() -> dict[str, Axis]:
-    joints = {}
-    for n in range(3):
-        joints |= axes(n, pulse=Pulse(zero_us=1500, us_per_unit=10), calibration=Calibration(n, 0, 0, 600, 2400))
-    return joints
-
-
 def test_a_maestro_that_hears_and_does_not_answer_gets_no_pulses() -> None:
     clock, board = Ticker(), maestro_emulator.MaestroBoard(6, timeout_s=0.5)
     wire = MemoryWire(board, clock)
-    driver = MaestroBoard(MaestroDriver(type="maestro"), maestro_axes(), clock, connect=wire.connect)
+    driver = MaestroBoard(MaestroDriver(type="maestro"), hobby_axes(0, 1, 2), clock, connect=wire.connect)
     with wire:
         driver.open()
         assert driver.check() == {}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bus_fixtures import CLOCK, axes, until
+from bus_fixtures import CLOCK, axes, hobby_axes, until
 from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.calibration import Calibration
@@ -14,17 +14,10 @@ from reactdiff_ros.actuation.drivers.boards import PROTOCOL, MaestroBoard, Ohbot
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.boards import I2cBus
 from reactdiff_ros.actuation.emulators.boards import OhbotBoard as OhbotEmulator
-from reactdiff_ros.actuation.profile import MaestroDriver, OhbotDriver, Pca9685Driver, Pulse
+from reactdiff_ros.actuation.profile import MaestroDriver, OhbotDriver, Pca9685Driver
 from reactdiff_ros.errors import DeviceError
 
 TIMEOUT_S = 0.5
-
-
-def servos() -> dict[str, object]:
-    joints = {}
-    for n in (0, 1, 3):
-        joints.update(axes(n, pulse=Pulse(zero_us=1500, us_per_unit=10), calibration=Calibration(n, 0, 0, 600, 2400)))
-    return joints  # type: ignore[return-value]
 
 
 class Maestro:
@@ -35,7 +28,7 @@ class Maestro:
         self.clock = Ticker()
         self.wire = MemoryWire(self.board, self.clock)
         config = MaestroDriver(type="maestro", timeout_s=TIMEOUT_S, device=device)
-        self.driver = MaestroBoard(config, servos(), self.clock, answer_s=0.3, connect=self.wire.connect)
+        self.driver = MaestroBoard(config, hobby_axes(0, 1, 3), self.clock, answer_s=0.3, connect=self.wire.connect)
         self.wire.plug()
         self.driver.open()
 
@@ -137,13 +130,8 @@ class Pca:
         self.bus = I2cBus()
         config = Pca9685Driver(type="pca9685", bus=1, address=0x41)
         self.chip = self.bus.add(0x41)
-        self.driver = Pca9685Board(
-            config,
-            servos(),
-            CLOCK,
-            i2c=lambda number: self.bus,
-            lock_folder=folder,  # type: ignore[arg-type]
-        )
+        joints = hobby_axes(0, 1, 3)
+        self.driver = Pca9685Board(config, joints, CLOCK, i2c=lambda number: self.bus, lock_folder=folder)
 
 
 def test_a_pca9685_makes_the_pulses_that_it_is_told(tmp_path: Path) -> None:
