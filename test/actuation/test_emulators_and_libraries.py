@@ -57,12 +57,16 @@ def test_feetechs_library_reads_and_writes(series: str, end: int, tmp_path: Path
         assert group.addParam(1, [scservo_sdk.SCS_LOBYTE(600), scservo_sdk.SCS_HIBYTE(600)])
         assert group.txPacket() == scservo_sdk.COMM_SUCCESS
         heard(handler, lambda: packets.read2ByteTxRx(handler, 1, 56), lambda a: a[0] == 600)
+        reads = scservo_sdk.GroupSyncRead(handler, packets, 56, 2)
+        assert reads.addParam(1)
+        assert reads.addParam(2)
+        heard(handler, reads.txRxPacket, lambda a: a == scservo_sdk.COMM_SUCCESS)
         handler.closePort()
     scservo_sdk.scservo_def.SCS_SETEND(0)
 
 
 @pytest.mark.real_time
-def test_robotis_library_reads_and_writes(tmp_path: Path) -> None:
+def test_robotis_library_reads_writes_and_finds(tmp_path: Path) -> None:
     bus = DynamixelBus({1: 1000.0, 3: 2000.0})
     with Wire(bus, port(tmp_path), CLOCK):
         handler = dynamixel_sdk.PortHandler(str(port(tmp_path)))
@@ -70,6 +74,7 @@ def test_robotis_library_reads_and_writes(tmp_path: Path) -> None:
         packets = dynamixel_sdk.PacketHandler(2.0)
         good = dynamixel_sdk.COMM_SUCCESS
         heard(handler, lambda: packets.ping(handler, 1), lambda a: a == (1060, good, 0))
+        heard(handler, lambda: packets.broadcastPing(handler)[0], lambda a: a == {1: [1060, 45], 3: [1060, 45]})
         heard(handler, lambda: packets.read4ByteTxRx(handler, 3, 132), lambda a: a[0] == 2000)
         # Settings are refused while it has torque, and goals outside its limits always.
         heard(handler, lambda: packets.write1ByteTxRx(handler, 1, 64, 1), lambda a: a == (good, 0))
@@ -77,6 +82,11 @@ def test_robotis_library_reads_and_writes(tmp_path: Path) -> None:
         heard(handler, lambda: packets.write4ByteTxRx(handler, 1, 116, 5000), lambda a: a == (good, 6))
         heard(handler, lambda: packets.write4ByteTxRx(handler, 1, 116, 1200), lambda a: a == (good, 0))
         heard(handler, lambda: packets.read4ByteTxRx(handler, 1, 132), lambda a: a[0] == 1200)
+        reads = dynamixel_sdk.GroupSyncRead(handler, packets, 132, 4)
+        assert reads.addParam(1)
+        assert reads.addParam(3)
+        heard(handler, reads.txRxPacket, lambda a: a == good)
+        assert [reads.getData(i, 132, 4) for i in (1, 3)] == [1200, 2000]
         handler.closePort()
 
 
