@@ -36,6 +36,7 @@ class Visited(Stage):
         self.delay_s = 0.0
         self.pictures = 0
         self._writers: list[asyncio.StreamWriter] = []
+        self._hung_up: asyncio.StreamWriter | None = None
         config = AvatarConfig(port=0, extra_hosts=("robot.lan",))
         super().__init__(AvatarServer(config, capture=self.address))
         self._node = self.on_loop(asyncio.start_unix_server(self._take, self.address))
@@ -50,7 +51,8 @@ class Visited(Stage):
                 if HEAD.unpack_from(message)[1] == PICTURE:
                     self.pictures += 1
                     await asyncio.sleep(self.delay_s)
-                    self._send(writer, acknowledge(message))
+                    if writer is not self._hung_up:
+                        self._send(writer, acknowledge(message))
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
@@ -61,7 +63,9 @@ class Visited(Stage):
         self.loop.call_soon_threadsafe(self._send, self._writers[-1], json.dumps(said).encode())
 
     def hang_up(self) -> None:
-        self.loop.call_soon_threadsafe(self._writers[-1].write_eof)
+        """As browser_node does: nothing more is sent, and what the page sends is heard until it ends."""
+        self._hung_up = self._writers[-1]
+        self.loop.call_soon_threadsafe(self._hung_up.write_eof)
 
     def close(self) -> None:
         self.loop.call_soon_threadsafe(self._node.close)

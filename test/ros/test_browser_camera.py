@@ -165,12 +165,14 @@ def test_pictures_carry_the_time_of_their_capture_with_and_without_the_cameras_t
         graph.until(lambda: len(graph.received[PICTURES]) >= 5, 30.0, "pictures")
         page.value(f"(() => {{{CAPTURED}}})()")
         graph.until(lambda: page.value("captured.length") >= 60, 30.0, "pictures of the page")  # after some reports
-        seen = len(graph.received[PICTURES])
-        graph.until(lambda: len(graph.received[PICTURES]) >= seen + 30, 30.0, "more pictures")
-        stamps = np.array([from_stamp(m.header.stamp) for m in graph.received[PICTURES][seen : seen + 25]]) / 1e6
-        captured = np.array(page.value("captured"))
-        apart = np.abs(stamps[:, None] - captured).min(axis=1)
-        assert np.median(apart) < 3.0, apart  # a neighbour is 33 to 50 ms away
+
+        def apart_ms() -> float:
+            newest = graph.received[PICTURES][-30:-5]  # what came last, the page may not have noted yet
+            stamps = np.array([from_stamp(m.header.stamp) for m in newest]) / 1e6
+            return float(np.median(np.abs(stamps[:, None] - np.array(page.value("captured"))).min(axis=1)))
+
+        # The clocks agree better with every report; a neighbouring picture is 33 to 50 ms away.
+        graph.until(lambda: apart_ms() < 3.0, 60.0, "stamps of the pictures' capture")
         assert visit(page)["sent"] > 0
 
 
