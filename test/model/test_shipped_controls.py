@@ -26,6 +26,7 @@ from reactdiff_ros.settings import RANGES
 from reactdiff_ros.styles import Style
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
+pytestmark = pytest.mark.timeout(600)  # on a busy machine
 LISTENERS, SECONDS = 20, 10
 
 

@@ -108,7 +108,7 @@ def test_interrupted_it_keeps_a_bag_that_says_so(tmp_path: Path) -> None:
         while not _grown(tmp_path) and process.poll() is None and time.monotonic() < end:
             os.sched_yield()
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=150)
     assert process.returncode == 0, stderr
     told = json.loads(stdout)
     assert (told["complete"], told["stopped"]) == (False, True)
