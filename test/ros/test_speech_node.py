@@ -151,7 +151,7 @@ def test_a_new_text_replaces_or_waits(graph: RosGraph, client: Client) -> None:
     assert first.result()[1].message == "another text took its place"
     assert second.result()[0] == GoalStatus.STATUS_SUCCEEDED
     set_parameter(graph, "while_speaking", "queue")
-    third, fourth, fifth = client.say("Third one."), client.say("Fourth."), client.say("Fifth.")
+    third, fourth, fifth = client.say(LONG), client.say("Fourth."), client.say("Fifth.")
     assert (fourth.result()[0], fourth.result()[1].spoken_text) == (GoalStatus.STATUS_ABORTED, "")
     assert third.result()[0] == fifth.result()[0] == GoalStatus.STATUS_SUCCEEDED
     assert fifth.words[0][1] > third.words[-1][1]
