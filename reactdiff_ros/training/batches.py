@@ -32,7 +32,7 @@ from reactdiff_ros.model.tokens import heard_ages
 from .config import TrainConfig
 from .data import MARGIN, Indices, Pool, Sequences, cut, cut_at, filled, joined, reach_back, tail
 from .nets import Model
-from .objective import Drawn, Plans, conditions, context_mask, draw, draw_plans
+from .objective import GROUP_WEIGHT, Drawn, Plans, conditions, context_mask, draw, draw_plans
 
 HOP: Final = 4
 """Frames that are drawn at once, each stretch continuing the one before."""
@@ -41,22 +41,26 @@ COMPARED: Final = 8
 NEAR: Final = 0.5
 """Mean squared distance, in standard deviations of latents, at which a listener counts 1 / e."""
 LEAST: Final = 0.1
-CLUSTERS: Final = (
-    (("smile", "mouth", "brows", "lids"), 10.0), (("blinks",), 5.0), (("gaze",), 6.0), (("head",), 30.0),
-)  # fmt: skip
-"""Groups that are compared together, as they move together while the others are nearly independent of them; and the
-time constant in frames with which the played face's difference from the nearest listener fades. No twin holds its head
-as it was played: where that difference faded in a quarter of a second, the network learnt to start so, and the head
-wobbled between 1 and 4 Hz with twice to four times the power that it should have."""
+CLUSTERS: Final = (("smile", "mouth", "brows", "lids"), ("blinks",), ("gaze",), ("head",))
+"""Groups that are compared together, as they move together while the others are nearly independent of them."""
+FADE: Final = {
+    "smile": 50.0, "mouth": 25.0, "brows": 25.0, "lids": 40.0, "blinks": 3.0, "gaze": 14.0, "head": 70.0,
+}  # fmt: skip
+"""Time constants in frames with which the played face's difference from the nearest listener fades: those with which
+two simulated listeners of one temperament to one speaker lose their difference, by its autocorrelation at 8 and 16
+frames. Where it faded sooner (in 10 frames), the network learnt that a smile that another would not show ends at once:
+smiles were short, and longer roll-outs made them shorter."""
 
 
 def _members(owner: NDArray[np.intp]) -> list[Tensor]:
     names = [group.name for group in GROUPS]
-    return [torch.from_numpy(np.isin(owner, [names.index(n) for n in cluster])) for cluster, _ in CLUSTERS]
+    return [torch.from_numpy(np.isin(owner, [names.index(n) for n in cluster])) for cluster in CLUSTERS]
 
 
 _LATENTS = _members(GROUP_OF_LATENT)
 _COEFFICIENTS = _members(GROUP_OF_COEFFICIENT)
+_FADE = torch.tensor([FADE[GROUPS[i].name] for i in GROUP_OF_COEFFICIENT])
+_SHARE = torch.tensor([GROUP_WEIGHT[GROUPS[i].name] for i in GROUP_OF_LATENT])
 _LOWER, _UPPER = torch.from_numpy(LOWER), torch.from_numpy(UPPER)
 
 
@@ -213,11 +217,14 @@ def _continue(
     future, weight = face.new_empty(len(row), horizon, face.shape[-1]), past.new_ones(len(row), horizon, past.shape[-1])
     ahead = torch.arange(1, horizon + 1, device=device)[:, None]
     each = torch.arange(len(row), device=device)
-    for latents, coefficients, (_, fade) in zip(_LATENTS, _COEFFICIENTS, CLUSTERS, strict=True):
-        distance, nearest = square[..., latents].mean((2, 3)).min(dim=1)
+    kept = torch.exp(-ahead / _FADE.to(device))
+    share = _SHARE.to(device)
+    for latents, coefficients in zip(_LATENTS, _COEFFICIENTS, strict=True):
+        part = share[latents] / share[latents].sum()
+        distance, nearest = (square[..., latents].mean(2) @ part).min(dim=1)
         other = twins[each, nearest]
         missed = (face[:, -1] - other[:, now - 1])[:, None, coefficients]
-        future[..., coefficients] = other[:, now:, coefficients] + missed * torch.exp(-ahead / fade)
+        future[..., coefficients] = other[:, now:, coefficients] + missed * kept[:, coefficients]
         weight[..., latents] = torch.exp(-distance / NEAR).clamp(min=LEAST)[:, None, None]
     wanted = torch.cat([face[:, -VAE_CONTEXT:], _bounded(future)], dim=1)
     target = model.vae.encode(wanted)[:, VAE_CONTEXT:]

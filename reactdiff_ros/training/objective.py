@@ -101,8 +101,9 @@ FINE: Final = 0.1
 FIRST: Final = 0.25
 """Share of those at which a plan is decided on."""
 DECIDED: Final = 1.15
-RETURN_FRAMES: Final = 6.0
-"""Time constant with which an offset past comes back."""
+RETURN_FRAMES: Final = 20.0
+"""Time constant with which an offset past comes back: about that of the differences between people, see
+`batches.FADE`."""
 CLEAR: Final = 0.7
 """Noise angle (rad) below which the clean estimate says enough to be decoded."""
 DECODED: Final = 12
