@@ -32,14 +32,15 @@ from reactdiff_ros.model.tokens import heard_ages
 from .config import TrainConfig
 from .data import MARGIN, Indices, Pool, Sequences, cut, cut_at, filled, joined, reach_back, tail
 from .nets import Model
-from .objective import GROUP_WEIGHT, Drawn, Plans, conditions, context_mask, draw, draw_plans
+from .objective import LATENT_WEIGHT, Drawn, Plans, conditions, context_mask, draw, draw_plans
 
 HOP: Final = 4
 """Frames that are drawn at once, each stretch continuing the one before."""
 COMPARED: Final = 8
 """Frames of the past over which listeners are compared."""
 NEAR: Final = 0.5
-"""Mean squared distance, in standard deviations of latents, at which a listener counts 1 / e."""
+"""Mean squared distance, in standard deviations of latents that count as in the loss, at which a listener counts
+1 / e."""
 LEAST: Final = 0.1
 CLUSTERS: Final = (("smile", "mouth", "brows", "lids"), ("blinks",), ("gaze",), ("head",))
 """Groups that are compared together, as they move together while the others are nearly independent of them."""
@@ -48,8 +49,9 @@ FADE: Final = {
 }  # fmt: skip
 """Time constants in frames with which the played face's difference from the nearest listener fades: those with which
 two simulated listeners of one temperament to one speaker lose their difference, by its autocorrelation at 8 and 16
-frames. Where it faded sooner (in 10 frames), the network learnt that a smile that another would not show ends at once:
-smiles were short, and longer roll-outs made them shorter."""
+frames (blinks: 4). Where it faded sooner, the network learnt to start so: a smile that the nearest listener did not
+show ended at once (10 frames), and longer roll-outs made smiles shorter; the head wobbled between 1 and 4 Hz with twice
+to four times the power that it should have (6 frames)."""
 
 
 def _members(owner: NDArray[np.intp]) -> list[Tensor]:
@@ -60,7 +62,6 @@ def _members(owner: NDArray[np.intp]) -> list[Tensor]:
 _LATENTS = _members(GROUP_OF_LATENT)
 _COEFFICIENTS = _members(GROUP_OF_COEFFICIENT)
 _FADE = torch.tensor([FADE[GROUPS[i].name] for i in GROUP_OF_COEFFICIENT])
-_SHARE = torch.tensor([GROUP_WEIGHT[GROUPS[i].name] for i in GROUP_OF_LATENT])
 _LOWER, _UPPER = torch.from_numpy(LOWER), torch.from_numpy(UPPER)
 
 
@@ -218,10 +219,10 @@ def _continue(
     ahead = torch.arange(1, horizon + 1, device=device)[:, None]
     each = torch.arange(len(row), device=device)
     kept = torch.exp(-ahead / _FADE.to(device))
-    share = _SHARE.to(device)
+    counts = LATENT_WEIGHT.to(device)
     for latents, coefficients in zip(_LATENTS, _COEFFICIENTS, strict=True):
-        part = share[latents] / share[latents].sum()
-        distance, nearest = (square[..., latents].mean(2) @ part).min(dim=1)
+        share = counts[latents] / counts[latents].sum()
+        distance, nearest = (square[..., latents].mean(2) @ share).min(dim=1)
         other = twins[each, nearest]
         missed = (face[:, -1] - other[:, now - 1])[:, None, coefficients]
         future[..., coefficients] = other[:, now:, coefficients] + missed * kept[:, coefficients]

@@ -96,6 +96,8 @@ UNREMEMBERED: Final = 0.1
 """Share of the plans without any memory."""
 GROUP_WEIGHT: Final = {"smile": 2.5, "mouth": 0.7, "brows": 1.0, "lids": 1.0, "blinks": 0.7, "gaze": 0.5, "head": 1.5}
 """Weights of the groups' latents in the loss: what answers a speaker counts more than what moves by itself."""
+LATENT_WEIGHT: Final = torch.tensor([GROUP_WEIGHT[GROUPS[i].name] for i in GROUP_OF_LATENT])
+"""The same, (L,)."""
 FINE: Final = 0.1
 """Share of the noise angles that are for what is fine."""
 FIRST: Final = 0.25
@@ -309,8 +311,7 @@ class Objective(nn.Module):  # type: ignore[misc]
     def __init__(self, model: Model, config: TrainConfig, teacher: Denoiser | None = None) -> None:
         super().__init__()
         self.model, self.config, self.teacher = model, config, teacher
-        weights = torch.tensor([GROUP_WEIGHT[GROUPS[i].name] for i in GROUP_OF_LATENT])
-        self.register_buffer("weights", weights / weights.mean(), persistent=False)
+        self.register_buffer("weights", LATENT_WEIGHT / LATENT_WEIGHT.mean(), persistent=False)
 
     def forward(self, s: Sequences, d: Drawn) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and its parts without their weights."""
