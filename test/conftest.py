@@ -25,6 +25,13 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("shared")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of real processes in real time are tried twice: what else the machine does can stop one of them once."""
+    for item in items:
+        if any(item.get_closest_marker(name) for name in ("ros", "browser", "real_time")):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 def pytest_collection_finish() -> None:
     """What was collected stays until the end: it is left out of garbage collections, which would go through all of it
     for a quarter of a second, and the servos that a test emulates in this process would not answer meanwhile.

@@ -79,8 +79,10 @@ def said_at_start(profile, domain):
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60, check=True
     )
-    said, _, segment = done.stdout.rstrip().rpartition("\n")
-    return said.strip() + done.stderr, int(segment)
+    *lines, segment = done.stdout.split("\n")[:-1]
+    # Ports in shared memory are the machine's: one that another process holds is told of, and the next one taken.
+    said = [line for line in lines if line and "Failed init_port" not in line]
+    return "\n".join(said) + done.stderr, int(segment)
 
 
 @pytest.mark.ros
