@@ -14,11 +14,12 @@ from small_run import CONFIG, SHAPE, config, write_dyads
 
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.plan.latents import GROUPS
+from reactdiff_ros.model.plan.latents import GROUP_OF_COEFFICIENT, GROUPS
 from reactdiff_ros.model.tokens import STREAMS
 from reactdiff_ros.recordings.datasets.dyads import read_dyads
 from reactdiff_ros.recordings.datasets.recording import Recording, speaker_of
 from reactdiff_ros.recordings.datasets.recordings import Extracted, save
+from reactdiff_ros.training.batches import FADE
 from reactdiff_ros.training.config import config_from
 from reactdiff_ros.training.data import MARGIN, cut, filled, simulated_pool, tail
 from reactdiff_ros.training.nets import Model
@@ -217,3 +218,23 @@ def test_other_splits_are_never_opened(tmp_path) -> None:
         for path in (root / split).rglob("*.*"):
             path.write_bytes(b"broken")
     assert len(training_recordings(config(data=(f"react:{root}",)))) == 2 * len(REACT_CLIPS)
+
+
+@pytest.fixture(scope="module")
+def twins() -> np.ndarray:
+    """Listeners of one temperament to each of 32 speakers (32, TWINS, 500, 58)."""
+    made = simulated_pool(3, config(worlds=32, roll_worlds=32, world_frames=500), None)
+    return made.twins.numpy()[:, :, MARGIN:]
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+def test_a_played_face_meets_the_nearest_listener_as_slowly_as_people_differ(group, twins) -> None:
+    twins = twins[..., GROUPS.index(group) == GROUP_OF_COEFFICIENT]
+    missed = twins[:, 1:] - twins[:, :1]
+    missed = missed - missed.mean((0, 1, 2))
+    moving = missed.var() * 1e-3 < missed.var((0, 1, 2))
+    kept = []
+    for lag in (4,) if group.name == "blinks" else (8, 16):
+        square = (missed[:, :, lag:] * missed[:, :, :-lag]).mean((0, 1, 2))[moving].sum()
+        kept.append(-lag / np.log(square / missed.var((0, 1, 2))[moving].sum()))
+    assert np.mean(kept) == pytest.approx(FADE[group.name], rel=0.35)
