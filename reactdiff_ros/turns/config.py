@@ -35,7 +35,7 @@ class TurnsConfig:
         0.8, "Speech over the robot's takes the floor from this probability on (event barge_in).", low=0.01, high=1.0
     )
     barge_in_s: float = setting(
-        0.4, "Speech over the robot's takes the floor once it lasts this long. Shorter: interrupted sooner, also by "
+        0.35, "Speech over the robot's takes the floor once it lasts this long. Shorter: interrupted sooner, also by "
         "backchannels.", unit="s", low=0.05, high=5.0,
     )  # fmt: skip
     network: str = setting(

@@ -175,12 +175,12 @@ def test_who_speaks_on_over_the_robot_stops_it_and_a_backchannel_seldom_does(
         near[place] += person * np.sqrt((near[place] ** 2).mean() / (person**2).mean())  # 0 dB
         sounds.append((heard(near[: start + 4 * RATE], robot), start / RATE + 0.1))
     turns = np.array([is_turn for _, is_turn in said])
-    for after_s in (0.4, 0.3, 0.25):
+    for after_s in (0.4, 0.35, 0.3):
         late = np.array([barge_in_s(*sound, TurnsConfig(barge_in_s=after_s)) for sound in sounds])
         delays_s, taken = np.sort(late[turns]), int(np.isfinite(late[~turns]).sum())
         print(f"barge_in_s {after_s}: after", np.round(delays_s, 2), f"s; backchannels {taken} of {(~turns).sum()}")
         if after_s == TurnsConfig().barge_in_s:
-            assert np.median(delays_s) <= 0.65
+            assert np.median(delays_s) <= 0.55
             assert np.isfinite(delays_s).all()
             assert taken <= len(short) // 2
 
