@@ -87,7 +87,8 @@ def test_the_diffusion_s_loss_is_l1_of_the_noise(protocol: Protocol) -> None:
 
 
 def test_online_reactions_depend_on_nothing_later_and_on_the_frame_itself_without_a_shift() -> None:
-    model = model_of("online")
+    # Channels in groups of four: the UNet's norm of a single one takes away what the embedding adds to it.
+    model = model_of("online", model_channels=128)
     frames, changed = 31, 16
     first, second = features_of(frames), features_of(frames)
     second.video[:, changed:] += 2
@@ -95,7 +96,7 @@ def test_online_reactions_depend_on_nothing_later_and_on_the_frame_itself_withou
         drawing.draw(model, first, count=2, seed=5), drawing.draw(model, second, count=2, seed=5), strict=True
     ):
         assert torch.equal(x[:, :changed], y[:, :changed])
-        assert (x[:, changed] != y[:, changed]).any()
+        assert (x[:, changed] - y[:, changed]).abs().max() > 1e-5, "more than rounding"
     # The published protocol would be one window late.
     assert model.config.late == model.config.hop - 1 < model.config.window
 
