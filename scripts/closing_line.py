@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-ORDER = ("failed", "passed", "skipped", "xfailed", "xpassed", "error", "warning")
+ORDER = ("failed", "passed", "skipped", "xfailed", "xpassed", "error", "warning", "rerun")
 CLOSING = re.compile(r"^=*\s*(?:no tests ran|(?:\d+ \w+(?:, )?)+) in [\d.]+s(?: \([\d:]+\))?\s*=*$", re.MULTILINE)
 
 

@@ -125,6 +125,7 @@ SEARCHED = re.compile(r"^(=+ )?.*[0-9]+ (passed|failed|skipped|error).* in [0-9.
          "7 passed, 2 warnings"),
         (["== 4 passed in 0.1s ==", "no tests ran in 0.01s"], "4 passed"),
         (["== 4 passed in 0.1s ==", "Killed"], "4 passed, 1 error"),
+        (["== 3 passed, 1 rerun in 1.0s ==", "== 2 passed, 2 rerun in 1.0s =="], "5 passed, 3 rerun"),
     ],
 )  # fmt: skip
 def test_counts_are_added_and_a_run_without_an_end_is_an_error(logs: list[str], told: str) -> None:

@@ -252,7 +252,7 @@ CANCELLED_S: Final = 0.1
 
 def _noticed(person: Participant, other: Participant, seconds: float, readout: ReadOut) -> Floats:
     """When barge_in was noticed, s."""
-    audible = talk_of(person).copy()
+    audible = talk_of(person)
     audible[:, 0] = np.minimum(audible[:, 0] + CANCELLED_S, audible[:, 1])
     tracker = TurnTracker(readout, TurnsConfig(full_duplex=True))
     found = []
