@@ -26,6 +26,7 @@ from sensor_msgs.msg import CompressedImage
 
 from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.clock import NS, to_ns
+from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
 from reactdiff_ros.evaluation.bench.live import (
@@ -39,12 +40,14 @@ from reactdiff_ros.evaluation.bench.live import (
     spread,
     summary,
 )
+from reactdiff_ros.evaluation.bench.speech import speech_figures
 from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions, node_command, wanted_nodes
 from reactdiff_ros.launching.supervisor import NodeCommand
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.msg import AudioChunk, ExpressionFrame, Reaction, SpeakerFrame
 from reactdiff_ros.nodes.base import interface, qos_profile
 from reactdiff_ros.nodes.graph_watch import GraphWatch, published_ns, watch_graph
+from reactdiff_ros.types import Sound
 
 ACTIVE_S: Final = 60.0
 FACE_S: Final = 5.0
@@ -386,7 +389,7 @@ class GraphRecorder:
     def __init__(self, watch: GraphWatch) -> None:
         self.recording = Recording()
         self.face_seen = False
-        best_effort = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
+        best_effort = QoSProfile(depth=200, reliability=ReliabilityPolicy.BEST_EFFORT)
         reliable = QoSProfile(depth=200)
         watch.tap(CompressedImage, PICTURES, self._picture, best_effort, raw=True)
         watch.tap(AudioChunk, "audio", partial(self._counted, "audio"), best_effort, raw=True)
@@ -394,6 +397,7 @@ class GraphRecorder:
         watch.tap(SpeakerFrame, SPEAKER, self._speaker, reliable)
         watch.tap(Reaction, REACTION, self._reaction, reliable)
         watch.tap(ExpressionFrame, EXPRESSION, self._expression, reliable)
+        watch.tap(AudioChunk, "speech/audio", self._voice, best_effort)
 
     def _count(self, topic: str, info: dict[str, Any]) -> int:
         when = published_ns(info)
@@ -415,7 +419,13 @@ class GraphRecorder:
 
     def _expression(self, message: Any, info: dict[str, Any]) -> None:
         stamps = (stamp_ns(message.picture_stamp), stamp_ns(message.reaction_picture_stamp))
-        self.recording.expressions.append((self._count(EXPRESSION, info), *stamps))
+        when = self._count(EXPRESSION, info)
+        self.recording.expressions.append((when, *stamps))
+        self.recording.jaws.append((when, float(message.coefficients[INDEX["jawOpen"]])))
+
+    def _voice(self, message: Any, _info: dict[str, Any]) -> None:
+        samples = np.array(message.samples, np.int16).reshape(-1, message.channels)
+        self.recording.voice.append(Sound(stamp_ns(message.header.stamp), message.sample_rate, samples))
 
 
 def bench_live(
@@ -476,6 +486,10 @@ def bench_live(
             rss_mb=rss_mb,
             load_before=load_before,
         )
+    if speech is not None:
+        recording = recorder.recording
+        inside = [sound for sound in recording.voice if begin_ns <= sound.stamp_ns and sound.end_ns < end_ns]
+        found["speech"] = speech_figures(inside, recording.jaws)
     if visited is not None:
         found["visitor"] = {**visited, "face_ms": spread(visited["face_ms"]), "sounds_lost": dropped.get("audio", 0)}
     return found

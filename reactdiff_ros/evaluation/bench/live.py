@@ -22,6 +22,7 @@ Definitions, all over the counted window (see `bench live` in docs/benchmarks.md
 - visitor, where the camera is that of a page: pictures that the page sent and dropped, chunks of sound that it sent and
   that were lost on the way; face_ms: from the capture of a picture to the time when a face that rests on it can be
   drawn in the same page; cores: of the browser. stages_ms.capture then begins at the browser's capture.
+- speech, where the robot speaks: see `bench.speech`.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from typing import Any
 import numpy as np
 
 from reactdiff_ros.clock import NS
+from reactdiff_ros.types import Sound
 
 PICTURES, SPEAKER, REACTION, EXPRESSION = (
     "camera/image_raw/compressed",
@@ -67,6 +69,10 @@ class Recording:
     """(publication, picture stamp)"""
     expressions: list[tuple[int, int, int]] = field(default_factory=list)
     """(publication, picture stamp, reaction picture stamp)"""
+    jaws: list[tuple[int, float]] = field(default_factory=list)
+    """(publication of a face, its jawOpen)"""
+    voice: list[Sound] = field(default_factory=list)
+    """The robot's own, stamped with when it is heard."""
 
 
 def answers(stamps: Sequence[int], influenced: Sequence[tuple[int, int]]) -> list[float]:
