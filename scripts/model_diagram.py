@@ -186,8 +186,7 @@ def _diffusion(d: Drawing, n: Sizes, token: Box) -> Box:
     ), "think", MAIN, 86))  # fmt: skip
     d.arrow(context.bottom(), denoiser.top())
     tape = d.box(Box(SIDE, 850, "noise tape", (
-        f"K x {how.block} x {s['latent']}, by absolute frame; one tape a candidate, each group of latents with its",
-        "own temperature",
+        f"K x {how.block} x {s['latent']}, by absolute frame; one tape a candidate",
     ), "think", ASIDE, 62))  # fmt: skip
     d.arrow(tape.left(), (denoiser.x + denoiser.w, tape.left()[1]))
     latents = d.box(Box(LEFT, 988, f"latents of a stretch: K x {how.block} x {s['latent']}", (
@@ -215,8 +214,7 @@ def _conditions(d: Drawing, conditions: Box) -> None:
     ), "keep", 250, 70))  # fmt: skip
     asked = d.box(Box(930, 530, "settings", ("controls, and the style of", "a reference clip"), "person", 250, 70))
     heard = d.box(Box(SIDE, 640, "conditions of the networks", (
-        f"smiling: (setting + {corrections.CONTAGION:g} x mood) x {corrections.SMILING:g}",
-        f"responsiveness: 0 as -{corrections.COOLER:g}, from {corrections.COOL:g} on unchanged",
+        f"smiling: setting + {corrections.CONTAGION:g} x mood",
         "delay: none; the speaker's tokens are delayed instead",
     ), "think", ASIDE, 84))  # fmt: skip
     for box in (moved, asked):

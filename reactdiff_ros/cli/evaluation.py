@@ -27,11 +27,15 @@ if TYPE_CHECKING:
     from reactdiff_ros.simulator.voices import VoiceBank
 
 
+_REMOVED = {"prompt", "temperature", "gain", "lag"}
+"""Corrections of earlier weights. They are still accepted, so that the same command measures these and those."""
+
+
 def removable(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
     """The corrections that are named in a list with commas."""
     from reactdiff_ros.model.plan.corrections import REMOVABLE
 
-    names = tuple(sorted({name.strip() for name in text.split(",")} - {""}))
+    names = tuple(sorted({name.strip() for name in text.split(",")} - {"", *_REMOVED}))
     if unknown := [name for name in names if name not in REMOVABLE]:
         raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(REMOVABLE)}")
     return names
@@ -54,7 +58,7 @@ RESULT = click.option(
 STEPS = click.option("--steps", type=click.IntRange(2, 64), help="Denoiser steps of a plan (as live).")
 WITHOUT = click.option(
     "--without", metavar="NAME,...", default="", callback=removable,
-    help="Corrections of the model to leave out: mood, prompt, temperature, gain, lag, sharpness.",
+    help="Corrections of the model to leave out: mood, sharpness.",
 )  # fmt: skip
 GUIDANCE = click.option("--guidance", type=Number(0.0, 8.0), help="Guidance on the speaker (as live).")
 MOST_NOTES = 20

@@ -340,7 +340,7 @@ def train_lips(
     metavar="NAME,...",
     default="",
     callback=removable,
-    help="Corrections that these networks do without: mood, prompt, temperature, gain, lag, sharpness, empathy.",
+    help="Corrections that these networks do without: mood, sharpness, empathy.",
 )
 @click.option("--tensorrt", is_flag=True, help="Build the TensorRT engines for this GPU in advance.")
 @click.option("--model", default="", show_default=False, help="Without CHECKPOINT: weights of the engines (shipped).")

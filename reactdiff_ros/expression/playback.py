@@ -7,7 +7,6 @@ Filters between the camera and the face, in the order in which they act:
 | `OneEuro`                       | perception  | jitter of a still face; fast motion passes without delay   |
 | `planner.smooth` (half-band)    | model       | frame-to-frame jitter of a drawn plan, above about 6 Hz    |
 | `planner.blend`                 | model       | the jump from one drawn plan to the next                   |
-| `planner.unhurried` (0.2 s lag) | model       | smiles that rise and break off faster than people's        |
 | `PlanSmoother` (Gaussian)       | here        | tremor of any policy's plan; large deviations pass         |
 | crossfade of `Playback`         | here        | the jump when a plan comes late or from another policy     |
 | `SpeedLimit`                    | engine      | speed beyond that of a human face                          |

@@ -1,4 +1,4 @@
-"""The corrections around the networks, in their order: style, mood, prompt, limits, choice, smoothing, nods."""
+"""The corrections around the networks, in their order: style, mood, limits, choice, smoothing, nods."""
 
 from __future__ import annotations
 
@@ -18,17 +18,12 @@ from reactdiff_ros.model.plan.corrections import (
     AROUND,
     BLEND,
     CONTAGION,
-    COOLER,
     GREETING_RESPONSIVENESS,
     HOLD_SLOTS,
     LATENT_LIMIT,
     LOOKAHEAD,
     MEMORY_S,
     ORDINARY_SMILE,
-    SHOWN_CONTROL,
-    SMILE_GAIN,
-    SMILE_S,
-    SMILING_MORE,
     Choice,
     Empathy,
     Mood,
@@ -39,13 +34,11 @@ from reactdiff_ros.model.plan.corrections import (
     greeting,
     heeding,
     in_mood,
-    prompted,
     ranked,
     sane,
     smooth,
-    unhurried,
 )  # fmt: skip
-from reactdiff_ros.model.plan.sampler import Conditions, Sampling, ordinary
+from reactdiff_ros.model.plan.sampler import SHOWN_CONTROL, Conditions, Sampling, ordinary
 from reactdiff_ros.model.tokens import SpeakerBatch, blank, from_frame
 from reactdiff_ros.model.weights import AGES, CONDITION_COUNT, HIDDEN, LOOKS, MOST_RATE, NodHead
 from reactdiff_ros.styles import Style, load_styles
@@ -141,33 +134,16 @@ def test_wild_coefficients_stay_within_the_range_of_the_control() -> None:
     assert asked.controls[0, SMILING] == 1.0
 
 
-# Prompt
+# Conditions
 
 
-def asked(**controls: float) -> dict[str, float]:
-    """The prompt of listeners that are asked for these controls, and for 0 else, by name."""
-    row = np.array([[controls.get(name, 0.0) for name in CONTROL_NAMES]], dtype=np.float32)
-    return dict(zip(CONTROL_NAMES, prompted(ordinary(1, row), Sampling()).controls[0].tolist(), strict=True))
-
-
-def test_the_prompt_is_what_is_asked_but_for_the_least_responsive_smiles_and_the_delay() -> None:
-    prompt = asked(attitude=-0.5, nodding=0.5, liveliness=-1.0, **{SHOWN_CONTROL: 0.7})
-    assert (prompt["attitude"], prompt["nodding"], prompt["liveliness"]) == (-0.5, 0.5, -1.0)
-    assert prompt[SHOWN_CONTROL] == 0.0
-    assert asked()["responsiveness"] == pytest.approx(-COOLER)
-    for value in (0.2, 0.35, 1.0):
-        assert asked(responsiveness=value)["responsiveness"] == pytest.approx(value)
-    assert asked()["smiling"] == pytest.approx(SMILING_MORE)
-
-
-@pytest.mark.parametrize("name", [name for name in CONTROL_NAMES if name != SHOWN_CONTROL])
-def test_the_prompt_rises_with_what_is_asked_and_leaves_that_alone(name: str) -> None:
+@pytest.mark.parametrize("name", CONTROL_NAMES)
+def test_the_networks_get_the_controls_as_they_are_asked_for_but_never_the_delay(name: str) -> None:
     at = CONTROL_NAMES.index(name)
-    values = np.linspace(CONTROL_LOWER[at], CONTROL_UPPER[at], 41)
-    assert (np.diff([asked(**{name: v})[name] for v in values]) > 0).all()
-    conditions = ordinary(1)
-    prompted(conditions, Sampling())
-    assert not conditions.controls.any()
+    conditions = ordinary(1, np.eye(len(CONTROL_NAMES), dtype=np.float32)[at : at + 1])
+    vector = conditions.vector(1, 24)[0]
+    assert vector[at] == (0.0 if name == SHOWN_CONTROL else 1.0)
+    assert conditions.controls[0, at] == 1.0
 
 
 # Choice
@@ -241,25 +217,6 @@ def test_smoothing_looks_no_further_ahead_than_it_says():
     whole = continued(plans, shown, before, how)
     part = continued(plans[:, :, : hop + LOOKAHEAD], shown, before[:, : hop + LOOKAHEAD], how)
     np.testing.assert_array_equal(whole[:, :, : hop + len(BLEND)], part[:, :, : hop + len(BLEND)])
-
-
-def test_a_smile_is_larger_and_takes_its_time_and_other_muscles_do_not():
-    plans, nothing = np.zeros((1, 1, 16, 58), dtype=np.float32), np.zeros((1, 16, 58), dtype=np.float32)
-    plans[..., [*SMILE, INDEX["browInnerUp"]]] = 0.8
-    out = continued(plans, nothing[:, :AROUND], nothing, Sampling(smooth=True))[0, 0]
-    t = (np.arange(16) + 1) / 25
-    np.testing.assert_allclose(out[:, SMILE[0]], 0.8 * SMILE_GAIN * (1 - np.exp(-t / SMILE_S)), atol=1e-6)
-    np.testing.assert_allclose(out[len(BLEND) :, INDEX["browInnerUp"]], 0.8, atol=1e-6)
-
-
-def test_a_smile_that_goes_on_is_the_same_in_one_plan_or_in_many():
-    smiles = noise(2, 40, 3)
-    whole, last, parts = unhurried(smiles, np.zeros((2, 3), dtype=np.float32)), np.zeros((2, 3), dtype=np.float32), []
-    for start in range(0, 40, 4):
-        parts.append(unhurried(smiles[:, start : start + 4], last))
-        last = parts[-1][:, -1]
-    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-6)
-    assert whole.std() < 0.5 * smiles.std()
 
 
 def test_latents_that_are_not_finite_are_neutral():

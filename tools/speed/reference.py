@@ -25,7 +25,6 @@ import psutil
 from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.evaluation.bench.machine import hardware
 from reactdiff_ros.model.backends.onnxruntime_backend import open_graph
-from reactdiff_ros.model.plan.corrections import prompted
 from reactdiff_ros.model.plan.planner import faces
 from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
@@ -133,16 +132,15 @@ def our_graph_window(networks: Networks, timer: Callable[[], float]) -> Window:
         encoded = timer()
         past = np.broadcast_to(networks.neutral, (samples, s["past"], s["latent"])).astype(np.float32)
         missing, how = np.zeros((samples, len(networks.ages)), np.float32), Sampling()
-        conditions = prompted(ordinary(samples), how).vector(how.lead, s["max_lead"])
+        conditions = ordinary(samples).vector(how.lead, s["max_lead"])
         drawn = [past]
         for start in range(0, WINDOW, s["horizon"]):
             heard = np.repeat(tokens[None, start + reach - 1 - networks.ages], samples, axis=0)
             frames = min(s["horizon"], WINDOW - start)
             noise = rng.standard_normal((samples, 1, frames, s["latent"])).astype(np.float32)
             latents = networks.sample(
-                heard, missing, past, conditions, how.scale * noise, steps=steps, guidance=how.guidance,
-                recall=how.recall,
-            )  # fmt: skip
+                heard, missing, past, conditions, noise, steps=steps, guidance=how.guidance, recall=how.recall
+            )
             drawn.append(latents[:, 0])
             past = np.concatenate([past, drawn[-1]], axis=1)[:, -s["past"] :]
         sampled = timer()

@@ -35,7 +35,7 @@ from reactdiff_ros.evaluation.studies.behaviour import (
     expected_listener,
     smile_coupling,
 )
-from reactdiff_ros.model.plan.latents import GROUP_COUNT, GROUPS
+from reactdiff_ros.model.plan.latents import GROUPS
 from reactdiff_ros.model.plan.planner import blank_draft, draw_plan
 from reactdiff_ros.model.plan.sampler import Conditions, ordinary
 from reactdiff_ros.model.runtime import VAE_CONTEXT
@@ -115,8 +115,6 @@ def evaluate_choice(
 
 
 ANCESTRAL_STEPS: Final = 24
-ANCESTRAL_TEMPERATURES: Final = (1.025,) * GROUP_COUNT
-"""As the live sampler's were before each group of latents had its own: the sampler is held to what it was held to."""
 RARE: Final = ("brow_raises", "nods", "blinks", "laughs", "smiles")
 CANDIDATES: Final = 10
 HELD_FRAMES: Final = 75
@@ -153,9 +151,9 @@ def evaluate_streams(
     conditions, how = ordinary(items, dyads.controls), model.how
     shown, plans = _with_plans(model, tokens, conditions, np.arange(items) + 1)
     progress(0.35)
-    ancestral = model.sampled(
-        steps=ANCESTRAL_STEPS, hop=how.block, smooth=False, candidates=1, temperature=ANCESTRAL_TEMPERATURES
-    ).of_tokens(tokens, conditions, np.arange(items) + 100_001)
+    ancestral = model.sampled(steps=ANCESTRAL_STEPS, hop=how.block, smooth=False, candidates=1).of_tokens(
+        tokens, conditions, np.arange(items) + 100_001
+    )
     progress(0.8)
     streams = {"shown": shown, "raw": bounded(committed(plans, how.hop, frames)), "ancestral": ancestral}
     figures = compare(streams, dyads.listener, seed)

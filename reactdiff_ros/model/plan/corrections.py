@@ -4,19 +4,16 @@
 |---|---|---|---|
 | 1 | `greeting`, `heeding` | style | a smile of greeting is returned more surely; anger and grief are not smiled at |
 | 2 | `conditioning` | style -> conditions | people do not nod at their own words |
-| 3 | `Mood`, `in_mood` | `smiling` | the networks answer what happens now, hardly the mood of a conversation |
-| 4 | `prompted` | controls | the networks follow some controls by less than simulated listeners do |
-| 5 | `guided` | guidance w | listeners that answer nearly everything are rare in training |
-| 6 | `Sampling.temperature` | noise x_T | few steps damp fine motion, which accumulates from stretch to stretch |
-| 7 | `sane` | latents x_0 | a wild latent must not become part of the past |
-| 8 | `ranked` | candidates | every other rule of choice shows a duller or livelier face than the model's |
-| 9 | `calmed` | head pitch | the networks' own nods come at no particular moment; (12) adds those that do |
-| 10 | `continued` | faces | jitter within a plan, a step between two plans |
-| 11 | `unhurried`, SMILE_GAIN | smile | planned smiles move faster than people's and break off |
-| 12 | `Nods` | head pitch | nods are too rare and small to count in the losses of the diffusion |
-| 13 | `NodGate` | head pitch | an eager model nods even while the robot itself speaks |
-| 14 | `Empathy`, `answered` | faces | the networks have met no angry, sad or surprised speaker; goes when they have |
-| 15 | `presented` | faces | no one is there, the robot speaks, and gaze and lids belong to other layers |
+| 3 | `Mood`, `in_mood` | `smiling` | the networks follow how much someone smiles over seconds by three quarters |
+| 4 | `guided` | guidance w | listeners that answer nearly everything are rare in training |
+| 5 | `sane` | latents x_0 | a wild latent must not become part of the past |
+| 6 | `ranked` | candidates | every other rule of choice shows a duller or livelier face than the model's |
+| 7 | `calmed` | head pitch | the networks' own nods come at no particular moment; (9) adds those that do |
+| 8 | `continued` | faces | jitter within a plan, a step between two plans |
+| 9 | `Nods` | head pitch | nods are too rare and small to count in the losses of the diffusion |
+| 10 | `NodGate` | head pitch | an eager model nods even while the robot itself speaks |
+| 11 | `Empathy`, `answered` | faces | an answer to anger, grief or surprise has to be sure; the networks' is not |
+| 12 | `presented` | faces | no one is there, the robot speaks, and gaze and lids belong to other layers |
 
 All of it is causal. Live listeners and batched streams share it. Shapes: N listeners, K candidates of each, H frames,
 L latents, D token width.
@@ -57,9 +54,9 @@ from reactdiff_ros.styles import REFERENCE_LIMIT, Style
 from reactdiff_ros.types import EXPRESSION_CLASSES, NEGATIVE_CLASSES, REACTION_RATE_HZ, FloatArray, SpeakerFrame, Turn
 
 Array = TypeVar("Array", bound=Any)
-REMOVABLE: Final = ("mood", "prompt", "temperature", "gain", "lag", "sharpness", "empathy")
+REMOVABLE: Final = ("mood", "sharpness", "empathy")
 """Corrections that can be left out (`Sampling.without`), because an evaluation asks for it or because networks have
-learnt to do without (`Weights.learnt`): 3, 4, 6, the gain and the lag of 11, SHARPNESS of 12, and 14."""
+learnt to do without (`Weights.learnt`): 3, SHARPNESS of 9, and 11."""
 _AT: Final = {name: index for index, name in enumerate(CONTROL_NAMES)}
 _OTHER_LAYERS: Final = [*EYE_LOOK, *BLINK]
 """Gaze and lids are reflexes of the expression room."""
@@ -129,14 +126,13 @@ def _row(values: Sequence[float]) -> FloatArray:
 
 # 3. Mood
 
-MEMORY_S: Final = 6.0
+MEMORY_S: Final = 3.0
 """Time constant of the mean over the speaker's smile."""
 ORDINARY_SMILE: Final = 0.14
-"""A mean smile that changes nothing. Simulated speakers are perceived to smile .17 on average; what is above makes up
-for the smiles that COOLER takes (with .18 a seventh fewer came than simulated listeners show)."""
+"""A mean smile that changes nothing; simulated speakers smile .145 on average."""
 CONTAGION: Final = 3.0
-"""Units of `smiling` for a mean smile of 1 more. Simulated listeners, from whom the networks learnt, lift the level of
-their smile by .36 of what the speaker showed in the last 3 s; the networks hardly do."""
+"""Units of `smiling` for a mean smile of 1 more. Simulated listeners lift the level of their smile by .395 of what the
+speaker showed in the last 3 s, the networks alone by .292, with this by .398 (64 speakers of purpose "tune")."""
 _SEEN: Final = 0.05
 
 
@@ -177,37 +173,7 @@ def in_mood(conditions: Conditions, mood: FloatArray, how: Sampling) -> Conditio
     return replace(conditions, controls=controls)
 
 
-# 4. What the networks are prompted with. Found with `evaluate controls`, next to `--listener simulator`, and
-# `evaluate simulator`.
-
-SHOWN_CONTROL: Final = "delay"
-"""The networks have an input for it, do not follow it (the lag of an answer stayed the same from 0 to 1 s) and always
-get 0: a delay acts on what they are shown, see `Conditions.late`."""
-COOLER: Final = 0.45
-"""How far below its range a responsiveness of 0 is prompted: at 0 the networks answer .455 of a speaker's smiles, at
--.35 .325, at -.5 .245; simulated listeners .20 (200 trials)."""
-COOL: Final = 0.2
-"""Responsiveness from which on the prompt is what the user asks: listeners of the natural prior are then about as far
-from appropriate reactions (FRD) as simulated ones. If all up to .35 are prompted lower they smile too seldom (.96 of
-that distance), up to .1 too often (1.02)."""
-SMILING: Final = 1.6
-"""Units of `smiling` in the prompt for one: with one for one, the share of time with a smile goes from .07 to .30 over
-the range, of simulated listeners from .16 to .56, and listeners differ half as much."""
-SMILING_MORE: Final = 0.05
-
-
-def prompted(conditions: Conditions, how: Sampling) -> Conditions:
-    """The conditions that make the networks do what `conditions` ask."""
-    controls, asked = conditions.controls.copy(), conditions.controls
-    controls[:, _AT[SHOWN_CONTROL]] = 0.0
-    if "prompt" in how.without:
-        return replace(conditions, controls=controls)
-    controls[:, _AT["responsiveness"]] -= COOLER * np.maximum(1 - asked[:, _AT["responsiveness"]] / COOL, 0.0)
-    controls[:, _AT["smiling"]] = SMILING_MORE + SMILING * asked[:, _AT["smiling"]]
-    return replace(conditions, controls=controls)
-
-
-# 5. Guidance
+# 4. Guidance
 
 ORDINARY: Final = 0.35
 """Upper end of the responsiveness measured in people."""
@@ -225,7 +191,7 @@ def guided(conditions: Conditions, how: Sampling) -> FloatArray:
     return np.asarray(how.guidance * (1 + how.eager * beyond * warmth), dtype=np.float32)
 
 
-# 7. Limits of latents
+# 5. Limits of latents
 
 LATENT_LIMIT: Final = 8.0
 """Whitened latents beyond this many deviations, or NaN, are never passed on."""
@@ -236,7 +202,7 @@ def sane(latents: FloatArray, neutral: FloatArray) -> FloatArray:
     return np.clip(np.where(np.isfinite(latents), latents, neutral), -LATENT_LIMIT, LATENT_LIMIT)
 
 
-# 8. The choice among candidates. They are ordered by how lively they are, and the rank that is followed walks through
+# 6. The choice among candidates. They are ordered by how lively they are, and the rank that is followed walks through
 # all ranks evenly: each choice is a fair draw, and neither dull nor lively plans follow each other for long.
 
 HOLD_SLOTS: Final = 20
@@ -295,7 +261,7 @@ class Choice:
         self._since = slot
 
 
-# 9. A calm head
+# 7. A calm head
 
 CALM: Final = 11
 """Frames over which pitch is averaged: a nod of 1.6 Hz keeps a fifth."""
@@ -309,7 +275,7 @@ def calmed(decoded: FloatArray) -> FloatArray:
     return out
 
 
-# 10. From one plan to the next
+# 8. From one plan to the next
 
 AROUND: Final = 3
 """Frames before and after each one that `smooth` looks at."""
@@ -348,41 +314,10 @@ def continued(plans: FloatArray, shown: FloatArray, before: FloatArray, how: Sam
     # What was shown before, the last one again after: the plan keeps its length.
     left = np.broadcast_to(shown[:, None], (*plans.shape[:2], *shown.shape[1:]))
     padded = np.concatenate([left, plans, *[plans[:, :, -1:]] * AROUND], axis=2)
-    led = blend(smooth(padded), before[:, None])
-    gain = 1.0 if "gain" in how.without else SMILE_GAIN
-    if "lag" in how.without:
-        led[..., _SMILE] *= gain
-    else:
-        led[..., _SMILE] = unhurried(gain * plans[..., _SMILE], left[:, :, -1, _SMILE])
-    return bounded(led)
+    return bounded(blend(smooth(padded), before[:, None]))
 
 
-# 11. Smiles
-
-SMILE_S: Final = 0.2
-"""Time constant with which a smile follows its plan."""
-SMILE_GAIN: Final = 1.14
-"""How much larger than planned a smile is shown: the lag takes of its height, and listeners differ too little.
-
-Both were chosen together, see docs/model.md: D_marg in recorded calls is .62 without the lag and .42 with it, the
-distance to appropriate reactions of simulated listeners (FRD) is as theirs with the gain and too small without."""
-_SMILE: Final = next(list(group.coefficients) for group in GROUPS if group.name == "smile")
-
-
-def unhurried(plan: FloatArray, last: FloatArray) -> FloatArray:
-    """`plan` (..., n, C) through a first-order lag of SMILE_S that goes on from `last` (..., C), the frame before.
-
-    The lag leads over from one plan to the next without `blend`.
-    """
-    share = np.float32(1 - np.exp(-1 / (SMILE_S * REACTION_RATE_HZ)))
-    followed = np.empty_like(plan)
-    for i in range(plan.shape[-2]):
-        last = last + share * (plan[..., i, :] - last)
-        followed[..., i, :] = last
-    return followed
-
-
-# 12. Nods are a point process: a small network reads the speaker's newest tokens and returns how likely a nod begins in
+# 9. Nods are a point process: a small network reads the speaker's newest tokens and returns how likely a nod begins in
 # each of the next frames. Their shape follows Mori, Den and Jokinen (2025): 1 / 2 / 3 / 4 / 5 peaks in
 # 400 / 148 / 80 / 40 / 68 of 736 nods, the first cycle larger the more follow, a declining trend, the last cycle below
 # it; 4.1 / 5.2 / 7.1 degrees peak to peak and 1.2 to 2.1 Hz (quartiles).
@@ -501,7 +436,7 @@ def bowed(plans: FloatArray, dip: FloatArray) -> FloatArray:
     return out
 
 
-# 13. No nods while the robot itself speaks
+# 10. No nods while the robot itself speaks
 
 
 class NodGate:
@@ -528,8 +463,9 @@ class NodGate:
         return shown
 
 
-# 14. Answers to what the networks have not met
+# 11. Answers to what the networks have not met
 
+_SMILE: Final = next(list(group.coefficients) for group in GROUPS if group.name == "smile")
 KEPT, RAISED, CONCERNED, SERIOUS, DOUBTFUL = range(5)
 """Columns of levels: how much of a smile is kept, then the answers: raised brows, concern, a serious face, doubt."""
 _AFTER: Final = {
@@ -677,7 +613,7 @@ def answered(plans: FloatArray, levels: NDArray[np.float64], tilt: float) -> Flo
     return out
 
 
-# 15. What of it is shown
+# 12. What of it is shown
 
 HEAD_SHARE: Final = 0.3
 """What is left of the head's motion while the robot itself speaks; of nods nothing is."""

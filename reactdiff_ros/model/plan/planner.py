@@ -28,7 +28,6 @@ from reactdiff_ros.model.plan.corrections import (
     continued,
     guided,
     in_mood,
-    prompted,
     ranked,
     sane,
 )
@@ -136,19 +135,18 @@ def draw_plan(networks: Networks, d: Draft) -> Drawn:
     how, size = d.how, networks.shape
     count, block, width = len(d.past), how.block, d.noise.shape[-1]
     rows = np.arange(count)
-    asked = in_mood(d.conditions, d.mood, how)  # 3
+    c = in_mood(d.conditions, d.mood, how)  # 3
     s, missing, x_past, m, eps = d.speaker, d.missing, d.past, d.memory, d.noise
-    c, w = prompted(asked, how), guided(asked, how)  # 4, 5
-    age = np.broadcast_to(d.lead, count)
+    w, age = guided(c, how), np.broadcast_to(d.lead, count)  # 4
     chosen: NDArray[np.int64] | None = None
     stretches: list[FloatArray] = []
     for t in range(0, eps.shape[2], block):
-        x_T = (how.scale * eps[:, :, t : t + block]).reshape(len(x_past), -1, block, width)  # 6
+        x_T = eps[:, :, t : t + block].reshape(len(x_past), -1, block, width)
         c_t = c.vector(np.minimum(age + t, size["max_lead"] - 1), size["max_lead"])
         x_0 = networks.sample(s, missing, x_past, c_t, x_T, memory=m, steps=how.steps, guidance=w, recall=how.recall)
-        x_0 = sane(x_0, networks.neutral)  # 7
+        x_0 = sane(x_0, networks.neutral)  # 5
         if t == 0 and d.ranks is not None:
-            chosen = ranked(bounded(faces(networks, x_past, x_0)), d.ranks)  # 8
+            chosen = ranked(bounded(faces(networks, x_past, x_0)), d.ranks)  # 6
             if not d.all_candidates and eps.shape[2] > block:  # what is not chosen is never seen: it ends here
                 x_0, eps = x_0[rows, chosen][:, None], eps[rows, chosen][:, None]
         stretches.append(x_0.reshape(count, -1, block, width))
@@ -159,9 +157,9 @@ def draw_plan(networks: Networks, d: Draft) -> Drawn:
         x_0 = x_0.reshape(len(x_past), -1, width)
         x_past, m = np.concatenate([x_past, x_0], axis=1)[:, -size["past"] :], remembered(m, x_0)
     latents = np.concatenate(stretches, axis=2)
-    y = faces(networks, d.past, latents)  # D(x_0), 9
-    still = continued(y, d.shown, d.before, how)  # 10, 11
-    return Drawn(latents, bowed(y, d.dip), still, bounded(bowed(still, d.dip)), chosen)  # 12
+    y = faces(networks, d.past, latents)  # D(x_0), 7
+    still = continued(y, d.shown, d.before, how)  # 8
+    return Drawn(latents, bowed(y, d.dip), still, bounded(bowed(still, d.dip)), chosen)  # 9
 
 
 def faces(networks: Networks, past: FloatArray, latents: FloatArray) -> FloatArray:

@@ -8,22 +8,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES, STYLE_COUNT, condition_vector
-from reactdiff_ros.model.plan.latents import GROUP_NAMES, GROUP_OF_LATENT
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
-# Chosen with `evaluate streams --items 200`: over ancestral sampling, variances lie in .91 to 1.05 and rare events in
-# .86 to .97; docs/tuning.md lists what else was tried.
-TEMPERATURES: Final = tuple(
-    {"smile": 1.038, "mouth": 1.023, "brows": 1.022, "lids": 1.0, "blinks": 1.025, "gaze": 1.0, "head": 1.032}[name]
-    for name in GROUP_NAMES
-)
+SHOWN_CONTROL: Final = "delay"
+"""The networks have an input for it, do not follow it (the lag of an answer stayed the same from 0 to 1 s) and always
+get 0: a delay acts on what they are shown, see `Conditions.late`."""
 EAGER: Final = 4.0
 """Additional guidance of the most responsive listener, see `corrections.guided`."""
 _BLOCK: Final = 64
@@ -42,11 +37,6 @@ class Sampling:
     `corrections.guided`."""
     eager: float = EAGER
     """How much more of it the most responsive listener has."""
-    temperature: tuple[float, ...] = TEMPERATURES
-    """Size of the noise of each group of latents (correction 6). What `steps` damp of fine motion accumulates where
-    each stretch continues the last one: at 1 freely running faces vary by .84 of what they should, at 1.05 by 1.2
-    (mean over the groups), and what is rare and large, brow raises and laughs, comes too seldom before the variance is
-    too small."""
     hop: int = 4
     """Frames of a plan that are shown before the next one."""
     block: int = 4
@@ -61,16 +51,6 @@ class Sampling:
     """Of `corrections.REMOVABLE`, what is left out."""
     candidates: int = 1
     """Plans drawn at a choice; see `corrections.ranked`."""
-
-    @property
-    def scale(self) -> FloatArray:
-        """`temperature` of each latent (L,)."""
-        return _scale((1.0,) * len(self.temperature) if "temperature" in self.without else self.temperature)
-
-
-@lru_cache
-def _scale(temperature: tuple[float, ...]) -> FloatArray:
-    return np.array(temperature, dtype=np.float32)[GROUP_OF_LATENT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +87,9 @@ class Conditions:
 
     def vector(self, lead: int | NDArray[np.integer[Any]], max_lead: int) -> FloatArray:
         """The denoiser's input (N, condition_count) for evidence of age `lead`, of all or (N,)."""
-        leads = np.broadcast_to(lead, len(self))
-        return condition_vector(
-            self.controls, self.controls_given, self.style, self.style_given, self.real, leads, max_lead
-        )
+        leads, controls = np.broadcast_to(lead, len(self)), self.controls.copy()
+        controls[:, CONTROL_NAMES.index(SHOWN_CONTROL)] = 0.0
+        return condition_vector(controls, self.controls_given, self.style, self.style_given, self.real, leads, max_lead)
 
 
 def joined(conditions: Sequence[Conditions]) -> Conditions:
