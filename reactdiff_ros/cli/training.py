@@ -48,8 +48,6 @@ _ON_RESUMING = ("threads", "workers", "minutes", "steps")
 @click.option("--learning-rate", type=Number(1e-6, 1.0), help="Peak learning rate.")
 @click.option("--onsets", type=Number(0.0, 10.0), help="Extra weight of plans in which an event begins (0).")
 @click.option("--emotions", type=Number(0.0, 1.0), help="Share of simulated speakers who have emotional episodes (0).")
-@click.option("--tracked", type=Number(0.0, 1.0),
-              help="Share of them of whom only smile, cheeks and gaze are known, as in calls (0).")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Processor threads (1).")
 @click.option("--workers", type=click.IntRange(0, 64), help="Processes that simulate dyads in the background (0).")
 @click.option("--precision", type=click.Choice(["no", "tf32", "bf16", "fp16"]),
@@ -196,7 +194,7 @@ def train_nods(result: Output, weights: Path, voices: Path | None, seed: int, po
     """Train the network that decides when to nod.
 
     The network reads the tokens of the encoder in WEIGHTS (a folder of 'reactdiff dev export'), which is not changed,
-    and is written to the same folder. Takes ten minutes on one core. Earlier measurements of these weights do not
+    and is written to the same folder. Takes twenty minutes on one core. Earlier measurements of these weights do not
     apply any more.
     """
     from reactdiff_ros.evaluation.listeners import voices_facts

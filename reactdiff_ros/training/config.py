@@ -127,8 +127,6 @@ class TrainConfig:
     """Share of the simulated listeners whose controls are drawn again so that they answer much."""
     emotions: float = 0.0
     """Share of the simulated speakers who have emotional episodes."""
-    tracked: float = 0.0
-    """Share of the simulated speakers of whom a tracker measures smile, cheeks and gaze alone, see `data.tracked`."""
     pool_steps: int = 150
     """Steps until the next pool is drawn."""
     learning_rate: float = 6e-4

@@ -24,7 +24,6 @@ from reactdiff_ros.model.plan.memory import at_rest, traced
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.tokens import SpeakerBatch, featurize, heard_ages
 from reactdiff_ros.perception.blendshapes import OBSERVED
-from reactdiff_ros.recordings.datasets.dyads import CHANNELS
 from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.listener import listen
 from reactdiff_ros.simulator.observation import POSE_TRUST, SHOWN, appearance
@@ -49,23 +48,6 @@ def ablate(speaker: SpeakerBatch, parts: Sequence[str]) -> None:
         for name in ("camera", "face", "mesh", "gaze_observed", "affect_observed"):
             getattr(speaker, name)[:] = False
         speaker.confidence[:] = 0.0
-
-
-_TRACKED: Final = [*CHANNELS["smile"], *CHANNELS["cheeks"]]
-
-
-def tracked(speaker: SpeakerBatch, seed: int, share: float) -> None:
-    """Of a share of the speakers (B, T), leave what recorded calls have: smile, cheeks and gaze; in place.
-
-    Networks trained without such speakers answer their smiles two fifths as much as others'.
-    """
-    rows = np.random.default_rng([seed, 29]).random(len(speaker.camera)) < share
-    known, seen = np.isin(np.arange(COEFFICIENT_COUNT), _TRACKED), speaker.mesh[rows]
-    speaker.neutral_confidence[rows] = seen
-    speaker.confidence[rows] = seen[..., None] & known
-    speaker.coefficients[rows] *= known
-    speaker.affect_observed[rows], speaker.affect[rows] = False, 0.0
-    speaker.microphone[rows] = False
 
 
 def without_randomisation(speaker: SpeakerBatch, truth: Speakers, contact: FloatArray, seed: int) -> None:
@@ -208,7 +190,6 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
     )
     if "randomisation" in config.ablate:
         without_randomisation(dyads.speaker, dyads.truth, dyads.stimulus.contact, seed)
-    tracked(dyads.speaker, seed, config.tracked)
     ablate(dyads.speaker, config.ablate)
     features, observed = featurize(dyads.speaker)
     rolled = np.arange(min(config.roll_worlds, config.worlds))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +16,12 @@ from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.plan.latents import GROUP_OF_COEFFICIENT, GROUPS
 from reactdiff_ros.model.tokens import STREAMS
-from reactdiff_ros.recordings.datasets.dyads import CHANNELS, read_dyads
+from reactdiff_ros.recordings.datasets.dyads import read_dyads
 from reactdiff_ros.recordings.datasets.recording import Recording, speaker_of
 from reactdiff_ros.recordings.datasets.recordings import Extracted, save
-from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.training.batches import FADE
 from reactdiff_ros.training.config import config_from
-from reactdiff_ros.training.data import MARGIN, cut, filled, simulated_pool, tail, tracked
+from reactdiff_ros.training.data import MARGIN, cut, filled, simulated_pool, tail
 from reactdiff_ros.training.nets import Model
 from reactdiff_ros.training.recorded import Completion, group_seen, pieces, real_pool, summary_of, training_recordings
 from reactdiff_ros.training.run import people_seen, read_checkpoint, runs_of
@@ -55,25 +53,6 @@ def test_an_ablated_part_is_unobserved(part: str, streams: set[str]) -> None:
             assert pool.observed[..., i].max() == 0
         elif name not in {"pose_gaze"}:
             assert pool.observed[..., i].max() == 1
-
-
-def test_a_tracked_speaker_is_known_as_one_of_a_call_is() -> None:
-    speaker = simulate(3, 16, 50, None, prior="wide").speaker
-    before = copy.deepcopy(speaker)
-    tracked(speaker, 3, 0.5)
-    read = [row for row in range(16) if before.affect_observed[row].any()]
-    some = [row for row in read if not speaker.affect_observed[row].any()]
-    call = [*CHANNELS["smile"], *CHANNELS["cheeks"]]
-    assert some
-    for row in some:
-        assert not speaker.microphone[row].any()
-        assert (speaker.confidence[row][:, call] == before.mesh[row][:, None]).all()
-        np.testing.assert_array_equal(speaker.coefficients[row][:, call], before.coefficients[row][:, call])
-        assert not np.delete(speaker.confidence[row], call, axis=1).any()
-    others = [row for row in read if row not in some]
-    assert others
-    for row in others:
-        np.testing.assert_array_equal(speaker.confidence[row], before.confidence[row])
 
 
 def test_recorded_people_know_only_what_was_measured(people) -> None:
