@@ -463,7 +463,7 @@ class NodGate:
         return shown
 
 
-# 11. Answers to what the networks have not met
+# 11. Answers that have to be sure
 
 _SMILE: Final = next(list(group.coefficients) for group in GROUPS if group.name == "smile")
 KEPT, RAISED, CONCERNED, SERIOUS, DOUBTFUL = range(5)
