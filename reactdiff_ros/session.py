@@ -164,9 +164,6 @@ class ListeningSession:
         try:
             if isinstance(item, Picture):
                 frames = [self.perception.observe_picture(item)]
-                people = getattr(self.perception, "people", None)
-                if people is not None:
-                    self.people(people, now_ns)
             else:
                 frames = self.perception.observe_sound(item)
         except MessageError:

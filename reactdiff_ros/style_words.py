@@ -55,10 +55,6 @@ class _Lexicon:
     negations: frozenset[str]
     ignored: frozenset[str]
 
-    def knows(self, word: str) -> bool:
-        """Whether it means something, or nothing that matters."""
-        return word in self.words or word in self.factors or word in self.ignored
-
 
 def described(text: str) -> Described:
     """What the lexicon makes of a description.
@@ -73,9 +69,8 @@ def described(text: str) -> Described:
     unknown: list[str] = []
     for clause in _CLAUSE.split(text.lower().replace("’", "'")):
         tokens = _WORD.findall(clause)
-        unknown += [
-            t for t in tokens if t not in lexicon.words and t not in lexicon.factors and t not in lexicon.ignored
-        ]
+        known = (lexicon.words, lexicon.factors, lexicon.ignored)
+        unknown += [token for token in tokens if not any(token in words for words in known)]
         words += _clause(tokens, lexicon)
     if not words:
         raise ConfigError(

@@ -67,10 +67,6 @@ class Camera:
         self._given = 0
         self._fingerprint: int | None = None
         self._changed_ns: int | None = None
-        self.frames = 0
-        """Pictures read since the start."""
-        self.losses = 0
-        """How often the camera was lost while it was open."""
         self.ended = False
         """It was lost because a file that gave pictures came to its end; `reconnect` begins it again."""
 
@@ -151,7 +147,6 @@ class Camera:
             self.ended = not self.paced and self._given > 0
             raise self._lost("the video file has ended" if self.ended else "the camera gave no picture")
         frame = self._frame(stamp_ns, np.asarray(pixels))
-        self.frames += 1
         self._given += 1
         self._backoff.reset()
         return frame
@@ -197,7 +192,6 @@ class Camera:
 
     def _lost(self, what: str) -> DeviceError:
         self.close()
-        self.losses += 1
         return DeviceError(what, where=self._where(), todo="it is tried again")
 
     def _where(self) -> str:

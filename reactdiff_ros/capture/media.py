@@ -241,7 +241,7 @@ class PacedClip:
 
     Stamps go on rising over loops. When the player is late, only the newest due picture is given and the others are
     counted in `dropped_pictures`; sound is never dropped. After a stall of more than 2 s (the process was stopped)
-    the rest of the clip moves later instead of being rushed through; `stalled_ns` is the sum of such moves.
+    the rest of the clip moves later instead of being rushed through.
 
     Args:
         clip: what is played.
@@ -253,8 +253,6 @@ class PacedClip:
     def __init__(self, clip: MediaClip, loop: bool = False) -> None:
         self._clip, self._loop = clip, loop
         self.dropped_pictures = 0
-        self.loops = 0
-        self.stalled_ns = 0
         self._base_ns = 0
         self._end_ns = 0
         self._picture_ns: list[int] = []
@@ -279,7 +277,6 @@ class PacedClip:
         """
         if self._next is not None and elapsed_ns - self._next.offset_ns > self.STALL_NS:
             move_ns = elapsed_ns - self._next.offset_ns
-            self.stalled_ns += move_ns
             self._base_ns += move_ns
             self._next = _moved(self._next, move_ns)
         given: list[ClipItem] = []
@@ -296,7 +293,6 @@ class PacedClip:
         if item is None:
             if not self._loop:
                 return None
-            self.loops += 1
             self._base_ns += self._period_ns()
             self._end_ns, self._picture_ns = 0, []
             self._items = self._clip.pictures_and_sound()

@@ -97,8 +97,6 @@ class Microphone:
         self.name = ""
         self.rate_hz = 0
         self.channels = 0
-        self.blocks = 0
-        """Blocks received since the start."""
         self.dropped = 0
         """Blocks dropped because they were not read in time."""
         self.overflows = 0
@@ -195,7 +193,6 @@ class Microphone:
         longest = max(1, round(self.config.queue_s / self.config.block_s))
         with self._lock:
             self._heard_ns = now_ns
-            self.blocks += 1
             self.overflows += bool(getattr(status, "input_overflow", False))
             self._queue.append(sound)
             while len(self._queue) > longest:

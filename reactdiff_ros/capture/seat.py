@@ -44,11 +44,6 @@ class Seat:
             return self._line.index(visitor)
 
     @property
-    def taken(self) -> bool:
-        """Whether someone has the place."""
-        return bool(self._line)
-
-    @property
     def state(self) -> str:
         """For pages: taken or free."""
         return "taken" if self._line else "free"

@@ -52,7 +52,6 @@ class SpeakerPerception:
         self._nets.warm_up()
         self._voice = voice
         self.dropped_pictures = 0
-        self.dropped_sounds = 0
         self._tracker = Tracker(self.config, self._nets)
         self._chooser = TargetChooser(self.config)
         spacing_m, first_right = self.config.microphone_spacing_m, self.config.first_microphone_right
@@ -162,7 +161,6 @@ class SpeakerPerception:
             return []
         verdict = self._sounds.check(sound.stamp_ns)
         if verdict == "late":
-            self.dropped_sounds += 1
             return []
         voice = self._loaded_voice()
         if verdict == "jump":

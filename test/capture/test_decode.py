@@ -142,12 +142,6 @@ def test_header_that_asks_for_too_much_is_refused_before_decoding() -> None:
         decode_compressed("jpeg", bytes(jpeg))
 
 
-def decode(kind: str, m) -> np.ndarray:
-    if kind.endswith("/CompressedImage"):
-        return decode_compressed(m.format, m.data)
-    return decode_image(m.encoding, m.height, m.width, m.step, m.data, bool(m.is_bigendian))
-
-
 @pytest.mark.parametrize(("orientation", "turns"), [(1, 0), (3, 2), (6, -1), (8, 1)])
 def test_a_camera_that_was_held_another_way_up(orientation: int, turns: int) -> None:
     jpeg = encode_jpeg(smooth())

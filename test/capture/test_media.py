@@ -159,7 +159,6 @@ def test_loops_go_on_without_a_gap(tmp_path) -> None:
     pictures = [i for i in given if isinstance(i, ClipPicture)]
     sounds = [i for i in given if isinstance(i, ClipSound)]
     assert [p.offset_ns for p in pictures] == [i * 40_000_000 for i in range(50)]
-    assert paced.loops == 5  # the item after the last one given is already of the next pass
     assert not paced.finished
     ends = [s.end_ns for s in sounds]
     assert [s.offset_ns for s in sounds[1:]] == ends[:-1]
@@ -181,7 +180,6 @@ def test_a_stopped_process_does_not_rush_through_what_it_missed(tmp_path) -> Non
     after = paced.due(3600 * NS)
     assert len(after) <= 2
     assert all(i.offset_ns == 3600 * NS or abs(i.offset_ns - 3600 * NS) < 40_000_000 for i in after)
-    assert paced.stalled_ns == pytest.approx(3600 * NS, abs=40_000_000)
     assert paced.next_due_ns is not None
     assert 3600 * NS < paced.next_due_ns < 3600 * NS + 40_000_001
 

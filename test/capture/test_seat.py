@@ -16,17 +16,17 @@ def entered(seat: Seat) -> Visitor:
 
 def test_visitors_move_up_in_order_of_arrival() -> None:
     seat = Seat(3)
-    assert (seat.taken, seat.waiting) == (False, 0)
+    assert (seat.state, seat.waiting) == ("free", 0)
     first, second, third = (entered(seat) for _ in range(3))
     assert seat.enter() is None
     assert [seat.before(each) for each in (first, second, third)] == [0, 1, 2]
-    assert (seat.taken, seat.waiting) == (True, 2)
+    assert (seat.state, seat.waiting) == ("taken", 2)
     seat.leave(second)
     assert [seat.before(each) for each in (first, third)] == [0, 1]
     seat.leave(first)
     assert seat.before(third) == 0
     seat.leave(third)
-    assert not seat.taken
+    assert seat.state == "free"
 
 
 def test_only_who_is_seen_is_sent_away() -> None:

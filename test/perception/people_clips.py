@@ -18,7 +18,6 @@ from reactdiff_ros.resampling import RATE_HZ, Resampler, mono
 from reactdiff_ros.types import People, Picture, Sound, SpeakerFrame
 
 PERIOD_NS = NS // 25
-HOP = RATE_HZ // 50
 
 
 @dataclass

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from actuator_graph import Bench
 from geometry_msgs.msg import PointStamped, PoseStamped
-from hypothesis import strategies as st
 from ros_harness import RosGraph
 
 from reactdiff_ros.actuation.profile import load_profile
@@ -25,7 +24,6 @@ from reactdiff_ros.types import GazeTarget, HeadPose
 
 TOPIC, EXPRESSION = "actuator/head_pose", "listener/expression"
 HEAD = "head: {pitch: {neck: 0.01745329}}\n"
-angle, metres = st.floats(-1.25, 1.25, width=32), st.floats(-0.25, 0.25, width=32)
 
 
 class Sent:

@@ -287,6 +287,3 @@ def test_what_is_no_pose_is_refused(part, field, value):
     setattr(getattr(message.pose, part), field, value)
     with pytest.raises(MessageError, match="pose of the head"):
         m.head_pose_value(message)
-
-
-# Messages of packages that are not on every machine: their fields as published.
