@@ -244,26 +244,21 @@ class SpeakerPerception:
     def _frame(
         self, picture: Picture, target: Track | None, reading: Reading | None, voice: tuple[Voice, int] | None
     ) -> SpeakerFrame:
-        frame = SpeakerFrame(
-            stamp_ns=picture.stamp_ns if voice is None else max(picture.stamp_ns, voice[1]),
-            picture_stamp_ns=picture.stamp_ns,
-            sound_stamp_ns=None if voice is None else voice[1],
-            person_id=-1 if target is None else target.person_id,
-            face_present=target is not None and (target.detected or target.points is not None),
-            mesh_present=reading is not None,
-            coefficients=c.neutral(),
-            confidence=np.zeros(c.COEFFICIENT_COUNT, dtype=np.float32),
-            neutral_confidence=0.0 if target is None else target.person.neutral.confidence,
-            gaze=None,
-            position_m=None,
-            affect=None,
-            voice=None if voice is None else voice[0],
-            frame_id=picture.frame_id,
+        frame = replace(
+            _faceless(picture.stamp_ns, voice), picture_stamp_ns=picture.stamp_ns, frame_id=picture.frame_id
         )
+        if target is not None:
+            frame = replace(
+                frame,
+                person_id=target.person_id,
+                face_present=target.detected or target.points is not None,
+                neutral_confidence=target.person.neutral.confidence,
+            )
         if reading is None:
             return frame
         return replace(
             frame,
+            mesh_present=True,
             coefficients=reading.coefficients.astype(np.float32),
             confidence=reading.confidence.astype(np.float32),
             gaze=reading.gaze,
@@ -287,7 +282,8 @@ class SpeakerPerception:
             begin = self._push_part(sound, begin, end)
             heard = voice.latest(border)
             if heard is not None:
-                frames.append(self._voice_frame(border, *heard))
+                person_id = self._chooser.target if self._seen_lately(border) else -1
+                frames.append(replace(_faceless(border, heard), person_id=person_id))
             self._slot += 1
         self._push_part(sound, begin, len(sound.samples))
         return frames
@@ -301,22 +297,15 @@ class SpeakerPerception:
     def _seen_lately(self, now_ns: int) -> bool:
         return self._picture_ns is not None and now_ns - self._picture_ns <= to_ns(self.config.lost_after_s)
 
-    def _voice_frame(self, stamp_ns: int, voice: Voice, sound_ns: int) -> SpeakerFrame:
-        return SpeakerFrame(
-            stamp_ns=max(stamp_ns, sound_ns),
-            picture_stamp_ns=None,
-            sound_stamp_ns=sound_ns,
-            person_id=self._chooser.target if self._seen_lately(stamp_ns) else -1,
-            face_present=False,
-            mesh_present=False,
-            coefficients=c.neutral(),
-            confidence=np.zeros(c.COEFFICIENT_COUNT, dtype=np.float32),
-            neutral_confidence=0.0,
-            gaze=None,
-            position_m=None,
-            affect=None,
-            voice=voice,
-        )
+
+def _faceless(stamp_ns: int, heard: tuple[Voice, int] | None) -> SpeakerFrame:
+    """No one is seen; the voice and its stamp, where there is one."""
+    voice, sound_ns = heard or (None, None)
+    newest_ns = stamp_ns if sound_ns is None else max(stamp_ns, sound_ns)
+    confidence = np.zeros(c.COEFFICIENT_COUNT, dtype=np.float32)
+    return SpeakerFrame(
+        newest_ns, None, sound_ns, -1, False, False, c.neutral(), confidence, 0.0, None, None, None, voice
+    )
 
 
 def gaze_target(frame: SpeakerFrame) -> GazeTarget | None:

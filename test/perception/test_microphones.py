@@ -150,26 +150,20 @@ def test_swapped_microphones_do_not_outweigh_the_lips_and_lose_their_say():
     assert right(beliefs, 0) < 0.1, "equal lips are not decided by them either"
 
 
-def copied(stereo: np.ndarray) -> np.ndarray:
-    return np.repeat(stereo[:, :1], 2, axis=1)
+WITHOUT_DIRECTION = {
+    "mono": lambda s: s[:, :1],
+    "equal": lambda s: np.repeat(s[:, :1], 2, axis=1),
+    "a softer copy": lambda s: np.stack([s[:, 0], s[:, 0] // 2], axis=1),
+    "dead": lambda s: s * np.array([[1, 0]], np.int16),
+    "silence": np.zeros_like,
+    "four channels": lambda s: np.repeat(s, 2, axis=1),
+}
 
 
-def dead(stereo: np.ndarray) -> np.ndarray:
-    return stereo * np.array([[1, 0]], np.int16)
-
-
-def softer_copy(stereo: np.ndarray) -> np.ndarray:
-    return np.stack([stereo[:, 0], stereo[:, 0] // 2], axis=1)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [lambda s: s[:, :1], copied, softer_copy, dead, np.zeros_like, lambda s: np.repeat(s, 2, axis=1)],
-    ids=["mono", "equal", "a softer copy", "dead", "silence", "four channels"],
-)
-def test_sound_without_a_direction_changes_nothing(change):
+@pytest.mark.parametrize("kind", WITHOUT_DIRECTION)
+def test_sound_without_a_direction_changes_nothing(kind):
     with_it, without = Pair(), Pair(0.0)
-    samples = change(with_it.stereo(0, 2.0))
+    samples = WITHOUT_DIRECTION[kind](with_it.stereo(0, 2.0))
     for moving in ((1,), (0, 1)):
         assert with_it.talk(samples, moving) == without.talk(samples, moving)
 

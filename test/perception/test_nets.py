@@ -26,11 +26,6 @@ TURNS = ((0.0, 0.0, 1.0), (0.5, 0.1, 1.0), (-0.4, -0.1, 1.2), (0.0, 0.2, 0.9))
 """Regions beside the detector's own: more rad, right and up by parts of the side, sides as large."""
 
 
-@pytest.fixture(scope="module")
-def nets() -> FaceNets:
-    return FaceNets()
-
-
 @given(
     st.lists(st.integers(0, 70), min_size=0, max_size=4),
     st.sampled_from([np.uint8, np.int16, np.float32, np.bool_]),

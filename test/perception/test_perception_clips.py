@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from test_tracking import Talk, ids
 
 from reactdiff_ros import coefficients as c
 from reactdiff_ros.expression import ExpressionEngine
@@ -18,14 +19,9 @@ from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.perception.nets import FaceNets
 from reactdiff_ros.recordings.replay.parameters import settings_as_live
 from reactdiff_ros.session import ListeningSession
-from reactdiff_ros.types import Picture, SpeakerFrame, Voice
+from reactdiff_ros.types import Picture, SpeakerFrame
 
 pytestmark = pytest.mark.clips
-
-
-@pytest.fixture(scope="module")
-def nets() -> FaceNets:
-    return FaceNets()
 
 
 def pictures(path: Path, count: int = 100, every: int = 1) -> Iterator[Picture]:
@@ -43,14 +39,6 @@ def read(path: Path, nets: FaceNets, count: int = 100, every: int = 1) -> list[S
 def mean(frames: list[SpeakerFrame], *names: str) -> float:
     seen = [f.coefficients[list(c.index(*names))] for f in frames if f.mesh_present]
     return float(np.mean(seen))
-
-
-def targets(frames: list[SpeakerFrame]) -> list[int]:
-    out: list[int] = []
-    for frame in frames:
-        if not out or out[-1] != frame.person_id:
-            out.append(frame.person_id)
-    return out
 
 
 SMILE = ("mouthSmileLeft", "mouthSmileRight")
@@ -110,7 +98,7 @@ ONE_PERSON = [
 @pytest.mark.parametrize("name", ONE_PERSON)
 def test_one_person_has_one_id(clips, nets, name):
     frames = read(clips(name), nets, 60)
-    assert targets(frames) == [-1, 1]
+    assert ids(frames) == [-1, 1]
     assert all(f.face_present for f in frames if f.person_id == 1)
 
 
@@ -131,34 +119,10 @@ def test_blinks_a_smile_and_raised_brows_are_seen_when_they_happen(clips, nets):
     assert mean(frames, "jawOpen") < 0.1, "the mouth is closed throughout"
 
 
-class Speaking:
-    def push(self, sound) -> None:
-        pass
-
-    def reset(self) -> None:
-        pass
-
-    def latest(self, now_ns: int):
-        return Voice(1.0, True, np.zeros(26, np.float32), 120.0, -25.0, 0.0, 1.0), now_ns
-
-
-def side_by_side(find: Callable[[str], Path], left: str, right: str, count: int) -> Iterator[Picture]:
-    for a, b in zip(pictures(find(left), count), pictures(find(right), count), strict=False):
-        height = 400
-        both = [cv2.resize(p.bgr, (p.bgr.shape[1] * height // p.bgr.shape[0], height)) for p in (a, b)]
-        yield Picture(a.stamp_ns, np.hstack(both))
-
-
-@pytest.mark.parametrize("talker_left", [True, False])
-def test_of_two_people_the_one_who_speaks_is_the_target(clips, nets, talker_left):
-    talking, silent = "facegood_selfie_speech_12s.mp4", "liveportrait_d9_webcam_silent_20s.mp4"
-    order = (talking, silent) if talker_left else (silent, talking)
-    perception = SpeakerPerception(voice=Speaking(), nets=nets)
-    frames = [perception.observe_picture(p) for p in side_by_side(clips, *order, 120)]
-    assert perception.persons() == (1, 2)
-    assert len(targets(frames)) <= 3, "one switch at most, to the talker"
-    assert frames[-1].position_m is not None
-    assert (frames[-1].position_m[0] < 0) == talker_left
+def side_by_side(stamp_ns: int, *both: Picture) -> Picture:
+    """Both 400 px high."""
+    sides = [cv2.resize(p.bgr, (p.bgr.shape[1] * 400 // p.bgr.shape[0], 400)) for p in both]
+    return Picture(stamp_ns, np.hstack(sides))
 
 
 def test_the_head_turns_to_the_one_of_two_people_who_speaks_now(clips, nets):
@@ -167,15 +131,13 @@ def test_the_head_turns_to_the_one_of_two_people_who_speaks_now(clips, nets):
     left, right = (list(pictures(clips(name), 130)) for name in names)
     settings, _ = settings_as_live()
     session = ListeningSession(
-        SpeakerPerception(settings.perception, voice=Speaking(), nets=nets),
+        SpeakerPerception(settings.perception, voice=Talk(speaking=True), nets=nets),
         make_listener("rules", seed=1),
         ExpressionEngine(settings.expression, seed=1),
     )
     faces = []
     for k in range(260):
-        both = [left[min(k, 129)].bgr, right[max(k - 130, 0)].bgr]
-        sides = [cv2.resize(bgr, (bgr.shape[1] * 400 // bgr.shape[0], 400)) for bgr in both]
-        session.push_picture(Picture(k * 40_000_000, np.hstack(sides)))
+        session.push_picture(side_by_side(k * 40_000_000, left[min(k, 129)], right[max(k - 130, 0)]))
         faces += session.advance(k * 40_000_000 + 30_000_000)
     yaw = np.degrees([face.coefficients[c.HEAD_YAW] for face in faces])
     assert np.median(yaw[160:260]) > 2.0, "to its own left, as the picture shows it"
@@ -187,4 +149,4 @@ def test_the_next_person_of_a_film_gets_an_own_id(clips, nets):
     names = ("mimictalk_german_20s.mp4", "real3dportrait_may_5s.mp4")
     shots = [p.bgr for name in names for p in pictures(clips(name), 40)]
     frames = [perception.observe_picture(Picture(40_000_000 * k, bgr)) for k, bgr in enumerate(shots)]
-    assert targets(frames) == [-1, 1, -1, 2]
+    assert ids(frames) == [-1, 1, -1, 2]

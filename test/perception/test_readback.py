@@ -51,8 +51,8 @@ class NewRun(Protocol):
 
 
 @pytest.fixture(scope="module")
-def new_run() -> NewRun:
-    renderer, nets = HeadRenderer(), FaceNets()
+def new_run(nets: FaceNets) -> NewRun:
+    renderer = HeadRenderer()
     return lambda scene, seed=0: Readback(scene, seed, renderer=renderer, nets=nets)
 
 

@@ -34,11 +34,6 @@ RATE_HZ: Final = 25
 LOOKS: Final = (Look(), Look(skin=(96, 128, 188), hair=(20, 24, 30), shirt=(60, 60, 150), lips=(84, 80, 150)))
 
 
-@pytest.fixture(scope="module")
-def nets() -> FaceNets:
-    return FaceNets()
-
-
 def glances(addressee: str) -> Iterator[str]:
     """Where someone looks who speaks to the robot or to their neighbour for 4 s: at them, and twice away."""
     for at, seconds in ((addressee, 1.4), ("away", 0.6), (addressee, 1.4), ("away", 0.6)):
@@ -91,9 +86,7 @@ def test_whom_the_speaker_addresses_is_found(nets, record_property):
     rng = np.random.default_rng(3)
     renderers = [HeadRenderer(look=look) for look in LOOKS]
     scenes = [Scene(width=640, height=320, position_m=tuple(map(float, place))) for place in PLACES]
-    voice = Talk()
-    voice.speaking = True
-    perception = SpeakerPerception(voice=voice, nets=nets)
+    perception = SpeakerPerception(voice=Talk(speaking=True), nets=nets)
     right: dict[str, list[bool]] = {"robot": [], "other": []}
     rests = [renderers[i].render(pose(i, 0.0, 0.0), scenes[i]) for i in (0, 1)]
     shown, now, ids = np.zeros(2), NS, set()

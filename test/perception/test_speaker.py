@@ -39,9 +39,15 @@ def sound(t_ms: float, length_ms: float, rate: int = 16000) -> Sound:
     return Sound(round(t_ms * MS), rate, np.zeros((round(length_ms * rate / 1000), 1), np.int16))
 
 
-def look(world: World, seconds: float, **settings) -> list[SpeakerFrame]:
-    perception = SpeakerPerception(PerceptionConfig(**settings), voice=Ear(), nets=world)
-    return [perception.observe_picture(world.picture(40 * k)) for k in range(round(seconds * 25))]
+def see(perception: SpeakerPerception, world: World, count: int, first: int = 0) -> list[SpeakerFrame]:
+    """So many pictures, 25 a second."""
+    return [perception.observe_picture(world.picture(40 * k)) for k in range(first, first + count)]
+
+
+def someone(world: World | None = None) -> tuple[World, SpeakerPerception]:
+    """One actor before the camera, or this world."""
+    world = world or World([Actor(320)])
+    return world, SpeakerPerception(voice=Ear(), nets=world)
 
 
 def value(frame: SpeakerFrame, name: str) -> float:
@@ -49,7 +55,8 @@ def value(frame: SpeakerFrame, name: str) -> float:
 
 
 def test_a_frame_carries_its_picture():
-    frame = look(World([Actor(320)]), 1.0)[-1]
+    world, perception = someone()
+    frame = see(perception, world, 25)[-1]
     assert frame.picture_stamp_ns == frame.stamp_ns == 960 * MS
     assert frame.sound_stamp_ns is None
     assert frame.voice is None
@@ -63,12 +70,10 @@ def test_a_frame_carries_its_picture():
 
 
 def test_a_smile_comes_back_and_is_sure():
-    world = World([Actor(320)])
-    perception = SpeakerPerception(voice=Ear(), nets=world)
-    for k in range(75):
-        perception.observe_picture(world.picture(40 * k))
+    world, perception = someone()
+    see(perception, world, 75)
     world.actors[0].face = frontal_face(smile=0.09)
-    frames = [perception.observe_picture(world.picture(40 * (75 + k))) for k in range(40)]
+    frames = see(perception, world, 40, 75)
     assert value(frames[1], "mouthSmileLeft") > 0.4, "seen within two pictures"
     assert value(frames[-1], "mouthSmileLeft") > 0.6
     assert frames[-1].confidence[c.INDEX["mouthSmileLeft"]] > 0.6
@@ -80,7 +85,8 @@ def test_a_smile_comes_back_and_is_sure():
 def test_the_position_follows_the_field_of_view_and_camera_info():
     world = World([Actor(420, scale=60)])
     focal = 320 / np.tan(np.radians(30))
-    frame = look(world, 0.6, horizontal_fov_deg=60.0)[-1]
+    perception = SpeakerPerception(PerceptionConfig(horizontal_fov_deg=60.0), voice=Ear(), nets=world)
+    frame = see(perception, world, 15)[-1]
     expected = focal * 0.063 / 60
     assert frame.position_m[2] == pytest.approx(expected, rel=0.03)
     assert frame.position_m[0] == pytest.approx(100 / focal * expected, rel=0.05)
@@ -130,9 +136,8 @@ def test_mirrored_pictures_are_turned_back():
 
 
 def test_late_pictures_are_dropped_and_counted():
-    world = World([Actor(320)])
-    perception = SpeakerPerception(voice=Ear(), nets=world)
-    frames = [perception.observe_picture(world.picture(40 * k)) for k in range(20)]
+    world, perception = someone()
+    frames = see(perception, world, 20)
     seen = world.meshes
     assert perception.observe_picture(world.picture(720)) is frames[-1]
     assert perception.observe_picture(world.picture(760)) is frames[-1], "the same stamp again"
@@ -141,12 +146,10 @@ def test_late_pictures_are_dropped_and_counted():
 
 
 def test_a_jump_back_is_a_new_time_line():
-    world = World([Actor(320)])
-    ear = Ear()
+    ear, world = Ear(), World([Actor(320)])
     perception = SpeakerPerception(voice=ear, nets=world)
-    for k in range(50):
-        before = perception.observe_picture(world.picture(10_000 + 40 * k))
-    after = [perception.observe_picture(world.picture(40 * k)) for k in range(10)]
+    before = see(perception, world, 50, 250)[-1]
+    after = see(perception, world, 10)
     assert ear.resets == 1
     assert after[0].person_id == -1
     assert after[0].picture_stamp_ns == 0
@@ -155,7 +158,7 @@ def test_a_jump_back_is_a_new_time_line():
 
 
 def test_without_pictures_sound_alone_makes_25_frames_a_second():
-    perception = SpeakerPerception(voice=Ear(), nets=World())
+    _, perception = someone(World())
     frames = [f for k in range(100) for f in perception.observe_sound(sound(20 * k, 20))]
     assert 48 <= len(frames) <= 50
     stamps = [f.stamp_ns for f in frames]
@@ -202,8 +205,7 @@ def test_sound_makes_no_frames_while_pictures_come_and_soon_after_they_stop():
     ],
 )
 def test_what_is_no_picture_is_named_and_leaves_no_trace(bad):
-    world = World([Actor(320)])
-    perception = SpeakerPerception(voice=Ear(), nets=world)
+    world, perception = someone()
     with pytest.raises(MessageError, match="picture must"):
         perception.observe_picture(Picture(10**12, bad))
     assert perception.observe_picture(world.picture(0)).picture_stamp_ns == 0
@@ -219,10 +221,8 @@ def test_garbage_from_the_network_never_comes_through(seed, spread, odd):
             points[rng.integers(0, 478, 20)] = odd
             return points if np.isfinite(points).all() else None
 
-    world = Garbage([Actor(320)])
-    perception = SpeakerPerception(voice=Ear(), nets=world)
-    for k in range(12):
-        frame = perception.observe_picture(world.picture(40 * k))
+    world, perception = someone(Garbage([Actor(320)]))
+    for frame in see(perception, world, 12):
         assert np.isfinite(frame.coefficients).all()
         assert np.isfinite(frame.confidence).all()
         if frame.position_m is not None:
@@ -233,12 +233,11 @@ def test_garbage_from_the_network_never_comes_through(seed, spread, odd):
 
 def test_the_future_changes_nothing():
     def play(gap_after: float) -> list[SpeakerFrame]:
-        world = World([Actor(320)])
-        perception = SpeakerPerception(voice=Ear(), nets=world)
+        world, perception = someone()
         frames = []
         for k in range(60):
             world.actors[0].face = frontal_face(gap=0.1 + 0.05 * np.sin(k) if k < 40 else gap_after, smile=0.002 * k)
-            frames.append(perception.observe_picture(world.picture(40 * k)))
+            frames += see(perception, world, 1, k)
         return frames
 
     for one, two in zip(play(0.1)[:40], play(0.5)[:40], strict=True):

@@ -15,8 +15,8 @@ FRAME_MS = 40
 class Talk:
     """A voice that speaks when told to."""
 
-    def __init__(self) -> None:
-        self.speaking = self.clean = False
+    def __init__(self, speaking: bool = False) -> None:
+        self.speaking, self.clean = speaking, False
 
     def push(self, sound) -> None:
         pass
