@@ -23,8 +23,7 @@ from reactdiff_ros.avatar.event_loop import EventLoop
 from reactdiff_ros.avatar.wire import speaker_status
 from reactdiff_ros.capture.browser import Picture as Jpeg
 from reactdiff_ros.capture.compressed import decode_compressed
-from reactdiff_ros.capture.media import ClipPicture, MediaClip
-from reactdiff_ros.capture.player import ClipPlayer
+from reactdiff_ros.capture.media import ClipPicture, ClipPlayer, MediaClip
 from reactdiff_ros.capture.visits import Host, Visits
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.errors import DeviceError, MessageError, ReactdiffError

@@ -12,8 +12,7 @@ from std_msgs.msg import Header
 
 from reactdiff_ros import msg
 from reactdiff_ros.capture.decode import encode_jpeg
-from reactdiff_ros.capture.media import ClipPicture, ClipSound, MediaClip
-from reactdiff_ros.capture.player import ClipPlayer
+from reactdiff_ros.capture.media import ClipPicture, ClipPlayer, ClipSound, MediaClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.messages import fill_audio, fill_header

@@ -73,6 +73,18 @@ def room(sound: NDArray[np.int16], delay_s: float, rng: np.random.Generator) -> 
     return np.fft.irfft(np.fft.rfft(played, count) * np.fft.rfft(response, count), count)[: len(played)]
 
 
+def over(
+    robot: NDArray[np.int16], person: NDArray[np.float64], seed: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], int]:
+    """What a microphone hears of a person who speaks over the robot at 0 dB, and the sample at which they begin."""
+    near = 0.5 * room(robot, 0.03, rng)
+    near += 20 * rng.standard_normal(len(near))
+    start = (4 + seed % 3) * RATE
+    place = slice(start, start + len(person))
+    near[place] += person * np.sqrt((near[place] ** 2).mean() / (person**2).mean())
+    return near, start
+
+
 def heard(near: NDArray[np.float64], robot: NDArray[np.int16] | None) -> NDArray[np.int16]:
     """What the canceller leaves of the microphone's sound, chunk by chunk as the node gets them."""
     canceller = EchoCanceller()
@@ -121,11 +133,7 @@ def test_a_person_who_is_as_loud_as_the_robot_is_heard_over_it(
     late_s = []
     for seed, person in enumerate(voices[:5]):
         rng = np.random.default_rng(seed)
-        near = 0.5 * room(robot, 0.03, rng)
-        near += 20 * rng.standard_normal(len(near))
-        start = (4 + seed % 3) * RATE
-        place = slice(start, start + len(person))
-        near[place] += person * np.sqrt((near[place] ** 2).mean() / (person**2).mean())  # 0 dB
+        near, start = over(robot, person, seed, rng)
         found = np.flatnonzero(speech(heard(near, robot)) > 0.5)
         late_s.append((found[found >= (start + RATE // 10) // 512][0] + 1) * 512 / RATE - start / RATE - 0.1)
     print("barge-in at 0 dB heard after", np.round(late_s, 2))
@@ -168,11 +176,7 @@ def test_who_speaks_on_over_the_robot_stops_it_and_a_backchannel_seldom_does(
         said.append((np.concatenate([np.zeros(RATE // 10), own, np.zeros(RATE // 10)]), False))
     sounds = []
     for seed, (person, _) in enumerate(said):
-        near = 0.5 * room(robot, 0.03, np.random.default_rng(seed))
-        near += 20 * np.random.default_rng(seed).standard_normal(len(near))
-        start = (4 + seed % 3) * RATE
-        place = slice(start, start + len(person))
-        near[place] += person * np.sqrt((near[place] ** 2).mean() / (person**2).mean())  # 0 dB
+        near, start = over(robot, person, seed, np.random.default_rng(seed))
         sounds.append((heard(near[: start + 4 * RATE], robot), start / RATE + 0.1))
     turns = np.array([is_turn for _, is_turn in said])
     for after_s in (0.4, 0.35, 0.3):

@@ -20,15 +20,16 @@ def write_clip(
     sound_s: float = 0.4,
     sound_at_s: float = 0.0,
     pts: list[int] | None = None,
-    size: tuple[int, int] = (64, 48),
+    shown: np.ndarray | None = None,
 ) -> Path:
-    """A clip whose picture i has grey level 20 * i, and whose sound is a ramp."""
+    """A clip whose picture i has grey level 20 * i, or is `shown`, and whose sound is a ramp."""
     with av.open(str(path), "w") as out:
         video = out.add_stream("mpeg4", rate=rate)
-        video.width, video.height, video.pix_fmt, video.bit_rate = *size, "yuv420p", 4_000_000
+        video.width, video.height, video.pix_fmt, video.bit_rate = 64, 48, "yuv420p", 4_000_000
         audio = out.add_stream("pcm_s16le", rate=16000, layout="mono") if sound_s else None
         for i in range(pictures):
-            frame = av.VideoFrame.from_ndarray(np.full((size[1], size[0], 3), 20 * i, np.uint8), format="bgr24")
+            picture = np.full((48, 64, 3), 20 * i, np.uint8) if shown is None else shown
+            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
             frame.pts = pts[i] if pts else i
             out.mux(video.encode(frame))
         out.mux(video.encode())
@@ -84,17 +85,9 @@ def test_uneven_picture_times_are_kept(tmp_path) -> None:
     [((1, 0, 0, 1), (0, 0)), ((0, 1, -1, 0), (0, 1)), ((-1, 0, 0, -1), (1, 1)), ((0, -1, 1, 0), (1, 0))],
 )
 def test_rotated_clips_come_upright(tmp_path, matrix, bright) -> None:
-    with av.open(str(tmp_path / "a.mov"), "w") as out:
-        video = out.add_stream("mpeg4", rate=25)
-        video.width, video.height, video.pix_fmt, video.bit_rate = 64, 48, "yuv420p", 4_000_000
-        corner = np.zeros((48, 64, 3), np.uint8)
-        corner[:24, :32] = 220
-        for i in range(3):
-            frame = av.VideoFrame.from_ndarray(corner, format="bgr24")
-            frame.pts = i
-            out.mux(video.encode(frame))
-        out.mux(video.encode())
-    data = bytearray((tmp_path / "a.mov").read_bytes())
+    corner = np.zeros((48, 64, 3), np.uint8)
+    corner[:24, :32] = 220
+    data = bytearray(write_clip(tmp_path / "a.mov", pictures=3, sound_s=0, shown=corner).read_bytes())
     at = data.index(b"tkhd") + 44
     a, b, c, d = (value * 65536 for value in matrix)
     struct.pack_into(">9i", data, at, a, b, 0, c, d, 0, 0, 0, 1 << 30)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactdiff_ros.capture.seat import Seat, Visitor
+from reactdiff_ros.capture.visits import Seat, Visitor
 
 
 def entered(seat: Seat) -> Visitor:
