@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -16,26 +16,10 @@ PACKAGE = ROOT / "reactdiff_ros"
 TOOLS = ROOT / "tools"
 # What every room may know: the values, their basis, time, errors, and where shipped files and settings are.
 SHARED = {
-    "types",
-    "affect",
-    "attributes",
-    "coefficients",
-    "clock",
-    "errors",
-    "messages",
-    "onnx_network",
-    "pictures",
-    "plain_yaml",
-    "portaudio",
-    "resampling",
-    "resources",
-    "settings",
-    "style_words",
-    "styles",
-    "timeline",
-    "whole_file",
-    "worker",
-}
+    "types", "affect", "attributes", "coefficients", "clock", "errors", "messages", "onnx_network", "pictures",
+    "plain_yaml", "portaudio", "resampling", "resources", "settings", "style_words", "styles", "timeline",
+    "whole_file", "worker",
+}  # fmt: skip
 # A room imports the shared values alone.
 ROOMS = ("capture", "perception", "turns", "model", "speech", "expression", "actuation", "avatar")
 # Above the rooms, one order: each imports what is before it. A running listener loads no laboratory.
@@ -127,6 +111,11 @@ def own(module: str) -> str | None:
     return parts[1] if parts[0] == "reactdiff_ros" and len(parts) > 1 else None
 
 
+def wrong(folder: Path, bad: Callable[[Path, str], object]) -> list[str]:
+    """Every import in a folder's files that must not be: place and module."""
+    return [f"{where(path, line)}: {m}" for path in files(folder) for m, line in imports(path) if bad(path, m)]
+
+
 def folder(path: Path) -> str:
     """Where a file lies below the package, "recordings/bags"."""
     return path.relative_to(PACKAGE).parent.as_posix()
@@ -147,29 +136,18 @@ def test_arrows_point_down(name: str) -> None:
     if name in FLOORS:
         below |= {*ROOMS, *FLOORS[: FLOORS.index(name)]}
         below |= {"msg", "srv", "action"} if name in ("nodes", "recordings", "evaluation") else set()
-    wrong = [
-        f"{where(path, line)}: {module}"
-        for path in files(PACKAGE)
-        if place(path) == name
-        for module, line in imports(path)
-        if own(module) is not None and own(module) not in below
-    ]
-    assert wrong == []
+    assert not wrong(PACKAGE, lambda path, m: place(path) == name and own(m) not in {None, *below})
 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_sources_of_training_data_know_only_what_describes_inputs(source: str) -> None:
-    allowed = {*SHARED, *SOURCES[source], source.split("/")[0], "__version__"}
-    wrong = [
-        f"{where(path, line)}: {module}"
-        for path in files(PACKAGE / source)
-        for module, line in imports(path)
-        if own(module) is not None
-        and own(module) not in allowed
-        and not (own(module) == "model" and {*module.split(".")[2:3]} & {*MODEL_INPUTS})
-        and module != "reactdiff_ros.model"
-    ]
-    assert wrong == []
+    allowed = {None, *SHARED, *SOURCES[source], source.split("/")[0], "__version__"}
+
+    def bad(_: Path, module: str) -> bool:
+        describes = module == "reactdiff_ros.model" or (own(module) == "model" and module.split(".")[2] in MODEL_INPUTS)
+        return own(module) not in allowed and not describes
+
+    assert not wrong(PACKAGE / source, bad)
 
 
 def test_a_listener_in_one_process_loads_no_extra_and_nothing_that_windows_lacks() -> None:
@@ -186,68 +164,40 @@ def test_a_listener_in_one_process_loads_no_extra_and_nothing_that_windows_lacks
 
 
 def test_heavy_imports_stay_at_home() -> None:
-    wrong = [
-        f"{where(path, line)}: {module}"
-        for path in files(PACKAGE)
-        for module, line in imports(path)
-        if (homes := HOMES.get(module.split(".")[0])) and not within(path, homes)
-    ]
-    assert wrong == []
+    assert not wrong(PACKAGE, lambda path, m: (homes := HOMES.get(m.split(".")[0])) and not within(path, homes))
 
 
 def test_ros_messages_are_imported_by_nodes_only() -> None:
-    wrong = [
-        f"{where(path, line)}: {module}"
-        for path in files(PACKAGE)
-        if not within(path, HOMES["rclpy"])
-        for module, line in imports(path)
-        if own(module) in {"msg", "srv", "action"} or module.split(".")[0].endswith("_msgs")
-    ]
-    assert wrong == []
+    def bad(path: Path, module: str) -> bool:
+        of_messages = own(module) in {"msg", "srv", "action"} or module.split(".")[0].endswith("_msgs")
+        return of_messages and not within(path, HOMES["rclpy"])
+
+    assert not wrong(PACKAGE, bad)
 
 
 def test_only_commands_import_the_tools_that_are_not_installed() -> None:
     """Lazily, in functions: an installation has no such folder."""
     users = {path for path in files(PACKAGE) for module, _ in imports(path) if module.split(".")[0] == "tools"}
-    assert {path.relative_to(PACKAGE).as_posix() for path in users} == {
-        "cli/bench.py",
-        "cli/docs.py",
-        "cli/simulate.py",
-    }
+    names = {path.relative_to(PACKAGE).as_posix() for path in users}
+    assert names == {"cli/bench.py", "cli/docs.py", "cli/simulate.py"}
     for path in users:
         top = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)]
         assert not [node.module for node in top if (node.module or "").startswith("tools")]
 
 
 def test_tools_import_no_command_and_no_test() -> None:
-    wrong = [
-        f"{where(path, line)}: {module}"
-        for path in files(TOOLS)
-        for module, line in imports(path)
-        if module.startswith(("reactdiff_ros.cli", "test"))
-    ]
-    assert wrong == []
+    assert not wrong(TOOLS, lambda _, module: module.startswith(("reactdiff_ros.cli", "test")))
 
 
 def test_launch_files_import_the_standard_library_and_launch_only() -> None:
     allowed = sys.stdlib_module_names | {"launch", "launch_ros"}
-    wrong = [
-        f"{where(path, line)}: {module}"
-        for path in files(ROOT / "launch")
-        for module, line in imports(path)
-        if module.split(".")[0] not in allowed
-    ]
-    assert wrong == []
+    assert not wrong(ROOT / "launch", lambda _, module: module.split(".")[0] not in allowed)
 
 
 @pytest.mark.parametrize("room", PURE)
 def test_time_and_randomness_are_arguments(room: str) -> None:
-    wrong = [
-        f"{where(path, line)}: {module}"
-        for path in files(PACKAGE / room)
-        for module, line in imports(path)
-        if module.split(".")[0] in IMPURE_MODULES
-    ]
+    assert not wrong(PACKAGE / room, lambda _, module: module.split(".")[0] in IMPURE_MODULES)
+    drawn = []
     for path in files(PACKAGE / room):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
@@ -258,8 +208,8 @@ def test_time_and_randomness_are_arguments(room: str) -> None:
                 and node.value.value.id in {"np", "numpy"}
                 and node.attr not in GENERATORS
             ):
-                wrong.append(f"{where(path, node.lineno)}: np.random.{node.attr}")
-    assert wrong == []
+                drawn.append(f"{where(path, node.lineno)}: np.random.{node.attr}")
+    assert drawn == []
 
 
 def test_files_stay_readable() -> None:

@@ -1,72 +1,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reactdiff_ros.coefficients import INDEX, SMILE
+from reactdiff_ros.coefficients import HEAD_YAW, ROTATION, SMILE
 from reactdiff_ros.errors import MessageError
+from reactdiff_ros.evaluation.online import PaintedPerception
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.session import ListeningSession
-from reactdiff_ros.types import ExpressionFrame, Picture, Sound, SpeakerFrame, Voice
+from reactdiff_ros.types import ExpressionFrame, Picture, Sound, SpeakerFrame
 
 MS = 1_000_000
 RATE = 16_000
 
 
-class PaintedPerception:
-    """Reads a person from painted pictures: pixel 0 is the smile, pixel 1 whether somebody is there."""
-
-    people = None
-
-    def __init__(self) -> None:
-        self._voice: Voice | None = None
-        self._sound_ns: int | None = None
-
-    def reset(self) -> None:
-        self._voice, self._sound_ns = None, None
-
-    def robot_speaking(self, speaking: bool, now_ns: int) -> None:
-        pass
-
-    def observe_picture(self, picture: Picture) -> SpeakerFrame:
-        if picture.bgr.ndim != 3:
-            raise MessageError("not a picture")
-        smile, there = picture.bgr[0, 0, 0] / 255.0, bool(picture.bgr[0, 1, 0])
-        return self._frame(picture.stamp_ns, picture.stamp_ns, smile, there)
-
-    def observe_sound(self, sound: Sound) -> list[SpeakerFrame]:
-        speaking = bool(np.abs(sound.samples).max() > 1000)
-        self._sound_ns = sound.end_ns
-        self._voice = Voice(float(speaking), speaking, np.zeros(26, np.float32), 120.0 * speaking, -30.0, 0.0, 0.0)
-        return []
-
-    def _frame(self, stamp_ns: int, picture_ns: int | None, smile: float, there: bool) -> SpeakerFrame:
-        values = np.zeros(58, np.float32)
-        values[list(SMILE)] = smile * there
-        return SpeakerFrame(
-            stamp_ns=stamp_ns,
-            picture_stamp_ns=picture_ns,
-            sound_stamp_ns=self._sound_ns,
-            person_id=1 if there else -1,
-            face_present=there,
-            mesh_present=there,
-            coefficients=values,
-            confidence=np.full(58, float(there), np.float32),
-            neutral_confidence=1.0,
-            gaze=None,
-            position_m=np.array([0.2 - 0.3 * smile, 0, 1], np.float32) if there else None,
-            affect=None,
-            voice=self._voice,
-        )
-
-
 def picture(stamp_ns: int, smile: float, there: bool = True) -> Picture:
-    bgr = np.zeros((2, 2, 3), np.uint8)
-    bgr[0, 0, 0], bgr[0, 1, 0] = round(smile * 255), 255 * there
+    """What `PaintedPerception` reads as somebody who smiles so, and turns away by so much."""
+    bgr = np.zeros((1, 59, 3), np.uint8)
+    bgr[0, list(SMILE), 0], bgr[0, ROTATION.start : 58, 0], bgr[0, 58, 0] = round(smile * 255), 128, there
+    bgr[0, HEAD_YAW, 0] += round(smile * 100)
     return Picture(stamp_ns, bgr)
 
 
@@ -178,7 +133,14 @@ def test_nobody_there_is_idle_and_dead_input_neutral() -> None:
 
 def test_malformed_input_is_counted_and_the_face_goes_on() -> None:
     s = session("rules")
-    s.push_picture(Picture(0, np.zeros(4, np.uint8)))
+    read = s.perception.observe_picture
+
+    def refuse(_: Picture) -> SpeakerFrame:
+        s.perception.observe_picture = read  # type: ignore[method-assign]
+        raise MessageError("not a picture")
+
+    s.perception.observe_picture = refuse  # type: ignore[method-assign]
+    s.push_picture(picture(0, 0.5))
     s.push_picture(picture(40 * MS, 0.5))
     assert len(s.advance(1_000 * MS)) > 40
     assert s.rejected == 1
@@ -194,24 +156,3 @@ def test_a_jump_back_starts_a_new_time_line_without_a_jump_of_the_face() -> None
     assert np.abs(np.diff(faces[:, SMILE[0]])).max() < 0.13
     assert after[-1].mode == "listening"
     assert all((f.picture_stamp_ns or 0) < 4_000 * MS for f in after[5:])
-
-
-@pytest.mark.clips
-def test_a_real_clip_end_to_end(clips: Callable[[str], Path]) -> None:
-    from reactdiff_ros.capture.media import MediaClip
-    from reactdiff_ros.perception import SpeakerPerception
-
-    s = ListeningSession(SpeakerPerception(), make_listener("mime", seed=1), ExpressionEngine(seed=1))
-    frames: list[ExpressionFrame] = []
-    for item in MediaClip(clips("mimictalk_german_20s.mp4")).pictures_and_sound():
-        if item.offset_ns > 8_000 * MS:
-            break
-        if item.kind == "picture":
-            s.push_picture(Picture(item.offset_ns, item.bgr))
-        else:
-            s.push_sound(Sound(item.offset_ns, item.rate_hz, item.samples))
-        frames += s.advance(item.offset_ns)
-    late = frames[100:]
-    assert {f.mode for f in late} == {"listening"}
-    assert all(f.picture_stamp_ns is not None and f.reaction_sound_stamp_ns is not None for f in late)
-    assert np.ptp(stack(late)[:, INDEX["jawOpen"]]) > 0.05, "the mime talks with the speaker"
