@@ -4,36 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
+from loaded_files import loaded
 
 from reactdiff_ros.types import TurnEventKind
 
 pytest.importorskip("rclpy", reason="ROS 2 is not on the path: '. ./env.sh'")
 pytestmark = pytest.mark.ros
-FILE = Path(__file__).parents[1] / "examples" / "conversation.py"
 
 
 @pytest.fixture(scope="module")
 def conversation() -> Any:
-    return loaded(FILE)
-
-
-def loaded(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded("examples/conversation.py")
 
 
 class Server(ThreadingHTTPServer):
@@ -138,7 +127,7 @@ def test_an_endpoint_that_is_absent_is_one_sentence(conversation: Any, capsys: p
 
 
 def test_every_turn_event_has_its_frame_of_pipecat_or_none() -> None:
-    example = loaded(FILE.with_name("pipecat_listener.py"))
+    example = loaded("examples/pipecat_listener.py")
     frames = SimpleNamespace(**{name: type(name, (), {}) for name in example.FRAMES.values()})
     found = {kind: example.frame_of(kind, frames) for kind in get_args(TurnEventKind)}
     assert set(example.FRAMES) <= set(found)
@@ -150,7 +139,7 @@ def test_events_become_the_frames_of_the_real_pipecat_and_an_answer_is_spoken(mo
     frames = pytest.importorskip("pipecat.frames.frames", reason="Pipecat is not installed: pip install pipecat-ai")
     tests = pytest.importorskip("pipecat.tests.utils")
 
-    example = loaded(FILE.with_name("pipecat_listener.py"))
+    example = loaded("examples/pipecat_listener.py")
     said: list[str] = []
 
     class Events:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
+from loaded_files import loaded
 
 from reactdiff_ros.launching.configuration import robot_parameters
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.resources import share_path
 
 TABLE = load_table()
-LAUNCH = Path(__file__).parents[2] / "launch"
 MODULES = (
     "launch", "launch.actions", "launch.event_handlers", "launch.substitutions", "launch_ros", "launch_ros.actions",
     "launch_ros.parameter_descriptions",
@@ -55,16 +54,7 @@ def load(monkeypatch):
     monkeypatch.setenv("ROS_DISTRO", "jazzy")
     for name in MODULES:
         monkeypatch.setitem(sys.modules, name, StandIn(name))
-
-    def module(name: str) -> Any:
-        spec = importlib.util.spec_from_file_location(name.replace(".", "_"), LAUNCH / name)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    return module
+    return lambda name: loaded(f"launch/{name}")
 
 
 @pytest.fixture

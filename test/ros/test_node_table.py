@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from loaded_files import loaded
 
 from reactdiff_ros.actuation.profile import shipped_profiles
 from reactdiff_ros.errors import ConfigError
@@ -105,9 +104,7 @@ def test_the_table_does_not_contradict_itself():
 
 def test_the_table_is_what_the_config_dataclasses_give():
     """A changed default, range or text reaches it (scripts/make_table.py), and every parameter has a sentence."""
-    spec = importlib.util.spec_from_file_location("make_table", Path(__file__).parents[2] / "scripts" / "make_table.py")
-    make_table = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(make_table)
+    make_table = loaded("scripts/make_table.py")
     text = make_table.TABLE.read_text(encoding="utf-8")
     assert make_table.made(text) == text, "run 'python scripts/make_table.py'"
     wrong = json.loads(text)
