@@ -14,17 +14,10 @@ from reactdiff_ros.attributes import (
     VALENCE_AROUSAL,
     attributes_of,
 )
-from reactdiff_ros.coefficients import INDEX, mirrored_order, neutral
+from reactdiff_ros.coefficients import mirrored_order, neutral
+from tools.demo.readback import face
 
 NAME = {name: i for i, name in enumerate(ATTRIBUTE_NAMES)}
-
-
-def face(**values: float) -> np.ndarray:
-    out = neutral()
-    for name, value in values.items():
-        for side in (name,) if name in INDEX else (f"{name}Left", f"{name}Right"):
-            out[INDEX[side]] = value
-    return out
 
 
 def test_a_neutral_face_shows_nothing_and_is_called_neutral() -> None:

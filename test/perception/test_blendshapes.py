@@ -14,6 +14,7 @@ from reactdiff_ros.affect import CLASSES, projected
 from reactdiff_ros.perception import blendshapes as b
 from reactdiff_ros.perception import face as m
 from reactdiff_ros.perception.person import PRIOR
+from tools.demo.readback import face
 
 
 def read(**moves: float) -> dict[str, float]:
@@ -88,15 +89,6 @@ def test_the_far_side_of_a_turned_face_is_less_sure():
 
 
 SURE = np.full(58, 0.9)
-
-
-def face(**values: float) -> np.ndarray:
-    out = np.zeros(58)
-    for name, value in values.items():
-        names = [n for n in c.NAMES if n == name or n in (f"{name}Left", f"{name}Right")]
-        assert names, name
-        out[list(c.index(*names))] = value
-    return out
 
 
 @pytest.mark.parametrize(

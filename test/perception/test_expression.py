@@ -10,21 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, index
 from reactdiff_ros.perception.expression import FEATURES, WEIGHTS, ExpressionReader, FadingMean, shipped_weights
 from reactdiff_ros.perception.person import features_of_face
 from reactdiff_ros.simulator.rendered.head import Morphs, load_head
 from reactdiff_ros.types import EXPRESSION_CLASSES
+from tools.demo.readback import face
 
 HEAD = Morphs(load_head())
 
 
 def rendered(**shown: float) -> np.ndarray:
     """Features of the demo head with these coefficients, both sides alike, against its own neutral."""
-    face = np.zeros(COEFFICIENT_COUNT)
-    for name, value in shown.items():
-        face[list(index(*([name] if name in INDEX else [name + "Left", name + "Right"])))] = value
-    rest, moved = (features_of_face(HEAD.landmarks(f)) for f in (np.zeros(COEFFICIENT_COUNT), face))
+    rest, moved = (features_of_face(HEAD.landmarks(f)) for f in (face(), face(**shown)))
     return moved - rest
 
 
