@@ -374,7 +374,7 @@ class AvatarNode(ReactdiffNode):
 
     def _listener_seed(self) -> int:
         status = self._stages.get("reaction_node")
-        seed = "0" if status is None else dict(_pair(s) for s in status.settings).get("seed", "0")
+        seed = "0" if status is None else _settings(status).get("seed", "0")
         return int(seed) if seed.isdecimal() else 0
 
     def _tell(self) -> None:
@@ -386,9 +386,7 @@ class AvatarNode(ReactdiffNode):
         worst_first = sorted(stages.values(), key=lambda s: -s.level)
         problems = [s.message for s in worst_first if s.level >= Level.WARN]
         listener = stages.get("reaction_node")
-        values: dict[str, Any] = {} if listener is None else dict(_pair(s) for s in listener.settings)
-        if listener is not None:
-            values["backend"] = listener.backend
+        values = {} if listener is None else {**_settings(listener), "backend": listener.backend}
         latencies = {name: round(s.latency_p50, 1) for name, s in stages.items() if math.isfinite(s.latency_p50)}
         status = {
             "speaker": speaker_status(None if self.running_ns() - self._speaker_ns > SILENT_NS else self._speaker),
@@ -423,7 +421,7 @@ class AvatarNode(ReactdiffNode):
             status = self._stages.get(name)
             if status is None:
                 continue
-            values = dict(_pair(s) for s in status.settings)
+            values = _settings(status)
             missed = values.get("deadline_misses", "")
             faults: dict[str, Any] = {n: values[n] for n in ("picture_fault", "sound_fault") if n in values}
             found[name] = {
@@ -439,7 +437,7 @@ class AvatarNode(ReactdiffNode):
         recorder = self._stages.get("recorder_node")
         if recorder is None or self._silent("recorder_node"):
             return ""
-        return dict(_pair(s) for s in recorder.settings).get("recording", "")
+        return _settings(recorder).get("recording", "")
 
     def _visitor(self) -> dict[str, str]:
         """What browser_node reports: whether a page may offer its visitor's camera; empty: it may not."""
@@ -448,12 +446,13 @@ class AvatarNode(ReactdiffNode):
             return {}
         if self._server.link_token:
             self._print_token("end a visit")
-        return dict(_pair(s) for s in node.settings)
+        return _settings(node)
 
 
-def _pair(setting: str) -> tuple[str, str]:
-    name, _, value = setting.partition("=")
-    return name, value
+def _settings(status: Any) -> dict[str, str]:
+    """What a ListenerStatus says of its node's settings."""
+    parts = (setting.partition("=") for setting in status.settings)
+    return {name: value for name, _, value in parts}
 
 
 def main() -> int:
