@@ -1,4 +1,4 @@
-"""Faces that a test publishes, at the rate of the real ones."""
+"""Faces that a test publishes, the robot's at the rate of the real ones, and the speaker's."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from ros_harness import RosGraph
 
 from reactdiff_ros import msg
-from reactdiff_ros.coefficients import INDEX
-from reactdiff_ros.messages import fill_expression
-from reactdiff_ros.types import ExpressionFrame
+from reactdiff_ros.coefficients import INDEX, SMILE
+from reactdiff_ros.messages import fill_expression, fill_speaker
+from reactdiff_ros.types import ExpressionFrame, SpeakerFrame, Voice
 
 
 def show(graph: RosGraph, publish: Callable[[Any], None], seconds: float, coefficients: dict[str, float]) -> None:
@@ -43,3 +43,18 @@ def show_until(graph: RosGraph, state: str) -> None:
         if said[-1:] and said[-1].state == state:
             return
     pytest.fail(f"not {state}: {said[-1:]}\n{graph.processes[0].log[-2000:]}")
+
+
+def somebody(now_ns: int, *, smile: float = 0.0, speaking: bool = False, face: bool = True, heard: bool = True) -> Any:
+    """A frame of somebody 1 m away, as its message."""
+    values = np.zeros(58, np.float32)
+    values[list(SMILE)] = smile * face
+    confidence, position_m = np.full(58, 0.9 * face, np.float32), np.array([0, 0, 1], np.float32) if face else None
+    voice = Voice(0.9 if speaking else 0.05, speaking, np.zeros(26, np.float32), 120.0 if speaking else 0.0, -30, 0, 0)
+    return fill_speaker(
+        msg.SpeakerFrame(),
+        SpeakerFrame(
+            now_ns, now_ns, now_ns if heard else None, 1 if face else -1, face, face, values, confidence, 1.0, None,
+            position_m, None, voice if heard else None,
+        ),
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,6 +10,8 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +30,7 @@ pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.signals import SignalHandlerOptions  # noqa: E402
 
 from reactdiff_ros.launching.process import use_profile  # noqa: E402
@@ -176,8 +180,7 @@ class RosGraph:
 
     def state(self, name: str) -> str:
         """The lifecycle state that the node's diagnostics tell; empty before the first."""
-        status = self.diagnostics.get(name)
-        return {v.key: v.value for v in status.values}["state"] if status else ""
+        return self.value(name, "state")
 
     def sentence(self, name: str) -> str:
         """What the node's diagnostics say."""
@@ -218,6 +221,16 @@ class RosGraph:
         service = f"/{name}/change_state"
         return all(self.call("lifecycle_msgs/ChangeState", service, transition=way).success for way in ways)
 
+    def settings(self, stage: str, place: str = "") -> dict[str, str]:
+        """What a node in a namespace said last of its settings, on `listener/status`, to which the test listens."""
+        told = [s for s in self.received[f"{place}/listener/status".lstrip("/")] if s.stage == stage]
+        return dict(s.split("=", 1) for s in told[-1].settings) if told else {}
+
+    def set_parameter(self, name: str, parameter: str, value: object) -> Any:
+        """Set a parameter of a node; the result."""
+        given = [Parameter(parameter, value=value).to_parameter_msg()]
+        return self.call("rcl_interfaces/SetParameters", f"/{name}/set_parameters", parameters=given).results[0]
+
     def close(self) -> list[int]:
         """Stop all processes and leave the domain; the exit statuses."""
         for process in self.processes:
@@ -236,6 +249,20 @@ class RosGraph:
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             self.diagnostics[status.name] = status
+
+
+def ask(url: str, path: str = "api/status", body: object = None, **headers: str) -> tuple[int, Any]:
+    """Status and content (JSON, or a sentence) of what a page's server answers; a body is posted."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url + path, data, {"Content-Type": "application/json", **headers})
+    try:
+        # A proxy of the environment does not know this machine's own ports.
+        answer = urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30)
+    except urllib.error.HTTPError as error:
+        answer = error
+    with answer:
+        text = answer.read().decode()
+        return answer.status, json.loads(text) if text.startswith("{") else text
 
 
 def free_domain() -> tuple[int, socket.socket]:

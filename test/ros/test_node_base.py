@@ -136,19 +136,12 @@ def test_json_lines_are_objects_and_escape_sequences_do_nothing() -> None:
 
 
 @pytest.mark.ros
-def test_a_running_node_writes_json_lines_alone(tmp_path) -> None:
-    from ros_harness import RosGraph
-
-    graph = RosGraph(tmp_path)
-    try:
-        graph.environment["REACTDIFF_LOG"] = "json"
-        node = graph.start("camera_node", device=str(tmp_path / "none"))
-        graph.until(lambda: '"level": "error"' in node.log, 40.0, "the error")
-        graph.wait_active("camera_node")
-        ours = [line for line in node.log.splitlines() if not line.startswith("\x1b")]
-        lines = [json.loads(line) for line in ours]
-    finally:
-        graph.close()
+def test_a_running_node_writes_json_lines_alone(graph, tmp_path) -> None:
+    graph.environment["REACTDIFF_LOG"] = "json"
+    node = graph.start("camera_node", device=str(tmp_path / "none"))
+    graph.until(lambda: '"level": "error"' in node.log, 40.0, "the error")
+    graph.wait_active("camera_node")
+    lines = [json.loads(line) for line in node.log.splitlines() if not line.startswith("\x1b")]
     error = next(line for line in lines if line["level"] == "error")
     assert error["node"] == "/camera_node"
     assert error["event"] not in ("", "note")

@@ -17,6 +17,14 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.nodes.runner import claim_name
 
 
+def program(script, *arguments, domain=0):
+    """A Python program in a process."""
+    return subprocess.Popen(
+        [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(script), *arguments],
+        env=os.environ | {"ROS_DOMAIN_ID": str(domain)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
 def test_a_hang_that_holds_pythons_lock_is_ended_by_force():
     script = """
         import ctypes, time
@@ -28,9 +36,7 @@ def test_a_hang_that_holds_pythons_lock_is_ended_by_force():
             time.sleep(0.01)
         ctypes.PyDLL(None).sleep(600)  # a call that keeps Python's lock
     """
-    node = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    node = program(script)
     try:
         assert node.stdout is not None
         assert node.stdout.readline() == "ready\n"
@@ -100,16 +106,8 @@ def test_of_ended_nodes_no_thread_of_the_middleware_is_left():
     """
     domain, claim = free_domain()
     with claim:
-        nodes = [
-            subprocess.Popen(
-                [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(script), f"/n{n}", port],
-                env=os.environ | {"ROS_DOMAIN_ID": str(domain)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for n, port in enumerate(["18765", "18765", "18765", "0 is refused"])
-        ]
+        ports = ["18765", "18765", "18765", "0 is refused"]
+        nodes = [program(script, f"/n{n}", port, domain=domain) for n, port in enumerate(ports)]
         try:
             ends = [(*node.communicate(timeout=60.0), node.returncode) for node in nodes]
         finally:
@@ -144,17 +142,13 @@ def test_a_thread_that_cannot_be_stopped_does_not_see_pythons_end(stuck):
         raise SystemExit(run(EndsAtOnce, ["--ros-args", "-r", "__ns:=/stuck"]))
     """
     domain, claim = free_domain()
-    with claim:
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(script), str(stuck)],
-            env=os.environ | {"ROS_DOMAIN_ID": str(domain)},
-            capture_output=True,
-            text=True,
-            timeout=60.0,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
-    assert ("taken down" in done.stdout) == (not stuck)
+    with claim, program(script, str(stuck), domain=domain) as node:
+        try:
+            said, errors = node.communicate(timeout=60.0)
+        finally:
+            node.kill()
+    assert node.returncode == 0, errors
+    assert ("taken down" in said) == (not stuck)
 
 
 @pytest.mark.ros

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-import urllib.error
-import urllib.request
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +14,7 @@ from rclpy.exceptions import InvalidHandle
 pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
 
 from reactdiff_ros.msg import ActuatorState, ListenerStatus
-from ros_harness import free_domain
+from ros_harness import ask, free_domain
 
 from reactdiff_ros.capture.camera import CameraFrame
 from reactdiff_ros.clock import NS
@@ -189,17 +186,24 @@ def test_device_that_hangs_at_the_deactivation_has_one_reader_afterwards(monkeyp
     assert not second.closed
 
 
+class Open(Hung):
+    """A camera that gives a picture after each wait."""
+
+    def __init__(self, wait_s, **picture):
+        super().__init__()
+        self.wait_s, self.picture = wait_s, picture
+
+    def reconnect(self, _now_ns):
+        self.is_open = True
+        return True
+
+    def read(self):
+        threading.Event().wait(self.wait_s)
+        return CameraFrame(time.time_ns(), **self.picture)
+
+
 def test_a_camera_that_gives_few_of_its_pictures_is_not_well(monkeypatch, running):
-    class Dim(Hung):
-        def reconnect(self, _now_ns):
-            self.is_open = True
-            return True
-
-        def read(self):
-            threading.Event().wait(0.2)
-            return CameraFrame(time.monotonic_ns(), jpeg=b"\xff\xd8")
-
-    monkeypatch.setattr(camera_node, "Camera", lambda *_, **__: Dim())
+    monkeypatch.setattr(camera_node, "Camera", lambda *_, **__: Open(0.2, jpeg=b"\xff\xd8"))
     node = running(camera_node.CameraNode)
 
     def said():
@@ -213,16 +217,8 @@ def test_a_camera_that_gives_few_of_its_pictures_is_not_well(monkeypatch, runnin
 
 @pytest.mark.parametrize("degrees", [0.0, 60.0])
 def test_every_picture_of_a_camera_has_its_camera_info(monkeypatch, running, degrees):
-    class Camera(Hung):
-        def reconnect(self, _now_ns):
-            self.is_open = True
-            return True
-
-        def read(self):
-            threading.Event().wait(0.02)
-            return CameraFrame(time.time_ns(), bgr=np.zeros((90, 160, 3), np.uint8))
-
-    monkeypatch.setattr(camera_node, "Camera", lambda *_, **__: Camera())
+    picture = np.zeros((90, 160, 3), np.uint8)
+    monkeypatch.setattr(camera_node, "Camera", lambda *_, **__: Open(0.02, bgr=picture))
     node, published = camera_node.CameraNode(), []
     node.values["horizontal_fov_deg"] = degrees
     monkeypatch.setattr(node, "publish", lambda publisher, message: published.append((publisher.topic_name, message)))
@@ -268,30 +264,19 @@ def test_the_page_gets_what_is_wrong_with_pictures_and_sound_as_values(monkeypat
         assert not faults.keys() & stages["camera_node"].keys()
 
 
-def ask_to_stop(url):
-    """Status and sentence of the page's answer."""
-    request = urllib.request.Request(url + "api/robot/stop", b"{}", {"Content-Type": "application/json"})
-    try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
-            return answer.status, json.load(answer)["message"]
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.load(error)["message"]
-
-
 def test_a_stop_of_a_robot_that_has_vanished_says_to_cut_the_power(monkeypatch, running):
     """It may still have torque. Before, 30 s later, the page had no stop, and the answer was that there is no robot."""
     node, now = running(AvatarNode), [0]
     monkeypatch.setattr(node, "steady_ns", lambda: now[0])
     node._tell()
-    assert ask_to_stop(node._server.url) == (404, "There is no robot with an actuator here.")
+    status, answer = ask(node._server.url, "api/robot/stop", {})
+    assert (status, answer["message"]) == (404, "There is no robot with an actuator here.")
     node._on_actuator(ActuatorState(robot="head", state="following", armed=True))
     now[0] += 3600 * NS
     node._tell()
-    status, sentence = ask_to_stop(node._server.url)
-    assert (status, "NOT confirmed" in sentence, "cut the power" in sentence) == (503, True, True)
-    with urllib.request.urlopen(node._server.url + "api/status", timeout=5) as answer:
-        assert json.load(answer)["graph"]["actuator"]["silent"] is True
+    status, answer = ask(node._server.url, "api/robot/stop", {})
+    assert (status, "NOT confirmed" in answer["message"], "cut the power" in answer["message"]) == (503, True, True)
+    assert ask(node._server.url)[1]["graph"]["actuator"]["silent"] is True
 
 
 def test_a_page_compares_the_listener_with_another(running):
@@ -300,8 +285,7 @@ def test_a_page_compares_the_listener_with_another(running):
     assert node._listener_seed() == 7
     node._choose("compare", "rules")
     node._tell()
-    with urllib.request.urlopen(node._server.url + "api/status", timeout=5) as answer:
-        assert json.load(answer)["graph"]["compared"] == "rules"
+    assert ask(node._server.url)[1]["graph"]["compared"] == "rules"
     node._choose("compare", "nothing")
     assert node._compared.name == ""
 

@@ -9,7 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import rclpy
 from ros_harness import RosGraph
+
+from reactdiff_ros.launching.table import load_table
+from reactdiff_ros.nodes import health
+from reactdiff_ros.nodes.expression_node import ExpressionNode
 
 pytestmark = pytest.mark.ros
 
@@ -20,7 +25,7 @@ NAME = "expression_node"
 def graph(tmp_path_factory):
     graph = RosGraph(tmp_path_factory.mktemp("lifecycle"))
     yield graph
-    graph.close()
+    graph.close()  # some of the nodes end with an error
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +34,6 @@ def node(graph):
     process = graph.start(NAME, autostart=False)
     graph.until(lambda: graph.state(NAME) == "unconfigured", 40.0, "the first heartbeat")
     return process
-
-
-def change(graph: RosGraph, label: str) -> bool:
-    from lifecycle_msgs.msg import Transition
-
-    ids = {"configure": 1, "cleanup": 2, "activate": 3, "deactivate": 4}
-    transition = Transition(id=ids[label])
-    return graph.call("lifecycle_msgs/ChangeState", f"/{NAME}/change_state", transition=transition).success
-
-
-def set_parameter(graph: RosGraph, name: str, value: object):
-    from rclpy.parameter import Parameter
-
-    message = Parameter(name, value=value).to_parameter_msg()
-    return graph.call("rcl_interfaces/SetParameters", f"/{NAME}/set_parameters", parameters=[message]).results[0]
 
 
 def test_every_transition_is_told_at_once(graph, node):
@@ -55,7 +45,7 @@ def test_every_transition_is_told_at_once(graph, node):
         ("cleanup", "unconfigured", "not configured", 1),
     ]
     for label, state, sentence, level in steps:
-        assert change(graph, label)
+        assert graph.change(NAME, label)
         graph.until(lambda state=state: graph.state(NAME) == state, 20.0, state)
         assert (graph.sentence(NAME), graph.level(NAME)) == (sentence, level)
         if label == "activate":
@@ -68,13 +58,11 @@ def test_every_transition_is_told_at_once(graph, node):
 
 
 def test_impossible_transition_is_refused_and_harmless(graph, node):
-    assert not change(graph, "activate")
+    assert not graph.change(NAME, "activate")
     assert graph.call("lifecycle_msgs/GetState", f"/{NAME}/get_state").current_state.label == "unconfigured"
 
 
 def test_parameters_are_described_and_ranged(graph, node):
-    from reactdiff_ros.launching.table import load_table
-
     specs = load_table().node(NAME).parameters
     names = [p.name for p in specs]
     answer = graph.call("rcl_interfaces/DescribeParameters", f"/{NAME}/describe_parameters", names=names)
@@ -91,30 +79,30 @@ def test_parameters_are_described_and_ranged(graph, node):
 )
 def test_bad_parameter_is_refused_with_a_sentence(graph, node, name, value):
     before = graph.call("rcl_interfaces/GetParameters", f"/{NAME}/get_parameters", names=[name]).values
-    result = set_parameter(graph, name, value)
+    result = graph.set_parameter(NAME, name, value)
     assert not result.successful
     assert result.reason
     assert graph.call("rcl_interfaces/GetParameters", f"/{NAME}/get_parameters", names=[name]).values == before
 
 
 def test_settings_are_fixed_while_configured_and_free_after(graph, node):
-    assert set_parameter(graph, "style", "warm").successful
-    assert change(graph, "configure")
-    refused = set_parameter(graph, "style", "calm")
+    assert graph.set_parameter(NAME, "style", "warm").successful
+    assert graph.change(NAME, "configure")
+    refused = graph.set_parameter(NAME, "style", "calm")
     assert not refused.successful
     assert "unconfigured" in refused.reason
-    assert change(graph, "cleanup")
-    assert set_parameter(graph, "style", "calm").successful
+    assert graph.change(NAME, "cleanup")
+    assert graph.set_parameter(NAME, "style", "calm").successful
 
 
 def test_configure_fails_with_one_sentence_and_can_be_tried_again(graph, node):
-    assert set_parameter(graph, "style", "no_such_style").successful
-    assert not change(graph, "configure")
+    assert graph.set_parameter(NAME, "style", "no_such_style").successful
+    assert not graph.change(NAME, "configure")
     graph.until(lambda: "no_such_style" in graph.sentence(NAME), 20.0, "the sentence")
     assert graph.level(NAME) == 2
-    assert set_parameter(graph, "style", "neutral").successful
-    assert change(graph, "configure")
-    assert change(graph, "cleanup")
+    assert graph.set_parameter(NAME, "style", "neutral").successful
+    assert graph.change(NAME, "configure")
+    assert graph.change(NAME, "cleanup")
     assert "Traceback" not in node.log
 
 
@@ -166,65 +154,49 @@ def test_signal_during_the_start_ends_cleanly(graph):
 
 @pytest.fixture
 def alone(tmp_path):
-    graph = RosGraph(tmp_path)
-    yield graph
-    graph.close()
+    with RosGraph(tmp_path) as graph:
+        rclpy.init(args=[], domain_id=graph.domain)
+        yield graph
+        rclpy.shutdown()
 
 
 def test_twin_on_another_machine_is_told(monkeypatch, alone):
     """A second node of the name that this machine's claim cannot see."""
-    import rclpy
-
-    from reactdiff_ros.nodes import health
-    from reactdiff_ros.nodes.expression_node import ExpressionNode
-
     monkeypatch.setattr(health, "TWIN_S", 0.0)
-    rclpy.init(args=[], domain_id=alone.domain)
+    mine = ExpressionNode()
+    far = rclpy.create_node(NAME, context=alone.node.context, use_global_arguments=False)
     try:
-        mine = ExpressionNode()
-        far = rclpy.create_node(NAME, context=alone.node.context, use_global_arguments=False)
-        try:
-            alone.until(lambda: mine.get_node_names().count(NAME) > 1, 20.0, "the other node")
-            mine.report()
-            mine.report()
-            assert "another node is called /expression_node" in mine.health.summary("").sentence
-        finally:
-            far.destroy_node()
-        alone.until(lambda: mine.get_node_names().count(NAME) == 1, 20.0, "its end")
+        alone.until(lambda: mine.get_node_names().count(NAME) > 1, 20.0, "the other node")
         mine.report()
-        assert mine.health.summary("fine").sentence == "fine"
-        mine.destroy_node()
+        mine.report()
+        assert "another node is called /expression_node" in mine.health.summary("").sentence
     finally:
-        rclpy.shutdown()
+        far.destroy_node()
+    alone.until(lambda: mine.get_node_names().count(NAME) == 1, 20.0, "its end")
+    mine.report()
+    assert mine.health.summary("fine").sentence == "fine"
+    mine.destroy_node()
 
 
 def test_stuck_worker_is_told_and_then_takes_the_heartbeat_away(alone):
-    import rclpy
+    mine = ExpressionNode()
+    stuck = SimpleNamespace(busy_s=lambda: 3.0, dropped=Counter(frame=2))
+    mine.workers.append(stuck)
 
-    from reactdiff_ros.nodes.expression_node import ExpressionNode
-
-    rclpy.init(args=[], domain_id=alone.domain)
-    try:
-        mine = ExpressionNode()
-        stuck = SimpleNamespace(busy_s=lambda: 3.0, dropped=Counter(frame=2))
-        mine.workers.append(stuck)
-
-        def told():
-            mine.report()
-            return "has worked on one input" in alone.sentence(NAME)
-
-        alone.until(told, 20.0, "the sentence")
-        assert alone.level(NAME) == 2
-        assert alone.value(NAME, "dropped frame") == "2"
-        stuck.busy_s = lambda: 6.0
-        alone.spin(0.2)
-        alone.diagnostics.clear()
+    def told():
         mine.report()
-        alone.spin(0.3)
-        assert not alone.diagnostics
-        stuck.busy_s = lambda: 0.0
-        mine.report()
-        alone.until(lambda: alone.sentence(NAME) == "not configured", 20.0, "the heartbeat again")
-        mine.destroy_node()
-    finally:
-        rclpy.shutdown()
+        return "has worked on one input" in alone.sentence(NAME)
+
+    alone.until(told, 20.0, "the sentence")
+    assert alone.level(NAME) == 2
+    assert alone.value(NAME, "dropped frame") == "2"
+    stuck.busy_s = lambda: 6.0
+    alone.spin(0.2)
+    alone.diagnostics.clear()
+    mine.report()
+    alone.spin(0.3)
+    assert not alone.diagnostics
+    stuck.busy_s = lambda: 0.0
+    mine.report()
+    alone.until(lambda: alone.sentence(NAME) == "not configured", 20.0, "the heartbeat again")
+    mine.destroy_node()
