@@ -226,11 +226,7 @@ class SessionsFile:
 
 
 class Key:
-    """What the analyst keeps apart: it opens seals.
-
-    Raises:
-        ConfigError: the file cannot be read, or is no key.
-    """
+    """What the analyst keeps apart: it opens seals. Raises ConfigError: the file cannot be read, or is no key."""
 
     def __init__(self, path: Path) -> None:
         content = _read(path, KEY_KIND, "a key of 'reactdiff study seal'")
@@ -284,11 +280,7 @@ def _read(path: Path, kind: str, what: str) -> dict[str, Any]:
 
 
 def sealed_bags(paths: Iterable[Path]) -> Iterator[Path]:
-    """The bags among `paths` and below their folders, by name.
-
-    Raises:
-        MediaError: a folder cannot be read.
-    """
+    """The bags among `paths` and below their folders, by name. Raises MediaError: a folder cannot be read."""
     for path in paths:
         if is_bag(path) or not path.is_dir():
             yield path

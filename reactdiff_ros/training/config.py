@@ -22,11 +22,7 @@ NAMELESS: Final = ("mars", "dualtalk")
 
 
 def data_of(text: str) -> tuple[str, Path]:
-    """(kind, folder) of "KIND:DIR".
-
-    Raises:
-        ReactdiffError: it is not of that form.
-    """
+    """(kind, folder) of "KIND:DIR". Raises ReactdiffError: it is not of that form."""
     kind, colon, folder = text.partition(":")
     if kind not in KINDS or not colon or not folder:
         raise ReactdiffError(
@@ -233,11 +229,7 @@ def config_of(state: Mapping[str, Any], checkpoint: Path) -> TrainConfig:
 
 
 def fold_of(text: str) -> tuple[int, int]:
-    """(index from 0, count) of "i/n".
-
-    Raises:
-        ReactdiffError: it is not of that form.
-    """
+    """(index from 0, count) of "i/n". Raises ReactdiffError: it is not of that form."""
     first, _, second = text.partition("/")
     if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second) and int(second) >= 2):
         raise ReactdiffError("a fold is i/n, counted from 1", where=text, todo="for example 1/4")

@@ -42,11 +42,7 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(path: Path) -> Any:
-    """What `save_state` wrote, on the CPU.
-
-    Raises:
-        ReactdiffError: it is missing or unreadable.
-    """
+    """What `save_state` wrote, on the CPU. Raises ReactdiffError: it is missing or unreadable."""
     if not path.is_file():
         raise ReactdiffError("there is no checkpoint", where=str(path), todo="train first, or give another folder")
     # A broken file makes the unpickler raise anything.
@@ -63,11 +59,7 @@ def refuse_to_begin_over(folder: Path) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The state of a run.
-
-    Raises:
-        ReactdiffError: it is missing, unreadable, not a checkpoint, or of another version.
-    """
+    """The state of a run. Raises ReactdiffError: it is missing, unreadable, not a checkpoint, or of another version."""
     state = load_state(path)
     if not isinstance(state, dict) or not state.keys() >= _NEEDED:
         raise ReactdiffError("this is no checkpoint of reactdiff dev train", where=str(path), todo="give one")

@@ -117,11 +117,7 @@ class Trainer:
         return self.folder / CHECKPOINT
 
     def save(self) -> None:
-        """Write the checkpoint.
-
-        Raises:
-            ReactdiffError: it cannot be written; the one before stays.
-        """
+        """Write the checkpoint. Raises ReactdiffError: it cannot be written; the one before stays."""
         if not self.accelerator.is_main_process:
             return
         save_state(self.checkpoint, {
@@ -141,11 +137,7 @@ class Trainer:
             self.note = f"{error}; training goes on and tries again"
 
     def resume(self) -> None:
-        """Go on from the checkpoint.
-
-        Raises:
-            ReactdiffError: it is missing, unreadable, or of other networks.
-        """
+        """Go on from the checkpoint. Raises ReactdiffError: it is missing, unreadable, or of other networks."""
         state = read_checkpoint(self.checkpoint)
         wrong, what = (KeyError, ValueError, TypeError), "the checkpoint does not fit this run"
         with explained(wrong, what, where=self.checkpoint, todo="train again"):

@@ -10,11 +10,7 @@ from reactdiff_ros.settings import check_settings, setting
 
 @dataclass(frozen=True)
 class TurnsConfig:
-    """Settings of `TurnTracker`.
-
-    Raises:
-        ConfigError: a value has the wrong type or is out of range.
-    """
+    """Settings of `TurnTracker`. Raises ConfigError: a value has the wrong type or is out of range."""
 
     full_duplex: bool = setting(
         False,

@@ -163,11 +163,7 @@ def _concordance(x: Values, y: Values) -> float:
 
 
 def reference_distance(predictions: Values, targets: Values) -> float:
-    """FRD of one speaker.
-
-    Raises:
-        ModuleNotFoundError: tslearn is not installed.
-    """
+    """FRD of one speaker. Raises ModuleNotFoundError: tslearn is not installed."""
     from tslearn.metrics import dtw
 
     def warped(x: Values, y: Values) -> float:

@@ -65,11 +65,7 @@ def is_bag(path: Path) -> bool:
 
 
 def entries(folder: Path) -> list[Path]:
-    """The contents of a folder, sorted by name.
-
-    Raises:
-        MediaError: the folder cannot be listed.
-    """
+    """The contents of a folder, sorted by name. Raises MediaError: the folder cannot be listed."""
     with explained(OSError, _UNLISTED, where=folder, error=MediaError):
         return sorted(folder.iterdir())
 

@@ -196,33 +196,21 @@ class DatasetError(ReactdiffError):
 
 
 def existing(path: Path, field: str) -> Path:
-    """`path` if it is a file.
-
-    Raises:
-        DatasetError: there is no such file.
-    """
+    """`path` if it is a file. Raises DatasetError: there is no such file."""
     if not path.is_file():
         raise DatasetError(f"a file is missing: the {field}", where=str(path), todo="complete the dataset")
     return path
 
 
 def folder_of(path: Path, what: str) -> Path:
-    """`path` if it is a folder.
-
-    Raises:
-        DatasetError: it is not.
-    """
+    """`path` if it is a folder. Raises DatasetError: it is not."""
     if not path.is_dir():
         raise DatasetError(f"there is no folder with {what}", where=str(path), todo="give the dataset's root folder")
     return path
 
 
 def inside(root: Path, relative: str, where: Path) -> Path:
-    """A path from a list, below `root`.
-
-    Raises:
-        DatasetError: the list points out of its dataset.
-    """
+    """A path from a list, below `root`. Raises DatasetError: the list points out of its dataset."""
     path = Path(relative)
     if not relative or path.is_absolute() or ".." in path.parts:
         raise DatasetError(f"a list names a file outside of its dataset ({relative!r})", where=str(where))

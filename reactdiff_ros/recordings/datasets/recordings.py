@@ -77,11 +77,7 @@ def save(path: Path, extracted: Extracted) -> None:
 
 
 def load(path: Path) -> Extracted:
-    """Read one file.
-
-    Raises:
-        DatasetError: it is missing, unreadable or no recording; names the field that is wrong.
-    """
+    """Read one file. Raises DatasetError: it is missing, unreadable or no recording; names the field that is wrong."""
     existing(path, "recording")
     # A broken archive makes it raise anything.
     with explained(Exception, "the recording cannot be read", where=path, error=DatasetError):

@@ -386,11 +386,7 @@ def record_until_stopped(values: dict[str, str], *, namespace: str, use_sim_time
 
 
 def send_mark(text: str, *, namespace: str, wait_s: float) -> None:
-    """Publish `text` on study/marker and wait until it has arrived.
-
-    Raises:
-        ReactdiffError: no recorder runs.
-    """
+    """Publish `text` on study/marker and wait until it has arrived. Raises ReactdiffError: no recorder runs."""
     use_profile()
     context = rclpy.Context()
     rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)

@@ -137,11 +137,7 @@ def from_dict(values: Mapping[str, Any]) -> PaperConfig:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Settings from a JSON file.
-
-    Raises:
-        ConfigError: it cannot be read, or is not one JSON object.
-    """
+    """Settings from a JSON file. Raises ConfigError: it cannot be read, or is not one JSON object."""
     with explained((OSError, ValueError, RecursionError), "the settings cannot be read", where=path, error=ConfigError):
         values = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(values, dict):

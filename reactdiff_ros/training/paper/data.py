@@ -91,11 +91,7 @@ class ReactClips(Dataset[Clip]):  # type: ignore[misc]
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Clip:
-        """A clip.
-
-        Raises:
-            DatasetError: one of its files is missing or malformed.
-        """
+        """A clip. Raises DatasetError: one of its files is missing or malformed."""
         pair = self.pairs[index]
         parts = [*self._streams(pair.speaker), *self._streams(pair.listener)]
         face, attributes = face_path(self._folder, pair.listener), attributes_path(self._folder, pair.listener)

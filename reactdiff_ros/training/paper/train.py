@@ -126,11 +126,7 @@ class Trainer:
         return len(PARTS) * self.config.epochs * self.steps_of_epoch
 
     def resume(self) -> None:
-        """Go on from the run's checkpoint.
-
-        Raises:
-            ReactdiffError: it is missing, unreadable, or of other settings.
-        """
+        """Go on from the run's checkpoint. Raises ReactdiffError: it is missing, unreadable, or of other settings."""
         state = read(self.checkpoint)
         if _config_of(state, self.checkpoint) != self.config:
             raise ReactdiffError("the checkpoint was made with other settings", where=str(self.checkpoint))
@@ -294,11 +290,7 @@ class Trainer:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A checkpoint or a model.
-
-    Raises:
-        ReactdiffError: it is missing, unreadable, or neither.
-    """
+    """A checkpoint or a model. Raises ReactdiffError: it is missing, unreadable, or neither."""
     state = load_state(path)
     if not isinstance(state, dict) or state.get("format") != FORMAT or not {"config", "model"} <= state.keys():
         raise ReactdiffError("this is no model of the paper preset", where=str(path))
