@@ -13,7 +13,6 @@ import time
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import websocket
@@ -22,20 +21,10 @@ from tools.programs import with_us
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--disable-extensions",
-    "--hide-scrollbars",
-    "--remote-debugging-port=0",
-    "--remote-allow-origins=*",
-)
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+    "--disable-extensions", "--hide-scrollbars", "--remote-debugging-port=0", "--remote-allow-origins=*",
+)  # fmt: skip
 START_S = 30.0
 
 
@@ -53,14 +42,8 @@ class Chromium:
             raise FileNotFoundError("no Chromium is installed: apt-get install chromium")
         self.size = size
         self._profile = tempfile.mkdtemp(prefix="reactdiff-chromium-")
-        command = [
-            binary,
-            *FLAGS,
-            *flags,
-            f"--user-data-dir={self._profile}",
-            f"--window-size={size[0]},{size[1]}",
-            "about:blank",
-        ]
+        own = (f"--user-data-dir={self._profile}", f"--window-size={size[0]},{size[1]}")
+        command = [binary, *FLAGS, *flags, *own, "about:blank"]
         self._process = subprocess.Popen(
             with_us(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
@@ -106,9 +89,7 @@ class Chromium:
     def __enter__(self) -> Chromium:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import jinja2
 import numpy as np
 
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.evaluation.bounds import figure, judge, passed
 from reactdiff_ros.evaluation.plots import new_axes, new_figure, save_figure
 from reactdiff_ros.evaluation.studies.evidence import FORMAT
@@ -123,12 +123,10 @@ def draw(name: str, figures: Mapping[str, Any], folder: Path) -> None:
         plot_summaries(summaries, folder / "ablations.png")
 
 
-_PANELS: Final = (
-    ("steps", "steps of the denoiser"),
-    ("candidates", "candidates K"),
-    ("listeners", "listeners in one batch"),
-    ("frames", "frames of a plan (25 a second)"),
-)
+_PANELS: Final = {
+    "steps": "steps of the denoiser", "candidates": "candidates K", "listeners": "listeners in one batch",
+    "frames": "frames of a plan (25 a second)",
+}  # fmt: skip
 _RATE_HZ: Final = 25
 
 
@@ -143,7 +141,7 @@ def plot_costs(result: Mapping[str, Any], path: Path) -> Path:
         ReactdiffError: it cannot be written.
     """
     figure, axes = new_axes(2, 3)
-    for axis, (sweep, label) in zip(axes.flat, _PANELS, strict=False):
+    for axis, (sweep, label) in zip(axes.flat, _PANELS.items(), strict=False):
         for backend, rows in _by_backend([r for r in result["rows"] if r["sweep"] == sweep]).items():
             x = [row[sweep] for row in rows]
             (line,) = axis.plot(x, [row["plan_ms"]["p50"] for row in rows], "o-", label=backend)
@@ -191,12 +189,9 @@ def read(path: Path, name: str) -> dict[str, Any]:
     Raises:
         ReactdiffError: there is no such file, or it is not a JSON object of this format.
     """
-    try:
+    wrong, todo = (OSError, ValueError, RecursionError), f"measure them with '{FIGURES[name]}'"
+    with explained(wrong, "the figures cannot be read", where=path, todo=todo):
         figures = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ReactdiffError(
-            "the figures cannot be read", where=str(path), todo=f"measure them with '{FIGURES[name]}'"
-        ) from error
     if not isinstance(figures, dict) or figures.get("format", FORMAT) != FORMAT:
         raise _misfit(path, name)
     return figures

@@ -6,7 +6,6 @@ import time
 import wave
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import av
@@ -22,10 +21,9 @@ SOUND_HZ: Final = 48_000
 LONGEST_S: Final = 12.0
 """Of the clip: its pictures are stored as they are, 14 MB a second."""
 _DEVICES: Final = (
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
-)
+)  # fmt: skip
 _FACES: Final = """
 window.faces = [];
 const line = new WebSocket(location.origin.replace("http", "ws") + "/ws");
@@ -68,9 +66,7 @@ class Visitor:
     def __enter__(self) -> Visitor:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._browser.close()
 
     def come(self, url: str) -> None:
@@ -130,13 +126,11 @@ def _write_pictures(clip: Any, path: Path) -> None:
         for picture in clip.decode(clip.streams.video[0]):
             first_s = float(picture.time) if first_s is None else first_s
             until = min(float(picture.time) - first_s, LONGEST_S) * RATE_HZ
-            content = None
-            while written <= until and written < LONGEST_S * RATE_HZ:
-                if content is None:
-                    planes = picture.reformat(width, height, "yuv420p").to_ndarray()
-                    content = b"FRAME\n" + planes.tobytes()
-                file.write(content)
-                written += 1
+            count = min(int(until), int(LONGEST_S * RATE_HZ) - 1) + 1 - written
+            if count > 0:
+                planes = picture.reformat(width, height, "yuv420p").to_ndarray()
+                file.write(count * (b"FRAME\n" + planes.tobytes()))
+                written += count
             if until >= LONGEST_S * RATE_HZ:
                 break
 

@@ -21,7 +21,8 @@ from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, INDEX
 from reactdiff_ros.simulator.rendered import head as topology
 from reactdiff_ros.simulator.rendered.head import HeadMesh, Morphs, Points, Triangles, load_head
 from reactdiff_ros.whole_file import whole_file
-from tools.demo.parts import SIZE, Look, Scalp, darker, paint, unroll, vertex_normals
+from tools.demo.parts import SIZE, Look, Scalp, darker, grid_triangles, paint, unroll, vertex_normals
+from tools.demo.renderer import rotation
 
 LEAST_M = 1e-4
 """A vertex that a morph moves less stays."""
@@ -73,17 +74,11 @@ def eye(mesh: HeadMesh, side: int, look: Look) -> Solid:
     name, outward = ("Right", -1.0) if side == 0 else ("Left", 1.0)
     morphs = {}
     for direction, yaw, pitch in (("Out", outward, 0.0), ("In", -outward, 0.0), ("Down", 0.0, 1.0), ("Up", 0.0, -1.0)):
-        morphs[f"eyeLook{direction}{name}"] = radius * (
-            _turned(unit, yaw * topology.EYE_YAW_RAD, pitch * topology.EYE_PITCH_RAD) - unit
-        )
+        turn = rotation(pitch * topology.EYE_PITCH_RAD, yaw * topology.EYE_YAW_RAD, 0.0)
+        morphs[f"eyeLook{direction}{name}"] = radius * (unit @ turn.T - unit)
     vertices = mesh.eye_centres[side] + radius * unit
-    return Solid(f"eye{name}", vertices, _outward(vertices, _rings(len(rings), len(phi))), colours, morphs=morphs)
-
-
-def _turned(unit: Points, yaw: float, pitch: float) -> Points:
-    cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-    turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
-    return np.asarray(unit @ turn.T)
+    triangles = _outward(vertices, grid_triangles(len(rings), len(phi)))
+    return Solid(f"eye{name}", vertices, triangles, colours, morphs=morphs)
 
 
 def mouth(morphs: Morphs) -> list[Solid]:
@@ -120,13 +115,7 @@ def neck(look: Look) -> Solid:
         [np.stack([a * np.sin(phi), np.full_like(phi, y), b * np.cos(phi) - 0.075], 1) for a, b, y in rows]
     )
     shade = np.repeat(np.array([darker(look.skin, f) for f in (0.55, 0.66, 0.8, 0.84)]), len(phi), axis=0)
-    return Solid("neck", vertices, _outward(vertices, _rings(len(rows), len(phi))), shade)
-
-
-def _rings(rows: int, columns: int) -> Triangles:
-    i, j = np.meshgrid(np.arange(rows - 1), np.arange(columns), indexing="ij")
-    a, b = (i * columns + j).ravel(), (i * columns + (j + 1) % columns).ravel()
-    return np.vstack([np.stack([a, a + columns, b], 1), np.stack([b, a + columns, b + columns], 1)]).astype(np.int32)
+    return Solid("neck", vertices, _outward(vertices, grid_triangles(len(rows), len(phi))), shade)
 
 
 def _outward(vertices: Points, triangles: Triangles) -> Triangles:
@@ -145,11 +134,7 @@ class Writer:
         self._tree: dict[str, Any] = {
             "asset": {"version": "2.0", "generator": "reactdiff_ros tools.demo.make_avatar", "copyright": "Apache-2.0"},
             "scene": 0, "scenes": [{"nodes": []}], "nodes": [], "meshes": [], "accessors": [], "bufferViews": [],
-            "materials": [
-                _material(baseColorTexture={"index": 0}),
-                _material(),
-            ],
-            "textures": [{"source": 0}],
+            "materials": [_material(baseColorTexture={"index": 0}), _material()], "textures": [{"source": 0}],
         }  # fmt: skip
         self._tree["images"] = [{"bufferView": self._view(texture), "mimeType": "image/jpeg"}]
 

@@ -53,8 +53,9 @@ _LEFT_EYE = (
 _EYE_CORNERS = [33, 133, 263, 362]
 
 
-def drawn_face(size: int = 512) -> UINT8:
-    """The first face, by formulas alone: a picture of `size` squared pixels that shows 0.32 m."""
+def drawn_face() -> UINT8:
+    """The first face, by formulas alone: a picture of 512 x 512 pixels that shows 0.32 m."""
+    size = 512
     step = 0.32 / size
     rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
     u, v = (columns - size / 2) * step, (size / 2 - rows) * step
@@ -121,21 +122,16 @@ def face_triangles() -> Triangles:
     return np.array(sorted(real), dtype=np.int32)
 
 
-class FaceMesh:
-    """mediapipe's FaceMesh on single pictures (requirements/face-networks.txt)."""
+def fitted(network: Any, picture: UINT8) -> Points:
+    """(478, 3) points of mediapipe's FaceMesh: pixels right, pixels down, depth in pixels.
 
-    def __init__(self) -> None:
-        from mediapipe.python.solutions.face_mesh import FaceMesh as Network
-
-        self._network = Network(static_image_mode=True, refine_landmarks=True, min_detection_confidence=0.3)
-
-    def fit(self, picture: UINT8) -> Points:
-        """(478, 3) points: pixels right, pixels down, depth in pixels. Raises ReactdiffError where no face is found."""
-        faces = self._network.process(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)).multi_face_landmarks
-        if not faces:
-            raise ReactdiffError("FaceMesh finds no face in the drawn head", todo="mend the drawing")
-        height, width = picture.shape[:2]
-        return np.array([(p.x * width, p.y * height, p.z * width) for p in faces[0].landmark])
+    Raises ReactdiffError where no face is found.
+    """
+    faces = network.process(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)).multi_face_landmarks
+    if not faces:
+        raise ReactdiffError("FaceMesh finds no face in the drawn head", todo="mend the drawing")
+    height, width = picture.shape[:2]
+    return np.array([(p.x * width, p.y * height, p.z * width) for p in faces[0].landmark])
 
 
 def mirror_of(points: Points) -> NDArray[np.int32]:
@@ -185,9 +181,11 @@ def _laid_on(fit: Points, reference: Points) -> Points:
 
 
 def make_head(rounds: int = ROUNDS) -> tuple[HeadMesh, list[float]]:
-    """The head, and how far (mean, metres) each round moved it."""
-    network = FaceMesh()
-    first = network.fit(drawn_face())
+    """The head, and how far (mean, metres) each round moved it. Needs requirements/face-networks.txt."""
+    from mediapipe.python.solutions.face_mesh import FaceMesh
+
+    network = FaceMesh(static_image_mode=True, refine_landmarks=True, min_detection_confidence=0.3)
+    first = fitted(network, drawn_face())
     mirror = mirror_of(to_head(first))
     start = vertices = to_head(first, mirror)
     triangles = face_triangles()
@@ -195,7 +193,7 @@ def make_head(rounds: int = ROUNDS) -> tuple[HeadMesh, list[float]]:
     scene = Scene(width=640, height=640, focal_px=1500.0, position_m=(0.0, 0.015, 1.2), supersample=2)
     for _ in range(rounds):
         head = HeadMesh(vertices, outward(vertices, triangles), mirror)
-        fit = to_head(network.fit(HeadRenderer(head).render(neutral(), scene)), mirror)
+        fit = to_head(fitted(network, HeadRenderer(head).render(neutral(), scene)), mirror)
         step = STEP * (_laid_on(fit, vertices) - vertices) + RETURN * (start - vertices)
         moved.append(float(np.linalg.norm(step, axis=1).mean()))
         vertices = vertices + step
@@ -215,12 +213,8 @@ def main(path: str) -> None:
     """Makes the head and writes it to `path`."""
     head, moved = make_head()
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        path,
-        vertices=head.vertices.astype(np.float32),
-        triangles=head.triangles.astype(np.int16),
-        mirror=head.mirror.astype(np.int16),
-    )
+    integers = {name: getattr(head, name).astype(np.int16) for name in ("triangles", "mirror")}
+    np.savez_compressed(path, vertices=head.vertices.astype(np.float32), **integers)
     print("mean motion a round, mm:", " ".join(f"{1000 * m:.2f}" for m in moved))
 
 

@@ -67,9 +67,6 @@ class _Canvas:
         cv2.fillPoly(mask, [np.round(points * 16).astype(np.int32)], (1.0,), cv2.LINE_AA, shift=4)
         self.blend(cv2.GaussianBlur(mask, (0, 0), blur) * strength, colour)
 
-    def line(self, points: Points, colour: Colour, strength: float, width: int, blur: float) -> None:
-        self.lines([points], colour, strength, width, blur)
-
     def lines(self, lines: list[Points], colour: Colour, strength: float, width: int, blur: float) -> None:
         mask = np.zeros((SIZE, SIZE), np.float32)
         fixed = [np.round(points * 16).astype(np.int32) for points in lines]
@@ -109,9 +106,9 @@ def _paint_eye(canvas: _Canvas, uv: Points, side: Side, look: Look) -> None:
     ring = uv[list(side(topology.UPPER_LID_RING))]
     shadow = darker(look.skin, 0.62)
     canvas.area(np.vstack([ring, upper[::-1]]), shadow, 0.45, 3.0)
-    canvas.line(ring * 0.65 + upper[1:-1] * 0.35, shadow, 0.75, 2, 1.0)
-    canvas.line(lower, darker(look.blush, 0.85), 0.6, 3, 1.5)
-    canvas.line(uv[list(side(topology.LOWER_LID_RING))] + np.array([0.0, 3.0]), shadow, 0.30, 3, 3.0)
+    canvas.lines([ring * 0.65 + upper[1:-1] * 0.35], shadow, 0.75, 2, 1.0)
+    canvas.lines([lower], darker(look.blush, 0.85), 0.6, 3, 1.5)
+    canvas.lines([uv[list(side(topology.LOWER_LID_RING))] + np.array([0.0, 3.0])], shadow, 0.30, 3, 3.0)
 
 
 def _paint_brow(canvas: _Canvas, uv: Points, side: Side, look: Look) -> None:
@@ -150,7 +147,7 @@ def _paint_lips(canvas: _Canvas, uv: Points, look: Look) -> None:
     canvas.area(np.vstack([uv[list(upper[0])], uv[list(upper[3])][::-1]]), darker(look.lips, 0.80), 0.6, 2.0)
     canvas.spot(uv[16], (150, 150, 232), 0.45, 24, 5)
     for row in (upper[3], lower[3]):
-        canvas.line(uv[list(row)], darker(look.lips, 0.45), 0.55, 2, 1.2)
+        canvas.lines([uv[list(row)]], darker(look.lips, 0.45), 0.55, 2, 1.2)
 
 
 def vertex_normals(vertices: Points, triangles: Triangles) -> Points:
@@ -290,8 +287,7 @@ def draw_eyeball(
 ) -> NDArray[np.int32]:
     """The eyeball, looking along `gaze` (yaw, pitch in rad); returns the opening that the skin must leave free."""
     upper, lower = _lid_edges(vertices, mesh, eye)
-    centre = mesh.eye_centres[eye]
-    yaw, pitch = gaze
+    centre, (yaw, pitch) = mesh.eye_centres[eye], gaze
     axis = np.array([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
     opening = np.vstack([upper, lower[-2:0:-1]])
     brush.fill(opening, (206, 212, 220))
@@ -308,8 +304,7 @@ def draw_eyeball(
         brush.fill(_circle(disc, axis, IRIS_RADIUS_M * radius), colour)
     spark = centre + (EYEBALL_RADIUS_M + 0.001) * (axis + np.array([-0.16, 0.17, 0.0]))
     brush.fill(_circle(spark, axis, IRIS_RADIUS_M * 0.17), (255, 255, 255))
-    lid_shadow = np.vstack([upper, (upper * 0.80 + lower * 0.20)[::-1]])
-    _shadow(brush, lid_shadow, 0.55)
+    _shadow(brush, np.vstack([upper, (upper * 0.80 + lower * 0.20)[::-1]]), 0.55)
     return brush.fixed(opening)
 
 
@@ -394,10 +389,10 @@ def _shell(centre: Points, axes: Points, rows: int, columns: int) -> tuple[Point
     phi = np.linspace(0, 2 * np.pi, columns, endpoint=False)
     t, p = np.meshgrid(theta, phi, indexing="ij")
     unit = np.stack([np.sin(t) * np.sin(p), np.cos(t), np.sin(t) * np.cos(p)], axis=-1).reshape(-1, 3)
-    return np.asarray(centre + unit * axes), _grid_triangles(rows, columns)
+    return np.asarray(centre + unit * axes), grid_triangles(rows, columns)
 
 
-def _grid_triangles(rows: int, columns: int) -> Triangles:
+def grid_triangles(rows: int, columns: int) -> Triangles:
     """Triangles of a grid whose columns close into a ring."""
     i, j = np.meshgrid(np.arange(rows - 1), np.arange(columns), indexing="ij")
     a, b = (i * columns + j).ravel(), (i * columns + (j + 1) % columns).ravel()
@@ -468,7 +463,7 @@ def _hanging(centre: Points, axes: Points, hem: Points, rows: int) -> tuple[Poin
     radius = np.sqrt(np.maximum(1 - height**2, 0)) * (1 + 0.05 * np.sin(np.pi * below) - 0.10 * below**3)
     vertices = centre + np.stack([radius * np.sin(phi), 0 * radius, radius * np.cos(phi)], axis=-1) * axes
     vertices[..., 1] = y
-    return np.asarray(vertices.reshape(-1, 3)), _grid_triangles(rows, len(hem))
+    return np.asarray(vertices.reshape(-1, 3)), grid_triangles(rows, len(hem))
 
 
 def draw_body(

@@ -61,28 +61,21 @@ def looking(yaw: float, pitch: float) -> FloatArray:
 
 
 class Readback:
-    """Renders faces at 25 a second for one perception. Deterministic.
+    """Renders faces at 25 a second for one perception, which learns the neutral face fast. Deterministic.
 
     Args:
         scene: camera, place and light; may be exchanged while it runs.
         seed: of the camera's noise.
-        config: perception's settings; by default its neutral is learnt fast, because every run begins with one.
         renderer: draws the head; None makes one.
         nets: the face networks; None loads them.
     """
 
     def __init__(
-        self,
-        scene: Scene,
-        seed: int = 0,
-        config: PerceptionConfig | None = None,
-        *,
-        renderer: HeadRenderer | None = None,
-        nets: FaceNets | None = None,
+        self, scene: Scene, seed: int = 0, *, renderer: HeadRenderer | None = None, nets: FaceNets | None = None
     ) -> None:
         self.scene = scene
         self.renderer = renderer or HeadRenderer()
-        self.perception = SpeakerPerception(config or PerceptionConfig(neutral_learning_s=0.5), nets=nets)
+        self.perception = SpeakerPerception(PerceptionConfig(neutral_learning_s=0.5), nets=nets)
         self._rng = np.random.default_rng(seed)
         self._stamp_ns = 0
         self._shown = neutral()
@@ -117,10 +110,7 @@ LEVELS = (0.0, 0.4, 0.8)
 CONDITIONS: tuple[tuple[Scene, dict[str, float]], ...] = (
     (Scene(noise_sd=2.0), {}),
     (Scene(noise_sd=5.0, light_azimuth=0.9, light=0.75, ambient=0.35), {"headYaw": 0.15}),
-    (
-        Scene(noise_sd=3.0, light_azimuth=-1.1, light=0.5, ambient=0.45, position_m=(0.05, 0.0, 0.75)),
-        {"headYaw": -0.15},
-    ),
+    (Scene(noise_sd=3.0, light_azimuth=-1.1, light=0.5, ambient=0.45, position_m=(0.05, 0, 0.75)), {"headYaw": -0.15}),
     (Scene(noise_sd=2.0, light_elevation=1.0, position_m=(-0.04, 0.03, 0.48)), {"headPitch": 0.10, "headRoll": 0.10}),
 )
 
@@ -158,11 +148,7 @@ TURNS: Final[dict[str, tuple[float, ...]]] = {
     "headPitch": (-0.25, -0.12, 0.0, 0.12, 0.25), "headYaw": (-0.40, -0.20, 0.0, 0.20, 0.40),
     "headRoll": (-0.30, -0.15, 0.0, 0.15, 0.30),
 }  # fmt: skip
-PLACES: Final[dict[str, tuple[float, ...]]] = {
-    "x": (-0.12, 0.0, 0.12),
-    "y": (-0.10, 0.0, 0.10),
-    "z": (0.45, 0.6, 0.8, 1.0),
-}
+PLACES: Final = {"x": (-0.12, 0.0, 0.12), "y": (-0.10, 0.0, 0.10), "z": (0.45, 0.6, 0.8, 1.0)}
 
 
 def measure_pose() -> Iterator[Row]:

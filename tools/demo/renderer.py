@@ -14,14 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros import coefficients as table
-from reactdiff_ros.simulator.rendered.head import (
-    EYE_DISTANCE_M,
-    HeadMesh,
-    Morphs,
-    Points,
-    Triangles,
-    load_head,
-)
+from reactdiff_ros.simulator.rendered.head import EYE_DISTANCE_M, HeadMesh, Morphs, Points, Triangles, load_head
 from reactdiff_ros.types import UINT8
 from tools.demo.parts import (
     Look,
@@ -120,9 +113,8 @@ class HeadRenderer:
         picture *= np.linspace(1.06, 0.92, fine.height, dtype=np.float32)[:, None, None]
         self._draw(picture, np.asarray(coefficients, dtype=np.float64), fine)
         if n > 1:
-            picture = np.asarray(
-                cv2.resize(picture, (scene.width, scene.height), interpolation=cv2.INTER_AREA), np.float32
-            )
+            size = (scene.width, scene.height)
+            picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
         if scene.noise_sd > 0:
             if rng is None:
                 raise ValueError("noise_sd needs rng")
@@ -157,14 +149,9 @@ class HeadRenderer:
             draw_lashes(brush, vertices, self.mesh, eye, self.look)
 
     def _draw_solids(
-        self,
-        picture: NDArray[np.float32],
-        vertices: Points,
-        c: Points,
-        scene: Scene,
-        body: list[NDArray[np.int32]],
-        openings: list[NDArray[np.int32]],
-    ) -> None:
+        self, picture: NDArray[np.float32], vertices: Points, c: Points, scene: Scene,
+        body: list[NDArray[np.int32]], openings: list[NDArray[np.int32]],
+    ) -> None:  # fmt: skip
         """Skull, face and hair over a picture that shows body, eyeballs and mouth already."""
         scalp, triangles = self._scalp, self.mesh.triangles
         buffer = TriangleBuffer(*picture.shape[:2])

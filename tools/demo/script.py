@@ -53,10 +53,8 @@ def _both(**values: float) -> dict[str, float]:
 SMILE = _both(mouthSmile=0.60, cheekSquint=0.40, eyeSquint=0.22)
 SOFT_SMILE = _both(mouthSmile=0.35, cheekSquint=0.2, eyeSquint=0.08)
 LAUGH = {
-    **_both(mouthSmile=0.95, cheekSquint=0.8, eyeSquint=0.55, mouthUpperUp=0.35),
-    "jawOpen": 0.22,
-    "headPitch": -0.12,
-}
+    **_both(mouthSmile=0.95, cheekSquint=0.8, eyeSquint=0.55, mouthUpperUp=0.35), "jawOpen": 0.22, "headPitch": -0.12,
+}  # fmt: skip
 SAD = {"browInnerUp": 0.75, **_both(mouthFrown=0.60, eyeLookDown=0.18), "headPitch": 0.12, "headRoll": 0.05}
 DOUBT = {"browOuterUpLeft": 0.8, "browDownRight": 0.7, **_both(mouthPress=0.45, mouthFrown=0.35, eyeSquint=0.30)}
 QUESTION = {"browInnerUp": 0.6, **_both(browOuterUp=0.6, eyeWide=0.3)}

@@ -49,10 +49,10 @@ def sound_track(sentences: tuple[Sentence, ...], seconds: float, rng: np.random.
     return np.asarray(np.clip(track, -1, 1), dtype=np.float32)
 
 
-def loudness(track: Samples, rate_hz: int, times_s: NDArray[np.float64], window_s: float = 0.05) -> NDArray[np.float64]:
-    """How wide the voice opens the mouth at `times_s`: 0 (below -42 dBFS) .. 1 (at -14 dBFS), over `window_s`."""
+def loudness(track: Samples, rate_hz: int, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How wide the voice opens the mouth at `times_s`: 0 (below -42 dBFS) .. 1 (at -14 dBFS), over 50 ms."""
     energy = np.concatenate([[0.0], np.cumsum(track.astype(np.float64) ** 2)])
-    half = window_s * rate_hz / 2
+    half = 0.05 * rate_hz / 2
     low = np.clip(np.round(times_s * rate_hz - half), 0, len(track)).astype(int)
     high = np.clip(np.round(times_s * rate_hz + half), 0, len(track)).astype(int)
     mean = (energy[high] - energy[low]) / np.maximum(high - low, 1)
@@ -60,14 +60,10 @@ def loudness(track: Samples, rate_hz: int, times_s: NDArray[np.float64], window_
     return np.asarray(np.clip((db + 42) / 28, 0, 1))
 
 
-def brightness(
-    track: Samples, rate_hz: int, times_s: NDArray[np.float64], window_s: float = 0.05
-) -> NDArray[np.float64]:
+def brightness(track: Samples, rate_hz: int, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Share of the sound above about 1.5 kHz, 0..1: spread lips (ee, s) make it bright, round ones (oo, m) dark."""
     high_pass = np.diff(track, prepend=track[:1])
     scale = 2 * np.sin(np.pi * 1500.0 / rate_hz)
-    loud, bright = (
-        10 ** (28 * loudness(x, rate_hz, times_s, window_s) / 20)
-        for x in (track, (high_pass / scale).astype(np.float32))
-    )
+    sounds = (track, (high_pass / scale).astype(np.float32))
+    loud, bright = (10 ** (28 * loudness(sound, rate_hz, times_s) / 20) for sound in sounds)
     return np.asarray(np.clip(bright / (bright + loud), 0, 1))

@@ -101,13 +101,13 @@ class Conversion:
             self._values[number] = self.graph.constant(self._arrays[number])
         return self._values[number]
 
-    def _array(self, number: int) -> Value:
-        """The constant tensor `number`."""
-        return self._arrays[number]
-
     def shape(self, number: int) -> tuple[int, ...]:
         """The shape of tensor `number`, channels last."""
         return self.network.shapes[number]
+
+    def _sides(self, operator: Operator) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """(height, width) of the picture before and after."""
+        return self.shape(operator.inputs[0])[1:3], self.shape(operator.outputs[0])[1:3]
 
     def _same(self, operator: Operator) -> None:
         """The output is the input; for constants as well."""
@@ -135,7 +135,7 @@ class Conversion:
         The convolution costs next to nothing and, unlike Pad, stays in ONNX Runtime's blocked layout of channels.
         """
         source, target = operator.inputs[0], operator.outputs[0]
-        before, after = self._array(operator.inputs[1]).T.tolist()
+        before, after = self._arrays[operator.inputs[1]].T.tolist()
         if before[3] == after[3] == 0:
             users = [o for o in self.network.operators if target in o.inputs]
             if any("CONV" not in user.kind or user.options["padding"] == _SAME for user in users):
@@ -153,19 +153,15 @@ class Conversion:
     def _convolution(self, operator: Operator) -> None:
         source, weights, bias = operator.inputs
         depthwise = operator.kind == "DEPTHWISE_CONV_2D"
-        kernel = self._array(weights).transpose((3, 0, 1, 2) if depthwise else (0, 3, 1, 2))
+        kernel = self._arrays[weights].transpose((3, 0, 1, 2) if depthwise else (0, 3, 1, 2))
         if depthwise and operator.options["depthMultiplier"] != 1:
             raise ValueError("several outputs for a channel are not known")
         value = self.graph.add(
-            "Conv",
-            self.value(source),
-            self.graph.constant(kernel),
-            self.value(bias),
-            group=len(kernel) if depthwise else 1,
-            kernel_shape=kernel.shape[2:],
+            "Conv", self.value(source), self.graph.constant(kernel), self.value(bias),
+            group=len(kernel) if depthwise else 1, kernel_shape=kernel.shape[2:],
             strides=[operator.options["strideH"], operator.options["strideW"]],
             pads=self._margins.get(source) or self._around(operator, kernel.shape[2:]),
-        )
+        )  # fmt: skip
         self._finish(operator, value)
 
     def _around(self, operator: Operator, kernel: tuple[int, ...]) -> tuple[int, ...]:
@@ -195,7 +191,7 @@ class Conversion:
         the convolutions together; like this the mesh takes a third of the time.
         """
         source, slope = operator.inputs
-        slopes = self._array(slope).reshape(-1, 1, 1, 1)
+        slopes = self._arrays[slope].reshape(-1, 1, 1, 1)
         value = self.value(source)
         below = self.graph.add("Relu", self._scaled(value, np.full_like(slopes, -1)))
         self._finish(operator, self.graph.add("Add", value, self._scaled(below, 1 - slopes.astype(np.float32))))
@@ -211,18 +207,10 @@ class Conversion:
     def _resize(self, operator: Operator) -> None:
         if operator.options["alignCorners"] or not operator.options["halfPixelCenters"]:
             raise ValueError("only resizing by the centres of pixels is known")
-        (_, old_height, old_width, _), (_, height, width, _) = map(
-            self.shape, (operator.inputs[0], operator.outputs[0])
-        )
-        value = self.graph.add(
-            "Resize",
-            self.value(operator.inputs[0]),
-            "",
-            self.graph.floats(1, 1, height / old_height, width / old_width),
-            mode="linear",
-            coordinate_transformation_mode="half_pixel",
-        )
-        self._finish(operator, value)
+        (old_height, old_width), (height, width) = self._sides(operator)
+        scales = self.graph.floats(1, 1, height / old_height, width / old_width)
+        how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        self._finish(operator, self.graph.add("Resize", self.value(operator.inputs[0]), "", scales, **how))
 
     def _depth_to_space(self, operator: Operator) -> None:
         block = operator.options["blockSize"]
@@ -281,10 +269,7 @@ class Conversion:
         graph = self.graph
         flat = graph.add("Reshape", matrix, graph.integers(4, 4))
         columns = graph.columns(graph.add("Transpose", flat, perm=[1, 0]), 0, 1)
-        return (
-            graph.add("Gather", columns, graph.integers(0, 1)),
-            graph.add("Gather", columns, graph.integers(3)),
-        )
+        return (graph.add("Gather", columns, graph.integers(0, 1)), graph.add("Gather", columns, graph.integers(3)))
 
     def _transform_points(self, operator: Operator) -> None:
         graph = self.graph
@@ -295,9 +280,7 @@ class Conversion:
     def _transform_picture(self, operator: Operator) -> None:
         """A part of features, sampled between pixels; what lies outside is 0, without a soft edge."""
         graph = self.graph
-        (_, old_height, old_width, _), (_, height, width, _) = map(
-            self.shape, (operator.inputs[0], operator.outputs[0])
-        )
+        (old_height, old_width), (height, width) = self._sides(operator)
         linear, shift = self._linear_and_shift(self.value(operator.inputs[1]))
         y, x = np.mgrid[:height, :width] + 0.5
         pixels = graph.constant(np.stack([x, y], axis=-1).reshape(-1, 2).astype(np.float32))

@@ -56,13 +56,8 @@ class MediapipeNets:
         from mediapipe.framework.formats.rect_pb2 import NormalizedRect
 
         height, width = rgb.shape[:2]
-        rect = NormalizedRect(
-            x_center=region.x / width,
-            y_center=region.y / height,
-            width=region.side / width,
-            height=region.side / height,
-            rotation=region.angle,
-        )
+        place = {"x_center": region.x / width, "y_center": region.y / height, "rotation": region.angle}
+        rect = NormalizedRect(width=region.side / width, height=region.side / height, **place)
         packet = self._mesh.run(rgb, {"roi": self._mp.packet_creator.create_proto(rect)})
         if packet is None:
             return None

@@ -144,23 +144,14 @@ def _next_try(trace: Trace, times: Sequence[int], start: int, width: int) -> int
         return None
     if times[i] - start > GAP_S * NS:
         return times[i]
-    bad = _first_bad(trace.frames, i, start + width)
-    if bad is None:
-        return None
-    return start if bad < 0 else times[bad] + 1
-
-
-def _first_bad(frames: Sequence[Shown], i: int, end_ns: int) -> int | None:
-    """Index of the frame after which it is not normal, before `end_ns`; -1 when all is well; None: it ends before."""
-    for j in range(i, len(frames)):
-        frame = frames[j]
+    for j in range(i, len(times)):
+        frame = trace.frames[j]
         old = not frame.plan_picture_ns or abs(frame.published_ns - frame.plan_picture_ns) > FRESH_S * NS
-        if frame.mode != "listening" or old:
-            return j
-        if frame.published_ns >= end_ns:
-            return -1
-        if j + 1 < len(frames) and frames[j + 1].published_ns - frame.published_ns > GAP_S * NS:
-            return j
+        listens = frame.mode == "listening" and not old
+        if listens and frame.published_ns >= start + width:
+            return start
+        if not listens or (j + 1 < len(times) and times[j + 1] - frame.published_ns > GAP_S * NS):
+            return frame.published_ns + 1
     return None
 
 
@@ -200,13 +191,12 @@ def account(trace: Trace, begin_ns: int, end_ns: int, stage: str = "", *, page: 
     gap_ns, largest, over = _steps(frames)
     away = [f.published_ns for f in frames if f.mode != "listening" and begin_ns <= f.published_ns <= last_ns]
     stale = next((t for t, fresh in trace.pages if t >= begin_ns and not fresh and t <= last_ns), None)
-    after = None if normal_ns is None else (normal_ns - end_ns) / NS
     return Account(
         longest_gap_s=round(gap_ns / NS, 3),
         away_from_s=round((away[0] - begin_ns) / NS, 2) if away else None,
         away_to_s=round((away[-1] - begin_ns) / NS, 2) if away else None,
         page_neutral_s=None if stale is None else round((stale - begin_ns) / NS, 2),
-        normal_after_s=None if after is None else round(after, 2),
+        normal_after_s=None if normal_ns is None else round((normal_ns - end_ns) / NS, 2),
         largest_step=round(largest, 3),
         step_over_gap=round(over, 3),
         finite=all(bool(np.isfinite(f.coefficients).all()) for f in frames),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from reactdiff_ros.actuation.profile import Profile, load_profile
-from reactdiff_ros.errors import ConfigError, MediaError
+from reactdiff_ros.errors import ConfigError, MediaError, explained
 from reactdiff_ros.evaluation.bench.machine import hardware
 from reactdiff_ros.resources import resource_path
 from tools.faults import inputs
@@ -63,10 +63,8 @@ class Fault:
 
 REPORTED, SILENT = Bounds(FACE_S), Bounds(FACE_S, reported=False)
 _STAGES: Final = {
-    "perception_node": "speaker/frame",
-    "reaction_node": "listener/reaction",
-    "actuator_node": "actuator/state",
-}
+    "perception_node": "speaker/frame", "reaction_node": "listener/reaction", "actuator_node": "actuator/state",
+}  # fmt: skip
 _SLOW_STAGES: Final = ("perception_node", "reaction_node")
 _PROCESSES: Final = ("perception_node", "expression_node", "reaction_node", "avatar_node")
 
@@ -78,10 +76,9 @@ def _of_process(node: str, seconds: float) -> Fault:
         face_dies=node == "expression_node",
         reported=not 0.0 < seconds < 2.0,  # no one misses a process that is frozen for a second
     )
+    named, what = f"{name}-killed", f"{node} killed"
     if seconds:
         named, what = f"{name}-stopped-{seconds:g}", f"{node} stopped for {seconds:g} s"
-    else:
-        named, what = f"{name}-killed", f"{node} killed"
     robot = node == "actuator_node"
     return Fault(
         named, what, seconds, lambda lab: lab.stop(node) if seconds else lab.kill(node), bounds, _STAGES.get(node, ""),
@@ -241,26 +238,17 @@ def kept(path: Path | None) -> list[dict[str, Any]]:
     """
     if path is None or not path.exists():
         return []
-    try:
+    wrong, what = (OSError, ValueError, KeyError, TypeError, RecursionError), "this file holds no figures of faults"
+    with explained(wrong, what, where=path, todo="give another --output", error=MediaError):
         figures = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(figures["hardware"], dict) or not all(_is_row(row) for row in figures["faults"]):
             raise ValueError
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise MediaError(
-            "this file holds no figures of faults", where=str(path), todo="give another --output"
-        ) from error
     cpu = str(figures["hardware"].get("cpu", ""))
     return [{"cpu": cpu, **row} for row in figures["faults"]]
 
 
 def _is_row(row: Any) -> bool:
-    if not isinstance(row, dict) or not all(isinstance(row[name], kind) for name, kind in _ROW.items()):
-        return False
-    texts = all(isinstance(text, str) for text in (*row["said"], *row["violations"]))
-    times = [row[name] for name in ("away_from_s", "away_to_s", "page_neutral_s", "normal_after_s")]
-    times += [row[name] for name in ("servos_return_s", "servos_follow_after_s", "servos_speed") if name in row]
-    numbers = all(t is None or isinstance(t, (int, float)) for t in times)
-    return texts and numbers and isinstance(row["asked"]["normal_after_s"], (int, float))
+    return isinstance(row, dict) and all(isinstance(row[name], kind) for name, kind in _ROW.items())
 
 
 def summary(before: list[dict[str, Any]], new: list[dict[str, Any]], *, clip: str) -> dict[str, Any]:

@@ -254,21 +254,21 @@ class GraphLab:
 
     def servo(self, failure: Failure) -> Undo:
         """One servo of the bus fails."""
-        return self._robot_does(partial(fail, failure=failure), wrong=True)
+        return self._robot_does(partial(fail, failure=failure))
 
     def board(self) -> Undo:
         """The servos' board, or all servos of the bus, neither hear nor answer."""
-        return self._robot_does(hush, wrong=True)
+        return self._robot_does(hush)
 
     def cable(self) -> Undo:
         """The servos' cable is pulled; undone: put back."""
-        return self._robot_does(cable, wrong=True)
+        return self._robot_does(cable)
 
-    def _robot_does(self, action: Callable[..., None], *, wrong: bool) -> Undo:
+    def _robot_does(self, action: Callable[..., None]) -> Undo:
         robot = self._robot
         assert robot is not None
-        robot.do(partial(action, wrong=wrong))
-        return lambda: robot.do(partial(action, wrong=not wrong))
+        robot.do(partial(action, wrong=True))
+        return lambda: robot.do(partial(action, wrong=False))
 
 
 def _nothing() -> None:

@@ -189,8 +189,5 @@ class SmallDisk(Place):
 
 
 PLACES: Final[dict[str, Callable[[], Place]]] = {
-    "": Place,
-    "network": Network,
-    "clock": SimulatedTime,
-    "disk": SmallDisk,
-}
+    "": Place, "network": Network, "clock": SimulatedTime, "disk": SmallDisk,
+}  # fmt: skip

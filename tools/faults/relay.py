@@ -29,11 +29,10 @@ from reactdiff_ros.msg import (
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage
 
-from reactdiff_ros import messages
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.launching.table import load_table
-from reactdiff_ros.messages import fill_audio, fill_stamp, from_stamp, sound_value
+from reactdiff_ros.messages import fill_audio, fill_control, fill_stamp, from_stamp, sound_value
 from reactdiff_ros.nodes.base import qos_profile
 from reactdiff_ros.nodes.graph_watch import GraphWatch, published_ns
 from reactdiff_ros.types import ListenerControl as ControlValue
@@ -47,12 +46,9 @@ REMAPS: Final = tuple(f"{topic}:={BEFORE}/{topic}" for topic in (PICTURE, SOUND)
 """For the node that replaces the devices."""
 STAGES: Final = {"speaker/frame": SpeakerFrame, "listener/reaction": Reaction, "actuator/state": ActuatorState}
 SHOUTS: Final = {
-    "speaker/frame": SpeakerFrame,
-    "listener/reaction": Reaction,
-    "gaze_target": PointStamped,
-    "listener/control": ListenerControl,
-    "listener/gesture": Gesture,
-}
+    "speaker/frame": SpeakerFrame, "listener/reaction": Reaction, "gaze_target": PointStamped,
+    "listener/control": ListenerControl, "listener/gesture": Gesture,
+}  # fmt: skip
 """Topics of numbers, on which any program on the network can publish."""
 CLOCK_S: Final = 0.005
 
@@ -158,8 +154,7 @@ class Relay:
 
     def control(self, values: Mapping[str, float], style: str = "") -> None:
         """Publish a control with these values."""
-        message = ListenerControl()
-        messages.fill_control(message, ControlValue(**values, style=style))
+        message = fill_control(ListenerControl(), ControlValue(**values, style=style))
         self._publisher("listener/control").publish(message)
 
     def hush(self) -> None:

@@ -197,16 +197,15 @@ class FaultRun:
 
     def __enter__(self) -> FaultRun:
         with ExitStack() as stack:
-            temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="reactdiff-", dir=self._place.folder))
+            folder = self._place.folder
+            temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="reactdiff-", dir=folder))
             weights = Path(temporary) / "weights"
             shutil.copytree(resource_path("models/live"), weights)
             options = self._place.options(self._options)
             options = replace(options, parameters={**options.parameters, "model_dir": str(weights)})
-            self._run = run = stack.enter_context(
-                graph_run(
-                    options, self._hear, self._stopped, robot=self._robot, parent=self._place.folder, step_s=STEP_S
-                )
-            )
+            folder, hear = self._place.folder, self._hear
+            started = graph_run(options, hear, self._stopped, robot=self._robot, parent=folder, step_s=STEP_S)
+            self._run = run = stack.enter_context(started)
             run.graph.environment.update(self._place.environment())
             run.start(self._command)
             self._relay = relay = Relay(run.watch, clock=self._place.clock)
@@ -217,7 +216,7 @@ class FaultRun:
             run.on_step = self._lab.step
             run.until_active()
             run.until(lambda: run.graph.url, PAGE_S)
-            self._folders = (str(run.folder), temporary, str(self._place.folder or ""))
+            self._folders = (str(run.folder), temporary, str(folder or ""))
             self._stack = stack.pop_all()
         return self
 

@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -173,16 +174,10 @@ def _leg(leg: Leg) -> dict[str, Any]:
     last = leg.minutes[-1] if leg.minutes else {}
     cpu_s, wall_s = (sum(minute[name] for minute in leg.minutes) for name in ("cpu_s", "wall_s"))
     return {
-        "leg": leg.number,
-        "seconds": round(leg.seconds, 3),
-        "ended": leg.ended,
-        "cpu_s": round(cpu_s, 1),
-        "wall_s": round(wall_s, 1),
-        "load": _ends([minute["load"] for minute in leg.minutes]),
-        "processes": last.get("processes", {}),
-        "counts": _counts(leg.minutes),
-        "begun": leg.begun,
-    }
+        "leg": leg.number, "seconds": round(leg.seconds, 3), "ended": leg.ended, "cpu_s": round(cpu_s, 1),
+        "wall_s": round(wall_s, 1), "load": _ends([minute["load"] for minute in leg.minutes]),
+        "processes": last.get("processes", {}), "counts": _counts(leg.minutes), "begun": leg.begun,
+    }  # fmt: skip
 
 
 def _counts(minutes: Sequence[Minute]) -> dict[str, float]:
@@ -194,17 +189,9 @@ def _counts(minutes: Sequence[Minute]) -> dict[str, float]:
     return {name: _JOINED.get(name, sum)(values) for name, values in found.items()}
 
 
-def _newest(values: Sequence[float]) -> float:
-    return values[-1]
-
-
 _JOINED: Final[dict[str, Callable[[Sequence[float]], float]]] = {
-    "rejected": _newest,
-    "dropped": _newest,
-    "restarts": _newest,
-    "longest_gap_ms": max,
-    "robot_follows": min,
-}
+    **dict.fromkeys(("rejected", "dropped", "restarts"), itemgetter(-1)), "longest_gap_ms": max, "robot_follows": min,
+}  # fmt: skip
 
 
 def _trend(leg: Leg) -> dict[str, Any]:

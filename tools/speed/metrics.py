@@ -61,24 +61,19 @@ def bench_metrics(
     from threadpoolctl import threadpool_limits
 
     shown, real, heard = example_set(seed, speakers, predictions, targets, frames)
-    most = reach(25.0)
+    most, pairs = reach(25.0), predictions * targets
     measures: dict[str, tuple[Callable[[int], Any], Callable[[int], Any], int]] = {
         "FRD": (
-            lambda n: react.distance(shown[n], real[n]),
-            lambda n: reference_distance(shown[n], real[n]),
-            predictions * targets,
+            lambda n: react.distance(shown[n], real[n]), lambda n: reference_distance(shown[n], real[n]), pairs,
         ),
         "FRC": (
-            lambda n: react.correlation(shown[n], real[n]),
-            lambda n: reference_correlation(shown[n], real[n]),
-            predictions * targets,
+            lambda n: react.correlation(shown[n], real[n]), lambda n: reference_correlation(shown[n], real[n]), pairs,
         ),
         "FRSyn": (
             lambda n: reference_lags(lag_correlations(shown[n], heard[n], most)),
-            lambda n: reference_speaker_lags(shown[n], heard[n]),
-            predictions,
+            lambda n: reference_speaker_lags(shown[n], heard[n]), predictions,
         ),
-    }
+    }  # fmt: skip
     # Both compile at their first call, which does not count.
     compile_kernels()
     reference_distance(shown[0, :1, :40], real[0, :1, :40])

@@ -29,6 +29,7 @@ SAMPLE_S: Final = 0.0005
 LATENCY_NS: Final = 25_000_000
 STAGES: Final = ("perception", "encoder", "plans")
 _SHOWN_SLOTS: Final = 150
+_FUNCTIONS: Final = 16
 
 
 def profile_clip(
@@ -37,7 +38,6 @@ def profile_clip(
     timer: Callable[[], float],
     *,
     seconds: float = 20.0,
-    functions: int = 16,
     progress: OnProgress = lambda share: None,
 ) -> dict[str, Any]:
     """Time each stage on a clip, then run its speaker frames once more through the listener under a profiler.
@@ -47,7 +47,6 @@ def profile_clip(
         settings: of the live graph.
         timer: seconds of a monotonic clock.
         seconds: of the clip, at most.
-        functions: how many are listed.
         progress: receives the share done, 0..1.
 
     Returns:
@@ -82,7 +81,7 @@ def profile_clip(
     return {
         "clip": clip.name, "seconds": seconds, "backend": listener.state().backend, "hardware": hardware(),
         "summary": summary(stages, skip), "slots": {name: stages[name][skip:] for name in (*STAGES, "whole_plans")},
-        "functions": [] if root is None else own_times(root)[:functions],
+        "functions": [] if root is None else own_times(root)[:_FUNCTIONS],
     }  # fmt: skip
 
 

@@ -60,31 +60,20 @@ def bench_replay(
                 return True
 
             with ReplayBag(Path(folder) / f"out{run}", recording, settings, parameters) as out:
-                replayed = replay(
-                    bag, settings, tally=tally, ahead=processes > 1, progress=show, each=out.write, timer=timer
-                )
+                how: dict[str, Any] = {"tally": tally, "ahead": processes > 1, "progress": show, "each": out.write}
+                replayed = replay(bag, settings, **how, timer=timer)
                 out.describe(tally, replayed.complete)
             spent, length = timer() - begin, tally.length_s
-            done.append(
-                {
-                    "times_real_time": round(length / spent, 2),
-                    "seconds": round(spent, 2),
-                    "perception_ms": round(1e3 * float(replayed.perception_s.mean()), 2),
-                    "listener_ms": round(1e3 * float(replayed.listener_s.mean()), 2),
-                }
-            )
+            perception_s, listener_s = (float(s.mean()) for s in (replayed.perception_s, replayed.listener_s))
+            done.append({
+                "times_real_time": round(length / spent, 2), "seconds": round(spent, 2),
+                "perception_ms": round(1e3 * perception_s, 2), "listener_ms": round(1e3 * listener_s, 2),
+            })  # fmt: skip
     return {
-        "times_real_time": median(run["times_real_time"] for run in done),
-        "runs": done,
-        "clip": clip.name,
-        "recording_s": round(length, 2),
-        "pictures": pictures,
-        "picture_size": list(size),
-        "policy": policy,
-        "processes": processes,
-        "cores": len(os.sched_getaffinity(0)),
-        "load_after": round(os.getloadavg()[0], 2),
-    }
+        "times_real_time": median(run["times_real_time"] for run in done), "runs": done, "clip": clip.name,
+        "recording_s": round(length, 2), "pictures": pictures, "picture_size": list(size), "policy": policy,
+        "processes": processes, "cores": len(os.sched_getaffinity(0)), "load_after": round(os.getloadavg()[0], 2),
+    }  # fmt: skip
 
 
 def _make_bag(clip: Path, bag: Path, seconds: float) -> tuple[int, tuple[int, int]]:
