@@ -128,14 +128,11 @@ class _Player:
         rows = len(begin)
         row = torch.arange(rows)
         self._ages = torch.from_numpy(heard_ages(shape.as_dict()))
-        reach = shape.reach + reach_back(shape)
-        self._zero = reach
-        at = begin[:, None] + torch.arange(-reach, frames)
+        self._zero = shape.reach + reach_back(shape)
+        at = begin[:, None] + torch.arange(-self._zero, frames)
         self._early = (at < 0).to(self.device)
-        there = row[:, None], at.clamp(min=0)
-        self.tokens = (
-            pool.tokens[there] if pool.tokens.numel() else self._encoded(pool.features[there], pool.observed[there])
-        )
+        there, kept = (row[:, None], at.clamp(min=0)), pool.tokens.numel()
+        self.tokens = pool.tokens[there] if kept else self._encoded(pool.features[there], pool.observed[there])
         self.first = pool.memory[row.to(pool.memory.device), (begin + MARGIN).to(pool.memory.device)]
         self._state = self.first.clone()
         before = pool.latents[row[:, None], begin[:, None] + torch.arange(MARGIN)]

@@ -132,13 +132,11 @@ def _describe(files: list[Path], model: Model, name: str, digest: str) -> None:
     properties = {
         "version": __version__, "format": str(FORMAT), "preset": name, "shape": json.dumps(model.shape.as_dict()),
         "interface": json.dumps(interface()), "weights_sha256": digest,
-        "normalisation": json.dumps(
-            {
-                "coefficients": "58 as in the package's table: 52 in 0..1, rotation in rad, translation in m",
-                "latents": "whitened within the autoencoder: mean 0, deviation 1",
-                "emphasis": model.vae.emphasis.as_manifest(),
-            }
-        ),
+        "normalisation": json.dumps({
+            "coefficients": "58 as in the package's table: 52 in 0..1, rotation in rad, translation in m",
+            "latents": "whitened within the autoencoder: mean 0, deviation 1",
+            "emphasis": model.vae.emphasis.as_manifest(),
+        }),
     }  # fmt: skip
     for path in (file for file in files if file.suffix == ".onnx"):
         graph = onnx.load(str(path))
@@ -163,12 +161,9 @@ def write_check(model: Model, folder: Path, frames: int = 60) -> Path:
         latents = model.vae.encode(listener)
         faces, attributes = model.vae.decode(latents)[0], model.vae.attributes(latents)[0]
     record = {
-        "frames": frames,
-        "tokens": {str(i): _rounded(tokens[i, :16]) for i in (0, 5, 30, frames - 1)},
-        "latents": _rounded(latents[0, -1]),
-        "faces": _rounded(faces[-1]),
-        "attributes": _rounded(attributes[-1]),
-    }
+        "frames": frames, "tokens": {str(i): _rounded(tokens[i, :16]) for i in (0, 5, 30, frames - 1)},
+        "latents": _rounded(latents[0, -1]), "faces": _rounded(faces[-1]), "attributes": _rounded(attributes[-1]),
+    }  # fmt: skip
     path = folder / CHECK
     path.write_text(json.dumps(record) + "\n", encoding="utf-8")
     return path

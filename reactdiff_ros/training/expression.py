@@ -93,42 +93,32 @@ def _perceived(paths: Sequence[Path]) -> tuple[Array, NDArray[np.int64]]:
         for picture in MediaClip(path).pictures():
             stamp = begin + picture.offset_ns
             perception.observe_picture(Picture(stamp, picture.bgr))
-            x = perception.expression_features
-            if x is not None:
-                rows.append(x)
+            if perception.expression_features is not None:
+                rows.append(perception.expression_features)
                 stamps.append(stamp)
         begin = stamps[-1] + 40_000_000 if stamps else begin
     return np.array(rows).reshape(-1, len(FEATURES)), np.array(stamps, dtype=np.int64)
 
 
-def rendered_faces(seed: int, count: int = RENDERED) -> tuple[Array, NDArray[np.int64]]:
-    """Features (8 * count, n) and classes of faces of the demo head whose coefficients are known."""
+def rendered_faces(seed: int) -> tuple[Array, NDArray[np.int64]]:
+    """Features (8 * RENDERED, n) and classes of faces of the demo head whose coefficients are known."""
     rng, head = np.random.default_rng(seed), Morphs(load_head())
     rest = features_of_face(head.landmarks(np.zeros(COEFFICIENT_COUNT)))
     spread = NOISE * feature_spread()
-    x, y = [], []
-    for label, name in enumerate(EXPRESSION_CLASSES):
-        for _ in range(count):
+    x = []
+    for name in EXPRESSION_CLASSES:
+        for _ in range(RENDERED):
             face = features_of_face(head.landmarks(_drawn(rng, EXPRESSIONS[name])))
             x.append(face - rest + rng.normal(0.0, 1.0, len(rest)) * spread)
-            y.append(label)
-    return np.array(x), np.array(y)
+    return np.array(x), np.repeat(np.arange(len(EXPRESSION_CLASSES)), RENDERED)
 
 
 def unmoved_people(seed: int, faces: Array) -> list[LabelledClip]:
     """PEOPLE who show nothing, of features (n, m) of neutral faces."""
     rng, stamps = np.random.default_rng(seed), np.arange(len(faces)) * 60_000_000_000  # no face is like the last
-    neutral = EXPRESSION_CLASSES.index("neutral")
-    return [
-        LabelledClip(
-            "rendered",
-            f"rendered {k}",
-            neutral,
-            faces + UNLIKE * feature_spread() * rng.normal(size=faces.shape[1]),
-            stamps,
-        )
-        for k in range(PEOPLE)
-    ]
+    neutral, off = EXPRESSION_CLASSES.index("neutral"), UNLIKE * feature_spread()
+    drawn = (faces + off * rng.normal(size=faces.shape[1]) for _ in range(PEOPLE))
+    return [LabelledClip("rendered", f"rendered {k}", neutral, x, stamps) for k, x in enumerate(drawn)]
 
 
 def _drawn(rng: np.random.Generator, ways: Sequence[Mapping[str, Range]]) -> Array:

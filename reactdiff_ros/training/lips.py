@@ -86,9 +86,8 @@ def take_of(spoken: Spoken, factor: float = 1.0) -> Take:
     real = rate / spoken.rate_hz
     samples = np.clip(spoken.samples * 32767.0, -32768, 32767).astype(np.int16)
     mels = features_of(Sound(0, rate, samples[:, None]))
-    phones = phones_of(
-        replace(spoken.timing, starts_s=spoken.timing.starts_s / real, ends_s=spoken.timing.ends_s / real)
-    )
+    timing = spoken.timing
+    phones = phones_of(replace(timing, starts_s=timing.starts_s / real, ends_s=timing.ends_s / real))
     return Take(spoken.voice, mels.astype(np.float16), *_curves(phones, len(mels)))
 
 
@@ -125,8 +124,7 @@ def real_take(known: KnownLips, loose: bool = False) -> Take:
     for column, output in enumerate(OUTPUTS[:SHAPED]):
         source = output if output in BLENDSHAPE_NAMES else f"{output}Left"
         targets[:, column] = np.interp(at, times, known.coefficients[:, BLENDSHAPE_NAMES.index(source)])
-    moves = bool((targets[:, FUNNEL] + targets[:, PUCKER]).std() > 5e-3)
-    none = np.zeros(len(mels), np.int8)
+    moves, none = bool((targets[:, FUNNEL] + targets[:, PUCKER]).std() > 5e-3), np.zeros(len(mels), np.int8)
     return Take(known.name, mels.astype(np.float16), targets.astype(np.float16), none, 1 + moves, loose)
 
 
@@ -211,10 +209,8 @@ def augmented(mels: FloatArray, rng: np.random.Generator) -> FloatArray:
     )
     gain = rng.uniform(-1.4, 0.6, (count, 1))
     power = np.exp(2.5 * warped.clip(-4, 6) + 2.5 * (tilt + wave_ + gain)[:, None, :] - 6.0)
-    floor = np.exp(rng.uniform(-18.0, -7.0, (count, 1)) + rng.normal(0.0, 0.8, (count, 1)) * (band - 20) / 10)[
-        :, None, :
-    ]
-    noise = floor * rng.gamma(6.0, 1 / 6.0, warped.shape)
+    floor = np.exp(rng.uniform(-18.0, -7.0, (count, 1)) + rng.normal(0.0, 0.8, (count, 1)) * (band - 20) / 10)
+    noise = floor[:, None, :] * rng.gamma(6.0, 1 / 6.0, warped.shape)
     use = (rng.random((count, 1, 1)) < 0.6).astype(np.float32)
     return np.asarray((np.log(power + use * noise + 1e-7) + 6.0) / 2.5, np.float32)
 
@@ -297,16 +293,15 @@ def train(
     torch.manual_seed(config.seed)
     net = LipNet()
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, config.learning_rate, total_steps=config.steps, pct_start=0.1
-    )
+    one_cycle = torch.optim.lr_scheduler.OneCycleLR
+    schedule = one_cycle(optimiser, config.learning_rate, total_steps=config.steps, pct_start=0.1)
+    parts = {"net": net, "optimiser": optimiser, "schedule": schedule}
     step, average = 0, {k: v.detach().clone() for k, v in net.state_dict().items()}
+    offsets: dict[str, int] = {}
     if start is not None:
-        net.load_state_dict(start["net"])
-        optimiser.load_state_dict(start["optimiser"])
-        schedule.load_state_dict(start["schedule"])
-        step, average = start["step"], start["average"]
-    offsets: dict[str, int] = {} if start is None else start["offsets"]
+        for name, part in parts.items():
+            part.load_state_dict(start[name])
+        step, average, offsets = start["step"], start["average"], start["offsets"]
     tight, loose = [t for t in takes if not t.loose], [t for t in takes if t.loose]
     takes = [*tight, *(moved(t, offsets[t.name]) for t in loose if t.name in offsets)]
     weights = _shares(takes, config)
@@ -314,7 +309,7 @@ def train(
     scale = torch.from_numpy(np.maximum(synthetic.std(0), 0.02))
 
     def save() -> None:
-        state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
+        state = {name: part.state_dict() for name, part in parts.items()}
         facts = {"step": step, "average": average, "config": asdict(config), "offsets": offsets}
         save_state(output / CHECKPOINT, {**state, **facts})
 

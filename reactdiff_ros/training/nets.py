@@ -92,11 +92,9 @@ class Attention(nn.Module):  # type: ignore[misc]
         return self.join(attend(*self.projected(x), mask))
 
 
-def feed_forward(width: int, factor: int = 2) -> nn.Sequential:
-    """Two-layer perceptron."""
-    return nn.Sequential(
-        nn.Linear(width, factor * width), nn.GELU(approximate="tanh"), nn.Linear(factor * width, width)
-    )
+def perceptron(inputs: int, inner: int, outputs: int) -> nn.Sequential:
+    """Two layers."""
+    return nn.Sequential(nn.Linear(inputs, inner), nn.GELU(approximate="tanh"), nn.Linear(inner, outputs))
 
 
 class ClassFusion(nn.Module):  # type: ignore[misc]
@@ -107,13 +105,11 @@ class ClassFusion(nn.Module):  # type: ignore[misc]
 
     def __init__(self, widths: list[int], width: int, heads: int) -> None:
         super().__init__()
-        self.projections = nn.ModuleList(
-            nn.Sequential(nn.Linear(w, width), nn.GELU(approximate="tanh"), nn.Linear(width, width)) for w in widths
-        )
+        self.projections = nn.ModuleList(perceptron(w, width, width) for w in widths)
         self.kind = nn.Parameter(0.02 * torch.randn(len(widths) + 1, width))
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = Attention(width, heads)
-        self.mlp = feed_forward(width)
+        self.mlp = perceptron(width, 2 * width, width)
 
     def forward(self, streams: list[Tensor], observed: Tensor) -> Tensor:
         """Streams (N, w_i), observed (N, streams) in 0..1; returns tokens (N, 1 + streams, D), class token first."""
@@ -141,7 +137,7 @@ class Temporal(nn.Module):  # type: ignore[misc]
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = Attention(width, heads)
         self.age = nn.Parameter(torch.zeros(heads, window))
-        self.mlp = feed_forward(width)
+        self.mlp = perceptron(width, 2 * width, width)
 
     def forward(self, x: Tensor, number: Tensor) -> Tensor:
         """A whole sequence (B, T, D), T a multiple of the stride, its frames sorted by phase of the stride so that none
@@ -289,14 +285,12 @@ class ListenerVae(nn.Module):  # type: ignore[misc]
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         inner = np.repeat(np.arange(GROUP_COUNT), shape.vae_width)
-        posterior = np.concatenate([GROUP_OF_LATENT, GROUP_OF_LATENT])
-        width = len(inner)
-        self.encode_net = CausalConvs(
-            GroupedLinear(GROUP_OF_COEFFICIENT, inner), width, GroupedLinear(inner, posterior), GROUP_COUNT
-        )
-        self.decode_net = CausalConvs(
-            GroupedLinear(GROUP_OF_LATENT, inner), width, GroupedLinear(inner, GROUP_OF_COEFFICIENT), GROUP_COUNT
-        )
+
+        def grouped(inputs: NDArray[np.intp], outputs: NDArray[np.intp]) -> CausalConvs:
+            return CausalConvs(GroupedLinear(inputs, inner), len(inner), GroupedLinear(inner, outputs), GROUP_COUNT)
+
+        self.encode_net = grouped(GROUP_OF_COEFFICIENT, np.concatenate([GROUP_OF_LATENT, GROUP_OF_LATENT]))
+        self.decode_net = grouped(GROUP_OF_LATENT, GROUP_OF_COEFFICIENT)
         self.attribute_net = CausalConvs(
             nn.Linear(shape.latent, shape.attribute_width), shape.attribute_width,
             nn.Linear(shape.attribute_width, ATTRIBUTE_COUNT), 1,
@@ -402,7 +396,7 @@ class DenoiserLayer(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
         self.own, self.cross = Attention(width, heads), Attention(width, heads)
-        self.mlp = feed_forward(width)
+        self.mlp = perceptron(width, 2 * width, width)
         self.modulation = nn.Parameter(torch.zeros(_MODULATIONS, width))
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor, m: Sequence[Tensor]) -> Tensor:
@@ -428,12 +422,9 @@ class Denoiser(nn.Module):  # type: ignore[misc]
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         d = shape.width
-        self.from_latent = nn.Linear(shape.latent, d)
-        self.from_past = nn.Linear(shape.latent, d)
+        self.from_latent, self.from_past = nn.Linear(shape.latent, d), nn.Linear(shape.latent, d)
         self.from_speaker = nn.Linear(d, d)
-        self.from_conditions = nn.Sequential(
-            nn.Linear(shape.conditions, d), nn.GELU(approximate="tanh"), nn.Linear(d, d)
-        )
+        self.from_conditions = perceptron(shape.conditions, d, d)
         self.slot = nn.Parameter(0.02 * torch.randn(shape.horizon, d))
         self.memory = shape.memory
         if shape.memory:

@@ -165,10 +165,8 @@ def draw_plans(s: Sequences, config: TrainConfig, rng: np.random.Generator, with
     # Stretches of a plan are drawn one after another from the same evidence, so they begin later and later.
     fresh = np.minimum(rng.geometric(0.4, count) - 1, shape.max_lead - 1)
     later = fresh + horizon * rng.integers(1, max(shape.horizon // horizon, 2), count)
-    lead = np.where(
-        rng.random(count) < 0.45, fresh, np.where(rng.random(count) < 0.8, later, rng.integers(0, 99, count))
-    )
-    lead = np.minimum(lead, shape.max_lead - 1)
+    early, usual, other = rng.random(count) < 0.45, rng.random(count) < 0.8, rng.integers(0, 99, count)
+    lead = np.minimum(np.select([early, usual], [fresh, later], other), shape.max_lead - 1)
     device = s.latents.device
     which = torch.arange(batch).repeat_interleave(config.plans)
     at, ahead = torch.from_numpy(np.minimum(newest, frames - 1)), torch.from_numpy(lead)

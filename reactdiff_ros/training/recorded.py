@@ -154,9 +154,8 @@ def pieces(found: Sequence[Recording], least: int) -> list[Recording]:
     """
     long = [r for r in found if r.frames >= least]
     if found and not long:
-        raise ReactdiffError(
-            "all recordings are too short to train on", where=found[0].name, todo=f"{least * FRAME_S:.0f} s and longer"
-        )
+        todo = f"{least * FRAME_S:.0f} s and longer"
+        raise ReactdiffError("all recordings are too short to train on", where=found[0].name, todo=todo)
     length = min((r.frames for r in long), default=0)
     return [_piece(r, start, length) for r in long for start in range(0, r.frames - length + 1, length)]
 

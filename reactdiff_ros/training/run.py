@@ -53,9 +53,8 @@ def load_state(path: Path) -> Any:
 def refuse_to_begin_over(folder: Path) -> None:
     """Before a new run. Raises ReactdiffError if the folder holds the checkpoint of another one."""
     if (folder / CHECKPOINT).exists():
-        raise ReactdiffError(
-            "the folder holds a run already", where=str(folder), todo="give --resume, or another folder"
-        )
+        todo = "give --resume, or another folder"
+        raise ReactdiffError("the folder holds a run already", where=str(folder), todo=todo)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -64,10 +63,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or not state.keys() >= _NEEDED:
         raise ReactdiffError("this is no checkpoint of reactdiff dev train", where=str(path), todo="give one")
     if state["format"] != FORMAT:
-        raise ReactdiffError(
-            f"the checkpoint is of format {state['format']}, this version reads {FORMAT}", where=str(path),
-            todo="train again",
-        )  # fmt: skip
+        what = f"the checkpoint is of format {state['format']}, this version reads {FORMAT}"
+        raise ReactdiffError(what, where=str(path), todo="train again")
     return state
 
 

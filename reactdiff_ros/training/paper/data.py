@@ -21,14 +21,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from reactdiff_ros.errors import explained
-from reactdiff_ros.recordings.datasets.public import (
-    ClipPair,
-    attributes_path,
-    face_path,
-    load_attributes,
-    load_face,
-    pairs,
-)
+from reactdiff_ros.recordings.datasets import public
+from reactdiff_ros.recordings.datasets.public import ClipPair, face_path, load_face, pairs
 from reactdiff_ros.recordings.datasets.recording import DatasetError, checked, existing, folder_of, same_length
 from reactdiff_ros.training.paper.config import AUDIO_STREAMS, VIDEO_STREAMS, PaperConfig
 from reactdiff_ros.training.paper.networks import Features
@@ -94,8 +88,8 @@ class ReactClips(Dataset[Clip]):  # type: ignore[misc]
         """A clip. Raises DatasetError: one of its files is missing or malformed."""
         pair = self.pairs[index]
         parts = [*self._streams(pair.speaker), *self._streams(pair.listener)]
-        face, attributes = face_path(self._folder, pair.listener), attributes_path(self._folder, pair.listener)
-        parts += [(face, load_face(face)), (attributes, load_attributes(attributes))]
+        face, attributes = (of(self._folder, pair.listener) for of in (face_path, public.attributes_path))
+        parts += [(face, load_face(face)), (attributes, public.load_attributes(attributes))]
         frames = same_length(parts)
         values = [array[:frames] for _, array in parts]
         return Clip(pair.speaker, _by_class(values[:5]), _by_class(values[5:10]), values[10], values[11])
@@ -131,10 +125,8 @@ def _load(path: Path, names: Sequence[str], widths: Sequence[int]) -> list[tuple
             arrays = [tensor.float().numpy() for tensor in content]
     if len(arrays) != len(names):
         raise DatasetError(f"there are {len(arrays)} features instead of {', '.join(names)}", where=str(found))
-    return [
-        (found, checked(array, f"feature {name}", width, found))
-        for array, name, width in zip(arrays, names, widths, strict=True)
-    ]
+    rows = zip(arrays, names, widths, strict=True)
+    return [(found, checked(array, f"feature {name}", width, found)) for array, name, width in rows]
 
 
 def mean_face(root: Path, split: str) -> FloatArray:
@@ -178,9 +170,8 @@ def _stacked(group: list[Clip], config: PaperConfig, rng: np.random.Generator | 
     length = min(config.clip_frames, *(clip.frames for clip in group))
     if length < config.window:
         short = min(group, key=lambda clip: clip.frames)
-        raise DatasetError(
-            f"a clip has {short.frames} frames, fewer than a window of {config.window}", where=short.name
-        )
+        what = f"a clip has {short.frames} frames, fewer than a window of {config.window}"
+        raise DatasetError(what, where=short.name)
     starts = [0 if rng is None else int(rng.integers(0, clip.frames - length + 1)) for clip in group]
 
     def stack(arrays: list[FloatArray]) -> Tensor:

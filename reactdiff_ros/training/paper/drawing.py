@@ -155,22 +155,16 @@ def in_pieces(frames: int, causal: bool) -> Iterator[tuple[slice, slice]]:
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def encode(model: PaperModel, features: Features) -> Tensor:
     """Latents (B, T, latent) of clips of any length."""
-    causal = model.config.protocol == "online"
-    parts = [
-        model.encode(Features(features.video[:, given], features.audio[:, given]))[:, keep]
-        for given, keep in in_pieces(features.video.shape[1], causal)
-    ]
-    return torch.cat(parts, 1)
+    pieces = in_pieces(features.video.shape[1], model.config.protocol == "online")
+    video, audio = features.video, features.audio
+    return torch.cat([model.encode(Features(video[:, g], audio[:, g]))[:, keep] for g, keep in pieces], 1)
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def decode(model: PaperModel, latents: Tensor) -> tuple[Tensor, Tensor]:
     """Coefficients (B, T, 58) and attributes (B, T, 25) of clips of any length."""
-    causal = model.config.protocol == "online"
-    parts = []
-    for given, keep in in_pieces(latents.shape[1], causal):
-        coefficients, attributes = model.decode(latents[:, given])
-        parts.append((coefficients[:, keep], attributes[:, keep]))
+    pieces = in_pieces(latents.shape[1], model.config.protocol == "online")
+    parts = [[part[:, keep] for part in model.decode(latents[:, given])] for given, keep in pieces]
     return torch.cat([c for c, _ in parts], 1), torch.cat([a for _, a in parts], 1)
 
 
@@ -264,9 +258,8 @@ def sample(
     try:
         with explained(OSError, refused, where=output):
             output.mkdir(parents=True, exist_ok=True)
-            widths = (COEFFICIENT_COUNT, ATTRIBUTE_COUNT)
-            shapes = [(len(clips), count, frames, width) for width in widths]
-            arrays = [_new_array(part, shape) for part, shape in zip(parts.values(), shapes, strict=True)]
+            widths = zip(parts.values(), (COEFFICIENT_COUNT, ATTRIBUTE_COUNT), strict=True)
+            arrays = [_new_array(part, (len(clips), count, frames, width)) for part, width in widths]
         for i in range(len(clips)):
             features = Features(*(torch.from_numpy(x[:frames])[None] for x in clips.speaker(i))).to(device)
             drawn = draw(model, features, count=count, seed=seed + 1_000_003 * i)

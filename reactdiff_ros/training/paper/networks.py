@@ -39,6 +39,11 @@ def time_bias(frames: int, heads: int, *, causal: bool, device: torch.device | N
     return bias.masked_fill(index[None, :] > index[:, None], float("-inf")) if causal else bias
 
 
+def head(inputs: int, inner: int, outputs: int) -> nn.Sequential:
+    """Two layers with a norm between them."""
+    return nn.Sequential(nn.Linear(inputs, inner), nn.LayerNorm(inner), nn.SiLU(), nn.Linear(inner, outputs))
+
+
 class MultiHead(nn.Module):  # type: ignore[misc]
     """Multi-head attention with a bias on its scores."""
 
@@ -90,9 +95,7 @@ class MultiModality(nn.Module):  # type: ignore[misc]
         self.affect = nn.ModuleList([Fusion(hidden, config.va, hidden, heads) for _ in range(config.depth)])
         self.audio = Fusion(config.speech, config.mfcc, hidden, heads)
         self.between = nn.ModuleList([Fusion(hidden, hidden, hidden, heads) for _ in range(config.depth)])
-        self.out = nn.Sequential(
-            nn.Linear(hidden, 2 * hidden), nn.LayerNorm(2 * hidden), nn.SiLU(), nn.Linear(2 * hidden, config.latent)
-        )
+        self.out = head(hidden, 2 * hidden, config.latent)
 
     def forward(self, video: Tensor, audio: Tensor) -> Tensor:
         """(B, T, va + au + expression) and (B, T, mfcc + speech) -> (B, T, latent)."""
@@ -135,10 +138,7 @@ class Decoder(nn.Module):  # type: ignore[misc]
         width, self.heads, self.causal = config.latent, config.heads, config.protocol == "online"
         self.first = nn.ModuleList([DecoderLayer(width, self.heads) for _ in range(config.decoder_layers)])
         self.second = nn.ModuleList([DecoderLayer(width, self.heads) for _ in range(config.decoder_layers)])
-        self.coefficients, self.attributes = (
-            nn.Sequential(nn.Linear(width, 2 * width), nn.LayerNorm(2 * width), nn.SiLU(), nn.Linear(2 * width, count))
-            for count in (coefficients, attributes)
-        )
+        self.coefficients, self.attributes = (head(width, 2 * width, count) for count in (coefficients, attributes))
 
     def forward(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, latent) -> (B, T, 58), (B, T, 25)."""
@@ -237,16 +237,13 @@ class UNet(nn.Module):  # type: ignore[misc]
                 self.down.append(nn.Conv1d(channels, channels, 3, stride=2, padding=1))
                 skips.append(channels)
                 scale *= 2
-        self.middle = nn.ModuleList(
-            [self._stage(channels, channels, embedding, True), self._stage(channels, channels, embedding, False)]
-        )
+        self.middle = nn.ModuleList([self._stage(channels, channels, embedding, attends) for attends in (True, False)])
         for level, factor in reversed(list(enumerate(factors))):
             for block in range(config.residual_blocks + 1):
                 change = None
                 if level and block == config.residual_blocks:
-                    change = nn.Sequential(
-                        nn.Upsample(scale_factor=2.0), nn.Conv1d(base * factor, base * factor, 3, padding=1)
-                    )
+                    wider = nn.Conv1d(base * factor, base * factor, 3, padding=1)
+                    change = nn.Sequential(nn.Upsample(scale_factor=2.0), wider)
                 attends = scale in config.attention_at
                 self.up.append(self._stage(channels + skips.pop(), base * factor, embedding, attends, change))
                 channels = base * factor
@@ -337,17 +334,12 @@ class PaperModel(nn.Module):  # type: ignore[misc]
         self.config = config
         latent = config.latent
         self.streams = MultiModality(config)
-        self.encoder = nn.Sequential(
-            nn.Linear(latent, 2 * latent), nn.LayerNorm(2 * latent), nn.SiLU(), nn.Linear(2 * latent, latent)
-        )
+        self.encoder = head(latent, 2 * latent, latent)
         self.decoder = Decoder(config, COEFFICIENT_COUNT, ATTRIBUTE_COUNT)
         self.range = LatentRange(latent)
-        self.condition = nn.Sequential(
-            nn.Flatten(-2, -1),
-            nn.Linear(config.window * latent, config.condition),
-            nn.GroupNorm(32 if config.condition % 64 == 0 else 1, config.condition),
-            nn.SiLU(),
-        )
+        norm = nn.GroupNorm(32 if config.condition % 64 == 0 else 1, config.condition)
+        wide = nn.Linear(config.window * latent, config.condition)
+        self.condition = nn.Sequential(nn.Flatten(-2, -1), wide, norm, nn.SiLU())
         self.denoiser = UNet(config)
         self.register_buffer("mean_face", torch.zeros(COEFFICIENT_COUNT))
 

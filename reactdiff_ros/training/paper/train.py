@@ -270,12 +270,11 @@ class Trainer:
         self._save()
 
     def _learn_range(self) -> None:
-        low, high = [], []
+        ends = []
         for batch in batches(self._train, self.config, range(len(self._train))):
             latents = encode(self.model, batch.to(self.device).listener)
-            low.append(latents.amin((0, 1)))
-            high.append(latents.amax((0, 1)))
-        self.model.range.learn(torch.stack([torch.stack(low).amin(0), torch.stack(high).amax(0)]))
+            ends += [latents.amin((0, 1)), latents.amax((0, 1))]
+        self.model.range.learn(torch.stack(ends))
 
     def _save(self) -> None:
         state = {name: getattr(self, name) for name in ("part", "epoch", "step", "best")}

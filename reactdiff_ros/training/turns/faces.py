@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.clock import NS
+from reactdiff_ros.clock import to_ns
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.simulator.observation import observe
 from reactdiff_ros.simulator.speaker import make_speakers
@@ -39,7 +39,7 @@ def face_rows(worlds: int, seed: int) -> dict[str, tuple[Rows, Floats]]:
             i = int(np.searchsorted(end, now_s - 0.2, side="right")) - 1
             if t % 2 or i < 0 or not end[i] + 0.2 <= now_s < resume[i]:
                 continue
-            values = cues.values(_ns(now_s))
+            values = cues.values(to_ns(now_s))
             if values is None:
                 continue
             silence_s = now_s - float(end[i])
@@ -53,7 +53,7 @@ def face_rows(worlds: int, seed: int) -> dict[str, tuple[Rows, Floats]]:
 
 
 def _frame(batch: SpeakerBatch, row: int, t: int) -> SpeakerFrame:
-    at, stamp = (row, t), _ns((t + 1) * FRAME_S)
+    at, stamp = (row, t), to_ns((t + 1) * FRAME_S)
     mesh = bool(batch.mesh[at])
     return SpeakerFrame(
         stamp_ns=stamp, picture_stamp_ns=stamp if batch.camera[at] else None, sound_stamp_ns=None, person_id=0,
@@ -62,7 +62,3 @@ def _frame(batch: SpeakerBatch, row: int, t: int) -> SpeakerFrame:
         gaze=Gaze(*(float(x) for x in batch.gaze[at])) if batch.gaze_observed[at] and mesh else None,
         position_m=None, affect=None, voice=None,
     )  # fmt: skip
-
-
-def _ns(seconds: float) -> int:
-    return round(seconds * NS)

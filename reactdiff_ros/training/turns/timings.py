@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.clock import NS
+from reactdiff_ros.clock import to_ns
 from reactdiff_ros.perception.voice import HANG_OVER_S
 from reactdiff_ros.recordings.datasets.turns import Participant, Turns, joined
 from reactdiff_ros.turns.features import pause_columns, situation_columns, state_of
@@ -71,15 +71,15 @@ def talk_of(person: Participant, responses: bool = True) -> Floats:
     return joined(spans, HANG_OVER_S) if len(spans) else spans
 
 
-def pauses_of(turns: Turns, least_s: float = HANG_OVER_S) -> list[Pause]:
-    """The silences of both participants after utterances of turns, of at least `least_s`."""
+def pauses_of(turns: Turns) -> list[Pause]:
+    """The silences of both participants after utterances of turns, of at least HANG_OVER_S."""
     found = []
     for number, (person, other) in enumerate(zip(turns.people, turns.people[::-1], strict=True)):
         every, own = talk_of(person), talk_of(person, responses=False)
         own_ends = set(np.round(own[:, 1], 6))
         floor = Floor()
-        for kind, at_s, index in _moments(every, other.talk):
-            at_ns = _ns(at_s)
+        for kind, at_s, _ in _moments(every, other.talk):
+            at_ns = to_ns(at_s)
             if kind == "ends" and round(float(at_s), 6) in own_ends:
                 alone = copy.deepcopy(floor)
                 alone.hear_robot(False, at_ns)
@@ -88,13 +88,13 @@ def pauses_of(turns: Turns, least_s: float = HANG_OVER_S) -> list[Pause]:
                 resumes = own[own[:, 0] > at_s + 1e-6, 0]
                 end_s = float(resumes[0]) if len(resumes) else turns.seconds
                 taken = bool(((other.talk[:, 0] < end_s) & (other.talk[:, 1] > at_s)).any())
-                if end_s - at_s >= least_s and (taken or len(resumes)):
+                if end_s - at_s >= HANG_OVER_S and (taken or len(resumes)):
                     found.append(Pause(number, float(at_s), end_s, taken, alone))
-            _apply(floor, kind, at_ns, every, index)
+            _apply(floor, kind, at_ns)
     return found
 
 
-def _apply(floor: Floor, kind: str, at_ns: int, every: Floats, index: int) -> None:
+def _apply(floor: Floor, kind: str, at_ns: int) -> None:
     if kind == "begins":
         floor.hear_user(True, at_ns, None)
     elif kind == "ends":
@@ -112,17 +112,17 @@ def _moments(own: Floats, robot: Floats) -> list[tuple[str, float, int]]:
     return [(kind, at, i) for at, _, kind, i in sorted(rows)]
 
 
-def pause_rows(dialogues: Iterable[Turns], least_s: float = HANG_OVER_S) -> Rows:
+def pause_rows(dialogues: Iterable[Turns]) -> Rows:
     """Samples every TICK_S of silences: holds until the person goes on, ends of turns up to LONGEST_S, as if the other
     had not answered; so the share of ends at a silence is that which a listener meets who waits.
     """
     samples: list[tuple[Any, ...]] = []
     unit = 0
     for number, turns in enumerate(dialogues):
-        for pause in pauses_of(turns, least_s):
+        for pause in pauses_of(turns):
             last_s = LONGEST_S if pause.ends else min(pause.end_s - pause.begin_s, LONGEST_S)
-            for silence_s in np.arange(max(least_s, TICK_S), last_s, TICK_S):
-                columns = pause_columns(pause.floor, _ns(pause.begin_s + silence_s))
+            for silence_s in np.arange(max(HANG_OVER_S, TICK_S), last_s, TICK_S):
+                columns = pause_columns(pause.floor, to_ns(pause.begin_s + silence_s))
                 samples.append((columns, pause.ends, silence_s, number, unit))
             unit += 1
     return rows_of(samples)
@@ -155,16 +155,13 @@ def _situations(
         t = tick * TICK_S
         while at < len(moments) and moments[at][1] <= t:
             kind, when_s, i = moments[at]
-            if kind == "begins":
-                floor.hear_user(True, _ns(own[i, 0]), None)
-            elif kind == "ends":
-                floor.hear_user(False, 0, _ns(own[i, 1]))
-            else:
-                floor.hear_robot(kind == "robot begins", _ns(when_s))
+            if kind in ("begins", "ends"):  # perception says when it was, though it notices later
+                when_s = own[i, int(kind == "ends")]
+            _apply(floor, kind, to_ns(when_s))
             at += 1
         if tick % every:
             continue
-        columns, state = situation_columns(floor, _ns(t)), state_of(floor)
+        columns, state = situation_columns(floor, to_ns(t)), state_of(floor)
         for name, begin, end in (("now", t, t + SOON_S), ("future", t + SOON_S, t + LATER_S)):
             mine = float(np.interp(end, *spoken) - np.interp(begin, *spoken))
             of_other = float(np.interp(end, *answered) - np.interp(begin, *answered))
@@ -195,7 +192,3 @@ def _integral(spans: Floats, seconds: float) -> tuple[Floats, Floats]:
     gained = np.zeros(len(times))
     gained[2::2] = np.diff(spans, axis=1)[:, 0]
     return times, np.cumsum(gained)
-
-
-def _ns(seconds: float) -> int:
-    return round(seconds * NS)

@@ -128,13 +128,12 @@ def voice_weights(endings: Endings, pauses: Rows, timing: Weights, rng: np.rando
     found: dict[str, Weights] = {}
     answered = np.isfinite(network).all(1)
     known = answered & (endings.mark[which] != MARKS.index("?"))
+    labels = pauses.labels
     if known.any():
-        found["network"] = fit(
-            network[known], pauses.labels[known], offset=base[known], penalty=100.0, bound=NETWORK_BOUND
-        )
+        found["network"] = fit(network[known], labels[known], offset=base[known], penalty=100.0, bound=NETWORK_BOUND)
         base[answered] += found["network"].logits(network[answered])
     known = np.isfinite(voice).all(1)
-    found["voice"] = fit(voice[known], pauses.labels[known], offset=base[known], penalty=100.0, bound=VOICE_BOUND)
+    found["voice"] = fit(voice[known], labels[known], offset=base[known], penalty=100.0, bound=VOICE_BOUND)
     return found
 
 

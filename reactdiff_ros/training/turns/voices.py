@@ -24,7 +24,7 @@ from reactdiff_ros.simulator.voices import VOICE_RATE_HZ, espeak
 from reactdiff_ros.turns.cues import PROSODY, VoiceCues
 from reactdiff_ros.turns.features import log_odds
 from reactdiff_ros.turns.smart_turn import SmartTurn
-from reactdiff_ros.types import FloatArray, OnProgress, Sound
+from reactdiff_ros.types import FloatArray, Sound
 
 Floats = NDArray[np.float64]
 MARKS: Final = (",", "and", ".", "?")
@@ -100,9 +100,8 @@ class Endings:
 
     def draw(self, ends: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.intp]:
         """For each pause that ends a turn or not, one of the endings, with the marks' shares."""
-        marks = np.where(
-            ends, rng.choice(len(MARKS), len(ends), p=SHARES[True]), rng.choice(len(MARKS), len(ends), p=SHARES[False])
-        )
+        ended, held = (rng.choice(len(MARKS), len(ends), p=SHARES[at_end]) for at_end in (True, False))
+        marks = np.where(ends, ended, held)
         out = np.zeros(len(ends), dtype=np.intp)
         for mark in range(len(MARKS)):
             of_mark = np.flatnonzero(self.mark == mark)
@@ -185,7 +184,7 @@ def _measured(sound: FloatArray, ends_s: Sequence[float], network: SmartTurn | N
 # Phrases with timed words
 
 
-def phrase_endings(folder: Path, network: SmartTurn | None, progress: OnProgress = lambda share: None) -> Endings:
+def phrase_endings(folder: Path, network: SmartTurn | None) -> Endings:
     """Endings of phrases with natural voices: `*_short_*` ends where `*_long_*` goes on, with the same words.
 
     A sound and a TextGrid of its words for each. Whole phrases end; long ones, cut after the words of the short one,
@@ -203,7 +202,7 @@ def phrase_endings(folder: Path, network: SmartTurn | None, progress: OnProgress
             "the folder has no pairs of phrases", where=str(folder), todo="it needs NAME_short_1.flac, ..."
         )
     rows: list[tuple[int, Floats, float]] = []
-    for number, (short, long) in enumerate(pairs):
+    for short, long in pairs:
         said, longer = _words_end_s(short), _words_end_s(long)
         middle = longer[max(len(longer) // 3, 1)]
         shared = longer[min(len(said), len(longer)) - 1]
@@ -212,7 +211,6 @@ def phrase_endings(folder: Path, network: SmartTurn | None, progress: OnProgress
             sound = sound_of(path)[: round(end_s * RATE_HZ)]
             (found,) = _measured(np.concatenate([sound, np.zeros(RATE_HZ // 2, np.float32)]), [end_s], network)
             rows.append((MARKS.index(mark), *found))
-        progress((number + 1) / len(pairs))
     return _endings(rows)
 
 
