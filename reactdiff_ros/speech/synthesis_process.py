@@ -52,13 +52,11 @@ def espeak(library: str, data: str) -> Callable[[dict[str, Any]], Answer]:
     """espeak-ng through its library."""
     lib = ctypes.CDLL(library)
     lib.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_VoiceInfo))
-    rate = lib.espeak_Initialize(
-        _SYNCHRONOUS, 0, os.path.dirname(data).encode() if data else None, _PHONES | _IPA | _DO_NOT_EXIT
-    )
+    folder = os.path.dirname(data).encode() if data else None
+    rate = lib.espeak_Initialize(_SYNCHRONOUS, 0, folder, _PHONES | _IPA | _DO_NOT_EXIT)
     if rate <= 0:
-        raise _RefusedError(
-            "espeak-ng does not start", "install it again: pip install --force-reinstall espeakng-loader"
-        )
+        todo = "install it again: pip install --force-reinstall espeakng-loader"
+        raise _RefusedError("espeak-ng does not start", todo)
     sound, events = bytearray(), []
     kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
@@ -86,9 +84,8 @@ def espeak(library: str, data: str) -> Callable[[dict[str, Any]], Answer]:
         del keep  # the library holds no reference to it
         voice = request["voice"] or "en"
         if lib.espeak_SetVoiceByName(voice.encode()):
-            raise _RefusedError(
-                f"espeak-ng has no voice {voice[:60]!r}", f"use one of {', '.join(sorted(languages()))}"
-            )
+            known = ", ".join(sorted(languages()))
+            raise _RefusedError(f"espeak-ng has no voice {voice[:60]!r}", f"use one of {known}")
         for number, value in (
             (_RATE, _NORMAL_WPM * request["speed"]), (_PITCH, 50 * request["pitch"]), (_RANGE, 50 * request["range"]),
         ):  # fmt: skip

@@ -127,18 +127,18 @@ _PAUSES: Final = frozenset(" .,;:!?…—–()[]{}¿¡«»“”")
 
 
 def _keyed(table: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
-    return {
-        symbol: tuple(NAMES.index(name) for name in names.split())
-        for names, symbols in table.items()
-        for symbol in symbols.split()
-    }
+    return {symbol: _indices(names) for names, symbols in table.items() for symbol in symbols.split()}
+
+
+def _indices(names: str) -> tuple[int, ...]:
+    return tuple(NAMES.index(name) for name in names.split())
 
 
 _OF: Final[dict[Alphabet, dict[str, tuple[int, ...]]]] = {
     "ipa": _keyed(_SAME_IPA),
     "arpabet": _keyed(_ARPABET),
     "oculus": _keyed(_OCULUS),
-    "azure": {str(i): tuple(NAMES.index(name) for name in names.split()) for i, names in enumerate(_AZURE)},
+    "azure": {str(i): _indices(names) for i, names in enumerate(_AZURE)},
 }
 
 
@@ -269,8 +269,7 @@ def _read_ipa(symbol: str, table: Mapping[str, tuple[int, ...]]) -> tuple[tuple[
 @cache
 def _tables() -> tuple[NDArray[Any], NDArray[Any]]:
     """Targets and weights of all shapes, (shapes, coefficients of the mouth)."""
-    targets = np.zeros((len(NAMES), len(MOUTH)))
-    weights = np.zeros_like(targets)
+    targets, weights = np.zeros((2, len(NAMES), len(MOUTH)))
     for row, shape in enumerate(SHAPES.values()):
         for name, value in shape.targets.items():
             columns = [i for i, n in enumerate(MOUTH_NAMES) if n in (name, f"{name}Left", f"{name}Right")]
@@ -291,14 +290,13 @@ def curves_of(phones: Phones, frames: int) -> Curves:
     """
     targets, weights = _tables()
     gains = _gains(phones)
-    pull = np.zeros((frames, len(NAMES)))
-    strength = np.zeros((frames, len(NAMES)))
-    closure, accent, level = np.zeros(frames), np.zeros(frames), np.zeros(frames)
+    pull, strength = np.zeros((2, frames, len(NAMES)))
+    closure, accent, level = np.zeros((3, frames))
     strength[:, SILENCE] = 1e-3  # far from every sound the mouth rests
     prominence = _prominence(phones)
-    rest = _pauses(phones, frames)
-    for shape, start, end in zip(*rest, strict=True):
-        _add(strength, shape, start, end, 1.0)
+    for start, end in _pauses(phones, frames):
+        first, dominance = _dominance(start, end, frames)
+        strength[first : first + len(dominance), SILENCE] += dominance
     rows = zip(phones.shape.tolist(), phones.starts_s.tolist(), phones.ends_s.tolist(), gains.tolist(), strict=True)
     for number, (shape, start, end, gain) in enumerate(rows):
         first, dominance = _dominance(start, end, frames)
@@ -344,17 +342,11 @@ def closed(values: NDArray[Any], closure: NDArray[Any]) -> FloatArray:
     return lips
 
 
-def _pauses(phones: Phones, frames: int) -> tuple[list[int], list[float], list[float]]:
-    """What is between the sounds: (shape, start, end) of silences longer than 0.1 s, before and after included."""
+def _pauses(phones: Phones, frames: int) -> list[tuple[float, float]]:
+    """What is between the sounds: (start, end) of silences longer than 0.1 s, before and after included."""
     starts = np.append(phones.starts_s, frames / STEP + 1.0)
     reached = np.append(-1.0, np.maximum.accumulate(phones.ends_s) if len(phones.ends_s) else np.zeros(0))
-    found = [(a, b) for a, b in zip(reached.tolist(), starts.tolist(), strict=True) if b - a > 0.1]
-    return [SILENCE] * len(found), [a for a, _ in found], [b for _, b in found]
-
-
-def _add(strength: NDArray[Any], shape: int, start: float, end: float, gain: float) -> None:
-    first, dominance = _dominance(start, end, len(strength))
-    strength[first : first + len(dominance), shape] += gain * dominance
+    return [(a, b) for a, b in zip(reached.tolist(), starts.tolist(), strict=True) if b - a > 0.1]
 
 
 def _dominance(start: float, end: float, frames: int) -> tuple[int, NDArray[np.float64]]:

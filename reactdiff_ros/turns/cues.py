@@ -165,17 +165,13 @@ class FaceCues:
             return
         opened = float(values[INDEX["jawOpen"]] + values[list(_OPEN)].mean() - values[INDEX["mouthClose"]])
         contact = math.nan if frame.gaze is None else float(frame.gaze.contact)
-        row = (
-            opened,
-            float(values[list(_PRESSED)].mean()),
-            float(values[HEAD_PITCH]),
-            float(values[list(SMILE)].mean()),
-        )
-        if not all(map(math.isfinite, row)):
+        pressed, smile = (float(values[list(of)].mean()) for of in (_PRESSED, SMILE))
+        pitch = float(values[HEAD_PITCH])
+        if not all(map(math.isfinite, (opened, pressed, pitch, smile))):
             return
         if math.isfinite(contact):
             self.usual_contact.add(contact)
-        self._frames.append((stamp_ns, row[0], row[1], contact, row[2], row[3]))
+        self._frames.append((stamp_ns, opened, pressed, contact, pitch, smile))
         while self._frames[0][0] < stamp_ns - _KEEP_NS:
             self._frames.popleft()
 

@@ -58,12 +58,10 @@ class Events:
         if user_stopped and self._over:
             self._over = False
             if self.state == "idle":
-                ended_ns = floor.user.ended_ns or now_ns
-                self._before = (
-                    ended_ns,
-                    self._before_s(floor.user.began_ns or now_ns) + floor.user.utterance_s(now_ns),
-                )
-                self._emit(floor.user.began_ns or now_ns, "user_backchannel", 1.0 - self._p_barge_in)
+                began_ns = floor.user.began_ns or now_ns
+                length_s = self._before_s(began_ns) + floor.user.utterance_s(now_ns)
+                self._before = (floor.user.ended_ns or now_ns, length_s)
+                self._emit(began_ns, "user_backchannel", 1.0 - self._p_barge_in)
             else:
                 self._end_turn(floor, signals)
         if robot and not self._robot:

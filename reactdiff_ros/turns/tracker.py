@@ -103,7 +103,7 @@ class TurnTracker:
         user = self.floor.user
         if self._sound_ns is None or user.speaking or user.ended_ns is None or self.floor.holder != "user":
             return None
-        if self.floor.robot.speaking or user.ended_ns == self._asked_ns or self._now_silence_s() < ASK_S:
+        if self.floor.robot.speaking or user.ended_ns == self._asked_ns or user.silence_s(self._sound_ns) < ASK_S:
             return None
         self._asked_ns = user.ended_ns
         return user.ended_ns
@@ -127,7 +127,8 @@ class TurnTracker:
 
     def _step(self, now_ns: int) -> Step:
         self._listen_to_robot(now_ns)
-        self._listen_to_silence(now_ns)
+        if self.floor.user.speaking and not self._heard(now_ns):  # who is heard no more stopped where they were last
+            self.floor.hear_user(False, 0, self._sound_ns)
         features = self.features(now_ns)
         signals = self._signals(features, now_ns)
         events = tuple(self._events.look(self.floor, signals))
@@ -147,17 +148,15 @@ class TurnTracker:
         )
 
     def _signals(self, features: Features, now_ns: int) -> TurnSignals:
-        floor = self.floor
-        heard = self._heard(now_ns)
+        floor, nan = self.floor, math.nan
         deaf = floor.robot.speaking and not self._duplex
-        nan = math.nan
 
         def p(head: str, known: bool = True) -> float:
             return self._readout.probability(head, features) if known else nan
 
         return TurnSignals(
             stamp_ns=now_ns,
-            p_speaking=self._speech if heard and not deaf else nan,
+            p_speaking=self._speech if self._heard(now_ns) and not deaf else nan,
             p_eot=p("eot"),
             p_now=p("now"),
             p_future=p("future"),
@@ -213,16 +212,8 @@ class TurnTracker:
                 self.floor.hear_user(False, 0, now_ns)
         self.floor.hear_robot(speaking, min(at_ns, now_ns))
 
-    def _listen_to_silence(self, now_ns: int) -> None:
-        """Who is heard no more has stopped where they were heard last."""
-        if self.floor.user.speaking and not self._heard(now_ns):
-            self.floor.hear_user(False, 0, self._sound_ns)
-
     def _heard(self, now_ns: int) -> bool:
         return self._sound_ns is not None and now_ns - self._sound_ns <= SOUND_FRESH_NS
-
-    def _now_silence_s(self) -> float:
-        return self.floor.user.silence_s(self._sound_ns or 0)
 
 
 def _ns(seconds: float) -> int:

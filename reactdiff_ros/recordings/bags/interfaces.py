@@ -75,10 +75,8 @@ def store(samples: bool = False) -> Any:
 def empty(name: str) -> Any:
     """A message of the type `name` with zeros, empty texts and empty sequences, to be filled."""
     typestore = store()
-    values: dict[str, Any] = {}
-    for field, definition in typestore.fielddefs[name][1]:
-        values[field] = _zero(*definition)
-    return typestore.types[name](**values)
+    fields = typestore.fielddefs[name][1]
+    return typestore.types[name](**{field: _zero(*definition) for field, definition in fields})
 
 
 def _zero(kind: Any, detail: Any) -> Any:

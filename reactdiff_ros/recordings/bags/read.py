@@ -32,7 +32,7 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError, MessageError
 from reactdiff_ros.messages import sound_value
 from reactdiff_ros.recordings.bags import interfaces
-from reactdiff_ros.recordings.bags.storage import SUFFIXES, BagFiles, Study, Topic, choose, is_bag, study_of
+from reactdiff_ros.recordings.bags.storage import PICTURES, SUFFIXES, BagFiles, Study, Topic, choose, is_bag, study_of
 from reactdiff_ros.types import Sound
 
 Times = NDArray[np.int64]
@@ -290,7 +290,7 @@ class BagSource:
             for topic in (self._choice.picture, self._choice.sound)
             if topic is not None
         }
-        for stamp_ns, topic, raw in self._sorted():
+        for stamp_ns, _, _, topic, raw in self._sorted():
             try:
                 item = decode[topic](stamp_ns, raw)
             except MessageError as error:
@@ -302,8 +302,8 @@ class BagSource:
             first = next(iter(self._faults.values()), [0, "it holds nothing"])[1]
             raise MediaError(f"nothing in the bag could be decoded: {first}", where=str(self.path))
 
-    def _sorted(self) -> Iterator[tuple[int, str, bytes]]:
-        """(stamp, topic, bytes) in the order of (stamp, pictures first, order of the file)."""
+    def _sorted(self) -> Iterator[tuple[int, int, int, str, bytes]]:
+        """(stamp, pictures first, order of the file, topic, bytes), sorted."""
         survey = self.survey
         done = dict.fromkeys(survey.lines, 0)
         waiting: list[tuple[int, int, int, str, bytes]] = []
@@ -316,9 +316,8 @@ class BagSource:
             order = _PICTURE if topic == self.picture_topic else _SOUND
             heapq.heappush(waiting, (stamp_ns, order, n, topic, raw))
             while waiting and waiting[0][0] < survey.floor[n + 1]:
-                yield _without_order(heapq.heappop(waiting))
-        while waiting:
-            yield _without_order(heapq.heappop(waiting))
+                yield heapq.heappop(waiting)
+        yield from sorted(waiting)
 
     def topics_of(self, kind: str) -> list[str]:
         """Names of the topics of the type `kind`."""
@@ -361,10 +360,6 @@ def open_source(path: Path, picture: str = "", sound: str = "") -> MediaClip | B
     return MediaClip(path)
 
 
-def _without_order(item: tuple[int, int, int, str, bytes]) -> tuple[int, str, bytes]:
-    return item[0], item[3], item[4]
-
-
 def _floor(lines: dict[str, Timeline], names: list[str], order: list[int]) -> Times:
     """Suffix minima of the stamps in the order of the files."""
     turns = np.array(order)
@@ -398,43 +393,32 @@ def _length(raw: bytes) -> int:
 def _decoder(kind: str, read: Callable[[bytes], Any], info: Any) -> Callable[[int, bytes], ClipItem]:
     """From (stamp, bytes) to the item. The function raises MessageError for a message that is malformed."""
 
-    def compressed(stamp_ns: int, raw: bytes) -> ClipItem:
-        message = read(raw)
-        return ClipPicture("picture", stamp_ns, decode_compressed(message.format, message.data))
-
-    def image(stamp_ns: int, raw: bytes) -> ClipItem:
+    def picture(stamp_ns: int, raw: bytes) -> ClipItem:
+        m = read(raw)
+        if kind == interfaces.COMPRESSED:
+            return ClipPicture("picture", stamp_ns, decode_compressed(m.format, m.data))
         from reactdiff_ros.capture.decode import decode_image  # OpenCV, which few recordings need
 
-        m = read(raw)
         bgr = decode_image(m.encoding, m.height, m.width, m.step, m.data, bool(m.is_bigendian))
         return ClipPicture("picture", stamp_ns, bgr)
 
-    if kind == interfaces.COMPRESSED:
-        return compressed
-    if kind == interfaces.RAW:
-        return image
-    value = _sound_reader(kind, info)
+    if kind in PICTURES:
+        return picture
+    drivers = StampedBytes()
+    if info is not None:
+        drivers.on_info(info)
+    values: dict[str, Callable[[Any], Sound]] = {
+        interfaces.CHUNK: sound_value, interfaces.SAMPLES_STAMPED: sampled_sound,
+        interfaces.BYTES_STAMPED: drivers.sound, interfaces.BYTES: drivers.unstamped,
+    }  # fmt: skip
 
     def sound(stamp_ns: int, raw: bytes) -> ClipItem:
-        heard = value(read(raw))
+        heard = values[kind](read(raw))
         if not len(heard.samples):
             raise MessageError("a chunk of sound is empty")
         return ClipSound("sound", stamp_ns, heard.rate_hz, heard.samples, heard.clean)
 
     return sound
-
-
-def _sound_reader(kind: str, info: Any) -> Callable[[Any], Sound]:
-    if kind == interfaces.CHUNK:
-        return sound_value
-    if kind == interfaces.SAMPLES_STAMPED:
-        return sampled_sound
-    stamped = StampedBytes()
-    if info is not None:
-        stamped.on_info(info)
-    if kind == interfaces.BYTES_STAMPED:
-        return stamped.sound
-    return stamped.unstamped
 
 
 # ---- What a bag holds, what replay would use of it, and what is odd about it

@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -98,16 +97,13 @@ class BagWriter:
 
     def _refuse(self) -> None:
         if self.path.exists() or self.path.is_symlink():
-            raise MediaError(
-                "something of this name already exists", where=str(self.path), todo="choose another name or remove it"
-            )
+            what, todo = "something of this name already exists", "choose another name or remove it"
+            raise MediaError(what, where=str(self.path), todo=todo)
 
     def __enter__(self: Writer) -> Writer:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
         else:
@@ -179,9 +175,8 @@ class BagWriter:
 
     def _connect(self, topic: str, kind: str, definition: str) -> Any:
         known = interfaces.store_of(kind, definition)
-        connection = self._writer.add_connection(topic, kind, typestore=known)
-        self._connections[topic] = connection
-        return connection
+        self._connections[topic] = self._writer.add_connection(topic, kind, typestore=known)
+        return self._connections[topic]
 
     def message(self, topic: str, log_ns: int, message: Any) -> None:
         """A message of `interfaces.empty`, filled. Errors as `raw`; MessageError where a value does not fit."""
@@ -193,20 +188,16 @@ class BagWriter:
         fill(message, *values)
         self.message(topic, log_ns, message)
 
-    def jpeg(self, stamp_ns: int, data: bytes, *, topic: str = CAMERA, log_ns: int | None = None) -> None:
-        """A JPEG picture as it is. `log_ns`: by default the stamp."""
-        message = interfaces.empty(interfaces.COMPRESSED)
-        messages.fill_header(message.header, stamp_ns, CAMERA_FRAME)
-        message.format, message.data = "bgr8; jpeg compressed bgr8", np.frombuffer(data, np.uint8)
-        self.message(topic, stamp_ns if log_ns is None else log_ns, message)
-
     def picture(
         self, stamp_ns: int, bgr: UINT8, *, topic: str = CAMERA, quality: int = 85, log_ns: int | None = None
     ) -> None:
-        """BGR uint8 (height, width, 3) as a JPEG message."""
+        """BGR uint8 (height, width, 3) as a JPEG message. `log_ns`: by default the stamp."""
         from reactdiff_ros.capture.decode import encode_jpeg  # OpenCV, which few recordings need
 
-        self.jpeg(stamp_ns, encode_jpeg(bgr, quality), topic=topic, log_ns=log_ns)
+        message = interfaces.empty(interfaces.COMPRESSED)
+        messages.fill_header(message.header, stamp_ns, CAMERA_FRAME)
+        message.format, message.data = "bgr8; jpeg compressed bgr8", np.frombuffer(encode_jpeg(bgr, quality), np.uint8)
+        self.message(topic, stamp_ns if log_ns is None else log_ns, message)
 
     def raw_picture(self, stamp_ns: int, bgr: UINT8, *, topic: str = CAMERA_RAW, log_ns: int | None = None) -> None:
         """BGR uint8 (height, width, 3) as a sensor_msgs/Image."""
@@ -241,11 +232,8 @@ class BagWriter:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise self._full() from error
-            what, todo = (
-                f"the bag cannot be written ({error.strerror or error})",
-                "choose a folder that can be written to",
-            )
-            raise MediaError(what, where=str(self.path), todo=todo) from error
+            what = f"the bag cannot be written ({error.strerror or error})"
+            raise MediaError(what, where=str(self.path), todo="choose a folder that can be written to") from error
         except sqlite3.Error as error:
             if "full" in str(error):
                 raise self._full() from error

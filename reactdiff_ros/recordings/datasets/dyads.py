@@ -232,10 +232,6 @@ _Columns = Mapping[str, tuple[str, Callable[[Curve], Curve]]]
 ours."""
 
 
-def _same(values: Curve) -> Curve:
-    return values
-
-
 def _percent(values: Curve) -> Curve:
     return values / 100.0
 
@@ -245,19 +241,19 @@ def _intensity(values: Curve) -> Curve:
 
 
 _AFFDEX_COLUMNS: Final[_Columns] = {
-    "TimeStamp": ("time", _same), "smile": ("smile", _percent), "cheekRaise": ("cheeks", _percent),
+    "TimeStamp": ("time", np.positive), "smile": ("smile", _percent), "cheekRaise": ("cheeks", _percent),
     "innerBrowRaise": ("brows", _percent), "browRaise": ("brows", _percent), "mouthOpen": ("lips", _percent),
     **{name: (name, np.radians) for name in POSE},
 }  # fmt: skip
 # The camera's axes: x right, y down, z away from it.
 _OPENFACE_COLUMNS: Final[_Columns] = {
-    "timestamp": ("time", _same), "success": ("success", _same), "AU12_r": ("smile", _intensity),
+    "timestamp": ("time", np.positive), "success": ("success", np.positive), "AU12_r": ("smile", _intensity),
     "AU06_r": ("cheeks", _intensity), "AU01_r": ("brows", _intensity), "AU02_r": ("brows", _intensity),
-    "AU25_r": ("lips", _intensity), "pose_Rx": ("pitch", _same), "pose_Ry": ("yaw", np.negative),
+    "AU25_r": ("lips", _intensity), "pose_Rx": ("pitch", np.positive), "pose_Ry": ("yaw", np.negative),
     "pose_Rz": ("roll", np.negative),
 }  # fmt: skip
 _OWN_COLUMNS: Final[dict[str, _Columns]] = {
-    role: {"time_s": ("time", _same), **{f"{role}_{channel}": (channel, _same) for channel in CHANNELS}}
+    role: {"time_s": ("time", np.positive), **{f"{role}_{channel}": (channel, np.positive) for channel in CHANNELS}}
     for role in ROLES
 }
 

@@ -95,10 +95,8 @@ def load(path: Path) -> Extracted:
     for name in SpeakerBatch.__slots__:
         of = getattr(like, name)
         kinds = "b" if of.dtype == bool else _NUMBERS
-        shape = (frames, *of.shape[1:])
-        columns[name] = _field(arrays, f"speaker_{name}", shape, of.dtype, path, kinds, may_be_nan=name in _MAY_BE_NAN)[
-            None
-        ]
+        shape, nan = (frames, *of.shape[1:]), name in _MAY_BE_NAN
+        columns[name] = _field(arrays, f"speaker_{name}", shape, of.dtype, path, kinds, may_be_nan=nan)[None]
     listener = observed = None
     if "listener" in arrays or "observed" in arrays:
         wide = (frames, COEFFICIENT_COUNT)
@@ -114,10 +112,9 @@ def _about(arrays: dict[str, NDArray[Any]], path: Path) -> dict[str, Any]:
         about = json.loads(str(arrays["about"]))
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise DatasetError("the file is not one that 'reactdiff extract' wrote", where=str(path))
-    if about.get("version") != VERSION or about.get("rate_hz") != 25:
-        what = (
-            f"the recording has version {about.get('version')} at {about.get('rate_hz')} Hz instead of {VERSION} at 25"
-        )
+    if (about.get("version"), about.get("rate_hz")) != (VERSION, 25):
+        has = f"version {about.get('version')} at {about.get('rate_hz')} Hz"
+        what = f"the recording has {has} instead of {VERSION} at 25"
         raise DatasetError(what, where=str(path), todo="extract it again")
     for name in ("pair", "session", "role"):
         if not isinstance(about.get(name), str):

@@ -146,9 +146,8 @@ def _responses(own: Floats, other: Floats) -> NDArray[np.bool_]:
     begin = mine[:, 0]
     over = _latest(turns[:, 1], np.searchsorted(turns[:, 0], begin, side="right")) > begin
     own_begins, other_begins = mine[long, 0], turns[:, 0]
-    before = _latest(other_begins, np.searchsorted(other_begins, begin)) > _latest(
-        own_begins, np.searchsorted(own_begins, begin)
-    )
+    last_own, last_other = (_latest(b, np.searchsorted(b, begin)) for b in (own_begins, other_begins))
+    before = last_other > last_own
     after = _next(other_begins, begin) < _next(own_begins, begin)
     short = ~long & (over | (before & after))
     return np.asarray(short[np.searchsorted(begin, own[:, 0], side="right") - 1])
