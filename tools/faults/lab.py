@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -172,29 +172,21 @@ class GraphLab:
 
     def busy(self, processes: int) -> Undo:
         """Processes that compute for nothing."""
-        loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
-
-        def undo() -> None:
-            for loop in loops:
-                loop.kill()
-                loop.wait()
-
-        return undo
+        loops = ExitStack()
+        for _ in range(processes):
+            loop = loops.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            loops.callback(loop.kill)
+        return loops.close
 
     def half_open(self, sockets: int) -> Undo:
         """Websockets of the page that never read."""
         where = urlsplit(self._graph.url or "")
-        opened: list[socket.socket] = []
+        address, opened = (where.hostname or "127.0.0.1", where.port or 80), ExitStack()
         for _ in range(sockets):
             with suppress(OSError):
-                opened.append(socket.create_connection((where.hostname or "127.0.0.1", where.port or 80), timeout=1.0))
-                opened[-1].sendall(_HANDSHAKE.format(host=where.netloc).encode())
-
-        def undo() -> None:
-            for one in opened:
-                one.close()
-
-        return undo
+                one = opened.enter_context(socket.create_connection(address, timeout=1.0))
+                one.sendall(_HANDSHAKE.format(host=where.netloc).encode())
+        return opened.close
 
     def pages(self, count: int, *, reload: bool = False) -> Undo:
         """Open pages; with `reload` each is closed and opened again and again."""
