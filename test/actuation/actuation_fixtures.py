@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from memory_port import MemoryWire, Ticker
-from robot_fixtures import SMALL
+from robot_fixtures import SMALL, face
 
 from reactdiff_ros.actuation.actuation import Actuation, Face, Request, Status
 from reactdiff_ros.actuation.calibration import Calibration
@@ -18,7 +18,6 @@ from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.servos import FeetechBus
 from reactdiff_ros.actuation.hardware import Hardware
 from reactdiff_ros.actuation.profile import load_profile
-from reactdiff_ros.coefficients import INDEX
 
 TICK_S = 0.02
 PROFILE = SMALL.replace("{type: pca9685}", "{type: maestro, timeout_s: 0.5}")
@@ -114,15 +113,19 @@ class Head:
         assert request.granted, request.answer
         assert self.run(20.0, until="following")
 
+    def ends_without_torque(self) -> None:
+        """Tick until it is disarmed; then nothing has torque, and it says so."""
+        assert self.run(10.0, until="disarmed")
+        self.run(0.5)
+        assert self.torques() == list(self.actuation.state.torque.values()) == [False] * 4
+
     def torques(self) -> list[bool]:
         """What really has torque or pulses, in the profile's order."""
         return [*(channel.target != 0 for channel in self.board.channels[:2]), self.torque(1), self.torque(2)]
 
     def show(self, **coefficients: float) -> None:
         """The face from now on."""
-        self.face = np.zeros(58)
-        for name, value in coefficients.items():
-            self.face[INDEX[name]] = value
+        self.face = face(**coefficients)
 
     def steps(self, joint: str) -> list[float]:
         """Differences of successive commands of a joint, in units a tick, while it had torque."""

@@ -47,6 +47,17 @@ def hobby_axes(*numbers: int) -> dict[str, Axis]:
     return {f"j{n}": axis(n, pulse=pulse, calibration=Calibration(n, 0, 0, 600, 2400)) for n in numbers}
 
 
+def wired(
+    make: Any, config: Any, bus: Bus, joints: dict[str, Axis], baud: int = 1_000_000, clock: Ticker | None = None
+) -> tuple[Any, MemoryWire]:
+    """A driver, open, and the wire to the emulated bus that it talks to, in a time of their own: `wire.clock`."""
+    wire = MemoryWire(bus, clock or Ticker(), baud)
+    wire.plug()
+    driver = make(config, joints, wire.clock, connect=wire.connect)
+    driver.open()
+    return driver, wire
+
+
 def until(condition: Callable[[], bool], work: Callable[[], object], seconds: float = 60.0) -> bool:
     """Work until the condition holds; False when it does not within the time."""
     end = time.monotonic() + seconds

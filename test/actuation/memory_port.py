@@ -44,13 +44,6 @@ class MemoryWire:
     def pull(self) -> None:
         self.plugged = False
 
-    def __enter__(self) -> MemoryWire:
-        self.plug()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.pull()
-
     def connect(self) -> SerialPort:
         if not self.plugged:
             raise DeviceError("there is no such port", where="memory")

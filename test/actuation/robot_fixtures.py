@@ -9,6 +9,7 @@ from profile_parts import JAW, head_of
 
 from reactdiff_ros.actuation.profile import Profile, load_profile, shipped_profiles
 from reactdiff_ros.actuation.simulate import Block
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX
 
 SMALL = (
     head_of("small")
@@ -59,6 +60,14 @@ def small_profile(folder: Path, old: str = "", new: str = "") -> Profile:
     path = folder / "small.yaml"
     path.write_text(SMALL.replace(old, new, 1) if old else SMALL)
     return load_profile(path)
+
+
+def face(**coefficients: float) -> np.ndarray:
+    """A face, (58,), in which only these coefficients are not 0."""
+    frame = np.zeros(COEFFICIENT_COUNT)
+    for name, value in coefficients.items():
+        frame[INDEX[name]] = value
+    return frame
 
 
 def robots() -> list[str]:

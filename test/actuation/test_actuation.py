@@ -73,8 +73,7 @@ def test_a_joint_outside_its_range_prevents_enabling_and_nothing_keeps_torque(tm
     assert request.answer == obstacle
     head.run(0.2)
     assert head.state == "disarmed"
-    assert not head.torque(1)
-    assert not head.torque(2)
+    assert head.torques()[2:] == [False, False]
 
 
 def test_no_port_is_said_and_what_comes_later_is_found(tmp_path):
@@ -142,8 +141,7 @@ def test_the_profile_may_release_at_a_stop(tmp_path):
     head = Head(tmp_path, "software_stop: hold", "software_stop: release")
     head.enable()
     head.ask("software_stop")
-    assert not head.torque(1)
-    assert not head.torque(2)
+    assert head.torques()[2:] == [False, False]
     assert head.board.channels[0].target == 0
 
 
@@ -170,8 +168,7 @@ def test_disabling_lowers_what_would_fall(tmp_path):
     assert head.run(10.0, until="disarmed")
     head.run(TICK_S)
     assert head.actuation.state.measured[3] == pytest.approx(25.0, abs=0.2)
-    assert not head.torque(1)
-    assert not head.torque(2)
+    assert head.torques()[2:] == [False, False]
     head.enable()
     steps_are_allowed(head)
 
@@ -213,8 +210,7 @@ def test_a_cable_that_is_pulled_and_put_back_makes_no_jump(tmp_path):
     head.ask("disable")
     assert head.run(10.0, until="disarmed")
     assert head.actuation.state.measured[3] == pytest.approx(25.0, abs=0.2)  # lowered now, then let go
-    assert not head.torque(1)
-    assert not head.torque(2)
+    assert head.torques()[2:] == [False, False]
     head.enable()
     goals = head.goals(2)[told[1] :]
     assert abs(goals[0] - before) <= 2

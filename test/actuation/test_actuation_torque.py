@@ -72,10 +72,7 @@ def test_what_holds_is_lowered_without_a_jump_and_let_go(tmp_path, wish):
     assert request.granted
     assert head.state == "lowering"
     assert head.torques() == [False, False, False, True]
-    assert head.run(10.0, until="disarmed")
-    head.run(0.5)
-    assert head.torques() == [False] * 4
-    assert torque(head) == [False] * 4
+    head.ends_without_torque()
     assert head.actuation.state.measured[3] == DOWN
     path = [UP, *head.goals(2)[told:]]
     assert max(abs(np.diff(path))) <= head.largest_step("neck") * 4096 / 360 + 1
@@ -122,9 +119,7 @@ def test_a_software_stop_does_what_the_profile_says_with_what_holds_already(tmp_
     assert ("eye, lid, jaw, neck may have torque" in disable.answer) is holds
     assert ("torque is on (~/reset lets go where it can)" in head.actuation.state.message) is holds
     assert head.ask("reset").granted
-    assert head.run(10.0, until="disarmed")
-    head.run(0.5)
-    assert head.torques() == [False] * 4
+    head.ends_without_torque()
 
 
 def test_a_kept_stop_holds_what_holds_until_a_reset_lowers_it(tmp_path):
@@ -134,9 +129,7 @@ def test_a_kept_stop_holds_what_holds_until_a_reset_lowers_it(tmp_path):
     assert not head.ask("disable").granted
     assert head.torques() == [True] * 4
     assert head.ask("reset").granted
-    assert head.run(10.0, until="disarmed")
-    head.run(0.5)
-    assert head.torques() == [False] * 4
+    head.ends_without_torque()
     assert head.actuation.state.measured[3] == DOWN
 
 
@@ -215,9 +208,7 @@ def test_a_neck_that_does_not_answer_is_not_told_to_fall_when_it_does_again(tmp_
     assert head.torques() == [False, False, False, True]
     assert torque(head) == [False, False, False, True]
     head.ask("disable")
-    assert head.run(10.0, until="disarmed")
-    head.run(0.5)
-    assert head.torques() == [False] * 4
+    head.ends_without_torque()
     assert head.actuation.state.measured[3] == DOWN
 
 
@@ -236,9 +227,7 @@ def test_torque_that_another_program_switches_is_reported(tmp_path):
         head.run(1.0)
         assert torque(head)[2] is bool(on)
     head.ask("disable")
-    assert head.run(10.0, until="disarmed")
-    head.run(0.5)
-    assert torque(head) == [False] * 4
+    head.ends_without_torque()
     head.bus.servos[1].table[TORQUE] = 1
     head.board.channels[1].target = 6000
     head.run(1.5)

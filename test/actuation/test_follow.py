@@ -8,22 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from robot_fixtures import robots, small_profile
+from robot_fixtures import face, robots, small_profile
 from ruckig import Ruckig
 
 from reactdiff_ros.actuation.follow import CHANNEL_S, ArmingError, Commands, Follower
 from reactdiff_ros.actuation.profile import Profile, load_profile
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX
 
 DT = 0.02
 NAN = float("nan")
-
-
-def face(**coefficients: float) -> np.ndarray:
-    frame = np.zeros(COEFFICIENT_COUNT)
-    for name, value in coefficients.items():
-        frame[INDEX[name]] = value
-    return frame
 
 
 OPEN = face(jawOpen=1.0, headPitch=0.3)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
-from bus_fixtures import Bench, hobby_axes
+from bus_fixtures import Bench, hobby_axes, wired
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.drivers.boards import MaestroBoard
 from reactdiff_ros.actuation.drivers.driver import Fault
@@ -100,10 +99,8 @@ def test_garbage_never_raises_and_never_moves_anything_outside(kind: str, data: 
 def test_a_babbling_maestro_never_raises_and_pulses_stay_inside(
     chunks: list[bytes | None], values: list[float]
 ) -> None:
-    clock = Ticker()
     board = emulated.MaestroBoard(6, timeout_s=0.5)
-    wire = MemoryWire(board, clock)
-    wire.plug()
+    driver, wire = wired(MaestroBoard, MaestroDriver(type="maestro"), board, hobby_axes(0, 1))
     turn = [0]
 
     def garble(true: bytes) -> bytes:
@@ -111,8 +108,6 @@ def test_a_babbling_maestro_never_raises_and_pulses_stay_inside(
         said = chunks[turn[0] % len(chunks)]
         return true if said is None else said
 
-    driver = MaestroBoard(MaestroDriver(type="maestro"), hobby_axes(0, 1), clock, connect=wire.connect)
-    driver.open()
     wire.garble = garble
     driver.check()
     for value in values:

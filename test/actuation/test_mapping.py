@@ -6,18 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from robot_fixtures import robots, small_profile, wild_frames
+from robot_fixtures import face, robots, small_profile, wild_frames
 
 from reactdiff_ros.actuation.mapping import Mapping
 from reactdiff_ros.actuation.profile import load_profile
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, NAMES
-
-
-def face(**coefficients: float) -> np.ndarray:
-    frame = np.zeros(COEFFICIENT_COUNT)
-    for name, value in coefficients.items():
-        frame[INDEX[name]] = value
-    return frame
+from reactdiff_ros.coefficients import NAMES
 
 
 @pytest.fixture

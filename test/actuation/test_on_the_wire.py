@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bus_fixtures import CLOCK, Losing, Tap, axes, axis, hobby_axes, port, until
-from memory_port import MemoryWire, Ticker
+from bus_fixtures import CLOCK, Losing, Tap, axes, axis, hobby_axes, port, until, wired
+from memory_port import Ticker
 
 from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.boards import MaestroBoard, OhbotBoard, Pca9685Board
@@ -21,9 +21,7 @@ from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
 from reactdiff_ros.actuation.drivers.robots import Link
 from reactdiff_ros.actuation.drivers.serial_port import QUEUE_S, SerialPort, Turns
-from reactdiff_ros.actuation.emulators import boards as maestro_emulator
-from reactdiff_ros.actuation.emulators import boards as ohbot_emulator
-from reactdiff_ros.actuation.emulators.boards import I2cBus
+from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.rig import Wire
 from reactdiff_ros.actuation.emulators.servos import DynamixelBus, FeetechBus
 from reactdiff_ros.actuation.profile import (
@@ -36,6 +34,7 @@ from reactdiff_ros.actuation.profile import (
     load_profile,
 )
 
+OHBOT, MAESTRO = OhbotDriver(type="ohbot"), MaestroDriver(type="maestro")
 OHBOT_BAUD = 19_200
 EXACT = 1e-6
 
@@ -53,37 +52,29 @@ def ohbot_axes(mirrored: int = 0, margin: int = 0) -> dict[str, Axis]:
 @pytest.mark.parametrize("mirrored", [0, 1])
 @pytest.mark.parametrize("margin", [0, 3, 17])
 def test_an_ohbot_is_told_no_angle_beyond_a_limit_or_a_calibrated_end(mirrored: int, margin: int) -> None:
-    clock, board = Ticker(), ohbot_emulator.OhbotBoard()
-    wire = MemoryWire(board, clock)
-    joints = ohbot_axes(mirrored, margin)
-    driver = OhbotBoard(OhbotDriver(type="ohbot"), joints, clock, connect=wire.connect)
-    with wire:
-        driver.open()
-        assert driver.check() == {}
-        for name, joint in joints.items():
-            assert driver.arm(name, joint.lower) is None
-            for position in np.linspace(joint.lower - 50, joint.upper + 50, 200):
-                clock.now_s += 0.02
-                driver.command({name: float(position)})
-            assert joint.calibration is not None
-            low, high = joint.calibration.range_min, joint.calibration.range_max
-            counts = np.array(board.motors[joint.id].received) / 180 * 1000
-            assert low - EXACT <= counts.min() < low + 1000 / 180
-            assert high - 1000 / 180 < counts.max() <= high + EXACT
+    board, joints = emulated.OhbotBoard(), ohbot_axes(mirrored, margin)
+    driver, wire = wired(OhbotBoard, OHBOT, board, joints)
+    assert driver.check() == {}
+    for name, joint in joints.items():
+        assert driver.arm(name, joint.lower) is None
+        for position in np.linspace(joint.lower - 50, joint.upper + 50, 200):
+            wire.clock.now_s += 0.02
+            driver.command({name: float(position)})
+        low, high = joint.calibration.range_min, joint.calibration.range_max
+        counts = np.array(board.motors[joint.id].received) / 180 * 1000
+        assert low - EXACT <= counts.min() < low + 1000 / 180
+        assert high - 1000 / 180 < counts.max() <= high + EXACT
 
 
 @pytest.mark.parametrize("hz", [50.0, 60.0, 200.0, 330.0])
 def test_a_pca9685_makes_no_pulse_beyond_a_limit_or_a_calibrated_end(tmp_path: Path, hz: float) -> None:
-    bus = I2cBus()
+    bus = emulated.I2cBus()
     chip = bus.add(0x40)
-    joints = axes(0, 1, lower=-37.3, upper=41.9, pulse=Pulse(zero_us=1500, us_per_unit=10.7))
-    joints["j0"] = axis(0, unit="us", lower=1233.0, upper=1701.0, calibration=Calibration(0, 0, 0, 1240, 1699))
-    joints["j1"] = axis(
-        1, lower=-37.3, upper=41.9, pulse=joints["j1"].pulse, calibration=Calibration(1, 1, 7, 600, 2400)
-    )
-    driver = Pca9685Board(
-        Pca9685Driver(type="pca9685", pulse_hz=hz), joints, CLOCK, i2c=lambda _: bus, lock_folder=tmp_path
-    )
+    pulse = Pulse(zero_us=1500, us_per_unit=10.7)
+    joints = axes(0, unit="us", lower=1233.0, upper=1701.0, calibration=Calibration(0, 0, 0, 1240, 1699))
+    joints |= axes(1, lower=-37.3, upper=41.9, pulse=pulse, calibration=Calibration(1, 1, 7, 600, 2400))
+    config = Pca9685Driver(type="pca9685", pulse_hz=hz)
+    driver = Pca9685Board(config, joints, CLOCK, i2c=lambda _: bus, lock_folder=tmp_path)
     driver.open()
     for name, joint in joints.items():
         assert driver.arm(name, joint.lower) is None
@@ -114,21 +105,16 @@ def test_no_count_of_a_servo_is_beyond_its_limits(scale: Counts, unit: str, mirr
 
 
 def test_a_maestro_is_told_no_quarter_beyond_a_limit() -> None:
-    clock, board = Ticker(), maestro_emulator.MaestroBoard(6, timeout_s=0.5)
-    joints = axes(0, lower=-31.23, upper=17.77, pulse=Pulse(zero_us=1500, us_per_unit=9.87))
-    joints["j0"] = axis(
-        0, lower=-31.23, upper=17.77, pulse=joints["j0"].pulse, calibration=Calibration(0, 0, 0, 600, 2400)
-    )
-    wire = MemoryWire(board, clock)
-    driver = MaestroBoard(MaestroDriver(type="maestro"), joints, clock, connect=wire.connect)
-    with wire:
-        driver.open()
-        assert driver.arm("j0", 0.0) is None
-        for position in (-1e9, -31.23, 17.77, 1e9):
-            driver.command({"j0": position})
-        quarters = board.channels[0].received
-        assert min(quarters) == math.ceil(4 * (1500 - 31.23 * 9.87))
-        assert max(quarters) == math.floor(4 * (1500 + 17.77 * 9.87))
+    pulse = Pulse(zero_us=1500, us_per_unit=9.87)
+    joints = axes(0, lower=-31.23, upper=17.77, pulse=pulse, calibration=Calibration(0, 0, 0, 600, 2400))
+    board = emulated.MaestroBoard(6, timeout_s=0.5)
+    driver, _ = wired(MaestroBoard, MAESTRO, board, joints)
+    assert driver.arm("j0", 0.0) is None
+    for position in (-1e9, -31.23, 17.77, 1e9):
+        driver.command({"j0": position})
+    quarters = board.channels[0].received
+    assert min(quarters) == math.ceil(4 * (1500 - 31.23 * 9.87))
+    assert max(quarters) == math.floor(4 * (1500 + 17.77 * 9.87))
 
 
 # Lines that carry less than a face makes.
@@ -148,30 +134,27 @@ def wild_ohbot(driver: OhbotBoard, joints: dict[str, Axis], rng: np.random.Gener
 
 
 def test_an_ohbots_line_gets_no_more_than_it_carries() -> None:
+    tap, joints, rng = Tap(emulated.OhbotBoard()), ohbot_axes(), np.random.default_rng(0)
     clock = Ticker(0.0)
-    tap = Tap(ohbot_emulator.OhbotBoard())
-    wire, joints, rng = MemoryWire(tap, clock, OHBOT_BAUD), ohbot_axes(), np.random.default_rng(0)
-    driver = OhbotBoard(OhbotDriver(type="ohbot"), joints, clock, connect=wire.connect)
-    with wire:
-        driver.open()
-        assert driver.check() == {}
-        for name, joint in joints.items():
-            clock.now_s += 0.25
-            assert driver.arm(name, joint.lower) is None
-        began_s, tap.heard[:] = clock.now_s, []
-        free_s = began_s
-        for _ in range(500):
-            clock.now_s += 0.02
-            wild_ohbot(driver, joints, rng)
-            for at_s, data in tap.heard:
-                free_s = max(free_s, at_s) + len(data) * 10.0 / OHBOT_BAUD
-            assert free_s - clock.now_s <= QUEUE_S + 1e-9
-            sent = [line for _, data in tap.heard for line in data.split(b"\n") if line]
-            assert all(re.fullmatch(rb"m0\d,\d+,250", line) for line in sent)
-            tap.heard.clear()
-        moves = [len(motor.received) for motor in tap.bus.motors]  # type: ignore[attr-defined]
-        assert min(moves) > 0.3 * max(moves)  # ranges of 270 to 1000 counts
-        assert sum(moves) > 0.8 * 10 * OHBOT_BAUD / 10 / 12
+    driver, _ = wired(OhbotBoard, OHBOT, tap, joints, OHBOT_BAUD, clock)
+    assert driver.check() == {}
+    for name, joint in joints.items():
+        clock.now_s += 0.25
+        assert driver.arm(name, joint.lower) is None
+    tap.heard.clear()
+    free_s = clock.now_s
+    for _ in range(500):
+        clock.now_s += 0.02
+        wild_ohbot(driver, joints, rng)
+        for at_s, data in tap.heard:
+            free_s = max(free_s, at_s) + len(data) * 10.0 / OHBOT_BAUD
+        assert free_s - clock.now_s <= QUEUE_S + 1e-9
+        sent = [line for _, data in tap.heard for line in data.split(b"\n") if line]
+        assert all(re.fullmatch(rb"m0\d,\d+,250", line) for line in sent)
+        tap.heard.clear()
+    moves = [len(motor.received) for motor in tap.bus.motors]  # type: ignore[attr-defined]
+    assert min(moves) > 0.3 * max(moves)  # ranges of 270 to 1000 counts
+    assert sum(moves) > 0.8 * 10 * OHBOT_BAUD / 10 / 12
 
 
 def test_a_bus_sends_the_goals_that_its_line_carries() -> None:
@@ -181,28 +164,25 @@ def test_a_bus_sends_the_goals_that_its_line_carries() -> None:
         (FeetechServos, FeetechDriver(type="feetech", baud=baud), FeetechBus(dict.fromkeys(numbers, 2047.0))),
         (DynamixelServos, DynamixelDriver(type="dynamixel", baud=baud), DynamixelBus(dict.fromkeys(numbers, 2047.0))),
     ):
-        wire = MemoryWire(bus, clock, baud)
-        driver = make(config, axes(*numbers), clock, connect=wire.connect)  # type: ignore[operator]
-        with wire:
-            driver.open()
-            for joint in driver.axes:
-                clock.now_s += 0.02
-                driver.command(dict.fromkeys(driver.armed, 0.0))
-                assert driver.arm(joint, 0.0) is None
-            received = [len(s.received) for s in bus.servos.values()]
-            for tick in range(240):
-                clock.now_s += 0.02
-                driver.command({joint: 20.0 * math.sin(tick / 20.0) for joint in driver.axes})
-            got = np.array([len(s.received) for s in bus.servos.values()]) - received
-            assert 0 < got.min() <= got.max() <= 3 * got.min()
-            first, each = driver.goal_bytes
-            assert 0.9 < got.sum() * each / (240 * (0.02 * baud / 10 - first)) <= 1.0
+        driver, _ = wired(make, config, bus, axes(*numbers), baud, clock)
+        for joint in driver.axes:
+            clock.now_s += 0.02
+            driver.command(dict.fromkeys(driver.armed, 0.0))
+            assert driver.arm(joint, 0.0) is None
+        received = [len(s.received) for s in bus.servos.values()]
+        for tick in range(240):
+            clock.now_s += 0.02
+            driver.command({joint: 20.0 * math.sin(tick / 20.0) for joint in driver.axes})
+        got = np.array([len(s.received) for s in bus.servos.values()]) - received
+        assert 0 < got.min() <= got.max() <= 3 * got.min()
+        first, each = driver.goal_bytes
+        assert 0.9 < got.sum() * each / (240 * (0.02 * baud / 10 - first)) <= 1.0
 
 
 @pytest.mark.real_time
 def test_a_stop_does_not_wait_behind_what_a_slow_line_still_carries(tmp_path: Path) -> None:
     """Two seconds of a face that shakes every joint, then let go: each motor hears it within 0.2 s, line by line."""
-    tap = Tap(ohbot_emulator.OhbotBoard())
+    tap = Tap(emulated.OhbotBoard())
     joints, rng = ohbot_axes(), np.random.default_rng(0)
     with Wire(tap, port(tmp_path), CLOCK, OHBOT_BAUD):
         config = OhbotDriver(type="ohbot", port=str(port(tmp_path)))
@@ -228,7 +208,7 @@ def test_a_stop_does_not_wait_behind_what_a_slow_line_still_carries(tmp_path: Pa
 
 def test_a_port_counts_also_what_the_system_still_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     now = [100.0]
-    with Wire(Tap(ohbot_emulator.OhbotBoard()), port(tmp_path), CLOCK):
+    with Wire(Tap(emulated.OhbotBoard()), port(tmp_path), CLOCK):
         line = SerialPort(str(port(tmp_path)), OHBOT_BAUD, lambda: now[0], lock_folder=tmp_path)
         whole = line.room()
         assert whole == int(QUEUE_S * OHBOT_BAUD / 10)
@@ -274,59 +254,45 @@ def test_no_message_to_a_robot_in_the_network_comes_sooner_than_the_limits_assum
 
 @pytest.mark.parametrize("lost", range(6))
 def test_one_late_answer_does_not_keep_a_maestro_from_being_armed(lost: int) -> None:
-    clock, board = Ticker(), maestro_emulator.MaestroBoard(6, timeout_s=0.5)
-    wire = MemoryWire(board, clock)
-    driver = MaestroBoard(MaestroDriver(type="maestro"), hobby_axes(0, 1, 2), clock, connect=wire.connect)
-    with wire:
-        driver.open()
-        wire.garble = losing = Losing(lost)
-        assert driver.check() == {}
-        driver.poll(0.01)
-        assert driver.faults() == {}
-        assert [driver.arm(joint, 0.0) for joint in driver.axes] == [None] * 3
-        driver.poll(0.01)
-        assert driver.faults() == {}
-        assert losing.answers > lost
+    driver, wire = wired(MaestroBoard, MAESTRO, emulated.MaestroBoard(6, timeout_s=0.5), hobby_axes(0, 1, 2))
+    wire.garble = losing = Losing(lost)
+    assert driver.check() == {}
+    driver.poll(0.01)
+    assert driver.faults() == {}
+    assert [driver.arm(joint, 0.0) for joint in driver.axes] == [None] * 3
+    driver.poll(0.01)
+    assert driver.faults() == {}
+    assert losing.answers > lost
 
 
 def test_a_maestro_that_hears_and_does_not_answer_gets_no_pulses() -> None:
-    clock, board = Ticker(), maestro_emulator.MaestroBoard(6, timeout_s=0.5)
-    wire = MemoryWire(board, clock)
-    driver = MaestroBoard(MaestroDriver(type="maestro"), hobby_axes(0, 1, 2), clock, connect=wire.connect)
-    with wire:
-        driver.open()
-        assert driver.check() == {}
-        wire.garble = lambda answer: b""
-        assert {f.kind for f in (driver.arm(j, 0.0) for j in driver.axes) if f is not None} == {"no_answer"}
-        assert {f.kind for f in driver.check().values()} == {"no_answer"}
-        assert all(not channel.received for channel in board.channels)
+    board = emulated.MaestroBoard(6, timeout_s=0.5)
+    driver, wire = wired(MaestroBoard, MAESTRO, board, hobby_axes(0, 1, 2))
+    assert driver.check() == {}
+    wire.garble = lambda answer: b""
+    assert {f.kind for f in (driver.arm(j, 0.0) for j in driver.axes) if f is not None} == {"no_answer"}
+    assert {f.kind for f in driver.check().values()} == {"no_answer"}
+    assert all(not channel.received for channel in board.channels)
 
 
 @pytest.mark.parametrize("lost", [(0,), (0, 1)])
 def test_a_late_answer_or_two_do_not_keep_an_ohbot_from_being_armed(lost: tuple[int, ...]) -> None:
-    clock, board = Ticker(), ohbot_emulator.OhbotBoard()
-    wire = MemoryWire(board, clock)
-    driver = OhbotBoard(OhbotDriver(type="ohbot"), ohbot_axes(), clock, connect=wire.connect)
-    with wire:
-        driver.open()
-        wire.garble = Losing(*lost)
-        assert driver.check() == {}
-        assert driver.arm("head_nod", 420.0) is None
+    driver, wire = wired(OhbotBoard, OHBOT, emulated.OhbotBoard(), ohbot_axes())
+    wire.garble = Losing(*lost)
+    assert driver.check() == {}
+    assert driver.arm("head_nod", 420.0) is None
 
 
 @pytest.mark.parametrize("lost", range(12))
 @pytest.mark.parametrize("make", ["feetech", "dynamixel"])
 def test_one_late_answer_does_not_keep_a_servo_from_being_armed(make: str, lost: int) -> None:
-    clock = Ticker()
     stand = {1: 2047.0, 2: 2047.0}
-    bus = FeetechBus(stand) if make == "feetech" else DynamixelBus(stand)
-    wire = MemoryWire(bus, clock)
-    config = FeetechDriver(type="feetech") if make == "feetech" else DynamixelDriver(type="dynamixel")
-    driver = (FeetechServos if make == "feetech" else DynamixelServos)(config, axes(1, 2), clock, connect=wire.connect)  # type: ignore[arg-type, operator]
-    with wire:
-        driver.open()
-        assert driver.check() == {}
-        wire.garble = Losing(lost)
-        assert [driver.arm(joint, 0.0) for joint in driver.axes] == [None, None]
-        assert driver.armed == {"j1", "j2"}
-        assert driver.faults() == {}
+    if make == "feetech":
+        driver, wire = wired(FeetechServos, FeetechDriver(type="feetech"), FeetechBus(stand), axes(1, 2))
+    else:
+        driver, wire = wired(DynamixelServos, DynamixelDriver(type="dynamixel"), DynamixelBus(stand), axes(1, 2))
+    assert driver.check() == {}
+    wire.garble = Losing(lost)
+    assert [driver.arm(joint, 0.0) for joint in driver.axes] == [None, None]
+    assert driver.armed == {"j1", "j2"}
+    assert driver.faults() == {}

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bus_fixtures import CLOCK, axes, hobby_axes, until
-from memory_port import MemoryWire, Ticker
+from bus_fixtures import CLOCK, axis, hobby_axes, until, wired
 
 from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.boards import PROTOCOL, MaestroBoard, OhbotBoard, Pca9685Board
 from reactdiff_ros.actuation.emulators import boards as emulated
-from reactdiff_ros.actuation.emulators.boards import I2cBus
-from reactdiff_ros.actuation.emulators.boards import OhbotBoard as OhbotEmulator
 from reactdiff_ros.actuation.profile import MaestroDriver, OhbotDriver, Pca9685Driver
 from reactdiff_ros.errors import DeviceError
 
@@ -25,12 +21,9 @@ class Maestro:
 
     def __init__(self, timeout_s: float = TIMEOUT_S, device: int | None = None, is_device: int = 12) -> None:
         self.board = emulated.MaestroBoard(6, is_device, timeout_s)
-        self.clock = Ticker()
-        self.wire = MemoryWire(self.board, self.clock)
         config = MaestroDriver(type="maestro", timeout_s=TIMEOUT_S, device=device)
-        self.driver = MaestroBoard(config, hobby_axes(0, 1, 3), self.clock, answer_s=0.3, connect=self.wire.connect)
-        self.wire.plug()
-        self.driver.open()
+        self.driver, self.wire = wired(MaestroBoard, config, self.board, hobby_axes(0, 1, 3))
+        self.clock = self.wire.clock
 
     def silence(self) -> None:
         """Nobody speaks for a while."""
@@ -127,7 +120,7 @@ def test_a_silent_maestro_and_one_whose_cable_is_pulled(maestro: Maestro) -> Non
 
 class Pca:
     def __init__(self, folder: Path) -> None:
-        self.bus = I2cBus()
+        self.bus = emulated.I2cBus()
         config = Pca9685Driver(type="pca9685", bus=1, address=0x41)
         self.chip = self.bus.add(0x41)
         joints = hobby_axes(0, 1, 3)
@@ -235,14 +228,10 @@ class Ohbot:
     """A board with two joints on it, as raw counts."""
 
     def __init__(self) -> None:
-        self.board = OhbotEmulator()
-        self.wire = MemoryWire(self.board, Ticker())
-        self.wire.plug()
-        joints = axes(0, 1, unit="raw", lower=100.0, upper=900.0)
-        joints = {j: replace(a, calibration=Calibration(a.id, 0, 0, 100, 900)) for j, a in joints.items()}
-        config = OhbotDriver(type="ohbot")
-        self.driver = OhbotBoard(config, joints, self.wire.clock, connect=self.wire.connect)
-        self.driver.open()
+        self.board = emulated.OhbotBoard()
+        given = {"unit": "raw", "lower": 100.0, "upper": 900.0}
+        joints = {f"j{n}": axis(n, calibration=Calibration(n, 0, 0, 100, 900), **given) for n in (0, 1)}
+        self.driver, self.wire = wired(OhbotBoard, OhbotDriver(type="ohbot"), self.board, joints)
 
     def attached(self) -> list[bool]:
         return [motor.servo.torque for motor in self.board.motors[:2]]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bus_fixtures import CLOCK, axes
-from memory_port import MemoryWire, Ticker
+from bus_fixtures import CLOCK, axes, wired
 
 from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.boards import OhbotBoard
@@ -63,13 +62,10 @@ def test_two_boards_at_one_address_of_i2c_are_refused(bus: int, tmp_path: Path) 
 
 
 def test_an_ohbot_speaks_its_lines(tmp_path: Path) -> None:
-    clock = Ticker()
     board = emulated.OhbotBoard()
-    wire = MemoryWire(board, clock)
-    wire.plug()
     joints = axes(3, unit="raw", lower=100.0, upper=900.0, calibration=Calibration(3, 0, 0, 0, 1000))
-    driver = OhbotBoard(OhbotDriver(type="ohbot"), joints, clock, connect=wire.connect)
-    driver.open()
+    driver, wire = wired(OhbotBoard, OhbotDriver(type="ohbot"), board, joints)
+    clock = wire.clock
     board.silent = True
     assert driver.check()["j3"].kind == "no_answer"
     assert driver.arm("j3", 500.0) is not None
