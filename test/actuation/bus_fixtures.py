@@ -166,6 +166,16 @@ class Bench:
             assert self.driver.arm(joint, 0.0) is None
         assert self.driver.armed == set(self.driver.axes)
 
-    def misses(self, joint: str) -> None:
-        """Poll until the joint has a fault."""
-        assert until(lambda: joint in self.driver.faults(), lambda: self.driver.poll(0.05)), joint
+    def misses(self, joint: str, commands: dict[str, float] | None = None) -> None:
+        """Poll, with these commands in between, until the joint has a fault."""
+
+        def work() -> None:
+            if commands is not None:
+                self.driver.command(commands)
+            self.driver.poll(0.02)
+
+        assert until(lambda: joint in self.driver.faults(), work), joint
+
+    def recovers(self) -> None:
+        """Poll until no joint has a fault."""
+        assert until(lambda: self.driver.faults() == {}, lambda: self.driver.poll(0.05))

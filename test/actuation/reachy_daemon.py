@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import time
 import urllib.request
@@ -44,11 +45,11 @@ def environment() -> Path:
     return Path(os.environ.get("REACTDIFF_HOME") or Path(cache) / "reactdiff_ros") / key / "reachy"
 
 
-def profile_at(port: int, folder: Path) -> Profile:
-    """The shipped profile with the daemon at another port."""
-    text = (ROOT / "config" / "robots" / "reachy_mini.yaml").read_text().replace("port: 8000", f"port: {port}")
-    path = folder / "reachy_mini.yaml"
-    path.write_text(text)
+def profile_at(port: int, folder: Path, robot: str = "reachy_mini") -> Profile:
+    """The shipped profile with the robot at another port."""
+    text = (ROOT / "config" / "robots" / f"{robot}.yaml").read_text()
+    path = folder / f"{robot}.yaml"
+    path.write_text(re.sub(r"port: \d+", f"port: {port}", text, count=1))
     return load_profile(path)
 
 

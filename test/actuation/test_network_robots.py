@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 
 import pytest
 from bus_fixtures import settle, until
+from memory_port import Ticker
 from network_robots import FakeFurhat, FakeReachy, free_port
 from reachy_daemon import profile_at
 
 from reactdiff_ros.actuation.hardware import make_drivers
 from reactdiff_ros.actuation.kinematics import SHORTEST
-from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.errors import DeviceError
 
 CLOCK = time.monotonic
+
+
+def make(robot, port, tmp_path, clock=CLOCK):
+    (driver,) = make_drivers(profile_at(port, tmp_path, robot), {}, clock, lock_folder=tmp_path).values()
+    return driver
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def robot():
 
 @pytest.fixture
 def driver(robot, tmp_path):
-    (made,) = make_drivers(profile_at(robot.port, tmp_path), {}, CLOCK, lock_folder=tmp_path).values()
+    made = make("reachy_mini", robot.port, tmp_path)
     made.open()
     yield made
     made.close()
@@ -147,7 +151,7 @@ def test_a_daemon_that_does_not_read_never_makes_a_command_wait(robot, driver):
 
 def test_nobody_there_is_one_sentence(tmp_path):
     port = free_port()
-    (driver,) = make_drivers(profile_at(port, tmp_path), {}, CLOCK, lock_folder=tmp_path).values()
+    driver = make("reachy_mini", port, tmp_path)
     with pytest.raises(DeviceError, match="Reachy Mini cannot be reached") as caught:
         driver.open()
     assert f"127.0.0.1:{port}" in str(caught.value)
@@ -157,9 +161,8 @@ def test_nobody_there_is_one_sentence(tmp_path):
 
 
 def test_one_program_a_robot(robot, driver, tmp_path):
-    (second,) = make_drivers(profile_at(robot.port, tmp_path), {}, CLOCK, lock_folder=tmp_path).values()
     with pytest.raises(DeviceError, match="use"):
-        second.open()
+        make("reachy_mini", robot.port, tmp_path).open()
 
 
 def test_torque_that_did_not_go_off_goes_off_when_the_robot_is_back(robot, driver):
@@ -221,27 +224,6 @@ def test_one_joint_that_is_taken_over_from_another_program_lets_all_go(robot, dr
     assert robot.modes == ["enabled", "disabled"]
 
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class Hands:
-    """A clock that the test turns."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-def make(port, tmp_path, clock=time.monotonic):
-    text = (ROOT / "config" / "robots" / "furhat.yaml").read_text().replace("port: 9000", f"port: {port}")
-    path = tmp_path / "furhat.yaml"
-    path.write_text(text)
-    (driver,) = make_drivers(load_profile(path), {}, clock, lock_folder=tmp_path).values()
-    return driver
-
-
 @pytest.fixture
 def furhat():
     made = FakeFurhat()
@@ -251,12 +233,12 @@ def furhat():
 
 @pytest.fixture
 def hands():
-    return Hands()
+    return Ticker(0.0)
 
 
 @pytest.fixture
 def face(furhat, tmp_path, hands):
-    made = make(furhat.port, tmp_path, hands)
+    made = make("furhat", furhat.port, tmp_path, hands)
     made.open()
     yield made
     made.close()
@@ -277,10 +259,8 @@ def test_face_and_head_as_the_realtime_api_wants_them(furhat, face, hands):
         assert face.arm(joint, 0.0) is None
     hands.now_s += 1.0
     face.command({"jaw_open": 0.5, "mouth_smile_left": 0.25, "head_yaw": 10.0, "head_pitch": 5.0, "head_roll": -3.0})
-    settle(
-        face, lambda: furhat.of("request.face.headpose") and furhat.of("request.face.params")[-1]["params"]["JAW_OPEN"]
-    )
-    params = furhat.of("request.face.params")[-1]["params"]
+    settle(face, lambda: furhat.of("request.face.headpose") and furhat.params()[-1]["JAW_OPEN"])
+    params = furhat.params()[-1]
     assert len(params) == 52
     assert params["JAW_OPEN"] == 0.5
     assert params["MOUTH_SMILE_LEFT"] == 0.25
@@ -310,9 +290,8 @@ def test_the_head_is_sent_25_times_a_second_the_face_50(furhat, face, hands):
         hands.now_s += 0.02
         face.command({"jaw_open": tick / 100, "head_yaw": tick / 10})
         count = tick + 1
-        settle(face, lambda count=count: len(furhat.of("request.face.params")) >= count)
-    assert len(furhat.of("request.face.params")) == 100
-    assert [p["params"]["JAW_OPEN"] for p in furhat.of("request.face.params")] == [t / 100 for t in range(100)]
+        settle(face, lambda count=count: len(furhat.params()) >= count)
+    assert [params["JAW_OPEN"] for params in furhat.params()] == [t / 100 for t in range(100)]
     assert 49 <= len(furhat.of("request.face.headpose")) <= 51
 
 
@@ -320,19 +299,17 @@ def test_furhat_commands_are_clamped_and_what_is_not_finite_is_left_out(furhat, 
     face.arm("jaw_open", 0.0)
     face.command({"jaw_open": 1e9, "mouth_pucker": 1.0})
     face.command({"jaw_open": float("nan")})
-    settle(
-        face, lambda: furhat.of("request.face.params") and furhat.of("request.face.params")[-1]["params"]["JAW_OPEN"]
-    )
-    assert furhat.of("request.face.params")[-1]["params"] == {"JAW_OPEN": 1.0}
+    settle(face, lambda: furhat.params() and furhat.params()[-1]["JAW_OPEN"])
+    assert furhat.params()[-1] == {"JAW_OPEN": 1.0}
 
 
 def test_the_key_comes_from_the_environment(tmp_path, monkeypatch):
     furhat = FakeFurhat(key="secret")
     try:
         with pytest.raises(DeviceError, match=r"does not let us in.*REACTDIFF_FURHAT_KEY"):
-            make(furhat.port, tmp_path).open()
+            make("furhat", furhat.port, tmp_path).open()
         monkeypatch.setenv("REACTDIFF_FURHAT_KEY", "secret")
-        face = make(furhat.port, tmp_path)
+        face = make("furhat", furhat.port, tmp_path)
         face.open()
         assert face.check() == {}
         face.close()
@@ -354,7 +331,7 @@ def test_a_robot_that_went_and_came_back_between_two_looks_is_not_armed(furhat, 
     face.command({"jaw_open": 0.5})
     assert face.arm("jaw_open", 0.0) is None
     assert until(lambda: len(furhat.of("request.face.config")) > configured, lambda: time.sleep(0.005))
-    assert not any(value for message in furhat.of("request.face.params") for value in message["params"].values())
+    assert not any(value for params in furhat.params() for value in params.values())
 
 
 def test_nonsense_from_the_robot_changes_nothing(furhat, face):

@@ -74,9 +74,7 @@ def test_a_maestro_without_serial_timeout_is_not_armed() -> None:
     faults = rig.driver.check()
     assert {f.kind for f in faults.values()} == {"watchdog"}
     assert "Control Center" in str(faults["j0"])
-    fault = rig.driver.arm("j0", 0.0)
-    assert fault is not None
-    assert fault.kind == "watchdog"
+    assert rig.driver.arm("j0", 0.0).kind == "watchdog"
     assert rig.board.channels[0].received == []
     rig.board.timeout_s = TIMEOUT_S
     assert rig.driver.check() == {}
@@ -179,7 +177,6 @@ def test_a_maestro_reports_the_pulses_that_another_program_left(maestro: Maestro
     assert maestro.driver.check() == {}
     assert [maestro.driver.holding(j) for j in ("j0", "j1", "j3")] == [False, True, False]
     reading = maestro.driver.reading("j1")
-    assert reading is not None
     assert (reading.position, reading.sent) == (None, pytest.approx(20.0))
     assert maestro.driver.reading("j0") is None
     maestro.board.channels[3].target = 6000
@@ -212,9 +209,7 @@ def test_a_pca9685_reports_the_pulses_that_another_process_left(tmp_path: Path) 
     assert rig.driver.holding("j1") is None
     assert rig.driver.check() == {}
     assert [rig.driver.holding(j) for j in ("j0", "j1", "j3")] == [False, True, False]
-    reading = rig.driver.reading("j1")
-    assert reading is not None
-    assert reading.sent == pytest.approx(20.0, abs=0.6)
+    assert rig.driver.reading("j1").sent == pytest.approx(20.0, abs=0.6)
     rig.driver.release("j1")
     assert rig.driver.holding("j1") is False
     assert rig.chip.pulse_us(1) == 0.0
