@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
 
 import aiohttp
 import pytest
 from stage import Sheet, Stage
 
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from tools.chromium import Chromium
 
 
@@ -15,6 +17,27 @@ from tools.chromium import Chromium
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60)) as session:
         yield session
+
+
+@pytest.fixture
+async def started() -> AsyncIterator[Callable[[Any], Awaitable[Any]]]:
+    """`await started(server)`: the server, started; it is stopped after the test."""
+    servers: list[Any] = []
+
+    async def start(server: Any) -> Any:
+        servers.append(server)
+        await server.start()
+        return server
+
+    yield start
+    for server in servers:
+        await server.stop()
+
+
+@pytest.fixture
+def serve(started: Callable[[Any], Awaitable[Any]]) -> Callable[..., Awaitable[AvatarServer]]:
+    """`await serve(look="paper")`: a server of the face with these settings, started."""
+    return lambda **settings: started(AvatarServer(AvatarConfig(**{"port": 0, **settings})))
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import aiohttp
 import pytest
@@ -49,12 +50,10 @@ def actuator() -> Actuator:
 
 
 @pytest.fixture
-async def server(actuator: Actuator) -> AsyncIterator[AvatarServer]:
-    server = AvatarServer(AvatarConfig(port=0), RobotConsole(actuator, TOKEN))
-    await server.start()
+async def server(actuator: Actuator, started: Callable[[Any], Awaitable[Any]]) -> AvatarServer:
+    server = await started(AvatarServer(AvatarConfig(port=0), RobotConsole(actuator, TOKEN)))
     server.status({"actuator": STATE})
-    yield server
-    await server.stop()
+    return server
 
 
 async def post(session: aiohttp.ClientSession, url: str, body: object, **headers: str) -> tuple[int, str]:
@@ -128,18 +127,14 @@ def test_a_token_that_could_be_guessed_is_refused(actuator: Actuator, token: str
 
 
 async def test_without_an_actuator_there_is_nothing_to_command(
-    server: AvatarServer, session: aiohttp.ClientSession, actuator: Actuator
+    server: AvatarServer, session: aiohttp.ClientSession, serve: Callable[..., Awaitable[AvatarServer]]
 ) -> None:
     server.status({"listener": {}})
     for command in ("arm", "stop"):
         status, sentence = await post(session, f"{server.url}api/robot/{command}", {"token": TOKEN})
         assert (status, sentence) == (404, "There is no robot with an actuator here.")
-    alone = AvatarServer(AvatarConfig(port=0))
-    try:
-        await alone.start()
-        assert (await post(session, f"{alone.url}api/robot/arm", {"token": TOKEN}))[0] == 404
-    finally:
-        await alone.stop()
+    alone = await serve()
+    assert (await post(session, f"{alone.url}api/robot/arm", {"token": TOKEN}))[0] == 404
 
 
 async def test_a_stop_wins_over_a_command_under_way(actuator: Actuator) -> None:

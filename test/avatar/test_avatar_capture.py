@@ -15,6 +15,7 @@ from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.capture import MESSAGE_BYTES, VISITORS
 
 TOKEN = "a-token_of-22-letters0"
+Started = Callable[[AvatarServer], Awaitable[AvatarServer]]
 KERNEL_BYTES = 20_000_000
 """More than the kernel's buffers and a few messages hold."""
 _numbers = itertools.count()
@@ -77,11 +78,8 @@ async def node() -> AsyncIterator[Node]:
 
 
 @pytest.fixture
-async def server(node: Node) -> AsyncIterator[AvatarServer]:
-    server = AvatarServer(AvatarConfig(port=0), capture=node.address)
-    await server.start()
-    yield server
-    await server.stop()
+async def server(node: Node, started: Started) -> AvatarServer:
+    return await started(AvatarServer(AvatarConfig(port=0), capture=node.address))
 
 
 async def test_messages_pass_whole_both_ways(server: AvatarServer, node: Node, session: aiohttp.ClientSession) -> None:
@@ -151,9 +149,11 @@ async def test_a_page_that_does_not_read_holds_the_node_back(
     writer.transport.abort()
 
 
-async def test_other_sites_and_strangers_do_not_get_in(node: Node, session: aiohttp.ClientSession) -> None:
-    shared = AvatarServer(AvatarConfig(port=0, host="0.0.0.0"), capture=node.address, link_token=TOKEN)
-    await shared.start()
+async def test_other_sites_and_strangers_do_not_get_in(
+    node: Node, session: aiohttp.ClientSession, started: Started
+) -> None:
+    config = AvatarConfig(port=0, host="0.0.0.0")
+    shared = await started(AvatarServer(config, capture=node.address, link_token=TOKEN))
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     for headers, status in (
         ({}, 401),
@@ -168,7 +168,6 @@ async def test_other_sites_and_strangers_do_not_get_in(node: Node, session: aioh
     assert node.lines.empty()
     async with session.ws_connect(shared.url + "capture", headers=bearer):
         await asyncio.wait_for(node.lines.get(), 10)
-    await shared.stop()
 
 
 async def test_there_is_a_limit_to_visitors(server: AvatarServer, node: Node, session: aiohttp.ClientSession) -> None:
@@ -185,10 +184,8 @@ async def test_there_is_a_limit_to_visitors(server: AvatarServer, node: Node, se
         node.lines.get_nowait()[1].close()
 
 
-async def test_a_robot_with_its_own_camera_says_so(session: aiohttp.ClientSession) -> None:
+async def test_a_robot_with_its_own_camera_says_so(session: aiohttp.ClientSession, started: Started) -> None:
     for capture in ("", "\0reactdiff_ros-test-capture/nobody"):
-        server = AvatarServer(AvatarConfig(port=0), capture=capture)
-        await server.start()
+        server = await started(AvatarServer(AvatarConfig(port=0), capture=capture))
         async with session.ws_connect(server.url + "capture") as page:
             assert "its own camera and microphone" in str((await page.receive(timeout=10)).extra)
-        await server.stop()

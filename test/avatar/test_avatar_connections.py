@@ -7,7 +7,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from waiting import until
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer, connections
 from reactdiff_ros.avatar import server as server_module
 from reactdiff_ros.avatar.arming import RobotConsole
-from reactdiff_ros.avatar.outputs import ArkitServer
 from tools.programs import with_us
 
 TOKEN = "abcde-fghjk-mnp23"
@@ -30,27 +29,21 @@ BODY = (
 )
 WHOLE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UPGRADE = (
-    b"GET PATH HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 SERVE = """
 import asyncio, os, resource, sys
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.arming import RobotConsole
-from reactdiff_ros.avatar.config import Target
-from reactdiff_ros.avatar.outputs import ArkitServer
-kind, files, left = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+files, left = int(sys.argv[1]), int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 async def call(what):
     return True, what + " done"
 async def main():
-    if kind == "avatar":
-        server = AvatarServer(AvatarConfig(port=0), RobotConsole(call, "abcde-fghjk-mnp23"))
-        url = await server.start()
-        server.status({"actuator": {"robot": "head"}})
-    else:
-        server = ArkitServer(Target("arkit", "127.0.0.1", 0))
-        url = await server.start()
+    server = AvatarServer(AvatarConfig(port=0), RobotConsole(call, "abcde-fghjk-mnp23"))
+    url = await server.start()
+    server.status({"actuator": {"robot": "head"}})
     held = []
     while left:
         try:
@@ -66,9 +59,9 @@ asyncio.run(main())
 
 
 @contextmanager
-def served(kind: str, errors: Path, files: int = FILES, left: int = 0) -> Iterator[int]:
-    """The port of a server in a process that may have so many files; `left` of them are left, 0: all."""
-    command = [sys.executable, "-c", SERVE, kind, str(files), str(left)]
+def served(errors: Path, left: int = 0) -> Iterator[int]:
+    """The port of a server in a process that may have FILES files; `left` of them are left, 0: all."""
+    command = [sys.executable, "-c", SERVE, str(FILES), str(left)]
     with errors.open("wb") as log:
         process = subprocess.Popen(with_us(command), stdout=subprocess.PIPE, stderr=log)
         assert process.stdout is not None
@@ -117,7 +110,7 @@ async def asked(port: int, path: str) -> dict[str, Any]:
 async def test_a_stop_gets_through_more_connections_than_there_are_files(sends: bytes, tmp_path: Path) -> None:
     log = tmp_path / "errors"
     with ExitStack() as stack:
-        port = stack.enter_context(served("avatar", log))
+        port = stack.enter_context(served(log))
         async with aiohttp.ClientSession() as session, session.ws_connect(f"http://127.0.0.1:{port}/ws") as viewer:
             for number in range(FILES + 50):
                 stack.enter_context(connect(port, sends, f"127.0.0.{1 + number % 3}"))
@@ -132,7 +125,7 @@ async def test_a_stop_gets_through_when_the_process_has_no_files_left(tmp_path: 
     """Something else in it took them: before, accepting failed for ever, with 20 lines in the log each time."""
     log = tmp_path / "errors"
     with ExitStack() as stack:
-        port = stack.enter_context(served("avatar", log, left=12))
+        port = stack.enter_context(served(log, left=12))
         for _ in range(30):
             stack.enter_context(connect(port))
         assert (await asked(port, "/api/robot/stop"))["done"]
@@ -140,21 +133,19 @@ async def test_a_stop_gets_through_when_the_process_has_no_files_left(tmp_path: 
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[AvatarServer]:
+async def server(started: Callable[[AvatarServer], Awaitable[AvatarServer]]) -> AvatarServer:
     """A server with the fewest places, 64; an address has 32 of them at most."""
 
     async def call(what: str) -> tuple[bool, str]:
         await asyncio.sleep(0.3)
         return True, f"{what} done"
 
-    made = AvatarServer(AvatarConfig(port=0, max_clients=2), RobotConsole(call, TOKEN))
-    await made.start()
+    made = await started(AvatarServer(AvatarConfig(port=0, max_clients=2), RobotConsole(call, TOKEN)))
     made.status({"actuator": {"robot": "head"}})
-    yield made
-    await made.stop()
+    return made
 
 
-def port_of(server: AvatarServer | ArkitServer) -> int:
+def port_of(server: AvatarServer) -> int:
     return int(server.url.rstrip("/").rpartition(":")[2])
 
 
@@ -186,7 +177,7 @@ async def test_one_address_pushes_out_its_own_connections_alone(server: AvatarSe
 
 async def test_many_addresses_push_out_the_oldest_and_no_open_page(server: AvatarServer) -> None:
     with ExitStack() as stack:
-        page = stack.enter_context(connect(port_of(server), UPGRADE.replace(b"PATH", b"/ws"), "127.0.0.2"))
+        page = stack.enter_context(connect(port_of(server), UPGRADE, "127.0.0.2"))
         await until(lambda: server.stats()["clients"] == 1)
         oldest = await opened(stack, server, 3, "127.0.0.2")
         for number in range(12):

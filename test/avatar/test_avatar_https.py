@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
@@ -18,14 +18,12 @@ from reactdiff_ros.avatar.connections import FEWEST_PLACES, HEADERS_S
 from reactdiff_ros.errors import DeviceError, ReactdiffError
 
 TOKEN = "a-token_of-22-letters0"
+Started = Callable[[AvatarServer], Awaitable[AvatarServer]]
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[AvatarServer]:
-    server = secured(tmp_path)
-    await server.start()
-    yield server
-    await server.stop()
+async def server(tmp_path: Path, started: Started) -> AvatarServer:
+    return await started(secured(tmp_path))
 
 
 def secured(folder: Path, **settings: object) -> AvatarServer:
@@ -92,14 +90,13 @@ async def test_the_page_of_the_certificate_has_nothing_else(server: AvatarServer
             assert answer.status == 403
 
 
-async def test_no_code_of_a_link_where_there_is_none_and_none_for_strangers(server: AvatarServer) -> None:
+async def test_no_code_of_a_link_where_there_is_none_and_none_for_strangers(
+    server: AvatarServer, serve: Callable[..., Awaitable[AvatarServer]], session: aiohttp.ClientSession
+) -> None:
     async with trusting(await authority(server)) as stranger, stranger.get(server.url + "link.svg") as answer:
         assert answer.status == 401
-    local = AvatarServer(AvatarConfig(port=0))
-    await local.start()
-    async with aiohttp.ClientSession() as session, session.get(local.url + "link.svg") as answer:
+    async with session.get((await serve()).url + "link.svg") as answer:
         assert answer.status == 404
-    await local.stop()
 
 
 async def ended(reader: asyncio.StreamReader) -> bytes:
@@ -134,28 +131,24 @@ async def test_silent_handshakes_and_other_nonsense_leave_places(
     assert [record.getMessage() for record in caplog.records] == []
 
 
-async def test_the_certificate_follows_the_date_while_pages_are_open(tmp_path: Path) -> None:
+async def test_the_certificate_follows_the_date_while_pages_are_open(tmp_path: Path, started: Started) -> None:
     day_s = 86400.0
     now = [1.8e9]
     config = AvatarConfig(port=0, https=True, state_dir=str(tmp_path))
-    server = AvatarServer(config, now_s=lambda: now[0])
-    await server.start()
-    try:
-        before = (tmp_path / "server.pem").read_bytes()
-        assert not server.renew_certificate()
-        now[0] += 350 * day_s
-        assert not server.renew_certificate()
-        assert (tmp_path / "server.pem").read_bytes() != before
-        now[0] += 3640 * day_s
-        assert server.renew_certificate()
-    finally:
-        await server.stop()
+    server = await started(AvatarServer(config, now_s=lambda: now[0]))
+    before = (tmp_path / "server.pem").read_bytes()
+    assert not server.renew_certificate()
+    now[0] += 350 * day_s
+    assert not server.renew_certificate()
+    assert (tmp_path / "server.pem").read_bytes() != before
+    now[0] += 3640 * day_s
+    assert server.renew_certificate()
 
 
 async def test_what_cannot_be_had_has_one_sentence_and_leaves_nothing_open(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ReactdiffError, match=r"certificate cannot be kept .*set state_dir"):
-        await secured(tmp_path / "file").start()
+    with pytest.raises(ReactdiffError, match=r"cannot be kept \(.*file/https\): Not a directory; set state_dir"):
+        await secured(tmp_path / "file" / "https").start()
     first = secured(tmp_path)
     await first.start()
     port = int(first.url.split(":")[2].rstrip("/"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
@@ -15,11 +15,8 @@ TOKEN = "a-token_of-22-letters0"
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[AvatarServer]:
-    server = AvatarServer(AvatarConfig(port=0, host="0.0.0.0"), link_token=TOKEN)
-    await server.start()
-    yield server
-    await server.stop()
+async def server(started: Callable[[AvatarServer], Awaitable[AvatarServer]]) -> AvatarServer:
+    return await started(AvatarServer(AvatarConfig(port=0, host="0.0.0.0"), link_token=TOKEN))
 
 
 def session() -> aiohttp.ClientSession:

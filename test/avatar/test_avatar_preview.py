@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -20,16 +19,14 @@ def asked() -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-async def server(asked: list[dict[str, Any]]) -> AsyncIterator[PreviewServer]:
+async def server(asked: list[dict[str, Any]], started: Callable[[Any], Awaitable[Any]]) -> PreviewServer:
     def wants(report: dict[str, Any]) -> bool:
         asked.append(report)
         return report.get("play") == "clip"
 
     server = PreviewServer(wants, AvatarConfig(port=0))
     server.describe({"name": "ohbot"})
-    await server.start()
-    yield server
-    await server.stop()
+    return await started(server)
 
 
 async def test_a_page_gets_the_robot_and_the_newest_tick(server: PreviewServer, session: aiohttp.ClientSession) -> None:
@@ -66,8 +63,6 @@ async def test_the_page_is_the_robots_and_moves_none(server: PreviewServer, sess
     for command in ("arm", "stop"):
         async with session.post(server.url + f"api/robot/{command}", json={}) as answer:
             assert answer.status in (404, 405)
-    for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
-        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-            await session.ws_connect(server.url + "ws", headers=headers)
-        assert caught.value.status == 403
-    await asyncio.sleep(0)
+    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+        await session.ws_connect(server.url + "ws", headers={"Origin": "http://evil.example"})
+    assert caught.value.status == 403

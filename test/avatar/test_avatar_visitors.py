@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import aiohttp
@@ -16,6 +16,7 @@ from reactdiff_ros.errors import DeviceError
 from tools.chromium import Chromium, Page
 
 LINK = "a-token_of-22-letters0"
+Started = Callable[[AvatarServer], Awaitable[AvatarServer]]
 
 
 class Visits:
@@ -48,10 +49,9 @@ async def ask(server: AvatarServer, body: Any = None, **headers: str) -> tuple[i
             return answer.status, (await answer.json())["message"] if "json" in answer.content_type else ""
 
 
-async def test_beyond_this_machine_only_the_operator_ends_a_visit() -> None:
+async def test_beyond_this_machine_only_the_operator_ends_a_visit(started: Started) -> None:
     visits = Visits()
-    shared = server(visits, "0.0.0.0")
-    await shared.start()
+    shared = await started(server(visits, "0.0.0.0"))
     for wrong in ({}, {"token": LINK}, {"token": 5}, {"token": "x"}):
         assert (await ask(shared, wrong))[0] == 403
     assert (await ask(shared, {"token": TOKEN}, Authorization="Bearer x"))[0] == 401
@@ -59,38 +59,32 @@ async def test_beyond_this_machine_only_the_operator_ends_a_visit() -> None:
     assert visits.ended == 0
     assert await ask(shared, {"token": TOKEN.upper()}) == (200, "The next visitor's turn begins.")
     assert visits.ended == 1
-    await shared.stop()
 
 
-async def test_on_this_machine_no_token_is_needed_and_other_sites_cannot() -> None:
+async def test_on_this_machine_no_token_is_needed_and_other_sites_cannot(
+    started: Started, session: aiohttp.ClientSession
+) -> None:
     visits = Visits()
-    local = server(visits)
-    await local.start()
-    async with aiohttp.ClientSession() as session:  # as a form of another site would
-        async with session.post(local.url + "api/visitor/pass", data={"a": "b"}) as answer:
-            assert answer.status == 415
-        async with session.get(local.url + "api/visitor/pass") as answer:
-            assert answer.status in (404, 405)
+    local = await started(server(visits))
+    async with session.post(local.url + "api/visitor/pass", data={"a": "b"}) as answer:  # as a form of another site
+        assert answer.status == 415
+    async with session.get(local.url + "api/visitor/pass") as answer:
+        assert answer.status in (404, 405)
     assert visits.ended == 0
     assert (await ask(local))[0] == 200
     visits.error = DeviceError("the node does not answer", where="browser_node")
     assert await ask(local) == (503, "the node does not answer (browser_node)")
     visits.error = asyncio.TimeoutError()
     assert await ask(local) == (503, "The visitors' node does not answer.")
-    await local.stop()
 
 
-async def test_without_visitors_there_is_nothing_to_end() -> None:
-    bare = AvatarServer(AvatarConfig(port=0))
-    await bare.start()
-    assert (await ask(bare))[0] == 404
-    await bare.stop()
+async def test_without_visitors_there_is_nothing_to_end(serve: Callable[..., Awaitable[AvatarServer]]) -> None:
+    assert (await ask(await serve()))[0] == 404
 
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    visits = Visits()
-    stage = Stage(server(visits))
+    stage = Stage(server(Visits()))
     yield stage
     stage.close()
 
@@ -125,28 +119,21 @@ class TestScreen:
         assert text(page, "seat-state") == "No visitor's camera is in use."
 
 
-async def test_a_page_chooses_what_is_offered_and_beyond_this_machine_only_the_operator() -> None:
+async def test_a_page_chooses_what_is_offered_and_beyond_this_machine_only_the_operator(started: Started) -> None:
     chosen: list[tuple[str, str]] = []
     offered = {"style": {"warm": {"mouthSmileLeft": 0.3}}, "gesture": {"nod": {"headPitch": 0.2}}}
 
     async def answered(host: str, path: str, body: Any = None, **headers: str) -> int:
         config = AvatarConfig(port=0, host=host)
-        server = AvatarServer(
-            config, RobotConsole(unused, TOKEN), link_token=LINK, choices=offered,
-            choose=lambda kind, name: chosen.append((kind, name)),
-        )  # fmt: skip
-        await server.start()
-        known = {"Authorization": f"Bearer {LINK}"}
-        try:
-            async with aiohttp.ClientSession(headers=known) as session:
-                async with session.post(f"{server.url}api/choose/{path}", json=body or {}, headers=headers) as answer:
-                    status = answer.status
-                async with session.get(f"{server.url}api/choices") as answer:
-                    assert await answer.json() == (offered if host == "127.0.0.1" else {})
-                async with session.get(f"{server.url}api/status") as answer:
-                    assert (await answer.json())["page"]["choices"] is (host == "127.0.0.1")
-        finally:
-            await server.stop()
+        options = {"link_token": LINK, "choices": offered, "choose": lambda *what: chosen.append(what)}
+        server = await started(AvatarServer(config, RobotConsole(unused, TOKEN), **options))  # type: ignore[arg-type]
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {LINK}"}) as session:
+            async with session.post(f"{server.url}api/choose/{path}", json=body or {}, headers=headers) as answer:
+                status = answer.status
+            async with session.get(f"{server.url}api/choices") as answer:
+                assert await answer.json() == (offered if host == "127.0.0.1" else {})
+            async with session.get(f"{server.url}api/status") as answer:
+                assert (await answer.json())["page"]["choices"] is (host == "127.0.0.1")
         return status
 
     assert await answered("127.0.0.1", "style/warm") == 200

@@ -13,7 +13,6 @@ from cryptography import x509
 
 from reactdiff_ros.avatar import certificates
 from reactdiff_ros.avatar.certificates import Certificates, _new_server, _read, _write
-from reactdiff_ros.errors import ReactdiffError
 
 NAMES = ("robot", "robot.local", "192.168.1.5")
 
@@ -139,11 +138,3 @@ def test_a_name_that_the_authority_may_not_vouch_for_needs_another_one(tmp_path:
     assert made.renew((*NAMES, "robot.lab.example"), later())
     assert accepted(made.context, made.authority, "robot.lab.example")
     assert not made.renew(("røbot", "", "0.0.0.0", "::"), later())  # names that no certificate can hold
-
-
-def test_a_folder_that_cannot_be_written_to_has_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(
-        ReactdiffError, match=r"certificate cannot be kept \(.*file/https\): Not a directory; set state_dir"
-    ):
-        Certificates(tmp_path / "file" / "https").renew(NAMES, later())

@@ -144,14 +144,9 @@ def udp(host, port=40001, encode=None):
     return UdpOutput(Target("live_link", host, port), encode or LiveLinkEncoder().encode)
 
 
-def free_port(kind=socket.SOCK_DGRAM):
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_nobody_listens_and_then_somebody_does():
-    port = free_port()
+    with receiver() as probe:
+        port = probe.getsockname()[1]
     sender = udp("127.0.0.1", port)
     for number in range(4):
         sender.send(frame(number=number), number)
@@ -227,11 +222,8 @@ def test_a_network_that_goes_is_opened_again():
 
 
 @pytest.fixture
-async def server():
-    made = ArkitServer(Target("arkit", "127.0.0.1", free_port(socket.SOCK_STREAM)), ("https://avatar.example.org",))
-    await made.start()
-    yield made
-    await made.stop()
+async def server(started):
+    return await started(ArkitServer(Target("arkit", "127.0.0.1", 0), ("https://avatar.example.org",)))
 
 
 async def test_arkit_two_seconds_at_50_hz_arrive_whole_and_in_order(server, session):
