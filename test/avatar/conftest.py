@@ -48,9 +48,8 @@ def browser() -> Iterator[Chromium]:
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.close()
+    with Stage() as stage:
+        yield stage
 
 
 @pytest.fixture(scope="module")

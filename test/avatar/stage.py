@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.arming import RobotConsole
+from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.types import ExpressionFrame
 from tools.chromium import Chromium, Page, find_chromium
 
@@ -20,6 +23,24 @@ IN_BROWSER = [
     pytest.mark.browser,
     pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed"),
 ]
+
+
+def in_browser(test: Any) -> Any:
+    """A test, or a class of them, that needs a browser."""
+    for mark in IN_BROWSER:
+        test = mark(test)
+    return test
+
+
+@contextmanager
+def opened(browser: Chromium, url: str, ready: str = "window.reactdiff", seconds: float = 10.0) -> Iterator[Page]:
+    """A page that is `ready`; it is closed afterwards."""
+    page = browser.open(url)
+    try:
+        page.until(ready, seconds)
+        yield page
+    finally:
+        page.close()
 
 
 class Stage:
@@ -52,6 +73,12 @@ class Stage:
             if (frame := self.frame(number)) is not None:
                 self.server.show(frame)
 
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         self._done.set()
         self._feeder.join()
@@ -59,6 +86,44 @@ class Stage:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
+
+
+class Shown(Stage):
+    """Shows one face, and a page that looks at it."""
+
+    def __init__(self, browser: Chromium, server: AvatarServer | None = None) -> None:
+        self.feed(np.zeros(58, np.float32))
+        self.mode = "listening"
+        super().__init__(server)
+        self.frame = self._face
+        self.page: Page = browser.open(self.url)
+        self.page.until("window.reactdiff && reactdiff.fresh() && reactdiff.state().drawn", 20)
+
+    def _face(self, number: int) -> ExpressionFrame | None:
+        values = self._values
+        if values is None:
+            return None
+        if self._swing:
+            values = np.abs(np.sin(number * 0.06 + np.arange(58))).astype(np.float32) * values
+        return ExpressionFrame(number * 20_000_000, values, self.mode, (), None, None, None, None)
+
+    def feed(self, values: np.ndarray | None, swing: bool = False) -> None:
+        """The face from now on; None: none comes."""
+        self._values, self._swing = values, swing
+
+    def show(self, **coefficients: float) -> None:
+        """Show these coefficients (mouthSmile sets both sides); returns once they have arrived."""
+        values = np.zeros(58, np.float32)
+        for name, value in coefficients.items():
+            for part in (name,) if name in INDEX else (name + "Left", name + "Right"):
+                values[INDEX[part]] = value
+        self.feed(values)
+        wanted = [round(float(v), 4) for v in values]
+        self.page.until(f"(shown => {wanted}.every((v, i) => Math.abs(v - shown[i]) < 1e-3))(reactdiff.values())", 20)
+
+    def close(self) -> None:
+        self.page.close()
+        super().close()
 
 
 class Sheet:

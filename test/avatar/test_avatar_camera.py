@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from stage import IN_BROWSER, Stage
+from stage import IN_BROWSER, Stage, opened
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.capture.browser import HEAD, PICTURE, acknowledge
@@ -24,6 +24,7 @@ FLAGS = (
     "--autoplay-policy=no-user-gesture-required",
     "--host-resolver-rules=MAP robot.lan 127.0.0.1",
 )
+READY = "window.reactdiff && !document.getElementById('visitor').hidden"
 _numbers = itertools.count()
 
 
@@ -80,18 +81,15 @@ def phone() -> Iterator[Chromium]:
 
 @pytest.fixture
 def stage() -> Iterator[Visited]:
-    stage = Visited()
-    stage.server.status({"visitor": "free"})
-    yield stage
-    stage.close()
+    with Visited() as stage:
+        stage.server.status({"visitor": "free"})
+        yield stage
 
 
 @pytest.fixture
 def page(stage: Visited, phone: Chromium) -> Iterator[Page]:
-    page = phone.open(stage.url)
-    page.until("window.reactdiff && !document.getElementById('visitor').hidden")
-    yield page
-    page.close()
+    with opened(phone, stage.url, READY) as page:
+        yield page
 
 
 def press(page: Page) -> None:
@@ -192,11 +190,9 @@ def test_the_end_of_a_visit_has_its_reason(stage: Visited, page: Page) -> None:
 
 
 def test_a_page_that_may_have_no_camera_says_what_helps(stage: Visited, phone: Chromium) -> None:
-    page = phone.open(stage.url.replace("127.0.0.1", "robot.lan"))
-    page.until("window.reactdiff && !document.getElementById('visitor').hidden")
-    press(page)
-    says(page, "started with --https", "off")
-    page.close()
+    with opened(phone, stage.url.replace("127.0.0.1", "robot.lan"), READY) as page:
+        press(page)
+        says(page, "started with --https", "off")
 
 
 def test_a_browser_that_is_too_old_says_so(stage: Visited, page: Page) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stage import IN_BROWSER, Sheet, Stage
+from stage import Sheet, Stage, in_browser, opened
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.config import LOOKS
@@ -25,6 +25,7 @@ WITH_BROWS = WITH_MOUTH
 WITH_HEAD = ["soft", "paper", "robot", "cub"]
 # What moves nothing by itself, by its definition: closing the lips over a jaw that is shut.
 NEEDS_JAW = {"mouthClose"}
+DRAWN = "window.reactdiff && reactdiff.state().drawn"
 
 
 def corners_above_middle(drawn: Any) -> float:
@@ -33,8 +34,7 @@ def corners_above_middle(drawn: Any) -> float:
     return mouth["box"]["y"] + mouth["box"]["height"] / 2 - (mouth["left"]["y"] + mouth["right"]["y"]) / 2
 
 
-@pytest.mark.browser
-@IN_BROWSER[1]
+@in_browser
 class TestEyes:
     @pytest.mark.parametrize("look", LOOKS)
     def test_a_straight_gaze_is_straight(self, sheet: Sheet, look: str) -> None:
@@ -92,8 +92,7 @@ class TestEyes:
         assert 0.005 < np.ptp(sizes) / rest < 0.08, "they are never still"
 
 
-@pytest.mark.browser
-@IN_BROWSER[1]
+@in_browser
 class TestMouthAndBrows:
     @pytest.mark.parametrize("look", WITH_MOUTH)
     def test_corners_tell_smile_and_sadness_each_on_its_own(self, sheet: Sheet, look: str) -> None:
@@ -152,8 +151,7 @@ class TestMouthAndBrows:
             assert height(tilt, side) < height(rest, side) + 12
 
 
-@pytest.mark.browser
-@IN_BROWSER[1]
+@in_browser
 class TestDrawing:
     def test_the_head_turns_with_depth(self, sheet: Sheet) -> None:
         rest = sheet.draw()
@@ -257,9 +255,7 @@ class TestDrawing:
         assert sheet.page.value(script.replace("ROWS", str(rows).replace("None", "null"))) == "fine"
 
     def test_faces_shows_all_looks_with_all_expressions(self, browser: Chromium, stage: Stage) -> None:
-        page = browser.open(stage.url + "faces")
-        try:
-            page.until("window.reactdiff && reactdiff.cells().length", 30)
+        with opened(browser, stage.url + "faces", "window.reactdiff && reactdiff.cells().length", 30) as page:
             cells = page.value("reactdiff.cells()")
             expressions = {cell["expression"] for cell in cells}
             assert {cell["look"] for cell in cells} == set(LOOKS)
@@ -280,19 +276,15 @@ class TestDrawing:
             }""")
             page.until("reactdiff.big().mouth.teeth < 0.1")
             assert page.errors == []
-        finally:
-            page.close()
 
     def test_a_look_of_ones_own_is_worn_and_a_broken_one_gives_its_sentence(
-        self, browser: Chromium, stage: Stage, tmp_path: Path
+        self, browser: Chromium, tmp_path: Path
     ) -> None:
         own = tmp_path / "mine.json"
         own.write_text('{"eye": {"width": 90}}')
         server = AvatarServer(AvatarConfig(port=0, look=str(own)))
-        url = stage.on_loop(server.start())
-        page = browser.open(url)
-        try:
-            page.until("window.reactdiff && reactdiff.state().drawn")
+        with Stage(server) as own_stage, opened(browser, own_stage.url, DRAWN) as page:
+            url = own_stage.url
             assert page.value("reactdiff.state().look") == "own"
             assert page.value("reactdiff.state().drawn.eyes.left.box.width") > 150
             own.write_text('{\n  "eye": {\n    "width": 900\n  }\n}')
@@ -304,9 +296,6 @@ class TestDrawing:
             page.go(url)
             page.until("document.getElementById('notice').innerText.includes('line 3')")
             assert page.value("reactdiff.state().look") == "soft"
-        finally:
-            page.close()
-            stage.on_loop(server.stop())
 
 
 @pytest.mark.parametrize("look", LOOKS)

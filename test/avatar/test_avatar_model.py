@@ -11,14 +11,13 @@ import cv2
 import numpy as np
 import pytest
 from glb import chunks, glb, write
-from stage import IN_BROWSER, Stage
+from stage import Shown, Stage, in_browser, opened
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.model_file import ModelFile, coefficient, read_model_file, shipped_avatar
-from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, INDEX
+from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.types import ExpressionFrame
-from tools.chromium import Chromium, Page
+from tools.chromium import Chromium
 from tools.demo import make_avatar
 
 ALL = list(BLENDSHAPE_NAMES)
@@ -92,27 +91,18 @@ def test_a_file_that_cannot_be_shown_says_why(make: Callable[[Path], Any], says:
     assert str(path) in str(raised.value)
 
 
-class Shown(Stage):
+class Avatar(Shown):
     """A page with an avatar, fed with one face."""
 
     def __init__(self, browser: Chromium, path: Path | str) -> None:
-        self._values = np.zeros(58, np.float32)
-        super().__init__(AvatarServer(AvatarConfig(port=0, look=str(path))))
-        self.frame = lambda n: ExpressionFrame(n * 20_000_000, self._values, "listening", (), None, None, None, None)
-        self.page: Page = browser.open(self.url)
-        self.page.until("window.reactdiff && reactdiff.fresh()", 20.0)
+        super().__init__(browser, AvatarServer(AvatarConfig(port=0, look=str(path))))
 
     def avatar(self) -> dict[str, Any]:
         return dict(self.page.until("reactdiff.state().avatar", 30.0))
 
     def picture(self, folder: Path, **face: float) -> np.ndarray:
         """What is seen with these coefficients."""
-        values = np.zeros(58, np.float32)
-        for name, value in face.items():
-            values[INDEX[name]] = value
-        self._values = values
-        wanted = [round(float(v), 4) for v in values]
-        self.page.until(f"(s => {wanted}.every((v, i) => Math.abs(v - s[i]) < 1e-3))(reactdiff.values())", 20.0)
+        self.show(**face)
         self.page.value("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
         return np.asarray(cv2.imread(str(self.page.screenshot(folder / "shot.png"))), dtype=np.int16)
 
@@ -129,11 +119,9 @@ def red(picture: np.ndarray) -> np.ndarray:
     return rows
 
 
-@pytest.mark.browser
-@IN_BROWSER[1]
+@in_browser
 def test_coefficients_move_what_is_drawn(drawn: Chromium, tmp_path: Path) -> None:
-    shown = Shown(drawn, glb(tmp_path / "a.glb", ["jawOpen", "mouthSmile_L", "unknown"]))
-    try:
+    with Avatar(drawn, glb(tmp_path / "a.glb", ["jawOpen", "mouthSmile_L", "unknown"])) as shown:
         assert shown.avatar()["moved"] == 2
         rest = shown.picture(tmp_path)
         assert len(red(rest)) > 20
@@ -143,62 +131,42 @@ def test_coefficients_move_what_is_drawn(drawn: Chromium, tmp_path: Path) -> Non
         shown.page.key("l")  # the next look is a drawn one
         shown.page.until("!reactdiff.state().avatar && reactdiff.state().look === 'soft'")
         assert not shown.page.errors
-    finally:
-        shown.page.close()
-        shown.close()
 
 
-@pytest.mark.browser
-@IN_BROWSER[1]
+@in_browser
 def test_what_cannot_be_loaded_leaves_the_drawn_face_and_a_sentence(drawn: Chromium, tmp_path: Path) -> None:
     path = glb(tmp_path / "a.glb", ALL, {"bufferViews": []})
-    shown = Shown(drawn, path)
-    try:
+    with Avatar(drawn, path) as shown:
         shown.page.until("document.getElementById('notice').textContent.includes('drawn face replaces')", 30.0)
         assert shown.page.value("reactdiff.state().avatar") is None
         assert shown.page.value(
             "reactdiff.state().drawn !== null && !document.getElementById('face').hasAttribute('hidden')"
         )
-    finally:
-        shown.page.close()
-        shown.close()
 
 
-@pytest.mark.browser
-@IN_BROWSER[1]
+@in_browser
 def test_the_shipped_avatar_is_drawn_and_moves(drawn: Chromium, tmp_path: Path) -> None:
-    shown = Shown(drawn, "head")
-    try:
+    with Avatar(drawn, "head") as shown:
         assert shown.avatar()["moved"] >= 51
         rest = shown.picture(tmp_path)
         for face in ({"mouthSmileLeft": 1.0, "mouthSmileRight": 1.0}, {"eyeBlinkLeft": 1.0}, {"headRoll": 0.3}):
             assert (np.abs(shown.picture(tmp_path, **face) - rest).max(2) > 25).sum() > 100, face
         assert not shown.page.errors
-    finally:
-        shown.page.close()
-        shown.close()
 
 
-@pytest.mark.browser
-@IN_BROWSER[1]
+@in_browser
 def test_the_gallery_shows_the_avatar_and_goes_back_to_the_looks(drawn: Chromium) -> None:
-    stage = Stage()
-    try:
-        page = drawn.open(stage.url + "faces")
-        page.until("window.reactdiff && reactdiff.cells().length > 0", 20.0)
+    ready = "window.reactdiff && reactdiff.cells().length > 0"
+    with Stage() as stage, opened(drawn, stage.url + "faces", ready, 20.0) as page:
         page.value("document.querySelector('[title=\"avatar, laugh\"]').click()")
         assert page.until("reactdiff.avatar()", 30.0)["moved"] >= 51
         page.value("document.querySelector('[title=\"cub, sad\"]').click()")
         page.until("reactdiff.avatar() === null && document.getElementById('caption').textContent === 'cub, sad'")
         assert not page.errors
-        page.close()
-    finally:
-        stage.close()
 
 
-@pytest.mark.browser
 @pytest.mark.clips
-@IN_BROWSER[1]
+@in_browser
 @pytest.mark.skipif(not SHARED.is_file(), reason="the avatar for tests is not there: set REACTDIFF_CLIPS")
 @pytest.mark.parametrize("kind", ["perfect sync", "presets", "plain"])
 def test_a_real_head_smiles_and_turns(kind: str, drawn: Chromium, tmp_path: Path) -> None:
@@ -207,8 +175,7 @@ def test_a_real_head_smiles_and_turns(kind: str, drawn: Chromium, tmp_path: Path
         del tree["extensions"]["VRMC_vrm"]["expressions"]["custom"]
     elif kind == "plain":
         del tree["extensions"], tree["extensionsUsed"]
-    shown = Shown(drawn, write(tmp_path / "head.vrm", tree, data))
-    try:
+    with Avatar(drawn, write(tmp_path / "head.vrm", tree, data)) as shown:
         assert shown.avatar()["presets"] == (kind == "presets")
         rest = shown.picture(tmp_path)
         shown.page.value("new Promise(r => setTimeout(r, 400))")
@@ -218,6 +185,3 @@ def test_a_real_head_smiles_and_turns(kind: str, drawn: Chromium, tmp_path: Path
                 picture = shown.picture(tmp_path, **face)
             assert (np.abs(picture - rest).max(2) > 25).sum() > 300, face
         assert not shown.page.errors
-    finally:
-        shown.page.close()
-        shown.close()

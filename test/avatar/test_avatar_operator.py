@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stage import IN_BROWSER, Stage, text
+from stage import IN_BROWSER, Stage, opened, text
 
 from reactdiff_ros.types import ExpressionFrame
 from tools.chromium import Chromium, Page
@@ -48,19 +48,16 @@ class Listening(Stage):
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Listening]:
-    stage = Listening()
-    yield stage
-    stage.close()
+    with Listening() as stage:
+        yield stage
 
 
 @pytest.fixture
 def page(stage: Listening, browser: Chromium) -> Iterator[Page]:
     stage.mode = "listening"
     stage.server.status(healthy())
-    page = browser.open(stage.url + "operator")
-    page.until("document.getElementById('state').dataset.kind === 'ok'")
-    yield page
-    page.close()
+    with opened(browser, stage.url + "operator", "document.getElementById('state').dataset.kind === 'ok'") as page:
+        yield page
 
 
 def kind(page: Page, wanted: str) -> None:

@@ -6,71 +6,41 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from stage import IN_BROWSER, Stage
+from stage import IN_BROWSER, Shown, opened
 from waiting import wait
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.config import LOOKS
 from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, SMILE
-from reactdiff_ros.types import Explanation, ExpressionFrame
-from tools.chromium import Chromium, Page
+from reactdiff_ros.types import Explanation
+from tools.chromium import Chromium
 
 pytestmark = IN_BROWSER
 
 
-class Drawing(Stage):
+class Drawing(Shown):
     """Shows one expression, and a page that looks at it."""
 
-    def __init__(self, browser: Chromium) -> None:
-        self.feed(np.zeros(58, np.float32))
-        self.mode = "listening"
-        super().__init__()
-        self.frame = self._face
-        self.page: Page = browser.open(self.url)
-        self.page.until("window.reactdiff && reactdiff.fresh() && reactdiff.state().drawn")
-
-    def _face(self, number: int) -> ExpressionFrame | None:
-        values = self._values
-        if values is None:
-            return None
-        if self._swing:
-            values = np.abs(np.sin(number * 0.06 + np.arange(58))).astype(np.float32) * values
-        return ExpressionFrame(number * 20_000_000, values, self.mode, (), None, None, None, None)
-
-    def feed(self, values: np.ndarray | None, swing: bool = False) -> None:
-        self._values, self._swing = values, swing
-
     def drawn(self, **coefficients: float) -> dict[str, Any]:
-        """Show these coefficients (mouthSmile sets both sides); the drawing once they have arrived."""
-        values = np.zeros(58, np.float32)
-        for name, value in coefficients.items():
-            for part in (name,) if name in INDEX else (name + "Left", name + "Right"):
-                values[INDEX[part]] = value
-        self.feed(values)
-        wanted = [round(float(v), 4) for v in values]
-        self.page.until(f"(shown => {wanted}.every((v, i) => Math.abs(v - shown[i]) < 1e-3))(reactdiff.values())")
+        """The drawing of these coefficients."""
+        self.show(**coefficients)
         return dict(self.page.value("reactdiff.state().drawn"))
 
     def state(self) -> dict[str, Any]:
         return dict(self.page.value("reactdiff.state()"))
 
-    def close(self) -> None:
-        self.page.close()
-        super().close()
-
 
 @pytest.fixture(scope="module")
 def shared_stage(browser: Chromium) -> Iterator[Drawing]:
-    stage = Drawing(browser)
-    yield stage
-    errors = stage.page.errors
-    stage.close()
-    assert errors == []
+    with Drawing(browser) as stage:
+        yield stage
+        assert stage.page.errors == []
 
 
 @pytest.fixture
@@ -248,8 +218,7 @@ def test_the_mesh_lies_where_the_face_is(stage: Drawing) -> None:
 
 
 def test_a_first_visit_is_small(browser: Chromium, stage: Drawing) -> None:
-    first = browser.open(stage.url)  # nothing of it may be kept from another page: it would count as 0
-    try:
+    with opened(browser, stage.url) as first:  # nothing of it may be kept from another page: it would count as 0
         first.call("Network.setCacheDisabled", cacheDisabled=True)
         first.go(stage.url)
         first.until("window.reactdiff && reactdiff.fresh() && reactdiff.state().drawn")
@@ -260,23 +229,17 @@ def test_a_first_visit_is_small(browser: Chromium, stage: Drawing) -> None:
         assert len(sizes) < 40
         assert 50_000 < sum(sizes) < 400_000
         assert first.value("fetch('icon-192.png').then(answer => answer.headers.get('content-type'))") == "image/png"
-    finally:
-        first.close()
 
 
 def test_several_pages_show_the_same_face(browser: Chromium, stage: Drawing) -> None:
     smile = stage.drawn(mouthSmile=0.8)["mouth"]
-    pages = [browser.open(stage.url) for _ in range(3)]
-    try:
-        for page in pages:
-            page.front()
+    with ExitStack() as stack:
+        for _ in range(3):
+            page = stack.enter_context(opened(browser, stage.url))
             page.until("(reactdiff.values()[reactdiff.names.indexOf('mouthSmileLeft')] ?? 0) > 0.79")
             shown = page.value("reactdiff.state().drawn.mouth")
             assert shown["left"]["y"] == pytest.approx(smile["left"]["y"], abs=8)
         wait(lambda: stage.server.stats()["clients"] == 4)
-    finally:
-        for page in pages:
-            page.close()
     stage.page.front()
     wait(lambda: stage.server.stats()["clients"] == 1)
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from stage import IN_BROWSER, Stage
+from stage import IN_BROWSER, Stage, opened
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
-from tools.chromium import Chromium
+from tools.chromium import Chromium, Page
 
 pytestmark = IN_BROWSER
 TOKEN = "a-token_of-22-letters0"
@@ -25,9 +25,8 @@ TOKEN = "a-token_of-22-letters0"
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Path]]:
     folder = tmp_path_factory.mktemp("https")
     given = {"port": 0, "host": "0.0.0.0", "https": True, "state_dir": str(folder), "extra_hosts": ("robot.lan",)}
-    stage = Stage(AvatarServer(AvatarConfig(**given), link_token=TOKEN))  # type: ignore[arg-type]
-    yield stage, folder
-    stage.close()
+    with Stage(AvatarServer(AvatarConfig(**given), link_token=TOKEN)) as stage:  # type: ignore[arg-type]
+        yield stage, folder
 
 
 @pytest.fixture(scope="module")
@@ -47,20 +46,21 @@ def named(url: str) -> str:
     return url.replace("127.0.0.1", "robot.lan")
 
 
-def test_the_page_may_ask_for_the_camera_and_its_line_is_open(stage: tuple[Stage, Path], device: Chromium) -> None:
-    page = device.open(f"{named(stage[0].url)}?token={TOKEN}")
-    page.until("window.reactdiff && reactdiff.connected()")
+@pytest.fixture
+def page(stage: tuple[Stage, Path], device: Chromium) -> Iterator[Page]:
+    with opened(device, f"{named(stage[0].url)}?token={TOKEN}", "window.reactdiff && reactdiff.connected()") as page:
+        yield page
+
+
+def test_the_page_may_ask_for_the_camera_and_its_line_is_open(stage: tuple[Stage, Path], page: Page) -> None:
     assert page.value("isSecureContext && Boolean(navigator.mediaDevices.getUserMedia)")
     assert page.value("location.href") == named(stage[0].url)
     assert page.errors == []
-    page.close()
 
 
 def test_the_panel_shows_the_link_as_a_code_that_phones_read(
-    stage: tuple[Stage, Path], device: Chromium, tmp_path: Path
+    stage: tuple[Stage, Path], page: Page, tmp_path: Path
 ) -> None:
-    page = device.open(f"{named(stage[0].url)}?token={TOKEN}")
-    page.until("window.reactdiff && reactdiff.connected()")
     page.key("p")
     page.until("!document.getElementById('phone').hidden")
     assert not page.value("document.querySelector('#phone img').src")  # the token only where it is wanted
@@ -74,7 +74,6 @@ def test_the_panel_shows_the_link_as_a_code_that_phones_read(
         if read:
             break
     assert read == f"{named(stage[0].url)}?token={TOKEN}"
-    page.close()
 
 
 def test_the_page_of_the_certificate_fits_a_phone(stage: tuple[Stage, Path], device: Chromium) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from stage import IN_BROWSER, TOKEN, Stage, text
+from stage import IN_BROWSER, TOKEN, Stage, opened, text
 from waiting import wait
 
 from tools.chromium import Chromium, Page
@@ -48,21 +48,18 @@ class Robot(Stage):
 
 @pytest.fixture(scope="module")
 def robot() -> Iterator[Robot]:
-    robot = Robot()
-    yield robot
-    robot.close()
+    with Robot() as robot:
+        yield robot
 
 
 @pytest.fixture
 def page(robot: Robot, browser: Chromium) -> Iterator[Page]:
     robot.calm()
     robot.tell()
-    page = browser.open(robot.url)
-    page.until("window.reactdiff && reactdiff.connected()")
-    page.key("p")
-    page.until("!document.getElementById('robot').hidden")
-    yield page
-    page.close()
+    with opened(browser, robot.url, "window.reactdiff && reactdiff.connected()") as page:
+        page.key("p")
+        page.until("!document.getElementById('robot').hidden")
+        yield page
 
 
 def hidden(page: Page, name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from stage import IN_BROWSER, TOKEN, Stage, text
+from stage import TOKEN, Stage, in_browser, opened, text
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.arming import RobotConsole
@@ -84,39 +84,35 @@ async def test_without_visitors_there_is_nothing_to_end(serve: Callable[..., Awa
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    stage = Stage(server(Visits()))
-    yield stage
-    stage.close()
+    with Stage(server(Visits())) as stage:
+        yield stage
 
 
 @pytest.fixture
 def page(stage: Stage, browser: Chromium) -> Iterator[Page]:
     stage.server.status({"stages": {}})
-    page = browser.open(stage.url + "operator")
-    yield page
-    assert page.errors == []
-    page.close()
+    with opened(browser, stage.url + "operator", "document.readyState === 'complete'") as page:
+        yield page
+        assert page.errors == []
 
 
-class TestScreen:
-    pytestmark = IN_BROWSER
-
-    def test_it_says_who_is_there_and_the_button_ends_the_visit(self, stage: Stage, page: Page) -> None:
-        assert page.value("document.getElementById('seat').hidden")
-        for waiting, sentence, button in (
-            (0, "No one waits.", "End the visit"),
-            (1, "1 visitor waits.", "Next visitor"),
-            (3, "3 visitors wait.", "Next visitor"),
-        ):
-            stage.server.status({"stages": {}, "visitor": "taken", "visitors_waiting": waiting})
-            page.until(f"document.getElementById('seat-state').textContent.endsWith('{sentence}')")
-            assert text(page, "seat-button") == button
-        assert page.value("document.getElementById('seat-token').hidden")  # this machine's own page
-        page.value("document.getElementById('seat-button').click()")
-        page.until("document.getElementById('seat-answer').textContent === \"The next visitor's turn begins.\"")
-        stage.server.status({"stages": {}, "visitor": "free", "visitors_waiting": 0})
-        page.until("document.getElementById('seat-form').hidden")
-        assert text(page, "seat-state") == "No visitor's camera is in use."
+@in_browser
+def test_the_operators_screen_says_who_is_there_and_its_button_ends_the_visit(stage: Stage, page: Page) -> None:
+    assert page.value("document.getElementById('seat').hidden")
+    for waiting, sentence, button in (
+        (0, "No one waits.", "End the visit"),
+        (1, "1 visitor waits.", "Next visitor"),
+        (3, "3 visitors wait.", "Next visitor"),
+    ):
+        stage.server.status({"stages": {}, "visitor": "taken", "visitors_waiting": waiting})
+        page.until(f"document.getElementById('seat-state').textContent.endsWith('{sentence}')")
+        assert text(page, "seat-button") == button
+    assert page.value("document.getElementById('seat-token').hidden")  # this machine's own page
+    page.value("document.getElementById('seat-button').click()")
+    page.until("document.getElementById('seat-answer').textContent === \"The next visitor's turn begins.\"")
+    stage.server.status({"stages": {}, "visitor": "free", "visitors_waiting": 0})
+    page.until("document.getElementById('seat-form').hidden")
+    assert text(page, "seat-state") == "No visitor's camera is in use."
 
 
 async def test_a_page_chooses_what_is_offered_and_beyond_this_machine_only_the_operator(started: Started) -> None:

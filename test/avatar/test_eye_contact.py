@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stage import IN_BROWSER, Sheet
+from stage import IN_BROWSER, Sheet, in_browser
 
 from reactdiff_ros.actuation.mapping import Mapping
 from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
@@ -145,8 +145,7 @@ def test_the_eyes_meet_those_of_the_person(name: str, tmp_path: Path, request: p
     assert error <= 3.0
 
 
-@pytest.mark.browser
-@IN_BROWSER[1]
+@in_browser
 def test_the_head_turns_to_the_other_of_two_people_and_the_eyes_stay(sheet: Sheet) -> None:
     faces = faces_for("screen", (0.8, 0.4, 0.0), (0.8, -0.4, 0.0))
     yaw = np.degrees(faces[:, INDEX["headYaw"]])
