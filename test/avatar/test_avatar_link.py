@@ -31,8 +31,6 @@ async def status(browser: aiohttp.ClientSession, url: str, **headers: str) -> in
 
 async def test_the_link_opens_page_files_values_and_websocket(server: AvatarServer) -> None:
     async with session() as browser:
-        for path in ("", "operator"):
-            assert await status(browser, server.url + path) == 401
         async with browser.get(f"{server.url}?look=paper&token={TOKEN}") as answer:
             assert answer.status == 200
             assert "<title>" in await answer.text()

@@ -16,9 +16,10 @@ from reactdiff_ros.errors import ConfigError
 
 
 def face(**shown: float) -> np.ndarray:
+    """These coefficients alone; of a name without a side both."""
     values = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
     for name, value in shown.items():
-        values[list(index(name + "Left", name + "Right"))] = value
+        values[list(index(*([name] if name in NAMES else [name + "Left", name + "Right"])))] = value
     return values
 
 
@@ -86,20 +87,13 @@ def test_the_icons_are_what_their_drawing_shows(side: int) -> None:
     assert np.abs(rasterised(svg).astype(int) - shipped).max() <= 2
 
 
-def lips(**shown: float) -> np.ndarray:
-    values = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
-    for name, value in shown.items():
-        values[list(index(*([name] if name in NAMES else [name + "Left", name + "Right"])))] = value
-    return values
-
-
 SOUNDS = {
-    "p": lips(mouthPress=0.45, mouthRollLower=0.25, mouthRollUpper=0.2),
-    "f": lips(jawOpen=0.02, mouthRollLower=0.5, mouthUpperUp=0.09),
-    "ah": lips(jawOpen=0.7, mouthLowerDown=0.35, mouthUpperUp=0.2),
-    "ee": lips(jawOpen=0.16, mouthStretch=0.45, mouthSmile=0.2, mouthLowerDown=0.25, mouthUpperUp=0.15),
-    "o": lips(jawOpen=0.38, mouthFunnel=0.35, mouthPucker=0.45),
-    "oo": lips(jawOpen=0.18, mouthFunnel=0.25, mouthPucker=0.75),
+    "p": face(mouthPress=0.45, mouthRollLower=0.25, mouthRollUpper=0.2),
+    "f": face(jawOpen=0.02, mouthRollLower=0.5, mouthUpperUp=0.09),
+    "ah": face(jawOpen=0.7, mouthLowerDown=0.35, mouthUpperUp=0.2),
+    "ee": face(jawOpen=0.16, mouthStretch=0.45, mouthSmile=0.2, mouthLowerDown=0.25, mouthUpperUp=0.15),
+    "o": face(jawOpen=0.38, mouthFunnel=0.35, mouthPucker=0.45),
+    "oo": face(jawOpen=0.18, mouthFunnel=0.25, mouthPucker=0.75),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,15 @@ YAML_READER = "plain_yaml.py"
 """Whatever reads YAML goes through its loader: every failure is one error, with a limit on the size."""
 
 
+@cache
+def nodes() -> list[tuple[Path, ast.AST]]:
+    """Everything in every file."""
+    return [(path, node) for path in FILES for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+
+
 def calls() -> Iterator[tuple[Path, ast.Call, str]]:
     """Every call with the dotted name of what is called."""
-    for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
-                yield path, node, ast.unparse(node.func)
+    return ((path, node, ast.unparse(node.func)) for path, node in nodes() if isinstance(node, ast.Call))
 
 
 def keyword(call: ast.Call, name: str) -> object:
@@ -38,28 +42,25 @@ def where(path: Path, node: ast.AST) -> str:
 
 def test_yaml_is_loaded_safely_and_by_one_loader() -> None:
     wrong = []
-    for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "yaml":
-                reads = node.attr == "SafeLoader" and path.name != YAML_READER
-                if node.attr not in SAFE_YAML or reads:
-                    wrong.append(f"{where(path, node)}: yaml.{node.attr}")
-            if isinstance(node, ast.ImportFrom) and node.module == "yaml":
-                wrong.append(where(path, node))
+    for path, node in nodes():
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "yaml":
+            reads = node.attr == "SafeLoader" and path.name != YAML_READER
+            if node.attr not in SAFE_YAML or reads:
+                wrong.append(f"{where(path, node)}: yaml.{node.attr}")
+        if isinstance(node, ast.ImportFrom) and node.module == "yaml":
+            wrong.append(where(path, node))
     assert wrong == []
 
 
 def test_nothing_is_unpickled_but_arrays_by_a_reader_of_arrays_alone() -> None:
     importers = {
         path.name
-        for path in FILES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path, node in nodes()
         for name in ([a.name for a in node.names] if isinstance(node, ast.Import) else [])
         if name.split(".")[0] in ("pickle", "dill", "joblib", "marshal", "shelve", "cloudpickle")
     }
-    assert importers <= {
-        "public.py"
-    }  # FaceVerse: the lab's own file of names; its unpickler knows NumPy's arrays alone
+    # FaceVerse: the lab's own file of names; its unpickler knows NumPy's arrays alone.
+    assert importers <= {"public.py"}
     wrong = []
     for path, call, name in calls():
         given = any(k.arg == "allow_pickle" for k in call.keywords)  # without the word NumPy allows none
@@ -89,11 +90,10 @@ def test_archives_are_never_unpacked_to_disk() -> None:
 def test_no_default_listens_beyond_this_machine(host: str) -> None:
     """A wildcard address may be recognised, never be a default."""
     wrong = []
-    for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, (ast.AnnAssign, ast.Assign)) and isinstance(node.value, ast.Constant):
-                wrong += [where(path, node)] if node.value.value == host else []
-            if isinstance(node, ast.arguments):
-                values = [*node.defaults, *node.kw_defaults]
-                wrong += [where(path, v) for v in values if isinstance(v, ast.Constant) and v.value == host]
+    for path, node in nodes():
+        if isinstance(node, (ast.AnnAssign, ast.Assign)) and isinstance(node.value, ast.Constant):
+            wrong += [where(path, node)] if node.value.value == host else []
+        if isinstance(node, ast.arguments):
+            values = [*node.defaults, *node.kw_defaults]
+            wrong += [where(path, v) for v in values if isinstance(v, ast.Constant) and v.value == host]
     assert wrong == []
