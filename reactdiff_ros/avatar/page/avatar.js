@@ -1,6 +1,6 @@
 // A 3D avatar (glTF, VRM) moved by the same 58 coefficients as the drawn face. three.js is loaded only here.
 
-import { NAMES, clamp } from "./rig.js";
+import { NAMES, bounded, clamp } from "./rig.js";
 
 const PERFECT_SYNC = 40; // as model_file.py
 const NECK = [0, -0.09, -0.09]; // of a head without bones, m from the middle between the eyes
@@ -185,10 +185,7 @@ export class Avatar {
     const step = clamp(time - (this.time ?? time), 0, 0.1);
     this.time = time;
     const k = {};
-    NAMES.forEach((name, i) => {
-      const v = Number.isFinite(values[i]) ? values[i] : 0;
-      this.values[i] = k[name] = i < 52 ? clamp(v, 0, 1) : clamp(v, i < 55 ? -0.8 : -0.2, i < 55 ? 0.8 : 0.2);
-    });
+    NAMES.forEach((name, i) => { this.values[i] = k[name] = bounded(values, i); });
     for (const [weights, place, i] of this.morphs) weights[place] = this.values[i];
     const manager = this.vrm?.expressionManager;
     for (const [name, i] of this.custom) manager.setValue(name, this.values[i]);

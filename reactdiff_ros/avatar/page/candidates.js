@@ -1,6 +1,6 @@
 // The candidates of the newest plan: how each of them would smile, move its brows and nod. Only while it is looked at.
 
-import { shape } from "./elements.js";
+import { shape, words } from "./elements.js";
 
 const WIDTH = 280;
 const HEIGHT = 54;
@@ -26,10 +26,8 @@ export class Candidates {
     this.note = details.querySelector("p");
     this.last = -Infinity;
     this.rows = ROWS.map((row) => {
-      const title = document.createElement("span");
-      title.textContent = row.title;
       const svg = shape("svg", { viewBox: `0 -2 ${WIDTH} ${HEIGHT + 4}`, preserveAspectRatio: "none", role: "img", "aria-label": row.title });
-      details.append(title, svg);
+      details.append(words("span", "", row.title), svg);
       return { ...row, svg };
     });
     details.addEventListener("toggle", () => {

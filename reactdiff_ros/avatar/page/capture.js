@@ -1,5 +1,7 @@
 // The visitor's own camera and microphone for the robot; what is seen and heard goes to the line (capture_line.js).
 
+import { lineTo } from "./link.js";
+
 const CLOCK_MS = 1000; // between two reports of a picture's capture time to the line
 
 /** Why the browser gives no camera, and what to do about it. */
@@ -86,14 +88,11 @@ export class Capture {
   }
 
   connect() {
-    const url = new URL("capture", location.href);
-    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    url.search = "";
     this.notes = { slow: false, ahead: 0 };
     this.line = new Worker("capture_line.js", { type: "module" });
     this.line.onmessage = ({ data }) => this.take(data);
     this.line.onerror = () => this.stop("A part of this page is missing: reload it.");
-    this.line.postMessage({ url: url.href });
+    this.line.postMessage({ url: lineTo("capture") });
   }
 
   /** What the line reports. */

@@ -14,6 +14,9 @@ export function make(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** An element with a class and a text. */
+export const words = (tag, className = "", text = "") => make(tag, className ? { class: className } : {}, text);
+
 /** A shape of a drawing, on its own. */
 export const shape = (tag, attributes = {}) => fill(document.createElementNS(SVG, tag), attributes);
 

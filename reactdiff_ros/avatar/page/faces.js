@@ -1,7 +1,7 @@
 // All looks with all expressions, live, side by side; one of them large, with sliders. A look of one's own comes first.
 
 import { Face } from "./draw.js";
-import { make } from "./elements.js";
+import { make, shape } from "./elements.js";
 import { EXPRESSIONS, moodOf, vector } from "./expressions.js";
 import { chance } from "./life.js";
 import { LOOKS, lookNamed } from "./looks.js";
@@ -93,8 +93,7 @@ async function makeTable() {
     if (!look) continue;
     $("table").append(make("b", {}, name));
     for (const expression of Object.keys(EXPRESSIONS)) {
-      const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-      svg.setAttribute("class", "face");
+      const svg = shape("svg", { class: "face" });
       const button = make("button", { type: "button", title: `${name}, ${expression}`, "aria-pressed": "false" }, svg);
       button.addEventListener("click", () => choose(name, expression));
       $("table").append(button);

@@ -4,6 +4,20 @@ const MODES = ["listening", "idle", "neutral"];
 const HEAD_BYTES = 48;
 const RETRY_MS = [250, 500, 1000, 2000, 3000];
 
+/** How often a second, from `marks` (in ms), which lose those from before the last two seconds. */
+export function perSecond(marks, now) {
+  while (marks.length && marks[0] < now - 2000) marks.shift();
+  return marks.length < 2 ? 0 : ((marks.length - 1) * 1000) / (marks.at(-1) - marks[0]);
+}
+
+/** The address of a websocket of this page's server. */
+export function lineTo(name) {
+  const url = new URL(name, location.href);
+  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  url.search = "";
+  return url.href;
+}
+
 /** A frame of the wire format (see avatar/wire.py), or null if it is not one. */
 export function decode(buffer) {
   if (!(buffer instanceof ArrayBuffer) || buffer.byteLength !== HEAD_BYTES + 58 * 4) return null;
@@ -36,10 +50,7 @@ export class Link {
   }
 
   open() {
-    const url = new URL("ws", location.href);
-    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    url.search = "";
-    const socket = new WebSocket(url);
+    const socket = new WebSocket(lineTo("ws"));
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     const patience = setTimeout(() => socket.close(), 5000);
@@ -85,8 +96,7 @@ export class Link {
 
   /** Frames a second over the last two seconds. */
   rateAt(now) {
-    while (this.marks.length && this.marks[0] < now - 2000) this.marks.shift();
-    return this.marks.length < 2 ? 0 : ((this.marks.length - 1) * 1000) / (this.marks.at(-1) - this.marks[0]);
+    return perSecond(this.marks, now);
   }
 
   /** Whether an expression came just now (the server says how long that is). */

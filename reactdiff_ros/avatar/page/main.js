@@ -5,7 +5,7 @@ import { Candidates } from "./candidates.js";
 import { Choices } from "./choices.js";
 import { Compare } from "./compare.js";
 import { Face } from "./draw.js";
-import { Link, decode } from "./link.js";
+import { Link, decode, perSecond } from "./link.js";
 import { LOOKS, lookOr } from "./looks.js";
 import { Motion } from "./motion.js";
 import { fillPanel, fillState } from "./panel.js";
@@ -133,10 +133,7 @@ const compare = new Compare(report);
 const candidates = new Candidates(document.getElementById("candidates"), report);
 const why = new Why(document.getElementById("why"), report);
 
-function fps(now) {
-  while (pictures.length && pictures[0] < now - 2000) pictures.shift();
-  return pictures.length < 2 ? 0 : ((pictures.length - 1) * 1000) / (pictures.at(-1) - pictures[0]);
-}
+const fps = (now) => perSecond(pictures, now);
 
 function own(now) {
   const fresh = link.fresh(now);

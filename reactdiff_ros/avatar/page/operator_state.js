@@ -1,6 +1,7 @@
 // What the operator's screen says, from what the server reports: pure functions, nothing of the page.
 
-export const OK = 0, WARN = 1, ERROR = 2;
+const WARN = 1;
+export const ERROR = 2;
 const PARTS = {
   camera_node: "Camera", browser_node: "Visitor", microphone_node: "Microphone", clip_node: "Clip", perception_node: "Perception",
   reaction_node: "Listener", expression_node: "Face", avatar_node: "Page", output_node: "Avatars",

@@ -1,16 +1,11 @@
 // The panel: what the robot sees and hears, rates, latency, the last error. Everything is set as text, never as HTML.
 
+import { words } from "./elements.js";
+
 const TITLES = {
   speaker: "Sees and hears", listener: "Listener", latency_ms: "Latency (ms)", rates_hz: "Rates (per second)", page: "This page",
 };
 const ORDER = ["speaker", "rates_hz", "latency_ms", "listener"];
-
-function make(tag, text = "", className = "") {
-  const node = document.createElement(tag);
-  node.textContent = text;
-  if (className) node.className = className;
-  return node;
-}
 
 function shown(value) {
   if (value === null || value === undefined || value === "") return ["–", "no"];
@@ -22,12 +17,12 @@ function shown(value) {
 
 function section(title, pairs) {
   if (!pairs.length) return [];
-  const list = make("dl");
+  const list = words("dl");
   for (const [key, value] of pairs) {
     const [text, className] = shown(value);
-    list.append(make("dt", key.replaceAll("_", " ")), make("dd", text, className));
+    list.append(words("dt", "", key.replaceAll("_", " ")), words("dd", className, text));
   }
-  return [make("h2", title), list];
+  return [words("h2", "", title), list];
 }
 
 const isGroup = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
@@ -36,11 +31,11 @@ function bars(title, values) {
   const top = Object.entries(values).filter(([, v]) => typeof v === "number" && v > 0.04)
     .sort((a, b) => b[1] - a[1]).slice(0, 6);
   if (!top.length) return [];
-  return [make("h2", title), ...top.map(([name, value]) => {
-    const row = make("div", "", "bar");
+  return [words("h2", "", title), ...top.map(([name, value]) => {
+    const row = words("div", "bar");
     const meter = document.createElement("meter");
     meter.value = Math.min(1, value);
-    row.append(make("span", name), meter);
+    row.append(words("span", "", name), meter);
     return row;
   })];
 }
@@ -50,8 +45,8 @@ export function fillState(node, { graph = {}, page = {} }, own) {
   const errors = [own.reason, graph.last_error, page.last_error].filter(Boolean);
   const state = own.reason ? "neutral" : own.mode === "listening" ? own.state : own.mode;
   node.replaceChildren(
-    make("h2", "State"), make("p", state, own.reason ? "bad" : "yes"), ...(own.sentence ? [make("p", own.sentence, "told")] : []),
-    ...(errors.length ? errors.map((error) => make("p", String(error).slice(0, 400), "bad")) : [make("p", "no error", "no")]),
+    words("h2", "", "State"), words("p", own.reason ? "bad" : "yes", state), ...(own.sentence ? [words("p", "told", own.sentence)] : []),
+    ...(errors.length ? errors.map((error) => words("p", "bad", String(error).slice(0, 400))) : [words("p", "no", "no error")]),
   );
 }
 

@@ -17,6 +17,20 @@ export async function post(address, body, ms) {
   }
 }
 
+/** Send a command with the token of `field`, which is kept where it was right; what came of it is told in `box`. */
+export async function command(address, field, box, ms) {
+  const token = field.value.trim();
+  const told = (text, bad) => Object.assign(box, { textContent: text, className: bad ? "bad" : "" });
+  told("…");
+  try {
+    const { done, message } = await post(address, { token }, ms);
+    told(message, !done);
+    if (done) keep(token);
+  } catch {
+    told("The page has no connection to the robot.", true);
+  }
+}
+
 /** The token that was right before; without storage it is typed again after a reload. */
 export function kept() {
   try {
@@ -26,7 +40,7 @@ export function kept() {
   }
 }
 
-export function keep(token) {
+function keep(token) {
   try {
     sessionStorage.setItem(NAME, token);
   } catch {

@@ -22,12 +22,17 @@ export const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
 export const mix = (a, b, t) => a + (b - a) * t;
 const METRE = 1500; // units a metre of head translation
 
+/** The coefficient with index `i` of these, finite and bounded. */
+export function bounded(values, i) {
+  const v = Number.isFinite(values[i]) ? values[i] : 0, most = i < 52 ? 1 : i < 55 ? 0.8 : 0.2;
+  return clamp(v, i < 52 ? 0 : -most, most);
+}
+
 /** Coefficients by name, finite and bounded: { mouthSmile: {left, right}, jawOpen, ... }. */
 export function named(values) {
   const out = {};
   NAMES.forEach((name, i) => {
-    const v = Number.isFinite(values[i]) ? values[i] : 0;
-    const bound = i < 52 ? clamp(v, 0, 1) : clamp(v, i < 55 ? -0.8 : -0.2, i < 55 ? 0.8 : 0.2);
+    const bound = bounded(values, i);
     const side = name.endsWith("Left") ? "left" : name.endsWith("Right") ? "right" : "";
     const stem = name.slice(0, name.length - side.length);
     if (side && stem !== "jaw" && stem !== "mouth") (out[stem] ??= {})[side] = bound;

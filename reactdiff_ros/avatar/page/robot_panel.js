@@ -1,7 +1,7 @@
 // The robot's part of both pages, and its stop. There is nothing of it where there is no actuator.
 
 import { make } from "./elements.js";
-import { kept, keep, post } from "./post.js";
+import { command, kept, post } from "./post.js";
 
 const STATES = {
   disarmed: "disarmed: no joint has torque", preparing: "being armed", starting: "armed: moving slowly to neutral",
@@ -28,8 +28,6 @@ function parts() {
     make("p", { id: "robot-answer", role: "status" }),
   ];
 }
-
-const send = (command, body = {}) => post(`api/robot/${command}`, body, command === "stop" ? STOP_MS : COMMAND_MS);
 
 /** One line for all joints that have the same fault. */
 function together(faults) {
@@ -95,21 +93,8 @@ export class Robot {
     $("robot-reset").disabled = silent || this.stopping || !(state === "stopped" || (state === "disarmed" && (fault || Object.keys(faults).length)));
   }
 
-  async command(what) {
-    const token = $("robot-token").value.trim();
-    this.answer("…");
-    try {
-      const { done, message } = await send(what, { token });
-      this.answer(message, !done);
-      if (done) keep(token);
-    } catch {
-      this.answer("The page has no connection to the robot.", true);
-    }
-  }
-
-  answer(text, bad = false) {
-    $("robot-answer").textContent = text;
-    $("robot-answer").className = bad ? "bad" : "";
+  command(what) {
+    return command(`api/robot/${what}`, $("robot-token"), $("robot-answer"), COMMAND_MS);
   }
 
   /** Stop now, and say whether the robot confirmed it. */
@@ -122,7 +107,7 @@ export class Robot {
     try {
       while (performance.now() < end) {
         try {
-          const { done, message } = await send("stop");
+          const { done, message } = await post("api/robot/stop", {}, STOP_MS);
           last = message;
           if (done) return this.tell(message);
         } catch {

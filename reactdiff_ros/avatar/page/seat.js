@@ -1,6 +1,6 @@
 // The operator's part of visitors: who is seen, who waits, and the button that ends a visit.
 
-import { keep, kept, post } from "./post.js";
+import { command, kept } from "./post.js";
 
 const PASS_MS = 8000;
 const $ = (id) => document.getElementById(id);
@@ -18,7 +18,7 @@ export class Seat {
     $("seat-token").value = kept();
     $("seat-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.pass();
+      command("api/visitor/pass", $("seat-token"), $("seat-answer"), PASS_MS);
     });
   }
 
@@ -31,21 +31,5 @@ export class Seat {
     $("seat-form").hidden = !now.button;
     $("seat-button").textContent = now.button;
     $("seat-token").hidden = !shared;
-  }
-
-  async pass() {
-    const token = $("seat-token").value.trim();
-    try {
-      const { done, message } = await post("api/visitor/pass", { token }, PASS_MS);
-      this.answer(message, !done);
-      if (done) keep(token);
-    } catch {
-      this.answer("The page has no connection to the robot.", true);
-    }
-  }
-
-  answer(text, bad = false) {
-    $("seat-answer").textContent = text;
-    $("seat-answer").className = bad ? "bad" : "";
   }
 }

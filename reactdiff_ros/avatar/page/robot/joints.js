@@ -1,21 +1,14 @@
 // A row for every joint: its bar, what moves it, and, opened, its formula, curve and limits. All is set as text.
 
-import { add, shape } from "./elements.js";
+import { add, shape, words } from "./elements.js";
 
 const KINDS = [
   ["lids", /^(lid|squint)/], ["brows", /^brow/], ["eyes", /^gaze/], ["antennas", /^antenna/], ["cheeks", /^cheek/],
   ["neck", /^(pitch|yaw|roll|x|y|z)$/], ["mouth", /./],
 ];
 
-function make(tag, className = "", text = "") {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text) node.textContent = text;
-  return node;
-}
-
 /** A number as short as it can be read. */
-export function short(value) {
+function short(value) {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   return size >= 100 ? value.toFixed(0) : size >= 10 ? value.toFixed(1) : value.toFixed(2);
@@ -38,8 +31,8 @@ function curvePlot(joint) {
   const line = (points, name) => add(svg, "polyline", { points: points.map(at).join(" "), class: name });
   line([[x0, 0], [x1, 0]], "axis");
   line(joint.curve, "curve");
-  const box = make("div", "plot");
-  box.append(svg, make("span", "", `sum ${short(x0)} to ${short(x1)} → offset ${short(ys[0])} to ${short(ys.at(-1))}${unitOf(joint.unit)}`));
+  const box = words("div", "plot");
+  box.append(svg, words("span", "", `sum ${short(x0)} to ${short(x1)} → offset ${short(ys[0])} to ${short(ys.at(-1))}${unitOf(joint.unit)}`));
   return box;
 }
 
@@ -60,37 +53,37 @@ export class Joints {
     const few = robot.joints.length <= 20;
     const parts = [];
     for (const [group, joints] of groups) {
-      const section = make("section", "group");
-      section.append(make("h2", "", group.replaceAll("_", " ")));
+      const section = words("section", "group");
+      section.append(words("h2", "", group.replaceAll("_", " ")));
       for (const joint of joints) section.append(this.row(joint, place.get(joint.name), few, robot));
       parts.push(section);
     }
     if (robot.unused.length) {
-      const words = robot.unused.length > 12 ? `${robot.unused.slice(0, 12).join(", ")} and ${robot.unused.length - 12} more` : robot.unused.join(", ");
-      parts.push(make("p", "unused", `Moves nothing here: ${words}.`));
+      const unused = robot.unused.length > 12 ? `${robot.unused.slice(0, 12).join(", ")} and ${robot.unused.length - 12} more` : robot.unused.join(", ");
+      parts.push(words("p", "unused", `Moves nothing here: ${unused}.`));
     }
     this.root.replaceChildren(...parts);
   }
 
   row(joint, index, few, robot) {
-    const row = make("article", "joint " + kindOf(joint));
+    const row = words("article", "joint " + kindOf(joint));
     row.dataset.joint = joint.name;
-    const head = make("div", "head");
-    const name = make("button", "name", joint.name.replaceAll("_", " "));
+    const head = words("div", "head");
+    const name = words("button", "name", joint.name.replaceAll("_", " "));
     name.type = "button";
     name.title = `${joint.driver} ${joint.id}, on a fault: ${joint.on_fault.replaceAll("_", " ")}`;
-    const bar = make("div", "bar"), fill = make("i", "fill"), target = make("i", "target"), command = make("i", "command"), rest = make("i", "rest");
+    const bar = words("div", "bar"), fill = words("i", "fill"), target = words("i", "target"), command = words("i", "command"), rest = words("i", "rest");
     const at = (value) => (100 * (value - joint.lower)) / (joint.upper - joint.lower);
     rest.style.left = at(joint.neutral) + "%";
     bar.append(fill, rest, target, command);
     bar.title = `${short(joint.lower)} to ${short(joint.upper)}${unitOf(joint.unit)}, neutral ${short(joint.neutral)}`;
-    const value = make("output", "value"), ends = make("span", "ends");
-    ends.append(make("span", "", String(joint.lower)), make("span", "", joint.upper + unitOf(joint.unit)));
-    const box = make("div", "track");
+    const value = words("output", "value"), ends = words("span", "ends");
+    ends.append(words("span", "", String(joint.lower)), words("span", "", joint.upper + unitOf(joint.unit)));
+    const box = words("div", "track");
     box.append(bar, ends);
     head.append(name, box, value);
     const chips = this.effects(joint, few ? 7 : 3);
-    const more = make("div", "more");
+    const more = words("div", "more");
     row.append(head, chips, more);
     const show = () => {
       const open = this.open.has(joint.name);
@@ -109,21 +102,21 @@ export class Joints {
   }
 
   effects(joint, most) {
-    const chips = make("div", "chips");
+    const chips = words("div", "chips");
     const sorted = Object.entries(joint.effects).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
     for (const [name, share] of sorted.slice(0, most)) {
-      const chip = make("button", "chip" + (share < 0 ? " minus" : ""));
+      const chip = words("button", "chip" + (share < 0 ? " minus" : ""));
       chip.type = "button";
       chip.dataset.coefficient = name;
       chip.title = `${name} at its most: ${short(100 * share)} % of the way from neutral to the limit. Click to try it.`;
       chip.style.setProperty("--share", Math.min(1, Math.abs(share)).toFixed(2));
-      chip.append(make("b", "", name), make("span", "", `${share > 0 ? "+" : "−"}${Math.abs(100 * share).toFixed(0)} %`));
+      chip.append(words("b", "", name), words("span", "", `${share > 0 ? "+" : "−"}${Math.abs(100 * share).toFixed(0)} %`));
       chip.addEventListener("click", () => this.onTry(name));
       this.chips.push(chip);
       chips.append(chip);
     }
-    if (sorted.length > most) chips.append(make("span", "rest-of", `+${sorted.length - most}`));
-    if (!sorted.length) chips.append(make("span", "nothing", "nothing moves it"));
+    if (sorted.length > most) chips.append(words("span", "rest-of", `+${sorted.length - most}`));
+    if (!sorted.length) chips.append(words("span", "nothing", "nothing moves it"));
     return chips;
   }
 
@@ -139,7 +132,7 @@ export class Joints {
       if (signal) lines.push(`${name} = ${signal.curve ? `curve(${terms(signal.sum)})` : terms(signal.sum)}`);
     }
     lines.push(`at most ${short(joint.speed)}${u}/s, ${short(joint.acceleration)}${u}/s², ${short(joint.jerk)}${u}/s³`);
-    const nodes = lines.map((line, i) => make("p", i < lines.length - 1 ? "formula" : "limits", line));
+    const nodes = lines.map((line, i) => words("p", i < lines.length - 1 ? "formula" : "limits", line));
     return joint.curve ? [...nodes, curvePlot(joint)] : nodes;
   }
 

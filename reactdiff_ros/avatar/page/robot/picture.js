@@ -2,13 +2,12 @@
 // Axes as in rig.js: x to the viewer's right (the face's own left), y up, z towards the viewer.
 
 import { add } from "./elements.js";
-import { projector } from "./rig.js";
+import { clamp, projector } from "./rig.js";
 
 const HEAD = { style: { motion: 1, depth: 1 }, head: { width: 230, height: 210 } };
 const STILL = { lean: 0, squash: 0 };
 const SIDES = [["Left", 1], ["Right", -1]];
 
-const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
 const f = (v) => v.toFixed(1);
 
 /** A rounded box as a path: half width, half height, how square (2: ellipse). */
