@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from memory_port import MemoryWire, Ticker
@@ -12,11 +14,12 @@ from robot_fixtures import SMALL, face
 from reactdiff_ros.actuation.actuation import Actuation, Face, Request, Status
 from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.boards import MaestroBoard
-from reactdiff_ros.actuation.drivers.driver import axes_of
+from reactdiff_ros.actuation.drivers.driver import Driver, axes_of
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
 from reactdiff_ros.actuation.emulators import boards as emulated
+from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.emulators.servos import FeetechBus
-from reactdiff_ros.actuation.hardware import Hardware
+from reactdiff_ros.actuation.hardware import Hardware, make_drivers
 from reactdiff_ros.actuation.profile import load_profile
 
 TICK_S = 0.02
@@ -65,7 +68,7 @@ class Head:
         }
         drivers = self.profile.drivers
         found = {n: c for n, c in found.items() if n not in self.uncalibrated}
-        self.buses = {
+        buses = {
             "servos": MaestroBoard(
                 drivers["servos"], axes_of(self.profile, "servos", found), self.clock, connect=self.board_wire.connect
             ),
@@ -73,10 +76,12 @@ class Head:
                 drivers["bus"], axes_of(self.profile, "bus", found), self.clock, connect=self.bus_wire.connect
             ),
         }
-        self.hardware = Hardware(self.profile, self.buses, self.clock)
-        self.actuation = Actuation(
-            self.profile, self.hardware, self.clock, saved=saved, uncalibrated=self.uncalibrated, stopped=stopped
-        )
+        self.begin(buses, saved=saved, uncalibrated=self.uncalibrated, stopped=stopped)
+
+    def begin(self, buses: Mapping[str, Driver], **options: Any) -> None:
+        """The actuation of a robot with these drivers."""
+        self.buses, self.hardware = buses, Hardware(self.profile, buses, self.clock)
+        self.actuation = Actuation(self.profile, self.hardware, self.clock, **options)
 
     @property
     def state(self) -> str:
@@ -144,3 +149,39 @@ class Head:
     def largest_step(self, joint: str) -> float:
         """Units a tick that the speed limit of a joint allows."""
         return self.profile.joints[joint].limits.speed / self.profile.rate_hz * (1 + 1e-6)
+
+
+class Boards(Head):
+    """A shipped robot of hobby servos, whose process may be killed."""
+
+    def __init__(self, folder: Path, robot: str) -> None:
+        self.profile, self.clock, self.folder = load_profile(robot), Ticker(0.00002), folder
+        self.rig = Rig(self.profile, folder, self.clock)
+        self.wires = {name: MemoryWire(bus, self.clock) for name, bus in self.rig.buses.items()}
+        for wire in self.wires.values():
+            wire.plug()
+        self.face, self.log = np.zeros(58), []
+        self.start()
+
+    def start(self, saved: dict[str, float] | None = None, stopped: bool = False) -> None:
+        options: dict[str, Any] = {"lock_folder": self.folder, "i2c": lambda _: self.rig.i2c}
+        buses: dict[str, Any] = make_drivers(self.profile, self.rig.calibrations, self.clock, **options)
+        for name, wire in self.wires.items():
+            buses[name]._connect_port = wire.connect
+        self.begin(buses, saved=saved, stopped=stopped)
+
+    def kill(self) -> dict[str, float]:
+        """What the kernel does with what a killed process had: its locks are free; what was saved before."""
+        self.hardware.close()
+        return self.actuation.to_save()
+
+    def pulses(self) -> dict[str, float]:
+        """What the board of an Ohbot, or of a robot on I2C, really does, by joint."""
+        found = {}
+        for name, joint in self.profile.joints.items():
+            if self.wires:
+                servo = self.rig.buses["board"].motors[joint.output.id].servo  # type: ignore[union-attr]
+                found[name] = servo.goal if servo.torque else 0.0
+            else:
+                found[name] = self.rig.i2c.chips[0x40].pulse_us(joint.output.id)
+        return found

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from actuation_fixtures import TICK_S, Head
-from memory_port import MemoryWire, Ticker
+from actuation_fixtures import TICK_S, Boards, Head
 
-from reactdiff_ros.actuation.actuation import Actuation
-from reactdiff_ros.actuation.calibration import Calibration
-from reactdiff_ros.actuation.drivers.boards import MaestroBoard
-from reactdiff_ros.actuation.drivers.driver import Fault, axes_of
+from reactdiff_ros.actuation.drivers.driver import Fault
 from reactdiff_ros.actuation.drivers.feetech import TORQUE
 from reactdiff_ros.actuation.drivers.serial_port import PortGoneError
 from reactdiff_ros.actuation.drivers.servo_bus import WRITE
-from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.servos import SYNC_WRITE
-from reactdiff_ros.actuation.hardware import Hardware
-from reactdiff_ros.actuation.profile import load_profile
 
 
 def lose(head: Head, *instructions: int, most: int) -> None:
@@ -76,33 +68,18 @@ BOARD_S = 0.5
 """The serial timeout of the board."""
 
 
-class Hobby(Head):
-    """A robot of hobby servos alone, on one Maestro."""
-
-    def __init__(self) -> None:
-        self.profile = load_profile("generic_12servo")
-        self.clock = Ticker(0.00002)
-        self.board = emulated.MaestroBoard(12, timeout_s=BOARD_S)
-        self.board_wire = MemoryWire(self.board, self.clock)  # type: ignore[arg-type]
-        self.board_wire.plug()
-        found = {
-            name: Calibration(joint.output.id, 0, 0, joint.lower, joint.upper)
-            for name, joint in self.profile.joints.items()
-        }
-        axes = axes_of(self.profile, "maestro", found)
-        config = self.profile.drivers["maestro"]
-        driver = MaestroBoard(config, axes, self.clock, connect=self.board_wire.connect)  # type: ignore[arg-type]
-        self.hardware = Hardware(self.profile, {"maestro": driver}, self.clock)
-        self.actuation = Actuation(self.profile, self.hardware, self.clock)
-        self.face = np.zeros(58)
-        self.log = []
+@pytest.fixture
+def head(tmp_path):
+    """A robot of hobby servos alone, on one Maestro, enabled."""
+    head = Boards(tmp_path, "generic_12servo")
+    head.board = head.rig.buses["maestro"]
+    head.enable()
+    return head
 
 
 @pytest.mark.parametrize("waits_s", [TICK_S, 5.0])
 @pytest.mark.parametrize("stands_s", [BOARD_S + 0.1, 1.0, 30.0])
-def test_after_the_program_stood_still_a_reset_lets_a_maestro_be_enabled_again(stands_s, waits_s):
-    head = Hobby()
-    head.enable()
+def test_after_the_program_stood_still_a_reset_lets_a_maestro_be_enabled_again(head, stands_s, waits_s):
     head.show(headPitch=0.5, jawOpen=0.5)
     head.run(0.5)
     for _ in range(2):
@@ -123,9 +100,7 @@ def test_after_the_program_stood_still_a_reset_lets_a_maestro_be_enabled_again(s
         assert all(head.board.channels[n].target for n in range(12))
 
 
-def test_a_disabled_maestro_that_went_home_is_asked_before_it_is_refused():
-    head = Hobby()
-    head.enable()
+def test_a_disabled_maestro_that_went_home_is_asked_before_it_is_refused(head):
     head.ask("disable")
     assert head.run(10.0, until="disarmed")
     expired = dict.fromkeys(head.profile.joints, Fault("watchdog", "it expired"))
@@ -135,9 +110,7 @@ def test_a_disabled_maestro_that_went_home_is_asked_before_it_is_refused():
     assert head.ask("enable").granted
 
 
-def test_what_a_joint_did_not_hear_is_not_where_it_stands():
-    head = Hobby()
-    head.enable()
+def test_what_a_joint_did_not_hear_is_not_where_it_stands(head):
     head.run(0.5)
     stood = head.actuation.to_save()["neck_nod"]
     head.clock.now_s += 1.0
@@ -151,9 +124,7 @@ def test_what_a_joint_did_not_hear_is_not_where_it_stands():
     assert head.board.channels[11].received[before] == pytest.approx(4 * stood, abs=8)
 
 
-def test_a_reset_tells_what_still_prevents_enabling():
-    head = Hobby()
-    head.enable()
+def test_a_reset_tells_what_still_prevents_enabling(head):
     head.board.silent = True
     assert head.run(3.0, until="stopped")
     answer = head.ask("reset")
@@ -165,9 +136,7 @@ def test_a_reset_tells_what_still_prevents_enabling():
     head.enable()
 
 
-def test_a_driver_that_failed_once_is_asked_again(monkeypatch):
-    head = Hobby()
-    head.enable()
+def test_a_driver_that_failed_once_is_asked_again(head, monkeypatch):
     driver = head.hardware._buses["maestro"]
     with monkeypatch.context() as failing:
         failing.setattr(driver, "command", lambda positions: 1 / 0)

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from actuation_fixtures import TICK_S, Head
-from memory_port import MemoryWire, Ticker
+from actuation_fixtures import TICK_S, Boards, Head
 
-from reactdiff_ros.actuation.actuation import Actuation
-from reactdiff_ros.actuation.drivers.boards import OhbotBoard
-from reactdiff_ros.actuation.drivers.driver import axes_of
 from reactdiff_ros.actuation.drivers.feetech import TORQUE
-from reactdiff_ros.actuation.emulators.rig import Rig
-from reactdiff_ros.actuation.hardware import Hardware, make_drivers
-from reactdiff_ros.actuation.profile import load_profile
 
 UP = 2047 - 10 * 4096 / 360
 DOWN = pytest.approx(25.0, abs=0.2)
@@ -258,47 +251,6 @@ def test_a_request_to_let_go_that_is_followed_by_one_to_enable_moves_nothing_dow
     assert min(status.commands.position[3] for status in head.log[-100:]) < -9.0
 
 
-class Boards(Head):
-    """A shipped robot of hobby servos, whose process may be killed; `pulses` is what its board really does."""
-
-    def __init__(self, folder, robot):
-        self.profile, self.clock = load_profile(robot), Ticker(0.00002)
-        self.rig = Rig(self.profile, folder, self.clock)
-        self.face, self.log = np.zeros(58), []
-        self.folder, self.wire = folder, None
-        if robot == "ohbot":
-            self.board = self.rig.buses["board"]
-            self.wire = MemoryWire(self.board, self.clock)
-            self.wire.plug()
-        self.start()
-
-    def start(self, saved=None, stopped=False):
-        found = self.rig.calibrations
-        if self.wire is not None:
-            config, axes = self.profile.drivers["board"], axes_of(self.profile, "board", found)
-            self.buses = {"board": OhbotBoard(config, axes, self.clock, connect=self.wire.connect)}
-        else:
-            i2c = lambda number: self.rig.i2c  # noqa: E731
-            self.buses = make_drivers(self.profile, found, self.clock, lock_folder=self.folder, i2c=i2c)
-        self.hardware = Hardware(self.profile, self.buses, self.clock)
-        self.actuation = Actuation(self.profile, self.hardware, self.clock, saved=saved, stopped=stopped)
-
-    def kill(self):
-        """What the kernel does with what a killed process had: its locks are free."""
-        self.saved = self.actuation.to_save()
-        self.hardware.close()
-
-    def pulses(self):
-        found = {}
-        for name, joint in self.profile.joints.items():
-            if self.wire is not None:
-                servo = self.board.motors[joint.output.id].servo
-                found[name] = servo.goal if servo.torque else 0.0
-            else:
-                found[name] = self.rig.i2c.chips[0x40].pulse_us(joint.output.id)
-        return found
-
-
 def boards(tmp_path, robot, saves):
     head = Boards(tmp_path, robot)
     head.run(1.5)
@@ -308,8 +260,8 @@ def boards(tmp_path, robot, saves):
     head.show(headPitch=-0.2)
     head.run(1.0)
     assert all(head.pulses().values())
-    head.kill()
-    head.start(head.saved if saves else None)
+    saved = head.kill()
+    head.start(saved if saves else None)
     head.run(1.5)
     return head
 
@@ -340,12 +292,12 @@ def test_pulses_of_a_killed_process_go_down_from_where_they_are_and_off(tmp_path
 
 def test_an_ohbot_that_has_no_pulses_gets_none_when_it_is_disabled(tmp_path):
     head = boards(tmp_path, "ohbot", saves=True)
-    for motor in head.board.motors:
+    for motor in head.rig.buses["board"].motors:
         motor.servo.torque = False  # its supply was switched off and on
     disable = head.actuation.request("disable")
     while not disable.done or head.state != "disarmed":
         head.run(TICK_S)
-        assert not any(motor.servo.torque for motor in head.board.motors)
+        assert not any(motor.servo.torque for motor in head.rig.buses["board"].motors)
     assert torque(head) == [False] * 8
 
 
