@@ -1,14 +1,17 @@
-"""The pages that this package serves: the screen face with its operator's screen, and the preview of a robot."""
+"""The pages that this package serves: the screen face with its operator's screen, the one from which devices get the
+certificate that they have to trust first, and the preview of a robot.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from importlib import resources
 from io import BytesIO
@@ -42,7 +45,6 @@ from reactdiff_ros.types import Explanation, ExpressionFrame, FloatArray, Sound,
 
 if TYPE_CHECKING:
     from reactdiff_ros.avatar.certificates import Certificates
-    from reactdiff_ros.avatar.trust import TrustServer
 
 PASS_S: Final = 5.0
 MODEL: Final = "avatar.glb"
@@ -52,6 +54,8 @@ DRAWN: Final = "soft"
 WANTS: Final = ("candidates", "compared", "explanation", "seen", "voice")
 """What goes only to pages that ask for it: a plan's candidates, a second face to compare with, why the plan is what it
 is, the visitor's face as perception sees it, the robot's voice."""
+CERTIFICATE: Final = "reactdiff.crt"
+NO_STORE: Final = {"Cache-Control": "no-store"}
 _NO_JSON: Final = "Commands are JSON."
 CONTENT_TYPES = {
     ".html": "text/html",
@@ -256,8 +260,6 @@ class AvatarServer(PageServer):
         """The page of the certificate on the next free port."""
         if self._certificates is None:
             return
-        from reactdiff_ros.avatar.trust import TrustServer
-
         port = (urlsplit(self.url).port or 0) + 1
         ports = range(port, min(port + self.config.port_tries, 65536))
         self._trust = TrustServer(self.config.host, ports, self._guard, self._certificates, self.url)
@@ -436,9 +438,7 @@ class AvatarServer(PageServer):
         base = self.url if is_this_machine(asked) else f"{request.scheme}://{request.host}/"
         picture = BytesIO()
         segno.make(links(base, self.link_token)[0], error="l", micro=False).save(picture, kind="svg", border=2, scale=4)
-        return web.Response(
-            body=picture.getvalue(), content_type="image/svg+xml", headers={"Cache-Control": "no-store"}
-        )
+        return web.Response(body=picture.getvalue(), content_type="image/svg+xml", headers=NO_STORE)
 
     async def _healthz(self, _request: web.Request) -> web.StreamResponse:
         return _json({"ok": True, "fresh": self.fresh(), "clients": len(self._clients)})
@@ -451,8 +451,7 @@ class AvatarServer(PageServer):
         return _json({"fresh": self.fresh(), "expression": None if frame is None else frame_as_dict(frame)})
 
     async def _api_robot(self, request: web.Request) -> web.StreamResponse:
-        answer = await self._robot_answer(request)
-        return _json({"done": answer.done, "message": answer.message}, answer.status)
+        return _told(await self._robot_answer(request))
 
     async def _robot_answer(self, request: web.Request) -> Answer:
         console = self._console
@@ -467,8 +466,7 @@ class AvatarServer(PageServer):
             return await console.stop()
 
     async def _api_visitor(self, request: web.Request) -> web.StreamResponse:
-        answer = await self._commanded(request, self._visit_ended)
-        return _json({"done": answer.done, "message": answer.message}, answer.status)
+        return _told(await self._commanded(request, self._visit_ended))
 
     async def _api_choices(self, _request: web.Request) -> web.StreamResponse:
         return _json({} if self.link_token else dict(self._choices))
@@ -485,8 +483,7 @@ class AvatarServer(PageServer):
                 self._choose(kind, name)
             return refused or Answer(200, name)
 
-        answer = await self._commanded(request, chosen)
-        return _json({"done": answer.done, "message": answer.message}, answer.status)
+        return _told(await self._commanded(request, chosen))
 
     async def _visit_ended(self, token: object) -> Answer:
         """The next visitor's turn. Beyond this machine the link alone does not entitle to it: visitors have that."""
@@ -517,6 +514,53 @@ class AvatarServer(PageServer):
             return await command(body.get("token"))
 
 
+class TrustServer(WebServer):
+    """Offers the authority's certificate and says how devices take it, and nothing else. No token goes over this line.
+
+    Args:
+        host: as of the page that is encrypted.
+        ports: tried one after the other.
+        guard: checks Host and Origin.
+        certificates: whose authority is offered.
+        page: address of the page that is encrypted; its port counts.
+    """
+
+    name = "the page of the certificate"
+
+    def __init__(self, host: str, ports: Sequence[int], guard: Guard, certificates: Certificates, page: str) -> None:
+        super().__init__(host, ports, max_clients=1)
+        self._guard, self._certificates, self._port = guard, certificates, urlsplit(page).port
+        folder = resources.files("reactdiff_ros.avatar") / "page" / "trust"
+        self._text, self._css = ((folder / name).read_text(encoding="utf-8") for name in ("trust.html", "trust.css"))
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """The page, its style, and the certificate."""
+        router.add_get("/", self._page)
+        router.add_get("/trust.css", self._style)
+        router.add_get(f"/{CERTIFICATE}", self._certificate)
+
+    def refuses(self, request: web.Request) -> web.Response | None:
+        """Other sites."""
+        reason = self._guard.refuses(request.headers.get("Host"), request.headers.get("Origin"))
+        return None if reason is None else web.Response(status=403, text=reason + "\n")
+
+    async def _page(self, request: web.Request) -> web.StreamResponse:
+        host = urlsplit(f"//{request.host}").hostname or ""
+        name = f"[{host}]" if ":" in host else host
+        said = {"ADDRESS": f"https://{name}:{self._port}/", "FINGERPRINT": self._certificates.fingerprint}
+        text = self._text
+        for word, value in said.items():
+            text = text.replace(f"%{word}%", html.escape(value))
+        return web.Response(text=text, content_type="text/html", charset="utf-8", headers=NO_STORE)
+
+    async def _style(self, _request: web.Request) -> web.StreamResponse:
+        return web.Response(text=self._css, content_type="text/css", charset="utf-8", headers=NO_STORE)
+
+    async def _certificate(self, _request: web.Request) -> web.StreamResponse:
+        kind = "application/x-x509-ca-cert"
+        return web.Response(body=self._certificates.authority, content_type=kind, headers=NO_STORE)
+
+
 def _certificates(state_dir: str) -> Certificates:
     if sys.platform == "win32":
         raise ConfigError("keys cannot be kept from others on Windows: the page is served without encryption alone")
@@ -528,8 +572,11 @@ def _certificates(state_dir: str) -> Certificates:
 
 def _json(value: dict[str, Any] | None, status: int = 200) -> web.Response:
     """`value` as JSON that no cache keeps."""
-    headers = {"Cache-Control": "no-store"}
-    return web.Response(text=to_json(value), status=status, content_type="application/json", headers=headers)
+    return web.Response(text=to_json(value), status=status, content_type="application/json", headers=NO_STORE)
+
+
+def _told(answer: Answer) -> web.Response:
+    return _json({"done": answer.done, "message": answer.message}, answer.status)
 
 
 class PreviewServer(PageServer):
