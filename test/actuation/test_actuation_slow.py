@@ -12,6 +12,7 @@ from robot_fixtures import small_profile
 pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
 
 from reactdiff_ros.actuation.actuation import Actuation, Face
+from reactdiff_ros.actuation.drivers.driver import Driver, Reading
 from reactdiff_ros.actuation.hardware import NOT_OPEN, Hardware
 from reactdiff_ros.actuation.kinematics import SHORTEST
 from reactdiff_ros.errors import DeviceError
@@ -33,15 +34,15 @@ class RealTime(Ticker):
         time.sleep(seconds)
 
 
-class SlowBus:
+class SlowBus(Driver):
     """The first torque takes WAIT_S; then it obeys at once."""
 
+    feedback = True
+
     def __init__(self, clock, joints, position):
-        self.axes = dict.fromkeys(joints)
-        self.armed = frozenset()
+        super().__init__(dict.fromkeys(joints), clock)
         self.told, self.left_s = [], []
-        self.error = None
-        self._clock, self._position = clock, position
+        self.error, self._position = None, position
 
     def open(self):
         if self.error is not None:
@@ -55,9 +56,7 @@ class SlowBus:
         pass
 
     def reading(self, joint):
-        return None if self._position is None else self
-
-    position = load = temperature_c = sent = None
+        return None if self._position is None else Reading(0.0, self._position)
 
     def holding(self, joint):
         return joint in self.armed
@@ -65,15 +64,9 @@ class SlowBus:
     def before(self):
         """What lets a command wait."""
 
-    def faults(self):
-        return {}
-
-    def step(self, joint):
-        return 0.0
-
     def arm(self, joint, position):
         self._clock.now_s += 0.0 if self.armed else WAIT_S
-        self.armed |= {joint}
+        self._armed.add(joint)
 
     def command(self, positions):
         self.before()
@@ -81,7 +74,7 @@ class SlowBus:
         self.left_s.append(self._clock.now_s)
 
     def release(self, joint):
-        self.armed -= {joint}
+        self._armed.discard(joint)
 
     def close(self):
         pass
@@ -94,7 +87,6 @@ def robot(tmp_path, clock=None):
         "servos": SlowBus(clock, ("eye", "lid"), None),
         "bus": SlowBus(clock, ("jaw", "neck"), 0.0),
     }
-    buses["bus"].position = 0.0
     hardware = Hardware(profile, buses, clock, wait=clock.wait)
     return clock, buses, hardware, Actuation(profile, hardware, clock)
 

@@ -64,11 +64,11 @@ def _file(name: str, read: Callable[[Path], Any]) -> Target:
 
 
 def _read(name: str, reader: str) -> Target:
-    """A file of this name, which a function "module:function" of the package reads."""
+    """A file of this name, which a function "module:function" reads."""
 
     def read(path: Path) -> Any:
         module, function = reader.split(":")
-        return getattr(import_module(f"reactdiff_ros.{module}"), function)(path)
+        return getattr(import_module(module), function)(path)
 
     return _file(name, read)
 
@@ -93,12 +93,6 @@ def _parameters(path: Path) -> Any:
 
     LiveOptions(params_file=path)
     return settings_as_live(params_file=path)
-
-
-def _faults(path: Path) -> Any:
-    from tools.faults.catalogue import kept
-
-    return kept(path)
 
 
 def _evidence(path: Path) -> Any:
@@ -169,28 +163,28 @@ def _compressed(content: bytes, _folder: Path) -> Any:
 
 
 TARGETS: dict[str, Target] = {
-    "styles": _read("styles.yaml", "styles:load_styles"),
-    "profile": _read("robot.yaml", "actuation.profile:load_profile"),
+    "styles": _read("styles.yaml", "reactdiff_ros.styles:load_styles"),
+    "profile": _read("robot.yaml", "reactdiff_ros.actuation.profile:load_profile"),
     "settings": _file("config.yaml", _settings),
     "parameters": _file("parameters.yaml", _parameters),
-    "bands": _read("bands.yaml", "evaluation.report.behaviour:load_bands"),
-    "published": _read("published.yaml", "evaluation.report.tables:load_published"),
-    "calibration": _read("robot.json", "actuation.calibration:load_calibration"),
+    "bands": _read("bands.yaml", "reactdiff_ros.evaluation.report.behaviour:load_bands"),
+    "published": _read("published.yaml", "reactdiff_ros.evaluation.report.tables:load_published"),
+    "calibration": _read("robot.json", "reactdiff_ros.actuation.calibration:load_calibration"),
     "saved": _file("saved.json", _saved),
     "manifest": _manifest,
     "network": _network,
-    "faults": _file("faults.json", _faults),
+    "faults": _read("faults.json", "tools.faults.catalogue:kept"),
     "evidence": _file("evidence.json", _evidence),
-    "result": _read("result.npz", "evaluation.results:read_result"),
-    "arrays": _read("arrays.npz", "evaluation.metrics.react:load_arrays"),
+    "result": _read("result.npz", "reactdiff_ros.evaluation.results:read_result"),
+    "arrays": _read("arrays.npz", "reactdiff_ros.evaluation.metrics.react:load_arrays"),
     "picture": _compressed,
     "clip": _file("clip.mp4", _clip),
     "sound": _file("sound.wav", _clip),
     "array": _dataset("x.npy", "load_array", "numbers", 4),
     "table": _dataset("x.csv", "load_table", "labels", ("a", "b")),
     "voice": _dataset("x.wav", "load_sound", 1, 25.0),
-    "names": _read("names.txt", "recordings.datasets.public:expression_names"),
-    "recording": _read("x.npz", "recordings.datasets.recordings:load"),
+    "names": _read("names.txt", "reactdiff_ros.recordings.datasets.public:expression_names"),
+    "recording": _read("x.npz", "reactdiff_ros.recordings.datasets.recordings:load"),
     "mcap": _file("bag.mcap", _bag),
     "db3": _file("bag.db3", _bag),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,8 +32,9 @@ numbers = st.one_of(
 )
 finite = st.one_of(st.sampled_from([0.0, 1.0, -1.0, 1e-45, LARGEST, -LARGEST]), st.floats(-1e6, 1e6, width=32))
 texts = st.one_of(st.sampled_from(["", "listening", "nod", "natural", "\0", "x" * 500]), st.text(max_size=30))
-stamps = st.builds(SimpleNamespace, sec=st.integers(-(2**31), 2**31 - 1), nanosec=st.integers(0, 2**32 - 1))
-headers = st.builds(SimpleNamespace, stamp=stamps, frame_id=texts)
+message = partial(st.builds, SimpleNamespace)
+stamps = message(sec=st.integers(-(2**31), 2**31 - 1), nanosec=st.integers(0, 2**32 - 1))
+headers = message(stamp=stamps, frame_id=texts)
 flags = st.booleans()
 counts = st.one_of(st.integers(0, 20), st.sampled_from([2**16, 2**31 - 1, 2**32 - 1]))
 
@@ -50,19 +52,19 @@ def _array(value: float, others: list[tuple[int, float]], size: int) -> Any:
 
 
 def point(values: st.SearchStrategy[float]) -> st.SearchStrategy[Any]:
-    return st.builds(SimpleNamespace, x=values, y=values, z=values)
+    return message(x=values, y=values, z=values)
 
 
 def voice(values: st.SearchStrategy[float]) -> st.SearchStrategy[Any]:
-    return st.builds(
-        SimpleNamespace, observed=flags, speaking=flags, speech_probability=values, mfcc=array(values, 26),
+    return message(
+        observed=flags, speaking=flags, speech_probability=values, mfcc=array(values, 26),
         pitch_hz=values, loudness_dbfs=values, pause_s=values, utterance_s=values,
     )  # fmt: skip
 
 
 def speaker(values: st.SearchStrategy[float], stamp: st.SearchStrategy[Any] = stamps) -> st.SearchStrategy[Any]:
-    return st.builds(
-        SimpleNamespace, header=st.builds(SimpleNamespace, stamp=stamp, frame_id=texts), picture_stamp=stamp,
+    return message(
+        header=message(stamp=stamp, frame_id=texts), picture_stamp=stamp,
         sound_stamp=stamp, person_id=st.integers(-(2**31), 2**31 - 1), face_present=flags, mesh_present=flags,
         coefficients=array(values, COEFFICIENT_COUNT),
         confidence=array(st.one_of(values, st.just(1.0)), COEFFICIENT_COUNT),
@@ -89,46 +91,27 @@ def reactions(draw: st.DrawFn, values: st.SearchStrategy[float]) -> Any:
 
 MESSAGES = {
     "speaker": (messages.speaker_value, speaker(numbers)),
-    "gaze": (messages.gaze_value, st.builds(SimpleNamespace, header=headers, point=point(numbers))),
+    "gaze": (messages.gaze_value, message(header=headers, point=point(numbers))),
     "reaction": (messages.reaction_value, reactions(numbers)),
-    "candidates": (
-        messages.candidates_value,
-        st.builds(
-            SimpleNamespace, count=counts, horizon=counts, chosen=counts, frame_rate=numbers,
-            coefficients=array(numbers, 2 * COEFFICIENT_COUNT),
-        ),
-    ),
-    "explanation": (
-        messages.explanation_value,
-        st.builds(
-            SimpleNamespace, header=headers, cues=st.lists(texts, max_size=3), smile=array(numbers, 3),
-            brows=array(numbers, 3), nods_per_min=array(numbers, 3),
-        ),
-    ),
-    "expression": (
-        messages.expression_value,
-        st.builds(
-            SimpleNamespace, header=headers, mode=st.one_of(st.just("listening"), texts),
-            layers=st.lists(texts, max_size=3),
-            coefficients=array(numbers, COEFFICIENT_COUNT), picture_stamp=stamps, sound_stamp=stamps,
-            reaction_picture_stamp=stamps, reaction_sound_stamp=stamps,
-        ),
-    ),
-    "control": (
-        messages.control_value,
-        st.fixed_dictionaries({"delay": numbers, "style": texts, **dict.fromkeys(RANGES, numbers)}).map(
-            lambda fields: SimpleNamespace(**fields)
-        ),
-    ),
-    "gesture": (messages.gesture_value, st.builds(SimpleNamespace, name=texts, strength=numbers)),
-    "sound": (
-        messages.sound_value,
-        st.builds(
-            SimpleNamespace, header=headers, sample_rate=st.one_of(st.just(16000), counts),
-            channels=st.one_of(st.integers(0, 4), counts),
-            samples=st.lists(st.integers(-(2**15), 2**15 - 1), max_size=40).map(lambda v: np.array(v, np.int16)),
-        ),
-    ),
+    "candidates": (messages.candidates_value, message(
+        count=counts, horizon=counts, chosen=counts, frame_rate=numbers,
+        coefficients=array(numbers, 2 * COEFFICIENT_COUNT),
+    )),
+    "explanation": (messages.explanation_value, message(
+        header=headers, cues=st.lists(texts, max_size=3), smile=array(numbers, 3), brows=array(numbers, 3),
+        nods_per_min=array(numbers, 3),
+    )),
+    "expression": (messages.expression_value, message(
+        header=headers, mode=st.one_of(st.just("listening"), texts), layers=st.lists(texts, max_size=3),
+        coefficients=array(numbers, COEFFICIENT_COUNT), picture_stamp=stamps, sound_stamp=stamps,
+        reaction_picture_stamp=stamps, reaction_sound_stamp=stamps,
+    )),
+    "control": (messages.control_value, message(delay=numbers, style=texts, **dict.fromkeys(RANGES, numbers))),
+    "gesture": (messages.gesture_value, message(name=texts, strength=numbers)),
+    "sound": (messages.sound_value, message(
+        header=headers, sample_rate=st.one_of(st.just(16000), counts), channels=st.one_of(st.integers(0, 4), counts),
+        samples=st.lists(st.integers(-(2**15), 2**15 - 1), max_size=40).map(lambda v: np.array(v, np.int16)),
+    )),
 }  # fmt: skip
 
 
@@ -138,8 +121,8 @@ def test_a_message_is_a_value_or_a_sentence(kind: str, tmp_path: Any) -> None:
 
     @given(strategy)
     @examples(60)
-    def check(message: Any) -> None:
-        value_or_sentence(lambda _content, _folder: convert(message), b"", tmp_path)
+    def check(said: Any) -> None:
+        value_or_sentence(lambda _content, _folder: convert(said), b"", tmp_path)
 
     check()
 
@@ -203,9 +186,9 @@ def test_the_face_stays_a_face(data: st.DataObject) -> None:
             what = data.draw(st.sampled_from(("plan", "gaze", "gesture", "control", "speaking")))
             try:
                 if what == "plan":
-                    message = data.draw(reactions(finite))
-                    message.header.stamp = data.draw(st.one_of(near, stamps))
-                    engine.on_reaction(messages.reaction_value(message), now)
+                    plan = data.draw(reactions(finite))
+                    plan.header.stamp = data.draw(st.one_of(near, stamps))
+                    engine.on_reaction(messages.reaction_value(plan), now)
                 elif what == "gaze":
                     target = SimpleNamespace(header=data.draw(headers), point=data.draw(point(finite)))
                     target.header.stamp = data.draw(near)
