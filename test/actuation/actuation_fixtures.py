@@ -13,9 +13,6 @@ from robot_fixtures import SMALL, face
 
 from reactdiff_ros.actuation.actuation import Actuation, Face, Request, Status
 from reactdiff_ros.actuation.calibration import Calibration
-from reactdiff_ros.actuation.drivers.boards import MaestroBoard
-from reactdiff_ros.actuation.drivers.driver import Driver, axes_of
-from reactdiff_ros.actuation.drivers.feetech import FeetechServos
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.emulators.servos import FeetechBus
@@ -49,8 +46,8 @@ class Head:
         self.clock = Ticker(0.00002)
         self.bus = FeetechBus(stands or {1: 2047.0, 2: 2047.0}, speed=20_000.0, acceleration=2e6)
         self.board = emulated.MaestroBoard(6, timeout_s=0.5)
-        self.bus_wire = MemoryWire(self.bus, self.clock)  # type: ignore[arg-type]
-        self.board_wire = MemoryWire(self.board, self.clock)  # type: ignore[arg-type]
+        self.bus_wire, self.board_wire = MemoryWire(self.bus, self.clock), MemoryWire(self.board, self.clock)
+        self.wires = {"servos": self.board_wire, "bus": self.bus_wire}
         if plugged:
             self.bus_wire.plug(), self.board_wire.plug()
         self.uncalibrated = uncalibrated
@@ -66,21 +63,15 @@ class Head:
             "jaw": Calibration(1, 0, 0, 1000, 3000),
             "neck": Calibration(2, 0, 0, 1000, 3000),
         }
-        drivers = self.profile.drivers
         found = {n: c for n, c in found.items() if n not in self.uncalibrated}
-        buses = {
-            "servos": MaestroBoard(
-                drivers["servos"], axes_of(self.profile, "servos", found), self.clock, connect=self.board_wire.connect
-            ),
-            "bus": FeetechServos(
-                drivers["bus"], axes_of(self.profile, "bus", found), self.clock, connect=self.bus_wire.connect
-            ),
-        }
-        self.begin(buses, saved=saved, uncalibrated=self.uncalibrated, stopped=stopped)
+        self.begin(found, {}, saved=saved, uncalibrated=self.uncalibrated, stopped=stopped)
 
-    def begin(self, buses: Mapping[str, Driver], **options: Any) -> None:
-        """The actuation of a robot with these drivers."""
-        self.buses, self.hardware = buses, Hardware(self.profile, buses, self.clock)
+    def begin(self, found: Mapping[str, Calibration], drivers: dict[str, Any], **options: Any) -> None:
+        """Drivers with these calibrations and options, and what drives them."""
+        self.buses: dict[str, Any] = make_drivers(self.profile, found, self.clock, **drivers)
+        for name, wire in self.wires.items():
+            self.buses[name]._connect_port = wire.connect
+        self.hardware = Hardware(self.profile, self.buses, self.clock)
         self.actuation = Actuation(self.profile, self.hardware, self.clock, **options)
 
     @property
@@ -164,11 +155,8 @@ class Boards(Head):
         self.start()
 
     def start(self, saved: dict[str, float] | None = None, stopped: bool = False) -> None:
-        options: dict[str, Any] = {"lock_folder": self.folder, "i2c": lambda _: self.rig.i2c}
-        buses: dict[str, Any] = make_drivers(self.profile, self.rig.calibrations, self.clock, **options)
-        for name, wire in self.wires.items():
-            buses[name]._connect_port = wire.connect
-        self.begin(buses, saved=saved, stopped=stopped)
+        drivers = {"lock_folder": self.folder, "i2c": lambda _: self.rig.i2c}
+        self.begin(self.rig.calibrations, drivers, saved=saved, stopped=stopped)
 
     def kill(self) -> dict[str, float]:
         """What the kernel does with what a killed process had: its locks are free; what was saved before."""

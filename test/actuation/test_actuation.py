@@ -15,6 +15,14 @@ from reactdiff_ros.actuation.actuation import Face
 JOINTS = ("eye", "lid", "jaw", "neck")
 
 
+@pytest.fixture
+def head(tmp_path):
+    """A head that follows."""
+    head = Head(tmp_path)
+    head.enable()
+    return head
+
+
 def steps_are_allowed(head):
     for joint in JOINTS:
         assert all(abs(step) <= head.largest_step(joint) for step in head.steps(joint)), joint
@@ -87,9 +95,7 @@ def test_no_port_is_said_and_what_comes_later_is_found(tmp_path):
     head.enable()
 
 
-def test_stale_input_returns_to_neutral_and_both_times_are_told(tmp_path):
-    head = Head(tmp_path)
-    head.enable()
+def test_stale_input_returns_to_neutral_and_both_times_are_told(head):
     head.show(jawOpen=1.0, headPitch=0.4)
     head.run(1.0)
     last_s, head.face = head.actuation.state.time_s, None
@@ -106,9 +112,7 @@ def test_stale_input_returns_to_neutral_and_both_times_are_told(tmp_path):
     assert head.state == "following"
 
 
-def test_a_software_stop_wins_is_latched_and_cleared_by_reset_alone(tmp_path):
-    head = Head(tmp_path)
-    head.enable()
+def test_a_software_stop_wins_is_latched_and_cleared_by_reset_alone(head):
     head.show(headPitch=0.5)
     head.run(0.2)
     # Asked for last, and still before everything that waits.
@@ -159,9 +163,7 @@ def test_a_stop_while_it_is_being_enabled_gives_no_torque(tmp_path):
     assert not head.torque(1)
 
 
-def test_disabling_lowers_what_would_fall(tmp_path):
-    head = Head(tmp_path)
-    head.enable()
+def test_disabling_lowers_what_would_fall(head):
     head.ask("disable")
     assert head.state == "lowering"
     assert head.torque(2)
@@ -174,9 +176,7 @@ def test_disabling_lowers_what_would_fall(tmp_path):
 
 
 @pytest.mark.parametrize(("failing", "words"), [("hot", "too hot"), ("overload", "overload")])
-def test_a_joint_in_trouble_does_its_part_and_the_face_goes_on(tmp_path, failing, words):
-    head = Head(tmp_path)
-    head.enable()
+def test_a_joint_in_trouble_does_its_part_and_the_face_goes_on(head, failing, words):
     setattr(head.bus.servos[2].failing, failing, True)
     head.show(jawOpen=0.5, headPitch=0.2)
     head.run(3.0)
@@ -190,9 +190,7 @@ def test_a_joint_in_trouble_does_its_part_and_the_face_goes_on(tmp_path, failing
     steps_are_allowed(head)
 
 
-def test_a_cable_that_is_pulled_and_put_back_makes_no_jump(tmp_path):
-    head = Head(tmp_path)
-    head.enable()
+def test_a_cable_that_is_pulled_and_put_back_makes_no_jump(head):
     head.show(jawOpen=0.5, headPitch=0.3)
     head.run(1.0)
     head.bus_wire.pull()
@@ -218,9 +216,7 @@ def test_a_cable_that_is_pulled_and_put_back_makes_no_jump(tmp_path):
     assert max(abs(b - a) for a, b in itertools.pairwise(goals)) <= largest
 
 
-def test_all_hardware_gone_is_a_stop(tmp_path):
-    head = Head(tmp_path)
-    head.enable()
+def test_all_hardware_gone_is_a_stop(head):
     head.bus_wire.pull(), head.board_wire.pull()
     head.run(0.5)
     assert head.state == "stopped"
@@ -250,9 +246,7 @@ def test_half_of_the_bus_gone_before_enabling(tmp_path):
     assert head.ask("enable").answer.startswith("enabled. Nothing")
 
 
-def test_after_a_stall_nothing_is_made_up_for(tmp_path):
-    head = Head(tmp_path)
-    head.enable()
+def test_after_a_stall_nothing_is_made_up_for(head):
     head.show(headPitch=0.5)
     head.run(0.1)
     before = len(head.goals(2))
@@ -265,9 +259,7 @@ def test_after_a_stall_nothing_is_made_up_for(tmp_path):
     assert abs(head.actuation.state.commands.position[3] - measured) < head.largest_step("neck")
 
 
-def test_a_long_stall_disarms(tmp_path):
-    head = Head(tmp_path)
-    head.enable()
+def test_a_long_stall_disarms(head):
     head.clock.now_s += 2.0
     head.run(TICK_S)
     assert head.state in ("lowering", "disarmed")
@@ -293,18 +285,14 @@ def test_obstacles_and_faults_from_outside(tmp_path):
     assert head.actuation.state.commands.torque[2]  # hold
 
 
-def test_the_end_lets_go_what_does_not_fall(tmp_path):
-    head = Head(tmp_path)
-    head.enable()
+def test_the_end_lets_go_what_does_not_fall(head):
     head.actuation.end()
     assert not head.torque(1)
     assert head.torque(2)
     assert head.board.channels[0].target == 0
 
 
-def test_a_face_that_comes_while_a_tick_has_begun_is_a_new_one(tmp_path):
-    head = Head(tmp_path)
-    head.enable()
+def test_a_face_that_comes_while_a_tick_has_begun_is_a_new_one(head):
     now_s = head.clock.now_s
     head.actuation.take(Face(np.zeros(58), now_s + 0.002, 0.001))
     status = head.actuation.tick(now_s)

@@ -6,7 +6,6 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -229,19 +228,6 @@ def test_a_first_visit_is_small(browser: Chromium, stage: Drawing) -> None:
         assert len(sizes) < 40
         assert 50_000 < sum(sizes) < 400_000
         assert first.value("fetch('icon-192.png').then(answer => answer.headers.get('content-type'))") == "image/png"
-
-
-def test_several_pages_show_the_same_face(browser: Chromium, stage: Drawing) -> None:
-    smile = stage.drawn(mouthSmile=0.8)["mouth"]
-    with ExitStack() as stack:
-        for _ in range(3):
-            page = stack.enter_context(opened(browser, stage.url))
-            page.until("(reactdiff.values()[reactdiff.names.indexOf('mouthSmileLeft')] ?? 0) > 0.79")
-            shown = page.value("reactdiff.state().drawn.mouth")
-            assert shown["left"]["y"] == pytest.approx(smile["left"]["y"], abs=8)
-        wait(lambda: stage.server.stats()["clients"] == 4)
-    stage.page.front()
-    wait(lambda: stage.server.stats()["clients"] == 1)
 
 
 def test_people_are_told_that_they_are_recorded(stage: Drawing) -> None:
