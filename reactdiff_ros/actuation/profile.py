@@ -171,24 +171,14 @@ class FurhatDriver(_Driver):
 
 
 AnyDriver = Annotated[
-    ScreenDriver
-    | FeetechDriver
-    | DynamixelDriver
-    | Pca9685Driver
-    | MaestroDriver
-    | OhbotDriver
-    | JointTrajectoryDriver
-    | ReachyMiniDriver
-    | FurhatDriver,
+    ScreenDriver | FeetechDriver | DynamixelDriver | Pca9685Driver | MaestroDriver | OhbotDriver
+    | JointTrajectoryDriver | ReachyMiniDriver | FurhatDriver,
     Field(discriminator="type"),
-]
-
+]  # fmt: skip
 
 FORMAT: Final = 1
 """Version of the schema; `format: 1` may stand in a profile."""
 OnFault = Literal["hold", "release", "lower_then_release"]
-
-
 Number = Annotated[Real, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 Positive = Annotated[Real, Field(allow_inf_nan=False, gt=0.0, le=1e12)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]

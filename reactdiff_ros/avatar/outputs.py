@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from reactdiff_ros.avatar.access import LOCAL_NAMES
 from reactdiff_ros.avatar.config import Target
 from reactdiff_ros.avatar.formats import arkit_json
 from reactdiff_ros.avatar.web import Client, WebServer
@@ -177,7 +178,6 @@ def _is_broadcast(address: str) -> bool:
 QUEUE: Final = 10
 """Frames that wait for one websocket client, 0.2 s; the oldest are dropped."""
 MAX_CLIENTS: Final = 20
-LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class ArkitServer(WebServer):
@@ -213,7 +213,7 @@ class ArkitServer(WebServer):
             host = urlsplit(origin).hostname
         except ValueError:
             host = None
-        if host in LOCAL:
+        if host in LOCAL_NAMES:
             return None
         sentence = f"Pages of {origin[:80]} may not connect; name them in the parameter origins."
         return web.Response(status=403, text=sentence)

@@ -80,16 +80,15 @@ def encode_frame(frame: ExpressionFrame, number: int, face: int = 0) -> bytes:
         raise ValueError(f"an expression has {COEFFICIENT_COUNT} coefficients, this one has the shape {values.shape}")
     if frame.mode not in MODES:
         raise ValueError(f"an expression's mode is one of {', '.join(MODES)}, not {frame.mode!r}")
-    stamps = (
-        frame.stamp_ns,
-        frame.picture_stamp_ns,
-        frame.sound_stamp_ns,
-        frame.reaction_picture_stamp_ns,
-        frame.reaction_sound_stamp_ns,
-    )
-    seconds = (math.nan if ns is None else ns / NS for ns in stamps)
+    seconds = (math.nan if ns is None else ns / NS for ns in _stamps(frame).values())
     head = _HEAD.pack(VERSION, MODES.index(frame.mode), face, number & 0xFFFFFFFF, *seconds)
     return head + bounded(values).astype("<f4").tobytes()
+
+
+def _stamps(frame: ExpressionFrame) -> dict[str, int | None]:
+    """In the order of the binary message."""
+    names = ("stamp_ns", "picture_stamp_ns", "sound_stamp_ns", "reaction_picture_stamp_ns", "reaction_sound_stamp_ns")
+    return {name: getattr(frame, name) for name in names}
 
 
 def encode_voice(sound: Sound) -> bytes:
@@ -121,13 +120,9 @@ def encode_robot(
 def frame_as_dict(frame: ExpressionFrame) -> dict[str, Any]:
     """`frame` for the REST interface: coefficients by name."""
     return {
-        "stamp_ns": frame.stamp_ns,
+        **_stamps(frame),
         "mode": frame.mode,
         "layers": list(frame.layers),
-        "picture_stamp_ns": frame.picture_stamp_ns,
-        "sound_stamp_ns": frame.sound_stamp_ns,
-        "reaction_picture_stamp_ns": frame.reaction_picture_stamp_ns,
-        "reaction_sound_stamp_ns": frame.reaction_sound_stamp_ns,
         "coefficients": dict(zip(NAMES, (round(float(v), 6) for v in bounded(frame.coefficients)), strict=True)),
     }
 

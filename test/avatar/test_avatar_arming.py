@@ -16,6 +16,7 @@ from reactdiff_ros.avatar.arming import STOP_TRIES, RobotConsole
 from reactdiff_ros.errors import ConfigError, DeviceError
 
 TOKEN = "abcde-fghjk-mnp23"
+Ask = Callable[..., Awaitable[tuple[int, str]]]
 STATE = {"robot": "ohbot", "state": "disarmed", "armed": False}
 
 
@@ -56,22 +57,25 @@ async def server(actuator: Actuator, started: Callable[[Any], Awaitable[Any]]) -
     return server
 
 
-async def post(session: aiohttp.ClientSession, url: str, body: object, **headers: str) -> tuple[int, str]:
-    async with session.post(url, json=body, headers=headers) as answer:
-        text = await answer.text()
-        return answer.status, json.loads(text)["message"] if text.startswith("{") else text
+@pytest.fixture
+def ask(server: AvatarServer, session: aiohttp.ClientSession) -> Ask:
+    """Status and sentence of the answer to a command that brings this JSON."""
+
+    async def post(command: str, body: object, **headers: str) -> tuple[int, str]:
+        async with session.post(f"{server.url}api/robot/{command}", json=body, headers=headers) as answer:
+            text = await answer.text()
+            return answer.status, json.loads(text)["message"] if text.startswith("{") else text
+
+    return post
 
 
-async def test_the_right_token_moves_the_robot(
-    server: AvatarServer, session: aiohttp.ClientSession, actuator: Actuator
-) -> None:
+async def test_the_right_token_moves_the_robot(ask: Ask, actuator: Actuator) -> None:
     for command in ("arm", "disarm", "reset"):
-        body = {"token": f" {TOKEN.upper()} "}  # as typed
-        assert await post(session, f"{server.url}api/robot/{command}", body) == (200, f"{command} done")
+        assert await ask(command, {"token": f" {TOKEN.upper()} "}) == (200, f"{command} done")  # as typed
     assert actuator.done == ["arm", "disarm", "reset"]
     actuator.refuses = "the position of a joint is unknown: jaw"
-    assert await post(session, f"{server.url}api/robot/arm", {"token": TOKEN}) == (409, actuator.refuses)
-    status, sentence = await post(session, f"{server.url}api/robot/dance", {"token": TOKEN})
+    assert await ask("arm", {"token": TOKEN}) == (409, actuator.refuses)
+    status, sentence = await ask("dance", {"token": TOKEN})
     assert status == 404
     assert "arm, disarm, reset or stop" in sentence
 
@@ -81,18 +85,16 @@ async def test_the_right_token_moves_the_robot(
 )
 @pytest.mark.parametrize("command", ["arm", "disarm", "reset"])
 async def test_no_servo_moves_without_the_token(
-    server: AvatarServer, session: aiohttp.ClientSession, actuator: Actuator, command: str, body: dict[str, object]
+    ask: Ask, actuator: Actuator, command: str, body: dict[str, object]
 ) -> None:
-    status, sentence = await post(session, f"{server.url}api/robot/{command}", body)
+    status, sentence = await ask(command, body)
     assert status == 403
     assert sentence.count(".") == 1
     assert "the terminal prints" in sentence
     assert actuator.done == []
 
 
-async def test_other_sites_do_not_reach_the_robot(
-    server: AvatarServer, session: aiohttp.ClientSession, actuator: Actuator
-) -> None:
+async def test_other_sites_do_not_reach_the_robot(ask: Ask, server: AvatarServer, actuator: Actuator) -> None:
     port = server.url.rsplit(":", 1)[1].strip("/")
     for headers in (
         {"Origin": "http://evil.example"},
@@ -102,20 +104,18 @@ async def test_other_sites_do_not_reach_the_robot(
         {"Host": f"evil.example:{port}", "Origin": f"http://evil.example:{port}"},
     ):
         for command in ("arm", "disarm", "reset", "stop"):
-            status, sentence = await post(session, f"{server.url}api/robot/{command}", {"token": TOKEN}, **headers)
+            status, sentence = await ask(command, {"token": TOKEN}, **headers)
             assert status == 403
             assert "another site" in sentence or "is not one that this page is served under" in sentence
     assert actuator.done == []
 
 
-async def test_wrong_tokens_lock_out_no_one(
-    server: AvatarServer, session: aiohttp.ClientSession, actuator: Actuator
-) -> None:
+async def test_wrong_tokens_lock_out_no_one(ask: Ask, actuator: Actuator) -> None:
     """Before, ten of them from anyone refused the right one too, for a minute: no one could disarm."""
     for _ in range(30):
-        assert (await post(session, f"{server.url}api/robot/arm", {"token": "wrong"}))[0] == 403
+        assert (await ask("arm", {"token": "wrong"}))[0] == 403
     for command in ("arm", "disarm", "reset"):
-        assert (await post(session, f"{server.url}api/robot/{command}", {"token": TOKEN}))[0] == 200
+        assert (await ask(command, {"token": TOKEN}))[0] == 200
     assert actuator.done == ["arm", "disarm", "reset"]
 
 
@@ -126,15 +126,10 @@ def test_a_token_that_could_be_guessed_is_refused(actuator: Actuator, token: str
         RobotConsole(actuator, token)
 
 
-async def test_without_an_actuator_there_is_nothing_to_command(
-    server: AvatarServer, session: aiohttp.ClientSession, serve: Callable[..., Awaitable[AvatarServer]]
-) -> None:
+async def test_without_an_actuator_there_is_nothing_to_command(ask: Ask, server: AvatarServer) -> None:
     server.status({"listener": {}})
     for command in ("arm", "stop"):
-        status, sentence = await post(session, f"{server.url}api/robot/{command}", {"token": TOKEN})
-        assert (status, sentence) == (404, "There is no robot with an actuator here.")
-    alone = await serve()
-    assert (await post(session, f"{alone.url}api/robot/arm", {"token": TOKEN}))[0] == 404
+        assert await ask(command, {"token": TOKEN}) == (404, "There is no robot with an actuator here.")
 
 
 async def test_a_stop_wins_over_a_command_under_way(actuator: Actuator) -> None:

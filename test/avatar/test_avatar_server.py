@@ -35,6 +35,11 @@ def number_of(message: bytes) -> int:
     return int.from_bytes(message[4:8], "little")
 
 
+@pytest.fixture
+async def server(serve: Serve) -> AvatarServer:
+    return await serve()
+
+
 async def binary(ws: aiohttp.ClientWebSocketResponse) -> bytes:
     while True:
         message = await ws.receive(timeout=60)
@@ -75,14 +80,12 @@ UPGRADE = (
 
 
 @pytest.mark.parametrize("path", ELSEWHERE)
-async def test_nothing_but_the_page_is_served(serve: Serve, session: aiohttp.ClientSession, path: str) -> None:
-    server = await serve()
+async def test_nothing_but_the_page_is_served(server: AvatarServer, session: aiohttp.ClientSession, path: str) -> None:
     async with session.get(URL(server.url + path, encoded=True)) as answer:
         assert answer.status == 404
 
 
-async def test_rest(serve: Serve, session: aiohttp.ClientSession) -> None:
-    server = await serve()
+async def test_rest(server: AvatarServer, session: aiohttp.ClientSession) -> None:
     async with session.get(server.url + "api/expression") as answer:
         assert await answer.json() == {"fresh": False, "expression": None}
     async with session.get(server.url + "api/status") as answer:
@@ -108,8 +111,9 @@ async def test_rest(serve: Serve, session: aiohttp.ClientSession) -> None:
     "headers",
     [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Host": "evil@localhost"}],
 )
-async def test_other_sites_are_refused(serve: Serve, session: aiohttp.ClientSession, headers: dict[str, str]) -> None:
-    server = await serve()
+async def test_other_sites_are_refused(
+    server: AvatarServer, session: aiohttp.ClientSession, headers: dict[str, str]
+) -> None:
     for path in ("", "api/status", "api/expression", "healthz"):
         async with session.get(server.url + path, headers=headers) as answer:
             assert answer.status == 403
@@ -151,8 +155,7 @@ async def test_start_and_stop_again(session: aiohttp.ClientSession) -> None:
         await session.get(url)
 
 
-async def test_show_from_other_threads(serve: Serve, session: aiohttp.ClientSession) -> None:
-    server = await serve()
+async def test_show_from_other_threads(server: AvatarServer, session: aiohttp.ClientSession) -> None:
     async with session.ws_connect(server.url + "ws") as ws:
 
         def run() -> None:
@@ -185,8 +188,7 @@ async def test_no_stale_face_for_a_new_page(serve: Serve, session: aiohttp.Clien
         assert number_of(await binary(ws)) == 2
 
 
-async def test_fifty_pages_and_no_more(serve: Serve, session: aiohttp.ClientSession) -> None:
-    server = await serve()
+async def test_fifty_pages_and_no_more(server: AvatarServer, session: aiohttp.ClientSession) -> None:
     async with AsyncExitStack() as stack:
         pages = [await stack.enter_async_context(session.ws_connect(server.url + "ws")) for _ in range(50)]
         await until(lambda: server.stats()["clients"] == 50)
@@ -209,8 +211,7 @@ async def test_fifty_pages_and_no_more(serve: Serve, session: aiohttp.ClientSess
             pass
 
 
-async def test_a_page_that_does_not_read_holds_up_nobody(serve: Serve, session: aiohttp.ClientSession) -> None:
-    server = await serve()
+async def test_a_page_that_does_not_read_holds_up_nobody(server: AvatarServer, session: aiohttp.ClientSession) -> None:
     host, port = "127.0.0.1", int(server.url.rsplit(":", 1)[1].strip("/"))
     sleeper = socket.socket()
     sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -227,9 +228,8 @@ async def test_a_page_that_does_not_read_holds_up_nobody(serve: Serve, session: 
 
 @pytest.mark.parametrize("sent", MALFORMED)
 async def test_malformed_input_is_counted_then_refused(
-    serve: Serve, session: aiohttp.ClientSession, sent: str | bytes
+    server: AvatarServer, session: aiohttp.ClientSession, sent: str | bytes
 ) -> None:
-    server = await serve()
     async with session.ws_connect(server.url + "ws") as ws:
         for _ in range(BAD_INPUT_LIMIT):
             await (ws.send_bytes(sent) if isinstance(sent, bytes) else ws.send_str(sent))
@@ -240,16 +240,14 @@ async def test_malformed_input_is_counted_then_refused(
         await binary(ws)
 
 
-async def test_a_flood(serve: Serve, session: aiohttp.ClientSession) -> None:
-    server = await serve()
+async def test_a_flood(server: AvatarServer, session: aiohttp.ClientSession) -> None:
     async with session.ws_connect(server.url + "ws") as ws:
         for _ in range(INPUT_RATE_LIMIT + 1):
             await ws.send_str('{"fps":60}')
         assert (await closing(ws)) == (1008, "Too many messages.")
 
 
-async def test_giant_input(serve: Serve, session: aiohttp.ClientSession) -> None:
-    server = await serve()
+async def test_giant_input(server: AvatarServer, session: aiohttp.ClientSession) -> None:
     async with session.ws_connect(server.url + "ws") as ws:
         await ws.send_str("x" * 1_000_000)
         assert (await closing(ws))[0] == 1009
@@ -261,9 +259,8 @@ async def test_giant_input(serve: Serve, session: aiohttp.ClientSession) -> None
 
 
 async def test_the_voice_goes_to_the_pages_that_play_it_whole_and_in_order(
-    serve: Serve, session: aiohttp.ClientSession
+    server: AvatarServer, session: aiohttp.ClientSession
 ) -> None:
-    server = await serve()
     async with session.ws_connect(server.url + "ws") as plays, session.ws_connect(server.url + "ws") as other:
         await plays.send_str('{"fps":60,"voice":true}')
         await other.send_str('{"fps":60}')
@@ -280,8 +277,9 @@ async def test_the_voice_goes_to_the_pages_that_play_it_whole_and_in_order(
     await until(lambda: not server.wanted("voice"))
 
 
-async def test_candidates_go_to_the_pages_that_ask_for_them(serve: Serve, session: aiohttp.ClientSession) -> None:
-    server = await serve()
+async def test_candidates_go_to_the_pages_that_ask_for_them(
+    server: AvatarServer, session: aiohttp.ClientSession
+) -> None:
     async with session.ws_connect(server.url + "ws") as asks, session.ws_connect(server.url + "ws") as other:
         await asks.send_str('{"fps":60,"candidates":true}')
         await other.send_str('{"fps":60,"candidates":false}')
@@ -296,9 +294,8 @@ async def test_candidates_go_to_the_pages_that_ask_for_them(serve: Serve, sessio
 
 
 async def test_what_is_seen_of_a_visitor_goes_to_the_page_that_asks(
-    serve: Serve, session: aiohttp.ClientSession
+    server: AvatarServer, session: aiohttp.ClientSession
 ) -> None:
-    server = await serve()
     seen = SpeakerFrame(
         stamp_ns=1, picture_stamp_ns=1, sound_stamp_ns=None, person_id=0, face_present=True, mesh_present=True,
         coefficients=np.full(58, 0.25, np.float32), confidence=np.ones(58, np.float32), neutral_confidence=1.0,

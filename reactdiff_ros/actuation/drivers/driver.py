@@ -140,23 +140,9 @@ Clock = Callable[[], float]
 """Seconds of a clock that only goes forward."""
 
 FaultKind = Literal[
-    "gone",
-    "no_answer",
-    "checksum",
-    "garbage",
-    "wrong_id",
-    "wrong_model",
-    "uncalibrated",
-    "calibration",
-    "overload",
-    "hot",
-    "voltage",
-    "sensor",
-    "watchdog",
-    "reset",
-    "refused",
-    "broken",
-]
+    "gone", "no_answer", "checksum", "garbage", "wrong_id", "wrong_model", "uncalibrated", "calibration",
+    "overload", "hot", "voltage", "sensor", "watchdog", "reset", "refused", "broken",
+]  # fmt: skip
 
 LINK_FAULTS = frozenset({"gone", "no_answer", "checksum", "garbage", "wrong_id"})
 """The servo was not heard, or not understood."""

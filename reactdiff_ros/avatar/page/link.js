@@ -31,7 +31,7 @@ export function decode(buffer) {
   }
   return {
     face: view.getUint16(2, true), mode: MODES[view.getUint8(1)] ?? "neutral", number: view.getUint32(4, true), values,
-    stamp: stamp(0), picture: stamp(1), sound: stamp(2), planPicture: stamp(3), planSound: stamp(4),
+    stamp: stamp(0), picture: stamp(1),
   };
 }
 
@@ -44,7 +44,6 @@ export class Link {
     this.attempts = 0;
     this.connections = 0;
     this.frames = 0;
-    this.rate = 0;
     this.lastFrame = -Infinity;
     this.marks = [];
   }
