@@ -39,13 +39,7 @@ PICTURE = click.option(
               help="A neutral face that looks at the listener is seen; or nothing, as without a camera.")  # fmt: skip
 @evaluation.evaluation(voices=False, output=PICTURE)
 def backchannels(
-    run: Run,
-    timings: Path,
-    speech: Path,
-    nods: Path | None,
-    systems: tuple[str, ...],
-    streams: int,
-    face: bool,
+    run: Run, timings: Path, speech: Path, nods: Path | None, systems: tuple[str, ...], streams: int, face: bool
 ) -> None:
     """When listeners nod to real speech in the turns of a real dialogue, beside people's vocal backchannels.
 

@@ -12,15 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import (
-    EXIT_DONE,
-    Number,
-    Output,
-    StopFlag,
-    log,
-    progress_bar,
-    ros_namespace,
-)
+from reactdiff_ros.cli.common import EXIT_DONE, Number, Output, StopFlag, log, progress_bar, ros_namespace
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.settings import POLICIES, RANGES

@@ -123,13 +123,7 @@ def controls(run: Run, items: int, seconds: float) -> None:
 @click.option("--permutations", type=click.IntRange(100, 1_000_000), default=5000,
               help="Permutations of speakers across pairs, for p.")  # fmt: skip
 @evaluation.evaluation(voices=False, output=evaluation.RESULT)
-def dyads(
-    run: Run,
-    folder: Path,
-    models: tuple[Path, ...] | None,
-    systems: tuple[str, ...],
-    permutations: int,
-) -> None:
+def dyads(run: Run, folder: Path, models: tuple[Path, ...] | None, systems: tuple[str, ...], permutations: int) -> None:
     """Smile coupling and smile statistics of listeners to the speakers of recorded calls.
 
     C: mean correlation of the two people's AU12 at lags of 0.3 to 2 s (.10 to .30 passes). p: of that C when speakers

@@ -239,11 +239,7 @@ ESCAPE = '"a\\x1b]0;pwned\\x07 \\u009b2J \\u202e b"'
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [
-        ("about: Ohbot 2.1", f"about: {ESCAPE} #"),
-        ("head_nod:", f"{ESCAPE}:"),
-        ("neutral: 420", f"neutral: {ESCAPE}"),
-    ],
+    [("about: Ohbot 2.1", f"about: {ESCAPE} #"), ("head_nod:", f"{ESCAPE}:"), ("neutral: 420", f"neutral: {ESCAPE}")],
 )
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_escape_sequences_of_a_profile_do_not_reach_the_terminal(

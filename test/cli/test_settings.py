@@ -16,12 +16,7 @@ from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.cli.listen import live_options
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.launching.configuration import (
-    LabSettings,
-    effective,
-    lab_settings,
-    read_settings,
-)
+from reactdiff_ros.launching.configuration import LabSettings, effective, lab_settings, read_settings
 from reactdiff_ros.launching.live_graph import node_command
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.plain_yaml import ProblemsError

@@ -21,12 +21,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, SMILE
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bounds import passes
-from reactdiff_ros.evaluation.listeners import (
-    StreamListener,
-    natural_conditions,
-    no_conditions,
-    provenance,
-)
+from reactdiff_ros.evaluation.listeners import StreamListener, natural_conditions, no_conditions, provenance
 from reactdiff_ros.evaluation.metrics import coupling as measures
 from reactdiff_ros.evaluation.metrics.coupling import Matrix, People
 from reactdiff_ros.evaluation.metrics.events import smile_curve

@@ -17,15 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES, attributes_of
-from reactdiff_ros.coefficients import (
-    BLINK,
-    COEFFICIENT_COUNT,
-    EYE_LOOK,
-    HEAD_PITCH,
-    INDEX,
-    ROTATION,
-    mirrored_order,
-)
+from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, HEAD_PITCH, INDEX, ROTATION, mirrored_order
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.baselines import MIME_LAGS_S, late, squared_distances
 from reactdiff_ros.evaluation.bounds import BANDS

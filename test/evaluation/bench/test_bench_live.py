@@ -17,15 +17,7 @@ from reactdiff_ros.cli.main import main
 from reactdiff_ros.clock import NS
 from reactdiff_ros.evaluation.bench.compute import PlayedClip, bench_compute, slots
 from reactdiff_ros.evaluation.bench.compute import summary as of_slots
-from reactdiff_ros.evaluation.bench.live import (
-    EXPRESSION,
-    PICTURES,
-    REACTION,
-    SPEAKER,
-    Recording,
-    answers,
-    summary,
-)
+from reactdiff_ros.evaluation.bench.live import EXPRESSION, PICTURES, REACTION, SPEAKER, Recording, answers, summary
 from reactdiff_ros.recordings.replay.parameters import settings_as_live
 from reactdiff_ros.simulator.rendered import demo_clip_path
 

@@ -12,11 +12,7 @@ from ticks import Ticks
 
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.evaluation.bench import model as bench
-from reactdiff_ros.evaluation.bench.model import (
-    Clock,
-    bench_listeners,
-    bench_rows,
-)
+from reactdiff_ros.evaluation.bench.model import Clock, bench_listeners, bench_rows
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights

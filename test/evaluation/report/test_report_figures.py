@@ -142,13 +142,7 @@ def test_bands_and_published_figures_ship() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "rows: [{system: a}]",
-        "a: [",
-        "rows: [{system: a, source: b, data: c, figures: {FRC: x}}]",
-    ],
+    "text", ["", "rows: [{system: a}]", "a: [", "rows: [{system: a, source: b, data: c, figures: {FRC: x}}]"]
 )
 def test_a_wrong_published_file_is_a_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "p.yaml").write_text(text)

@@ -13,10 +13,7 @@ from run_tools import lab
 
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.evaluation.listeners import (
-    StreamListener,
-    natural_conditions,
-)
+from reactdiff_ros.evaluation.listeners import StreamListener, natural_conditions
 from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.dyads import simulate

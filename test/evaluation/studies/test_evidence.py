@@ -93,10 +93,7 @@ def leaves(figures: Any) -> Iterator[tuple[Any, Any]]:
             yield figures, key
 
 
-FAILING = {
-    "power in three bands over the reference's, before smoothing",
-    "last part over the second, 95 % intervals",
-}
+FAILING = {"power in three bands over the reference's, before smoothing", "last part over the second, 95 % intervals"}
 """Bounds that the committed evidence does not keep."""
 
 
