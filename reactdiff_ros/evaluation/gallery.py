@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.avatar.drawing import FaceDrawing
 from reactdiff_ros.capture.media import MediaClip
-from reactdiff_ros.coefficients import HEAD_PITCH
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.evaluation.metrics import events
 from reactdiff_ros.evaluation.report.summary import environment
@@ -35,6 +34,7 @@ LABEL: Final = 26
 _INK: Final = (60, 50, 45)
 _GROUND: Final = (250, 250, 250)
 CURVES: Final = ("smile", "raised brows", "frown")
+MARKED: Final = {"smile": "smiles", "brows": "brow_raises", "nod": "nods"}
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,9 @@ class Variant:
 
 
 def gallery(
-    clips: Sequence[Path],
-    variants: Sequence[Variant],
-    folder: Path,
-    *,
-    look: str = "soft",
-    moments: Sequence[float] = (),
-    videos: bool = True,
-    progress: OnProgress = lambda share: None,
-) -> tuple[Path, list[str]]:
+    clips: Sequence[Path], variants: Sequence[Variant], folder: Path, *, look: str = "soft",
+    moments: Sequence[float] = (), videos: bool = True, progress: OnProgress = lambda share: None,
+) -> tuple[Path, list[str]]:  # fmt: skip
     """Write the page and what it shows into a new folder; returns the page, and a sentence for each clip left out.
 
     These are on the page as well. `moments`: seconds from the beginning that the sheets show; none: COLUMNS of them,
@@ -73,13 +67,14 @@ def gallery(
         ConfigError: there is no such look, style or policy.
     """
     FaceDrawing(look)  # refuses an unknown look before the work
-    listeners = [(variant, _listener(variant)) for variant in variants]
+    listeners = [
+        (v, Listener(v.style, v.policy, seed=v.seed, **({"model_dir": v.model} if v.model else {}))) for v in variants
+    ]
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        raise ReactdiffError(
-            f"the folder cannot be made ({error.strerror})", where=str(folder), todo="choose a new one"
-        ) from error
+        what = f"the folder cannot be made ({error.strerror})"
+        raise ReactdiffError(what, where=str(folder), todo="choose a new one") from error
     shown, problems = [], []
     for number, (clip, name) in enumerate(zip(clips, names_of(clips), strict=True)):
         try:
@@ -106,37 +101,24 @@ def names_of(clips: Sequence[Path]) -> list[str]:
     return found
 
 
-def _listener(variant: Variant) -> Listener:
-    weights = {"model_dir": variant.model} if variant.model else {}
-    return Listener(variant.style, variant.policy, seed=variant.seed, **weights)
-
-
 def _entry(
-    clip: Path,
-    name: str,
-    tracks: Sequence[tuple[Variant, FaceTrack]],
-    folder: Path,
-    look: str,
-    moments: Sequence[float],
-    videos: bool,
-) -> dict[str, Any]:
+    clip: Path, name: str, tracks: Sequence[tuple[Variant, FaceTrack]], folder: Path, look: str,
+    moments: Sequence[float], videos: bool,
+) -> dict[str, Any]:  # fmt: skip
     """What the page shows of one clip; its sheet and its videos are written."""
     first = tracks[0][1]
     first.people()  # refuses a clip without a face
     begin, end = float(first.times[0]), float(first.times[-1])
     chosen = [begin + moment for moment in moments if begin + moment <= end]
     times = np.array(chosen or [begin + (end - begin) * (k + 0.5) / COLUMNS for k in range(COLUMNS)])
-    sheet_file = f"{name}.png"
-    cv2.imwrite(str(folder / sheet_file), sheet(clip, name, tracks, times, look))
+    cv2.imwrite(str(folder / f"{name}.png"), sheet(clip, name, tracks, times, look))
     rows = []
     for number, (variant, track) in enumerate(tracks):
-        video = f"{name}_{number}.mp4"
+        video = f"{name}_{number}.mp4" if videos else ""
         if videos:
             track.save(folder / video, look=look)
-        row = {"name": variant.name, "video": video if videos else ""}
-        rows.append({**row, "curves": _curves(track), "events": _events(track)})
-    seconds = float(first.times[-1] - first.times[0])
-    return {"name": name, "notes": first.notes, "sheet": sheet_file, "seconds": seconds, "rows": rows}
+        rows.append({"name": variant.name, "video": video, "curves": _curves(track), "events": _events(track)})
+    return {"name": name, "notes": first.notes, "sheet": f"{name}.png", "seconds": end - begin, "rows": rows}
 
 
 def sheet(
@@ -146,7 +128,13 @@ def sheet(
     first = tracks[0][1]
     start_ns = first.speaker[0].picture_stamp_ns if first.speaker else None
     people = [_square(picture) for picture in _pictures(clip, times - (start_ns or 0) / 1e9)]
-    rows = [_labelled(name, people, _seen(first, times))]
+    stamps = np.array([frame.stamp_ns / 1e9 for frame in first.speaker])
+    texts = []
+    for at in np.searchsorted(stamps, times, side="right") - 1:
+        affect = first.speaker[at].affect if at >= 0 else None
+        # What perception read: the likeliest expression and its probability.
+        texts.append("" if affect is None else f"{affect.label} {affect.probabilities.max():.1f}")
+    rows = [_labelled(name, people, texts)]
     for variant, track in tracks:
         drawing = FaceDrawing(look, TILE, TILE)
         at = np.clip(np.searchsorted(track.times, times), 0, len(track) - 1)
@@ -175,21 +163,10 @@ def _square(picture: UINT8) -> UINT8:
     return np.asarray(cv2.resize(cut, (TILE, TILE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _seen(track: FaceTrack, times: NDArray[np.float64]) -> list[str]:
-    """What perception read at each time: the likeliest expression and its probability."""
-    stamps = np.array([frame.stamp_ns / 1e9 for frame in track.speaker])
-    texts = []
-    for time in times:
-        at = int(np.searchsorted(stamps, time, side="right")) - 1
-        affect = track.speaker[at].affect if at >= 0 else None
-        texts.append("" if affect is None else f"{affect.label} {affect.probabilities.max():.1f}")
-    return texts
-
-
 def _labelled(name: str, pictures: Sequence[UINT8], texts: Sequence[str] = ()) -> UINT8:
     """Pictures in a row under a name and, where there are some, a text for each."""
-    row = [_strip([name], len(pictures)), *([_strip(texts, len(pictures))] if texts else []), np.hstack(list(pictures))]
-    return np.vstack(row)
+    strips = [_strip(row, len(pictures)) for row in ([name], texts) if row]
+    return np.vstack([*strips, np.hstack(list(pictures))])
 
 
 def _strip(texts: Sequence[str], columns: int) -> UINT8:
@@ -210,10 +187,5 @@ def _curves(track: FaceTrack) -> list[str]:
 def _events(track: FaceTrack) -> list[tuple[float, str]]:
     """(percent of the time, what begins) for smiles, raised brows and nods, in order; curves are at 25 Hz."""
     faces = track.faces[None, ::2]
-    found = [
-        ("smile", events.smiles(events.smile_curve(faces))),
-        ("brows", events.brow_raises(faces)),
-        ("nod", events.nods(faces[..., HEAD_PITCH])),
-    ]
-    marks = [(100.0 * float(begin) / faces.shape[1], kind) for kind, of in found for begin in of.start]
-    return sorted(marks)
+    found = {kind: events.KINDS[name](faces) for kind, name in MARKED.items()}
+    return sorted((100.0 * float(begin) / faces.shape[1], kind) for kind, of in found.items() for begin in of.start)

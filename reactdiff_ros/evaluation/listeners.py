@@ -104,10 +104,8 @@ def provenance(weights: Weights) -> Provenance:
         )  # fmt: skip
         _ = found.held_out
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ReactdiffError(
-            "the manifest does not say what the weights were trained on", where=str(path),
-            todo="write it again with 'reactdiff dev export'",
-        ) from error  # fmt: skip
+        what = "the manifest does not say what the weights were trained on"
+        raise ReactdiffError(what, where=str(path), todo="write it again with 'reactdiff dev export'") from error
     return found
 
 
@@ -127,38 +125,26 @@ def voices_facts(bank: VoiceBank | None) -> dict[str, Any]:
 
 def frames_of(batch: SpeakerBatch, row: int) -> Iterator[SpeakerFrame]:
     """What perception would have sent for one speaker of a (B, T) batch; frame t is at t / 25 s."""
-    b = batch
+    b, unknown = batch, np.zeros(len(EXPRESSION_CLASSES), dtype=np.float32)
     for t in range(b.camera.shape[1]):
         at, stamp = (row, t), (t + 1) * FRAME_NS
         mesh = bool(b.mesh[at])
+        affect = voice = None
+        if b.affect_observed[at] and mesh:  # valence and arousal; no one has read the expression off landmarks
+            affect = Affect("neutral", unknown, float(b.affect[at][-2]), float(b.affect[at][-1]))
+        if b.microphone[at]:
+            voice = Voice(
+                float(b.speech_probability[at]), bool(b.speaking[at]), b.mfcc[at], float(b.pitch_hz[at]),
+                float(b.loudness_dbfs[at]), float(b.pause_s[at]), float(b.utterance_s[at]),
+            )  # fmt: skip
         yield SpeakerFrame(
-            stamp_ns=stamp,
-            picture_stamp_ns=stamp if b.camera[at] else None,
-            sound_stamp_ns=stamp if b.microphone[at] else None,
-            person_id=0 if b.face[at] else -1,
-            face_present=bool(b.face[at]),
-            mesh_present=mesh,
-            coefficients=b.coefficients[at],
-            confidence=b.confidence[at],
-            neutral_confidence=float(b.neutral_confidence[at]),
+            stamp_ns=stamp, picture_stamp_ns=stamp if b.camera[at] else None,
+            sound_stamp_ns=stamp if b.microphone[at] else None, person_id=0 if b.face[at] else -1,
+            face_present=bool(b.face[at]), mesh_present=mesh, coefficients=b.coefficients[at],
+            confidence=b.confidence[at], neutral_confidence=float(b.neutral_confidence[at]),
             gaze=Gaze(*(float(x) for x in b.gaze[at])) if b.gaze_observed[at] and mesh else None,
-            position_m=None,
-            affect=_affect(b.affect[at]) if b.affect_observed[at] and mesh else None,
-            voice=_voice(b, at) if b.microphone[at] else None,
-        )
-
-
-def _affect(values: FloatArray) -> Affect:
-    """Valence and arousal as simulated or recorded; no one has read the expression off landmarks."""
-    unknown = np.zeros(len(EXPRESSION_CLASSES), dtype=np.float32)
-    return Affect("neutral", unknown, float(values[-2]), float(values[-1]))
-
-
-def _voice(b: SpeakerBatch, at: tuple[int, int]) -> Voice:
-    return Voice(
-        float(b.speech_probability[at]), bool(b.speaking[at]), b.mfcc[at], float(b.pitch_hz[at]),
-        float(b.loudness_dbfs[at]), float(b.pause_s[at]), float(b.utterance_s[at]),
-    )  # fmt: skip
+            position_m=None, affect=affect, voice=voice,
+        )  # fmt: skip
 
 
 def played(listener: Listener, frames: Sequence[SpeakerFrame], where: str) -> tuple[FloatArray, list[float]]:
@@ -243,9 +229,8 @@ class StreamListener:
             return np.stack([played(one, list(frames_of(speaker, row)), self.name)[0] for row, one in rows])
         known = perceive(speaker) if self.name == "policy" else truth
         if known is None:
-            raise ReactdiffError(
-                "the simulator's listener needs simulated speakers", todo="take 'policy' for recorded ones"
-            )
+            todo = "take 'policy' for recorded ones"
+            raise ReactdiffError("the simulator's listener needs simulated speakers", todo=todo)
         return listen(known, temperaments(conditions, int(seeds[0])), int(seeds[0])).coefficients
 
     def before(self, speaker: SpeakerBatch, truth: Stimulus | None = None) -> Shows:
@@ -286,13 +271,10 @@ def temperaments(conditions: Conditions, seed: int) -> Temperament:
 def live_sampling(*, steps: int | None = None, guidance: float | None = None, hop_s: float | None = None) -> Sampling:
     """The sampling of the live listener's settings, where nothing else is given."""
     live = ListenerConfig()
-    hop = round((live.hop_s if hop_s is None else hop_s) * REACTION_RATE_HZ)
-    return replace(
-        Sampling(),
-        steps=live.steps if steps is None else steps,
-        guidance=live.guidance if guidance is None else guidance,
-        hop=hop,
-    )
+    return Sampling(
+        steps=live.steps if steps is None else steps, guidance=live.guidance if guidance is None else guidance,
+        hop=round((live.hop_s if hop_s is None else hop_s) * REACTION_RATE_HZ),
+    )  # fmt: skip
 
 
 def style_conditions(style: str, count: int, **settings: Any) -> Conditions:
@@ -333,10 +315,8 @@ def look_ahead_s(listener: Listener) -> float:
     """
     declared = getattr(listener, "look_ahead_s", 0.0)
     if isinstance(declared, bool) or not isinstance(declared, (int, float)) or not declared >= 0:
-        raise ReactdiffError(
-            f"the listener declares a look-ahead of {declared!r}", where=type(listener).__name__,
-            todo="give look_ahead_s in seconds, 0 or more",
-        )  # fmt: skip
+        what, todo = f"the listener declares a look-ahead of {declared!r}", "give look_ahead_s in seconds, 0 or more"
+        raise ReactdiffError(what, where=type(listener).__name__, todo=todo)
     return float(declared)
 
 
@@ -383,10 +363,8 @@ class Spec:
         if self.own:
             return self._own(seed)
         if self.text not in POLICIES:
-            raise ConfigError(
-                "unknown listener", where=self.text,
-                todo=f"name one of {', '.join(POLICIES)}, or a class of your own as module:Class or file.py:Class",
-            )  # fmt: skip
+            todo = f"name one of {', '.join(POLICIES)}, or a class of your own as module:Class or file.py:Class"
+            raise ConfigError("unknown listener", where=self.text, todo=todo)
         return make_listener(self.text, seed=seed, config=ListenerConfig(model_dir=self.weights))
 
     def _own(self, seed: int) -> Listener:
@@ -410,12 +388,9 @@ class Spec:
         except Exception as error:
             todo = f"it must take seed=: {type(error).__name__}: {error}"
             raise ReactdiffError("the listener cannot be made", where=self.text, todo=todo) from error
-        missing = [method for method in METHODS if not hasattr(listener, method)]
-        if missing:
-            raise ReactdiffError(
-                f"the listener lacks {', '.join(missing)}", where=self.text,
-                todo="docs/bring_your_own_listener.md shows the interface",
-            )  # fmt: skip
+        if missing := [method for method in METHODS if not hasattr(listener, method)]:
+            todo = "docs/bring_your_own_listener.md shows the interface"
+            raise ReactdiffError(f"the listener lacks {', '.join(missing)}", where=self.text, todo=todo)
         return listener
 
 

@@ -81,7 +81,10 @@ class PaintedPerception:
             confidence=np.full(COEFFICIENT_COUNT, 0.9 * there, np.float32), neutral_confidence=0.5,
             gaze=Gaze(turned, 0.0, 0.8), position_m=np.array([turned, 0, 1], np.float32),
             affect=Affect("happy", np.zeros(len(EXPRESSION_CLASSES), np.float32), float(values[SMILE[0]]), 0.0),
-            voice=self._voice(),
+            voice=Voice(
+                min(self._level, 1.0), self._level > 0.5, np.full(MFCC_COUNT, self._level, np.float32),
+                120.0 * (self._level > 0.5), 20 * self._level - 40, 0.0, 0.0,
+            ),
         )  # fmt: skip
 
     def observe_sound(self, sound: Sound) -> list[SpeakerFrame]:
@@ -92,11 +95,6 @@ class PaintedPerception:
 
     def robot_speaking(self, speaking: bool, now_ns: int) -> None:
         """Of no influence here."""
-
-    def _voice(self) -> Voice:
-        speaking = self._level > 0.5
-        mfcc = np.full(MFCC_COUNT, self._level, np.float32)
-        return Voice(min(self._level, 1.0), speaking, mfcc, 120.0 * speaking, 20 * self._level - 40, 0.0, 0.0)
 
 
 def painted(seed: int, seconds: float) -> list[Item]:
@@ -220,34 +218,28 @@ class OnlineCheck:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         facts = asdict(self)
-        first = facts.pop("first")
-        return {**facts, "first_difference": first and {**first, "ahead_s": self.first.ahead_s if self.first else 0}}
+        del facts["first"]
+        first = self.first and {**asdict(self.first), "ahead_s": self.first.ahead_s}
+        return {**facts, "first_difference": first}
 
     def sentence(self, name: str) -> str:
         """For people."""
-        declared = f"{self.declared_s:g} s"
         if not self.deterministic:
             return f"{name} is not deterministic: the same input and seed gave other faces, so nothing can be verified"
-        if self.first is not None:
+        if (first := self.first) is not None:
             return (
-                f"{name} declares a look-ahead of {declared} but looks further: frame {self.first.frame} "
-                f"({self.first.at_s:.2f} s, {self.first.coefficient}) differs when what comes after "
-                f"{self.first.cut_s:.2f} s is replaced, {self.first.ahead_s:.2f} s later"
+                f"{name} declares a look-ahead of {self.declared_s:g} s but looks further: frame {first.frame} "
+                f"({first.at_s:.2f} s, {first.coefficient}) differs when what comes after {first.cut_s:.2f} s is "
+                f"replaced, {first.ahead_s:.2f} s later"
             )
-        return f"{name} keeps its declared look-ahead of {declared} in {self.cuts} cuts"
+        return f"{name} keeps its declared look-ahead of {self.declared_s:g} s in {self.cuts} cuts"
 
 
 def verify(
-    listener: Listener,
-    *,
-    mine: Sequence[Item] | None = None,
-    other: Sequence[Item] | None = None,
-    perception: Perception | None = None,
-    seconds: float = SECONDS,
-    cuts: int = CUTS,
-    seed: int = 0,
+    listener: Listener, *, mine: Sequence[Item] | None = None, other: Sequence[Item] | None = None,
+    perception: Perception | None = None, seconds: float = SECONDS, cuts: int = CUTS, seed: int = 0,
     progress: OnProgress = lambda share: None,
-) -> OnlineCheck:
+) -> OnlineCheck:  # fmt: skip
     """Run the session-level causality test.
 
     Args:

@@ -27,9 +27,9 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
-def new_axes(rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
-    """A figure and its axes (rows, columns)."""
-    figure = new_figure(5.2 * columns, 3.2 * rows)
+def new_axes(rows: int = 1, columns: int = 1, size: tuple[float, float] = (5.2, 3.2)) -> tuple[Any, Any]:
+    """A figure and its axes (rows, columns), each of so many inches."""
+    figure = new_figure(size[0] * columns, size[1] * rows)
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
@@ -58,8 +58,7 @@ def plot_responses(curves: Mapping[str, tuple[Values, Values]], path: Path) -> P
 
 def plot_lags(lags: Mapping[str, Lags], path: Path) -> Path:
     """Histogram of onset lags (s) over that of the shifted pairings."""
-    figure = new_figure(3.4 * len(lags), 3.0)
-    axes = figure.subplots(1, len(lags), squeeze=False)
+    figure, axes = new_axes(1, len(lags), (3.4, 3.0))
     edges = np.arange(-3.0, 3.01, 0.2)
     for axis, (name, found) in zip(axes[0], lags.items(), strict=True):
         axis.hist(found.lags_s, edges, label="observed", alpha=0.6)
@@ -74,9 +73,7 @@ def plot_spectra(
     frequency: Values, densities: Mapping[str, Mapping[str, Values]], bands: tuple[tuple[float, float], ...], path: Path
 ) -> Path:
     """Power over frequency of each group (outer name) for each system (inner name); every other band is shaded."""
-    columns = (len(densities) + 1) // 2
-    figure = new_figure(3.4 * columns, 5.6)
-    axes = figure.subplots(2, columns, squeeze=False)
+    figure, axes = new_axes(2, (len(densities) + 1) // 2, (3.4, 2.8))
     for axis, (group, systems) in zip(axes.flat, densities.items(), strict=False):
         for name, density in systems.items():
             axis.loglog(frequency[1:], np.maximum(density[1:], 1e-12), label=name)
@@ -141,21 +138,15 @@ def plot_time_line(
 def plot_controls(figures: Mapping[str, Any], path: Path) -> Path:
     """Each control, and each entry of a style, against what it is measured by, with 95 % intervals."""
     panels = list(sweeps_in(figures))
-    columns = 4
-    rows = -(-len(panels) // columns)
-    figure = new_figure(3.0 * columns, 2.5 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False)
+    figure, axes = new_axes(-(-len(panels) // 4), 4, (3.0, 2.5))
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
     for axis, (of, name, part) in zip(axes.flat, panels, strict=False):
         axis.fill_between(part["values"], part["low"], part["high"], alpha=0.2)
         axis.plot(part["values"], part["mean"], "o-")
-        words = name.replace("_", " ")
-        if of == "style":
-            axis.set(xlabel=f"style, {words}: asked", ylabel="found, in the same unit")
-        else:
-            axis.set(xlabel=words, ylabel=part["measure"])
-        axis.yaxis.label.set_size("small")
+        words, style = name.replace("_", " "), of == "style"
+        axis.set_xlabel(f"style, {words}: asked" if style else words)
+        axis.set_ylabel("found, in the same unit" if style else part["measure"], fontsize="small")
     return save_figure(figure, path)
 
 
@@ -170,7 +161,8 @@ def plot_backchannels(figures: Mapping[str, Any], annotated: Mapping[str, Any], 
     Raises:
         ReactdiffError: it cannot be written.
     """
-    shapes = {name: of["nod_shapes"]["quantiles"] for name, of in figures.items() if "quantiles" in _nods_in(of)}
+    nods = {name: of.get("nod_shapes", {}) for name, of in figures.items()}
+    shapes = {name: of["quantiles"] for name, of in nods.items() if "quantiles" in of}
     shapes |= {f"{label} (people)": of["quantiles"] for label, of in annotated.items()}
     measures = list(next(iter(shapes.values()), {}))
     figure = new_figure(12.0, 3.4 + (2.8 if measures else 0.0))
@@ -199,8 +191,3 @@ def plot_backchannels(figures: Mapping[str, Any], annotated: Mapping[str, Any], 
             axis.set_yticks(range(len(shapes)), list(shapes) if axis is lower[0] else [""] * len(shapes))
             axis.set_title(name.replace("_", " "))
     return save_figure(figure, path)
-
-
-def _nods_in(figures: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = figures.get("nod_shapes", {})
-    return found

@@ -309,16 +309,12 @@ def read_result(path: Path) -> Result:
                 )  # fmt: skip
             return _result(head, archive)
     except OSError as error:
-        raise ResultError(
-            "the result file cannot be read", where=str(path), todo=error.strerror or str(error)
-        ) from error
-    except (
-        zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, AttributeError, EOFError, MemoryError,
-        NotImplementedError, RuntimeError,
-    ) as error:  # fmt: skip
-        raise ResultError(
-            "this is no whole result file", where=str(path), todo=f"evaluate again ({_short(error)})"
-        ) from error
+        todo = error.strerror or str(error)
+        raise ResultError("the result file cannot be read", where=str(path), todo=todo) from error
+    except (zipfile.BadZipFile, zlib.error, LookupError, ValueError, TypeError, AttributeError, EOFError, MemoryError,
+            RuntimeError) as error:  # fmt: skip
+        reason = (str(error) or type(error).__name__).splitlines()[0][:120].strip("'\"")
+        raise ResultError("this is no whole result file", where=str(path), todo=f"evaluate again ({reason})") from error
 
 
 def _head(result: Result) -> dict[str, Any]:
@@ -421,7 +417,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
-
-
-def _short(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:120].strip("'\"")

@@ -67,16 +67,12 @@ def cross_coupling(speakers: Values, listeners: Values, lags: range = LAGS) -> M
     """
     frames = speakers.shape[1]
     used = [lag for lag in lags if lag < frames - 1]
-    correlations = _of_the_shared if np.isnan(speakers).any() or np.isnan(listeners).any() else _of_all
+    gaps = np.isnan(speakers).any() or np.isnan(listeners).any()
     total = np.zeros((len(speakers), len(listeners)))
     for lag in used:
-        total += correlations(speakers[:, : frames - lag], listeners[:, lag:])
+        a, b = speakers[:, : frames - lag], listeners[:, lag:]
+        total += _of_the_shared(a, b) if gaps else _standard(a) @ _standard(b).T
     return total / max(len(used), 1)
-
-
-def _of_all(a: Values, b: Values) -> Matrix:
-    """(A, B) correlations of rows without gaps."""
-    return np.asarray(_standard(a) @ _standard(b).T)
 
 
 def _of_the_shared(a: Values, b: Values) -> Matrix:
@@ -146,8 +142,10 @@ def marginals(au12: Values) -> Matrix:
     Raises:
         ValueError: nothing of a row is known.
     """
-    smooth = moving_average(_without_gaps(au12), SMOOTHING_FRAMES)
-    used = _bridged(~np.isnan(au12))
+    known = ~np.isnan(au12)
+    whole = au12 if known.all() else np.stack([filled_in(row, of) for row, of in zip(au12, known, strict=True)])
+    smooth = moving_average(whole, SMOOTHING_FRAMES)
+    used = _bridged(known)
     found = episodes((smooth > SMILE_AU12) & used, smooth, shortest_s=SMILE_SHORTEST_S)
     part = used.mean(1)
     length = np.array(
@@ -164,14 +162,6 @@ def marginals(au12: Values) -> Matrix:
         np.array([row[of].std() for row, of in zip(smooth, used, strict=True)]),
     )
     return np.stack(columns, axis=1)
-
-
-def _without_gaps(au12: Values) -> Values:
-    """Rows whose gaps are filled in; rows without any as they are."""
-    gaps = np.isnan(au12)
-    if not gaps.any():
-        return au12
-    return np.stack([filled_in(row, ~gap) for row, gap in zip(au12, gaps, strict=True)])
 
 
 def _bridged(known: NDArray[np.bool_]) -> NDArray[np.bool_]:

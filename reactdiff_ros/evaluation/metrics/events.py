@@ -147,7 +147,8 @@ def blinks(coefficients: Values) -> Events:
     """Blinks: both lids over half closed for at most a second (longer: the eyes are shut)."""
     lids = coefficients[..., _BLINK].mean(-1)
     found = episodes(lids > BLINK_ON, lids)
-    return _take(found, found.length_s <= 1.0)
+    short = found.length_s <= 1.0
+    return Events(found.row[short], found.start[short], found.end[short], found.size[short], found.shape)
 
 
 def laughs(coefficients: Values) -> Events:
@@ -215,10 +216,6 @@ def _turning_points(curve: NDArray[np.float64], least: float) -> Frames:
         elif len(points) == 1:
             points[0] = turn
     return np.array(points, dtype=np.intp)
-
-
-def _take(events: Events, keep: Mask) -> Events:
-    return Events(events.row[keep], events.start[keep], events.end[keep], events.size[keep], events.shape)
 
 
 KINDS: Final[dict[str, Callable[[Values], Events]]] = {
@@ -289,16 +286,11 @@ class Lags:
 
     def table(self) -> dict[str, Any]:
         """The bins by name."""
-        rows = {
-            name: {
-                "share": float(self.observed[i]),
-                "chance": float(self.chance[i]),
-                "excess": float(self.observed[i] - self.chance[i]),
-                "chance_low": float(self.low[i]),
-                "chance_high": float(self.high[i]),
-            }
-            for i, name in enumerate(BINS)
-        }
+        columns = {
+            "share": self.observed, "chance": self.chance, "excess": self.observed - self.chance,
+            "chance_low": self.low, "chance_high": self.high,
+        }  # fmt: skip
+        rows = {name: {key: float(of[i]) for key, of in columns.items()} for i, name in enumerate(BINS)}
         return {"onsets": self.onsets, "bins": rows}
 
 
@@ -410,17 +402,11 @@ def nod_responses(
 
 def shares(more: Mask, less: Mask) -> dict[str, float]:
     """`rate`, `excess` over no event, and the 95 % interval of the excess (normal, from the trials' spread)."""
-    count = max(len(more), 1)
     signed = more.astype(np.float64) - less
-    half = 1.96 * float(signed.std()) / count**0.5
+    half = 1.96 * float(signed.std()) / max(len(more), 1) ** 0.5
     excess = float(signed.mean())
-    return {
-        "rate": float(more.mean()),
-        "excess": excess,
-        "excess_low": excess - half,
-        "excess_high": excess + half,
-        "trials": len(more),
-    }
+    interval = {"excess": excess, "excess_low": excess - half, "excess_high": excess + half}
+    return {"rate": float(more.mean()), **interval, "trials": len(more)}
 
 
 def response_curve(paired: Paired, before: int = 25, after: int = 45) -> tuple[Values, Values]:

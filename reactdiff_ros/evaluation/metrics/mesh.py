@@ -43,20 +43,14 @@ class FaceMesh:
 
     def lip_error(self, shown: Array, truth: Array) -> float:
         """LVE in mm of coefficients (T, 52)."""
-        return float(np.mean([np.linalg.norm(m, axis=-1).max() for m in self._moved(shown - truth, self.lips)]))
+        moved = np.tensordot(shown - truth, self.lips, axes=1)
+        return float(np.linalg.norm(moved, axis=-1).max(axis=-1).mean())
 
     def upper_deviation(self, shown: Array, truth: Array) -> float:
         """FDD in mm of coefficients (T, 52): positive where the truth moves more."""
-        dynamics = [
-            np.std([np.linalg.norm(m, axis=-1) for m in self._moved(values, self.upper)], axis=0)
-            for values in (truth, shown)
-        ]
+        moved = (np.tensordot(values, self.upper, axes=1) for values in (truth, shown))
+        dynamics = [np.linalg.norm(m, axis=-1).std(axis=0) for m in moved]
         return float(np.mean(dynamics[0] - dynamics[1]))
-
-    @staticmethod
-    def _moved(values: Array, basis: Array) -> Array:
-        """(T, V, 3)."""
-        return np.asarray(np.tensordot(values, basis, axes=1))
 
 
 def read_mesh(folder: Path) -> FaceMesh:

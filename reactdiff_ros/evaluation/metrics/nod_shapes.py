@@ -47,24 +47,18 @@ def read_nods(path: Path) -> dict[str, Shapes]:
             name = _ROWS.get(row[0].strip()) if len(row) > _STATISTICS else None
             if name is None:
                 continue
+            line = f"line {rows.line_num} of the table of nods"
             try:
                 values = np.array([float(cell) for cell in row[_STATISTICS:] if cell.strip()], dtype=np.float64)
             except ValueError as error:
-                raise DatasetError(
-                    f"line {rows.line_num} of the table of nods is not numeric", where=str(path), todo=str(error)
-                ) from error
+                raise DatasetError(f"{line} is not numeric", where=str(path), todo=str(error)) from error
             if not np.isfinite(values).all() or (values < 0).any():
-                raise DatasetError(
-                    f"line {rows.line_num} of the table of nods has a value that no nod has", where=str(path),
-                    todo="they are numbers from 0 on",
-                )  # fmt: skip
+                todo = "they are numbers from 0 on"
+                raise DatasetError(f"{line} has a value that no nod has", where=str(path), todo=todo)
             found.setdefault(row[1].strip(), {})[name] = values
-    missing = [name for name in MEASURES if not found or any(name not in of for of in found.values())]
-    if missing:
-        raise DatasetError(
-            f"the table of nods lacks {', '.join(missing)}", where=str(path),
-            todo=f"it needs rows {', '.join(_ROWS)} for each label",
-        )  # fmt: skip
+    if missing := [name for name in MEASURES if not found or any(name not in of for of in found.values())]:
+        todo = f"it needs rows {', '.join(_ROWS)} for each label"
+        raise DatasetError(f"the table of nods lacks {', '.join(missing)}", where=str(path), todo=todo)
     return {label: of for label, of in found.items() if len(of["length_s"]) >= LEAST_NODS}
 
 
@@ -91,15 +85,13 @@ def compared(shown: Shapes, annotated: Mapping[str, Shapes]) -> dict[str, Any]:
     difference of the two distribution functions. Of fewer than LEAST_NODS nods nothing but the count is given.
     """
     count = len(shown["length_s"])
-    out: dict[str, Any] = {"count": count}
     if count < LEAST_NODS:
-        return out
-    out["quantiles"] = quantiles(shown)
-    out["distances"] = {
+        return {"count": count}
+    distances = {
         label: {name: _distance(_scaled(shown, name), _scaled(real, name)) for name in MEASURES}
         for label, real in annotated.items()
     }
-    return out
+    return {"count": count, "quantiles": quantiles(shown), "distances": distances}
 
 
 def quantiles(shapes: Shapes) -> dict[str, list[float]]:

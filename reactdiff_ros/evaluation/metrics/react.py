@@ -50,13 +50,15 @@ def nearest_distances(predictions: Array, targets: Sequence[Array], parts: Seque
     from reactdiff_ros.evaluation.metrics.dtw_kernels import BOX, boxes, nearest
 
     out = np.full(len(predictions), np.inf)
-    x, begins = _stacked(predictions, targets, parts)
+    (all_rows, *wanted), begins = _stacked(predictions, targets, parts)
     weights = np.array([part.weight for part in parts])
-    each = [np.ascontiguousarray(x[1 + m][:, ::-1]) for m in range(len(targets))]
-    around = [boxes(target, BOX) for target in x[1:]]
-    for k, rows in enumerate(x[0]):
+    each = [np.ascontiguousarray(target[:, ::-1]) for target in wanted]
+    around = [boxes(target, BOX) for target in wanted]
+    for k, rows in enumerate(all_rows):
         best, own = np.inf, boxes(rows, BOX)
-        for m in _likely_first(rows, x[1:]):
+        # By the distance without warping: a near one first lets the others be abandoned early.
+        gaps = [(rows[:, : t.shape[1]] - t[:, : rows.shape[1]]).ravel() for t in wanted]
+        for m in np.argsort([float(gap @ gap) for gap in gaps], kind="stable"):
             best = nearest(rows, each[m], own, around[m], begins, weights, best)
         out[k] = best
     return out
@@ -86,16 +88,6 @@ def _stacked(predictions: Array, targets: Sequence[Array], parts: Sequence[Part]
     order = np.concatenate(chosen)
     rows = np.ascontiguousarray(predictions[..., order].swapaxes(1, 2), dtype=np.float32)
     return [rows, *(np.ascontiguousarray(target[:, order].T, dtype=np.float32) for target in targets)], begins
-
-
-def _likely_first(rows: NDArray[np.float32], targets: Sequence[NDArray[np.float32]]) -> list[int]:
-    """Targets by their distance without warping: a near one first lets the others be abandoned early."""
-    gaps = []
-    for target in targets:
-        n = min(rows.shape[1], target.shape[1])
-        gap = (rows[:, :n] - target[:, :n]).ravel()
-        gaps.append(float(gap @ gap))
-    return sorted(range(len(gaps)), key=gaps.__getitem__)
 
 
 Values = NDArray[np.float64]
@@ -183,10 +175,9 @@ def speaker_diversity(distances: Values, weights: Values | None = None) -> float
 def check_attributes(values: Array, what: str) -> None:
     """Raises ReactdiffError if `values` (..., T, 25) are of another width, empty or not finite."""
     if values.ndim < 2 or values.shape[-1] != ATTRIBUTE_COUNT or 0 in values.shape:
-        raise ReactdiffError(
-            f"attributes of shape {values.shape} are not (..., frames, {ATTRIBUTE_COUNT})", where=what,
-            todo="give 15 action units, valence, arousal and 8 expression probabilities a frame",
-        )  # fmt: skip
+        todo = "give 15 action units, valence, arousal and 8 expression probabilities a frame"
+        shape = f"attributes of shape {values.shape} are not (..., frames, {ATTRIBUTE_COUNT})"
+        raise ReactdiffError(shape, where=what, todo=todo)
     if not np.isfinite(values).all():
         raise ReactdiffError("attributes hold values that are not numbers", where=what, todo="mend or drop those clips")
 
@@ -214,17 +205,10 @@ class ReactMetrics:
 
 
 def evaluate_reactions(
-    prediction: Array,
-    listener: Array,
-    speaker: Array,
-    neighbour: NDArray[Any],
-    *,
-    compat: Compat = "default",
-    rate_hz: float = REACTION_RATE_HZ,
-    workers: int = 1,
-    timer: Callable[[], float] = lambda: 0.0,
+    prediction: Array, listener: Array, speaker: Array, neighbour: NDArray[Any], *, compat: Compat = "default",
+    rate_hz: float = REACTION_RATE_HZ, workers: int = 1, timer: Callable[[], float] = lambda: 0.0,
     progress: OnProgress = lambda share: None,
-) -> ReactMetrics:
+) -> ReactMetrics:  # fmt: skip
     """All metrics of N speakers with K predictions each.
 
     Args:
@@ -248,10 +232,8 @@ def evaluate_reactions(
     """
     check_set(prediction, listener, speaker, neighbour)
     if compat == "react2024" and rate_hz != REFERENCE_RATE_HZ:
-        raise ReactdiffError(
-            f"the challenge of 2024 knows 25 frames a second only, not {rate_hz:g}", where="rate",
-            todo="use the default mode",
-        )  # fmt: skip
+        what = f"the challenge of 2024 knows 25 frames a second only, not {rate_hz:g}"
+        raise ReactdiffError(what, where="rate", todo="use the default mode")
     if not (np.isfinite(rate_hz) and 1.0 <= rate_hz <= 1000.0):
         raise ReactdiffError(f"a rate of {rate_hz:g} frames a second cannot be", where="rate", todo="give 1 to 1000")
     prediction, listener, speaker = (np.asarray(a, dtype=np.float32) for a in (prediction, listener, speaker))
@@ -260,18 +242,13 @@ def evaluate_reactions(
     heard = list(zip(prediction, speaker, strict=True))
     compile_kernels()
     work = Work(workers, timer, progress)
-    own = {
-        "FRC": work.each("FRC", lambda pair: correlation(*pair), pairs, 0.0, 0.1),
-        "FRD": work.each("FRD", lambda pair: distance(*pair), pairs, 0.1, 0.9),
-        "FRDiv": work.each("FRDiv", diversity_of, prediction, 0.9, 0.91),
-        "FRVar": work.each("FRVar", variance, prediction, 0.91, 0.92),
-    }
+    own = work.of_reactions(correlation, pairs, prediction)
     figures = {name: float(values.mean()) for name, values in own.items()}
     start = timer()
     figures["FRDvs"] = between_speakers(prediction)
     work.seconds["FRDvs"] = timer() - start
-    most = reach(rate_hz)
-    lags = work.each("FRSyn", lambda pair: _lags(pair[0], pair[1], most, compat), heard, 0.92, 1.0)
+    most, peaks = reach(rate_hz), reference_lags if compat == "react2024" else signed_lags
+    lags = work.each("FRSyn", lambda pair: peaks(lag_correlations(pair[0], pair[1], most)), heard, 0.92, 1.0)
     if compat == "react2024":
         own["FRSyn"] = lags.mean(1)
         figures.update(FRSyn=float(lags.mean()), FRSyn_first=float(lags[:, 0].mean()))
@@ -292,11 +269,6 @@ def evaluate_reactions(
         "FRSyn_unit": "frames" if compat == "react2024" else "ms",
     }  # fmt: skip
     return ReactMetrics(figures, own, work.seconds, settings)
-
-
-def _lags(predictions: Array, speaker: Array, most: int, compat: Compat) -> Values:
-    table = lag_correlations(predictions, speaker, most)
-    return reference_lags(table) if compat == "react2024" else signed_lags(table)
 
 
 def mean_of(values: Values) -> float:
@@ -340,6 +312,17 @@ class Work:
         self.seconds[name] = self.timer() - start
         return np.array(found, dtype=np.float64)
 
+    def of_reactions(
+        self, agreement: Callable[..., float], pairs: Sequence[Any], predictions: Sequence[Any] | Array
+    ) -> dict[str, Values]:
+        """FRC (by `agreement`) and FRD of pairs of predictions and targets, FRDiv and FRVar of the predictions."""
+        return {
+            "FRC": self.each("FRC", lambda pair: agreement(*pair), pairs, 0.0, 0.1),
+            "FRD": self.each("FRD", lambda pair: distance(*pair), pairs, 0.1, 0.9),
+            "FRDiv": self.each("FRDiv", diversity_of, predictions, 0.9, 0.91),
+            "FRVar": self.each("FRVar", variance, predictions, 0.91, 0.92),
+        }
+
 
 def check_axes(prediction: Array, listener: Array, speaker: Array) -> None:
     """Raises ReactdiffError where an array has other axes or no numbers, or the speakers do not fit the predictions."""
@@ -367,27 +350,26 @@ def check_set(prediction: Array, listener: Array, speaker: Array, neighbour: NDA
     for name, values in (("prediction", prediction), ("listener", listener), ("speaker", speaker)):
         check_attributes(values, name)
     if listener.shape[1] != prediction.shape[2]:
-        raise ReactdiffError(
-            f"real reactions of {listener.shape[1]} frames do not fit predictions of {prediction.shape[2]}",
-            where="listener", todo="cut both to one length, or use mars for clips of several lengths",
-        )  # fmt: skip
+        what = f"real reactions of {listener.shape[1]} frames do not fit predictions of {prediction.shape[2]}"
+        todo = "cut both to one length, or use mars for clips of several lengths"
+        raise ReactdiffError(what, where="listener", todo=todo)
     check_neighbours(neighbour, len(prediction), len(listener))
 
 
 def check_neighbours(neighbour: NDArray[Any], speakers: int, listeners: int) -> None:
     """Raises ReactdiffError unless `neighbour` is (speakers, listeners) of 0 and 1 with a 1 in each row."""
     if neighbour.shape != (speakers, listeners):
-        raise ReactdiffError(
-            f"its shape {neighbour.shape} is not {(speakers, listeners)}", where="neighbour",
-            todo="give one row a speaker and one column a real reaction",
-        )  # fmt: skip
+        what, todo = (
+            f"its shape {neighbour.shape} is not {(speakers, listeners)}",
+            "give one row a speaker and one column a real reaction",
+        )
+        raise ReactdiffError(what, where="neighbour", todo=todo)
     if neighbour.dtype.kind not in "fiub" or not np.isin(neighbour, (0, 1)).all():
         raise ReactdiffError("it is not of 0 and 1", where="neighbour", todo="1 marks an appropriate reaction")
     empty = np.flatnonzero(~neighbour.astype(bool).any(1))
     if len(empty):
-        raise ReactdiffError(
-            "a speaker has no appropriate reaction", where=f"neighbour, row {empty[0]}", todo="leave that speaker out"
-        )
+        where = f"neighbour, row {empty[0]}"
+        raise ReactdiffError("a speaker has no appropriate reaction", where=where, todo="leave that speaker out")
 
 
 NAMES: Final = ("prediction", "listener", "speaker", "neighbour")
@@ -403,28 +385,25 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """
     if not path.is_file():
         raise ReactdiffError("there is no such file", where=str(path), todo="name an .npz file")
+    save = f"save {', '.join(NAMES)} in it"
     try:
         file = np.load(path, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
-            raise ReactdiffError(
-                "it is one array, not an .npz of several", where=str(path), todo=f"save {', '.join(NAMES)} in it"
-            )
+            raise ReactdiffError("it is one array, not an .npz of several", where=str(path), todo=save)
         with file:
-            missing = [name for name in NAMES if name not in file]
-            if missing:
-                raise ReactdiffError(
-                    f"it has no array named {' or '.join(missing)}", where=str(path), todo=f"save {', '.join(NAMES)}"
-                )
+            if missing := [name for name in NAMES if name not in file]:
+                raise ReactdiffError(f"it has no array named {' or '.join(missing)}", where=str(path), todo=save)
             return {name: np.asarray(file[name]) for name in (*NAMES, *FRAMES) if name in file}
     except ReactdiffError:
         raise
     except MemoryError as error:
         raise ReactdiffError("its arrays do not fit into memory", where=str(path), todo="give fewer clips") from error
     except Exception as error:  # a broken header or a broken stream makes numpy raise anything
-        raise ReactdiffError(
-            "it cannot be read as .npz, or holds Python objects", where=str(path),
-            todo=f"save plain numbers with numpy.savez ({error})",
-        ) from error  # fmt: skip
+        what, todo = (
+            "it cannot be read as .npz, or holds Python objects",
+            f"save plain numbers with numpy.savez ({error})",
+        )
+        raise ReactdiffError(what, where=str(path), todo=todo) from error
 
 
 def unpadded(values: NDArray[Any], frames: NDArray[Any] | None, name: str, axis: int) -> list[NDArray[Any]]:
@@ -438,10 +417,8 @@ def unpadded(values: NDArray[Any], frames: NDArray[Any] | None, name: str, axis:
     longest = values.shape[axis + 1]
     good = frames.shape == (len(values),) and frames.dtype.kind in "iu"
     if not good or (frames < 1).any() or (frames > longest).any():
-        raise ReactdiffError(
-            f"lengths of shape {frames.shape} are not {len(values)} whole numbers from 1 to {longest}", where=name,
-            todo="give how many frames of each clip count",
-        )  # fmt: skip
+        what = f"lengths of shape {frames.shape} are not {len(values)} whole numbers from 1 to {longest}"
+        raise ReactdiffError(what, where=name, todo="give how many frames of each clip count")
     return [clip[(slice(None),) * axis + (slice(0, int(n)),)] for clip, n in zip(values, frames, strict=True)]
 
 
@@ -456,15 +433,10 @@ SAME: Final = 1e-6
 
 
 def evaluate_mars(
-    predictions: Sequence[Array],
-    targets: Sequence[Sequence[Array]],
-    speakers: Sequence[Array],
-    *,
-    rate_hz: float = RATE_HZ,
-    workers: int = 1,
-    timer: Callable[[], float] = lambda: 0.0,
+    predictions: Sequence[Array], targets: Sequence[Sequence[Array]], speakers: Sequence[Array], *,
+    rate_hz: float = RATE_HZ, workers: int = 1, timer: Callable[[], float] = lambda: 0.0,
     progress: OnProgress = lambda share: None,
-) -> ReactMetrics:
+) -> ReactMetrics:  # fmt: skip
     """FRC, FRD, FRDiv (smse), FRVar, FRSyn (TLCC) and MAE of N speakers.
 
     Args:
@@ -490,19 +462,19 @@ def evaluate_mars(
     work = Work(workers, timer, progress)
     pairs = list(zip(predictions, targets, strict=True))
     most = reach(REFERENCE_RATE_HZ)
-    own = {
-        "FRC": work.each("FRC", lambda pair: best_correlation(*pair), pairs, 0.0, 0.1),
-        "FRD": work.each("FRD", lambda pair: distance(*pair), pairs, 0.1, 0.9),
-        "FRDiv": work.each("FRDiv", diversity_of, predictions, 0.9, 0.91),
-        "FRVar": work.each("FRVar", variance, predictions, 0.91, 0.92),
-        "FRSyn": work.each(
-            "FRSyn",
-            lambda pair: reference_lags(lag_correlations(pair[0][:1], np.asarray(pair[1], dtype=np.float32), most))[0],
-            list(zip(predictions, speakers, strict=True)), 0.92, 0.98,
-        ),
-        "MAE": work.each("MAE", lambda pair: _absolute(*pair), pairs, 0.98, 1.0),
-    }  # fmt: skip
-    identical = all(_is_target(p, t) for p, t in pairs)
+    heard = [(p[:1], np.asarray(s, dtype=np.float32)) for p, s in zip(predictions, speakers, strict=True)]
+    own = work.of_reactions(best_correlation, pairs, predictions)
+
+    def lag(pair: tuple[Array, Array]) -> Any:
+        return reference_lags(lag_correlations(pair[0], pair[1], most))[0]
+
+    lags = work.each("FRSyn", lag, heard, 0.92, 0.98)
+    own |= {"FRSyn": lags, "MAE": work.each("MAE", lambda pair: _absolute(*pair), pairs, 0.98, 1.0)}
+    identical = all(
+        [p.shape for p in made] == [t.shape for t in real]
+        and all((np.abs(p - t) <= SAME).all() for p, t in zip(made, real, strict=True))
+        for made, real in pairs
+    )
     if identical:
         own["FRC"] = np.array([float(len(p)) for p in predictions])
     figures = {name: float(values.mean()) for name, values in own.items()}
@@ -526,27 +498,19 @@ def _absolute(predictions: Array, targets: Sequence[Array]) -> float:
     return float(np.mean(found))
 
 
-def _is_target(predictions: Array, targets: Sequence[Array]) -> bool:
-    return len(predictions) == len(targets) and all(
-        p.shape == t.shape and bool((np.abs(p - t) <= SAME).all()) for p, t in zip(predictions, targets, strict=True)
-    )
-
-
 def _check(predictions: Sequence[Array], targets: Sequence[Sequence[Array]], speakers: Sequence[Array]) -> None:
     if not len(predictions) == len(targets) == len(speakers) or not len(predictions):
+        counts = f"{len(predictions)} sets of predictions, {len(targets)} lists of targets and {len(speakers)} speakers"
         raise ReactdiffError(
-            f"{len(predictions)} sets of predictions, {len(targets)} lists of targets and {len(speakers)} speakers do "
-            "not belong together", where="mars", todo="give one of each for every speaker",
-        )  # fmt: skip
+            f"{counts} do not belong together", where="mars", todo="give one of each for every speaker"
+        )
     for i, (shown, real, heard) in enumerate(zip(predictions, targets, speakers, strict=True)):
         where = f"speaker {i}"
         check_attributes(shown, f"{where}, predictions")
         check_attributes(heard, f"{where}, the speaker")
         if shown.ndim != 3 or heard.ndim != 2 or shown.shape[1] != heard.shape[0]:
-            raise ReactdiffError(
-                f"predictions {shown.shape} and a speaker {heard.shape} are not (K, T, 25) and (T, 25)", where=where,
-                todo="make predictions as long as their speaker",
-            )  # fmt: skip
+            what = f"predictions {shown.shape} and a speaker {heard.shape} are not (K, T, 25) and (T, 25)"
+            raise ReactdiffError(what, where=where, todo="make predictions as long as their speaker")
         if not len(real):
             raise ReactdiffError("there is no target", where=where, todo="leave that speaker out")
         for target in real:

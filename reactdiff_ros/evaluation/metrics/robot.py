@@ -105,15 +105,9 @@ class RobotMetrics:
 
 
 def robot_metrics(
-    stream: Array,
-    times_s: Array,
-    *,
-    speaker: Array | None = None,
-    speaker_times_s: Array | None = None,
-    latencies_s: Array | None = None,
-    hop_s: float = HOP_S,
-    seed: int = 0,
-) -> RobotMetrics:
+    stream: Array, times_s: Array, *, speaker: Array | None = None, speaker_times_s: Array | None = None,
+    latencies_s: Array | None = None, hop_s: float = HOP_S, seed: int = 0,
+) -> RobotMetrics:  # fmt: skip
     """All robot measures of one stream.
 
     Args:
@@ -130,36 +124,36 @@ def robot_metrics(
     """
     grid = _grid(times_s, "listener")
     shown = on_grid(stream, times_s, grid, "listener")
-    heard = None
+    one = shown[None]
+    lag = coupled = None
     if speaker is not None:
         heard = on_grid(speaker, times_s if speaker_times_s is None else speaker_times_s, grid, "speaker")
-    one = shown[None]
+        lag = response_lag(heard, shown, seed)
+        coupled = coupling(cross_coupling(smile_curve(heard[None]), smile_curve(one)))
     bands = {name: _in_band(one, name, band) for name, band in BANDS.items()}
     share, hits = limits(shown)
-    minutes = len(grid) / REACTION_RATE_HZ / 60.0
+    times, seconds = np.asarray(times_s, dtype=np.float64), len(grid) / REACTION_RATE_HZ
+    after = np.clip(np.searchsorted(times, grid, side="right"), 1, len(times) - 1)
     return RobotMetrics(
-        seconds=len(grid) / REACTION_RATE_HZ,
-        gap_share=_gaps(times_s, grid),
+        seconds=seconds,
+        gap_share=float((times[after] - times[after - 1] > GAP_S + 1e-9).mean()),
         jerk=jerk(shown),
         hop_smoothness=border_jerk(one, max(round(hop_s * REACTION_RATE_HZ), 2)),
         limit_share=share,
-        limit_hits_per_minute=hits / minutes,
+        limit_hits_per_minute=hits / (seconds / 60.0),
         latency_ms=latency_percentiles(latencies_s),
-        response_lag=None if heard is None else response_lag(heard, shown, seed),
+        response_lag=lag,
         bands=bands,
         band_share=float(np.mean([rate.share_in_band for rate in bands.values()])),
-        smile_coupling=None
-        if heard is None
-        else coupling(cross_coupling(smile_curve(heard[None]), smile_curve(shown[None]))),
+        smile_coupling=coupled,
     )
 
 
 def _grid(times_s: Array, whose: str) -> Values:
     times = np.asarray(times_s, dtype=np.float64)
     if times.ndim != 1 or len(times) < 2 or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
-        raise ReactdiffError(
-            "times do not rise from frame to frame", where=whose, todo="give one time in seconds for each frame, sorted"
-        )
+        todo = "give one time in seconds for each frame, sorted"
+        raise ReactdiffError("times do not rise from frame to frame", where=whose, todo=todo)
     count = int((times[-1] - times[0]) * REACTION_RATE_HZ + 1e-6) + 1
     if count < 2 * REACTION_RATE_HZ:
         raise ReactdiffError(f"it lasts {times[-1] - times[0]:.2f} s", where=whose, todo="give 2 s at least")
@@ -174,20 +168,12 @@ def on_grid(stream: Array, times_s: Array, grid: Values, whose: str) -> Values:
     """
     _grid(times_s, whose)
     if stream.shape != (len(times_s), COEFFICIENT_COUNT):
-        raise ReactdiffError(
-            f"its shape {stream.shape} is not ({len(times_s)}, {COEFFICIENT_COUNT})", where=whose,
-            todo="give 58 coefficients a frame and one time each",
-        )  # fmt: skip
+        what = f"its shape {stream.shape} is not ({len(times_s)}, {COEFFICIENT_COUNT})"
+        raise ReactdiffError(what, where=whose, todo="give 58 coefficients a frame and one time each")
     if not np.isfinite(stream).all():
         raise ReactdiffError("it holds values that are not numbers", where=whose, todo="leave those frames out")
     times = np.asarray(times_s, dtype=np.float64)
     return np.stack([np.interp(grid, times, channel) for channel in np.asarray(stream, dtype=np.float64).T], axis=1)
-
-
-def _gaps(times_s: Array, grid: Values) -> float:
-    times = np.asarray(times_s, dtype=np.float64)
-    after = np.clip(np.searchsorted(times, grid, side="right"), 1, len(times) - 1)
-    return float((times[after] - times[after - 1] > GAP_S + 1e-9).mean())
 
 
 def jerk(stream: Array) -> dict[str, float]:

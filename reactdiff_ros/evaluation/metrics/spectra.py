@@ -172,15 +172,11 @@ def frechet(a: Floats, b: Floats) -> float:
     """Frechet distance squared of Gaussians fitted to two samples (n, F), (m, F)."""
     mean = a.mean(0) - b.mean(0)
     first, second = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    root = _root(first)
+    values, vectors = np.linalg.eigh(first)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     cross = np.linalg.eigvalsh(root @ second @ root)
     trace = np.trace(first) + np.trace(second) - 2 * np.sqrt(np.maximum(cross, 0)).sum()
     return float(mean @ mean + trace)
-
-
-def _root(matrix: Floats) -> Floats:
-    values, vectors = np.linalg.eigh(matrix)
-    return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)
 
 
 def frechet_distance(some: Values, reference: Values, other: Values) -> dict[str, float]:
@@ -194,10 +190,8 @@ def frechet_distance(some: Values, reference: Values, other: Values) -> dict[str
     centre, spread = features[1].mean(0), features[1].std(0) + 1e-9
     features = [(x - centre) / spread for x in features]
     width = features[1].shape[1]
-    return {
-        "distance": frechet(features[0], features[1]) / width, "floor": frechet(features[2], features[1]) / width,
-        "windows": len(features[1]),
-    }  # fmt: skip
+    distance, floor = (frechet(features[i], features[1]) / width for i in (0, 2))
+    return {"distance": distance, "floor": floor, "windows": len(features[1])}
 
 
 def two_sample_auc(some: Values, reference: Values, seed: int, folds: int = 4) -> dict[str, float]:

@@ -11,14 +11,8 @@ import pytest
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import evaluate_mars, evaluate_reactions, export_mars, target_lists
-from reactdiff_ros.evaluation.metrics.react import (
-    Part,
-    diversity,
-    nearest_distances,
-    speaker_distances,
-    speaker_diversity,
-    variance,
-)
+from reactdiff_ros.evaluation.metrics import react as measures
+from reactdiff_ros.evaluation.metrics.react import Part, nearest_distances
 from tools.speed.metrics import example_set
 
 pytest.importorskip("numba")
@@ -61,12 +55,11 @@ def test_the_nearest_of_many_is_found_whatever_their_order() -> None:
 def test_noise_has_the_published_figures_of_the_random_baseline() -> None:
     rng = np.random.default_rng(5)
     noise = rng.random((6, 10, 750, 25)).astype(np.float32)
-    assert np.mean([variance(p) for p in noise]) == pytest.approx(1 / 12, rel=0.01)
-    assert np.mean([diversity(p) for p in noise]) == pytest.approx(1 / 6, rel=0.01)
-    assert speaker_diversity(speaker_distances(noise)) == pytest.approx(1 / 6, rel=0.01)
+    assert np.mean([measures.variance(p) for p in noise]) == pytest.approx(1 / 12, rel=0.01)
+    assert np.mean([measures.diversity(p) for p in noise]) == pytest.approx(1 / 6, rel=0.01)
+    assert measures.speaker_diversity(measures.speaker_distances(noise)) == pytest.approx(1 / 6, rel=0.01)
 
 
-pytest.importorskip("numba")
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 EXPECTED = DATA / "react_metrics_expected.json"
 
@@ -149,7 +142,6 @@ def test_lists_begin_with_the_own_reaction_and_are_those_of_the_stated_seed() ->
 
 
 def test_clips_of_several_lengths_are_measured() -> None:
-    pytest.importorskip("numba")
     made, real, heard = clips((80, 61))
     found = evaluate_mars(made, real, heard, workers=2)
     assert np.isnan(found.figures["FRDvs"])
@@ -165,7 +157,6 @@ def test_clips_of_several_lengths_are_measured() -> None:
 
 
 def test_the_ground_truth_is_perfect_even_where_a_channel_is_constant() -> None:
-    pytest.importorskip("numba")
     made, _, heard = clips((60, 50))
     for rows in made:
         rows[..., 3] = 0.0
