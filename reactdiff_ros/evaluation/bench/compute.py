@@ -78,14 +78,9 @@ def live_listener(settings: ReplaySettings, timer: Callable[[], float]) -> Liste
 
 
 def bench_compute(
-    clip: Path,
-    settings: ReplaySettings,
-    timer: Callable[[], float],
-    sleep: Callable[[float], None],
-    *,
-    seconds: float = 60.0,
-    stopped: Callable[[], bool] = lambda: False,
-) -> dict[str, Any]:
+    clip: Path, settings: ReplaySettings, timer: Callable[[], float], sleep: Callable[[float], None], *,
+    seconds: float = 60.0, stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:  # fmt: skip
     """Figures as `bench live` prints them, in ms; see `slots` for what they cover.
 
     Args:
@@ -119,9 +114,8 @@ def slots(done: Iterable[Step]) -> dict[str, Values]:
         drawn_s = sum(reaction.compute_s for reaction in step.reactions)
         rows[GRID.slot(step.now_ns)] += (step.perception_s, max(step.listener_s - drawn_s, 0.0), drawn_s)
     table = 1e3 * np.stack([rows[slot] for slot in range(min(rows), max(rows) + 1)]) if rows else np.zeros((0, 3))
-    return {
-        "perception": table[:, 0], "encoder": table[:, 1], "plans": spread(table[:, 2]), "whole_plans": table[:, 2],
-    }  # fmt: skip
+    perception, encoder, plans = table.T
+    return {"perception": perception, "encoder": encoder, "plans": spread(plans), "whole_plans": plans}
 
 
 def spread(plans: Values) -> Values:
@@ -135,20 +129,14 @@ def spread(plans: Values) -> Values:
 
 def summary(of_slots: dict[str, Values], skip: int = 0) -> dict[str, Any]:
     """p50 and p99 of the cost of the slots, without the first `skip`."""
-    parts = {name: values[skip:] for name, values in of_slots.items()}
-    direct = parts["perception"] + parts["encoder"]
-    burst = direct + parts["whole_plans"]
-    drawn = parts["whole_plans"][parts["whole_plans"] > 0]
-    return {
-        "compute_ms": _pair(direct + parts["plans"]),
-        "burst_ms": _pair(burst),
-        "perception_ms": _pair(parts["perception"]),
-        "encoder_ms": _pair(parts["encoder"]),
-        "plan_ms": _pair(drawn),
-        "plans": len(drawn),
-        "slots": len(direct),
-        "over_40_ms": int((burst > DEADLINE_MS).sum()),
-    }
+    perception, encoder, plans, whole = (
+        of_slots[name][skip:] for name in ("perception", "encoder", "plans", "whole_plans")
+    )
+    direct, drawn = perception + encoder, whole[whole > 0]
+    burst = direct + whole
+    cost = {"compute": direct + plans, "burst": burst, "perception": perception, "encoder": encoder, "plan": drawn}
+    counts = {"plans": len(drawn), "slots": len(direct), "over_40_ms": int((burst > DEADLINE_MS).sum())}
+    return {f"{name}_ms": _pair(values) for name, values in cost.items()} | counts
 
 
 def _pair(values: Values) -> dict[str, float] | None:

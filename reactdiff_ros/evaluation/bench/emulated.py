@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -85,8 +86,7 @@ class EmulatedRobot:
 
     def times(self) -> list[float]:
         """When the first servo received a goal (steady clock, s)."""
-        found: list[float] = self._ask("times")
-        return found
+        return list(self._ask("times"))
 
     def do(self, what: Callable[[Rig], T]) -> T:
         """Call `what` in the robot's process and return its result; both are pickled."""
@@ -102,13 +102,11 @@ class EmulatedRobot:
             self._process.join()
 
     def _ask(self, question: Callable[[Rig], Any] | str | None) -> Any:
-        try:
+        with suppress(EOFError, OSError):
             if question is not None:
                 self._pipe.send(question)
             if self._pipe.poll(ANSWER_S):
                 return self._pipe.recv()
-        except (EOFError, OSError):
-            pass
         raise ReactdiffError("the emulated robot does not answer")
 
 
@@ -120,14 +118,11 @@ def _serve(profile: Profile, folder: Path, pipe: Connection) -> None:
         pipe.send(error.what)
         return
     prioritise(PRIORITY)
-    with rig:
+    with rig, suppress(EOFError, OSError):
         pipe.send((rig.profile, rig.calibrations))
         while True:
-            try:
-                question = pipe.recv()
-                pipe.send(question(rig) if callable(question) else list(stamps.times))
-            except (EOFError, OSError):
-                return
+            question = pipe.recv()
+            pipe.send(question(rig) if callable(question) else list(stamps.times))
 
 
 def stamped(rig: Rig) -> Stamped:

@@ -28,18 +28,8 @@ from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.bench import live
 from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
-from reactdiff_ros.evaluation.bench.live import (
-    EXPRESSION,
-    PICTURES,
-    REACTION,
-    SPEAKER,
-    TAIL_NS,
-    WARM_UP_S,
-    Recording,
-    spread,
-    summary,
-)
 from reactdiff_ros.evaluation.bench.speech import speech_figures
 from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions, node_command, wanted_nodes
 from reactdiff_ros.launching.supervisor import NodeCommand
@@ -58,14 +48,8 @@ DOMAINS: Final = range(71, 91)
 """Below 102, DDS's ports stay clear of Linux's ephemeral ones."""
 ACTUATOR: Final = "actuator_node"
 FOLLOWING: Final = "following"
-_TOPICS: Final = {
-    "compressed": PICTURES,
-    "raw": "camera/image_raw",
-    "sound": "audio",
-    "bytes": "audio",
-    "samples": "audio",
-    "frame": SPEAKER,
-}
+_TOPICS: Final = {"compressed": live.PICTURES, "raw": "camera/image_raw", "frame": live.SPEAKER}
+_TOPICS.update(dict.fromkeys(("sound", "bytes", "samples"), "audio"))
 """A worker names the kinds of its items without their topic."""
 
 
@@ -91,14 +75,9 @@ class StoppedError(ReactdiffError):
 
 @contextmanager
 def graph_run(
-    options: LiveOptions,
-    log: Callable[[str], None],
-    stopped: Callable[[], bool] = lambda: False,
-    *,
-    robot: Profile | str | None = None,
-    parent: Path | None = None,
-    step_s: float = STEP_S,
-) -> Iterator[GraphRun]:
+    options: LiveOptions, log: Callable[[str], None], stopped: Callable[[], bool] = lambda: False, *,
+    robot: Profile | str | None = None, parent: Path | None = None, step_s: float = STEP_S,
+) -> Iterator[GraphRun]:  # fmt: skip
     """A graph that is ready to be started; at the end no process is left, and this process's environment is as before.
 
     Args:
@@ -117,37 +96,26 @@ def graph_run(
         servos = stack.enter_context(EmulatedRobot(robot, folder)) if robot else None
         if servos is not None:
             options = servos.options(options)
-        stack.callback(_restore, os.environ.copy())
-        graph = stack.enter_context(_in_a_free_domain(options, log, folder / "log"))
-        yield GraphRun(graph, folder, servos, log, stopped, step_s)
+        stack.callback(os.environ.update, os.environ.copy())
+        stack.callback(os.environ.clear)
+        yield GraphRun(stack.enter_context(_graph(options, log, folder / "log")), folder, servos, log, stopped, step_s)
 
 
-def _restore(environment: dict[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(environment)
-
-
-def _in_a_free_domain(options: LiveOptions, log: Callable[[str], None], folder: Path) -> LiveGraph:
-    if options.domain is not None:
-        return LiveGraph(options, log, folder)
-    for domain in DOMAINS[:-1]:
+def _graph(options: LiveOptions, log: Callable[[str], None], folder: Path) -> LiveGraph:
+    """In the domain of the options, or in the first free one."""
+    for domain in DOMAINS[:-1] if options.domain is None else ():
         with suppress(ReactdiffError):
             return LiveGraph(replace(options, domain=domain), log, folder)
-    return LiveGraph(replace(options, domain=DOMAINS[-1]), log, folder)
+    return LiveGraph(replace(options, domain=DOMAINS[-1]) if options.domain is None else options, log, folder)
 
 
 class GraphRun:
     """A graph and its robot. Every method that waits raises StoppedError when the user ends the run."""
 
     def __init__(
-        self,
-        graph: LiveGraph,
-        folder: Path,
-        servos: EmulatedRobot | None,
-        log: Callable[[str], None],
-        stopped: Callable[[], bool],
-        step_s: float,
-    ) -> None:
+        self, graph: LiveGraph, folder: Path, servos: EmulatedRobot | None, log: Callable[[str], None],
+        stopped: Callable[[], bool], step_s: float,
+    ) -> None:  # fmt: skip
         self.graph, self.folder, self.servos, self.log = graph, folder, servos, log
         self.on_step: Callable[[], None] = lambda: None
         """Called after every step of the graph."""
@@ -192,11 +160,9 @@ class GraphRun:
         graph = self.graph
         if self.until(graph.active, ACTIVE_S):
             return
-        waiting = [name for name in graph.supervisor.names() if not graph.supervisor.heard(name)] or [
-            f"{r.name} ({r.values.get('state', '')}: {r.sentence})"
-            for r in graph.reports.values()
-            if r.values.get("state") != "active"
-        ]
+        late = [r for r in graph.reports.values() if r.values.get("state") != "active"]
+        waiting = [name for name in graph.supervisor.names() if not graph.supervisor.heard(name)]
+        waiting = waiting or [f"{r.name} ({r.values.get('state', '')}: {r.sentence})" for r in late]
         raise ReactdiffError(f"the graph was not active within {ACTIVE_S:g} s", where=", ".join(waiting))
 
     def until_face_seen(self, recorder: GraphRecorder) -> None:
@@ -387,39 +353,39 @@ class GraphRecorder:
     """Records publication times and stamps into `recording` while `watch` spins."""
 
     def __init__(self, watch: GraphWatch) -> None:
-        self.recording = Recording()
+        self.recording = live.Recording()
         self.face_seen = False
         best_effort = QoSProfile(depth=200, reliability=ReliabilityPolicy.BEST_EFFORT)
         reliable = QoSProfile(depth=200)
-        watch.tap(CompressedImage, PICTURES, self._picture, best_effort, raw=True)
-        watch.tap(AudioChunk, "audio", partial(self._counted, "audio"), best_effort, raw=True)
-        watch.tap(PointStamped, "gaze_target", partial(self._counted, "gaze_target"), reliable, raw=True)
-        watch.tap(SpeakerFrame, SPEAKER, self._speaker, reliable)
-        watch.tap(Reaction, REACTION, self._reaction, reliable)
-        watch.tap(ExpressionFrame, EXPRESSION, self._expression, reliable)
+        watch.tap(CompressedImage, live.PICTURES, self._picture, best_effort, raw=True)
+        for kind, topic, qos in ((AudioChunk, "audio", best_effort), (PointStamped, "gaze_target", reliable)):
+            watch.tap(kind, topic, partial(self._counted, topic), qos, raw=True)
+        watch.tap(SpeakerFrame, live.SPEAKER, self._speaker, reliable)
+        watch.tap(Reaction, live.REACTION, self._reaction, reliable)
+        watch.tap(ExpressionFrame, live.EXPRESSION, self._expression, reliable)
         watch.tap(AudioChunk, "speech/audio", self._voice, best_effort)
+
+    def _counted(self, topic: str, _message: bytes, info: dict[str, Any]) -> None:
+        self._count(topic, info)
 
     def _count(self, topic: str, info: dict[str, Any]) -> int:
         when = published_ns(info)
         self.recording.published[topic].append(when)
         return when
 
-    def _counted(self, topic: str, _message: bytes, info: dict[str, Any]) -> None:
-        self._count(topic, info)
-
     def _picture(self, message: bytes, info: dict[str, Any]) -> None:
-        self.recording.pictures.append((self._count(PICTURES, info), header_stamp_ns(message)))
+        self.recording.pictures.append((self._count(live.PICTURES, info), header_stamp_ns(message)))
 
     def _speaker(self, message: Any, info: dict[str, Any]) -> None:
         self.face_seen = self.face_seen or bool(message.face_present)
-        self.recording.speaker.append((self._count(SPEAKER, info), stamp_ns(message.picture_stamp)))
+        self.recording.speaker.append((self._count(live.SPEAKER, info), stamp_ns(message.picture_stamp)))
 
     def _reaction(self, message: Any, info: dict[str, Any]) -> None:
-        self.recording.reactions.append((self._count(REACTION, info), stamp_ns(message.picture_stamp)))
+        self.recording.reactions.append((self._count(live.REACTION, info), stamp_ns(message.picture_stamp)))
 
     def _expression(self, message: Any, info: dict[str, Any]) -> None:
         stamps = (stamp_ns(message.picture_stamp), stamp_ns(message.reaction_picture_stamp))
-        when = self._count(EXPRESSION, info)
+        when = self._count(live.EXPRESSION, info)
         self.recording.expressions.append((when, *stamps))
         self.recording.jaws.append((when, float(message.coefficients[INDEX["jawOpen"]])))
 
@@ -429,13 +395,9 @@ class GraphRecorder:
 
 
 def bench_live(
-    options: LiveOptions,
-    seconds: float,
-    log: Callable[[str], None],
-    stopped: Callable[[], bool] = lambda: False,
-    visitor: Visitor | None = None,
-    text: str = "",
-) -> dict[str, Any]:
+    options: LiveOptions, seconds: float, log: Callable[[str], None], stopped: Callable[[], bool] = lambda: False,
+    visitor: Visitor | None = None, text: str = "",
+) -> dict[str, Any]:  # fmt: skip
     """One run: start, wait until the graph is active, a face was seen (or 5 s) and 3 s more, measure, stop.
 
     Args:
@@ -460,7 +422,7 @@ def bench_live(
         speech = GraphSpeech(run.watch, text) if text else None
         if speech is not None:
             run.on_step = speech.go_on
-        run.run_for(WARM_UP_S)
+        run.run_for(live.WARM_UP_S)
         if visitor is not None:
             visitor.begin()
         drops, cpu_s, began_s, begin_ns = run.dropped(), run.cpu_s(), time.monotonic(), time.time_ns()
@@ -471,27 +433,26 @@ def bench_live(
         if speech is not None and not speech.count:
             raise ReactdiffError("the robot did not speak", where="say", todo="start it with speech:=espeak-ng")
         rss_mb = shared_memory_mb(pid for members in run.processes().values() for pid in members)
-        run.run_for(TAIL_NS / NS)
+        run.run_for(live.TAIL_NS / NS)
         supervisor = run.graph.supervisor
         restarts = {name: supervisor.restarts(name) for name in supervisor.names() if supervisor.restarts(name)}
         if restarts:
             log(f"nodes were restarted during the run: {restarts}")
         dropped = {topic: max(0, n - drops[topic]) for topic, n in run.dropped().items()}
-        found = summary(
-            recorder.recording,
-            begin_ns,
-            min(end_ns, begin_ns + to_ns(wall_s)),
-            dropped=dropped,
-            cores=cores,
-            rss_mb=rss_mb,
-            load_before=load_before,
-        )
+        found = live.summary(
+            recorder.recording, begin_ns, min(end_ns, begin_ns + to_ns(wall_s)), dropped=dropped, cores=cores,
+            rss_mb=rss_mb, load_before=load_before,
+        )  # fmt: skip
     if speech is not None:
         recording = recorder.recording
         inside = [sound for sound in recording.voice if begin_ns <= sound.stamp_ns and sound.end_ns < end_ns]
         found["speech"] = speech_figures(inside, recording.jaws)
     if visited is not None:
-        found["visitor"] = {**visited, "face_ms": spread(visited["face_ms"]), "sounds_lost": dropped.get("audio", 0)}
+        found["visitor"] = {
+            **visited,
+            "face_ms": live.spread(visited["face_ms"]),
+            "sounds_lost": dropped.get("audio", 0),
+        }
     return found
 
 
@@ -503,12 +464,9 @@ LATENCY_MS: Final = 15.0
 
 
 def bench_actuator(
-    options: LiveOptions,
-    robot: str,
-    seconds: float,
-    log: Callable[[str], None],
+    options: LiveOptions, robot: str, seconds: float, log: Callable[[str], None],
     stopped: Callable[[], bool] = lambda: False,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """Start the graph, enable the robot, measure for `seconds`, stop.
 
     Args:

@@ -40,12 +40,8 @@ import numpy as np
 from reactdiff_ros.clock import NS
 from reactdiff_ros.types import Sound
 
-PICTURES, SPEAKER, REACTION, EXPRESSION = (
-    "camera/image_raw/compressed",
-    "speaker/frame",
-    "listener/reaction",
-    "listener/expression",
-)
+PICTURES, SPEAKER = "camera/image_raw/compressed", "speaker/frame"
+REACTION, EXPRESSION = "listener/reaction", "listener/expression"
 COUNTED_TOPICS = (PICTURES, "audio", SPEAKER, "gaze_target", REACTION, EXPRESSION)
 DEADLINE_NS = 40_000_000
 TAIL_NS = NS
@@ -148,28 +144,19 @@ def stages(recording: Recording, begin_ns: int, end_ns: int) -> dict[str, dict[s
 
 
 def summary(
-    recording: Recording,
-    begin_ns: int,
-    end_ns: int,
-    *,
-    dropped: Mapping[str, int],
-    cores: Mapping[str, float],
-    rss_mb: float,
-    load_before: float,
-) -> dict[str, Any]:
+    recording: Recording, begin_ns: int, end_ns: int, *, dropped: Mapping[str, int], cores: Mapping[str, float],
+    rss_mb: float, load_before: float,
+) -> dict[str, Any]:  # fmt: skip
     """The figures of one run, as `reactdiff bench live --json` prints them."""
     captured = [s for _, s in recording.pictures if begin_ns <= s < end_ns]
-    expressions = recording.expressions
     in_window = {t: [p for p in ps if begin_ns <= p < end_ns] for t, ps in recording.published.items()}
     consumed = {s for _, s in recording.speaker}
     drops = Counter({PICTURES: sum(s not in consumed for s in captured)})
     for topic, count in dropped.items():
         drops[topic] = max(drops[topic], count)
-    latency = answers(captured, [(p, s) for p, s, _ in expressions])
-    reaction = answers(captured, [(p, s) for p, _, s in expressions])
     return {
-        "latency_ms": spread(latency),
-        "reaction_ms": spread(reaction),
+        "latency_ms": spread(answers(captured, [(p, s) for p, s, _ in recording.expressions])),
+        "reaction_ms": spread(answers(captured, [(p, s) for p, _, s in recording.expressions])),
         "stages_ms": stages(recording, begin_ns, end_ns),
         "rates_hz": {topic: rate_hz(times) for topic, times in in_window.items()},
         "dropped": dict(drops),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
+import re
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,20 @@ import psutil
 
 def hardware() -> dict[str, Any]:
     """Processor, cores that this process may use, memory, GPU, system, Python and ROS distribution."""
+    try:
+        system = platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        system = platform.system()
+    cpu = platform.processor() or platform.machine()
+    with suppress(OSError):
+        names = re.findall(r"^model name\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        cpu = names[0].strip() if names else cpu
     return {
-        "cpu": _cpu(),
+        "cpu": cpu,
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "gpu": _gpu(),
-        "system": _system(),
+        "gpu": output_of(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]).replace("\n", ", "),
+        "system": f"{system}, {platform.machine()}",
         "python": platform.python_version(),
         "ros": os.environ.get("ROS_DISTRO", ""),
     }
@@ -27,35 +36,11 @@ def hardware() -> dict[str, Any]:
 
 def commit(folder: Path) -> str:
     """Short id of the checked-out commit, "+" if tracked files differ from it, "" outside a repository."""
-    described = _output(["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--exclude=*"])
-    return described or ""
+    return output_of(["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--exclude=*"])
 
 
-def _cpu() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def _gpu() -> str:
-    if not shutil.which("nvidia-smi"):
-        return ""
-    return _output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]).replace("\n", ", ")
-
-
-def _system() -> str:
-    try:
-        name = platform.freedesktop_os_release()["PRETTY_NAME"]
-    except (OSError, KeyError):
-        name = platform.system()
-    return f"{name}, {platform.machine()}"
-
-
-def _output(command: list[str]) -> str:
+def output_of(command: list[str]) -> str:
+    """What a program prints; "" where it is not installed, fails or takes longer than 10 s."""
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

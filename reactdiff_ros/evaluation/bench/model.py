@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +19,7 @@ import psutil
 
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.errors import MediaError, ReactdiffError
-from reactdiff_ros.evaluation.bench.machine import hardware
+from reactdiff_ros.evaluation.bench.machine import hardware, output_of
 from reactdiff_ros.model.backends.base import Backend, Precision
 from reactdiff_ros.model.backends.opening import Wanted, open_backend
 from reactdiff_ros.model.batch import DEADLINE_S, ListenerBatch, draw_together, warm
@@ -61,30 +59,17 @@ READ_S: Final = 12.0
 """Of the clip; it is repeated."""
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What one row measures."""
+def cases(how: Sampling, horizon: int, listeners: Sequence[int], steps: Sequence[int]) -> list[dict[str, Any]]:
+    """Every row of one backend: around one candidate for one listener with the steps and plans of live.
 
-    sweep: str
-    """What is varied: "steps", "candidates", "listeners" or "frames"."""
-    steps: int
-    candidates: int
-    listeners: int
-    frames: int
-    """Length of a plan."""
-
-
-def cases(
-    how: Sampling, horizon: int, listeners: Sequence[int] = LISTENERS, steps: Sequence[int] = STEPS
-) -> list[Case]:
-    """Every row of one backend: around one candidate for one listener with the steps and plans of live."""
-    usual = Case("", how.steps, 1, 1, live_frames(how, horizon))
-    return [
-        *(replace(usual, sweep="steps", steps=n) for n in sorted({*steps, how.steps})),
-        *(replace(usual, sweep="candidates", candidates=n) for n in CANDIDATES),
-        *(replace(usual, sweep="listeners", listeners=n) for n in listeners),
-        *(replace(usual, sweep="frames", frames=n) for n in range(how.block, horizon + 1, how.block)),
-    ]
+    "sweep" is which of the other entries is varied; "frames" is the length of a plan.
+    """
+    usual = {"steps": how.steps, "candidates": 1, "listeners": 1, "frames": live_frames(how, horizon)}
+    varied = {
+        "steps": sorted({*steps, how.steps}), "candidates": CANDIDATES, "listeners": listeners,
+        "frames": range(how.block, horizon + 1, how.block),
+    }  # fmt: skip
+    return [{"sweep": name, **usual, name: value} for name, values in varied.items() for value in values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +103,9 @@ class Clock:
 
 
 def bench_model(
-    weights: Weights,
-    how: Sampling,
-    timer: Callable[[], float],
-    *,
-    candidates: Sequence[int] = (1, 10),
-    threads: int = 1,
-    repeats: int = 200,
-    progress: OnProgress = lambda share: None,
-) -> dict[str, Any]:
+    weights: Weights, how: Sampling, timer: Callable[[], float], *, candidates: Sequence[int] = (1, 10),
+    threads: int = 1, repeats: int = 200, progress: OnProgress = lambda share: None,
+) -> dict[str, Any]:  # fmt: skip
     """Times in ms (p50, p99, smallest) of one new frame and of one plan, with `repeats` calls each.
 
     Args:
@@ -154,16 +133,10 @@ def bench_model(
 
 
 def bench_rows(
-    weights: Weights,
-    how: Sampling,
-    clock: Clock,
-    *,
-    backends: Sequence[tuple[str, Precision]] = BACKENDS,
-    listeners: Sequence[int] = LISTENERS,
-    threads: int = 1,
-    progress: OnProgress = lambda share: None,
+    weights: Weights, how: Sampling, clock: Clock, *, backends: Sequence[tuple[str, Precision]] = BACKENDS,
+    listeners: Sequence[int] = LISTENERS, threads: int = 1, progress: OnProgress = lambda share: None,
     log: Callable[[str], None] = lambda sentence: None,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """Measure every case of every backend.
 
     Args:
@@ -233,16 +206,14 @@ def opened_backend(
 _NAMES: Final = {"onnxruntime": "onnxruntime-cpu", "cuda": "onnxruntime-cuda", "tensorrt": "tensorrt"}
 
 
-def _row(networks: Networks, how: Sampling, case: Case, clock: Clock) -> dict[str, Any]:
+def _row(networks: Networks, how: Sampling, case: dict[str, Any], clock: Clock) -> dict[str, Any]:
     """Times of a plan of all listeners and of one new frame of each, and what follows from them."""
-    how = replace(how, steps=case.steps, candidates=case.candidates)
-    plan = clock.timed(planning(networks, how, case.listeners, case.frames))
-    frame = clock.timed(encoding(networks, case.listeners))
+    how = replace(how, steps=case["steps"], candidates=case["candidates"])
+    plan = clock.timed(planning(networks, how, case["listeners"], case["frames"]))
+    frame = clock.timed(encoding(networks, case["listeners"]))
     hop_s = how.hop * SLOT_NS / NS
     return {
-        "sweep": case.sweep, "steps": case.steps, "candidates": case.candidates, "listeners": case.listeners,
-        "frames": case.frames, "plan_ms": plan, "encoder_frame_ms": frame,
-        "plans_per_s": 1e3 * case.listeners / plan["p50"],
+        **case, "plan_ms": plan, "encoder_frame_ms": frame, "plans_per_s": 1e3 * case["listeners"] / plan["p50"],
         "times_real_time": 1e3 * hop_s / (plan["p50"] + how.hop * frame["p50"]),
         "rss_mb": round(psutil.Process().memory_info().rss / 1e6, 1), "gpu_mb": _gpu_mb(),
     }  # fmt: skip
@@ -292,26 +263,18 @@ def watching(networks: Networks, clock: Clock) -> Iterator[dict[str, Any]]:
 
 def _gpu_mb() -> float | None:
     """Memory in use on the first GPU, by all programs, 10^6 bytes; None without one."""
-    if shutil.which("nvidia-smi") is None:
-        return None
-    command = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"]
+    used = output_of(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"])
     try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-        return round(float(run.stdout.split()[0]) * 1.048576, 1)
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return round(float(used.split()[0]) * 1.048576, 1)
+    except (ValueError, IndexError):
         return None
 
 
 def bench_listeners(
-    frames: Sequence[SpeakerFrame],
-    config: ListenerConfig,
-    timer: Callable[[], float],
-    *,
-    counts: Sequence[int] = LISTENERS,
-    seconds: float = 20.0,
-    networks: Networks | None = None,
+    frames: Sequence[SpeakerFrame], config: ListenerConfig, timer: Callable[[], float], *,
+    counts: Sequence[int] = LISTENERS, seconds: float = 20.0, networks: Networks | None = None,
     progress: OnProgress = lambda share: None,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """How many listeners one machine serves: all at 25 frames a second, in one batch and thread, as reaction_node does.
 
     Each listens to the same speaker, started at a different time, with a different seed. Frames of one slot come
@@ -334,11 +297,9 @@ def bench_listeners(
     for i, count in enumerate(counts):
         rows.append(_listeners_row(frames, count, config, timer, seconds, networks))
         progress((i + 1) / len(counts))
-    backends = [row.pop("backend") for row in rows]
-    return {
-        "candidates": config.candidates, "steps": config.steps, "hardware": hardware(), "backend": backends[0],
-        "rows": rows,
-    }  # fmt: skip
+    backend, *_ = [row.pop("backend") for row in rows]
+    about = {"candidates": config.candidates, "steps": config.steps, "hardware": hardware(), "backend": backend}
+    return about | {"rows": rows}
 
 
 def speaker_frames(clip: Path, timer: Callable[[], float]) -> list[SpeakerFrame]:
@@ -362,13 +323,9 @@ def speaker_frames(clip: Path, timer: Callable[[], float]) -> list[SpeakerFrame]
 
 
 def _listeners_row(
-    frames: Sequence[SpeakerFrame],
-    count: int,
-    config: ListenerConfig,
-    timer: Callable[[], float],
-    seconds: float,
+    frames: Sequence[SpeakerFrame], count: int, config: ListenerConfig, timer: Callable[[], float], seconds: float,
     networks: Networks | None,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     batch, first = ListenerBatch(), None
     for i in range(count):
         listener = make_listener("model", seed=i, config=config, like=first, networks=networks)

@@ -34,7 +34,7 @@ from reactdiff_ros.evaluation.metrics import bootstrap, events
 from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
 from reactdiff_ros.evaluation.metrics.events import Events
 from reactdiff_ros.evaluation.report import summary
-from reactdiff_ros.evaluation.report.summary import Estimate
+from reactdiff_ros.evaluation.report.summary import NO_INTERVAL, Estimate
 from reactdiff_ros.evaluation.results import Item, System
 from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.resources import share_path
@@ -43,6 +43,7 @@ from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 Values = NDArray[np.float64]
 EYE_FULL_DEG: Final = 30.0
 """Turn of an eye at a full eyeLook coefficient."""
+_LOOKS: Final = ("OutLeft", "InLeft", "InRight", "OutRight", "DownLeft", "DownRight", "UpLeft", "UpRight")
 MOVES: Final = 1e-3
 PEOPLE: Final = "people"
 """Name of the recorded listeners of a set, where there are any."""
@@ -81,20 +82,17 @@ class Face:
     def found(self) -> dict[str, Events]:
         """Every kind of event by name."""
         if self.frames < 2:
-            nothing = np.zeros(0, dtype=np.intp)
-            empty = Events(nothing, nothing, nothing, np.zeros(0), (1, max(self.frames, 1)))
-            return dict.fromkeys(events.KINDS, empty)
+            nothing: Any = np.zeros(0, dtype=np.intp)
+            none = Events(nothing, nothing, nothing, np.zeros(0), (1, max(self.frames, 1)))
+            return dict.fromkeys(events.KINDS, none)
         return {kind: find(self.coefficients[None]) for kind, find in events.KINDS.items()}
 
     @cached_property
     def gaze_away_deg(self) -> Values:
         """(T,) angle between the line of sight (head and eyes) and its usual direction, the median."""
-
-        def look(name: str) -> Values:
-            return self.coefficients[:, INDEX[name]].astype(np.float64)
-
-        left = look("eyeLookOutLeft") - look("eyeLookInLeft") + look("eyeLookInRight") - look("eyeLookOutRight")
-        down = look("eyeLookDownLeft") + look("eyeLookDownRight") - look("eyeLookUpLeft") - look("eyeLookUpRight")
+        look = {n: self.coefficients[:, INDEX[f"eyeLook{n}"]].astype(np.float64) for n in _LOOKS}
+        left = look["OutLeft"] - look["InLeft"] + look["InRight"] - look["OutRight"]
+        down = look["DownLeft"] + look["DownRight"] - look["UpLeft"] - look["UpRight"]
         yaw = np.degrees(self.coefficients[:, HEAD_YAW]) + EYE_FULL_DEG * left / 2
         pitch = self.pitch_deg + EYE_FULL_DEG * down / 2
         return np.asarray(np.hypot(yaw - np.median(yaw), pitch - np.median(pitch)))
@@ -300,21 +298,16 @@ def load_bands(path: Path | None = None) -> dict[str, Band]:
         reason = " ".join(str(error).split())
         raise ConfigError("the human bands cannot be read", where=str(where), todo=reason) from error
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(
-            "a band needs low <= mid <= high, about (behaviour or conformance), band and source", where=str(where),
-            todo=f"correct {error}",
-        ) from error  # fmt: skip
+        what = "a band needs low <= mid <= high, about (behaviour or conformance), band and source"
+        raise ConfigError(what, where=str(where), todo=f"correct {error}") from error
     return bands
 
 
 def _band(name: str, row: Any) -> Band:
-    band = Band(
-        name, float(row["low"]), float(row["mid"]), float(row["high"]), str(row["about"]), str(row["band"]),
-        " ".join(str(row["source"]).split()),
-    )  # fmt: skip
-    if not band.low <= band.mid <= band.high or band.about not in ("behaviour", "conformance"):
+    low, mid, high = (float(row[key]) for key in ("low", "mid", "high"))
+    if not low <= mid <= high or row["about"] not in ("behaviour", "conformance"):
         raise ValueError(name)
-    return band
+    return Band(name, low, mid, high, row["about"], str(row["band"]), " ".join(str(row["source"]).split()))
 
 
 def behaviour_of(system: str, faces: Faces, items: Sequence[Item]) -> dict[str, Found]:
@@ -340,9 +333,8 @@ def _found(measure: Measure, shown: Sequence[Face], speakers: Sequence[Face | No
         of_item = np.repeat(np.arange(len(counted)), [len(row[2]) for row in counted])
         return Found(_median(samples, of_item, weights), "", samples)
     above *= 100.0 if measure.kind == "share" else 1.0
-    drawn = summary.varied(weights)
-    low, high = bootstrap.interval(summary.ratios(weights, above, below)) if drawn else (math.nan, math.nan)
-    return Found(summary.Estimate(float(above.sum() / below.sum()), low, high, len(above)), "", samples)
+    ends = bootstrap.interval(summary.ratios(weights, above, below)) if summary.varied(weights) else NO_INTERVAL
+    return Found(summary.Estimate(float(above.sum() / below.sum()), *ends, len(above)), "", samples)
 
 
 def _reason(measure: Measure, above: Values, below: Values, events_found: int, shown: Sequence[Face]) -> str:
@@ -371,8 +363,8 @@ def _median(samples: Values, of_item: NDArray[np.intp], weights: Values, resampl
     some = total[:, -1] > 0
     place = (total[some] < total[some, -1:] / 2).sum(1)
     drawn = summary.varied(weights) and some.any()
-    low, high = bootstrap.interval(values[np.minimum(place, len(values) - 1)]) if drawn else (math.nan, math.nan)
-    return summary.Estimate(float(np.median(samples)), low, high, len(weights[0]))
+    ends = bootstrap.interval(values[np.minimum(place, len(values) - 1)]) if drawn else NO_INTERVAL
+    return summary.Estimate(float(np.median(samples)), *ends, len(weights[0]))
 
 
 HISTOGRAMS: Final[dict[str, tuple[float, float, int]]] = {
@@ -423,11 +415,8 @@ def scaled(band: Band | None, measure: Measure) -> Band | None:
 
 def _row(measure: Measure, band: Band | None, shown: Sequence[Shown]) -> BandRow:
     own, digits = shown[0].found[measure.name], measure.digits
-    points = [
-        summary.Drawn(s.label, s.role, found.estimate, s.subject)
-        for s in shown
-        if (found := s.found[measure.name]).estimate is not None
-    ]
+    each = [(s, s.found[measure.name].estimate) for s in shown]
+    points = [summary.Drawn(s.label, s.role, known, s.subject) for s, known in each if known is not None]
     drawing, edges = None, ""
     if band is not None:
         drawing = summary.band(band.low, band.mid, band.high, points, f"{measure.label} next to people's")

@@ -21,19 +21,6 @@ from reactdiff_ros.avatar.drawing import FaceDrawing
 from reactdiff_ros.coefficients import bounded
 from reactdiff_ros.evaluation.report import behaviour as people
 from reactdiff_ros.evaluation.report import summary, tables
-from reactdiff_ros.evaluation.report.behaviour import (
-    ENOUGH_MINUTES,
-    KINDS,
-    PEOPLE,
-    Face,
-    Faces,
-    Moment,
-    Shown,
-    behaviour_of,
-    load_bands,
-    moments_of,
-    speech_runs,
-)
 from reactdiff_ros.evaluation.report.tables import Published, load_published, metrics_of
 from reactdiff_ros.evaluation.results import Item, Metric, Result
 from reactdiff_ros.types import REACTION_RATE_HZ, UINT8, OnProgress
@@ -62,7 +49,7 @@ def jpeg(picture: UINT8) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii") if done else ""
 
 
-def strip_times(speaker: Face | None, listener: Face, count: int = STRIP) -> list[tuple[float, str]]:
+def strip_times(speaker: people.Face | None, listener: people.Face, count: int = STRIP) -> list[tuple[float, str]]:
     """Times and labels of a strip: what happens most, in order, the rest evenly between."""
     happening: list[tuple[float, float, str]] = []
     for face, who in ((listener, "listener"), (speaker, "speaker")):
@@ -86,7 +73,7 @@ def strip_times(speaker: Face | None, listener: Face, count: int = STRIP) -> lis
 
 
 def shots(
-    faces: Faces, system: str, strips: Sequence[str], moments: Sequence[Moment], progress: OnProgress
+    faces: people.Faces, system: str, strips: Sequence[str], moments: Sequence[people.Moment], progress: OnProgress
 ) -> tuple[dict[str, list[Shot]], list[Shot]]:
     """The strip of each recording in `strips`, and one shot for each moment."""
     wanted: list[tuple[str, float, str]] = []
@@ -97,7 +84,7 @@ def shots(
     whole = [*wanted, *((m.item, m.seconds, "") for m in moments)]
     drawing = cache(lambda look: FaceDrawing(look, SIZE, SIZE))  # made when the first face is drawn
 
-    def picture(face: Face | None, look: str, seconds: float) -> str:
+    def picture(face: people.Face | None, look: str, seconds: float) -> str:
         if face is None or not face.frames:
             return ""
         frame = min(max(round(seconds * REACTION_RATE_HZ), 0), face.frames - 1)
@@ -124,7 +111,7 @@ MOST_FRAMES: Final = round(20 * 60 * REACTION_RATE_HZ)
 DRAWN_KINDS: Final = ("smiles", "nods", "laughs", "blinks", "brow_raises")
 
 
-def chosen_items(result: Result, faces: Faces, moments: Sequence[Moment], most: int) -> list[str]:
+def chosen_items(result: Result, faces: people.Faces, moments: Sequence[people.Moment], most: int) -> list[str]:
     """Ids of the recordings that are drawn, in the file's order: those of the worst moments and with most happening."""
     subject = result.subject
     if subject is None:
@@ -140,27 +127,25 @@ def chosen_items(result: Result, faces: Faces, moments: Sequence[Moment], most: 
     return [id_ for id_ in shown if id_ in best]
 
 
-def systems_drawn(result: Result, faces: Faces) -> list[str]:
+def systems_drawn(result: Result, faces: people.Faces) -> list[str]:
     """Names of systems with streams, the subject first, recorded people last."""
     subject = result.subject
     names = [s.name for s in result.systems if s.streams and s is not subject]
     first = [subject.name] if subject is not None and subject.streams else []
-    people = [PEOPLE] if PEOPLE not in names and faces.items_of(PEOPLE) else []
-    return [*first, *names, *people]
+    return [*first, *names, *([people.PEOPLE] if people.PEOPLE not in names and faces.items_of(people.PEOPLE) else [])]
 
 
-def timeline(item: Item, faces: Faces, systems: Sequence[str], rate_hz: float) -> dict[str, Any]:
+def timeline(item: Item, faces: people.Faces, systems: Sequence[str], rate_hz: float) -> dict[str, Any]:
     """One recording's curves and events for the page."""
     speaker = faces.speaker(item.id)
-    listeners = {
-        name: _drawn(shown) for name in systems if (shown := faces.listener(name, item.id)) is not None
-    }  # fmt: skip
+    shown = {name: faces.listener(name, item.id) for name in systems}
+    listeners = {name: _drawn(face) for name, face in shown.items() if face is not None}
     frames = max([f["frames"] for f in listeners.values()] + ([speaker.frames] if speaker else []), default=0)
     return {
         "id": item.id,
         "seconds": min(frames, MOST_FRAMES) / REACTION_RATE_HZ,
         "whole": frames / REACTION_RATE_HZ,
-        "speech": [[s / REACTION_RATE_HZ, e / REACTION_RATE_HZ] for s, e in speech_runs(item, rate_hz)],
+        "speech": [[s / REACTION_RATE_HZ, e / REACTION_RATE_HZ] for s, e in people.speech_runs(item, rate_hz)],
         "heard": item.speech is not None,
         "speaker": _drawn(speaker) if speaker is not None else None,
         "listeners": listeners,
@@ -168,12 +153,18 @@ def timeline(item: Item, faces: Faces, systems: Sequence[str], rate_hz: float) -
     }
 
 
-def _drawn(face: Face) -> dict[str, Any]:
+def _drawn(face: people.Face) -> dict[str, Any]:
+    stretches = {}
+    for kind in DRAWN_KINDS:
+        found = face.found[kind]
+        size = np.degrees(found.size) if kind == "nods" else found.size
+        rows = np.stack([found.start / REACTION_RATE_HZ, found.end / REACTION_RATE_HZ, size], axis=1)
+        stretches[kind] = [[round(float(v), 3) for v in row] for row in rows[found.start < MOST_FRAMES]]
     return {
         "frames": min(face.frames, MOST_FRAMES),
         "smile": _bytes(face.smile),
         "pitch": _bytes(face.pitch_deg / (2 * PITCH_RANGE_DEG) + 0.5),
-        "events": {kind: _stretches(face, kind) for kind in DRAWN_KINDS},
+        "events": stretches,
     }
 
 
@@ -183,13 +174,7 @@ def _bytes(curve: NDArray[np.float64]) -> str:
     return base64.b64encode(levels.tobytes()).decode("ascii")
 
 
-def _stretches(face: Face, kind: str) -> list[list[float]]:
-    found = face.found[kind]
-    size = np.degrees(found.size) if kind == "nods" else found.size
-    rows = np.stack([found.start / REACTION_RATE_HZ, found.end / REACTION_RATE_HZ, size], axis=1)
-    return [[round(float(v), 3) for v in row] for row in rows if row[0] * REACTION_RATE_HZ < MOST_FRAMES]
-
-
+PEOPLE_LABEL: Final = "People in these recordings"
 MOST_COMPARED: Final = 7
 """Systems whose behaviour is next to people's."""
 STRIPS: Final = 4
@@ -212,57 +197,44 @@ def build_page(
         ConfigError: a shipped table cannot be read.
     """
     rate_hz = result.info.rate_hz
-    faces = Faces(result.items, result.systems, rate_hz)
+    faces = people.Faces(result.items, result.systems, rate_hz)
     weights = summary.weights_of(summary.groups_of(result.items))
     metrics = metrics_of(result)
     subject = result.subject
-    bands, published = load_bands(), load_published()
+    bands, published = people.load_bands(), load_published()
     progress(0.05)
     shown = _shown(result, faces)
     progress(0.2)
     behaviour = people.rows(shown, bands, "behaviour")
-    worst: list[Moment] = []
-    counts: dict[str, int] = {}
-    if subject is not None:
-        worst, counts = moments_of(subject.name, faces, result.items, rate_hz)
+    worst, counts = ([], {}) if subject is None else people.moments_of(subject.name, faces, result.items, rate_hz)
     drawn = chosen_items(result, faces, worst, most_items)
     names = systems_drawn(result, faces)
     strips: dict[str, list[Shot]] = {}
     snaps: list[Shot] = []
     if with_faces and subject is not None and subject.streams:
         strips, snaps = shots(faces, subject.name, drawn[:STRIPS], worst, lambda share: progress(0.2 + 0.75 * share))
+    groups = len(set(summary.groups_of(result.items)))
+    by_id = {item.id: item for item in result.items}
+    labels = {s.name: tables.label_of(s) for s in result.systems} | {people.PEOPLE: PEOPLE_LABEL}
+    data = {
+        "rate": 25, "pitchRange": 20, "systems": [{"name": name, "label": labels[name]} for name in names],
+        "items": [timeline(by_id[id_], faces, names, rate_hz) for id_ in drawn],
+    }  # fmt: skip
     context = {
-        "info": result.info,
-        "result": result,
-        "subject": subject,
+        "info": result.info, "result": result, "subject": subject,
         "subject_label": tables.label_of(subject) if subject is not None else "",
         "headline": tables.headline(result, weights, behaviour) if subject is not None else {},
-        "tables": tables.tables(result, metrics, weights),
-        "roles": tables.ROLES,
-        "directions": tables.DIRECTIONS,
-        "control": tables.control_of(result),
-        "few": len(set(summary.groups_of(result.items))) < summary.FEW_GROUPS,
-        "groups": len(set(summary.groups_of(result.items))),
+        "tables": tables.tables(result, metrics, weights), "roles": tables.ROLES, "directions": tables.DIRECTIONS,
+        "control": tables.control_of(result), "few": groups < summary.FEW_GROUPS, "groups": groups,
         "published": _published(result, metrics, weights, published),
         "published_metrics": [n for n in PUBLISHED_METRICS if any(n in p.figures for p in published)],
-        "timelines": [
-            {"id": id_, "index": index, "shots": strips.get(id_, [])} for index, id_ in enumerate(drawn)
-        ],
-        "behaviour": behaviour,
-        "conformance": people.rows(shown, bands, "conformance"),
-        "histograms": people.histograms(shown, bands),
-        "shown": shown,
-        "short": result.minutes < ENOUGH_MINUTES,
-        "enough_minutes": ENOUGH_MINUTES,
-        "latency": _latency(result),
-        "moments": _moments(worst, snaps, counts, drawn),
-        "systems": tables.ordered(result),
-        "label_of": tables.label_of,
-        "facts": _facts(result),
-        "program": f"reactdiff_ros {__version__}",
-        "style": Markup(_shipped("style.css")),
-        "script": Markup(_shipped("report.js")),
-        "data": _embedded(_data(result, faces, drawn, names)),
+        "timelines": [{"id": id_, "index": index, "shots": strips.get(id_, [])} for index, id_ in enumerate(drawn)],
+        "behaviour": behaviour, "conformance": people.rows(shown, bands, "conformance"),
+        "histograms": people.histograms(shown, bands), "shown": shown, "latency": _latency(result),
+        "short": result.minutes < people.ENOUGH_MINUTES, "enough_minutes": people.ENOUGH_MINUTES,
+        "moments": _moments(worst, snaps, counts, drawn), "systems": tables.ordered(result),
+        "label_of": tables.label_of, "facts": _facts(result), "program": f"reactdiff_ros {__version__}",
+        "style": Markup(_shipped("style.css")), "script": Markup(_shipped("report.js")), "data": _embedded(data),
     }  # fmt: skip
     progress(1.0)
     return summary.environment().get_template("report.html.j2").render(context)
@@ -272,35 +244,34 @@ def _shipped(name: str) -> str:
     return (files("reactdiff_ros.evaluation.report") / "page" / name).read_text(encoding="utf-8")
 
 
-def _shown(result: Result, faces: Faces) -> list[Shown]:
+def _shown(result: Result, faces: people.Faces) -> list[people.Shown]:
     """The subject first, then others that have streams; recorded people as reference."""
     subject = result.subject
     if subject is None or not subject.streams:
         return []
     others = [s for s in tables.ordered(result) if s is not subject and s.streams]
-    out = [Shown(s.name, tables.label_of(s), s.role, s is subject, behaviour_of(s.name, faces, result.items))
-           for s in [subject, *others][:MOST_COMPARED]]  # fmt: skip
-    if PEOPLE not in {s.name for s in result.systems} and faces.items_of(PEOPLE):
-        found = behaviour_of(PEOPLE, faces, result.items)
-        out.insert(1, Shown(PEOPLE, "People in these recordings", "reference", False, found))
+
+    def found(name: str) -> dict[str, people.Found]:
+        return people.behaviour_of(name, faces, result.items)
+
+    drawn = [subject, *others][:MOST_COMPARED]
+    out = [people.Shown(s.name, tables.label_of(s), s.role, s is subject, found(s.name)) for s in drawn]
+    if people.PEOPLE not in {s.name for s in result.systems} and faces.items_of(people.PEOPLE):
+        out.insert(1, people.Shown(people.PEOPLE, PEOPLE_LABEL, "reference", False, found(people.PEOPLE)))
     return out
 
 
 def _published(result: Result, metrics: Mapping[str, Metric], weights: Any, rows: Sequence[Published]) -> list[Any]:
     """The figures of the run, then the published ones; nothing for a run on simulated speakers."""
-    own = []
-    if result.info.people and result.subject is not None and any(name in metrics for name in PUBLISHED_METRICS):
-        figures = {
-            name: found.value
-            for name in PUBLISHED_METRICS
-            if (found := summary.estimate_of(result.subject, name, weights)) is not None and found.items
-        }
-        own = [{"system": tables.label_of(result.subject), "own": True, "figures": figures}]
-    others = [
-        {"system": row.system, "own": False, "figures": row.figures, "row": row, "label": row.comparable(result.info)}
+    subject, info = result.subject, result.info
+    if not info.people or subject is None or not any(name in metrics for name in PUBLISHED_METRICS):
+        return []
+    known = {name: summary.estimate_of(subject, name, weights) for name in PUBLISHED_METRICS}
+    figures = {name: found.value for name, found in known.items() if found is not None and found.items}
+    return [{"system": tables.label_of(subject), "own": True, "figures": figures}] + [
+        {"system": row.system, "own": False, "figures": row.figures, "row": row, "label": row.comparable(info)}
         for row in rows
     ]
-    return own + others if own else []
 
 
 def _latency(result: Result) -> list[dict[str, Any]]:
@@ -313,52 +284,37 @@ def _latency(result: Result) -> list[dict[str, Any]]:
         known = 1e3 * np.asarray(seconds, dtype=np.float64)[np.isfinite(seconds)]
         if len(known):
             marks = {p: float(np.percentile(known, p)) for p in (50, 95, 99)}
-            high = max(float(np.percentile(known, 99.5)) * 1.08, 1e-3)
-            drawing = summary.histogram(
-                known, f"{what} in milliseconds", edges=np.linspace(0.0, high, 49),
-                marks=[(v, f"{p} %") for p, v in marks.items()],
-            )  # fmt: skip
-            out.append({"what": what, "count": len(known), "drawing": drawing, "marks": marks,
-                        "most": float(known.max())})  # fmt: skip
+            edges = np.linspace(0.0, max(float(np.percentile(known, 99.5)) * 1.08, 1e-3), 49)
+            named = [(v, f"{p} %") for p, v in marks.items()]
+            drawing = summary.histogram(known, f"{what} in milliseconds", edges=edges, marks=named)
+            most = float(known.max())
+            out.append({"what": what, "count": len(known), "drawing": drawing, "marks": marks, "most": most})
     return out
 
 
 def _moments(
-    worst: list[Moment], snaps: list[Shot], counts: Mapping[str, int], drawn: list[str]
+    worst: list[people.Moment], snaps: list[Shot], counts: Mapping[str, int], drawn: list[str]
 ) -> list[dict[str, Any]]:
     """The worst moments of every kind, with their pictures and the time lines in which they are drawn."""
-    found: dict[str, list[dict[str, Any]]] = {kind.name: [] for kind in KINDS}
+    found: dict[str, list[dict[str, Any]]] = {kind.name: [] for kind in people.KINDS}
     for moment, shot in zip_longest(worst, snaps):
         line = drawn.index(moment.item) if moment.item in drawn else None
         found[moment.kind].append({"moment": moment, "shot": shot, "timeline": line})
     counted = ("limit", "frozen", "missed", "nod")
     return [
         {"kind": k, "moments": found[k.name], "count": counts.get(k.name, 0), "counted": k.name in counted}
-        for k in KINDS
+        for k in people.KINDS
     ]
 
 
 def _facts(result: Result) -> list[tuple[str, str]]:
     info = result.info
-    facts = [("Kind", info.kind), ("Data", info.data), ("Definitions", info.compat), ("Made", info.created),
-             ("Command", info.command)]  # fmt: skip
-    groups = (("Seeds", info.seeds), ("Weights", info.weights), ("Settings", info.settings),
-              ("Versions", info.versions), ("Machine", info.hardware))  # fmt: skip
-    facts += [
-        (name, ", ".join(f"{k} {v}" for k, v in facts_of.items() if v not in ("", None))) for name, facts_of in groups
-    ]
-    return [(name, text) for name, text in facts if text]
-
-
-def _data(result: Result, faces: Faces, drawn: list[str], names: list[str]) -> dict[str, Any]:
-    by_id = {item.id: item for item in result.items}
-    labels = {s.name: tables.label_of(s) for s in result.systems} | {PEOPLE: "People in these recordings"}
-    return {
-        "rate": 25,
-        "pitchRange": 20,
-        "systems": [{"name": name, "label": labels[name]} for name in names],
-        "items": [timeline(by_id[id_], faces, names, result.info.rate_hz) for id_ in drawn],
-    }
+    facts = {"Kind": info.kind, "Data": info.data, "Definitions": info.compat, "Made": info.created}
+    facts["Command"] = info.command
+    for name, of in (("Seeds", info.seeds), ("Weights", info.weights), ("Settings", info.settings),
+                     ("Versions", info.versions), ("Machine", info.hardware)):  # fmt: skip
+        facts[name] = ", ".join(f"{k} {v}" for k, v in of.items() if v not in ("", None))
+    return [(name, text) for name, text in facts.items() if text]
 
 
 def _embedded(data: dict[str, Any]) -> Markup:

@@ -17,6 +17,7 @@ from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.results import Better, Figure, Item, System
 
 Values = NDArray[np.float64]
+NO_INTERVAL: Final = (math.nan, math.nan)
 FEW_GROUPS: Final = 10
 """With fewer groups than this a percentile interval is too narrow, and pages say so."""
 
@@ -83,10 +84,10 @@ def estimate(values: Values, weights: Values) -> Estimate:
     """The mean of one value an item (N,), NaN left out; an interval only from two groups that differ on."""
     known = values[np.isfinite(values)]
     if not len(known):
-        return Estimate(math.nan, math.nan, math.nan, 0)
+        return Estimate(math.nan, *NO_INTERVAL, 0)
     drawn = varied(weights) and len(known) > 1
-    low, high = bootstrap.interval(bootstrap.known_means(weights, values)) if drawn else (math.nan, math.nan)
-    return Estimate(float(known.mean()), low, high, len(known))
+    ends = bootstrap.interval(bootstrap.known_means(weights, values)) if drawn else NO_INTERVAL
+    return Estimate(float(known.mean()), *ends, len(known))
 
 
 def varied(weights: Values) -> bool:
@@ -98,8 +99,7 @@ def estimate_of(system: System, name: str, weights: Values) -> Estimate | None:
     """A system's figure, as it was given or from its items; None: it has none of that name."""
     figure = system.figures.get(name)
     if figure is not None:
-        count = int(weights.shape[1])
-        return Estimate(figure.value, figure.low, figure.high, count)
+        return Estimate(figure.value, figure.low, figure.high, int(weights.shape[1]))
     values = system.values.get(name)
     return None if values is None else estimate(np.asarray(values, dtype=np.float64), weights)
 
@@ -107,22 +107,19 @@ def estimate_of(system: System, name: str, weights: Values) -> Estimate | None:
 def paired(first: Values, second: Values, weights: Values) -> Difference:
     """Two systems on the same items, (N,) each: items where either is not defined are left out."""
     both = np.isfinite(first) & np.isfinite(second)
-    gap = np.where(both, first - second, np.nan)
-    found = estimate(gap, weights)
+    found = estimate(np.where(both, first - second, np.nan), weights)
     how = "paired" if found.has_interval else "no interval"
     return Difference(found.value, found.low, found.high, found.items, how)
 
 
 def unpaired(first: Values, second: Values, weights: tuple[Values, Values]) -> Difference:
     """Two systems on different items: each is drawn for itself."""
-    drawn = [bootstrap.known_means(w, v) for w, v in zip(weights, (first, second), strict=True)]
     known = [v[np.isfinite(v)] for v in (first, second)]
-    if not len(known[0]) or not len(known[1]):
-        return Difference(math.nan, math.nan, math.nan, 0, "no interval")
-    value = float(known[0].mean() - known[1].mean())
-    count = min(len(known[0]), len(known[1]))
+    count = min(map(len, known))
+    value = float(known[0].mean() - known[1].mean()) if count else math.nan
     if count < 2 or not all(varied(w) for w in weights):
-        return Difference(value, math.nan, math.nan, count, "no interval")
+        return Difference(value, *NO_INTERVAL, count, "no interval")
+    drawn = [bootstrap.known_means(w, v) for w, v in zip(weights, (first, second), strict=True)]
     return Difference(value, *bootstrap.interval(drawn[0] - drawn[1]), count, "unpaired")
 
 
@@ -132,7 +129,7 @@ def from_intervals(first: Figure, second: Figure, items: int) -> Difference:
     below = math.hypot(first.value - first.low, second.high - second.value)
     above = math.hypot(first.high - first.value, second.value - second.low)
     if not (math.isfinite(below) and math.isfinite(above)):
-        return Difference(value, math.nan, math.nan, items, "no interval")
+        return Difference(value, *NO_INTERVAL, items, "no interval")
     return Difference(value, value - below, value + above, items, "from intervals")
 
 

@@ -73,13 +73,10 @@ def metrics_of(result: Result) -> dict[str, Metric]:
     found = {name: None for s in result.systems for name in (*s.values, *s.figures)}
     order = list(KNOWN)
     names = sorted(found, key=lambda n: (order.index(n) if n in KNOWN else len(order), n if n in KNOWN else ""))
-    return {name: own.get(name) or _usual(name, result.info.compat) for name in names}
-
-
-def _usual(name: str, compat: str) -> Metric:
-    metric = KNOWN.get(name) or unknown(name)
-    # The reference code counts synchrony in frames without a sign; otherwise it is a signed lag in milliseconds.
-    return replace(metric, unit="ms") if name.startswith("FRSyn") and compat != "react2024" else metric
+    usual = {name: KNOWN.get(name) or unknown(name) for name in names}
+    if result.info.compat != "react2024":  # whose code counts synchrony in frames without a sign; else in ms
+        usual |= {name: replace(metric, unit="ms") for name, metric in usual.items() if name.startswith("FRSyn")}
+    return {name: own.get(name) or metric for name, metric in usual.items()}
 
 
 def unknown(name: str) -> Metric:
@@ -142,10 +139,8 @@ def load_published(path: Path | None = None) -> list[Published]:
             raise TypeError("rows is no list")
         return [_published(row) for row in rows]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ConfigError(
-            "the published figures cannot be read: each of the list 'rows' needs system, source, data and figures",
-            where=str(where), todo=" ".join(str(error).split()),
-        ) from error  # fmt: skip
+        what = "the published figures cannot be read: each of the list 'rows' needs system, source, data and figures"
+        raise ConfigError(what, where=str(where), todo=" ".join(str(error).split())) from error
 
 
 def _published(row: Mapping[str, Any]) -> Published:
@@ -167,10 +162,8 @@ CLASSES: Final[dict[Class, tuple[str, str]]] = {
 DIRECTIONS: Final = {
     "higher": "higher is better", "lower": "lower is better", "people": "nearer to people is better", "none": "",
 }  # fmt: skip
-ROLES: Final = {
-    "listener": "under test", "baseline": "baseline", "control": "control", "reference": "reference",
-}  # fmt: skip
-_ORDER: Final = {"reference": 2, "listener": 0, "control": 1, "baseline": 3}
+ROLES: Final = {"listener": "under test", "control": "control", "reference": "reference", "baseline": "baseline"}
+"""Roles in words, in the order of tables."""
 
 
 def label_of(system: System) -> str:
@@ -181,7 +174,7 @@ def label_of(system: System) -> str:
 def ordered(result: Result) -> list[System]:
     """The subject, other listeners, the control, references, baselines."""
     subject = result.subject
-    return sorted(result.systems, key=lambda s: (s is not subject, _ORDER[s.role]))
+    return sorted(result.systems, key=lambda s: (s is not subject, list(ROLES).index(s.role)))
 
 
 def control_of(result: Result) -> System | None:
@@ -238,10 +231,8 @@ def _cell(estimate: Estimate | None, digits: int, gap: Difference | None) -> dic
     if gap is not None and gap.how != "no interval":
         sign = "same" if gap.verdict == "none" else "differs"
         title = f"minus the control: {summary.value(gap)} ({summary.interval(gap)}), {gap.how}"
-    return {
-        "value": summary.value(estimate, digits), "interval": summary.interval(estimate, digits), "sign": sign,
-        "title": title,
-    }  # fmt: skip
+    value, interval = summary.value(estimate, digits), summary.interval(estimate, digits)
+    return {"value": value, "interval": interval, "sign": sign, "title": title}
 
 
 def difference(system: System, control: System | None, name: str, weights: Values) -> Difference | None:
@@ -352,9 +343,8 @@ def compare(first: tuple[Result, System], second: tuple[Result, System], seed: i
     metrics = metrics_of(one) | metrics_of(other)
     names = [n for n in metrics if all(n in s.values or n in s.figures for s in (a, b))]
     if not names:
-        raise ReactdiffError(
-            "the two have no figure in common", where=f"{a.name}, {b.name}", todo="compare like with like"
-        )
+        where = f"{a.name}, {b.name}"
+        raise ReactdiffError("the two have no figure in common", where=where, todo="compare like with like")
     groups = summary.groups_of(one.items), summary.groups_of(other.items)
     of_both = [groups[0][rows[id_]] for id_ in both]
     weights = summary.weights_of(of_both, seed)

@@ -182,15 +182,13 @@ def load(path: Path, only: tuple[str, ...] | None = None) -> PartResult:
             arrays = {name[2:]: file[name] for name in names}
         return PartResult(dict(about["facts"]), arrays, tuple(about["notes"]))
     except _UNREADABLE as error:
-        raise ReactdiffError(
-            "a kept part of the run cannot be read", where=str(path), todo="remove it, and run again"
-        ) from error
+        todo = "remove it, and run again"
+        raise ReactdiffError("a kept part of the run cannot be read", where=str(path), todo=todo) from error
 
 
 def _unwritten(path: Path, error: OSError) -> ReactdiffError:
-    return ReactdiffError(
-        "a part of the run cannot be kept", where=str(path), todo=f"{error.strerror or error}; run again to go on"
-    )
+    todo = f"{error.strerror or error}; run again to go on"
+    return ReactdiffError("a part of the run cannot be kept", where=str(path), todo=todo)
 
 
 CONNECT_S: Final = 20.0
@@ -213,17 +211,14 @@ def on_cluster(parts: Sequence[Part], address: str) -> Iterator[tuple[Part, Part
     try:
         client = Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
-        raise ReactdiffError(
-            "the Dask scheduler cannot be reached", where=address,
-            todo="start one with 'dask scheduler' and workers with 'dask worker ADDRESS'",
-        ) from error  # fmt: skip
+        todo = "start one with 'dask scheduler' and workers with 'dask worker ADDRESS'"
+        raise ReactdiffError("the Dask scheduler cannot be reached", where=address, todo=todo) from error
     try:
         try:
             client.wait_for_workers(1, timeout=CONNECT_S)
         except TimeoutError as error:
-            raise ReactdiffError(
-                "the Dask scheduler has no workers", where=address, todo="start some with 'dask worker ADDRESS'"
-            ) from error
+            todo = "start some with 'dask worker ADDRESS'"
+            raise ReactdiffError("the Dask scheduler has no workers", where=address, todo=todo) from error
         wanted: dict[Any, Part] = {}
 
         def submit(part: Part) -> Any:
@@ -250,10 +245,8 @@ def _result(future: Any, address: str, left: int) -> PartResult | Failure:
     from distributed import KilledWorker
 
     if future.status in _GONE:
-        raise ReactdiffError(
-            f"the Dask scheduler was lost with {left} parts to do", where=address,
-            todo="run again: what was done is kept",
-        )  # fmt: skip
+        what = f"the Dask scheduler was lost with {left} parts to do"
+        raise ReactdiffError(what, where=address, todo="run again: what was done is kept")
     try:
         result: PartResult | Failure = future.result()
         return result
@@ -280,14 +273,9 @@ class Outcome:
 
 
 def work_off(
-    parts: Sequence[Part],
-    keep: Keep,
-    *,
-    workers: int = 1,
-    dask: str = "",
-    progress: OnProgress = lambda share: None,
-    log: Callable[[str], None] = lambda sentence: None,
-) -> Outcome:
+    parts: Sequence[Part], keep: Keep, *, workers: int = 1, dask: str = "",
+    progress: OnProgress = lambda share: None, log: Callable[[str], None] = lambda sentence: None,
+) -> Outcome:  # fmt: skip
     """Do what is not stored yet.
 
     Args:
@@ -312,25 +300,21 @@ def work_off(
     if there and todo:
         log(f"{len(there)} of {len(parts)} parts are there from before")
     progress(len(there) / max(len(parts), 1))
-    if not todo:
-        results: Iterator[tuple[Part, PartResult | Failure]] = iter(())
-    elif dask:
+    results: Iterator[tuple[Part, PartResult | Failure]] = ((part, do(part)) for part in todo)
+    if todo and dask:
         results = on_cluster(todo, dask)
     elif workers > 1 and len(todo) > 1:
         results = in_processes(todo, workers)
-    else:
-        results = ((part, do(part)) for part in todo)
     for i, (part, result) in enumerate(results):
-        sentence = result.sentence if isinstance(result, Failure) else ""
         if isinstance(result, PartResult):
             try:
                 keep.save(part, result)
                 there.add(part.name)
             except ReactdiffError as error:
-                sentence = str(error)
-        if sentence:
-            outcome.failed[part.name] = sentence
-            log(f"{part.name}: {sentence}")
+                result = Failure(str(error))
+        if isinstance(result, Failure):
+            outcome.failed[part.name] = result.sentence
+            log(f"{part.name}: {result.sentence}")
         progress((outcome.kept + i + 1) / len(parts))
     outcome.done = [part for part in parts if part.name in there]
     return outcome

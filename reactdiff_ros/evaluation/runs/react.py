@@ -18,19 +18,10 @@ from reactdiff_ros.evaluation import results as rows_of
 from reactdiff_ros.evaluation.listeners import listen_to
 from reactdiff_ros.evaluation.metrics.events import interpolated
 from reactdiff_ros.evaluation.metrics.react import target_lists
-from reactdiff_ros.evaluation.results import Info, Item
+from reactdiff_ros.evaluation.results import Info
 from reactdiff_ros.evaluation.runs import parts as kept
+from reactdiff_ros.evaluation.runs import run as runs
 from reactdiff_ros.evaluation.runs.parts import Part, PartResult
-from reactdiff_ros.evaluation.runs.run import (
-    LISTENING,
-    Online,
-    Run,
-    RunContext,
-    RunOutcome,
-    RunPlan,
-    listened,
-    predictions,
-)
 from reactdiff_ros.evaluation.runs.scoring import MEASURES, score
 from reactdiff_ros.recordings.datasets import public
 from reactdiff_ros.recordings.datasets.recording import DatasetError, Files, Recording
@@ -53,10 +44,8 @@ def kind_of(folder: Path, split: str) -> Kind:
         return "react"
     if (folder / split / "facial-attributes").is_dir():
         return "mars"
-    raise ReactdiffError(
-        f"this is neither REACT's layout ({split}.csv) nor MARS's ({split}/facial-attributes)", where=str(folder),
-        todo="docs/react2024.md says where each file goes",
-    )  # fmt: skip
+    what = f"this is neither REACT's layout ({split}.csv) nor MARS's ({split}/facial-attributes)"
+    raise ReactdiffError(what, where=str(folder), todo="docs/react2024.md says where each file goes")
 
 
 @dataclass(frozen=True)
@@ -95,15 +84,6 @@ class PublicSet:
         """The two people, as far as the set names them."""
         return str(self.entries[n].pair)
 
-    @cached_property
-    def appropriate(self) -> NDArray[np.bool_]:
-        """REACT: (N, N) which listeners are appropriate for which speaker.
-
-        Raises:
-            DatasetError: the neighbour matrix is missing or malformed.
-        """
-        return public.neighbours(self.folder, self.split)
-
     def target_lists(self) -> list[list[int]]:
         """MARS: the own listener's reaction and nine more of the session, drawn with the challenge's seed."""
         out: list[list[int]] = [[] for _ in self.entries]
@@ -116,18 +96,17 @@ class PublicSet:
 
     def speaker_attributes(self, n: int) -> FloatArray:
         """(T, 25) labels of the speaker, at `rate_hz`. Raises DatasetError."""
-        return self._attributes(n, speaking=True)
+        return self._attributes(n, 0)
 
     def listener_attributes(self, n: int) -> FloatArray:
         """(T, 25) labels of the one who listened. Raises DatasetError."""
-        return self._attributes(n, speaking=False)
+        return self._attributes(n, 1)
 
-    def _attributes(self, n: int, *, speaking: bool) -> FloatArray:
+    def _attributes(self, n: int, role: int) -> FloatArray:
         found = self._files(n)
         assert found.attributes is not None
         assert found.attributes_of is not None
-        values = found.attributes_of(found.attributes[0 if speaking else 1])
-        return values[:LONGEST] if self.kind == "react" else values
+        return found.attributes_of(found.attributes[role])[: LONGEST if self.kind == "react" else None]
 
     def recording(self, n: int, voice_of: Any) -> Recording:
         """The speaker as perception would tell of them, and the listener, at 25 Hz. Raises DatasetError."""
@@ -157,7 +136,7 @@ def reference_of(chosen: PublicSet) -> PublicSet:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan(RunPlan):
+class Plan(runs.RunPlan):
     """What a run does."""
 
     baselines: ClassVar[tuple[str, ...]] = (rows_of.RULES,)
@@ -187,19 +166,17 @@ class Plan(RunPlan):
         if chosen.kind == "mars":
             return chosen.target_lists()
         try:
-            matrix = chosen.appropriate
+            matrix = public.neighbours(chosen.folder, chosen.split)
         except DatasetError as error:
-            raise ReactdiffError(
-                error.what, where=str(error).partition("(")[2].partition(")")[0],
-                todo="REACT's baseline code makes it (docs/react2024.md), or take --own-targets: only the recorded "
-                "reaction counts then, which no published figure can be compared with",
-            ) from error  # fmt: skip
+            todo = (
+                "REACT's baseline code makes it (docs/react2024.md), or take --own-targets: only the recorded reaction "
+                "counts then, which no published figure can be compared with"
+            )
+            raise ReactdiffError(error.what, where=error.where, todo=todo) from error
         empty = np.flatnonzero(~matrix.any(1))
         if len(empty):
-            raise ReactdiffError(
-                f"the neighbour matrix names no reaction for {len(empty)} speakers",
-                where=f"row {empty[0]}", todo="is it that of this split?",
-            )  # fmt: skip
+            what = f"the neighbour matrix names no reaction for {len(empty)} speakers"
+            raise ReactdiffError(what, where=f"row {empty[0]}", todo="is it that of this split?")
         return [np.flatnonzero(row).tolist() for row in matrix]
 
 
@@ -271,7 +248,7 @@ def make_streams(plan: Plan, n: int, targets: Sequence[int]) -> PartResult:
     known, notes = _targets(chosen, targets)
     mime = baselines.mime_scores(speaker[:frames], known, chosen.rate_hz) if known else []
     recorded = PartResult({"frames": frames, "seconds": frames / chosen.rate_hz, "mime": mime}, arrays)
-    return listened(
+    return runs.listened(
         plan, recorded, notes, chosen.id(n), lambda spec: listen_to(spec, batch, plan.seeds(n)),
         lambda streams: at_rate(attributes_of(streams), chosen.rate_hz, frames), faces=1,
     )  # fmt: skip
@@ -318,7 +295,7 @@ def make_scores(
     if not known:
         raise ReactdiffError("not one appropriate reaction can be read", where=chosen.id(n))
     mine, theirs, reference = kept.load(Path(own)), other and kept.load(Path(other)), kept.load(Path(means))
-    rows = predictions(
+    rows = runs.predictions(
         plan, n, mine, theirs or None, reference, rate_hz=chosen.rate_hz, lag_s=lag_s,
         listener_of=replace(chosen, split=str(reference.facts["split"])).listener_attributes,
     )  # fmt: skip
@@ -331,7 +308,7 @@ def make_scores(
     return PartResult({"rows": facts}, {}, tuple(notes))
 
 
-def run_react(plan: Plan, context: RunContext, info: Info, online: Online | None = None) -> RunOutcome:
+def run_react(plan: Plan, context: runs.RunContext, info: Info, online: runs.Online | None = None) -> runs.RunOutcome:
     """Evaluate a split.
 
     Args:
@@ -344,10 +321,10 @@ def run_react(plan: Plan, context: RunContext, info: Info, online: Online | None
         ReactdiffError: the set has no layout that is known, its neighbour matrix is missing, or nothing worked.
     """
     chosen, keep = plan.chosen(), context.keep
-    run = Run(plan, context, [chosen.id(n) for n in range(len(chosen))])
+    run = runs.Run(plan, context, [chosen.id(n) for n in range(len(chosen))])
     targets = plan.targets(chosen)
     means = run.reference(reference_part(plan, chosen))
-    heard = run.round(LISTENING, {n: listen_part(plan, chosen, n, targets[n]) for n in range(len(chosen))})
+    heard = run.round(runs.LISTENING, {n: listen_part(plan, chosen, n, targets[n]) for n in range(len(chosen))})
     mime = [keep.load(part, ()).facts["mime"] for part in heard.values()]
     lag_s = baselines.best_lag([scores for scores in mime if scores])
     there = list(heard)
@@ -355,29 +332,24 @@ def run_react(plan: Plan, context: RunContext, info: Info, online: Online | None
     other = {n: None if i is None else heard[there[i]] for n, i in zip(there, others, strict=True)}
     scoring = {}
     for n, part in heard.items():
-        own, control = str(keep.path(part)), other[n]
-        theirs = None if control is None else str(keep.path(control))
-        arguments = {
-            "plan": plan, "n": n, "targets": targets[n], "own": own, "other": theirs, "means": means, "lag_s": lag_s,
+        control = other[n]
+        files = {
+            "own": str(keep.path(part)), "other": None if control is None else str(keep.path(control)), "means": means,
         }  # fmt: skip
-        read = (*(chosen.target_file(t) for t in targets[n]), own, means, *([theirs] if theirs else []))
+        read = (*(chosen.target_file(t) for t in targets[n]), *(file for file in files.values() if file))
+        arguments = {"plan": plan, "n": n, "targets": targets[n], **files, "lag_s": lag_s}
         scoring[n] = Part(f"score-{n:05d}", make_scores, arguments, read)
     scored = run.round("scoring", scoring)
     reference = kept.load(Path(means))
     listener_of = cache(replace(chosen, split=str(reference.facts["split"])).listener_attributes)
 
-    def item(n: int, mine: PartResult, curves: bool) -> Item:
-        drawn = mine.arrays if curves else {}
-        return Item(
-            id=chosen.id(n), seconds=float(mine.facts["seconds"]), group=chosen.group(n),
-            source=f"{chosen.kind}/{chosen.split}", speaker=drawn.get("speaker"), speech=drawn.get("speech"),
-            truth=drawn.get("truth"),
-        )  # fmt: skip
+    def item(n: int) -> dict[str, Any]:
+        return {"id": chosen.id(n), "group": chosen.group(n), "source": f"{chosen.kind}/{chosen.split}"}
 
     def shown(n: int, mine: PartResult) -> dict[str, FloatArray]:
         control = other[n]
         theirs = None if control is None else keep.load(control)
-        return predictions(
+        return runs.predictions(
             plan, n, mine, theirs, reference, rate_hz=chosen.rate_hz, lag_s=lag_s, listener_of=listener_of
         )
 

@@ -19,20 +19,10 @@ from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.evaluation import baselines
 from reactdiff_ros.evaluation import results as rows_of
 from reactdiff_ros.evaluation.listeners import Heard, Spec, check, foresee, frames_of, look_ahead_s, named_errors
-from reactdiff_ros.evaluation.results import Info, Item, Result
+from reactdiff_ros.evaluation.results import Info, Result
 from reactdiff_ros.evaluation.runs import parts as kept
+from reactdiff_ros.evaluation.runs import run as runs
 from reactdiff_ros.evaluation.runs.parts import Part, PartResult
-from reactdiff_ros.evaluation.runs.run import (
-    LISTENING,
-    Online,
-    Run,
-    RunContext,
-    RunOutcome,
-    RunPlan,
-    counted,
-    listened,
-    predictions,
-)
 from reactdiff_ros.evaluation.runs.scoring import BEHAVIOUR, MEASURES, MOTION, measured, score
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.listener import Listener
@@ -93,11 +83,12 @@ def sources(folder: Path, pairs: Sequence[tuple[Path, Path]] = ()) -> list[Sourc
     listening = set(couples.values()) - set(couples)
     chosen = [path for path in dict.fromkeys([*found, *couples]) if path not in listening]
     if not chosen:
-        raise ReactdiffError(
-            "the folder holds no recordings", where=str(folder),
-            todo=f"bags, {', '.join(MEDIA[:4])} and the like, or files of 'reactdiff extract'",
-        )  # fmt: skip
-    ids = [_id(path, folder) for path in chosen]
+        todo = f"bags, {', '.join(MEDIA[:4])} and the like, or files of 'reactdiff extract'"
+        raise ReactdiffError("the folder holds no recordings", where=str(folder), todo=todo)
+    ids = []
+    for path in chosen:
+        place = path.relative_to(folder) if path.is_relative_to(folder) else Path(path.name)
+        ids.append(str(place.with_suffix("") if path.is_file() else place))
     return [
         Source(name if ids.count(name) == 1 else f"{name}{path.suffix}", path, couples.get(path))
         for name, path in zip(ids, chosen, strict=True)
@@ -106,15 +97,11 @@ def sources(folder: Path, pairs: Sequence[tuple[Path, Path]] = ()) -> list[Sourc
 
 def _found(folder: Path) -> list[Path]:
     out: list[Path] = []
-    for path in entries(folder):
-        if path.name.startswith("."):
-            continue
-        if is_bag(path) or (path.is_file() and path.suffix.lower() in (*MEDIA, EXTRACTED)):
-            # A folder of single bags and a bag in many files look alike: metadata.yaml, or the same stem, says which.
-            if path.is_dir() and not (path / "metadata.yaml").is_file() and len(list(path.glob("*.mcap"))) > 1:
-                out.extend(_found(path))
-            else:
-                out.append(path)
+    for path in (path for path in entries(folder) if not path.name.startswith(".")):
+        # A folder of single bags and a bag in many files look alike: metadata.yaml, or the same stem, says which.
+        single = path.is_dir() and not (path / "metadata.yaml").is_file() and len(list(path.glob("*.mcap"))) > 1
+        if (is_bag(path) and not single) or (path.is_file() and path.suffix.lower() in (*MEDIA, EXTRACTED)):
+            out.append(path)
         elif path.is_dir():
             out.extend(_found(path))
     return out
@@ -126,11 +113,6 @@ def _there(folder: Path, path: Path) -> Path:
             place, root = candidate.resolve(), folder.resolve()
             return folder / place.relative_to(root) if place.is_relative_to(root) else place
     raise ReactdiffError("a pair names a file that is not there", where=str(path))
-
-
-def _id(path: Path, folder: Path) -> str:
-    place = path.relative_to(folder) if path.is_relative_to(folder) else Path(path.name)
-    return str(place.with_suffix("") if path.is_file() else place)
 
 
 GRID = Grid()
@@ -166,7 +148,10 @@ def perceive(speaker: Path, listener: Path | None) -> Perceived:
         ReactdiffError: it cannot be read, or nothing is perceived in it.
     """
     if speaker.suffix == EXTRACTED:
-        return _extracted(speaker)
+        known, truth = load_extracted(speaker), None
+        if known.listener is not None and known.observed is not None:
+            truth = np.where(known.observed, known.listener, np.nan).astype(np.float32)
+        return Perceived(1, known.speaker, (), tuple(frames_of(known.speaker, 0)), truth)
     tally = Tally()
     settings = ReplaySettings()
     sensed = tuple(sensed_here(open_recording(speaker, settings), settings, tally, perf_counter))
@@ -182,14 +167,6 @@ def perceive(speaker: Path, listener: Path | None) -> Perceived:
         except MediaError as error:
             notes.append(f"the recorded listener is left out: {error}")
     return Perceived(track.first, track.batch, sensed, frames, truth, tuple(notes))
-
-
-def _extracted(path: Path) -> Perceived:
-    known = load_extracted(path)
-    truth = None
-    if known.listener is not None and known.observed is not None:
-        truth = np.where(known.observed, known.listener, np.nan).astype(np.float32)
-    return Perceived(1, known.speaker, (), tuple(frames_of(known.speaker, 0)), truth)
 
 
 def _listened(track: Track, other: Track, speaker: Path) -> FloatArray:
@@ -290,7 +267,7 @@ LEAST_MINUTES: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabPlan(RunPlan):
+class LabPlan(runs.RunPlan):
     """What a run does."""
 
     baselines: ClassVar[tuple[str, ...]] = ("rules", "mime", "random")
@@ -314,9 +291,8 @@ def make_streams(plan: LabPlan, n: int, speaker: str, listener: str | None) -> P
         "speech": np.where(batch.microphone[0], batch.speech_probability[0], np.nan).astype(np.float32),
         "speaker_attributes": attributes_of(np.nan_to_num(face)),
     }
-    facts: dict[str, Any] = {
-        "frames": known.count, "seconds": known.count / REACTION_RATE_HZ, "start_ns": known.first * GRID.period_ns,
-    }  # fmt: skip
+    facts: dict[str, Any] = {"frames": known.count, "seconds": known.count / REACTION_RATE_HZ}
+    facts["start_ns"] = known.first * GRID.period_ns
     if known.truth is not None:
         share = float(np.isfinite(known.truth).any(1).mean())
         if share < LEAST_SEEN:
@@ -326,7 +302,9 @@ def make_streams(plan: LabPlan, n: int, speaker: str, listener: str | None) -> P
             arrays |= {"truth": known.truth, "truth_attributes": truth}
             facts["mime"] = baselines.mime_scores(arrays["speaker_attributes"], [truth], REACTION_RATE_HZ)
     recorded = PartResult(facts, arrays)
-    return listened(plan, recorded, notes, speaker, lambda spec: listen_live(known, spec, plan.seeds(n)), attributes_of)
+    return runs.listened(
+        plan, recorded, notes, speaker, lambda spec: listen_live(known, spec, plan.seeds(n)), attributes_of
+    )
 
 
 def _held(values: FloatArray) -> FloatArray:
@@ -348,7 +326,11 @@ def make_scores(plan: LabPlan, n: int, own: str, other: str, means: str, lag_s: 
         lag_s: the mime's best lag.
     """
     mine = kept.load(Path(own))
-    theirs = kept.load(Path(other)) if other != own else _half_later(mine)
+    if other == own:  # the same streams shifted by half their length, what is left over at the end going first
+        streams = {k: a for k, a in mine.arrays.items() if k.startswith(("faces/", "attributes/"))}
+        theirs = PartResult(mine.facts, {k: np.roll(a, a.shape[1] // 2, axis=1) for k, a in streams.items()})
+    else:
+        theirs = kept.load(Path(other))
     speaker = mine.arrays["speaker"]
     facts: dict[str, dict[str, float]] = {}
     for name, times in mine.facts["listeners"].items():
@@ -361,7 +343,7 @@ def make_scores(plan: LabPlan, n: int, own: str, other: str, means: str, lag_s: 
     real = np.nan_to_num(_held(mine.arrays["truth"]))[None]
     facts[rows_of.GROUND_TRUTH] = measured(speaker, real, motion=False)
     reference = kept.load(Path(means)) if means else PartResult()
-    rows = predictions(
+    rows = runs.predictions(
         plan, n, mine, theirs, reference, rate_hz=REACTION_RATE_HZ, lag_s=lag_s,
         listener_of=lambda m: _attributes(reference.facts["files"][m], "truth"),
     )  # fmt: skip
@@ -376,12 +358,6 @@ def _attributes(file: str, whose: str) -> FloatArray:
     """Attributes (T, 25) of "speaker" or "truth" in a listen part."""
     name = f"{whose}_attributes"
     return kept.load(Path(file), (name,)).arrays[name]
-
-
-def _half_later(mine: PartResult) -> PartResult:
-    """The same streams shifted by half their length, what is left over at the end going first."""
-    streams = {k: a for k, a in mine.arrays.items() if k.startswith(("faces/", "attributes/"))}
-    return PartResult(mine.facts, {k: np.roll(a, a.shape[1] // 2, axis=1) for k, a in streams.items()})
 
 
 def make_reference(files: Sequence[str], groups: Sequence[str], streams: int) -> PartResult:
@@ -400,8 +376,8 @@ def make_reference(files: Sequence[str], groups: Sequence[str], streams: int) ->
 
 
 def run_recordings(
-    plan: LabPlan, found: Sequence[Source], context: RunContext, info: Info, online: Online | None = None
-) -> RunOutcome:
+    plan: LabPlan, found: Sequence[Source], context: runs.RunContext, info: Info, online: runs.Online | None = None
+) -> runs.RunOutcome:
     """Evaluate a lab's recordings.
 
     Args:
@@ -414,8 +390,8 @@ def run_recordings(
     Raises:
         ReactdiffError: not one recording could be evaluated.
     """
-    keep, run = context.keep, Run(plan, context, [source.id for source in found])
-    heard = run.round(LISTENING, {n: listen_part(plan, source, n) for n, source in enumerate(found)})
+    keep, run = context.keep, runs.Run(plan, context, [source.id for source in found])
+    heard = run.round(runs.LISTENING, {n: listen_part(plan, source, n) for n, source in enumerate(found)})
     facts = {n: keep.load(part, ()).facts for n, part in heard.items()}
     files = {n: str(keep.path(part)) for n, part in heard.items()}
     truths = [n for n in heard if "mime" in facts[n]]
@@ -448,15 +424,10 @@ def run_recordings(
     if control:
         run.notes.append(f"the control is a weak one: {control[0].lower()}{control[1:-1]}")
 
-    def item(n: int, mine: PartResult, curves: bool) -> Item:
-        drawn = mine.arrays if curves else {}
-        return Item(
-            id=found[n].id, seconds=float(mine.facts["seconds"]), group=found[n].group,
-            source=Path(found[n].speaker).name, start_ns=int(mine.facts["start_ns"]), speaker=drawn.get("speaker"),
-            speech=drawn.get("speech"), truth=drawn.get("truth"),
-        )  # fmt: skip
+    def item(n: int) -> dict[str, Any]:
+        return {"id": found[n].id, "group": found[n].group, "source": found[n].speaker.name}
 
-    data = f"{counted(len(found), 'recording')}, {len(truths)} with a recorded listener"
+    data = f"{runs.counted(len(found), 'recording')}, {len(truths)} with a recorded listener"
     ran = run.conclude(
         replace(info, data=data), heard, scores, online or {}, measures=FIGURES, item_of=item, lag_s=lag_s,
         predictions_of=lambda n, mine: {name: mine.arrays[f"attributes/{name}"] for name in mine.facts["listeners"]},

@@ -230,7 +230,7 @@ class Run:
 
     def conclude(
         self, info: Info, heard: Mapping[int, Part], scores: Mapping[int, Part], online: Online, *,
-        measures: Sequence[str], item_of: Callable[[int, PartResult, bool], Item],
+        measures: Sequence[str], item_of: Callable[[int], Mapping[str, Any]],
         predictions_of: Callable[[int, PartResult], Mapping[str, FloatArray]], lag_s: float,
         always: Sequence[str] = (), control: str = "",
     ) -> RunOutcome:  # fmt: skip
@@ -242,7 +242,7 @@ class Run:
             scores: the parts that hold "rows", every system's figures; those recordings are in the result.
             online: what listeners declare.
             measures: names of figures, in the order of the table.
-            item_of: makes an item of (number, part, with curves).
+            item_of: id, group and source of a recording.
             predictions_of: attributes (K, T, 25) of systems for a recording, for FRDvs.
             lag_s: the mime's best lag.
             always: those of `measures` that a system has even if they are nowhere defined.
@@ -262,7 +262,10 @@ class Run:
             self.context.progress("putting together", position / len(loaded))
             mine = keep.load(heard[n])
             own_notes = tuple(dict.fromkeys((*mine.notes, *scored.notes)))
-            items.append(replace(item_of(n, mine, position < CURVES), notes=own_notes))
+            curves = ("speaker", "speech", "truth") if position < CURVES else ()
+            drawn: dict[str, Any] = {k: mine.arrays.get(k) for k in curves}
+            seconds, start_ns = float(mine.facts["seconds"]), int(mine.facts.get("start_ns", 0))
+            items.append(Item(**item_of(n), seconds=seconds, start_ns=start_ns, notes=own_notes, **drawn))
             self.notes += [f"{items[-1].id}: {sentence}" for sentence in own_notes]
             for name, shown in predictions_of(n, mine).items():
                 spreads[name].add(position, shown, shortest)
@@ -290,14 +293,11 @@ class Run:
                     compute_s=compute_s, lag_s=lags_s, look_ahead_s=ahead, causal=causal,
                 )
             )  # fmt: skip
-        settings = {
-            **info.settings, "streams": plan.streams, "mime_lag_s": lag_s, "workers": self.context.workers,
-            "dask": bool(self.context.dask),
-        }  # fmt: skip
-        failed = tuple(f"{name}: {sentence}" for name, sentence in self.failed.items())
+        settings = {**info.settings, "streams": plan.streams, "mime_lag_s": lag_s, "workers": self.context.workers}
         head = replace(
-            info, subject=plan.subject, people=True, seeds={**info.seeds, "run": plan.seed}, settings=settings,
-            failed=failed,
+            info, subject=plan.subject, people=True, seeds={**info.seeds, "run": plan.seed},
+            settings={**settings, "dask": bool(self.context.dask)},
+            failed=tuple(f"{name}: {sentence}" for name, sentence in self.failed.items()),
         )  # fmt: skip
         rows = {system.name: _row(system, draws) for system in systems}
         notes = tuple(dict.fromkeys(self.notes))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.attributes import ATTRIBUTE_NAMES
-from reactdiff_ros.evaluation.metrics import bootstrap
+from reactdiff_ros.evaluation.metrics import bootstrap, react
 from reactdiff_ros.evaluation.metrics.coupling import (
     cross_coupling,
     lag_correlations,
@@ -19,16 +19,6 @@ from reactdiff_ros.evaluation.metrics.coupling import (
     signed_lags,
 )
 from reactdiff_ros.evaluation.metrics.events import answer_lags, interpolated, rates_per_minute
-from reactdiff_ros.evaluation.metrics.react import (
-    REFERENCE_RATE_HZ,
-    best_correlation,
-    distance,
-    diversity,
-    mean_of,
-    speaker_distances,
-    speaker_diversity,
-    variance,
-)
 from reactdiff_ros.evaluation.metrics.robot import robot_metrics
 from reactdiff_ros.evaluation.results import Figure, Item, Role
 from reactdiff_ros.model.tokens import SpeakerBatch
@@ -58,7 +48,7 @@ def measured(
         return dict.fromkeys((*BEHAVIOUR, *MOTION), float("nan"))
     heard, times = np.nan_to_num(speaker), np.arange(len(speaker)) / REACTION_RATE_HZ
     rows = [_one(heard, stream, times, motion) for stream in streams]
-    out = means_of_rows(rows)
+    out = {name: react.mean_of(np.array([row[name] for row in rows])) for name in rows[0]}
     out |= {f"{kind}_per_minute": rate for kind, rate in rates_per_minute(streams).items()}
     known = np.zeros(0) if lag_s is None else lag_s[np.isfinite(lag_s)]
     if len(known):
@@ -77,21 +67,11 @@ def _one(speaker: FloatArray, stream: FloatArray, times: NDArray[Any], motion: b
         "in_human_bands": found.band_share,
     }
     if motion:
-        seams = [v for v in found.hop_smoothness.values() if np.isfinite(v)]
         out |= {
             "jerk": float(np.mean(list(found.jerk.values()))),
-            "hop_smoothness": float(np.mean(seams)) if seams else float("nan"),
+            "hop_smoothness": react.mean_of(np.array(list(found.hop_smoothness.values()))),
             "limit_hits": found.limit_hits_per_minute,
         }
-    return out
-
-
-def means_of_rows(rows: list[dict[str, float]] | list[Mapping[str, float]]) -> dict[str, float]:
-    """Mean of each figure over rows that have it; NaN where none has."""
-    out: dict[str, float] = {}
-    for name in dict.fromkeys(name for row in rows for name in row):
-        known = [row[name] for row in rows if np.isfinite(row.get(name, np.nan))]
-        out[name] = float(np.mean(known)) if known else float("nan")
     return out
 
 
@@ -118,10 +98,10 @@ def score(
         ReactdiffError: shapes do not fit, or a value is not finite.
     """
     return {
-        "FRC": best_correlation(predictions, targets),
-        "FRD": distance(predictions, targets),
-        "FRDiv": diversity(predictions) if len(predictions) > 1 else float("nan"),
-        "FRVar": variance(predictions),
+        "FRC": react.best_correlation(predictions, targets),
+        "FRD": react.distance(predictions, targets),
+        "FRDiv": react.diversity_of(predictions),
+        "FRVar": react.variance(predictions),
         **synchrony(predictions, speaker, rate_hz, compat),
         **answers(predictions, speaker, rate_hz),
     }
@@ -129,12 +109,12 @@ def score(
 
 def synchrony(predictions: FloatArray, speaker: FloatArray, rate_hz: float, compat: str) -> dict[str, float]:
     """FRSyn in frames as the challenges count it, and the signed lag in ms as the default mode does."""
-    reach_hz = rate_hz if compat == "default" else REFERENCE_RATE_HZ
+    reach_hz = rate_hz if compat == "default" else react.REFERENCE_RATE_HZ
     found = lag_correlations(predictions, speaker, reach(reach_hz))
     signed = signed_lags(found)
-    out = {"FRSyn_ms": mean_of(signed) * 1e3 / rate_hz}
+    out = {"FRSyn_ms": react.mean_of(signed) * 1e3 / rate_hz}
     if compat == "default":
-        return {**out, "FRSyn": mean_of(signed), "FRSyn_first": float(signed[0])}
+        return {**out, "FRSyn": react.mean_of(signed), "FRSyn_first": float(signed[0])}
     counted = reference_lags(found)
     whole = float(counted[0]) if compat == "mars" else float(np.mean(counted))
     return {**out, "FRSyn": whole, "FRSyn_first": float(counted[0])}
@@ -204,8 +184,8 @@ class Spread:
         value = self.value()
         if not np.isfinite(value):
             return Figure(value)
-        distances = speaker_distances(np.stack(self._sketches))
-        sketched = speaker_diversity(distances)
+        distances = react.speaker_distances(np.stack(self._sketches))
+        sketched = react.speaker_diversity(distances)
         if not sketched > 0:
             return Figure(value, value, value)
         weights = draws[:, self._items]
@@ -235,10 +215,7 @@ def table(values: Mapping[str, Values], figures: Mapping[str, Figure], draws: Va
     """{measure, measure_low, measure_high}: means over items with 95 % intervals, and the figures of the whole set."""
     out: dict[str, float] = {}
     for name, row in values.items():
-        known = row[np.isfinite(row)]
-        out |= bootstrap.with_interval(
-            name, float(known.mean()) if len(known) else float("nan"), bootstrap.known_means(draws, row)
-        )
+        out |= bootstrap.with_interval(name, react.mean_of(row), bootstrap.known_means(draws, row))
     for name, figure in figures.items():
         out |= {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
     return out
@@ -247,11 +224,7 @@ def table(values: Mapping[str, Values], figures: Mapping[str, Figure], draws: Va
 def columns(rows: Iterable[Mapping[str, float | None]], names: Sequence[str]) -> dict[str, Values]:
     """(N,) each, of one mapping an item; what is missing or None is NaN."""
     listed = list(rows)
-    return {name: np.array([_number(row.get(name)) for row in listed]) for name in names}
-
-
-def _number(value: Any) -> float:
-    return float("nan") if value is None else float(value)
+    return {name: np.array([row.get(name) for row in listed], dtype=np.float64) for name in names}
 
 
 CURVES: Final = 24
