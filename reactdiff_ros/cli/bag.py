@@ -19,7 +19,6 @@ from reactdiff_ros.settings import POLICIES, RANGES
 
 if TYPE_CHECKING:
     from reactdiff_ros.launching.table import Value
-    from reactdiff_ros.recordings.bags.write import Part
     from reactdiff_ros.recordings.replay import ReplaySettings, Step
     from reactdiff_ros.types import ExpressionFrame
 
@@ -87,7 +86,12 @@ def from_video(
     with progress_bar(target.name) as progress:
         parts = bag_from_clips(clips, target, storage=storage, raw=raw, quality=quality, progress=progress)
     pictures, sounds = sum(p.pictures for p in parts), sum(p.sounds for p in parts)
-    notes = [note for part in parts for note in _missing(part, len(parts) > 1, pictures, sounds)]
+    notes: list[str] = []
+    for part in parts:
+        for count, total, what in ((part.pictures, pictures, "pictures"), (part.sounds, sounds, "sound")):
+            so = "" if len(parts) > 1 and total else f": the bag has no topic of {what}"
+            notes += [] if count else [f"{part.file} has no {what}{so}"]
+        notes += [f"{part.file} is damaged: {part.damaged} packets were skipped"] if part.damaged else []
     for note in notes:
         log(note)
     last = parts[-1]
@@ -95,18 +99,6 @@ def from_video(
     result.update(bag=str(target), pictures=pictures, sounds=sounds, duration_s=seconds, notes=notes)
     result["clips"] = [{"file": str(p.file), "start_s": p.start_ns / NS, "duration_s": p.duration_s} for p in parts]
     log(f"{target}: {pictures} pictures and {sounds} chunks of sound, {seconds:.1f} s")
-
-
-def _missing(part: Part, one_of_several: bool, pictures: int, sounds: int) -> list[str]:
-    """What a clip does not contain, and the consequence for the bag."""
-    notes = []
-    for count, total, what in ((part.pictures, pictures, "pictures"), (part.sounds, sounds, "sound")):
-        if not count:
-            so = "" if one_of_several and total else f": the bag has no topic of {what}"
-            notes.append(f"{part.file} has no {what}{so}")
-    if part.damaged:
-        notes.append(f"{part.file} is damaged: {part.damaged} packets were skipped")
-    return notes
 
 
 @bag.command()
@@ -140,11 +132,9 @@ def record(
     from reactdiff_ros.recordings.graph.recorder_node import record_until_stopped
 
     values = {
-        "output": str(written_path(output).absolute()),
-        "consent": consent.strip(),
-        "session": session.strip(),
+        "output": str(written_path(output).absolute()), "consent": consent.strip(), "session": session.strip(),
         "image_transport": "raw" if raw_pictures else "compressed",
-    }
+    }  # fmt: skip
     if not lan and (domain := _domain_without_listener(namespace)) is not None:
         log(f"no listener is running in domain {domain} on this machine: nothing is recorded until one starts")
     without = "" if consent.strip() else " without pictures and sound (no --consent)"
@@ -349,7 +339,8 @@ def _replay(
         if output is not None:
             record = parameters | {"expression_node": face}
             bag = ReplayBag(output, recording, settings, record, storage=storage, plans=plans)
-            stack.callback(_say_partial, bag.partial)
+            partial = bag.partial
+            stack.callback(lambda: log(f"the incomplete bag is {partial}") if partial.exists() else None)
             stack.enter_context(bag)
         listener = spec.make(settings.seed) if spec.own else None
         with progress_bar(path.name) as show, named_errors(spec):

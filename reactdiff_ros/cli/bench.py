@@ -15,17 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli import common, evaluation
-from reactdiff_ros.cli.common import (
-    EXIT_DONE,
-    EXIT_ERROR,
-    Number,
-    Output,
-    StopFlag,
-    dumps,
-    json_on_stdout,
-    log,
-    progress_bar,
-)
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, Output, StopFlag, dumps, log, progress_bar
 from reactdiff_ros.errors import MediaError, MissingExtraError, ReactdiffError
 from reactdiff_ros.settings import POLICIES
 
@@ -40,10 +30,8 @@ _POLICY = click.option("--policy", metavar="NAME", help="Reaction policy: model,
 _FIGURES = click.option("--output", type=common.FILE, help="File for the figures (JSON).")
 
 
-def _runs(default: int) -> Callable[..., Any]:
-    return click.option(
-        "--runs", type=click.IntRange(1, 99), default=default, help="Number of runs; the median is reported."
-    )
+def _runs(default: int, text: str = "Number of runs; the median is reported.") -> Callable[..., Any]:
+    return click.option("--runs", type=click.IntRange(1, 99), default=default, help=text)
 
 
 def _seconds(least: float, most: float, default: float, text: str = "Length of the measurement.") -> Callable[..., Any]:
@@ -136,8 +124,12 @@ def measure_live(
     for run in range(1, runs + 1):
         log(f"run {run} of {runs}: {played.name}, {seconds:g} s")
         with _visitor(played) if visited else nullcontext() as visitor:
-            done.append(bench_live(wanted, seconds, log, lambda: stop.set, visitor, text))
-        log(_line(done[-1]))
+            found = bench_live(wanted, seconds, log, lambda: stop.set, visitor, text)
+        done.append(found)
+        times = {name: found[f"{name}_ms"] for name in ("latency", "reaction")}
+        told = [f"{n} " + ("none" if v is None else f"{v['p50']:g} / {v['p99']:g} ms") for n, v in times.items()]
+        told += [f"{found['deadline_misses']} misses", f"{found['cpu_cores']:g} cores", f"{found['rss_mb']:g} MB"]
+        log(", ".join(told))
     figures = median_run(done)
     if compute:  # in this process, with the parameters of the graph that was measured
         from reactdiff_ros.evaluation.bench.compute import bench_compute
@@ -166,17 +158,6 @@ def _visitor(clip: Path) -> Iterator[Visitor]:
         raise MissingExtraError("Chromium", "apt-get install chromium")
     with TemporaryDirectory(prefix="reactdiff-visitor-") as folder, Visitor(clip, Path(folder)) as visitor:
         yield visitor
-
-
-def _line(run: dict[str, Any]) -> str:
-    def pair(name: str) -> str:
-        value = run[name]
-        return "none" if value is None else f"{value['p50']:g} / {value['p99']:g} ms"
-
-    return (
-        f"latency {pair('latency_ms')}, reaction {pair('reaction_ms')}, {run['deadline_misses']} misses, "
-        f"{run['cpu_cores']:g} cores, {run['rss_mb']:g} MB"
-    )
 
 
 @bench.command()
@@ -256,7 +237,7 @@ def faults(
     if output is not None:
         with common.writing("the figures", output):
             output.parent.mkdir(parents=True, exist_ok=True)
-    with json_on_stdout(as_json, indented=True) as result:
+    with common.json_on_stdout(as_json, indented=True) as result:
         with progress_bar("faults") as show:
             done = run.run_faults(graph, robot, wanted, log, save, lambda: stop.set)
         result.update(catalogue.summary(before, rows, clip=played.name), left_out=done["left_out"])
@@ -562,7 +543,7 @@ _RECORDED = ("live", "model", "reference")
 @click.option("--what", type=click.Choice(_RECORDED), multiple=True, default=_RECORDED,
               help="Which benches, repeatable.")  # fmt: skip
 @_seconds(1.0, 86400.0, 60.0, "Of each run (live).")
-@click.option("--runs", type=click.IntRange(1, 99), default=3, help="Runs of each clip (live).")
+@_runs(3, "Runs of each clip (live).")
 @click.option("--repeats", type=click.IntRange(1, 100_000), default=200, help="Of 'bench model'.")
 @click.option("--minutes", type=Number(0.5, 60.0), default=10.0, help="For the reference.")
 @click.option("--output", type=common.FILE, required=True, help="File for the figures (JSON).")
@@ -584,7 +565,15 @@ def record(
     with common.writing("the figures", output):
         output.parent.mkdir(parents=True, exist_ok=True)
     if "live" in what:
-        figures |= {**_where(), "live": [_live_entry(clip, seconds, runs) for clip in clips or (None,)]}
+        entries = []
+        for clip in clips or (None,):
+            # Relative: a folder of this machine's user means nothing to the reader.
+            option = f"--clip {os.path.relpath(clip)} " if clip else ""
+            command = f"reactdiff bench live {option}--seconds {seconds:g} --runs {runs} --json"
+            found = measure_live(clip, seconds, runs, {}, None, compute=True)
+            name = clip.name if clip else "demo speaker"
+            entries.append({"clip": name, "command": command, "runs": runs, "result": found})
+        figures |= {**_where(), "live": entries}
     if "model" in what:
         result = _measure_model("", Sampling(), (1, 10), 1, repeats, (), rows=True)
         _keep(figures["model"], f"reactdiff bench model --repeats {repeats} --json", result)
@@ -632,11 +621,3 @@ def _keep(entries: list[dict[str, Any]], command: str, result: dict[str, Any]) -
     entry = {"command": command, **_where(), "result": result}
     at = next((i for i, known in enumerate(entries) if machine(known) == machine(entry)), len(entries))
     entries[at : at + 1] = [entry]
-
-
-def _live_entry(clip: Path | None, seconds: float, runs: int) -> dict[str, Any]:
-    # Relative: a folder of this machine's user means nothing to the reader.
-    option = f"--clip {os.path.relpath(clip)} " if clip else ""
-    command = f"reactdiff bench live {option}--seconds {seconds:g} --runs {runs} --json"
-    result = measure_live(clip, seconds, runs, {}, None, compute=True)
-    return {"clip": clip.name if clip else "demo speaker", "command": command, "runs": runs, "result": result}

@@ -15,16 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from reactdiff_ros.actuation.calibrate import (
-    SLOW,
-    Clock,
-    HandRange,
-    SlowJoint,
-    Track,
-    directions,
-    range_by_hand,
-    range_by_pulses,
-)
+from reactdiff_ros.actuation import calibrate as steps
+from reactdiff_ros.actuation.calibrate import Clock, HandRange, SlowJoint, Track
 from reactdiff_ros.actuation.calibration import (
     Calibration,
     CalibrationError,
@@ -197,13 +189,9 @@ def calibrate_robot(
             saved = True
         finally:
             work.leave_safe(undo=not saved)
-    return {
-        "robot": profile.name,
-        "file": str(path),
-        "backup": str(backup) if backup else None,
-        "calibrated": sorted(found),
-        "missing": [n for n in calibrated_joints(profile) if n not in {**keep, **found}],
-    }
+    missing = [n for n in calibrated_joints(profile) if n not in {**keep, **found}]
+    about = {"robot": profile.name, "file": str(path), "backup": str(backup) if backup else None}
+    return {**about, "calibrated": sorted(found), "missing": missing}
 
 
 def _write(
@@ -228,7 +216,7 @@ class _Calibrator:
 
     def __init__(self, profile: Profile, drivers: Mapping[str, Driver], console: Console, clock: Clock) -> None:
         self._profile, self._drivers, self._console, self._clock = profile, drivers, console, clock
-        self._words = directions(profile)
+        self._words = steps.directions(profile)
         self._moving: SlowJoint | None = None
         self._homed: list[tuple[ServoBus, str, int]] = []
         """Homing offsets before they were written: driver, joint, offset."""
@@ -340,7 +328,7 @@ class _Calibrator:
         neutral = pose(f"its neutral pose ({joint.neutral:g} {joint.unit})")
         upper = pose(f"its upper end{_where(up)} ({joint.upper:g} {joint.unit} or more)")
         lower = pose(f"its lower end{_where(down)} ({joint.lower:g} {joint.unit} or less)")
-        return range_by_hand(name, joint, scale, driver.step(name), neutral, lower, upper)
+        return steps.range_by_hand(name, joint, scale, driver.step(name), neutral, lower, upper)
 
     def _write_homing(self, name: str, driver: ServoBus, offset: int, new: int) -> None:
         before = _valid(driver.count(name), name)
@@ -388,7 +376,7 @@ class _Calibrator:
         self._shift(name, driver, slow)
         ends = [self._end(name, driver, slow, goal) for goal in (joint.lower, joint.upper)]
         wanted = (driver.pulse(name, joint.lower), driver.pulse(name, joint.upper))
-        low, high = range_by_pulses(name, ends[0], ends[1], wanted, bounds)
+        low, high = steps.range_by_pulses(name, ends[0], ends[1], wanted, bounds)
         self._done()
         return replace(_provisional(driver, name), range_min=low, range_max=high)
 
@@ -647,4 +635,4 @@ def _board_plan(profile: Profile, name: str, driver: PulseBoard) -> Iterator[str
 
 def _seconds(joint: Any, a: float, b: float) -> float:
     limits = joint.limits
-    return travel_time_s(abs(b - a), SLOW * limits.speed, limits.acceleration, limits.jerk) if a != b else 0.0
+    return travel_time_s(abs(b - a), steps.SLOW * limits.speed, limits.acceleration, limits.jerk) if a != b else 0.0

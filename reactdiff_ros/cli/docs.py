@@ -53,16 +53,13 @@ def commands(output: Path | None) -> int:
     return _write(_commands(root.command), output)
 
 
-def _add_page(name: str, text: str) -> None:
-    @docs.command(name, help=text)
-    @_figures(name)
-    @_OUTPUT
-    def write(figures: Path, output: Path | None) -> int:
-        return _figures_page(name, figures, output)
-
-
 for _name, _text in _FIGURES.items():
-    _add_page(_name, _text)
+
+    @docs.command(_name, help=_text)
+    @_figures(_name)
+    @_OUTPUT
+    def _write_page(figures: Path, output: Path | None, name: str = _name) -> int:
+        return _figures_page(name, figures, output)
 
 
 @docs.command()

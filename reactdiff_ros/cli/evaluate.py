@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from reactdiff_ros.cli import common, evaluation
-from reactdiff_ros.cli.backchannels import backchannels
 from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, Output, dumps, json_on_stdout, log, progress_bar
 from reactdiff_ros.cli.evaluation import PLOTS, Course, Run
-from reactdiff_ros.cli.turns import turns
+from reactdiff_ros.cli.turns import backchannels, turns
 from reactdiff_ros.resources import needing
-
-if TYPE_CHECKING:
-    from reactdiff_ros.evaluation.metrics.react import ReactMetrics
 
 # These lists are also in the studies, which are too heavy to import for a help text; a test compares them.
 SYSTEMS = (
@@ -145,9 +141,8 @@ def dyads(run: Run, folder: Path, models: tuple[Path, ...] | None, systems: tupl
     listeners = [run.network(path) for path in wanted]
     with progress_bar("recorded calls") as show:
         found = evaluate_dyads(
-            calls, listeners, systems=chosen, seed=run.seed, permutations=permutations,
-            progress=show,
-        )  # fmt: skip
+            calls, listeners, systems=chosen, seed=run.seed, permutations=permutations, progress=show
+        )
     run.result.update(found.figures, frames=calls.frames, left_out=dict(calls.left_out))
     if run.output is not None and found.result is not None:
         head = evaluation.info_of("dyads", "Listeners to people in recorded calls", str(run.model or ""), chosen)
@@ -256,7 +251,11 @@ def simulator(run: Run, items: int, seconds: float, systems: str | None, emotion
     from reactdiff_ros.evaluation.listeners import MODEL, StreamListener
     from reactdiff_ros.evaluation.studies.simulator import evaluate as evaluate_simulator
 
-    chosen = _systems(systems)
+    named = (name.strip() for name in (",".join(SYSTEMS) if systems is None else systems).split(","))
+    chosen = tuple(dict.fromkeys(name for name in named if name))
+    if (unknown := [name for name in chosen if name not in SYSTEMS]) or not chosen:
+        text = f"{', '.join(unknown) or 'nothing'} is not one of {', '.join(SYSTEMS)}"
+        raise click.BadParameter(text, param_hint="--systems")
     plots = run.output if run.output is not None and run.output.suffix != ".npz" else None
     file = plots / "result.npz" if plots is not None else run.output
     if plots is None:
@@ -277,17 +276,6 @@ def simulator(run: Run, items: int, seconds: float, systems: str | None, emotion
     if "model" in chosen and run.result["bands"]:
         missed = [name for name, kept in run.result["bands"]["model"].items() if not kept and name != "all"]
         log("the model keeps all bands" if not missed else f"the model misses {', '.join(missed)}")
-
-
-def _systems(systems: str | None) -> tuple[str, ...]:
-    if systems is None:
-        return SYSTEMS
-    names = tuple(dict.fromkeys(name.strip() for name in systems.split(",") if name.strip()))
-    unknown = [name for name in names if name not in SYSTEMS]
-    if unknown or not names:
-        text = f"{', '.join(unknown) or 'nothing'} is not one of {', '.join(SYSTEMS)}"
-        raise click.BadParameter(text, param_hint="--systems")
-    return names
 
 
 @command
@@ -588,24 +576,17 @@ def arrays(file: Path, compat: str, rate_hz: float | None, seed: int, workers: i
     from time import perf_counter
 
     from reactdiff_ros.errors import ReactdiffError
-    from reactdiff_ros.evaluation.metrics.react import (
-        NAMES,
-        RATE_HZ,
-        REFERENCE_RATE_HZ,
-        evaluate_mars_arrays,
-        evaluate_reactions,
-        load_arrays,
-    )
+    from reactdiff_ros.evaluation.metrics import react as measures
 
-    data = load_arrays(file)
+    data = measures.load_arrays(file)
     with progress_bar("metrics") as show:
         given: dict[str, Any] = {"workers": workers, "timer": perf_counter, "progress": show}
         try:
             if compat == "mars":
-                found: ReactMetrics = evaluate_mars_arrays(data, rate_hz=rate_hz or RATE_HZ, seed=seed, **given)
+                found = measures.evaluate_mars_arrays(data, rate_hz=rate_hz or measures.RATE_HZ, seed=seed, **given)
             else:
-                given.update(compat=compat, rate_hz=rate_hz or REFERENCE_RATE_HZ)
-                found = evaluate_reactions(*(data[name] for name in NAMES), **given)
+                given.update(compat=compat, rate_hz=rate_hz or measures.REFERENCE_RATE_HZ)
+                found = measures.evaluate_reactions(*(data[name] for name in measures.NAMES), **given)
         except ReactdiffError as error:
             raise ReactdiffError(error.what, where=f"{file}: {error.where}", todo=error.todo) from error
     return found.as_dict()

@@ -173,17 +173,8 @@ def evaluation(
     """
     hop = click.option("--hop-s", type=Number(0.04, 0.64), help="Time until the next plan (as live).")
     seed = click.option("--seed", type=common.SEEDS, default=0, help="Another seed, another set.")
-    parts = [
-        STEPS,
-        GUIDANCE,
-        WITHOUT,
-        hop,
-        seed,
-        *([common.VOICES] if voices else []),
-        WORKERS,
-        *([output] if output else []),
-        common.JSON,
-    ]
+    optional = [common.VOICES] if voices else [], [output] if output else []
+    parts = [STEPS, GUIDANCE, WITHOUT, hop, seed, *optional[0], WORKERS, *optional[1], common.JSON]
 
     def decorate(command: Callable[..., int | None]) -> Callable[..., int]:
         @wraps(command)
@@ -219,9 +210,8 @@ def absent(output: Path | None, *, force: bool = False, what: str = "result file
     from reactdiff_ros.errors import ReactdiffError
 
     if output is not None and output.exists() and not force:
-        raise ReactdiffError(
-            f"the {what} already exists", where=str(output), todo="choose another name, or move it away"
-        )
+        todo = "choose another name, or move it away"
+        raise ReactdiffError(f"the {what} already exists", where=str(output), todo=todo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,13 +360,9 @@ def _cell(value: Any) -> str:
 def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> str:
     """A table of texts; the columns in `left` are left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    sides = [f"<{w}" if i in left else f">{w}" for i, w in enumerate(widths)]
+    lines = ("  ".join(f"{cell:{side}}" for cell, side in zip(row, sides, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 @click.command()

@@ -208,20 +208,16 @@ def live_options(
         raise click.UsageError("the listener needs a camera, a microphone or a clip")
     if parameters.get("https") and "host" not in lab.parameters.get("avatar_node", {}):
         parameters = {"host": "0.0.0.0", **parameters}
-    namespace, lan = arguments.pop("namespace", "").strip("/"), arguments.pop("lan", "false")
-    params = arguments.pop("params_file", "")
+    namespace, lan, params = (arguments.pop(name, "") for name in ("namespace", "lan", "params_file"))
     if "style" in parameters and not params:  # such a file may name another file of styles
         file = lab.parameters.get("expression_node", {}).get("styles_file")
         control = ListenerControl(style=str(parameters["style"]))
         apply_control(Style(), control, style_book(str(file.value) if file else ""))
     live = LiveOptions(
-        arguments=arguments,
-        parameters=parameters,
-        settings=lab.ros_parameters(),
-        params_file=written_path(params) if params else None,
-        namespace=f"/{namespace}" if namespace else "",
+        arguments=arguments, parameters=parameters, settings=lab.ros_parameters(),
+        params_file=written_path(params) if params else None, namespace=common.ros_namespace(namespace),
         lan=lan == "true",
-    )
+    )  # fmt: skip
     for node in wanted_nodes(live):
         if node.name in NEEDS:
             require(NEEDS[node.name])
@@ -256,8 +252,13 @@ def run(
     """Start the face, choose the source, start the rest; supervise until stopped or, with `once`, the clip ends."""
     from reactdiff_ros.launching import live_graph
     from reactdiff_ros.launching.process import ServiceManager
+    from reactdiff_ros.launching.table import load_table
     from reactdiff_ros.nodes.graph_watch import watch_graph
 
+    # The port of the page by option or settings; None: a parameter file may set it.
+    avatar = options.settings.get("/**/avatar_node", {}).get("ros__parameters", {})
+    default = None if options.params_file else load_table().node("avatar_node").parameter("port").default
+    wanted = options.parameters.get("port") or avatar.get("port") or default
     manager = ServiceManager(os.environ)
     domain = live_graph.domain_of(live_graph.graph_environment(options))
     folder = live_graph.state_folder() / "logs" / f"listen-{domain}{options.namespace.replace('/', '-')}"
@@ -281,7 +282,7 @@ def run(
                 whole = 0.0
                 manager.ready(f"{sentence}; {graph.url or 'no page'}")
             if graph.url and graph.url != printed:
-                if printed is None and (wanted := _wanted_port(options)) not in (None, urlsplit(graph.url).port):
+                if printed is None and wanted not in (None, urlsplit(graph.url).port):
                     log(f"port {wanted} is in use: the page is on another one")
                 if printed is None or not as_json:
                     _announce(graph, as_json, {node.name for node in nodes}, graph.supervisor.pids())
@@ -348,15 +349,6 @@ def _without_ros(given: dict[str, str], parameters: dict[str, Any], once: bool, 
     return 0
 
 
-def _wanted_port(options: LiveOptions) -> Any:
-    """The port of the page by option or settings; None: a parameter file may set it."""
-    from reactdiff_ros.launching.table import load_table
-
-    avatar = options.settings.get("/**/avatar_node", {}).get("ros__parameters", {})
-    default = None if options.params_file else load_table().node("avatar_node").parameter("port").default
-    return options.parameters.get("port") or avatar.get("port") or default
-
-
 def _announce(graph: LiveGraph | OneProcess, as_json: bool, nodes: set[str], pids: Mapping[str, int]) -> None:
     from reactdiff_ros.avatar.access import reached
 
@@ -394,18 +386,14 @@ def page_links(graph: LiveGraph | OneProcess) -> list[str]:
 
 def qr_code(link: str, out: TextIO | None = None) -> str:
     """`link` as a QR code in block characters; empty where `out` (stdout) is no terminal, or one that has none."""
-    out = out or sys.stdout
-    try:
-        import segno
-    except ModuleNotFoundError:  # an installation from a distribution's packages: the link is printed all the same
-        return ""
+    out, picture = out or sys.stdout, StringIO()
     if not out.isatty():
         return ""
-    picture = StringIO()
-    segno.make(link, error="l", micro=False).terminal(picture, compact=True)
-    text = picture.getvalue()
-    try:
-        text.encode(getattr(out, "encoding", None) or "ascii")
-    except UnicodeEncodeError:
-        return ""
-    return text
+    # An installation from a distribution's packages has no segno: the link is printed all the same.
+    with suppress(ModuleNotFoundError, UnicodeEncodeError):
+        import segno
+
+        segno.make(link, error="l", micro=False).terminal(picture, compact=True)
+        picture.getvalue().encode(getattr(out, "encoding", None) or "ascii")
+        return picture.getvalue()
+    return ""

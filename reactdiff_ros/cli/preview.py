@@ -68,12 +68,9 @@ def sequence() -> Frames:
         since = times - (number + 0.5) * STEP_S
         envelope = np.clip(np.minimum(since, STEP_S - since) / RISE_S, 0.0, 1.0)
         for name, value in wanted.items():
-            values[:, _indices(name)] += value * (1 - np.cos(np.pi * envelope[:, None])) / 2
+            both = [INDEX[name]] if name in INDEX else [INDEX[name + side] for side in SIDES]
+            values[:, both] += value * (1 - np.cos(np.pi * envelope[:, None])) / 2
     return Frames(values.astype(np.float32), times, 0)
-
-
-def _indices(name: str) -> list[int]:
-    return [INDEX[name]] if name in INDEX else [INDEX[name + side] for side in SIDES]
 
 
 PARTS: Final[dict[str, dict[str, dict[str, float]]]] = {
@@ -141,12 +138,12 @@ def _parts(joint: Joint, moved: dict[str, float]) -> list[tuple[str, str, float]
         group = max(PARTS, key=lambda g: max(abs(moved.get(c, 0.0)) for m in _signs(g).values() for c in m))
     signs = _signs(group)
     named = {c for coefficients in signs.values() for c in coefficients if c in moved}
-    sides = [side for side in SIDES if any(c.endswith(side) for c in named)]
+    still = tuple(side for side in SIDES if not any(c.endswith(side) for c in named))
     most = max((abs(moved[c]) for c in named), default=0.0)
     found = []
     for part, coefficients in signs.items():
         best = max(coefficients, key=lambda c: abs(moved.get(c, 0.0)))
-        if best not in moved or abs(moved[best]) < most / 2 or (len(sides) == 1 and part.endswith(_other(sides[0]))):
+        if best not in moved or abs(moved[best]) < most / 2 or (len(still) == 1 and part.endswith(still)):
             continue
         amount = coefficients[best] * float(UPPER[INDEX[best]])
         metric = METRIC.get(joint.unit) if group == "head" else None
@@ -157,10 +154,6 @@ def _parts(joint: Joint, moved: dict[str, float]) -> list[tuple[str, str, float]
 def _signs(group: str) -> dict[str, dict[str, float]]:
     """The parts of a group with their sides."""
     return {p.format(s): {c.format(s): v for c, v in m.items()} for p, m in PARTS[group].items() for s in SIDES}
-
-
-def _other(side: str) -> str:
-    return SIDES[1 - SIDES.index(side)]
 
 
 class Preview:

@@ -63,14 +63,8 @@ def _with_bar(label: str, stop: StopFlag, work: Any) -> Any:
 @click.option("--model", multiple=True, default=("",), metavar="DIR", help="Folder of weights; repeatable.")
 @click.option("--seed", type=common.SEEDS, multiple=True, default=(0,), help="Seed of all noise; repeatable.")
 @click.option("--look", default="soft", help="Look of the face: a name, or a file.")
-@click.option(
-    "--at",
-    "moments",
-    type=common.Number(0.0, 86400.0),
-    multiple=True,
-    metavar="S",
-    help="Moment of the sheets; repeatable.",
-)
+@click.option("--at", "moments", type=common.Number(0.0, 86400.0), multiple=True, metavar="S",
+              help="Moment of the sheets; repeatable.")  # fmt: skip
 @click.option("--no-videos", is_flag=True, help="Sheets and curves only, which is much faster.")
 @common.reporting
 def gallery(
@@ -117,6 +111,7 @@ def extract(
     ready for training. Files that cannot be read are reported and skipped, and the command exits with 1. Existing
     recordings are kept unless --force is given.
     """
+    from reactdiff_ros.perception import SpeakerPerception
     from reactdiff_ros.recordings.datasets.recordings import save
     from reactdiff_ros.recordings.extraction import alone, together
 
@@ -130,9 +125,7 @@ def extract(
     if not targets:
         raise click.UsageError("give FILES or --pair SPEAKER LISTENER")
     known: dict[Path, tuple[Track, Source]] = {}
-    written: list[dict[str, Any]] = []
-    kept: list[str] = []
-    failed: dict[str, str] = {}
+    written, kept, failed = list[dict[str, Any]](), list[str](), dict[str, str]()
     perception: Perception | None = None
     for number, (target, source) in enumerate(targets.items()):
         # A file that another recording still needs is perceived once.
@@ -145,7 +138,7 @@ def extract(
         try:
             for path in source:
                 if path not in known:
-                    perception = perception or _perception()
+                    perception = perception or SpeakerPerception()
                     known[path] = _perceived(path, (picture, sound), perception)
             seen = [known[path] for path in source]
             content = alone(*seen[0]) if len(seen) == 1 else together(seen[0], seen[1], people)
@@ -158,12 +151,6 @@ def extract(
     result.update(output=str(output), written=written, kept=kept, failed=failed)
     log(f"{len(written)} recordings in {output}, {len(kept)} kept, {len(failed)} failed")
     return EXIT_ERROR if failed else EXIT_DONE
-
-
-def _perception() -> Perception:
-    from reactdiff_ros.perception import SpeakerPerception
-
-    return SpeakerPerception()
 
 
 def _perceived(path: Path, topics: tuple[str, str], perception: Perception) -> tuple[Track, Source]:

@@ -128,9 +128,8 @@ def preview(robot: str, frames: Path | None, output: Path | None, force: bool, p
     if output is None:
         return asyncio.run(serve(shown, port, as_json))
     if output.exists() and (not force or output.resolve() == path.resolve()):
-        raise ReactdiffError(
-            "the picture already exists", where=str(output), todo="choose another name, or use --force"
-        )
+        todo = "choose another name, or use --force"
+        raise ReactdiffError("the picture already exists", where=str(output), todo=todo)
     with json_on_stdout(as_json) as result:
         draw_mapping(shown.profile, output)
         result.update(robot=shown.profile.name, file=str(path), joints=len(shown.profile.joints), output=str(output))
@@ -163,7 +162,10 @@ def calibrate(
     from reactdiff_ros.cli.calibrate import Console, calibrate_robot, drivers_of, dry_plan, wanted_joints
     from reactdiff_ros.cli.calibrate import with_ports as with_given_ports
 
-    given = dict(map(_port, ports))
+    parts = [text.partition("=") for text in ports]
+    if wrong := ["".join(part) for part in parts if not all(part)]:
+        raise click.BadParameter(f"{wrong[0]!r} is not DRIVER=PORT", param_hint="--port")
+    given = {name: port for name, _, port in parts}
     profile = load_profile(robot)
     path = output or calibration_path(profile.name)
     wanted = wanted_joints(profile, joints)
@@ -185,13 +187,6 @@ def calibrate(
     if result["missing"]:
         result.say(f"not calibrated yet, and therefore not armed: {', '.join(result['missing'])}")
     return EXIT_DONE
-
-
-def _port(text: str) -> tuple[str, str]:
-    name, separator, port = text.partition("=")
-    if not separator or not name or not port:
-        raise click.BadParameter(f"{text!r} is not DRIVER=PORT", param_hint="--port")
-    return name, port
 
 
 @robot.command()

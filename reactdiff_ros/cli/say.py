@@ -9,18 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reactdiff_ros.cli.common import (
-    EXIT_DONE,
-    EXIT_ERROR,
-    FILE,
-    JSON,
-    Number,
-    echo,
-    json_on_stdout,
-    log,
-    usage_errors,
-    writing,
-)
+from reactdiff_ros.cli import common
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, echo, json_on_stdout, log
 from reactdiff_ros.errors import DeviceError, MissingExtraError
 from reactdiff_ros.resources import ros_command
 
@@ -30,29 +20,16 @@ if TYPE_CHECKING:  # NumPy takes a while, and help is instant
 
 @click.command()
 @click.argument("text", nargs=-1, required=True)
-@click.option(
-    "--voice",
-    default="",
-    metavar="NAME",
-    show_default="the listener's own",
-    help="A language or voice of espeak-ng (en, de, en-us+f3), or a voice file of piper.",
-)
-@click.option(
-    "--emotion",
-    metavar="NAME",
-    default="neutral",
-    help="How it is said: angry, disgust, fear, happy, sad, surprise, neutral or contempt.",
-)
+@click.option("--voice", default="", metavar="NAME", show_default="the listener's own",
+              help="A language or voice of espeak-ng (en, de, en-us+f3), or a voice file of piper.")  # fmt: skip
+@click.option("--emotion", metavar="NAME", default="neutral",
+              help="How it is said: angry, disgust, fear, happy, sad, surprise, neutral or contempt.")  # fmt: skip
 @click.option("--intensity", type=Number(0.0, 2.0), default=1.0, help="Strength of the emotion; 1 = ordinary.")
 @click.option("--namespace", default="", help="ROS namespace of the listener.")
-@click.option("--wav", type=FILE, help="Write the sound to this file; needs neither ROS nor a listener.")
-@click.option(
-    "--engine",
-    type=click.Choice(["auto", "espeak-ng", "piper"]),
-    default="auto",
-    help="With --wav: what makes the sound.",
-)
-@JSON
+@click.option("--wav", type=common.FILE, help="Write the sound to this file; needs neither ROS nor a listener.")
+@click.option("--engine", type=click.Choice(["auto", "espeak-ng", "piper"]), default="auto",
+              help="With --wav: what makes the sound.")  # fmt: skip
+@common.JSON
 def say(
     text: tuple[str, ...], voice: str, emotion: str, intensity: float, namespace: str, wav: Path | None, engine: str,
     as_json: bool,
@@ -64,7 +41,7 @@ def say(
     from reactdiff_ros.speech.engines import Manner, prepared
 
     words = sys.stdin.read(100_000) if text == ("-",) else " ".join(text)
-    with usage_errors():
+    with common.usage_errors():
         manner = Manner(voice, emotion, intensity)
         spoken = prepared(words)
     with json_on_stdout(as_json) as result:
@@ -103,7 +80,7 @@ def write_speech(text: str, manner: Manner, engine: str, path: Path) -> dict[str
     rate = parts[0].rate_hz
     if any(p.rate_hz != rate for p in parts):
         raise DeviceError(f"{speaking.name} changed its sample rate", todo="try again")
-    with writing("the sound", path), wave.open(str(path), "wb") as file:
+    with common.writing("the sound", path), wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate)
@@ -113,11 +90,8 @@ def write_speech(text: str, manner: Manner, engine: str, path: Path) -> dict[str
 
 
 def _times(parts: list[Synthesis]) -> dict[str, Any]:
-    words: list[dict[str, Any]] = []
-    symbols: list[str] = []
-    starts: list[float] = []
-    ends: list[float] = []
-    done = 0.0
+    words, symbols, done = list[dict[str, Any]](), list[str](), 0.0
+    starts, ends = list[float](), list[float]()
     for part in parts:
         words += [{"word": part.text[w.first : w.end], "start_s": round(done + w.start_s, 4)} for w in part.words]
         symbols += part.symbols

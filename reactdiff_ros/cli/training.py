@@ -104,7 +104,12 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
             refuse_to_begin_over(output)
         if config.bank:
             common.make_voices(Path(config.bank))
-        trainer = Trainer(config, output, voice_of=_voice_of(config))
+        voice_of: VoiceOf = None
+        if config.hears_sets:
+            from reactdiff_ros.recordings.extraction import voice_columns
+
+            voice_of = voice_columns
+        trainer = Trainer(config, output, voice_of=voice_of)
         if trainer.recordings and first:
             log(summary_of(trainer.recordings))
         if resume:
@@ -162,15 +167,6 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> tuple[TrainCon
     if "minutes" in values and "steps" not in given:
         values["steps"] = 10**6 if start is None else TrainConfig().steps
     return TrainConfig(**values), start
-
-
-def _voice_of(config: TrainConfig) -> VoiceOf:
-    """What makes a voice of the sound of public sets, where there are any and it is wanted."""
-    if not config.hears_sets:
-        return None
-    from reactdiff_ros.recordings.extraction import voice_columns
-
-    return voice_columns
 
 
 def _report(progress: Progress) -> None:
@@ -256,8 +252,7 @@ def train_expression(
 @common.reporting
 def train_turns(
     result: Output, timings: Path, leave_out: tuple[Path, ...], phrases: Path | None, output: Path, network: str,
-    sessions: int, worlds: int,
-    seed: int,
+    sessions: int, worlds: int, seed: int,
 ) -> None:  # fmt: skip
     """Train the read-out of turn-taking.
 
@@ -278,9 +273,8 @@ def train_turns(
         heads, figures = fit(
             list(dialogues.values()), seed, None if file is None else SmartTurn(file), plan, phrases, progress=show
         )
-    facts = {"phrases": phrases is not None} | about(
-        dialogues, seed, plan, "none" if file is None else file.stem, figures
-    )
+    stem = "none" if file is None else file.stem
+    facts = {"phrases": phrases is not None} | about(dialogues, seed, plan, stem, figures)
     common.write_text("the read-out", output, written(heads, facts))
     result.update(file=str(output), **facts)
     for head, found in figures.items():
@@ -333,13 +327,8 @@ def train_lips(
 @click.argument("checkpoint", type=common.FILE, required=False)
 @click.option("--output", type=common.FOLDER, help="Folder of the weights.")
 @click.option("--name", default="live", help="Name of the preset in the manifest.")
-@click.option(
-    "--learnt",
-    metavar="NAME,...",
-    default="",
-    callback=removable,
-    help="Corrections that these networks do without: mood, sharpness, empathy.",
-)
+@click.option("--learnt", metavar="NAME,...", default="", callback=removable,
+              help="Corrections that these networks do without: mood, sharpness, empathy.")  # fmt: skip
 @click.option("--tensorrt", is_flag=True, help="Build the TensorRT engines for this GPU in advance.")
 @click.option("--model", default="", show_default=False, help="Without CHECKPOINT: weights of the engines (shipped).")
 @click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", help="Engine precision.")
@@ -479,10 +468,8 @@ def sample(
     trained = load_model(model, device)
     stop = StopFlag()
     with progress_bar(f"{split}: drawing") as show:
-        clips = drawing.sample(
-            trained, data, split, output, count=count, frames=frames, seed=seed, progress=show,
-            stopped=lambda: stop.set,
-        )  # fmt: skip
+        given: Any = {"count": count, "frames": frames, "seed": seed, "stopped": lambda: stop.set}
+        clips = drawing.sample(trained, data, split, output, progress=show, **given)
     if not clips:
         raise ReactdiffError("stopped early: nothing was written", where=str(output))
     shape = [clips, count, frames, 25]

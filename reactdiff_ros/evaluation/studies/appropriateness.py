@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import HEAD_ROLL, INDEX, index
 from reactdiff_ros.errors import ReactdiffError
@@ -140,15 +139,10 @@ def _summary(found: dict[Path, list[Shown]]) -> dict[str, Any]:
         result["minus_neutral"] = {
             label: {name: round(float(values.mean()), 3) for name, values in of.items()} for label, of in away.items()
         }
-        result["intervals"] = {
-            label: {name: _interval(values) for name, values in of.items()} for label, of in away.items()
+        result["intervals"] = {  # 95 %, over clips, of their mean
+            label: {name: [round(v, 3) for v in interval(means(draws(0, len(x)), x))] for name, x in of.items()}
+            for label, of in away.items()
         }
     gaze = [row["up_minus_down"] for rows in by_label.values() for row in rows]
     result["gaze"] = {"up_minus_down": round(float(np.mean(gaze)), 3)}
     return result
-
-
-def _interval(values: NDArray[np.float64]) -> list[float]:
-    """95 % interval over clips of their mean."""
-    low, high = interval(means(draws(0, len(values)), values))
-    return [round(low, 3), round(high, 3)]

@@ -110,9 +110,7 @@ def read_speech(folder: Path) -> tuple[FloatArray, NDArray[np.intp]]:
         raise MediaError("the folder holds no speech", where=str(folder), todo=f"it needs {' or '.join(SOUNDS)} files")
     phrases = [phrase for path in files for phrase in _phrases(path)]
     if not phrases:
-        raise MediaError(
-            "no speech is heard in the files", where=str(folder), todo="give recordings of people who talk"
-        )
+        raise MediaError("no speech is heard in the files", where=str(folder), todo="give files of people who talk")
     breath = np.zeros(round(BREATH_S * RATE_HZ), np.float32)
     whole = np.concatenate([part for phrase in phrases for part in (phrase, breath)])
     return whole, np.cumsum([len(phrase) + len(breath) for phrase in phrases]) - len(breath)
@@ -161,10 +159,16 @@ def make_dialogue(
         progress: receives the completed fraction.
     """
     frames = int(turns.seconds * REACTION_RATE_HZ)
+    rest, every = np.zeros((frames, COEFFICIENT_COUNT), dtype=np.float32), np.ones(COEFFICIENT_COUNT, dtype=bool)
     speakers, so_far, answered, pauses = [], [], [], []
     for i, (person, other) in enumerate(zip(turns.people, turns.people[::-1], strict=True)):
         sound = _spoken(person.talk, turns.seconds, speech, np.random.default_rng([seed, 81, i]))
-        speakers.append(_seen_and_heard(voice_columns(_pcm(sound), RATE_HZ, frames), frames, face=face))
+        seen = {"coefficients": rest, "observed": every} if face else {}
+        speaker = speaker_of(frames, **seen, voice=voice_columns(_pcm(sound), RATE_HZ, frames))
+        if face:
+            speaker.gaze_observed[:], speaker.gaze[..., -1] = True, 1.0
+            speaker.affect_observed[:], speaker.affect[:] = True, projected(rest[0], every.astype(np.float32))
+        speakers.append(speaker)
         times = np.arange(frames) / REACTION_RATE_HZ
         talks, taken = person.talks(times), other.talks(times)
         so_far.append(pause_so_far(talks, taken))
@@ -187,17 +191,6 @@ def _spoken(
         part = np.take(whole, np.arange(last - (end - begin), last), mode="wrap")
         sound[begin:end] += _faded(part)[: len(sound) - begin]
     return sound
-
-
-def _seen_and_heard(voice: dict[str, NDArray[Any]], frames: int, *, face: bool) -> SpeakerBatch:
-    if not face:
-        return speaker_of(frames, voice=voice)
-    rest = np.zeros((frames, COEFFICIENT_COUNT), dtype=np.float32)
-    every = np.ones(COEFFICIENT_COUNT, dtype=bool)
-    out = speaker_of(frames, coefficients=rest, observed=every, voice=voice)
-    out.gaze_observed[:], out.gaze[..., -1] = True, 1.0
-    out.affect_observed[:], out.affect[:] = True, projected(rest[0], every.astype(np.float32))
-    return out
 
 
 def pause_so_far(talks: NDArray[np.bool_], other: NDArray[np.bool_]) -> Floats:
@@ -314,7 +307,11 @@ def moments(dialogue: Dialogue, onsets: NDArray[np.int64], streams: int, seed: i
     length; after_pauses: the share of responses that begin within ANSWER_S of a pause of LEAST_PAUSE_S and more. Chance
     is that of the same responses, circularly shifted. Intervals are by bootstrap over minutes.
     """
-    floor, cells = dialogue.floor, _cells(onsets.shape[1])
+    # The number of each frame's minute of each speaker (2, T); a short last one belongs to the one before.
+    size = round(CELL_S * REACTION_RATE_HZ)
+    count = max(onsets.shape[1] // size, 1)
+    minute = np.minimum(np.arange(onsets.shape[1]) // size, count - 1)
+    floor, cells = dialogue.floor, np.stack([minute, minute + count])
     weights = bootstrap.draws(seed, int(cells.max()) + 1)
     begun, moved = floor * onsets, floor * shifted(onsets, np.random.default_rng([seed, 82]))
     kind = np.where(floor, np.digitize(np.nan_to_num(dialogue.pause_s), np.array(PAUSE_S) + 1e-6), -1)
@@ -384,14 +381,6 @@ def _after_pauses(
     low, high = bootstrap.interval(share[1:] / chance[1:])
     ratio = float(share[0] / chance[0])
     return {"share": float(share[0]), "by_chance": float(chance[0]), "ratio": ratio, "low": low, "high": high}
-
-
-def _cells(frames: int) -> NDArray[np.intp]:
-    """(2, T) the number of each frame's minute of each speaker; a short last one belongs to the one before."""
-    size = round(CELL_S * REACTION_RATE_HZ)
-    count = max(frames // size, 1)
-    minute = np.minimum(np.arange(frames) // size, count - 1)
-    return np.stack([minute, minute + count])
 
 
 def _sums(values: NDArray[Any], cells: NDArray[np.intp]) -> Floats:

@@ -74,11 +74,9 @@ Mask = NDArray[np.bool_]
 FACE: Final = tuple(name for name, kind, _ in STREAMS if kind == "face")
 VOICE: Final = tuple(name for name, kind, _ in STREAMS if kind == "voice")
 MAPS: Final[dict[str, tuple[str, ...]]] = {
-    "intra_face": ("class", *FACE),
-    "intra_voice": ("class", *VOICE),
-    "inter_face_to_voice": ("class", *VOICE),
-    "inter_voice_to_face": ("class", *FACE),
-}
+    "intra_face": ("class", *FACE), "intra_voice": ("class", *VOICE),
+    "inter_face_to_voice": ("class", *VOICE), "inter_voice_to_face": ("class", *FACE),
+}  # fmt: skip
 """Maps of attention by name: what the class token of one class attends to."""
 CUES: Final = ("smile with bright voice", "smile with flat voice", "laugh", "cough", "pause held", "pause yielded")
 _MASKED: Final = -1e4
@@ -175,16 +173,15 @@ def cue_frames(s: Speakers) -> dict[str, Mask]:
     smiling = s.smile > 0.3
     pause = ~s.speech & ~s.burst & s.present
     held = stimulus_of(s).held > 0.5  # within a pause after which the same person goes on
-    cues = {
+    return {
         "smile with bright voice": smiling & s.speech & s.bright & ~s.flat,
         "smile with flat voice": smiling & s.speech & s.flat,
         "laugh": s.burst & s.laughing,
         "cough": s.burst & ~s.laughing,
         "pause held": pause & held,
         "pause yielded": pause & ~held,
+        "plain talk": s.speech & (s.smile < 0.05) & (s.brighten < 0.05),
     }
-    cues["plain talk"] = s.speech & (s.smile < 0.05) & (s.brighten < 0.05)
-    return cues
 
 
 def evaluate_attention(
@@ -239,14 +236,9 @@ _DRAWS: Final = {"listener": 9, "simulator": 10}
 
 
 def evaluate_behaviour(
-    listener: StreamListener,
-    *,
-    seed: int = 0,
-    items: int = 100,
-    seconds: float = 60.0,
-    bank: VoiceBank | None = None,
-    progress: OnProgress = lambda share: None,
-) -> Study:
+    listener: StreamListener, *, seed: int = 0, items: int = 100, seconds: float = 60.0,
+    bank: VoiceBank | None = None, progress: OnProgress = lambda share: None,
+) -> Study:  # fmt: skip
     """All figures of the command, on simulated speakers that no training has seen; and a histogram of the lags."""
     number = purpose_seed("evaluate", seed, 8)
     with_, without = (
@@ -268,8 +260,14 @@ def evaluate_behaviour(
 
     natural = ordinary(items, with_.controls)
     own = streams(with_, natural)
+    other, smile, expected = streams(with_, natural, shuffled=True), with_.truth.smile, expected_listener(with_, seed)
+    # With the own speaker less with another one's: coupling of smiles, and all coefficients with what is expected.
+    pairs = {
+        "smile": (smile_coupling(smile, own), smile_coupling(smile, other)),
+        "face": (expected_correlation(expected, own), expected_correlation(expected, other)),
+    }
     figures: dict[str, Any] = {
-        "reliance": _reliance(with_, own, streams(with_, natural, shuffled=True), seed),
+        "reliance": {name: paired_less_shuffled(*pair, seed) for name, pair in pairs.items()},
         "realism": _realism(with_, own, seed), "lags": {}, "lags_of_simulated_listeners": {},
     }  # fmt: skip
     drawn: dict[str, Lags] = {}
@@ -292,15 +290,6 @@ def evaluate_behaviour(
 def _lags(dyads: Dyads, streams: FloatArray, seed: int) -> Lags:
     seen = dyads.speaker.mesh.mean(1) > _SEEN
     return onset_lags(dyads.truth.smile[seen], smile_curve(streams[seen]), np.random.default_rng([seed, 71]))
-
-
-def _reliance(dyads: Dyads, own: FloatArray, other: FloatArray, seed: int) -> dict[str, Any]:
-    """With the own speaker less with another one's: coupling of smiles, and all coefficients with what is expected."""
-    speaker, expected = dyads.truth.smile, expected_listener(dyads, seed)
-    return {
-        "smile": paired_less_shuffled(smile_coupling(speaker, own), smile_coupling(speaker, other), seed),
-        "face": paired_less_shuffled(expected_correlation(expected, own), expected_correlation(expected, other), seed),
-    }
 
 
 def expected_listener(dyads: Dyads, seed: int) -> FloatArray:

@@ -21,23 +21,10 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION
 from reactdiff_ros.evaluation.bounds import NATURAL_EXCESS, NEGATIVE_SHARE, PLACEBO_RATE, POSITIVE_RATE
 from reactdiff_ros.evaluation.listeners import MODEL, Shows, StreamListener, of_one
+from reactdiff_ros.evaluation.metrics import events
 from reactdiff_ros.evaluation.metrics.bootstrap import POINTS, Sweep
 from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
-from reactdiff_ros.evaluation.metrics.events import (
-    WINDOW_S,
-    Ints,
-    Paired,
-    brow_raises,
-    first_difference,
-    moving_average,
-    nod_responses,
-    nods,
-    response_curve,
-    shares,
-    smile_curve,
-    smile_responses,
-    smiles,
-)
+from reactdiff_ros.evaluation.metrics.events import Ints, Paired
 from reactdiff_ros.evaluation.plots import plot_controls, plot_responses
 from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.evaluation.studies.simulator import make_material
@@ -148,13 +135,9 @@ def find_trials(seed: int, kind: InsertionKind, wanted: int, bank: VoiceBank | N
 
 
 def bench_response(
-    system: StreamListener,
-    *,
-    seed: int,
-    trials: int,
-    bank: VoiceBank | None = None,
+    system: StreamListener, *, seed: int, trials: int, bank: VoiceBank | None = None,
     progress: OnProgress = lambda share: None,
-) -> Study:
+) -> Study:  # fmt: skip
     """The figures of `reactdiff bench response`; see the command's help for what they mean."""
     smile_trials, cue_trials = find_trials(seed, "smile", trials, bank), find_trials(seed, "cue", trials, bank)
     # Streams to make: smiles, placebos, both without the event; cues for three listeners with and without one.
@@ -178,25 +161,26 @@ def bench_response(
     def nods_to_cues(listener: StreamListener) -> dict[str, Any]:
         """Shares of the trials of cues with a nod, by setting."""
         cue = Insertion("cue", AT)
-        return {s: shares(*nod_responses(paired(cue_trials, s, cue, listener))) for s in NOD_SETTINGS}
+        return {s: events.shares(*events.nod_responses(paired(cue_trials, s, cue, listener))) for s in NOD_SETTINGS}
 
     by_size, curves = {}, dict[str, tuple[Values, Values]]()
     for size in SIZES:
         pair = paired(smile_trials, "natural", Insertion("smile", AT, size))
-        by_size[f"{size:g}"] = shares(*smile_responses(pair))
+        by_size[f"{size:g}"] = events.shares(*events.smile_responses(pair))
         if size == SIZE:
-            curves["natural"] = response_curve(pair)
+            curves["natural"] = events.response_curve(pair)
     figures: dict[str, Any] = {"natural": {**by_size[f"{SIZE:g}"], "by_size": by_size}}
     for setting in ("responsive_positive", "negative"):
         pair = paired(smile_trials, setting, Insertion("smile", AT, SIZE))
-        figures[setting] = shares(*smile_responses(pair))
-        curves[setting] = response_curve(pair)
+        figures[setting] = events.shares(*events.smile_responses(pair))
+        curves[setting] = events.response_curve(pair)
     placebos = {kind: paired(smile_trials, "natural", Insertion(kind, AT)) for kind in PLACEBOS}
-    smiled = {kind: float(smile_responses(pair)[0].mean()) for kind, pair in placebos.items()}
+    smiled = {kind: float(events.smile_responses(pair)[0].mean()) for kind, pair in placebos.items()}
+    nodded = {kind: events.shares(*events.nod_responses(pair)) for kind, pair in placebos.items()}
     figures |= {
         "placebo": {
             "rate": float(np.mean(list(smiled.values()))), "by_kind": smiled,
-            "nod_excess_by_kind": {kind: shares(*nod_responses(pair))["excess"] for kind, pair in placebos.items()},
+            "nod_excess_by_kind": {kind: row["excess"] for kind, row in nodded.items()},
         },
         "nods": nods_to_cues(system),
         "nods_of_simulated": {name: nods_to_cues(StreamListener(name)) for name in REFERENCES},
@@ -216,7 +200,7 @@ def wiring(model: StreamListener, trials: Trials) -> dict[str, Any]:
         batch = trials.observed(pool, rows, insertion)[0].take(np.arange(min(len(rows), 20)))
         seen.append(featurize(batch)[0])
         known.append(speaker_tokens(model.networks, batch))
-    first_seen, first_known = first_difference(seen[0], seen[1]), first_difference(known[0], known[1])
+    first_seen, first_known = events.first_difference(seen[0], seen[1]), events.first_difference(known[0], known[1])
     changed = first_seen < FRAMES
     late = (first_known - first_seen)[changed]
     return {"trials": int(changed.sum()), "frames_late_most": int(late.max()) if len(late) else None}
@@ -258,7 +242,7 @@ def _head(shown: Values) -> float:
 
 
 GAIN_MEASURES: Final[dict[str, tuple[str, Callable[[Values], float]]]] = {
-    "intensity": ("size of the smile", lambda shown: _size(smile_curve(shown[None]))),
+    "intensity": ("size of the smile", lambda shown: _size(events.smile_curve(shown[None]))),
     "upper_face": ("size of brows and lids", lambda shown: _size(shown[:, UPPER_FACE])),
     "lower_face": ("size of cheeks and mouth", lambda shown: _size(shown[:, LOWER_FACE])),
     "head": ("s.d. of the head, degrees", _head),
@@ -308,18 +292,14 @@ def shown(
         now = tick * NS // TICK_HZ
         slot, between = divmod(tick * round(REACTION_RATE_HZ), TICK_HZ)
         if not between and slot % HOP == 0:
-            engine.on_reaction(_plan(stream[slot : slot + HORIZON_FRAMES], now, engaged), now)
+            plan = stream[slot : slot + HORIZON_FRAMES]
+            plan = np.pad(plan, ((0, HORIZON_FRAMES - len(plan)), (0, 0)), mode="edge")
+            engine.on_reaction(Reaction(
+                start_ns=now, rate_hz=REACTION_RATE_HZ, coefficients=plan, commit_frames=HOP, engaged=engaged, seed=0,
+                policy="model", backend="", compute_s=0.0, picture_stamp_ns=None, sound_stamp_ns=None,
+            ), now)  # fmt: skip
         faces.append(engine.tick(now).coefficients)
     return np.stack(faces)[round(SETTLED_S * TICK_HZ) :]
-
-
-def _plan(coefficients: FloatArray, now: int, engaged: bool) -> Reaction:
-    short = HORIZON_FRAMES - len(coefficients)
-    return Reaction(
-        start_ns=now, rate_hz=REACTION_RATE_HZ,
-        coefficients=np.pad(coefficients, ((0, short), (0, 0)), mode="edge"), commit_frames=HOP, engaged=engaged,
-        seed=0, policy="model", backend="", compute_s=0.0, picture_stamp_ns=None, sound_stamp_ns=None,
-    )  # fmt: skip
 
 
 STYLE_VALUES: Final = (-1.5, 0.0, 1.5)
@@ -333,23 +313,23 @@ SMILE: Final = Insertion("smile", AT, 0.8)
 
 def smile_share(faces: FloatArray) -> Values:
     """Share of the time with a smile, (N,)."""
-    return np.asarray(smiles(smile_curve(faces)).share())
+    return np.asarray(events.smiles(events.smile_curve(faces)).share())
 
 
 def nods_per_minute(faces: FloatArray) -> Values:
     """Nods a minute, (N,)."""
-    return np.asarray(nods(faces[..., HEAD_PITCH]).per_minute())
+    return np.asarray(events.nods(faces[..., HEAD_PITCH]).per_minute())
 
 
 def brow_raises_per_minute(faces: FloatArray) -> Values:
     """Brow raises a minute, (N,)."""
-    return np.asarray(brow_raises(faces).per_minute())
+    return np.asarray(events.brow_raises(faces).per_minute())
 
 
 def head_speed(faces: FloatArray) -> Values:
     """Root mean square speed of the head's rotation, degrees a second, (N,)."""
     head = np.moveaxis(faces[..., ROTATION].astype(np.float64), -1, 1)
-    speed = np.diff(moving_average(head.reshape(-1, head.shape[-1]), 3), axis=1) * REACTION_RATE_HZ
+    speed = np.diff(events.moving_average(head.reshape(-1, head.shape[-1]), 3), axis=1) * REACTION_RATE_HZ
     return np.asarray(np.degrees(np.sqrt((speed.reshape(len(faces), 3, -1) ** 2).sum(1).mean(1))))
 
 
@@ -378,13 +358,13 @@ class Runner:
 
     def coupling(self, faces: FloatArray) -> Values:
         """Mean correlation of each listener's smile with its own speaker's 0.3 to 2 s before, (N,)."""
-        return np.asarray(np.diag(cross_coupling(self._material.speakers.smile, smile_curve(faces))))
+        return np.asarray(np.diag(cross_coupling(self._material.speakers.smile, events.smile_curve(faces))))
 
 
 def answer(paired: Paired) -> Values:
     """How much more the listener smiles 0.3 to 1.5 s after the speaker's smile than without it, (N,)."""
-    difference = smile_curve(paired.present) - smile_curve(paired.absent)
-    low, high = (AT + round(s * REACTION_RATE_HZ) for s in WINDOW_S)
+    difference = events.smile_curve(paired.present) - events.smile_curve(paired.absent)
+    low, high = (AT + round(s * REACTION_RATE_HZ) for s in events.WINDOW_S)
     return np.asarray(difference[:, low : high + 1].mean(1))
 
 
@@ -398,7 +378,7 @@ def lag_s(paired: Paired) -> Values:
     for k in range(TENTHS):
         kept = rows[rows % TENTHS != k]
         some = Paired(paired.present[kept], paired.absent[kept], np.asarray(paired.at)[kept])
-        curves, time_s = response_curve(some, before=0, after=FRAMES - AT)
+        curves, time_s = events.response_curve(some, before=0, after=FRAMES - AT)
         difference = np.asarray(curves[0] - curves[1])
         if difference.max() > 0.01:
             lags[k] = time_s[np.argmax(difference >= difference.max() / 2)]
@@ -407,15 +387,9 @@ def lag_s(paired: Paired) -> Values:
 
 
 def evaluate_controls(
-    system: StreamListener,
-    *,
-    seed: int,
-    items: int,
-    seconds: float,
-    points: int = POINTS,
-    bank: VoiceBank | None = None,
-    progress: OnProgress = lambda share: None,
-) -> Study:
+    system: StreamListener, *, seed: int, items: int, seconds: float, points: int = POINTS,
+    bank: VoiceBank | None = None, progress: OnProgress = lambda share: None,
+) -> Study:  # fmt: skip
     """Sweeps of all controls, those of the expression too, and for the model of all entries of a style.
 
     Args:

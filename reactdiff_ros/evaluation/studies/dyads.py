@@ -74,10 +74,6 @@ class Calls:
         held = {r.pair for r in folds(self.found, count)[fold][1]}
         return np.array([i for i, r in enumerate(self.recordings) if r.pair in held], dtype=np.intp)
 
-    def fold_known(self, fold: int, count: int) -> list[Recording]:
-        """Those of the other pairs, which training met."""
-        return list(without(folds(self.found, count)[fold][0], self.left_out))
-
 
 def read_calls(folder: Path) -> Calls:
     """The recordings of a folder, see `datasets.dyads`, without the calls that are too short or known too little of.
@@ -93,25 +89,20 @@ def read_calls(folder: Path) -> Calls:
     recordings = without(recordings, left_out)
     pairs = tuple(sorted({r.pair for r in recordings}))
     if len(pairs) < 2:
-        raise ReactdiffError(
-            f"calls of two pairs of people and more are needed, {len(pairs)} can be used", where=str(folder),
-            todo="; ".join(["add pairs", *_in_words(left_out)]),
-        )  # fmt: skip
+        more = [f"and {len(left_out) - _NAMED} more"] if len(left_out) > _NAMED else []
+        why = [f"{name} is left out: {reason}" for name, reason in list(left_out.items())[:_NAMED]]
+        what = f"calls of two pairs of people and more are needed, {len(pairs)} can be used"
+        raise ReactdiffError(what, where=str(folder), todo="; ".join(["add pairs", *why, *more]))
     speaker, listener, observed = stack(recordings, frames)
     shown = _known(listener, observed)
     if (np.nanstd(shown, axis=1) < measures.STILL).all():
         raise ReactdiffError("au12_r does not change in any of the calls", where=str(folder), todo="check these files")
     return Calls(
-        recordings=recordings,
-        speaker=speaker,
-        speaker_smile=_known(speaker.coefficients, speaker.confidence > 0),
-        listener_smile=shown,
+        recordings=recordings, speaker=speaker, real=measures.marginals(shown), pairs=pairs,
+        speaker_smile=_known(speaker.coefficients, speaker.confidence > 0), listener_smile=shown,
         people=People(np.array([pairs.index(r.pair) for r in recordings], dtype=np.intp)),
-        real=measures.marginals(shown),
-        pairs=pairs,
-        found=found,
-        left_out=left_out,
-    )
+        found=found, left_out=left_out,
+    )  # fmt: skip
 
 
 def _call(recording: Recording) -> str:
@@ -136,18 +127,9 @@ def _unknown(recordings: Sequence[Recording], frames: int) -> dict[str, str]:
     for r in recordings:
         share = float(r.observed[:frames, list(SMILE)].all(1).mean())
         if share < LEAST_KNOWN:
-            found.setdefault(
-                _call(r),
-                f"au12_r of {r.role} is known in {share:.1%} of the frames where {LEAST_KNOWN:.0%} are needed "
-                f"({r.names['au12_r']})",
-            )
+            known = f"is known in {share:.1%} of the frames where {LEAST_KNOWN:.0%} are needed"
+            found.setdefault(_call(r), f"au12_r of {r.role} {known} ({r.names['au12_r']})")
     return found
-
-
-def _in_words(left_out: Mapping[str, str]) -> list[str]:
-    """The first few of what was left out, in words."""
-    more = [f"and {len(left_out) - _NAMED} more"] if len(left_out) > _NAMED else []
-    return [*(f"{name} is left out: {why}" for name, why in list(left_out.items())[:_NAMED]), *more]
 
 
 def _known(coefficients: FloatArray, observed: NDArray[np.bool_]) -> Matrix:
@@ -182,28 +164,19 @@ def person_conditions(calls: Calls, rows: NDArray[np.intp], seed: int, known: Se
 def figures_of(calls: Calls, shown: Matrix, seed: int, permutations: int) -> dict[str, Any]:
     """C, p, D_marg of listeners' AU12 (N, T), with the interval of C over pairs and whether all three bounds hold."""
     rng = np.random.default_rng([seed, 32])
-    cross = measures.cross_coupling(calls.speaker_smile, shown)
-    c = measures.coupling(cross)
+    cross, theirs = measures.cross_coupling(calls.speaker_smile, shown), measures.marginals(shown)
+    c, d = measures.coupling(cross), measures.marginal_distance(theirs, calls.real)
     p = measures.permutation_p(cross, calls.people, rng, permutations)
     low, high = measures.pair_interval(cross, calls.people, rng)
-    theirs = measures.marginals(shown)
-    d = measures.marginal_distance(theirs, calls.real)
     each = dict(zip(measures.MARGINALS, measures.distances(theirs, calls.real).tolist(), strict=True))
-    return {
-        "C": c, "C_low": low, "C_high": high, "p": p, "D_marg": d, "D_by_marginal": each,
-        "passes": passes(c, p, d),
-    }  # fmt: skip
+    held = passes(c, p, d)
+    return {"C": c, "C_low": low, "C_high": high, "p": p, "D_marg": d, "D_by_marginal": each, "passes": held}
 
 
 def evaluate_dyads(
-    calls: Calls,
-    models: Sequence[StreamListener],
-    *,
-    systems: Sequence[str] = SYSTEMS,
-    seed: int = 0,
-    permutations: int = 5000,
-    progress: OnProgress = lambda share: None,
-) -> Study:
+    calls: Calls, models: Sequence[StreamListener], *, systems: Sequence[str] = SYSTEMS, seed: int = 0,
+    permutations: int = 5000, progress: OnProgress = lambda share: None,
+) -> Study:  # fmt: skip
     """Figures of the systems in `systems`. Where all real people are alike in a marginal, its distance is NaN.
 
     Args:
@@ -230,7 +203,10 @@ def evaluate_dyads(
         elif name == "shuffled":
             shown = of_models()[0][calls.people.another()]
         elif name == "real":
-            shown, facts = calls.listener_smile, _real(calls, seed)
+            # How far one half of the pairs is from the other.
+            halves = measures.real_against_real(calls.real, calls.people, np.random.default_rng([seed, 33]))
+            assert halves is not None
+            shown, facts = calls.listener_smile, {"D_marg": halves[0], "D_marg_95": halves[1]}
         elif name == "random":  # each listener is a real one of the next pair
             shown = calls.listener_smile[calls.people.another()]
         elif name != "still":
@@ -243,13 +219,6 @@ def evaluate_dyads(
     return Study({**figures, **about}, result=partial(_result, figures, smiles, calls, seed))
 
 
-def _real(calls: Calls, seed: int) -> dict[str, Any]:
-    """How far one half of the pairs is from the other."""
-    halves = measures.real_against_real(calls.real, calls.people, np.random.default_rng([seed, 33]))
-    assert halves is not None
-    return {"D_marg": halves[0], "D_marg_95": halves[1]}
-
-
 def _of_models(calls: Calls, models: Sequence[StreamListener], seed: int) -> tuple[Matrix, dict[str, Any]]:
     if not models:
         raise ReactdiffError("there is no model to listen to the calls", todo="give one, or leave out what needs one")
@@ -258,20 +227,17 @@ def _of_models(calls: Calls, models: Sequence[StreamListener], seed: int) -> tup
         rows = np.arange(len(calls.recordings), dtype=np.intp)
         shown[:] = _run(calls, models[0], rows, seed, calls.recordings)
         past = provenance(models[0].weights)
-        held = past.held_out
-        note = (
-            "the model was trained on other recorded people"
-            if past.real
-            else "the model was not trained on recorded people"
-        )
+        note = f"the model was {'trained on other' if past.real else 'not trained on'} recorded people"
         if past.calls:
-            note = "the model was trained on these calls" + (f" but for fold {past.fold}" if held is not None else "")
+            but = "" if past.held_out is None else f" but for fold {past.fold}"
+            note = f"the model was trained on these calls{but}"
         return shown, {"saw_these_pairs": past.calls, "note": note}
     order = _folds_of(models)
     for fold, model in enumerate(order):
         rows = calls.fold_rows(fold, len(models))
         if len(rows):
-            shown[rows] = _run(calls, model, rows, seed + fold, calls.fold_known(fold, len(models)))
+            met = without(folds(calls.found, len(models))[fold][0], calls.left_out)
+            shown[rows] = _run(calls, model, rows, seed + fold, met)
     return shown, {"saw_these_pairs": False, "note": f"each of {len(models)} models on the pairs held out from it"}
 
 
@@ -324,25 +290,20 @@ def _result(
     )  # fmt: skip
     systems = []
     for name, shown in smiles.items():
-        row = figures[name]
         cross = measures.cross_coupling(calls.speaker_smile, shown)
         # D_marg of the real listeners is of one half against the other.
-        of_set = {"p": Figure(float(row["p"])), "D_marg": Figure(float(row["D_marg"]))}
-        values = {"smile_coupling": np.diag(cross).astype(np.float64)}
-        note = str(row.get("note", ""))
-        streams = {r.name: _smiling(smile) for r, smile in zip(calls.recordings[:CURVES], shown, strict=False)}
-        role = STUDY_ROLES.get(name, "baseline")
-        systems.append(System(name, role, note=note, values=values, figures=of_set, streams=streams))
+        of_set = {figure: Figure(float(figures[name][figure])) for figure in ("p", "D_marg")}
+        # Nothing but the smile is known of these faces.
+        faces = np.full((len(shown[:CURVES]), calls.frames, COEFFICIENT_COUNT), np.nan, dtype=np.float32)
+        faces[..., list(SMILE)] = np.clip(shown[:CURVES] / measures.AU12_OF_SMILE, 0, 1)[..., None]
+        systems.append(System(
+            name, STUDY_ROLES.get(name, "baseline"), note=str(figures[name].get("note", "")),
+            values={"smile_coupling": np.diag(cross).astype(np.float64)}, figures=of_set,
+            streams={r.name: face for r, face in zip(calls.recordings, faces, strict=False)},
+        ))  # fmt: skip
     subject = "model" if "model" in smiles else ""
     head = replace(
         info, data=f"{len(calls.pairs)} pairs of people in recorded calls", people=True, subject=subject,
         seeds={"run": seed},
     )  # fmt: skip
     return Result(head, items, tuple(systems), _DYADS)
-
-
-def _smiling(au12: NDArray[np.float64]) -> FloatArray:
-    """A smile (T,) as a face (T, 58) of which nothing else is known."""
-    face = np.full((len(au12), COEFFICIENT_COUNT), np.nan, dtype=np.float32)
-    face[:, list(SMILE)] = np.clip(au12 / measures.AU12_OF_SMILE, 0, 1)[:, None]
-    return face

@@ -8,7 +8,7 @@ of the whole shown face in millimetres on the mesh of ICT-FaceKit where the user
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,7 @@ from reactdiff_ros.speech.lips import Lips, LipWeights
 from reactdiff_ros.speech.visemes import MOUTH_NAMES, STEP, curves_of, phones_of
 from reactdiff_ros.training.closures import closure_counts, f1, runs
 from reactdiff_ros.training.voices import Spoken, espeak, flite, piper, sentence
-from reactdiff_ros.types import FloatArray, Mouth, Sound, SpeechTiming
+from reactdiff_ros.types import FloatArray, Mouth, OnProgress, Sound, SpeechTiming
 
 Array = NDArray[np.float64]
 LAGS_S: Final = 0.24
@@ -183,13 +183,16 @@ def evaluate(
     chance = shuffled(tracks(mouth.coefficients[:count]), truth)
     closures = phones_of(timing).closures() if timing is not None else closed_by(truth_all, level)
     silent = np.convolve(level > SILENT_DBFS, np.ones(41), "same") == 0
-    mouth = _first(mouth, count)
+    rows = {name: getattr(mouth, name)[:count] for name in ("coefficients", "closure", "accent", "level")}
+    mouth = replace(mouth, **rows)
     simple = loudness_mouth(level)
     simple_jaw, simple_rounding, _ = best(tracks(simple), truth)
+    rolled, moved_closure = (np.roll(of, count // 2, axis=0) for of in (mouth.coefficients, mouth.closure))
     mouths = {
         "network": mouth,
         "loudness": replace(mouth, coefficients=simple, closure=np.zeros(count, np.float32)),
-        "shuffled": _rolled(mouth, count // 2),
+        # The mouth of another moment, with the accents and levels of this one.
+        "shuffled": replace(mouth, coefficients=rolled, closure=moved_closure),
     }
     found: dict[str, Any] = {
         "r": {"jawOpen": jaw, "rounding": rounding},
@@ -213,16 +216,6 @@ def evaluate(
     return Study(found)
 
 
-def _first(mouth: Mouth, count: int) -> Mouth:
-    rows = {name: getattr(mouth, name)[:count] for name in ("coefficients", "closure", "accent", "level")}
-    return replace(mouth, **rows)
-
-
-def _rolled(mouth: Mouth, by: int) -> Mouth:
-    """The mouth of another moment, with the accents and levels of this one."""
-    return replace(mouth, coefficients=np.roll(mouth.coefficients, by, axis=0), closure=np.roll(mouth.closure, by))
-
-
 def read_timing(path: Path) -> SpeechTiming:
     """A JSON file with alphabet, symbols, starts and ends (s from the beginning of the sound). Raises MediaError."""
     try:
@@ -240,12 +233,9 @@ def read_timing(path: Path) -> SpeechTiming:
 
 
 def evaluate_voices(
-    weights: LipWeights | None = None,
-    *,
-    count: int = 40,
-    piper_voice: tuple[Path, str] | None = None,
-    progress: Callable[[float], None] = lambda share: None,
-) -> Study:
+    weights: LipWeights | None = None, *, count: int = 40, piper_voice: tuple[Path, str] | None = None,
+    progress: OnProgress = lambda share: None,
+) -> Study:  # fmt: skip
     """Figures on voices that were never trained on: flite slt, espeak-ng's Spanish and, where given, a voice of piper.
 
     Truth is the table's mouth of their timed sounds. `piper_voice`: the .onnx file and an interpreter with piper-tts.
@@ -256,10 +246,7 @@ def evaluate_voices(
         {"voice": TEST_LANGUAGE + variant, "speed": 165, "pitch": pitch, "range": 50, "text": sentence(rng, 0.6)}
         for variant, pitch in [("", 50), ("+f2", 60), ("+m3", 40), ("+f5", 70)] * (count // 4)
     ]
-    spoken: dict[str, list[Spoken]] = {
-        "flite slt": [flite("slt", text) for text in texts],
-        "espeak-ng es": list(espeak(jobs)),
-    }
+    spoken = {"flite slt": [flite("slt", text) for text in texts], "espeak-ng es": list(espeak(jobs))}
     if piper_voice is not None:
         spoken["piper"] = list(piper(piper_voice[0], texts, piper_voice[1]))
     found = {}
@@ -271,40 +258,35 @@ def evaluate_voices(
 
 def _of_voice(takes: Sequence[Spoken], weights: LipWeights | None) -> dict[str, Any]:
     lips = Lips(weights)
-    net, table, loud, there = [], [], [], []
+    net, table, loud = [], [], []
     counts, timed = np.zeros(3, int), np.zeros(3, int)
     for take in takes:
         samples = np.clip(take.samples * 32767.0, -32768, 32767).astype(np.int16)[:, None]
         mouth = lips.whole(Sound(0, take.rate_hz, samples))
-        phones = phones_of(take.timing)
-        count = len(mouth.level)
+        phones, count = phones_of(take.timing), len(mouth.level)
         curves = curves_of(phones, count)
         counts += closure_counts(mouth.closure, phones.closures())
         timed += closure_counts(curves.closure, phones.closures())
         net.append(mouth.coefficients)
         table.append(curves.coefficients)
         loud.append(loudness_mouth(levels_db(Sound(0, take.rate_hz, samples), count)))
-        there.append(count)
-    truth = tracks(np.concatenate(table))
-    shown, simple = tracks(np.concatenate(net)), tracks(np.concatenate(loud))
-    other = np.roll(np.concatenate(net), sum(there) // 2, axis=0)
-    chance = tracks(other)
-    errors = {"network": net, "loudness": loud, "shuffled": [other]}
+    truth_all, shown = np.concatenate(table), np.concatenate(net)
+    all_of = {"network": shown, "loudness": np.concatenate(loud)}
+    all_of["shuffled"] = np.roll(shown, len(shown) // 2, axis=0)
+    truth, r = tracks(truth_all), dict[str, dict[str, float]]()
+    for name, mouths in all_of.items():  # without a lag
+        of = tracks(mouths)
+        r[name] = {"jawOpen": correlation(of.jaw, truth.jaw), "rounding": correlation(of.rounding, truth.rounding)}
     return {
-        "r": _pair(shown, truth),
+        "r": r["network"],
         "closure_f1": f1(*counts.tolist()),
         "closure_f1_timed": f1(*timed.tolist()),
-        "loudness": _pair(simple, truth),
-        "shuffled": _pair(chance, truth),
-        "rms_error": {n: error(np.concatenate(x), np.concatenate(table).astype(np.float64)) for n, x in errors.items()},
+        "loudness": r["loudness"],
+        "shuffled": r["shuffled"],
+        "rms_error": {name: error(of, truth_all.astype(np.float64)) for name, of in all_of.items()},
         "sentences": len(takes),
         "closures": int(counts[2]),
     }
-
-
-def _pair(shown: Tracks, truth: Tracks) -> dict[str, float]:
-    """R without a lag."""
-    return {"jawOpen": correlation(shown.jaw, truth.jaw), "rounding": correlation(shown.rounding, truth.rounding)}
 
 
 def silent_mouth(weights: LipWeights | None = None, seconds: float = 10.0) -> float:

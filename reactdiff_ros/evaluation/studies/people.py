@@ -80,9 +80,10 @@ def read_people(folder: Path) -> Pairs:
     recordings = without(found, left_out)
     names = []
     for name in CHANNELS:
-        if np.median([_both(r, name).mean() for r in recordings] or 0.0) < LEAST_KNOWN:
+        known_of = [(_both(r, name), channels_of(r.listener, [name])[:, 0]) for r in recordings]
+        if np.median([both.mean() for both, _ in known_of] or 0.0) < LEAST_KNOWN:
             left_out[name] = "it is not known of both people"
-        elif max(_moves(r, name) for r in recordings) < STILL:
+        elif max(float(values[both].std()) if both.any() else 0.0 for both, values in known_of) < STILL:
             left_out[name] = "it does not change in any recording"
         else:
             names.append(name)
@@ -93,11 +94,10 @@ def read_people(folder: Path) -> Pairs:
     recordings = without(recordings, left_out)
     numbers = {name: i for i, name in enumerate(sorted({r.pair for r in recordings}))}
     if len(numbers) < LEAST_PAIRS or not names:
-        raise ReactdiffError(
-            f"{LEAST_PAIRS} pairs of people with a known face are needed, {len(numbers) if names else 0} can be used",
-            where=str(folder),
-            todo="; ".join(["add pairs", *(f"{name} is left out: {why}" for name, why in left_out.items())][:4]),
-        )  # fmt: skip
+        usable = len(numbers) if names else 0
+        what = f"{LEAST_PAIRS} pairs of people with a known face are needed, {usable} can be used"
+        why = [f"{name} is left out: {reason}" for name, reason in left_out.items()]
+        raise ReactdiffError(what, where=str(folder), todo="; ".join(["add pairs", *why][:4]))
     frames = min(r.frames for r in recordings)
     known = np.stack([np.all([_both(r, name)[:frames] for name in names], axis=0) for r in recordings])
     speaker, listener, _ = stack(recordings, frames)
@@ -111,12 +111,6 @@ def _both(r: Recording, name: str) -> NDArray[np.bool_]:
     """(T,) whether a channel is known of both."""
     at = CHANNELS[name][0]
     return np.asarray(r.observed[:, at] & (r.speaker.confidence[0, :, at] > 0))
-
-
-def _moves(r: Recording, name: str) -> float:
-    """Deviation of a channel of the listener, 0 where it is never known."""
-    known = channels_of(r.listener, [name])[_both(r, name), 0]
-    return float(known.std()) if len(known) else 0.0
 
 
 def _filled(values: Floats, known: NDArray[np.bool_]) -> Floats:
@@ -183,18 +177,14 @@ def figures_of(pairs: Pairs, shown: Floats, seed: int, *, real: bool = False) ->
         lags = answer_lags(speaker, listener)
         onsets = sum(len(o) for o in smile_onsets(speaker))
         chance = len(answer_lags(speaker, np.roll(listener, listener.shape[1] // 2, axis=1)))
+        x, lag = listener - listener.mean(1, keepdims=True), _AT_5_S
+        size = max(float((x * x).sum()) * (1 - lag / x.shape[1]), 1e-12)
         figures |= {
             "answered_within_3_s": len(lags) / max(onsets, 1), "answered_by_chance": chance / max(onsets, 1),
             "answer_lag_s": [float(q) for q in np.quantile(lags, _QUANTILES)] if len(lags) else [],
-            "smile_autocorrelation_5_s": _autocorrelation(listener, _AT_5_S),
+            "smile_autocorrelation_5_s": float((x[:, lag:] * x[:, :-lag]).sum() / size),
         }  # fmt: skip
     return figures
-
-
-def _autocorrelation(curves: Floats, lag: int) -> float:
-    """Correlation of curves (N, T), each less its mean, with themselves `lag` frames later, over all rows."""
-    x = curves - curves.mean(1, keepdims=True)
-    return float((x[:, lag:] * x[:, :-lag]).sum() / max(float((x * x).sum()) * (1 - lag / x.shape[1]), 1e-12))
 
 
 # Two samples
@@ -261,8 +251,9 @@ def _added_r2(pairs: Pairs, shown: Floats, name: str) -> float:
     """What the speaker's last 5 s add to the listener's own in predicting its `name`, as a share of what is left
     to explain 0.2 s ahead (a directed coupling as Granger's): R2 of linear regressions, cross-validated by pair.
     """
-    at = pairs.channels.index(name)
-    own, y, row = _past_of(shown[..., at : at + 1]), _next(shown[..., at]), _rows(shown)
+    at, t = pairs.channels.index(name), _times(shown)
+    own, y = _past_of(shown[..., at : at + 1]), (shown[:, t + _AHEAD, at] - shown[:, t, at]).reshape(-1)
+    row = np.repeat(np.arange(len(shown), dtype=np.intp), len(t))
     coupled = [pairs.channels.index(n) for n in _COUPLED if n in pairs.channels]
     partner = _past_of(pairs.heard[..., coupled])
     fold = np.random.default_rng(73).permutation(pairs.people.count)[pairs.people.pair[row]] % 4
@@ -280,22 +271,12 @@ def _times(shown: Floats) -> NDArray[np.intp]:
     return np.arange(_PAST[-1], shown.shape[1] - _AHEAD, _AHEAD, dtype=np.intp)
 
 
-def _rows(shown: Floats) -> NDArray[np.intp]:
-    return np.repeat(np.arange(len(shown), dtype=np.intp), len(_times(shown)))
-
-
 def _past_of(values: Floats) -> Floats:
     """(N times, F) the newest value and means over stretches of the past of values (N, T, C)."""
     sums = np.concatenate([np.zeros_like(values[:, :1]), np.cumsum(values, axis=1)], axis=1)
     t, edges = _times(values[..., 0]), (0, *_PAST)
     means = [(sums[:, t - near + 1] - sums[:, t - far + 1]) / (far - near) for near, far in pairwise(edges)]
     return np.asarray(np.concatenate([values[:, t], *means], axis=-1)).reshape(len(values) * len(t), -1)
-
-
-def _next(values: Floats) -> Floats:
-    """(N times,) how a curve (N, T) changes in the next 0.2 s."""
-    t = _times(values)
-    return np.asarray(values[:, t + _AHEAD] - values[:, t]).reshape(-1)
 
 
 def _ridge(x: Floats, y: Floats) -> Callable[[Floats], Floats]:

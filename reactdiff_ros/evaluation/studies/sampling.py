@@ -20,21 +20,10 @@ from reactdiff_ros.evaluation.bounds import BOUNDS, verdict
 from reactdiff_ros.evaluation.listeners import StreamListener, provenance
 from reactdiff_ros.evaluation.metrics import bootstrap, spectra
 from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve, smiles
-from reactdiff_ros.evaluation.metrics.spectra import (
-    Floats,
-    Values,
-    frechet_distance,
-    variance_ratio_intervals,
-    variance_ratios,
-)
+from reactdiff_ros.evaluation.metrics.spectra import Floats, Values
 from reactdiff_ros.evaluation.plots import plot_spectra
 from reactdiff_ros.evaluation.results import Study
-from reactdiff_ros.evaluation.studies.behaviour import (
-    derangement,
-    expected_correlation,
-    expected_listener,
-    smile_coupling,
-)
+from reactdiff_ros.evaluation.studies import behaviour
 from reactdiff_ros.model.plan.latents import GROUPS
 from reactdiff_ros.model.plan.planner import blank_draft, draw_plan
 from reactdiff_ros.model.plan.sampler import Conditions, ordinary
@@ -48,15 +37,9 @@ from reactdiff_ros.types import FloatArray, OnProgress
 
 
 def choice_figures(
-    model: StreamListener,
-    tokens: FloatArray,
-    conditions: Conditions,
-    *,
-    speaker_of: NDArray[np.integer[Any]],
-    seeds: NDArray[np.integer[Any]],
-    candidates: int = 10,
-    seed: int = 0,
-) -> dict[str, Any]:
+    model: StreamListener, tokens: FloatArray, conditions: Conditions, *, speaker_of: NDArray[np.integer[Any]],
+    seeds: NDArray[np.integer[Any]], candidates: int = 10, seed: int = 0,
+) -> dict[str, Any]:  # fmt: skip
     """Variance of each group of coefficients, smiles a minute and share of smiling with a choice over without.
 
     Args:
@@ -86,24 +69,19 @@ def choice_figures(
     ratios = {name: bootstrap.ratio(drawn, *pair) for name, pair in of_each.items()}
     return {
         "candidates": candidates,
-        "variance": variance_ratios(many, single),
+        "variance": spectra.variance_ratios(many, single),
         **{name: row["ratio"] for name, row in ratios.items()},
         "intervals": {
-            "variance": variance_ratio_intervals(many, single, drawn),
+            "variance": spectra.variance_ratio_intervals(many, single, drawn),
             **{name: {"low": row["low"], "high": row["high"]} for name, row in ratios.items()},
         },
     }
 
 
 def evaluate_choice(
-    listener: StreamListener,
-    *,
-    seed: int = 0,
-    items: int = 400,
-    seconds: float = 40.0,
-    bank: VoiceBank | None = None,
-    progress: OnProgress = lambda share: None,
-) -> Study:
+    listener: StreamListener, *, seed: int = 0, items: int = 400, seconds: float = 40.0,
+    bank: VoiceBank | None = None, progress: OnProgress = lambda share: None,
+) -> Study:  # fmt: skip
     """`choice_figures` for `items` held-out simulated speakers."""
     dyads = simulate(purpose_seed("evaluate", seed, 13), items, round(seconds * 25), bank, prior="natural")
     progress(0.05)
@@ -135,14 +113,9 @@ def held(speaker: SpeakerBatch, before: int, frames: int) -> SpeakerBatch:
 
 
 def evaluate_streams(
-    model: StreamListener,
-    *,
-    seed: int = 0,
-    items: int = 100,
-    seconds: float = 40.0,
-    bank: VoiceBank | None = None,
+    model: StreamListener, *, seed: int = 0, items: int = 100, seconds: float = 40.0, bank: VoiceBank | None = None,
     progress: OnProgress = lambda share: None,
-) -> Study:
+) -> Study:  # fmt: skip
     """All figures of the command for `items` held-out simulated speakers; and a plot of the spectra."""
     frames = round(seconds * 25)
     dyads = simulate(purpose_seed("evaluate", seed, 7), items, frames, bank, prior="natural")
@@ -163,11 +136,11 @@ def evaluate_streams(
     figures["plan_difference"] = _plan_difference(single, dyads.speaker.take(rows), conditions.take(rows))
     figures |= judged(figures)
     progress(1.0)
-    densities: dict[str, dict[str, Floats]] = {}
+    densities: dict[str, dict[str, Floats]] = {group.name: {} for group in GROUPS}
     for name, stream in {"raw": streams["raw"], "shown": shown, "reference": dyads.listener}.items():
         frequency, density = spectra.power_density(stream)
         for group in GROUPS:
-            densities.setdefault(group.name, {})[name] = density[:, list(group.coefficients)].sum(1)
+            densities[group.name][name] = density[:, list(group.coefficients)].sum(1)
     draw = partial(plot_spectra, frequency, densities, spectra.BANDS_HZ)
     return Study({**figures, "items": items, "seconds": seconds, "seed": seed}, {"spectra.png": draw})
 
@@ -178,17 +151,11 @@ def compare(streams: dict[str, FloatArray], reference: FloatArray, seed: int) ->
     Intervals are of 95 %, speakers drawn together.
     """
     raw, ancestral = streams["raw"], streams["ancestral"]
-    rates = {
-        name: {kind: KINDS[kind](s).per_minute() for kind in RARE}
-        for name, s in {**streams, "reference": reference}.items()
-    }
+    every = {**streams, "reference": reference}
+    rates = {name: {kind: KINDS[kind](s).per_minute() for kind in RARE} for name, s in every.items()}
     drawn = bootstrap.draws(seed, len(reference))
-    pairs = {
-        "raw_over_ancestral": (raw, ancestral),
-        "shown_over_ancestral": (streams["shown"], ancestral),
-        "shown_over_reference": (streams["shown"], reference),
-        "ancestral_over_reference": (ancestral, reference),
-    }
+    over = (("raw", "ancestral"), ("shown", "ancestral"), ("shown", "reference"), ("ancestral", "reference"))
+    pairs = {f"{some}_over_{other}": (every[some], every[other]) for some, other in over}
 
     def events_over(name: str) -> dict[str, dict[str, float]]:
         return {kind: bootstrap.ratio(drawn, rates["shown"][kind], rates[name][kind]) for kind in RARE}
@@ -280,29 +247,26 @@ class Trial:
             simulate(purpose_seed("evaluate", seed, draw), items, round(seconds * 25), bank, prior="natural")
             for draw in (13, 14)
         )
-        self.items, self.fresh, self.expected = items, fresh.listener, expected_listener(self.dyads, seed)
+        self.items, self.fresh, self.expected = items, fresh.listener, behaviour.expected_listener(self.dyads, seed)
 
     def run(self, model: StreamListener) -> dict[str, float]:
         """FIGURES of one model, with what it shows to its own speakers and to other people's."""
         tokens = speaker_tokens(model.networks, self.dyads.speaker)
         conditions, seeds = ordinary(self.items, self.dyads.controls), np.arange(self.items) + 31
-        both = (tokens, tokens[derangement(self.items)])
-        own, other = (model.of_tokens(t, conditions, seeds) for t in both)
-        speaker, reference = self.dyads.truth.smile, self.dyads.listener
-        coupling, face = smile_coupling(speaker, own), expected_correlation(self.expected, own)
+        both = (tokens, tokens[behaviour.derangement(self.items)])
+        shown = [model.of_tokens(t, conditions, seeds) for t in both]
+        reference, own = self.dyads.listener, shown[0]
+        coupling, other_coupling = (behaviour.smile_coupling(self.dyads.truth.smile, faces) for faces in shown)
+        face, other_face = (behaviour.expected_correlation(self.expected, faces) for faces in shown)
         variance = spectra.variance_ratios(own, reference)
         return {
-            "smile coupling": float(coupling.mean()),
-            "face with expectation": float(face.mean()),
-            "smile reliance": float((coupling - smile_coupling(speaker, other)).mean()),
-            "face reliance": float((face - expected_correlation(self.expected, other)).mean()),
-            "variance of smile": variance["smile"],
-            "variance of head": variance["head"],
-            "variance of brows": variance["brows"],
-            "nods a minute": float(KINDS["nods"](own).per_minute().mean()),
-            "smiles a minute": float(KINDS["smiles"](own).per_minute().mean()),
-            "frechet": frechet_distance(own, reference, self.fresh)["distance"],
-        }
+            "smile coupling": float(coupling.mean()), "face with expectation": float(face.mean()),
+            "smile reliance": float((coupling - other_coupling).mean()),
+            "face reliance": float((face - other_face).mean()),
+            **{f"variance of {name}": variance[name] for name in ("smile", "head", "brows")},
+            **{f"{kind} a minute": float(KINDS[kind](own).per_minute().mean()) for kind in ("nods", "smiles")},
+            "frechet": spectra.frechet_distance(own, reference, self.fresh)["distance"],
+        }  # fmt: skip
 
 
 def grouped(models: Sequence[StreamListener]) -> dict[str, list[StreamListener]]:
@@ -326,14 +290,9 @@ def grouped(models: Sequence[StreamListener]) -> dict[str, list[StreamListener]]
 
 
 def evaluate_ablations(
-    models: Sequence[StreamListener],
-    *,
-    seed: int = 0,
-    items: int = 200,
-    seconds: float = 30.0,
-    bank: VoiceBank | None = None,
-    progress: OnProgress = lambda share: None,
-) -> Study:
+    models: Sequence[StreamListener], *, seed: int = 0, items: int = 200, seconds: float = 30.0,
+    bank: VoiceBank | None = None, progress: OnProgress = lambda share: None,
+) -> Study:  # fmt: skip
     """Every figure of every group of models, and its difference to the full models."""
     groups, trial = grouped(models), Trial(seed, items, seconds, bank)
     values: dict[str, list[dict[str, float]]] = {name: [] for name in groups}
@@ -377,14 +336,9 @@ def difference(without: Sequence[float], full: Sequence[float]) -> dict[str, Any
 
 
 def sweep(
-    models: Sequence[StreamListener],
-    *,
-    seed: int = 0,
-    items: int = 200,
-    seconds: float = 30.0,
-    bank: VoiceBank | None = None,
-    progress: OnProgress = lambda share: None,
-) -> Study:
+    models: Sequence[StreamListener], *, seed: int = 0, items: int = 200, seconds: float = 30.0,
+    bank: VoiceBank | None = None, progress: OnProgress = lambda share: None,
+) -> Study:  # fmt: skip
     """FIGURES at each number of solver steps, over the models' seeds."""
     trial, cells = Trial(seed, items, seconds, bank), dict[str, Any]()
     for i, steps in enumerate(SWEEP_STEPS):

@@ -178,15 +178,10 @@ def clamped_share(streams: FloatArray) -> float:
 
 
 def evaluate_sessions(
-    listener: StreamListener,
-    *,
-    seed: int = 0,
-    sessions: int = 20,
-    minutes: float = 60.0,
-    bank: VoiceBank | None = None,
+    listener: StreamListener, *, seed: int = 0, sessions: int = 20, minutes: float = 60.0,
+    bank: VoiceBank | None = None, progress: OnProgress = lambda share: None,
     stored: Callable[[str, Callable[[], Arrays]], Arrays] = lambda name, measure: measure(),
-    progress: OnProgress = lambda share: None,
-) -> Study:
+) -> Study:  # fmt: skip
     """Second against last part of each session, clamps, and how an extreme history is forgotten.
 
     Args:

@@ -23,15 +23,8 @@ from reactdiff_ros.evaluation.baselines import MIME_LAGS_S, late, squared_distan
 from reactdiff_ros.evaluation.bounds import BANDS
 from reactdiff_ros.evaluation.listeners import StreamListener, no_conditions
 from reactdiff_ros.evaluation.metrics import bootstrap
+from reactdiff_ros.evaluation.metrics import react as measures
 from reactdiff_ros.evaluation.metrics.events import nods
-from reactdiff_ros.evaluation.metrics.react import (
-    correlation,
-    distance,
-    diversity,
-    speaker_distances,
-    speaker_diversity,
-    variance,
-)
 from reactdiff_ros.evaluation.plots import plot_systems, plot_time_line
 from reactdiff_ros.evaluation.results import Figure, Info, Item, Result, Study, System
 from reactdiff_ros.evaluation.runs.scoring import CURVES, STUDY_ROLES, with_curves
@@ -129,13 +122,9 @@ class Material:
         return draw_temperaments(self.number(draw), self.items * each, prior="natural")
 
     def listeners(
-        self,
-        draw: int,
-        each: int,
-        stimulus: Stimulus | None = None,
-        speaker_of: NDArray[np.intp] | None = None,
+        self, draw: int, each: int, stimulus: Stimulus | None = None, speaker_of: NDArray[np.intp] | None = None,
         noise: int | None = None,
-    ) -> FloatArray:
+    ) -> FloatArray:  # fmt: skip
         """Coefficients (N * each, T, 58) of simulated people, the `each` of a speaker after each other.
 
         Args:
@@ -279,7 +268,7 @@ def _at_best_lag(material: Material, face: FloatArray, progress: OnProgress) -> 
     for i, lag_s in enumerate(MIME_LAGS_S):
         progress(i / len(MIME_LAGS_S))
         streams = streams_of(late(face, round(lag_s * REACTION_RATE_HZ)), material.items)
-        score = np.mean([correlation(own, t) for own, t in zip(streams.attributes, targets, strict=True)])
+        score = np.mean([measures.correlation(own, t) for own, t in zip(streams.attributes, targets, strict=True)])
         if score > best_score:
             best, best_score = streams, float(score)
     assert best is not None
@@ -337,18 +326,12 @@ def ground_truth(material: Material, listener: StreamListener, progress: OnProgr
 
 
 SYSTEMS: Final[dict[str, Callable[[Material, StreamListener, OnProgress], Streams]]] = {
-    "model": model,
-    "oracle": oracle,
-    "shuffled": shuffled,
-    "mime": mime,
-    "mime_perceived": mime_perceived,
-    "nearest_neighbour": nearest_neighbour,
-    "rules": rules,
-    "policy": policy,
-    "listener_mean": listener_mean,
-    "random": random,
-    "ground_truth": ground_truth,
-}
+    f.__name__: f
+    for f in (
+        model, oracle, shuffled, mime, mime_perceived, nearest_neighbour, rules, policy, listener_mean, random,
+        ground_truth,
+    )
+}  # fmt: skip
 
 
 def in_mirror(face: FloatArray) -> FloatArray:
@@ -415,11 +398,7 @@ def nod_match(predictions: list[Array], targets: list[Array]) -> float:
     """
     total = 0.0
     for mine in predictions:
-        shares = [
-            2.0 * matched(mine, theirs) / (len(mine) + len(theirs)) if len(mine) and len(theirs) else 0.0
-            for theirs in targets
-        ]
-        total += float(np.mean(shares))
+        total += float(np.mean([2.0 * matched(mine, o) / max(len(mine) + len(o), 1) for o in targets]))
     return total
 
 
@@ -468,13 +447,13 @@ def score(streams: Streams, targets: Streams, *, workers: int = 1, progress: OnP
         own, theirs = streams.attributes[n], targets.attributes[n]
         nods = nod_times(streams.pose[n][..., _PITCH])
         # FRC on the head's rotations, -K..K
-        turns, match = correlation(streams.pose[n], targets.pose[n]), nod_match(nods, wanted[n])
+        turns, match = measures.correlation(streams.pose[n], targets.pose[n]), nod_match(nods, wanted[n])
         seconds = streams.pose.shape[2] / REACTION_RATE_HZ
         chance = nod_chance(nods, wanted[n], seconds)
         rate = float(np.mean([len(x) for x in nods])) / (seconds / 60.0)
         return [
-            correlation(own, theirs), distance(own, theirs), diversity(own), variance(own), turns + match, turns, match,
-            chance, match - chance, turns + match - chance, rate,
+            measures.correlation(own, theirs), measures.distance(own, theirs), measures.diversity(own),
+            measures.variance(own), turns + match, turns, match, chance, match - chance, turns + match - chance, rate,
         ]  # fmt: skip
 
     rows = []
@@ -483,35 +462,14 @@ def score(streams: Streams, targets: Streams, *, workers: int = 1, progress: OnP
             rows.append(row)
             progress(len(rows) / len(streams))
     columns = np.array(rows, dtype=np.float64).T
-    return Scores(dict(zip(SPEAKER_FIGURES, columns, strict=True)), speaker_distances(streams.attributes))
-
-
-def _result(known: Material, systems: Sequence[System], info: Info) -> Result:
-    seconds = known.frames / REACTION_RATE_HZ
-    items = tuple(
-        with_curves(Item(_speaker(n), seconds, source="simulator"), known.perceived, n) for n in range(known.items)
-    )
-    subject = next((s.name for s in systems if s.role == "listener"), "")
-    data, seeds = "Simulated speakers that no training has met", {"set": known.seed}
-    return Result(replace(info, data=data, seeds=seeds, subject=subject), items, tuple(systems))
-
-
-def _speaker(n: int) -> str:
-    return f"speaker{n:04d}"
+    return Scores(dict(zip(SPEAKER_FIGURES, columns, strict=True)), measures.speaker_distances(streams.attributes))
 
 
 def evaluate(
-    listener: StreamListener,
-    *,
-    seed: int = 0,
-    items: int = 200,
-    seconds: float = 30.0,
-    systems: Sequence[str] = tuple(SYSTEMS),
-    bank: VoiceBank | None = None,
-    emotions: float = 0.0,
-    progress: OnProgress = lambda share: None,
-    resamples: int = bootstrap.RESAMPLES,
-) -> Study:
+    listener: StreamListener, *, seed: int = 0, items: int = 200, seconds: float = 30.0,
+    systems: Sequence[str] = tuple(SYSTEMS), bank: VoiceBank | None = None, emotions: float = 0.0,
+    progress: OnProgress = lambda share: None, resamples: int = bootstrap.RESAMPLES,
+) -> Study:  # fmt: skip
     """Run and score systems on a held-out set.
 
     Figures are those of `report`, with items, frames, seed and the simulator's hash; the pictures are of all systems,
@@ -541,6 +499,7 @@ def evaluate(
     material = make_material(seed, items, frames, bank, emotions=emotions)
     row = int(material.stimulus.smile.std(1).argmax())
     drawn = {"smile": material.stimulus.smile[row], "speech": material.stimulus.speech[row]}
+    speakers = [f"speaker{n:04d}" for n in range(items)]
     scores, shown, out = dict[str, Scores](), dict[str, dict[str, FloatArray]](), list[System]()
     for i, name in enumerate(systems):
 
@@ -554,20 +513,26 @@ def evaluate(
         smile, pitch = streams.attributes[row, 0, :, _AU12].copy(), streams.pose[row, 0, :, _PITCH].copy()
         shown[name] = {"smile": smile, "pitch": pitch}
         faces = [] if streams.faces is None else list(streams.faces[:CURVES])
-        out.append(
-            System(
-                name, STUDY_ROLES.get(name, "baseline"), values=scores[name].values,
-                figures={"FRDvs": Figure(speaker_diversity(scores[name].distances))},
-                streams={_speaker(n): face for n, face in enumerate(faces)},
-            )
-        )  # fmt: skip
+        out.append(System(
+            name, STUDY_ROLES.get(name, "baseline"), values=scores[name].values,
+            figures={"FRDvs": Figure(measures.speaker_diversity(scores[name].distances))},
+            streams=dict(zip(speakers, faces, strict=False)),
+        ))  # fmt: skip
     figures = report(scores, bootstrap.draws(material.number(BOOTSTRAP), items, resamples))
     figures.update(items=items, frames=frames, seed=seed, simulator=simulator_hash(), emotions=emotions)
     pictures = {
         "systems.png": partial(plot_systems, figures, systems),
         "time_line.png": partial(plot_time_line, drawn, shown),
     }
-    return Study(figures, pictures, partial(_result, material, out))
+
+    def result(info: Info) -> Result:
+        rows = (Item(name, frames / REACTION_RATE_HZ, source="simulator") for name in speakers)
+        curves = tuple(with_curves(item, material.perceived, n) for n, item in enumerate(rows))
+        subject = SUBJECT if SUBJECT in systems else ""
+        data, seeds = "Simulated speakers that no training has met", {"set": seed}
+        return Result(replace(info, data=data, seeds=seeds, subject=subject), curves, tuple(out))
+
+    return Study(figures, pictures, result)
 
 
 def report(scores: dict[str, Scores], weights: Values) -> dict[str, Any]:
@@ -584,11 +549,8 @@ def report(scores: dict[str, Scores], weights: Values) -> dict[str, Any]:
     result: dict[str, Any] = {name: _figures(s, weights) for name, s in scores.items()}
     if FLOOR not in scores or CEILING not in scores:
         return {**result, "skill": {}, "bands": {}}
-    skills = {
-        name: _skills(s, scores[FLOOR], scores[CEILING], weights)
-        for name, s in scores.items()
-        if name not in {FLOOR, CEILING}
-    }
+    others = {name: s for name, s in scores.items() if name not in {FLOOR, CEILING}}
+    skills = {name: _skills(s, scores[FLOOR], scores[CEILING], weights) for name, s in others.items()}
     mime_frd = result.get("mime", {}).get("FRD")
     bands = {name: bands_of(s, result[name]["FRD"], mime_frd) for name, s in skills.items()}
     return {**result, "skill": {**skills.pop(SUBJECT, {}), **skills}, "bands": bands}
@@ -607,8 +569,8 @@ def _figures(scores: Scores, weights: Values) -> dict[str, float]:
     out: dict[str, float] = {}
     for name, values in scores.values.items():
         out |= bootstrap.with_interval(name, float(values.mean()), bootstrap.means(weights, values))
-    resampled = bootstrap.resample(weights, lambda w: speaker_diversity(scores.distances, w))
-    return out | bootstrap.with_interval("FRDvs", speaker_diversity(scores.distances), resampled)
+    resampled = bootstrap.resample(weights, lambda w: measures.speaker_diversity(scores.distances, w))
+    return out | bootstrap.with_interval("FRDvs", measures.speaker_diversity(scores.distances), resampled)
 
 
 def _skills(own: Scores, floor: Scores, ceiling: Scores, weights: Values) -> dict[str, float]:

@@ -28,7 +28,7 @@ from reactdiff_ros.training.turns.voices import Endings, sound_of
 from reactdiff_ros.turns.config import TurnsConfig
 from reactdiff_ros.turns.cues import FACE, FaceCues
 from reactdiff_ros.turns.features import Features, pause_columns
-from reactdiff_ros.turns.readout import ReadOut, Weights
+from reactdiff_ros.turns.readout import ReadOut
 from reactdiff_ros.turns.smart_turn import SmartTurn
 from reactdiff_ros.turns.tracker import TurnTracker
 from reactdiff_ros.types import FloatArray, Gaze, OnProgress, Sound, SpeakerFrame, SpeechState, Voice
@@ -83,11 +83,7 @@ def of_timings(
         if (endings is None and "voice" not in without) or (faces is None and "face" not in without):
             continue
         parts = [_decisions(pauses, times, readout, without, voices, faces) for voices in drawn]
-        whole = Decisions(
-            np.concatenate([d.ends for d in parts]), np.concatenate([d.length_s for d in parts]),
-            np.concatenate([d.probability for d in parts]),
-        )  # fmt: skip
-        out[name] = _figures(whole, readout)
+        out[name] = _figures(_joined(parts), readout)
     progress(0.6)
     out["signals"] = _signals(turns, readout)
     progress(0.8)
@@ -96,13 +92,18 @@ def of_timings(
     return out
 
 
+def _joined(parts: Sequence[Decisions]) -> Decisions:
+    rows = ((d.ends, d.length_s, d.probability) for d in parts)
+    return Decisions(*map(np.concatenate, zip(*rows, strict=True)))
+
+
 def _figures(decisions: Decisions, readout: ReadOut) -> dict[str, Any]:
     early = decisions.probability[:, round(HANG_OVER_S / STEP_S) - 1]
     heard = decisions.ends | (decisions.length_s > HANG_OVER_S)
     prior = float(readout.about.get("ends_at_0.2_s", 0.5))
-    at_all = [(p, e) for p, e in zip(decisions.probability.T, _silent(decisions), strict=True)]
-    columns = np.concatenate([p[e] for p, e in at_all])
-    labels = np.concatenate([decisions.ends[e] for _, e in at_all])
+    silent = [decisions.ends | (decisions.length_s > t) for t in decisions.times_s]  # at each step: which still are
+    columns = np.concatenate([p[e] for p, e in zip(decisions.probability.T, silent, strict=True)])
+    labels = np.concatenate([decisions.ends[e] for e in silent])
     noticed = columns > 0.0
     return {
         **waits(decisions), "defaults": _defaults(decisions, TurnsConfig()),
@@ -112,11 +113,6 @@ def _figures(decisions: Decisions, readout: ReadOut) -> dict[str, Any]:
         },
         "reliability": reliability(columns[noticed], labels[noticed]),
     }  # fmt: skip
-
-
-def _silent(decisions: Decisions) -> list[NDArray[np.bool_]]:
-    """At each step: which pauses are still silent."""
-    return [decisions.ends | (decisions.length_s > t) for t in decisions.times_s]
 
 
 def _defaults(decisions: Decisions, config: TurnsConfig) -> dict[str, float]:
@@ -171,33 +167,24 @@ def _gaze_columns(
     for look in looks(spans, before):
         cues.usual_contact.add(_contact(bool(look)))
     stamps = np.arange(pause.begin_s - 2.5, pause.begin_s + times[-1] + 0.001, FRAME_S)
-    seen = looks(spans, stamps)
+    seen, contact, sure = looks(spans, stamps), list(CONTACT_COLUMNS), np.ones(len(neutral()), np.float32)
     k = 0
     for t in times:
         while k < len(stamps) and stamps[k] <= pause.begin_s + t:
-            cues.see(_face(_ns(stamps[k] + 10.0), _contact(bool(seen[k]))))
+            at_ns, gazes = _ns(stamps[k] + 10.0), Gaze(0.0, 0.0, _contact(bool(seen[k])))
+            cues.see(SpeakerFrame(at_ns, at_ns, None, 0, True, True, neutral(), sure, 1.0, gazes, None, None, None))
             k += 1
         values = cues.values(_ns(pause.begin_s + t + 10.0))
-        out.append(None if values is None else _only_contact(values, weights))
+        columns = None if values is None else weights.mean.copy()
+        if columns is not None and values is not None:
+            columns[contact] = values[contact]
+        out.append(columns)
     return out
 
 
 def _contact(looks_at: bool) -> float:
     """As perception's belief that someone looks at the robot."""
     return 0.9 if looks_at else 0.1
-
-
-def _only_contact(values: Floats, weights: Weights) -> Floats:
-    columns = weights.mean.copy()
-    columns[list(CONTACT_COLUMNS)] = values[list(CONTACT_COLUMNS)]
-    return columns
-
-
-def _face(stamp_ns: int, contact: float) -> SpeakerFrame:
-    confidence = np.ones(len(neutral()), np.float32)
-    return SpeakerFrame(
-        stamp_ns, stamp_ns, None, 0, True, True, neutral(), confidence, 1.0, Gaze(0.0, 0.0, contact), None, None, None
-    )
 
 
 def _signals(turns: Turns, readout: ReadOut) -> dict[str, Any]:
@@ -301,10 +288,7 @@ def of_recordings(
         progress((number + 1) / len(recordings))
     out: dict[str, Any] = {"recordings": len(recordings)}
     for name, parts in groups.items():
-        whole = Decisions(
-            np.concatenate([d.ends for d in parts]), np.concatenate([d.length_s for d in parts]),
-            np.concatenate([d.probability for d in parts]),
-        )  # fmt: skip
+        whole = _joined(parts)
         out[name] = _figures(whole, readout)
         out |= {"pauses": len(whole.ends), "ends": int(whole.ends.sum())}
     return out

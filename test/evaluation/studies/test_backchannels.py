@@ -11,20 +11,11 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.capture.media import MediaClip
-from reactdiff_ros.cli import backchannels as command
+from reactdiff_ros.cli import turns as command
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.evaluation.metrics.nod_shapes import read_nods
 from reactdiff_ros.evaluation.studies import backchannels as study
-from reactdiff_ros.evaluation.studies.backchannels import (
-    Dialogue,
-    correlation,
-    evaluate_backchannels,
-    make_dialogue,
-    moments,
-    pause_so_far,
-    pauses_of,
-    read_speech,
-)
+from reactdiff_ros.evaluation.studies.backchannels import Dialogue, make_dialogue, moments, pause_so_far, read_speech
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.recordings.datasets.recording import speaker_of
 from reactdiff_ros.recordings.datasets.turns import read_turns
@@ -42,7 +33,7 @@ def test_a_pause_lasts_while_the_speaker_has_the_floor() -> None:
     pause = pause_so_far(talks, other)
     counts = ["-" if np.isnan(p) else str(round(25 * p)) for p in pause]
     assert "".join(counts) == "-00123001----0---"
-    assert pauses_of(talks, pause) == [(3, 3, 3), (8, 5, 1)]
+    assert study.pauses_of(talks, pause) == [(3, 3, 3), (8, 5, 1)]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +55,7 @@ def dialogue() -> Dialogue:
         talks[row, at:] = True
     floor = [pause_so_far(of, np.zeros(FRAMES, dtype=bool)) for of in talks]
     for row in range(2):
-        pauses += [(row, *pause) for pause in pauses_of(talks[row], floor[row])]
+        pauses += [(row, *pause) for pause in study.pauses_of(talks[row], floor[row])]
     nothing = speaker_of(FRAMES)
     speaker = SpeakerBatch(**{n: np.repeat(getattr(nothing, n), 2, axis=0) for n in SpeakerBatch.__slots__})
     return Dialogue(speaker, np.stack(floor), answered, np.array(pauses, dtype=np.intp))
@@ -81,7 +72,7 @@ def test_who_nods_in_pauses_is_told_from_who_nods_at_any_time(dialogue: Dialogue
     assert found["answers"]["0.7_to_1.2_s"]["value"] == pytest.approx(0.5, abs=0.1)
     assert found["answers"]["0.2_to_0.4_s"]["value"] == 0.0
     assert np.isnan(found["answers"]["over_2.5_s"]["value"])  # there are none
-    assert correlation(found["hazard"], found["hazard"]) == pytest.approx(1.0)
+    assert study.correlation(found["hazard"], found["hazard"]) == pytest.approx(1.0)
     chance = (np.random.default_rng(3).random((2, FRAMES)) < 0.01).astype(np.int64)
     other = moments(dialogue, chance, 1, 0)
     assert other["after_pauses"]["low"] < 1.0 < other["after_pauses"]["high"]
@@ -201,6 +192,6 @@ def test_the_real_dialogue_and_the_real_nods(clips: Callable[[str], Path], tmp_p
     lines = clips("turns/IFADV_DAV13U.csv").read_text().splitlines()
     (tmp_path / "t.csv").write_text("\n".join(lines[:70]))
     short = make_dialogue(read_turns(tmp_path / "t.csv"), read_speech(tmp_path))
-    figures = evaluate_backchannels(short, None, systems=("people", "rules"), streams=1).figures
+    figures = study.evaluate_backchannels(short, None, systems=("people", "rules"), streams=1).figures
     assert figures["people"]["per_minute"] > 1.0
     assert figures["rules"]["per_minute"] > 0.0

@@ -44,15 +44,7 @@ def test_it_is_as_near_to_itself_as_the_floor(simulator: Study) -> None:
     assert np.isfinite(realism["classifier_floor"]["auc"])
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("torch")
-    from random_model import write_random_weights
-
-    return write_random_weights(tmp_path_factory.mktemp("weights"))
-
-
-def test_it_is_the_attention_of_the_networks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_the_attention_of_the_networks(random_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
     from random_model import random_model
 
@@ -70,7 +62,7 @@ def test_it_is_the_attention_of_the_networks(folder: Path, monkeypatch: pytest.M
     monkeypatch.setattr(nets, "attend", attend)
     with torch.no_grad():
         random_model().encoder.fuse(torch.from_numpy(x), torch.from_numpy(o))
-    maps = attention_maps(read_fusion(find_weights(folder)), x.astype(float), o.astype(float))
+    maps = attention_maps(read_fusion(find_weights(random_weights)), x.astype(float), o.astype(float))
     for name, wanted in zip(MAPS, seen, strict=True):
         np.testing.assert_allclose(maps[name], wanted, atol=2e-3)  # tensors are shipped in half precision
         np.testing.assert_allclose(maps[name].sum(-1), 1, atol=1e-6)

@@ -11,18 +11,7 @@ from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_YAW, INDEX, SMILE
 from reactdiff_ros.evaluation.listeners import StreamListener
 from reactdiff_ros.evaluation.metrics.bootstrap import Sweep
 from reactdiff_ros.evaluation.studies import controls
-from reactdiff_ros.evaluation.studies.controls import (
-    REFERENCES,
-    SIZES,
-    STYLE_TIMES,
-    STYLE_VALUES,
-    bench_response,
-    evaluate_controls,
-    evaluate_gains,
-    head_speed,
-    nods_per_minute,
-    smile_share,
-)
+from reactdiff_ros.evaluation.studies.controls import bench_response, evaluate_controls, evaluate_gains
 from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
 from reactdiff_ros.model.plan.sampler import Conditions, Sampling
 from reactdiff_ros.model.tokens import SpeakerBatch
@@ -38,11 +27,11 @@ def test_measures_count_what_they_say() -> None:
     time_s = np.arange(1500) / 25.0
     faces[1][:, list(SMILE)] = (0.6 * (time_s % 6 < 2))[:, None]
     faces[1][:, HEAD_PITCH] = 0.05 * (1 - np.cos(2 * np.pi * 1.6 * time_s)) * (time_s % 10 < 1.25)
-    assert smile_share(faces)[0] == 0.0
-    assert smile_share(faces)[1] == pytest.approx(1 / 3, abs=0.03)
-    assert nods_per_minute(faces).tolist() == [0.0, 6.0]
-    assert head_speed(faces)[0] == 0.0
-    assert 3.0 < head_speed(faces)[1] < 12.0
+    assert controls.smile_share(faces) == pytest.approx([0.0, 1 / 3], abs=0.03)
+    assert controls.nods_per_minute(faces).tolist() == [0.0, 6.0]
+    still, lively = controls.head_speed(faces)
+    assert still == 0.0
+    assert 3.0 < lively < 12.0
 
 
 def test_a_sweep_is_paired_and_tells_what_does_not_rise() -> None:
@@ -78,16 +67,13 @@ def test_every_control_rises_on_the_simulators_listener(tmp_path: Path, monkeypa
     assert found.pictures["controls.png"](tmp_path / "controls.png").stat().st_size > 10_000
 
 
-def test_entries_of_a_style_are_swept_for_the_model_on_more_speakers(tmp_path) -> None:
-    pytest.importorskip("torch")
-    from random_model import write_random_weights
-
-    model = StreamListener("model", find_weights(write_random_weights(tmp_path)), Sampling(steps=1), workers=2)
+def test_entries_of_a_style_are_swept_for_the_model_on_more_speakers(random_weights: Path) -> None:
+    model = StreamListener("model", find_weights(random_weights), Sampling(steps=1), workers=2)
     shares: list[float] = []
     figures = evaluate_controls(model, seed=0, items=1, seconds=6.0, points=2, progress=shares.append).figures
     assert tuple(figures["style"]) == STYLE_NAMES
-    assert figures["style_items"] == STYLE_TIMES
-    assert all(tuple(part["values"]) == STYLE_VALUES for part in figures["style"].values())
+    assert figures["style_items"] == controls.STYLE_TIMES
+    assert all(tuple(part["values"]) == controls.STYLE_VALUES for part in figures["style"].values())
     assert set(figures["not_rising"]) <= {*LISTENER_CONTROLS, *EXPRESSION_CONTROLS, *STYLE_NAMES}
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1.0)
@@ -139,27 +125,24 @@ class Nodder(StreamListener):
         return out
 
 
-@pytest.fixture
-def small_pools(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mirror_answers_smiles_by_attitude_and_no_placebo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controls, "POOL", 60)
-
-
-@pytest.mark.usefixtures("small_pools")
-def test_a_mirror_answers_smiles_by_attitude_and_no_placebo() -> None:
     told: list[float] = []
     figures = bench_response(Mirror("mirror"), seed=1, trials=30, progress=told.append).figures
     assert figures["responsive_positive"]["rate"] > 0.8
     assert figures["negative"]["rate"] == 0
     assert figures["placebo"]["rate"] <= 0.1
     assert figures["nods"]["natural"]["excess"] == 0
-    assert figures["natural"]["by_size"].keys() == {f"{s:g}" for s in SIZES}
+    assert figures["natural"]["by_size"].keys() == {f"{s:g}" for s in controls.SIZES}
     assert figures["wiring"] is None
     assert figures["within_bounds"]["nods answer cues, excess surely above 0"] is False
     assert told[-1] == pytest.approx(1.0)
 
 
-@pytest.mark.usefixtures("small_pools")
-def test_a_listener_that_nods_after_cues_is_seen_to_and_simulated_ones_stand_beside_it() -> None:
+def test_a_listener_that_nods_after_cues_is_seen_to_and_simulated_ones_stand_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(controls, "POOL", 60)
     told: list[float] = []
     figures = bench_response(Nodder("nodder"), seed=1, trials=30, progress=told.append).figures
     for row in figures["nods"].values():
@@ -168,7 +151,7 @@ def test_a_listener_that_nods_after_cues_is_seen_to_and_simulated_ones_stand_bes
     assert figures["within_bounds"]["nods answer cues, excess surely above 0"] is True
     assert figures["placebo"]["nod_excess_by_kind"] == dict.fromkeys(PLACEBOS, 0.0)
     simulated = figures["nods_of_simulated"]
-    assert list(simulated) == list(REFERENCES)
+    assert list(simulated) == list(controls.REFERENCES)
     assert all(row["trials"] == 30 for rows in simulated.values() for row in rows.values())
     assert simulated["simulator"]["responsive_positive"]["excess"] > 0.1
     assert told == sorted(told)

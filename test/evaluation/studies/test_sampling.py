@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,18 +13,8 @@ import pytest
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.listeners import StreamListener
-from reactdiff_ros.evaluation.studies import sampling as ablations
-from reactdiff_ros.evaluation.studies import sampling as streams_check
-from reactdiff_ros.evaluation.studies.sampling import (
-    FIGURES,
-    FULL,
-    compare,
-    difference,
-    evaluate_ablations,
-    evaluate_streams,
-    grouped,
-    sweep,
-)
+from reactdiff_ros.evaluation.studies import sampling
+from reactdiff_ros.evaluation.studies.sampling import FULL, compare, difference, evaluate_ablations, grouped
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.weights import find_weights
@@ -47,14 +38,20 @@ def test_the_simulator_against_itself_is_within_and_a_damped_copy_is_not() -> No
     assert dull["events_over_ancestral"]["nods"]["ratio"] < 0.5
 
 
-def test_all_figures_of_networks_with_random_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("torch")
-    from random_model import write_random_weights
+@pytest.fixture
+def model(random_weights: Path, tmp_path: Path) -> StreamListener:
+    """With a manifest as the training writes it."""
+    folder = shutil.copytree(random_weights, tmp_path / "weights")
+    path = folder / "manifest.json"
+    past = {"real": False, "fold": "", "ablate": [], "seed": 0, "steps": 1}
+    path.write_text(json.dumps(json.loads(path.read_text()) | past))
+    return StreamListener("model", find_weights(folder), Sampling(steps=2))
 
-    monkeypatch.setattr(streams_check, "ANCESTRAL_STEPS", 3)
-    model = StreamListener("model", find_weights(write_random_weights(tmp_path)), Sampling(steps=2))
+
+def test_all_figures_of_networks(model: StreamListener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "ANCESTRAL_STEPS", 3)
     told: list[float] = []
-    found = evaluate_streams(model, items=3, seconds=8, progress=told.append)
+    found = sampling.evaluate_streams(model, items=3, seconds=8, progress=told.append)
     assert len(found.figures["within_bounds"]) == 6
     assert told[-1] == 1.0
     assert np.isfinite(found.figures["plan_difference"]["smile"])
@@ -85,27 +82,14 @@ def test_what_is_below_the_spread_of_seeds_is_none() -> None:
     assert difference([0.9], [0.5])["verdict"].startswith("unknown")
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> StreamListener:
-    pytest.importorskip("torch")
-    from random_model import write_random_weights
-
-    folder = write_random_weights(tmp_path_factory.mktemp("weights"))
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(
-        json.dumps({**manifest, "real": False, "fold": "", "ablate": [], "seed": 0, "steps": 1})
-    )
-    return StreamListener("model", find_weights(folder), Sampling(steps=2))
-
-
 def test_tables_of_networks(model: StreamListener, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ablations, "SWEEP_STEPS", (1, 2))
+    monkeypatch.setattr(sampling, "SWEEP_STEPS", (1, 2))
     told: list[float] = []
     table = evaluate_ablations([model, model], items=4, seconds=6, progress=told.append).figures
-    assert set(FIGURES) < set(table["groups"][FULL])
+    assert set(sampling.FIGURES) < set(table["groups"][FULL])
     assert table["groups"][FULL]["smile coupling"]["sd"] == 0
     assert told == [0.5, 1.0]
-    cells = sweep([model], items=4, seconds=6).figures["sweep"]
+    cells = sampling.sweep([model], items=4, seconds=6).figures["sweep"]
     assert set(cells) == {"1 steps", "2 steps"}
 
 

@@ -10,14 +10,7 @@ import pytest
 from reactdiff_ros.coefficients import ROTATION, SMILE
 from reactdiff_ros.evaluation.listeners import StreamListener
 from reactdiff_ros.evaluation.studies import sessions
-from reactdiff_ros.evaluation.studies.sessions import (
-    FORGOTTEN,
-    PARTS,
-    VISIT,
-    evaluate_sessions,
-    forgetting,
-    make_session,
-)
+from reactdiff_ros.evaluation.studies.sessions import FORGOTTEN, PARTS, VISIT, evaluate_sessions, forgetting
 from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.streams import free_run
 from reactdiff_ros.model.tokens import SpeakerBatch
@@ -27,7 +20,7 @@ from reactdiff_ros.types import FloatArray
 
 
 def test_every_part_has_the_same_speakers_in_an_order_of_its_own() -> None:
-    smile = make_session(0, 1, 2 * PARTS).smile.reshape(PARTS, 2, VISIT)
+    smile = sessions.make_session(0, 1, 2 * PARTS).smile.reshape(PARTS, 2, VISIT)
     first, second = smile[0]
     assert not np.array_equal(first, second)
     orders = [np.array_equal(one, first) for one, _ in smile]
@@ -82,16 +75,11 @@ def test_a_head_that_sinks_is_seen() -> None:
     assert bows["ratios"]["s.d. of head"]["within"], "no ratio would have told"
 
 
-@pytest.fixture(scope="module")
-def shipped() -> StreamListener:
-    return StreamListener("model", find_weights(""))
-
-
 @pytest.mark.timeout(1800)  # the networks of what ships: ten seconds of an idle processor
 def test_the_shipped_listener_forgets_an_extreme_history_and_one_that_does_not_is_seen(
-    shipped: StreamListener, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    runs: list[FloatArray] = []
+    shipped, runs = StreamListener("model", find_weights("")), list[FloatArray]()
 
     def remembered(*args: Any, **given: Any) -> FloatArray:
         runs.append(free_run(*args, **given))
