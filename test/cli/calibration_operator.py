@@ -19,17 +19,10 @@ from reactdiff_ros.actuation.profile import Profile, load_profile
 from reactdiff_ros.cli.calibrate import Console, calibrate_robot, wanted_joints
 
 HEAD: dict[str, Any] = {
-    "name": "bench",
-    "about": "a",
-    "shows": "a",
-    "published": "a",
-    "chosen": "a",
-    "tested": "a",
-    "rate_hz": 100,
-    "software_stop": "hold",
-    "host_loss": {"does": "hold", "watchdog": "none", "about": "a"},
+    "name": "bench", **dict.fromkeys(("about", "shows", "published", "chosen", "tested"), "a"),
+    "rate_hz": 100, "software_stop": "hold", "host_loss": {"does": "hold", "watchdog": "none", "about": "a"},
     "camera": {"mount": "fixed"},
-}
+}  # fmt: skip
 DRIVERS: dict[str, dict[str, Any]] = {
     "sts": {"type": "feetech"},
     "scs": {"type": "feetech", "series": "scs"},
@@ -44,21 +37,25 @@ REAL = Clock(time.monotonic, time.sleep)
 def joint(unit: str = "deg", number: int = 1, **changes: Any) -> dict[str, Any]:
     """A joint that goes 40 units either way (hobby servos: 400 us), quickly, because a calibration moves slowly."""
     size, middle = {"us": (400.0, 1500.0), "raw": (300.0, 500.0)}.get(unit, (40.0, 0.0))
+    ends = [middle - size, middle + size]
     return {
-        "unit": unit,
-        "group": "neck",
-        "neutral": middle,
-        "limits": {
-            "position": [middle - size, middle + size],
-            "speed": 100 * size,
-            "acceleration": 600 * size,
-            "jerk": 40_000 * size,
-        },
-        "map": {"sum": {"headPitch": size}},
-        "on_fault": "release",
-        "output": {"driver": "bus", "id": number},
-        **changes,
-    }
+        "unit": unit, "group": "neck", "neutral": middle, "map": {"sum": {"headPitch": size}}, "on_fault": "release",
+        "limits": {"position": ends, "speed": 100 * size, "acceleration": 600 * size, "jerk": 40_000 * size},
+        "output": {"driver": "bus", "id": number}, **changes,
+    }  # fmt: skip
+
+
+@contextmanager
+def bench(
+    folder: Path, kind: str, poses: list[int], *answers: Any, by: str = "memory", **changes: Any
+) -> Iterator[Any]:
+    """Somebody before the emulated hardware of one joint, "neck", with these `changes` of `joint`."""
+    with hardware(profile_of(folder, kind, neck=joint(**changes)), folder, by) as rig:
+        somebody = Operator(rig, {"neck": poses}, list(answers))
+        try:
+            yield somebody
+        finally:
+            somebody.close()
 
 
 def profile_of(folder: Path, kind: str, **joints: dict[str, Any]) -> Profile:

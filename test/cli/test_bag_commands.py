@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import wave
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,15 +38,6 @@ def answer(capfd: Out, *arguments: str) -> dict:
     capfd.readouterr()
     assert main([*arguments, "--json"]) == 0
     return json.loads(capfd.readouterr().out)
-
-
-def write_wave(path: Path) -> Path:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16000)
-        file.writeframes(np.arange(16000, dtype="<i2").tobytes())
-    return path
 
 
 def test_a_clip_becomes_a_bag_in_its_own_time(clips: Clips, tmp_path: Path, capfd: Out) -> None:

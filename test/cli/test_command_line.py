@@ -12,6 +12,7 @@ import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -26,26 +27,26 @@ from reactdiff_ros.resources import share_path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def every_command(group: click.Command = command_line.cli, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    yield path
-    if isinstance(group, click.Group):
-        for name, command in group.commands.items():
-            yield from every_command(command, (*path, name))
+def every_command(command: click.Command = command_line.cli, path: tuple[str, ...] = ()) -> Iterator[Any]:
+    yield pytest.param(path, command, id=" ".join(path))
+    for name, part in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from every_command(part, (*path, name))
 
 
-@pytest.mark.parametrize("path", list(every_command()), ids=" ".join)
-def test_every_command_explains_itself(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("path", "command"), every_command())
+def test_every_command_explains_itself_and_its_numbers_are_finite(
+    path: tuple[str, ...], command: click.Command, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert command_line.main([*path, "--help"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("Usage: reactdiff")
-    command: click.Command = command_line.cli
-    for name in path:
-        assert isinstance(command, click.Group)
-        command = command.commands[name]
     assert command.help
     for parameter in command.params:
         if isinstance(parameter, click.Option) and not parameter.hidden:
             assert parameter.help, f"{parameter.name} is not described"
+        for number in ("nan", "inf", "-inf") if isinstance(parameter.type, click.types.FloatParamType) else ():
+            with pytest.raises(click.BadParameter):
+                parameter.type.convert(number, parameter, None)
 
 
 def test_names_from_before_dev_still_work_with_a_note(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,19 +118,6 @@ def test_wrong_names_are_answered_with_the_right_ones(
     out, err = capfd.readouterr()
     assert words in err
     assert "reading" not in out + err
-
-
-@pytest.mark.parametrize("path", list(every_command()), ids=" ".join)
-def test_every_number_of_an_option_is_finite(path: tuple[str, ...]) -> None:
-    command: click.Command = command_line.cli
-    for name in path:
-        assert isinstance(command, click.Group)
-        command = command.commands[name]
-    for parameter in command.params:
-        if isinstance(parameter.type, click.types.FloatParamType):
-            for text in ("nan", "inf", "-inf"):
-                with pytest.raises(click.BadParameter):
-                    parameter.type.convert(text, parameter, None)
 
 
 def test_errors_become_sentences_and_exit_codes(

@@ -45,14 +45,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_python_examples_run(page: Path, code: str, tmp_path: Path) -> None:
     """In a folder with the recording that they name."""
     write_start(demo_clip_path(), tmp_path / "talk.mp4", seconds=2.0)
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    here = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=tmp_path, env=here)
     assert run.returncode == 0, run.stderr
 
 
@@ -84,16 +79,8 @@ def test_the_site_builds_and_needs_no_network(tmp_path: Path) -> None:
     assert "camera_optical_frame" in nodes
     assert "Usage: reactdiff listen" in commands
     assert (site / "_images" / "ablations.png").is_file()
-    loaded = [
-        (page.name, address)
-        for page in site.rglob("*.html")
-        for address in re.findall(
-            r"<(?:script|img|link|iframe)\b[^>]*?(?:src|href)=\"((?:https?:)?//[^\"]+)", page.read_text()
-        )
-    ]
-    loaded += [
-        (sheet.name, address)
-        for sheet in site.rglob("*.css")
-        for address in re.findall(r"(?:url\(|@import )[\"']?((?:https?:)?//[^\"')]+)", sheet.read_text())
-    ]
-    assert loaded == []
+    in_page = r"<(?:script|img|link|iframe)\b[^>]*?(?:src|href)=\"((?:https?:)?//[^\"]+)"
+    in_sheet = r"(?:url\(|@import )[\"']?((?:https?:)?//[^\"')]+)"
+    loaded = {f: re.findall(in_page, f.read_text()) for f in site.rglob("*.html")}
+    loaded |= {f: re.findall(in_sheet, f.read_text()) for f in site.rglob("*.css")}
+    assert {f.name: found for f, found in loaded.items() if found} == {}

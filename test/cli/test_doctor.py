@@ -26,30 +26,14 @@ def levels(found: Iterator[Finding]) -> list[str]:
     return [finding.level for finding in found]
 
 
-def the_error(found: Iterator[Finding]) -> Finding:
-    (error,) = [finding for finding in found if finding.level == ERROR]
-    return error
-
-
 def test_one_line_for_each_finding_and_one_object(capfd: pytest.CaptureFixture[str]) -> None:
     code = main(["doctor", "--json"])
     out, err = capfd.readouterr()
     answer = json.loads(out)
     assert answer["ok"] == (code == 0)
     checks = {finding["check"] for finding in answer["findings"]}
-    assert {
-        "python",
-        "packages",
-        "ros",
-        "dds",
-        "multicast",
-        "memory",
-        "clock",
-        "settings",
-        "groups",
-        "camera",
-    } <= checks
-    assert {"microphone", "weights", "gpu", "backend", "port", "disk"} <= checks
+    assert {"python", "packages", "ros", "dds", "multicast", "memory", "clock", "settings"} <= checks
+    assert {"groups", "camera", "microphone", "weights", "gpu", "backend", "port", "disk"} <= checks
     assert len(err.splitlines()) == len(answer["findings"])
 
 
@@ -75,28 +59,12 @@ def test_a_check_that_hangs_is_a_finding() -> None:
     assert (finding.check, finding.level) == ("moon", ERROR)
 
 
-# Software
-
-
-# Devices
-
-
-@pytest.fixture
-def dev(tmp_path: Path) -> Path:
-    """A folder of devices: a camera and a serial port with its lasting name."""
-    folder = tmp_path / "dev"
-    (folder / "serial" / "by-id").mkdir(parents=True)
-    for name in ("video0", "ttyUSB0"):
-        (folder / name).touch()
-        (folder / name).chmod(0o660)
-    (folder / "serial" / "by-id" / "usb-FTDI_A1").symlink_to(folder / "ttyUSB0")
-    return folder
-
-
-def test_serial_ports_their_names_holders_and_what_slows_them(dev: Path, tmp_path: Path) -> None:
-    proc, sys, locks = (tmp_path / name for name in ("proc", "sys", "lock"))
-    for folder in (proc / "12", proc / "77", sys / "bus/usb-serial/devices/ttyUSB0", locks):
+def test_serial_ports_their_names_holders_and_what_slows_them(tmp_path: Path) -> None:
+    dev, proc, sys, locks = (tmp_path / name for name in ("dev", "proc", "sys", "lock"))
+    for folder in (dev / "serial/by-id", proc / "12", proc / "77", sys / "bus/usb-serial/devices/ttyUSB0", locks):
         folder.mkdir(parents=True)
+    (dev / "ttyUSB0").touch(0o660)
+    (dev / "serial/by-id/usb-FTDI_A1").symlink_to(dev / "ttyUSB0")
     (proc / "12" / "comm").write_text("ModemManager\n")
     (proc / "77" / "comm").write_text("actuator_node\n")
     (sys / "bus/usb-serial/devices/ttyUSB0/latency_timer").write_text("16\n")
@@ -133,9 +101,6 @@ def test_a_robot_needs_its_ports_and_its_calibration(tmp_path: Path, monkeypatch
     assert lacking.todo == f"reactdiff robot calibrate mine --output '{other}'"  # where the actuator looks for it
 
 
-# DDS
-
-
 def test_multicast_is_really_tried() -> None:
     assert doctor.multicast_problem("127.0.0.1", timeout_s=2.0) == ""
     assert doctor.multicast_problem("203.0.113.7") != ""  # no interface of this machine
@@ -156,9 +121,6 @@ def test_segments_of_killed_programs_are_found_and_used_ones_are_not(tmp_path: P
         told = list(doctor.check_shared_memory(shm, proc))
     assert "3 files" in told[-1].sentence
     assert "fastrtps_port7411" in {path.name for path in doctor.stale_segments(shm, proc)}
-
-
-# Clocks
 
 
 class TimeServer:
@@ -187,6 +149,3 @@ def test_the_clock_of_another_machine(ahead_s: float, level: str) -> None:
     assert abs(offset_s - ahead_s) <= took_s + 1e-6
     (finding,) = doctor.check_peer("robot1", lambda host: (offset_s, min(took_s, 0.03)))
     assert finding.level == level
-
-
-# Files, port, disk

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -19,13 +20,18 @@ import pytest
 from cli_domain import free_domain
 
 from reactdiff_ros.cli.listen import choose_source
-from reactdiff_ros.launching.live_graph import page_answers
+from reactdiff_ros.launching.live_graph import page_answers, state_folder
 from tools.chromium import find_chromium
 from tools.programs import with_us
 
 ROOT = Path(__file__).resolve().parents[2]
 DOMAIN = str(free_domain())
 URL = re.compile(r"http://127\.0\.0\.1:\d+/")
+
+
+def live(test: Callable[..., None]) -> Callable[..., None]:
+    """The test needs ROS, and a machine that keeps up with time."""
+    return pytest.mark.ros(pytest.mark.real_time(test))
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +58,9 @@ class Listening:
         command = [sys.executable, "-m", "reactdiff_ros.cli.main", "listen", *arguments]
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            with_us(command),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-            cwd=ROOT,
+            with_us(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=ROOT,
             start_new_session=True,
-        )
+        )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self._seen: set[psutil.Process] = set()
@@ -111,8 +112,7 @@ def until(condition: Callable[[], object], what: str, timeout_s: float = 40.0) -
         time.sleep(0.05)
 
 
-@pytest.mark.ros
-@pytest.mark.real_time
+@live
 def test_a_clip_that_is_played_once_ends_the_command(noise: Path) -> None:
     run = Listening("--clip", str(noise), "--once", "--policy", "idle", "--namespace", "once", "--no-avatar")
     try:
@@ -134,8 +134,7 @@ def listening(noise: Path) -> Iterator[Listening]:
         run.end()
 
 
-@pytest.mark.ros
-@pytest.mark.real_time
+@live
 def test_the_address_is_said_when_the_page_answers(listening: Listening) -> None:
     url = listening.url()
     assert url is not None, listening.lines
@@ -145,8 +144,7 @@ def test_the_address_is_said_when_the_page_answers(listening: Listening) -> None
     until(lambda: set(listening.nodes()) == wanted, f"{listening.nodes()}: {listening.lines}")
 
 
-@pytest.mark.ros
-@pytest.mark.real_time
+@live
 def test_a_second_listener_of_the_namespace_is_told_so(listening: Listening, noise: Path) -> None:
     second = Listening("--clip", str(noise), "--namespace", "supervised")
     assert second.process.wait(20) == 1
@@ -157,8 +155,7 @@ def test_a_second_listener_of_the_namespace_is_told_so(listening: Listening, noi
     assert page_answers(listening.url() or "")
 
 
-@pytest.mark.ros
-@pytest.mark.real_time
+@live
 def test_a_node_that_is_killed_comes_back(listening: Listening) -> None:
     old = listening.nodes()["reaction_node"]
     old.kill()
@@ -166,10 +163,9 @@ def test_a_node_that_is_killed_comes_back(listening: Listening) -> None:
     until(lambda: listening.said("reaction_node died (signal SIGKILL)"), f"not said: {listening.lines}")
 
 
-@pytest.mark.ros
-@pytest.mark.real_time
+@live
 def test_a_node_that_hangs_is_replaced(listening: Listening) -> None:
-    log = Path(listening_log("expression_node"))
+    log = state_folder() / "logs" / f"listen-{DOMAIN}-supervised" / "expression_node.log"
     until(lambda: "active" in log.read_text(), "not active")
     time.sleep(1.5)  # so that it was heard at least once: who was never heard is waited for longer
     old = listening.nodes()["expression_node"]
@@ -178,8 +174,7 @@ def test_a_node_that_hangs_is_replaced(listening: Listening) -> None:
     assert listening.said("expression_node was silent for"), listening.lines
 
 
-@pytest.mark.ros
-@pytest.mark.real_time
+@live
 def test_ctrl_c_ends_it_with_0_within_3_s_and_leaves_nothing(listening: Listening) -> None:
     began = time.monotonic()
     assert listening.interrupt() == 0
@@ -187,8 +182,7 @@ def test_ctrl_c_ends_it_with_0_within_3_s_and_leaves_nothing(listening: Listenin
     assert listening.left() == []
 
 
-@pytest.mark.ros
-@pytest.mark.real_time
+@live
 def test_killing_the_supervisor_leaves_nothing(noise: Path) -> None:
     run = Listening("--clip", str(noise), "--no-avatar", "--policy", "idle", "--namespace", "orphans")
     try:
@@ -200,8 +194,7 @@ def test_killing_the_supervisor_leaves_nothing(noise: Path) -> None:
         run.end()
 
 
-@pytest.mark.ros
-@pytest.mark.real_time
+@live
 @pytest.mark.parametrize("words", [("--clip", "none.mp4"), ("clip:=none.mp4",)], ids=" ".join)
 def test_a_clip_that_is_missing_ends_the_command_before_anything_starts(words: tuple[str, ...]) -> None:
     run = Listening(*words, "--policy", "idle", "--namespace", "hopeful", "--port", "18768")
@@ -214,15 +207,18 @@ def test_a_clip_that_is_missing_ends_the_command_before_anything_starts(words: t
     assert not run.said("Traceback")
 
 
-@pytest.mark.ros
-@pytest.mark.real_time
+def live_bench(*arguments: str) -> dict[str, Any]:
+    words = ["bench", "live", "--policy", "idle", "--no-compute", "--json", *arguments]
+    command = [sys.executable, "-m", "reactdiff_ros.cli.main", *words]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False, cwd=ROOT)
+    assert run.returncode == 0, run.stderr
+    return dict(json.loads(run.stdout))
+
+
+@live
 def test_the_live_bench_measures_the_real_graph() -> None:
     """The demo speaker's: without a face it would be waited for."""
-    command = [sys.executable, "-m", "reactdiff_ros.cli.main", "bench", "live", "--seconds", "3", "--policy", "idle"]
-    command += ["--no-compute", "--json"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
-    assert run.returncode == 0, run.stderr
-    result = json.loads(run.stdout)
+    result = live_bench("--seconds", "3")
     assert result["rates_hz"]["listener/expression"] == pytest.approx(50.0, abs=10.0)
     assert result["rates_hz"]["camera/image_raw/compressed"] == pytest.approx(25.0, abs=5.0)
     assert result["rates_hz"]["audio"] == pytest.approx(50.0, abs=10.0)
@@ -235,11 +231,7 @@ def test_the_live_bench_measures_the_real_graph() -> None:
 @pytest.mark.browser
 @pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
 def test_the_live_bench_has_a_visitor_in_a_browser() -> None:
-    command = [sys.executable, "-m", "reactdiff_ros.cli.main", "bench", "live", "--seconds", "5", "--policy", "idle"]
-    command += ["--no-compute", "--json", "--camera", "browser"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False, cwd=ROOT)
-    assert run.returncode == 0, run.stderr
-    result = json.loads(run.stdout)
+    result = live_bench("--seconds", "5", "--camera", "browser")
     visitor = result["visitor"]
     assert visitor["sent"] > 25
     assert visitor["sounds"] == pytest.approx(250, abs=40)
@@ -247,12 +239,6 @@ def test_the_live_bench_has_a_visitor_in_a_browser() -> None:
     assert 0 < result["stages_ms"]["capture"]["p50"] < visitor["face_ms"]["p50"] < 2000
     assert result["rates_hz"]["camera/image_raw/compressed"] > 5
     assert 0 < result["cores"]["browser_node"] < result["cpu_cores"] < psutil.cpu_count()
-
-
-def listening_log(node: str) -> str:
-    from reactdiff_ros.launching.live_graph import state_folder
-
-    return str(state_folder() / "logs" / f"listen-{DOMAIN}-supervised" / f"{node}.log")
 
 
 def test_the_source_is_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

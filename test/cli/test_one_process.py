@@ -27,11 +27,8 @@ from reactdiff_ros.simulator.rendered import demo_clip_path
 from tools.chromium import Chromium, find_chromium
 
 ROOT = Path(__file__).resolve().parents[2]
-DEVICES = (
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-)
+FAKE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+DEVICES = (*FAKE, "--autoplay-policy=no-user-gesture-required")
 RECORDED = """new Promise(done => {
   const reader = new FileReader();
   reader.onload = () => done(reader.result.split(";base64,")[1]);
@@ -112,9 +109,8 @@ def test_a_visitor_takes_the_place_of_the_demo_and_leaves_it(running: Callable[.
         page.value(f"{warm}.click()")
         one.until(lambda s: s["graph"]["listener"]["style"] == "warm", "the style")
         page.until(f"{warm}.getAttribute('aria-pressed') === 'true' && Boolean({warm}.querySelector('path'))")
-        compared = (
-            "[...document.querySelectorAll('.choices button')].filter(b => b.textContent === '{}').at(-1).click()"
-        )
+        named = "[...document.querySelectorAll('.choices button')].filter(b => b.textContent === '{}')"
+        compared = f"{named}.at(-1).click()"
         page.value(compared.format("rules"))
         one.until(lambda s: s["graph"]["compared"] == "rules", "the comparison")
         page.until("reactdiff.compared()?.some(v => v !== 0)", 20.0)
@@ -153,9 +149,8 @@ def test_what_a_page_sends_moves_the_face_and_what_is_damaged_does_not_stop_it(r
     one = running("--port", "18791", "--camera", "browser", "--policy", "mime")
     picture = next(item for item in MediaClip(demo_clip_path()).pictures_and_sound() if hasattr(item, "bgr"))
     jpeg = bytes(cv2.imencode(".jpg", picture.bgr)[1])
-    line = websocket.create_connection(
-        one.url.replace("http", "ws") + "capture", origin=one.url.rstrip("/"), timeout=20
-    )
+    address = one.url.replace("http", "ws") + "capture"
+    line = websocket.create_connection(address, origin=one.url.rstrip("/"), timeout=20)
     assert json.loads(line.recv()) == {"seat": True}
 
     def send(kind: int, content: bytes = b"", number: int = 0, rate: int = 0) -> None:

@@ -12,13 +12,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
-from calibration_operator import Hardware, Operator, hardware, joint, profile_of
+from calibration_operator import bench, joint, profile_of
 
 from reactdiff_ros.actuation.calibration import Calibration, load_calibration
-from reactdiff_ros.actuation.drivers.driver import Driver
 from reactdiff_ros.actuation.drivers.serial_port import SerialPort
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.hardware import make_drivers
@@ -33,19 +32,20 @@ WAYS = {"sts": [100, 480, -960, 480], "dynamixel": [100, 480, -960, 480], "scs":
 OLD = '{"neck": {"id": 1, "drive_mode": 0, "homing_offset": 0, "range_min": 1, "range_max": 2}}'
 
 
-@contextmanager
-def operator(rig: Hardware, poses: dict[str, list[int]], *answers: Any) -> Iterator[Operator]:
-    somebody = Operator(rig, poses, list(answers))
-    try:
-        yield somebody
-    finally:
-        somebody.close()
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The file of the calibration, which holds an old one."""
+    path = tmp_path / "calibration.json"
+    path.write_text(OLD)
+    return path
 
 
-def driver_of(rig: Hardware, calibrations: dict[str, Calibration], folder: Path) -> Driver:
-    made = make_drivers(rig.profile, calibrations, rig.time.now, lock_folder=folder, answer_s=0.15)
-    made["bus"].open()
-    return made["bus"]
+def assert_it_can_be_armed(rig: Any, calibration: Calibration, at: float, folder: Path) -> None:
+    driver = make_drivers(rig.profile, {"neck": calibration}, rig.time.now, lock_folder=folder, answer_s=0.15)["bus"]
+    driver.open()
+    assert driver.check() == {}
+    assert driver.arm("neck", at) is None
+    driver.close()
 
 
 @pytest.mark.parametrize(
@@ -55,23 +55,19 @@ def driver_of(rig: Hardware, calibrations: dict[str, Calibration], folder: Path)
         *(pytest.param(kind, False, "terminal", marks=TERMINAL) for kind in ("sts", "dynamixel")),
     ],
 )
-def test_a_servo_on_a_bus_is_calibrated_and_can_be_armed(kind: str, turned: bool, by: str, tmp_path: Path) -> None:
-    profile = profile_of(tmp_path, kind, neck=joint())
+def test_a_servo_on_a_bus_is_calibrated_and_can_be_armed(
+    kind: str, turned: bool, by: str, path: Path, tmp_path: Path
+) -> None:
     sign = -1 if turned else 1
     first, *rest = WAYS[kind]
-    path = tmp_path / "calibration.json"
-    with (
-        hardware(profile, tmp_path, by) as rig,
-        operator(rig, {"neck": [first, *(sign * w for w in rest)]}) as somebody,
-    ):
+    with bench(tmp_path, kind, [first, *(sign * w for w in rest)], by=by) as somebody:
         result = somebody.calibrate(path)
         assert result["calibrated"] == ["neck"]
         assert result["missing"] == []
         servo = somebody.servo("neck")
         assert not servo.motor.torque
         assert len(servo.received) > 20
-        found = load_calibration(path)
-        calibration = found["neck"]
+        calibration = load_calibration(path)["neck"]
         assert calibration.drive_mode == int(turned)
         half = 511 if kind == "scs" else 2047
         assert calibration.homing_offset == {"sts": 100, "dynamixel": -100, "scs": 0}[kind]
@@ -80,46 +76,35 @@ def test_a_servo_on_a_bus_is_calibrated_and_can_be_armed(kind: str, turned: bool
         # What was sent stayed inside the profile's limits, and did not jump.
         per_degree = 1024 / 300 if kind == "scs" else 4096 / 360
         assert max(abs(raw - half) for raw in servo.received) <= 40 * per_degree + 4
-        assert (
-            max(abs(b - a) for a, b in zip(servo.received[3:], servo.received[4:], strict=False)) <= 40 * per_degree / 8
-        )
-        driver = driver_of(rig, found, tmp_path)
-        assert driver.check() == {}
-        assert driver.arm("neck", 0.0) is None
-        driver.close()
+        assert max(abs(b - a) for a, b in itertools.pairwise(servo.received[3:])) <= 40 * per_degree / 8
+        assert_it_can_be_armed(somebody.rig, calibration, 0.0, tmp_path)
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_a_hobby_servo_is_calibrated_as_its_operator_says(turned: bool, tmp_path: Path) -> None:
-    profile = profile_of(tmp_path, "maestro", neck=joint("us", 3))
-    path = tmp_path / "calibration.json"
+def test_a_hobby_servo_is_calibrated_as_its_operator_says(turned: bool, path: Path, tmp_path: Path) -> None:
     answers = [("n: the other way", "n")] if turned else []
     answers += [("is this its neutral", "+30"), ("is this its neutral", "-10"), ("is this its neutral", "much")]
-    with hardware(profile, tmp_path) as rig, operator(rig, {}, *answers) as somebody:
+    with bench(tmp_path, "maestro", [], *answers, unit="us", number=3) as somebody:
         somebody.calibrate(path)
         found = load_calibration(path)["neck"]
         assert found == Calibration(3, int(turned), 20, 1120, 1920)
-        channel: Any = rig.buses["bus"].channels[3]  # type: ignore[attr-defined]
+        channel: Any = somebody.rig.buses["bus"].channels[3]
         assert channel.target == 0
         # In quarters of microseconds; after the first pulse it never jumped.
         pulses = [raw for raw in channel.received if raw]
         assert 4 * 1119 <= min(pulses) <= max(pulses) <= 4 * 1921
         assert max(abs(b - a) for a, b in itertools.pairwise(pulses)) <= 4 * 400 / 8
         assert any("not a whole number" in line for line in somebody.said)
-        driver = driver_of(rig, {"neck": found}, tmp_path)
-        driver.check()
-        assert driver.arm("neck", 1500.0) is None
-        driver.close()
+        assert_it_can_be_armed(somebody.rig, found, 1500.0, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("poses", "words"), [([0, 100, -200], "too small"), ([0, 1000, 900], "reversed"), ([0, 500, -3000], "wrapped")]
 )
-def test_ranges_that_cannot_be_are_refused_and_nothing_is_written(poses: list[int], words: str, tmp_path: Path) -> None:
-    profile = profile_of(tmp_path, "sts", neck=joint())
-    path = tmp_path / "calibration.json"
-    path.write_text(OLD)
-    with hardware(profile, tmp_path) as rig, operator(rig, {"neck": poses}) as somebody:
+def test_ranges_that_cannot_be_are_refused_and_nothing_is_written(
+    poses: list[int], words: str, path: Path, tmp_path: Path
+) -> None:
+    with bench(tmp_path, "sts", poses) as somebody:
         with pytest.raises(StoppedError):
             somebody.calibrate(path)
         assert any(words in line for line in somebody.said)
@@ -127,10 +112,8 @@ def test_ranges_that_cannot_be_are_refused_and_nothing_is_written(poses: list[in
         assert somebody.servo("neck").received == []
 
 
-def test_a_joint_that_is_blocked_stops(tmp_path: Path) -> None:
-    profile = profile_of(tmp_path, "sts", neck=joint())
-    path = tmp_path / "calibration.json"
-    with hardware(profile, tmp_path) as rig, operator(rig, {"neck": [0, 480, -960, 480]}) as somebody:
+def test_a_joint_that_is_blocked_stops(path: Path, tmp_path: Path) -> None:
+    with bench(tmp_path, "sts", [0, 480, -960, 480]) as somebody:
         somebody.servo("neck").motor.speed = 1.0
         with pytest.raises(StoppedError):
             somebody.calibrate(path)
@@ -139,17 +122,13 @@ def test_a_joint_that_is_blocked_stops(tmp_path: Path) -> None:
 
 
 STOPS = [
-    "its torque goes off",
-    "its neutral pose (0 deg)",
-    "its upper end, where the face looks down (40",
-    "its lower end",
-    "near its neutral",
-    "fingers off",
-    "  to 40",
-    "  to -40",
-    "did it move freely",
-    "write ",
-]
+    "its torque goes off", "its neutral pose (0 deg)", "its upper end, where the face looks down (40", "its lower end",
+    "near its neutral", "fingers off", "  to 40", "  to -40", "did it move freely", "write ",
+]  # fmt: skip
+
+
+def stop() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.mark.parametrize(
@@ -161,16 +140,9 @@ STOPS = [
     ],
 )
 def test_ctrl_c_at_any_moment_lets_go_and_leaves_everything_as_it_was(
-    kind: str, at: str, by: str, tmp_path: Path
+    kind: str, at: str, by: str, path: Path, tmp_path: Path
 ) -> None:
-    profile = profile_of(tmp_path, kind, neck=joint())
-    path = tmp_path / "calibration.json"
-    path.write_text(OLD)
-
-    def stop() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-
-    with hardware(profile, tmp_path, by) as rig, operator(rig, {"neck": WAYS[kind]}, (at, stop)) as somebody:
+    with bench(tmp_path, kind, WAYS[kind], (at, stop), by=by) as somebody:
         with pytest.raises(StoppedError):
             somebody.calibrate(path)
         assert any(at in line for line in somebody.said)
@@ -186,14 +158,9 @@ def test_ctrl_c_at_any_moment_lets_go_and_leaves_everything_as_it_was(
     ("changes", "torque"), [({"on_fault": "hold"}, True), ({"on_fault": "lower_then_release", "lowered": -20.0}, False)]
 )
 def test_a_joint_that_is_stopped_does_its_on_fault(changes: dict[str, Any], torque: bool, tmp_path: Path) -> None:
-    profile = profile_of(tmp_path, "sts", neck=joint(**changes))
     path = tmp_path / "calibration.json"
-    ways = [100, 480, -960, 480]
-
-    def stop() -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    with hardware(profile, tmp_path) as rig, operator(rig, {"neck": ways}, ("  to -40", stop)) as somebody:
+    terminated = ("  to -40", lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with bench(tmp_path, "sts", WAYS["sts"], terminated, **changes) as somebody:
         with pytest.raises(StoppedError):
             somebody.calibrate(path)
         servo = somebody.servo("neck")
@@ -207,17 +174,8 @@ def test_a_joint_that_is_stopped_does_its_on_fault(changes: dict[str, Any], torq
 
 
 def test_a_second_ctrl_c_while_it_is_lowered_holds_it(tmp_path: Path) -> None:
-    slow = joint(on_fault="lower_then_release", lowered=-38.0)
-    slow["limits"] |= {"speed": 400}
-    profile = profile_of(tmp_path, "sts", neck=slow)
-
-    def stop() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-
-    with (
-        hardware(profile, tmp_path) as rig,
-        operator(rig, {"neck": [0, 480, -960, 480]}, ("  to -40", stop)) as somebody,
-    ):
+    slow = {"on_fault": "lower_then_release", "lowered": -38.0, "limits": {**joint()["limits"], "speed": 400}}
+    with bench(tmp_path, "sts", [0, 480, -960, 480], ("  to -40", stop), **slow) as somebody:
         forget, times = somebody.console.forget_stop, []
 
         def forget_and_stop_again() -> None:
@@ -225,7 +183,7 @@ def test_a_second_ctrl_c_while_it_is_lowered_holds_it(tmp_path: Path) -> None:
             forget()
             stop()
 
-        somebody.console.forget_stop = forget_and_stop_again  # type: ignore[method-assign]
+        somebody.console.forget_stop = forget_and_stop_again
         with pytest.raises(StoppedError):
             somebody.calibrate(tmp_path / "calibration.json")
         assert times
@@ -233,16 +191,14 @@ def test_a_second_ctrl_c_while_it_is_lowered_holds_it(tmp_path: Path) -> None:
         assert any("it holds where it is, if it can" in line for line in somebody.said)
 
 
-def test_a_full_disk_leaves_the_old_file_and_the_old_homing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    profile = profile_of(tmp_path, "sts", neck=joint())
-    path = tmp_path / "calibration.json"
-    path.write_text(OLD)
-
+def test_a_full_disk_leaves_the_old_file_and_the_old_homing(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("reactdiff_ros.actuation.calibration.os.fsync", full)
-    with hardware(profile, tmp_path) as rig, operator(rig, {"neck": [100, 480, -960, 480]}) as somebody:
+    with bench(tmp_path, "sts", WAYS["sts"]) as somebody:
         with pytest.raises(ReactdiffError, match="No space left"):
             somebody.calibrate(path)
         assert path.read_text() == OLD
@@ -280,22 +236,13 @@ def answered(process: subprocess.Popen[str], script: list[tuple[str, str]]) -> s
         said += line
         process.stdin.write(f"{answer}\n")
         process.stdin.flush()
-    return said + rest(process.stdout)
-
-
-def rest(stream: IO[str]) -> str:
-    return stream.read()
+    return said + process.stdout.read()
 
 
 SCRIPT = [
-    ("fingers off", ""),
-    ("did it move", "y"),
-    ("is this its neutral", "+15"),
-    ("is this its neutral", ""),
-    ("slowly to its lower limit", ""),
-    ("slowly to its upper limit", ""),
-    ("write ", "y"),
-]
+    ("fingers off", ""), ("did it move", "y"), ("is this its neutral", "+15"), ("is this its neutral", ""),
+    ("slowly to its lower limit", ""), ("slowly to its upper limit", ""), ("write ", "y"),
+]  # fmt: skip
 
 
 @pytest.mark.real_time

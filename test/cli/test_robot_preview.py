@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import select
 import signal
 import subprocess
@@ -153,27 +152,21 @@ CHROMIUM = pytest.mark.skipif(find_chromium() is None, reason="no Chromium is in
 class Shown:
     """The command with a profile of its own, and a page that looks at it."""
 
-    def __init__(self, browser: Chromium, folder: Path, robot: str, *arguments: str) -> None:
+    def __init__(self, browser: Chromium, folder: Path, robot: str) -> None:
         self.path = folder / f"{robot}_of_mine.yaml"
         self.right = share_path(f"config/robots/{robot}.yaml").read_text()
         self.path.write_text(self.right)
-        command = [sys.executable, "-m", "reactdiff_ros.cli.main", "robot", "preview", str(self.path)]
+        arguments = ["robot", "preview", str(self.path), "--port", "0", "--json"]
         self.process = subprocess.Popen(
-            [*command, "--port", "0", "--json", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
+            [sys.executable, "-u", "-m", "reactdiff_ros.cli.main", *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
         assert self.process.stdout is not None
         ready, _, _ = select.select([self.process.stdout], [], [], 60)
         assert ready
         self.told = json.loads(self.process.stdout.readline())
         self.page: Page = browser.open(self.told["url"])
         self.page.until("window.preview && preview.drawn()", 20)
-
-    def attribute(self, selector: str, name: str) -> str:
-        return str(self.page.value(f"document.querySelector({selector!r}).getAttribute({name!r})"))
 
     def attempt(self, coefficient: str) -> None:
         self.page.value(f"document.querySelector('[data-coefficient=\"{coefficient}\"]').click()")
@@ -230,12 +223,8 @@ def test_the_profile_is_edited_while_it_is_shown(shown: Shown) -> None:
     page.until(f"!{error}.hidden")
     sentence = page.value(f"{error}.innerText")
     assert "jawopen" in sentence
-    line = (
-        shown.path.read_text()
-        .splitlines()
-        .index(next(x for x in shown.path.read_text().splitlines() if "jawopen" in x))
-    )
-    assert f"line {line + 1}" in sentence
+    line = shown.path.read_text().partition("jawopen")[0].count("\n") + 1
+    assert f"line {line}" in sentence
     page.until("preview.state().connected && preview.state().command.length === 12")
     shown.path.write_text(shown.right.replace("position: [1480, 1900]", "position: [1490, 1700]"))
     page.until(f"{error}.hidden && preview.state().robot.joints.find((j) => j.name === 'jaw').upper === 1700")

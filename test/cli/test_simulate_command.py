@@ -16,20 +16,8 @@ from reactdiff_ros.types import FloatArray
 
 
 def test_statistics_and_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    arguments = [
-        "dev",
-        "simulate",
-        "--dyads",
-        "12",
-        "--seconds",
-        "20",
-        "--seed",
-        "2",
-        "--plots",
-        str(tmp_path / "p"),
-        "--json",
-    ]
-    assert main(arguments) == 0
+    arguments = ["--dyads", "12", "--seconds", "20", "--seed", "2", "--plots", str(tmp_path / "p"), "--json"]
+    assert main(["dev", "simulate", *arguments]) == 0
     out, told = capfd.readouterr()
     answer = json.loads(out)
     assert set(answer["statistics"]) == set(answer["human"]) == set(HUMAN)

@@ -146,11 +146,8 @@ def test_a_slow_start_is_not_a_hang_and_our_own_stall_is_not_theirs(
 
 
 def test_stop_leaves_nothing_in_bounded_time_also_of_the_stubborn(stage: Bench) -> None:
-    parent = fake(
-        stage.tmp_path,
-        "parent",
-        "import subprocess, time\nprint(subprocess.Popen(['sleep', '600']).pid, flush=True)\ntime.sleep(600)",
-    )
+    sleeps = "import subprocess, time\nprint(subprocess.Popen(['sleep', '600']).pid, flush=True)\ntime.sleep(600)"
+    parent = fake(stage.tmp_path, "parent", sleeps)
     supervisor = stage.run(fake(stage.tmp_path, "stubborn", STUBBORN), parent)
     until(lambda: "up" in supervisor.log_of("stubborn") and bool(supervisor.log_of("parent")))
     pids = [*supervisor.pids().values(), int(supervisor.log_of("parent"))]

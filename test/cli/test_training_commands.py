@@ -13,9 +13,10 @@ from generated_sets import FACEVERSE_ORDER, react, react_features
 
 from reactdiff_ros.cli.main import main
 
-TORCH = all(importlib.util.find_spec(name) for name in ("torch", "accelerate", "onnx"))
-
-
+TORCH = pytest.mark.skipif(
+    not all(importlib.util.find_spec(name) for name in ("torch", "accelerate", "onnx")),
+    reason="torch is not installed (requirements/train.txt)",
+)
 SMALL = ["--steps", "2", "--vae-steps", "1", "--decoder-steps", "1", "--batch", "2"]
 
 
@@ -26,7 +27,7 @@ def run(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> dict[str, An
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
+@TORCH
 def test_train_resume_fine_tune_and_export_make_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     base = run(["dev", "train", "--output", str(tmp_path / "run"), *SMALL], capfd)
     assert (base["step"], base["stopped"]) == (2, False)
@@ -45,7 +46,7 @@ def test_train_resume_fine_tune_and_export_make_weights(tmp_path: Path, capfd: p
     assert run([*tuned, "--resume", "--steps", "2"], capfd)["step"] == 2
 
 
-@pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
+@TORCH
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -67,7 +68,7 @@ def test_what_train_cannot_do_is_a_sentence(
     assert "Traceback" not in err
 
 
-@pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
+@TORCH
 def test_public_sets_train_and_the_manifest_names_them(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     names = tmp_path / "names.txt"
     names.write_text("\n".join(FACEVERSE_ORDER))
@@ -97,7 +98,7 @@ SETTINGS = {
 }  # fmt: skip
 
 
-@pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
+@TORCH
 def test_train_and_sample_write_arrays_of_the_challenges_shape(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,17 +118,8 @@ def test_train_and_sample_write_arrays_of_the_challenges_shape(
     assert main([*train, "--config", str(tmp_path / "tiny.json"), "--batch", "4"]) == 1
     assert "holds a run already" in capfd.readouterr().err
 
-    sample = [
-        "dev",
-        "paper",
-        "sample",
-        answer["model"],
-        "--data",
-        str(data),
-        "--output",
-        str(tmp_path / "out"),
-        "--json",
-    ]
+    out = ["--output", str(tmp_path / "out"), "--json"]
+    sample = ["dev", "paper", "sample", answer["model"], "--data", str(data), *out]
     assert main([*sample, "--split", "val", "--frames", "30"]) == 0
     answer = json.loads(capfd.readouterr().out)
     assert answer["shape"] == [8, 10, 30, 25]

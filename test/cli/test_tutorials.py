@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
-MARK = "<!-- "
+
 BLOCK = re.compile(r"^<!-- (file|run|shows) ?(\S*) -->\n+```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FOLLOWED = [page for page in TUTORIALS if "<!-- run -->" in page.read_text()]
 
@@ -63,14 +63,9 @@ def test_what_is_marked_runs_and_says_what_is_shown(page: Path, shell: dict[str,
             (tmp_path / name).write_text(text)
         elif kind == "run":
             run = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", text],
-                cwd=tmp_path,
-                env=shell,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
+                ["bash", "-euo", "pipefail", "-c", text], cwd=tmp_path, env=shell, text=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )  # fmt: skip
             said = run.stdout
             assert run.returncode == 0, f"{text}{said}"
         else:

@@ -10,7 +10,6 @@ from small_result import NOD_EVERY_S, SMILE_EVERY_S, face, small_result
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.evaluation.report import behaviour, summary, tables
-from reactdiff_ros.evaluation.report import summary as charts
 from reactdiff_ros.evaluation.report.behaviour import Faces, at_25_hz, moments_of, speech_runs
 from reactdiff_ros.evaluation.report.behaviour import face as read_face
 from reactdiff_ros.evaluation.report.tables import chosen, compare, load_published, metrics_of
@@ -111,7 +110,7 @@ def test_the_control_is_in_every_table_and_differences_are_told() -> None:
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))
 def test_ticks_are_within(low: float, span: float) -> None:
-    ticks = charts.nice_ticks(low, low + span)
+    ticks = summary.nice_ticks(low, low + span)
     assert len(ticks) <= 8
     room = 1e-6 * (span + abs(low))
     assert all(low - room <= t <= low + span + room for t in ticks)
