@@ -65,6 +65,6 @@ def test_the_same_but_for_rounding(backend: OnnxRuntimeCpu, listeners: int, cand
     backend._denoiser_for = lambda *sizes: backend._sessions["denoiser"]  # type: ignore[method-assign]
     try:
         free = networks.sample(*given, steps=8, guidance=guidance, recall=8)
-        np.testing.assert_allclose(quick, free, atol=1e-5 * guidance**2)  # guidance enlarges differences
+        np.testing.assert_allclose(quick, free, atol=1e-4 * guidance**2)  # guidance enlarges them, as 8 steps do
     finally:
         backend._denoiser_for = general  # type: ignore[method-assign]
