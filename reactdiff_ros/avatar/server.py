@@ -451,7 +451,7 @@ class AvatarServer(PageServer):
         return _json({"fresh": self.fresh(), "expression": None if frame is None else frame_as_dict(frame)})
 
     async def _api_robot(self, request: web.Request) -> web.StreamResponse:
-        return _told(await self._robot_answer(request))
+        return _command_answer(await self._robot_answer(request))
 
     async def _robot_answer(self, request: web.Request) -> Answer:
         console = self._console
@@ -466,7 +466,7 @@ class AvatarServer(PageServer):
             return await console.stop()
 
     async def _api_visitor(self, request: web.Request) -> web.StreamResponse:
-        return _told(await self._commanded(request, self._visit_ended))
+        return _command_answer(await self._commanded(request, self._visit_ended))
 
     async def _api_choices(self, _request: web.Request) -> web.StreamResponse:
         return _json({} if self.link_token else dict(self._choices))
@@ -483,7 +483,7 @@ class AvatarServer(PageServer):
                 self._choose(kind, name)
             return refused or Answer(200, name)
 
-        return _told(await self._commanded(request, chosen))
+        return _command_answer(await self._commanded(request, chosen))
 
     async def _visit_ended(self, token: object) -> Answer:
         """The next visitor's turn. Beyond this machine the link alone does not entitle to it: visitors have that."""
@@ -575,7 +575,7 @@ def _json(value: dict[str, Any] | None, status: int = 200) -> web.Response:
     return web.Response(text=to_json(value), status=status, content_type="application/json", headers=NO_STORE)
 
 
-def _told(answer: Answer) -> web.Response:
+def _command_answer(answer: Answer) -> web.Response:
     return _json({"done": answer.done, "message": answer.message}, answer.status)
 
 

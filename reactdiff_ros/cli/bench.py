@@ -127,9 +127,9 @@ def measure_live(
             found = bench_live(wanted, seconds, log, lambda: stop.set, visitor, text)
         done.append(found)
         times = {name: found[f"{name}_ms"] for name in ("latency", "reaction")}
-        told = [f"{n} " + ("none" if v is None else f"{v['p50']:g} / {v['p99']:g} ms") for n, v in times.items()]
-        told += [f"{found['deadline_misses']} misses", f"{found['cpu_cores']:g} cores", f"{found['rss_mb']:g} MB"]
-        log(", ".join(told))
+        parts = [f"{n} " + ("none" if v is None else f"{v['p50']:g} / {v['p99']:g} ms") for n, v in times.items()]
+        parts += [f"{found['deadline_misses']} misses", f"{found['cpu_cores']:g} cores", f"{found['rss_mb']:g} MB"]
+        log(", ".join(parts))
     figures = median_run(done)
     if compute:  # in this process, with the parameters of the graph that was measured
         from reactdiff_ros.evaluation.bench.compute import bench_compute

@@ -17,17 +17,17 @@ export async function post(address, body, ms) {
   }
 }
 
-/** Send a command with the token of `field`, which is kept where it was right; what came of it is told in `box`. */
+/** Send a command with the token of `field`, which is kept where it was right; `box` shows the answer. */
 export async function command(address, field, box, ms) {
   const token = field.value.trim();
-  const told = (text, bad) => Object.assign(box, { textContent: text, className: bad ? "bad" : "" });
-  told("…");
+  const show = (text, bad) => Object.assign(box, { textContent: text, className: bad ? "bad" : "" });
+  show("…");
   try {
     const { done, message } = await post(address, { token }, ms);
-    told(message, !done);
+    show(message, !done);
     if (done) keep(token);
   } catch {
-    told("The page has no connection to the robot.", true);
+    show("The page has no connection to the robot.", true);
   }
 }
 

@@ -13,7 +13,7 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import INDEX, MOUTH
 from reactdiff_ros.evaluation.bench.live import spread
 from reactdiff_ros.speech.lips import Lips
-from reactdiff_ros.types import MOUTH_RATE_HZ, Sound
+from reactdiff_ros.types import MOUTH_RATE_HZ, Mouth, Sound
 
 STRETCH_S: Final = 2.0
 """Length of sound over which an offset is measured."""
@@ -26,26 +26,34 @@ _CLEAR: Final = 0.5
 _JAW: Final = list(MOUTH).index(INDEX["jawOpen"])
 
 
-def jaws_of(voice: Sequence[Sound]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """When (T,) in ns the robot's sound is heard, and how far it alone says that the jaw is open then (T,)."""
-    lips = Lips()
-    tracks = [track for sound in sorted(voice, key=lambda s: s.stamp_ns) for track in lips.push(sound)] + lips.flush()
+def jaws_of(
+    voice: Sequence[Sound], timer: Callable[[], float]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], list[float]]:
+    """When (T,) in ns the robot's sound is heard, how far it alone says that the jaw is open then (T,), and how long
+    the network took for each chunk, in seconds of `timer`.
+    """
+    lips, tracks, spent_s = Lips(), list[Mouth](), list[float]()
+    for sound in sorted(voice, key=lambda s: s.stamp_ns):
+        begin = timer()
+        tracks += lips.push(sound)
+        spent_s.append(timer() - begin)
+    tracks += lips.flush()
     times = [t.start_ns + (np.arange(len(t.level)) * NS / MOUTH_RATE_HZ).astype(np.int64) for t in tracks]
     jaws = [t.coefficients[:, _JAW].astype(np.float64) for t in tracks]
-    return np.concatenate([np.zeros(0, np.int64), *times]), np.concatenate([np.zeros(0), *jaws])
+    return np.concatenate([np.zeros(0, np.int64), *times]), np.concatenate([np.zeros(0), *jaws]), spent_s
 
 
-def offsets_ms(voice: Sequence[Sound], shown: Sequence[tuple[int, float]]) -> list[float]:
+def offsets_ms(times: NDArray[np.int64], jaws: NDArray[np.float64], shown: Sequence[tuple[int, float]]) -> list[float]:
     """By how many ms the shown jaw is late (negative: early), for every STRETCH_S of speech.
 
     The offset at which the shown jaw correlates best with the one that the network reads from the sound alone, within
     MOST_S; stretches without a clear one are left out.
 
     Args:
-        voice: the robot's own sound, stamped with when it is heard.
+        times: (T,) of `jaws_of`.
+        jaws: (T,) of `jaws_of`.
         shown: (when a face was published in ns, its `jawOpen`).
     """
-    times, jaws = jaws_of(voice)
     if not len(times) or not shown:
         return []
     at, opened = (np.array(column) for column in zip(*sorted(shown), strict=True))
@@ -68,15 +76,12 @@ def speech_figures(
     """offset_ms: of lips to sound as it is heard, median; off_ms: the same without its sign; lips from sound in this
     process: sound_ms, from a chunk to its mouth beyond the look-ahead, and cores, computing time a second of sound.
     """
-    offsets, lips, times = offsets_ms(voice, shown), Lips(), []
-    for sound in voice:
-        begin = timer()
-        lips.push(sound)
-        times.append(timer() - begin)
+    times, jaws, spent_s = jaws_of(voice, timer)
+    offsets = offsets_ms(times, jaws, shown)
     heard_s = sum(len(s.samples) / s.rate_hz for s in voice)
     return {
         "offset_ms": round(float(np.median(offsets)), 1) if offsets else None,
         "off_ms": spread(np.abs(offsets).tolist()),
-        "sound_ms": spread([1e3 * t for t in times]),
-        "cores": round(sum(times) / heard_s, 4) if heard_s else None,
+        "sound_ms": spread([1e3 * s for s in spent_s]),
+        "cores": round(sum(spent_s) / heard_s, 4) if heard_s else None,
     }  # fmt: skip

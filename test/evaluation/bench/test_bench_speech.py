@@ -24,13 +24,18 @@ def voice(seconds: float = 9.0, start_ns: int = 1_700_000_000 * NS) -> list[Soun
     return [Sound(start_ns + i * NS // RATE, RATE, samples[i : i + CHUNK]) for i in range(0, count - CHUNK + 1, CHUNK)]
 
 
+def offsets(heard: list[Sound], shown: list[tuple[int, float]]) -> list[float]:
+    times, jaws, _ = jaws_of(heard, lambda: 0.0)
+    return offsets_ms(times, jaws, shown)
+
+
 @pytest.mark.parametrize("late_ms", [-80.0, 0.0, 35.0, 120.0])
 def test_a_jaw_that_is_late_is_found_to_be_late(late_ms: float) -> None:
     heard = voice()
-    times, jaws = jaws_of(heard)
+    times, jaws, _ = jaws_of(heard, lambda: 0.0)
     at = np.arange(times[0] - NS, times[-1] + NS, NS // 50)
     shown = [(int(t), float(j)) for t, j in zip(at, np.interp(at - late_ms * 1e6, times, jaws), strict=True)]
-    found = offsets_ms(heard, shown)
+    found = offsets_ms(times, jaws, shown)
     assert len(found) >= 3
     assert np.median(found) == pytest.approx(late_ms, abs=5.0)
 
@@ -39,7 +44,7 @@ def test_without_speech_or_faces_there_is_no_offset() -> None:
     heard = voice(3.0)
     still = [(s.stamp_ns, 0.0) for s in heard]
     silent = [Sound(s.stamp_ns, RATE, np.zeros_like(s.samples)) for s in heard]
-    assert offsets_ms([], still) == offsets_ms(heard, []) == offsets_ms(heard, still) == offsets_ms(silent, still) == []
+    assert offsets([], still) == offsets(heard, []) == offsets(heard, still) == offsets(silent, still) == []
     assert speech_figures([], still)["cores"] is None
 
 
