@@ -13,8 +13,10 @@ from typing import Any, BinaryIO
 
 
 @contextmanager
-def whole_file(path: Path, private: bool = False) -> Iterator[BinaryIO]:
-    """A new file that takes the place of `path` at the end of the block, once the disk has all of it.
+def whole_path(path: Path, private: bool = False) -> Iterator[Path]:
+    """An empty file that takes the place of `path` at the end of the block, once the disk has all of it.
+
+    Its name ends in .part: a writer that goes by the ending must be told the format.
 
     `private`: the user alone may read it, whatever the umask.
 
@@ -31,14 +33,21 @@ def whole_file(path: Path, private: bool = False) -> Iterator[BinaryIO]:
     # Of this process alone: two that write the same file do not write into each other's.
     part = path.with_name(f".{path.name[:60]}.{os.getpid()}.part")
     try:
-        with open(part, "wb", opener=lambda name, flags: os.open(name, flags, 0o600 if private else 0o666)) as file:
-            yield file
-            file.flush()
+        part.touch(0o600 if private else 0o666)
+        yield part
+        with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(path)
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_file(path: Path, private: bool = False) -> Iterator[BinaryIO]:
+    """As `whole_path`, open for writing."""
+    with whole_path(path, private) as part, part.open("wb") as file:
+        yield file
 
 
 def write_whole(path: Path, text: str) -> None:

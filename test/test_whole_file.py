@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reactdiff_ros.whole_file import whole_file, write_arrays, write_whole
+from reactdiff_ros.whole_file import whole_file, whole_path, write_arrays, write_whole
 
 KILLED = """
 import os, signal, sys
@@ -113,3 +113,17 @@ def test_arrays_on_a_full_disk_leave_what_was_there_and_say_nothing_more(tmp_pat
     assert (run.stdout, run.stderr) == ("File too large\n", "")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_a_writer_that_takes_a_path_leaves_what_was_there_until_it_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "x"
+    with whole_path(path, private=True) as part:
+        assert part.stat().st_mode & 0o077 == 0
+        part.write_text("first")
+        assert not path.exists()
+    assert path.read_text() == "first"
+    with pytest.raises(RuntimeError), whole_path(path) as part:
+        part.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "first"
+    assert [p.name for p in path.parent.iterdir()] == ["x"]

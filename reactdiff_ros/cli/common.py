@@ -306,21 +306,14 @@ def voice_bank(path: Path | None) -> VoiceBank | None:
 def make_voices(path: Path) -> None:
     """Make a voice bank at `path`, whole or not at all, unless something exists there. Errors as `voice_bank`."""
     from reactdiff_ros.simulator.voices import make_bank
+    from reactdiff_ros.whole_file import whole_path
 
     if os.path.lexists(path):
         return
     if shutil.which("espeak-ng") is None:
         todo = "apt install espeak-ng, or name an existing bank"
         raise MissingExtraError(f"espeak-ng, to make the voice bank {path}", todo)
-    part = path.with_name(f".{path.name[:60]}.{os.getpid()}.npz")  # numpy adds the ending where it is missing
-    with writing("the voice bank", path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-        try:
-            log(f"making the voice bank {path}, once: about a minute")
-            with progress_bar("voices") as show:
-                make_bank(part, progress=lambda done, count: show(done / max(count, 1)))
-            part.replace(path)
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+    with writing("the voice bank", path), whole_path(path) as part:  # a folder that refuses it does so before the work
+        log(f"making the voice bank {path}, once: about a minute")
+        with progress_bar("voices") as show:
+            make_bank(part, progress=lambda done, count: show(done / max(count, 1)))

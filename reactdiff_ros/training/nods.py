@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -224,13 +223,10 @@ def add_to(weights: Weights, fit: Fit, facts: dict[str, Any]) -> Path:
     """
     path = weights.folder / NODS
     with explained(OSError, "the head for nods cannot be put among the weights", where=path):
-        with TemporaryDirectory(dir=weights.folder) as folder:
-            part = Path(folder) / NODS
-            fit.head.write(part)
-            card = {
-                "weights": weights.digest, "sha256": sha256(part), "parameters": fit.head.count,
-                "gain_nats": round(fit.gain, 3), "rate": round(fit.rate, 3), "simulator": simulator_hash(), **facts,
-            }  # fmt: skip
-            part.replace(path)
+        fit.head.write(path)
+        card = {
+            "weights": weights.digest, "sha256": sha256(path), "parameters": fit.head.count,
+            "gain_nats": round(fit.gain, 3), "rate": round(fit.rate, 3), "simulator": simulator_hash(), **facts,
+        }  # fmt: skip
         write_whole(weights.folder / CARD, json.dumps(card, indent=1) + "\n")
     return path

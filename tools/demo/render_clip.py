@@ -6,16 +6,17 @@ import functools
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import click
 import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.types import UINT8
+from reactdiff_ros.whole_file import whole_path
 from tools.demo import script, voice
 from tools.demo.renderer import HeadRenderer, Scene
 
@@ -45,10 +46,8 @@ def write_clip(path: Path, frames: Iterable[UINT8], track: voice.Samples) -> Non
     Raises:
         ReactdiffError: the installed PyAV has no H.264 or AAC encoder, or the file cannot be written.
     """
-    unfinished = path.with_name(path.stem + ".part" + path.suffix)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(str(unfinished), "w", options={"movflags": "faststart"}) as out:
+        with whole_path(path) as new, av.open(str(new), "w", "mp4", options={"movflags": "faststart"}) as out:
             video = out.add_stream("libx264", rate=script.RATE_HZ)
             video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
             video.options = {"crf": "22", "preset": "slow", "g": str(script.RATE_HZ), "bf": "0", "threads": "1"}
@@ -66,28 +65,17 @@ def write_clip(path: Path, frames: Iterable[UINT8], track: voice.Samples) -> Non
                 out.mux(audio.encode(sound))
             out.mux(video.encode(None))
             out.mux(audio.encode(None))
-        unfinished.replace(path)
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ReactdiffError(f"the demo clip cannot be written ({reason})", where=str(path)) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
 
 
 def main(path: str) -> None:
     """Renders the performance to `path`."""
     track = voice.sound_track(script.SENTENCES, script.SECONDS, np.random.default_rng(SEED))
     coefficients, places = script.perform(track, voice.RATE_HZ)
-
-    def shown() -> Iterator[UINT8]:
-        for index, picture in enumerate(pictures(coefficients, places)):
-            if index % script.RATE_HZ == 0:
-                print(f"\r{index // script.RATE_HZ} of {script.SECONDS:.0f} s", end="", file=sys.stderr, flush=True)
-            yield picture
-        print(file=sys.stderr)
-
-    write_clip(Path(path), shown(), track)
+    with click.progressbar(pictures(coefficients, places), len(places), "pictures", file=sys.stderr) as shown:
+        write_clip(Path(path), shown, track)
 
 
 if __name__ == "__main__":

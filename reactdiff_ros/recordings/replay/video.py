@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,7 @@ from reactdiff_ros.errors import MediaError
 from reactdiff_ros.recordings.replay.replay import GRID, Step
 from reactdiff_ros.recordings.replay.senses import Recording, Steady
 from reactdiff_ros.types import REACTION_RATE_HZ, UINT8, ExpressionFrame
+from reactdiff_ros.whole_file import whole_path
 
 HEIGHT: Final = 480
 SPEAKER_WIDTH, LISTENER_WIDTH = 640, 480
@@ -95,24 +96,21 @@ def write_video(
     prepare(path)
     if not faces:
         raise MediaError("there is nothing to show: the replay has not one face", where=str(path))
-    unfinished = path.with_name(f".{path.stem}.part{path.suffix}")
+    kind = path.suffix.lower()[1:].replace("mkv", "matroska")
+    options = {"movflags": "faststart"} if kind != "matroska" else {}
     try:
-        unfinished.touch(0o600)  # it shows a person
-        options = {"movflags": "faststart"} if path.suffix.lower() != ".mkv" else {}
-        with _rendered(_drawn(faces, look), processes) as drawn, av.open(str(unfinished), "w", options=options) as out:
-            film = _Film(out, faces[0].stamp_ns, recording.has_sound)
-            count = film.shoot(recording, drawn, len(faces), progress)
-        prepare(path)
-        unfinished.rename(path)
+        with whole_path(path, private=True) as part:  # it shows a person
+            pictures = _rendered(_drawn(faces, look), processes)
+            with pictures as drawn, av.open(str(part), "w", kind, options=options) as out:
+                film = _Film(out, faces[0].stamp_ns, recording.has_sound)
+                count = film.shoot(recording, drawn, len(faces), progress)
+            prepare(path)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise _unwritten(path, error) from error
     except BrokenProcessPool as error:
         raise MediaError(
             "a process that draws the faces ended unexpectedly", where=str(path), todo="is there enough memory?"
         ) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
     return count / RATE_HZ
 
 
