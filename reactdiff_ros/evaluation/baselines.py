@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT
-from reactdiff_ros.evaluation.metrics.react import correlation
+from reactdiff_ros.evaluation.metrics.react import best_correlation
 from reactdiff_ros.types import FloatArray
 
 MIME_LAGS_S: Final = tuple(np.arange(0.0, 2.01, 0.2).round(1).tolist())
@@ -31,8 +31,7 @@ def late_by(attributes: FloatArray, lag_s: float, rate_hz: float) -> FloatArray:
 
 def mime_scores(speaker: FloatArray, targets: Sequence[FloatArray], rate_hz: float) -> list[float]:
     """One prediction's FRC at each of MIME_LAGS_S; the best lag is that of the highest mean over a set."""
-    shifted = [late_by(speaker, lag_s, rate_hz)[None] for lag_s in MIME_LAGS_S]
-    return [max(correlation(own[:, : len(t)], t[None, : len(speaker)]) for t in targets) for own in shifted]
+    return [best_correlation(late_by(speaker, lag_s, rate_hz)[None], targets) for lag_s in MIME_LAGS_S]
 
 
 def best_lag(scores: Sequence[Sequence[float]]) -> float:

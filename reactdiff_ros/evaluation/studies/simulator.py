@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES, attributes_of
 from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, HEAD_PITCH, INDEX, ROTATION, mirrored_order
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.baselines import MIME_LAGS_S, late, squared_distances
+from reactdiff_ros.evaluation.baselines import best_lag, late, mime_scores, squared_distances
 from reactdiff_ros.evaluation.bounds import BANDS
 from reactdiff_ros.evaluation.listeners import StreamListener, no_conditions
 from reactdiff_ros.evaluation.metrics import bootstrap
@@ -263,16 +263,12 @@ def mime_perceived(material: Material, listener: StreamListener, progress: OnPro
 
 def _at_best_lag(material: Material, face: FloatArray, progress: OnProgress) -> Streams:
     """A face (N, T, 58) at the lag whose attributes score best on this very set, K times."""
-    targets = material.targets.attributes
-    best, best_score = None, -np.inf
-    for i, lag_s in enumerate(MIME_LAGS_S):
-        progress(i / len(MIME_LAGS_S))
-        streams = streams_of(late(face, round(lag_s * REACTION_RATE_HZ)), material.items)
-        score = np.mean([measures.correlation(own, t) for own, t in zip(streams.attributes, targets, strict=True)])
-        if score > best_score:
-            best, best_score = streams, float(score)
-    assert best is not None
-    return copies(best, STREAMS)
+    scores = list[list[float]]()
+    for own, targets in zip(attributes_of(face), material.targets.attributes, strict=True):
+        progress(len(scores) / material.items)
+        scores.append(mime_scores(own, targets, REACTION_RATE_HZ))
+    shown = late(face, round(best_lag(scores) * REACTION_RATE_HZ))
+    return copies(streams_of(shown, material.items), STREAMS)
 
 
 def nearest_neighbour(material: Material, listener: StreamListener, progress: OnProgress) -> Streams:
