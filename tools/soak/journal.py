@@ -9,14 +9,14 @@ from __future__ import annotations
 import datetime
 import fcntl
 import json
-import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from reactdiff_ros.avatar.wire import to_json
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.evaluation.bench.machine import commit
 
@@ -156,8 +156,8 @@ class OpenLeg:
 
     def write(self, **line: Any) -> None:
         """Append one line. Raises ReactdiffError if it cannot be written."""
-        text = json.dumps(_finite({"leg": len(self.before) + 1, **line}), allow_nan=False, separators=(",", ":"))
-        data = (text + "\n").encode()
+        # Numbers that are not finite are null: one bad figure is no reason to end after hours.
+        data = (to_json({"leg": len(self.before) + 1, **line}) + "\n").encode()
         end = os.lseek(self._file, 0, os.SEEK_END)
         try:
             written = os.write(self._file, data)
@@ -176,15 +176,6 @@ def _surroundings() -> dict[str, Any]:
         "at": now.isoformat(timespec="seconds"), "commit": commit(Path.cwd()), "nice": os.nice(0),
         "load": round(os.getloadavg()[0], 2),
     }  # fmt: skip
-
-
-def _finite(value: Any) -> Any:
-    """With None for numbers that are not finite: one bad figure is no reason to end after hours."""
-    if isinstance(value, Mapping):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _unwritten(path: Path, error: OSError) -> ReactdiffError:
