@@ -21,7 +21,7 @@ author = "the reactdiff_ros maintainers"
 version = release = re.findall(r"<version>(.+?)</version>", (ROOT / "package.xml").read_text())[0]
 
 extensions = ["myst_parser"]
-include_patterns = ["docs/**.md", "resource/**/README.md"]
+include_patterns = ["CONTRIBUTING.md", "docs/**.md", "resource/**/README.md"]
 source_suffix = {".md": "markdown"}  # other linked files, CHANGELOG.rst too, are copied
 root_doc = "docs/index"
 myst_heading_anchors = 4  # the anchors that GitHub gives to headings

@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 import reactdiff_ros
 from reactdiff_ros.resources import package_version
@@ -32,6 +33,15 @@ def test_one_version_everywhere() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", version)
     assert reactdiff_ros.__version__ == package_version() == version
     assert told("--version", "--name")[-2:] == [version, "reactdiff_ros"]
+
+
+def test_the_citation_is_that_of_the_manifest() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    here = {name: MANIFEST.findtext(name) for name in ("version", "license", "author")}
+    assert {**here, "title": MANIFEST.findtext("name")} == {
+        "version": cited["version"], "license": cited["license"], "author": cited["authors"][0]["name"],
+        "title": cited["title"],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("folder", ["face", "voice"])

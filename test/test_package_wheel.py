@@ -101,7 +101,8 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_the_archive_has_what_it_takes(archive: Path) -> None:
-    for name in ("CMakeLists.txt", "package.xml", "CHANGELOG.rst", "LICENSE", "scripts/setup.sh", "test/conftest.py"):
+    tops = ("CMakeLists.txt", "package.xml", "CHANGELOG.rst", "CITATION.cff", "CONTRIBUTING.md", "LICENSE")
+    for name in (*tops, "scripts/setup.sh", "test/conftest.py"):
         assert (archive / name).is_file(), name
     for folder in ("msg", "srv", "launch", "config", "requirements", "docs", "resource/models/live"):
         assert any((archive / folder).iterdir()), folder

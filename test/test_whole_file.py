@@ -122,8 +122,13 @@ def test_a_writer_that_takes_a_path_leaves_what_was_there_until_it_is_done(tmp_p
         part.write_text("first")
         assert not path.exists()
     assert path.read_text() == "first"
-    with pytest.raises(RuntimeError), whole_path(path) as part:
-        part.write_text("half")
-        raise RuntimeError
+
+    def interrupted() -> None:
+        with whole_path(path) as part:
+            part.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert path.read_text() == "first"
     assert [p.name for p in path.parent.iterdir()] == ["x"]
