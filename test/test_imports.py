@@ -167,12 +167,22 @@ def test_heavy_imports_stay_at_home() -> None:
     assert not wrong(PACKAGE, lambda path, m: (homes := HOMES.get(m.split(".")[0])) and not within(path, homes))
 
 
-def test_ros_messages_are_imported_by_nodes_only() -> None:
-    def bad(path: Path, module: str) -> bool:
-        of_messages = own(module) in {"msg", "srv", "action"} or module.split(".")[0].endswith("_msgs")
-        return of_messages and not within(path, HOMES["rclpy"])
+def of_messages(module: str) -> bool:
+    return own(module) in {"msg", "srv", "action"} or module.split(".")[0].endswith("_msgs")
 
-    assert not wrong(PACKAGE, bad)
+
+def test_ros_messages_are_imported_by_nodes_only() -> None:
+    assert not wrong(PACKAGE, lambda path, module: of_messages(module) and not within(path, HOMES["rclpy"]))
+
+
+def test_every_file_of_nodes_needs_ros() -> None:
+    """What needs neither rclpy nor the base of the nodes nor messages is a room's, and is tested there without ROS."""
+
+    def needs_ros(module: str) -> bool:
+        return module.split(".")[0] == "rclpy" or module == "reactdiff_ros.nodes.base" or of_messages(module)
+
+    modules = [path for path in files(PACKAGE / "nodes") if path.stem != "__init__"]
+    assert [path.name for path in modules if not any(needs_ros(module) for module, _ in imports(path))] == []
 
 
 def test_only_commands_import_the_tools_that_are_not_installed() -> None:
