@@ -36,12 +36,16 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
 """The one table of controls: lowest and highest value of each. What they mean: `types.ListenerControl`."""
 
 
-def setting(default: Any, about: str, *, unit: str = "1", low: float | None = None, high: float | None = None) -> Any:
-    """A dataclass field that can become a ROS parameter.
+def setting(
+    default: Any, about: str, *, unit: str = "1", low: float | None = None, high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:  # fmt: skip
+    """A dataclass field that becomes a ROS parameter (scripts/make_table.py).
 
-    Its metadata are `about` (one sentence), `unit`, `low` and `high` (None: any value).
+    Its metadata are `about` (one sentence), `unit`, `low` and `high` (None: any value), and `choices` (empty: any).
     """
-    return field(default=default, metadata={"about": about, "unit": unit, "low": low, "high": high})
+    metadata = {"about": about, "unit": unit, "low": low, "high": high, "choices": choices}
+    return field(default=default, metadata=metadata)
 
 
 def format_problem(value: object, known: int) -> tuple[str, str] | None:

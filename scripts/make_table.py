@@ -16,6 +16,8 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
+from reactdiff_ros.avatar.config import AvatarConfig, OutputsConfig
+from reactdiff_ros.capture.camera import CameraConfig
 from reactdiff_ros.expression import ExpressionConfig
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.perception import PerceptionConfig
@@ -23,20 +25,25 @@ from reactdiff_ros.turns.config import TurnsConfig
 
 TABLE = Path(__file__).resolve().parents[1] / "config" / "nodes.json"
 CONFIGS = {
+    "camera_node": CameraConfig,
     "perception_node": PerceptionConfig,
     "reaction_node": ListenerConfig,
     "turn_node": TurnsConfig,
     "expression_node": ExpressionConfig,
+    "avatar_node": AvatarConfig,
+    "output_node": OutputsConfig,
 }
 TYPES = {bool: "bool", int: "int", float: "double", str: "string"}
 
 
 def parameter(item: Field[Any], old: dict[str, Any]) -> dict[str, Any]:
-    """The entry of one field. Choices, which dataclasses do not have, stay as they are in the table."""
+    """The entry of one field; a tuple of texts is one text there, with commas."""
     low, high, default, text = item.metadata["low"], item.metadata["high"], item.default, item.metadata["about"]
+    if isinstance(default, tuple):
+        default, text = ", ".join(default), f"{text} Separated by commas."
     entry: dict[str, Any] = {"name": item.name, "type": TYPES[type(default)], "default": default}
-    if "choices" in old:
-        entry["choices"] = old["choices"]
+    if item.metadata["choices"]:
+        entry["choices"] = list(item.metadata["choices"])
     if low is not None:
         entry |= {"min": low, "max": high}
     if isinstance(default, float) and math.isnan(default):
@@ -51,7 +58,7 @@ def with_parameters(table: dict[str, Any]) -> dict[str, Any]:
     """The table with the entries of all fields; entries of new fields come last."""
     for node in table["nodes"]:
         if node["name"] in CONFIGS:
-            items = {item.name: item for item in fields(CONFIGS[node["name"]])}
+            items = {item.name: item for item in fields(CONFIGS[node["name"]]) if item.metadata}
             old = {entry["name"]: entry for entry in node["parameters"]}
             names = [*old, *(name for name in items if name not in old)]
             node["parameters"] = [parameter(items[n], old.get(n, {})) if n in items else old[n] for n in names]

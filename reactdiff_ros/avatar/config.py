@@ -29,28 +29,40 @@ def check_own(path: Path) -> str:
 class AvatarConfig:
     """Where the page is served and how it looks. Raises ConfigError for a value out of range."""
 
-    host: str = setting("127.0.0.1", "Address to bind. Anything but a loopback address serves the network.")
-    port: int = setting(8765, "First port to try; 0 = any free one.", low=0, high=65535)
-    port_tries: int = setting(20, "How many ports are tried, one after the other.", low=1, high=1000)
+    host: str = setting(
+        "127.0.0.1",
+        "Address to listen on. 0.0.0.0 makes the face reachable from other machines through the link that the terminal "
+        "prints.",
+    )
+    port: int = setting(
+        8765, "Port to listen on. If it is in use, the next free one is taken. 0: any free one.", low=0, high=65535
+    )
+    port_tries: int = 20
+    """How many ports are tried, one after the other."""
+    https: bool = setting(
+        False,
+        "Encrypt the page with a certificate of this machine's own (docs/security.md). Browsers of other machines give "
+        "a camera only then.",
+    )
+    state_dir: str = setting(
+        "", "Folder of that certificate. Empty: $XDG_STATE_HOME/reactdiff_ros/https, else ~/.local/state."
+    )
+    extra_hosts: tuple[str, ...] = setting(
+        (), "Additional host names for the page, for example the robot's name in the network."
+    )
     look: str = setting(
         "soft",
-        "One of LOOKS, or a file: a look's or an avatar's. The page's `?look=` overrides it.",
+        "Look of the face: a name, or the path of a look or a 3D avatar of your own (docs/looks.md).",
+        choices=(*LOOKS, *AVATARS, *(f"FILE{suffix}" for suffix in (SUFFIX, *SUFFIXES))),
     )
-    extra_hosts: tuple[str, ...] = ()
-    """More host names or addresses under which the page may be opened (a robot's name in the lab's network)."""
-    https: bool = setting(False, "Encrypt, with a certificate of this machine's own: phones give a camera only then.")
-    state_dir: str = setting("", "Folder of that certificate; empty: that of the user's state.")
-    max_clients: int = setting(50, "Pages that may be open at the same time.", low=1, high=1000)
+    max_clients: int = setting(50, "Maximum number of open pages.", low=1, high=1000)
     stale_s: float = setting(
-        0.4,
-        "The face is neutral when no expression came for this long (of 0.5 s at most).",
-        unit="s",
-        low=0.05,
-        high=60.0,
+        0.4, "If no expression arrives for this long, the face turns neutral.", unit="s", low=0.05, high=10.0
     )
 
     def __post_init__(self) -> None:
         check_settings(self, AVATAR)
+        _check(self.port_tries > 0, AVATAR, "port_tries", self.port_tries, "give 1 or more")
         _check(bool(_HOST.fullmatch(self.host)), AVATAR, "host", self.host, "give an address such as 127.0.0.1")
         if self.look.endswith((SUFFIX, *SUFFIXES)):
             check_own(Path(self.look))
@@ -97,16 +109,19 @@ class OutputsConfig:
     """Settings of all outputs. Raises ConfigError for a value out of range."""
 
     targets: tuple[Target, ...] = ()
-    vmc_names: str = "arkit"
-    """Names of VMC's blend shapes: ARKit's own (jawOpen) or those of Perfect Sync clips (JawOpen)."""
-    subject: str = "reactdiff"
-    """Live Link's subject name, 1 to 64 printable characters."""
-    origins: tuple[str, ...] = ()
-    """Web pages of other hosts that may open the websocket, as https://avatar.example.org."""
-    stale_s: float = setting(
-        0.2, "If no frame comes for this long, the face fades to neutral.", unit="s", low=0.04, high=10
+    vmc_names: str = setting(
+        "arkit",
+        "Names of the VMC blend shapes: ARKit (jawOpen) or Perfect Sync clips (JawOpen).",
+        choices=VMC_NAMES,
     )
-    fade_s: float = setting(0.3, "Duration of the fade.", unit="s", low=0.0, high=10.0)
+    subject: str = setting("reactdiff", "Live Link subject name, 1 to 64 printable characters.")
+    origins: tuple[str, ...] = setting(
+        (), "Web pages on other hosts that may open the websocket, for example https://avatar.example.org."
+    )
+    stale_s: float = setting(
+        0.2, "If no expression arrives for this long, the output fades to neutral.", unit="s", low=0.04, high=10.0
+    )
+    fade_s: float = setting(0.3, "Duration of the fade to neutral.", unit="s", low=0.0, high=10.0)
 
     def __post_init__(self) -> None:
         check_settings(self, OUTPUTS)

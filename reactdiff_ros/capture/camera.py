@@ -15,6 +15,7 @@ import numpy as np
 
 from reactdiff_ros.clock import Backoff
 from reactdiff_ros.errors import DeviceError
+from reactdiff_ros.settings import check_settings, setting
 from reactdiff_ros.types import UINT8
 
 Capture: TypeAlias = Any
@@ -27,11 +28,14 @@ class CameraConfig:
 
     source: int | str = 0
     """Index (/dev/videoN), device path, file, URL, or a GStreamer pipeline ("... ! appsink")."""
-    width: int = 640
-    height: int = 480
-    rate_hz: float = 30.0
+    width: int = setting(640, "Requested picture width. 0: the device's default.", unit="px", low=0, high=7680)
+    height: int = setting(480, "Requested picture height. 0: the device's default.", unit="px", low=0, high=4320)
+    fps: float = setting(30.0, "Requested frame rate. 0: the device's default.", unit="Hz", low=0.0, high=240.0)
     mjpeg: bool = True
     """Take the camera's own JPEG undecoded where it gives it."""
+
+    def __post_init__(self) -> None:
+        check_settings(self, "camera_node")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +167,7 @@ class Camera:
             capture.set(cv2.CAP_PROP_FOURCC, float(cv2.VideoWriter.fourcc(*"MJPG")))
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, config.width)
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, config.height)
-        capture.set(cv2.CAP_PROP_FPS, config.rate_hz)
+        capture.set(cv2.CAP_PROP_FPS, config.fps)
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 2)  # with 1 the driver has nowhere to write while we read: half the rate
         is_mjpeg = capture.get(cv2.CAP_PROP_FOURCC) == cv2.VideoWriter.fourcc(*"MJPG")
         return bool(config.mjpeg and is_mjpeg and capture.set(cv2.CAP_PROP_CONVERT_RGB, 0.0))

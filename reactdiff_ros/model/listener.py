@@ -72,8 +72,7 @@ class ListenerConfig(EngagementConfig):
     liveliness: float = control("liveliness", "Amount of head and brow motion. 0: ordinary")
     delay_s: float = control("delay_s", "Additional reaction time", unit="s")
     greeting_s: float = setting(
-        4.0, "How long the listener keeps its greeting style after someone arrives, reacting to almost everything "
-             "(model policy).",
+        4.0, "For how long after someone arrives the listener returns their smile more surely (model policy).",
         unit="s", low=0.0, high=20.0,
     )  # fmt: skip
     nod_rate_per_min: float = setting(

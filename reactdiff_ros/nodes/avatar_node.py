@@ -181,9 +181,7 @@ class AvatarNode(ReactdiffNode):
 
     def setup(self) -> None:
         """Check the settings."""
-        names = ("host", "port", "look", "https", "state_dir", "max_clients", "stale_s")
-        hosts = tuple(name.strip() for name in str(self.values["extra_hosts"]).split(",") if name.strip())
-        self._config = AvatarConfig(**{n: self.values[n] for n in names}, extra_hosts=hosts)
+        self._config = self.configured(AvatarConfig)
         given = os.environ.get(LINK_VARIABLE, "").strip()
         self._link_token, self._link_given = LinkAccess(given).token, bool(given)
         given = given_token()

@@ -206,14 +206,19 @@ class ReactdiffNode(ReportingNode):
     # For subclasses
 
     def configured(self, config: type[_T]) -> _T:
-        """The settings of a room from the parameters of the same names; a parameter that is unset is NaN there.
+        """The settings of a room from the parameters of the same names.
+
+        A parameter that is unset is NaN there, and a text of parts with commas between them may be a tuple.
 
         Raises:
             ConfigError: a value is out of range.
         """
-        names = {f.name for f in fields(config)}  # type: ignore[arg-type]
+        defaults = {f.name: f.default for f in fields(config)}  # type: ignore[arg-type]
         unset = {p.name for p in self.spec.parameters if p.unset is not None and self.values[p.name] == p.unset}
-        given = {n: float("nan") if n in unset else v for n, v in self.values.items() if n in names}
+        given = {n: float("nan") if n in unset else v for n, v in self.values.items() if n in defaults}
+        for name, value in given.items():
+            if isinstance(defaults[name], tuple):
+                given[name] = tuple(part.strip() for part in value.split(",") if part.strip())
         return config(**given)
 
     def advertise(self, topic: str, namespace: str = "") -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import math
 import threading
+from dataclasses import replace
 
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import Header
@@ -33,12 +34,8 @@ class CameraNode(ReactdiffNode):
     def setup(self) -> None:
         """Check the settings; the camera itself is opened by the reader."""
         device = str(self.values["device"]).strip()
-        self._config = CameraConfig(
-            source=int(device) if device.isdecimal() else device,
-            width=int(self.values["width"]),
-            height=int(self.values["height"]),
-            rate_hz=float(self.values["fps"]),
-        )
+        source = int(device) if device.isdecimal() else device
+        self._config = replace(self.configured(CameraConfig), source=source)
         self._pictures = self.advertise("camera/image_raw/compressed")
         self._infos = self.advertise("camera/camera_info")
         self._size, self._rate_hz = (0, 0), 0.0
@@ -107,7 +104,7 @@ class CameraNode(ReactdiffNode):
         """A file gives its pictures at once: wait for the time of the next one."""
         if camera.paced:
             return self.steady_ns()
-        rate = camera.rate_hz or float(self.values["fps"]) or 30.0
+        rate = camera.rate_hz or self._config.fps or 30.0
         due_ns = max(due_ns + round(NS / rate), self.steady_ns() - NS)
         stopping.wait(max(0, due_ns - self.steady_ns()) / NS)
         return due_ns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from std_msgs.msg import Header
@@ -34,12 +35,7 @@ class OutputNode(ReactdiffNode):
 
     def setup(self) -> None:
         """Check the settings and make the publisher."""
-        origins = tuple(part.strip() for part in str(self.values["origins"]).split(",") if part.strip())
-        self._config = OutputsConfig(
-            targets=parse_targets(str(self.values["outputs"])),
-            origins=origins,
-            **{name: self.values[name] for name in ("vmc_names", "subject", "stale_s", "fade_s")},
-        )
+        self._config = replace(self.configured(OutputsConfig), targets=parse_targets(str(self.values["outputs"])))
         self._encoders: dict[str, Callable[[], Any]] = {
             "vmc": lambda: VmcEncoder(self._config.vmc_names),
             "live_link": lambda: LiveLinkEncoder(self._config.subject),

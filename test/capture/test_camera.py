@@ -80,7 +80,7 @@ def camera(*devices, **settings) -> Camera:
 
 def test_asks_for_size_and_rate_and_stamps_when_the_picture_arrives() -> None:
     device = FakeCapture([bgr(1), bgr(2)])
-    cam = camera(device, width=800, height=600, rate_hz=25)
+    cam = camera(device, width=800, height=600, fps=25)
     cam.open()
     assert device.settings[cv2.CAP_PROP_FRAME_WIDTH] == 800
     assert device.settings[cv2.CAP_PROP_FPS] == 25

@@ -111,6 +111,6 @@ def test_the_table_is_what_the_config_dataclasses_give():
     for node in wrong["nodes"]:
         for entry in node["parameters"]:
             assert entry["description"].endswith("."), entry["name"]
-            if entry["name"] in ("blink_rate_per_min", "smiling", "max_faces"):
+            if entry["name"] in ("blink_rate_per_min", "smiling", "max_faces", "fps", "port", "fade_s"):
                 entry |= {"default": 7, "min": 1, "max": 7, "description": "other"}
     assert make_table.made(json.dumps(wrong)) == text

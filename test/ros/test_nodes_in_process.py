@@ -16,6 +16,7 @@ pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make
 from reactdiff_ros.msg import ActuatorState, ListenerStatus
 from ros_harness import ask, free_domain
 
+from reactdiff_ros.avatar import AvatarConfig
 from reactdiff_ros.capture.camera import CameraFrame
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ConfigError
@@ -288,6 +289,16 @@ def test_a_page_compares_the_listener_with_another(running):
     assert ask(node._server.url)[1]["graph"]["compared"] == "rules"
     node._choose("compare", "nothing")
     assert node._compared.name == ""
+
+
+def test_parameters_are_the_settings_of_the_same_names_and_lists_are_their_parts(context):
+    node = AvatarNode()
+    node.values.update(extra_hosts="robot.lab, face.lab,", stale_s=1.5)
+    try:
+        config = node.configured(AvatarConfig)
+    finally:
+        node.destroy_node()
+    assert (config.extra_hosts, config.stale_s, config.port) == (("robot.lab", "face.lab"), 1.5, 8765)
 
 
 def test_a_token_that_could_be_guessed_does_not_arm(monkeypatch, context):
