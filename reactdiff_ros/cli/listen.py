@@ -258,7 +258,7 @@ def run(
     # The port of the page by option or settings; None: a parameter file may set it.
     avatar = options.settings.get("/**/avatar_node", {}).get("ros__parameters", {})
     default = None if options.params_file else load_table().node("avatar_node").parameter("port").default
-    wanted = options.parameters.get("port") or avatar.get("port") or default
+    wanted = options.parameters.get("port", avatar.get("port", default))
     manager = ServiceManager(os.environ)
     domain = live_graph.domain_of(live_graph.graph_environment(options))
     folder = live_graph.state_folder() / "logs" / f"listen-{domain}{options.namespace.replace('/', '-')}"
@@ -282,8 +282,8 @@ def run(
                 whole = 0.0
                 manager.ready(f"{sentence}; {graph.url or 'no page'}")
             if graph.url and graph.url != printed:
-                if printed is None and wanted not in (None, urlsplit(graph.url).port):
-                    log(f"port {wanted} is in use: the page is on another one")
+                if printed is None:
+                    _say_port(wanted, graph.url)
                 if printed is None or not as_json:
                     _announce(graph, as_json, {node.name for node in nodes}, graph.supervisor.pids())
                 printed = graph.url
@@ -340,13 +340,19 @@ def _without_ros(given: dict[str, str], parameters: dict[str, Any], once: bool, 
         log("ROS 2 is not installed: the listener runs in one process, for the page alone")
     log("the page asks its visitor for the camera" if shown is None else f"playing {shown.name} until a visitor comes")
     with OneProcess(*parts, avatar, shown, log, seed=set_["seed"] or 0, loop=not once) as alone:
-        if parameters["port"] and urlsplit(alone.url).port != parameters["port"]:
-            log(f"port {parameters['port']} is in use: the page is on another one")
+        _say_port(avatar.port, alone.url)
         _announce(alone, as_json, {"browser_node"}, {"reactdiff": os.getpid()})
         while not (stop.set or (once and alone.clip_ended)):
             time.sleep(POLL_S)
     log("stopping")
     return 0
+
+
+def _say_port(wanted: object, url: str) -> None:
+    """Say that the page did not get the port that it was to have; None or 0: any will do."""
+    port = urlsplit(url).port
+    if wanted and port != wanted:
+        log(f"port {wanted} is in use: the page is on port {port}")
 
 
 def _announce(graph: LiveGraph | OneProcess, as_json: bool, nodes: set[str], pids: Mapping[str, int]) -> None:

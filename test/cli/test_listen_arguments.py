@@ -18,7 +18,7 @@ from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.access import LINK_VARIABLE
 from reactdiff_ros.avatar.arming import TOKEN_VARIABLE
 from reactdiff_ros.cli.bag import _domain_without_listener
-from reactdiff_ros.cli.listen import _announce, page_links, read_assignments
+from reactdiff_ros.cli.listen import _announce, _say_port, page_links, read_assignments
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.launching.live_graph import Claim, LiveGraph, LiveOptions, page_answers, wanted_nodes
@@ -94,6 +94,15 @@ def test_the_secrets_stay_out_of_this_process(tmp_path: Path, monkeypatch: pytes
 
 
 TOKEN = "a-token_of-22-letters0"
+
+
+@pytest.mark.parametrize("wanted", [8765, 8767, 0, None])
+def test_a_port_in_use_is_said_with_the_one_that_is_used(
+    wanted: int | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _say_port(wanted, "http://127.0.0.1:8767/")
+    said = "reactdiff: port 8765 is in use: the page is on port 8767\n" if wanted == 8765 else ""
+    assert capsys.readouterr().err == said
 
 
 @pytest.fixture(params=["127.0.0.1", "0.0.0.0", "https"])
