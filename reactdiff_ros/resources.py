@@ -57,6 +57,11 @@ def resource_path(relative: str | Path) -> Path:
     return share_path(Path("resource") / relative)
 
 
+def demo_clip_path() -> Path:
+    """The bundled clip of the demo speaker (H.264 and AAC, made to be looped). Raises ReactdiffError if not shipped."""
+    return resource_path("demo/speaker.mp4")
+
+
 def package_version() -> str:
     """The version of this installation, from its package.xml. Raises ReactdiffError where that is missing."""
     path = share_path("package.xml")

@@ -21,7 +21,7 @@ from reactdiff_ros.capture.media import MediaClip  # noqa: E402
 from reactdiff_ros.errors import MediaError, ReactdiffError  # noqa: E402
 from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions, wanted_nodes  # noqa: E402
 from reactdiff_ros.nodes.graph_watch import watch_graph  # noqa: E402
-from reactdiff_ros.simulator.rendered import demo_clip_path  # noqa: E402
+from reactdiff_ros.resources import demo_clip_path  # noqa: E402
 from tools.chromium import Chromium  # noqa: E402
 
 OPERATOR_SIZE = (1280, 800)

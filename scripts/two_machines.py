@@ -178,7 +178,7 @@ def message_of(topic: str) -> Any:
     from sensor_msgs.msg import CompressedImage
 
     from reactdiff_ros.capture.media import ClipPicture, MediaClip
-    from reactdiff_ros.simulator.rendered import demo_clip_path
+    from reactdiff_ros.resources import demo_clip_path
 
     if topic == FRAMES:
         return SpeakerFrame()

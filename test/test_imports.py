@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from reactdiff_ros.launching.table import load_table
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "reactdiff_ros"
 TOOLS = ROOT / "tools"
@@ -132,7 +134,9 @@ def test_every_file_has_a_place() -> None:
 @pytest.mark.parametrize("name", [*sorted(SHARED), *ROOMS, *FLOORS])
 def test_arrows_point_down(name: str) -> None:
     """Shared values import each other, a room adds itself, a floor above them all that is before it."""
-    below = SHARED if name in SHARED else {name, *SHARED, "__version__"}
+    below = SHARED if name in SHARED else {name, *SHARED}
+    # The package itself imports recordings (lazily): only what is above them asks it for its version.
+    below |= {"__version__"} if name in ("training", "evaluation", "cli") else set()
     if name in FLOORS:
         below |= {*ROOMS, *FLOORS[: FLOORS.index(name)]}
         below |= {"msg", "srv", "action"} if name in ("nodes", "recordings", "evaluation") else set()
@@ -141,13 +145,21 @@ def test_arrows_point_down(name: str) -> None:
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_sources_of_training_data_know_only_what_describes_inputs(source: str) -> None:
-    allowed = {None, *SHARED, *SOURCES[source], source.split("/")[0], "__version__"}
+    allowed = {None, *SHARED, *SOURCES[source], source.split("/")[0]}
 
     def bad(_: Path, module: str) -> bool:
         describes = module == "reactdiff_ros.model" or (own(module) == "model" and module.split(".")[2] in MODEL_INPUTS)
         return own(module) not in allowed and not describes
 
     assert not wrong(PACKAGE / source, bad)
+
+
+def test_a_running_listener_imports_no_laboratory_but_the_recorder() -> None:
+    """Its command and the table of nodes; what the nodes and launching import, the arrows say."""
+    other = {*LABORATORY} - {"cli"}
+    assert [m for m, _ in imports(PACKAGE / "cli" / "listen.py") if own(m) in other] == []
+    outside = [node.module for node in load_table().nodes if not node.module.startswith("reactdiff_ros.nodes.")]
+    assert outside == ["reactdiff_ros.recordings.graph.recorder_node"]
 
 
 def test_a_listener_in_one_process_loads_no_extra_and_nothing_that_windows_lacks() -> None:

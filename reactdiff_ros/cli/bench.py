@@ -45,7 +45,7 @@ def bench() -> None:
 
 def _played(clip: Path | None) -> Path:
     """The clip, or the demo speaker. Raises MediaError if there is no such file."""
-    from reactdiff_ros.simulator.rendered import demo_clip_path
+    from reactdiff_ros.resources import demo_clip_path
 
     played = clip or demo_clip_path()
     if not played.is_file():

@@ -20,7 +20,7 @@ import click
 from reactdiff_ros.cli import common
 from reactdiff_ros.cli.common import StopFlag, dumps, log
 from reactdiff_ros.cli.study import enter_blind
-from reactdiff_ros.resources import ros_command
+from reactdiff_ros.resources import demo_clip_path, ros_command
 
 if TYPE_CHECKING:
     from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions
@@ -59,8 +59,6 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
     if camera is None:
         found = next((c for c in cameras() if not c.problem), None)
         if found is None and question is not None:
-            from reactdiff_ros.simulator.rendered import demo_clip_path
-
             question.drop()
             sentence = "no camera found: playing the bundled demo speaker until the page's visitor shares a camera"
             return {"clip": str(demo_clip_path()), "camera": BROWSER}, sentence
@@ -307,10 +305,9 @@ def _without_ros(given: dict[str, str], parameters: dict[str, Any], once: bool, 
     from reactdiff_ros.avatar.config import check_own
     from reactdiff_ros.capture.media import MediaClip
     from reactdiff_ros.errors import ConfigError, MediaError
+    from reactdiff_ros.launching.listener_settings import listener_settings
     from reactdiff_ros.launching.one_process import OneProcess
     from reactdiff_ros.launching.table import BROWSER
-    from reactdiff_ros.recordings.listener import parts_as_live
-    from reactdiff_ros.simulator.rendered import demo_clip_path
 
     needs = sorted(given.keys() - WITHOUT_ROS)
     needs += [n for n in ("camera", "microphone") if given.get(n, BROWSER) not in (BROWSER, "none")]
@@ -332,14 +329,15 @@ def _without_ros(given: dict[str, str], parameters: dict[str, Any], once: bool, 
         if own_sentence := check_own(Path(avatar.look)):
             log(own_sentence)
         set_ = {"seed": parameters["seed"], "policy": given.get("policy"), "style": given.get("style")}
-        parts = parts_as_live({n: v for n, v in set_.items() if v is not None})
+        settings, _ = listener_settings({n: v for n, v in set_.items() if v is not None})
+        parts = settings.parts()
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
     shown = None if given.get("camera") == BROWSER else clip or demo_clip_path()
     if find_spec("rclpy") is None:
         log("ROS 2 is not installed: the listener runs in one process, for the page alone")
     log("the page asks its visitor for the camera" if shown is None else f"playing {shown.name} until a visitor comes")
-    with OneProcess(*parts, avatar, shown, log, seed=set_["seed"] or 0, loop=not once) as alone:
+    with OneProcess(*parts, settings.listener, avatar, shown, log, seed=settings.seed, loop=not once) as alone:
         _say_port(avatar.port, alone.url)
         _announce(alone, as_json, {"browser_node"}, {"reactdiff": os.getpid()})
         while not (stop.set or (once and alone.clip_ended)):

@@ -3,5 +3,5 @@
 Enters: bags, videos, datasets of dyads, study plans.
 Leaves: pictures, sound and messages in the order of their stamps; bags; replays as arrays, bags and videos; speaker
     streams with listener coefficients; sealed conditions.
-Imports: the rooms, session and launching; the simulator's renderer for pictures; nodes in `graph/` alone.
+Imports: the rooms, session and launching; nodes in `graph/` alone.
 """

@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -25,10 +25,6 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, NAMES
 from reactdiff_ros.errors import MediaError, ReactdiffError, explained
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.model.listener import Listener as ModelListener
-from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.model.policies import make_listener
-from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings, settings_as_live
 from reactdiff_ros.recordings.replay.replay import Step, Tally, open_recording, replay
 from reactdiff_ros.resources import require
@@ -127,7 +123,7 @@ class Listener:
         heard = None if sound is None else _checked_sound(sound, sound_hz)
         if self._session is None:
             settings = self._settings
-            self._session = ListeningSession(*_parts(settings), settings.session)
+            self._session = ListeningSession(*settings.parts(), settings.session)
             self._session.reset(settings.seed)
         if heard is not None and len(heard):
             self._session.push_sound(Sound(now_ns - len(heard) * NS // sound_hz, sound_hz, heard))
@@ -247,27 +243,6 @@ class FaceTrack:
             [f"{t:.3f}", *(f"{v:.6g}" for v in face)] for t, face in zip(self.times, self.faces, strict=True)
         )
         return text.getvalue()
-
-
-def _parts(settings: ReplaySettings) -> tuple[SpeakerPerception, ModelListener, ExpressionEngine]:
-    return (
-        SpeakerPerception(settings.perception),
-        make_listener(settings.policy, seed=settings.seed, config=settings.listener),
-        ExpressionEngine(settings.expression, settings.seed),
-    )
-
-
-def parts_as_live(
-    given: Mapping[str, Any],
-) -> tuple[SpeakerPerception, ModelListener, ExpressionEngine, ListenerConfig]:
-    """Perception, listener and face of the drawn face with these parameters, and the listener's settings.
-
-    Raises:
-        ConfigError: an unknown parameter or style, or a value out of range.
-        WeightsError: the weights are missing or wrong.
-    """
-    settings, _ = settings_as_live(given)
-    return *_parts(settings), settings.listener
 
 
 def check_output(path: Path) -> str:

@@ -15,7 +15,7 @@ import pytest
 from command_lines import PAGES, ROOT, blocks, commands, parses, text_of
 
 from reactdiff_ros.evaluation.bounds import BOUNDS
-from reactdiff_ros.simulator.rendered import demo_clip_path
+from reactdiff_ros.resources import demo_clip_path
 
 CARDS = sorted((ROOT / "resource").rglob("README.md"))
 

@@ -23,7 +23,7 @@ import websocket
 from reactdiff_ros.capture.browser import HEAD, PICTURE, REPLY, SOUND, TIME
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.simulator.rendered import demo_clip_path
+from reactdiff_ros.resources import demo_clip_path
 from tools.chromium import Chromium, find_chromium
 
 ROOT = Path(__file__).resolve().parents[2]

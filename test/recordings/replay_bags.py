@@ -9,7 +9,7 @@ from reactdiff_ros.capture.media import ClipPicture, MediaClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.recordings.bags.interfaces import empty
 from reactdiff_ros.recordings.bags.write import BagWriter
-from reactdiff_ros.simulator.rendered import demo_clip_path
+from reactdiff_ros.resources import demo_clip_path
 from reactdiff_ros.types import Sound
 
 BEGIN_NS = 1_700_000_000 * NS

@@ -21,7 +21,7 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import INDEX, LOWER, UPPER
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.recordings.bags.read import open_source
-from reactdiff_ros.simulator.rendered import demo_clip_path
+from reactdiff_ros.resources import demo_clip_path
 
 SECONDS = 2.0
 

@@ -97,7 +97,7 @@ def test_the_robots_own_voice_is_not_the_others(tmp_path: Path) -> None:
 
 
 def test_interrupted_it_keeps_a_bag_that_says_so(tmp_path: Path) -> None:
-    from reactdiff_ros.simulator.rendered import demo_clip_path
+    from reactdiff_ros.resources import demo_clip_path
 
     path = tmp_path / "part"
     command = [sys.executable, "-m", "reactdiff_ros.cli.main", "bag", "replay", str(demo_clip_path()), "-o", str(path)]

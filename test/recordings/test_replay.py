@@ -26,8 +26,8 @@ from reactdiff_ros.recordings.bags.write import BagWriter
 from reactdiff_ros.recordings.replay import Replayed, ReplaySettings, replay, settings_as_live, steps
 from reactdiff_ros.recordings.replay.replay import in_thread, open_recording
 from reactdiff_ros.recordings.replay.senses import LONGEST_GAP_NS, STEP_BACK_NS, STRAYS, BagEvent, Steady, events_of
+from reactdiff_ros.resources import demo_clip_path
 from reactdiff_ros.session import ListeningSession
-from reactdiff_ros.simulator.rendered import demo_clip_path
 from reactdiff_ros.types import ExpressionFrame, Mouth, Picture, Sound, SpeechState
 
 SECONDS = 4.0

@@ -10,7 +10,7 @@ from pathlib import Path
 from reactdiff_ros.capture.media import ClipPicture, MediaClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.recordings.bags.write import BagWriter
-from reactdiff_ros.simulator.rendered import demo_clip_path
+from reactdiff_ros.resources import demo_clip_path
 from reactdiff_ros.types import Sound
 
 ROOT = Path(__file__).resolve().parents[2]

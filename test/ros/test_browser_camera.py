@@ -300,7 +300,7 @@ def test_a_page_that_still_sends_hears_why_its_visit_ends() -> None:
 
 
 def test_a_clip_pauses_while_a_visitor_is_there(graph: RosGraph, tmp_path: Path) -> None:
-    from reactdiff_ros.simulator.rendered import demo_clip_path
+    from reactdiff_ros.resources import demo_clip_path
 
     graph.listen(PICTURES)
     graph.start("clip_node", clip=str(demo_clip_path()))

@@ -26,7 +26,7 @@ from reactdiff_ros.nodes.avatar_node import AvatarNode
 from reactdiff_ros.nodes.expression_node import ExpressionNode
 from reactdiff_ros.nodes.health import Level, Meter
 from reactdiff_ros.recordings.graph import recorder_node
-from reactdiff_ros.simulator.rendered import demo_clip_path
+from reactdiff_ros.resources import demo_clip_path
 
 pytestmark = pytest.mark.ros
 

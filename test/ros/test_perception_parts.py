@@ -20,7 +20,7 @@ from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.nodes import perception_node
 from reactdiff_ros.nodes.perception_node import Humans, PictureDecoder, PictureWatch, action_units
-from reactdiff_ros.simulator.rendered import demo_clip_path
+from reactdiff_ros.resources import demo_clip_path
 from reactdiff_ros.types import Affect, People, PersonSeen, SpeakerFrame
 
 FRAME_NS = NS // 30

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.perception.voice import VoiceExtractor
-from reactdiff_ros.simulator.rendered import demo_clip_path
+from reactdiff_ros.resources import demo_clip_path
 from reactdiff_ros.simulator.rendered.head import load_head
 from reactdiff_ros.types import Sound
 from tools.demo import script

@@ -14,7 +14,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not on the path: '. ./env.sh'")
 pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
 
 from reactdiff_ros.launching.live_graph import LiveOptions
-from reactdiff_ros.simulator.rendered import demo_clip_path
+from reactdiff_ros.resources import demo_clip_path
 from tools.soak.graph import SUPERVISOR, run_graph
 from tools.soak.journal import LongRun, read_journal
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.errors import MediaError
-from reactdiff_ros.simulator.rendered import demo_clip_path
+from reactdiff_ros.resources import demo_clip_path
 from tools import visitor
 from tools.visitor import RATE_HZ, SIZE, SOUND_HZ, write_devices
 

@@ -2,7 +2,7 @@
 
 Enters: a bag or a video, settings as live, or others.
 Leaves: every step of the session; bags, arrays and videos of it.
-Imports: the rooms, bags and session; of the nodes what reads their parameters; the demo's renderer for pictures.
+Imports: the rooms, bags, session and launching.
 """
 
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings, settings_as_live

@@ -1,35 +1,22 @@
-"""How a replay listens: the parameters of the live nodes, from the same table, files and names."""
+"""How a replay listens: the settings of a live listener, and what concerns the recording."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any
 
-from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.expression import ExpressionConfig
-from reactdiff_ros.launching.configuration import read_parameter_file, robot_parameters
-from reactdiff_ros.launching.table import Node, Value, load_table, parameter_entries
-from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.perception import PerceptionConfig
+from reactdiff_ros.launching.listener_settings import ListenerSettings, listener_settings
+from reactdiff_ros.launching.table import Value
 from reactdiff_ros.session import SessionConfig
-
-NODES: Final = ("perception_node", "reaction_node", "expression_node")
-"""Those whose parameters a replay has."""
-_Config = TypeVar("_Config")
 
 
 @dataclass(frozen=True)
-class ReplaySettings:
-    """Who listens, and how; the defaults are those of the live graph without a robot's file.
+class ReplaySettings(ListenerSettings):
+    """Who listens, and how.
 
     Args:
-        policy: one of `types.POLICIES`.
-        seed: of all noise: same recording, same seed, same settings, same bits.
-        perception: settings of perception.
-        listener: settings of the listener.
-        expression: settings of the face.
         session: times that a graph of processes takes.
         picture: topic of the pictures in a bag; "" = found by type, "none" = without.
         sound: topic of the sound, likewise.
@@ -37,11 +24,6 @@ class ReplaySettings:
         operator: repeat the changes of style and the gestures that a bag holds.
     """
 
-    policy: str = "model"
-    seed: int = 0
-    perception: PerceptionConfig = field(default_factory=PerceptionConfig)
-    listener: ListenerConfig = field(default_factory=ListenerConfig)
-    expression: ExpressionConfig = field(default_factory=ExpressionConfig)
     session: SessionConfig = field(default_factory=SessionConfig)
     picture: str = ""
     sound: str = ""
@@ -52,57 +34,10 @@ class ReplaySettings:
 def settings_as_live(
     given: Mapping[str, Any] | None = None, *, robot: str = "screen", params_file: Path | None = None, **others: Any
 ) -> tuple[ReplaySettings, dict[str, dict[str, Value]]]:
-    """The settings that the live graph would have, and every parameter of it by node and name.
+    """As `listener_settings`, with `others`: fields of `ReplaySettings` that are no parameters of a node.
 
-    Later ones win: the defaults of config/nodes.json, the robot's file, `params_file`, `given`. A camera on the robot's
-    head counts as one only with a recording that has the pose of that head (`senses.as_recorded`).
-
-    Args:
-        given: parameters by name, for every node that has one of that name (seed, style, policy, smiling ...).
-        robot: a file of config/robots by its name, the path of one, or "none": the page alone.
-        params_file: ROS parameter file.
-        others: fields of `ReplaySettings` that are no parameters of a node (picture, sound, own_voice, operator).
-
-    Raises:
-        ConfigError: an unknown parameter or robot, a value out of range, or a file that cannot be read.
+    A camera on the robot's head counts as one only with a recording that has the pose of that head
+    (`senses.as_recorded`).
     """
-    given = dict(given or {})
-    table = load_table()
-    nodes = {name: table.node(name) for name in NODES}
-    known = {p.name for node in nodes.values() for p in node.parameters}
-    for name in given:
-        if name not in known:
-            raise ConfigError(f"there is no parameter {name}", todo=f"use one of {', '.join(sorted(known))}")
-    files = [list(parameter_entries(robot_parameters(robot, page=True) or {}))]
-    if params_file is not None:
-        files.append(list(parameter_entries(read_parameter_file(params_file))))
-    values = {name: _values(node, files, given) for name, node in nodes.items()}
-    reaction = values["reaction_node"]
-    seeds = {int(values[name]["seed"]) for name in ("reaction_node", "expression_node")}
-    if len(seeds) > 1:
-        raise ConfigError("a replay has one seed", where=str(params_file), todo="give both nodes the same, or --seed")
-    settings = ReplaySettings(
-        policy=str(reaction["policy"]),
-        seed=seeds.pop(),
-        perception=_configured(PerceptionConfig, nodes["perception_node"], values["perception_node"]),
-        listener=_configured(ListenerConfig, nodes["reaction_node"], reaction),
-        expression=_configured(ExpressionConfig, nodes["expression_node"], values["expression_node"]),
-        **others,
-    )
-    return settings, values
-
-
-def _values(node: Node, files: list[list[tuple[str, dict[str, object]]]], given: Mapping[str, Any]) -> dict[str, Value]:
-    values = {p.name: p.default for p in node.parameters}
-    for entries in files:
-        for path, parameters in entries:
-            if path.rpartition("/")[2] in (node.name, "*", "**"):
-                values |= {n: node.parameter(n).checked(v) for n, v in parameters.items() if n in values}
-    values |= {n: node.parameter(n).checked(v) for n, v in given.items() if n in values}
-    return values
-
-
-def _configured(config: type[_Config], node: Node, values: Mapping[str, Value]) -> _Config:
-    names = {f.name for f in fields(config)}  # type: ignore[arg-type]
-    unset = {p.name for p in node.parameters if p.unset is not None and values[p.name] == p.unset}
-    return config(**{n: float("nan") if n in unset else v for n, v in values.items() if n in names})
+    live, values = listener_settings(given or {}, robot=robot, params_file=params_file)
+    return ReplaySettings(**vars(live), **others), values

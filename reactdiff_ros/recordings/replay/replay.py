@@ -21,7 +21,6 @@ from typing import Any, Final, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros import __version__
 from reactdiff_ros.clock import NS, Grid, to_ns
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MediaError, ReactdiffError
@@ -49,6 +48,7 @@ from reactdiff_ros.recordings.replay.senses import (
     push,
     sense,
 )
+from reactdiff_ros.resources import package_version
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import ExpressionFrame, FloatArray, ListenerState, Reaction, SpeakerFrame
 
@@ -457,7 +457,7 @@ def _study(recording: Recording, settings: ReplaySettings, parameters: Mapping[s
     values = {f"{node}.{name}": value for node, own in parameters.items() for name, value in own.items()}
     values |= {
         "replay.of": recording.path.name,
-        "replay.version": __version__,
+        "replay.version": package_version(),
         "replay.policy": settings.policy,
         "replay.own_voice": settings.own_voice,
         "replay.operator": settings.operator,

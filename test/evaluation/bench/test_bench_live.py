@@ -19,7 +19,7 @@ from reactdiff_ros.evaluation.bench.compute import PlayedClip, bench_compute, sl
 from reactdiff_ros.evaluation.bench.compute import summary as of_slots
 from reactdiff_ros.evaluation.bench.live import EXPRESSION, PICTURES, REACTION, SPEAKER, Recording, answers, summary
 from reactdiff_ros.recordings.replay.parameters import settings_as_live
-from reactdiff_ros.simulator.rendered import demo_clip_path
+from reactdiff_ros.resources import demo_clip_path
 
 MS = 1_000_000
 T0 = 1_700_000_000_000 * MS

@@ -21,7 +21,7 @@ from reactdiff_ros.model.tokens import blank
 from reactdiff_ros.recordings.bags.storage import Study
 from reactdiff_ros.recordings.bags.write import BagWriter
 from reactdiff_ros.recordings.blinding import Key, StudyPlan, seal, sessions_of
-from reactdiff_ros.simulator.rendered import demo_clip_path
+from reactdiff_ros.resources import demo_clip_path
 from reactdiff_ros.types import ExpressionFrame
 
 pytest.importorskip("numba")
