@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from stage import IN_BROWSER, Stage, opened, text
 
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.types import ExpressionFrame
 from tools.chromium import Chromium, Page
 
@@ -76,6 +78,21 @@ def test_all_is_well(page: Page) -> None:
     assert text(page, "recording") == "not recorded"
     assert "Perception" in text(page, "stages")
     assert page.errors == []
+
+
+@pytest.mark.parametrize(("look", "ground"), [("paper", "#f6ead2"), ("own.json", "#123456"), ("head", "#fff8ee")])
+def test_the_face_has_the_look_that_it_was_started_with(
+    browser: Chromium, tmp_path: Path, look: str, ground: str
+) -> None:
+    """In place of a 3D avatar it is the drawn face."""
+    if look == "own.json":
+        (tmp_path / look).write_text('{"colour": {"ground": "#123456"}}')
+        look = str(tmp_path / look)
+    with (
+        Stage(AvatarServer(AvatarConfig(port=0, look=look))) as stage,
+        opened(browser, stage.url + "operator", "document.getElementById('face').children.length > 1") as page,
+    ):
+        page.until(f"document.getElementById('face').style.getPropertyValue('--ground') === '{ground}'", 5)
 
 
 def test_the_worst_comes_first_in_the_nodes_own_words(stage: Listening, page: Page) -> None:

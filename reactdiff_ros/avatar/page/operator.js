@@ -2,7 +2,7 @@
 
 import { Face } from "./draw.js";
 import { Link } from "./link.js";
-import { lookNamed } from "./looks.js";
+import { LOOKS, lookOr } from "./looks.js";
 import { Motion } from "./motion.js";
 import { ERROR, messages, parts, state, tiles } from "./operator_state.js";
 import { Robot } from "./robot_panel.js";
@@ -16,11 +16,22 @@ const robot = new Robot();
 const seat = new Seat();
 const face = new Face($("face"));
 const motion = new Motion();
-lookNamed("night").then((look) => face.wear(look));
 let graph = {};
 let shared = false;
 let newest = null;
 let seen = 0;
+let worn = "";
+
+/** Wear the look that the face was started with; a 3D avatar is replaced by the drawn face. */
+async function wear(look) {
+  if (look === worn) return;
+  worn = look;
+  try {
+    face.wear((await lookOr(LOOKS.includes(look) ? look : "own"))[0]);
+  } catch {
+    worn = ""; // the next status tries again
+  }
+}
 
 const link = new Link({
   onFrame(frame, now) {
@@ -31,6 +42,7 @@ const link = new Link({
     if (message?.type !== "status") return;
     graph = message.graph ?? {};
     shared = message.page?.shared === true;
+    if (message.page?.look) wear(message.page.look);
     if (message.page?.stale_s > 0) link.staleMs = message.page.stale_s * 1000;
     refresh();
   },
