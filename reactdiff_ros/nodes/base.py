@@ -215,7 +215,7 @@ class ReactdiffNode(ReportingNode):
         """
         defaults = {f.name: f.default for f in fields(config)}  # type: ignore[arg-type]
         unset = {p.name for p in self.spec.parameters if p.unset is not None and self.values[p.name] == p.unset}
-        given = {n: float("nan") if n in unset else v for n, v in self.values.items() if n in defaults}
+        given: dict[str, Any] = {n: float("nan") if n in unset else v for n, v in self.values.items() if n in defaults}
         for name, value in given.items():
             if isinstance(defaults[name], tuple):
                 given[name] = tuple(part.strip() for part in value.split(",") if part.strip())
