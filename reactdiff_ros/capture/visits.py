@@ -40,8 +40,8 @@ class Visitor:
         """Someone else gets the place: give it up soon."""
 
 
-class Seat:
-    """From any thread.
+class VisitorQueue:
+    """Visitors in order of arrival: the first has the place, the others wait. From any thread.
 
     Args:
         most: visitors at the same time, the one who has the place among them.
@@ -49,44 +49,44 @@ class Seat:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._line: list[Visitor] = []
+        self._visitors: list[Visitor] = []
         self._lock = threading.Lock()
 
     def enter(self) -> Visitor | None:
-        """Come to the end of the line; None: it is full."""
+        """Come to the end of the queue; None: it is full."""
         with self._lock:
-            if len(self._line) >= self._most:
+            if len(self._visitors) >= self._most:
                 return None
-            self._line.append(visitor := Visitor())
+            self._visitors.append(visitor := Visitor())
             return visitor
 
     def leave(self, visitor: Visitor) -> None:
         """The next one moves up."""
         with self._lock:
-            self._line.remove(visitor)
+            self._visitors.remove(visitor)
 
     def before(self, visitor: Visitor) -> int:
         """How many come before; 0: this one has the place."""
         with self._lock:
-            return self._line.index(visitor)
+            return self._visitors.index(visitor)
 
     @property
     def state(self) -> str:
         """For pages: taken or free."""
-        return "taken" if self._line else "free"
+        return "taken" if self._visitors else "free"
 
     @property
     def waiting(self) -> int:
         """How many wait."""
-        return max(0, len(self._line) - 1)
+        return max(0, len(self._visitors) - 1)
 
     def pass_on(self) -> tuple[bool, str]:
         """Send away who has the place; whether there was one, and a sentence."""
         with self._lock:
-            if not self._line:
+            if not self._visitors:
                 return False, "No visitor's camera is in use."
-            self._line[0].sent_away = True
-            return True, "The next visitor's turn begins." if len(self._line) > 1 else "The visit ends: no one waits."
+            self._visitors[0].sent_away = True
+            return True, "The next visitor's turn begins." if self._visitors[1:] else "The visit ends: no one waits."
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Visits:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self.seat = Seat(VISITORS)
+        self.queue = VisitorQueue(VISITORS)
         self.dropped = self.lost = 0
         """Pictures that came too late, and lost chunks of sound, of the visitor who is there."""
         self._there = False
@@ -123,7 +123,7 @@ class Visits:
 
     def enter(self, line: socket.socket) -> None:
         """A page has connected; its messages follow their length (uint32, little-endian), both ways."""
-        if (visitor := self.seat.enter()) is None:
+        if (visitor := self.queue.enter()) is None:
             dismiss(line, FULL)
             return
         thread = threading.Thread(target=self._visit, args=(line, visitor), name="visitor", daemon=True)
@@ -154,13 +154,13 @@ class Visits:
             if seated:
                 self._there = False
                 self._host.there(False)
-            self.seat.leave(visitor)
+            self.queue.leave(visitor)
             self._host.changed()
 
     def _wait(self, line: socket.socket, messages: Iterator[bytes | None], visitor: Visitor) -> str:
         """Until it is this visitor's turn, or a sentence why it will not be."""
         announced = 0
-        while (before := self.seat.before(visitor)) > 0:
+        while (before := self.queue.before(visitor)) > 0:
             if before != announced:
                 announced = before
                 _send(line, json.dumps({"waiting": before}).encode())

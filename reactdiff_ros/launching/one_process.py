@@ -148,7 +148,7 @@ class OneProcess:
         return theirs
 
     async def _pass_on(self) -> tuple[bool, str]:
-        return self._visits.seat.pass_on()
+        return self._visits.queue.pass_on()
 
     def _choose(self, kind: str, name: str) -> None:
         if kind == "style":
@@ -218,7 +218,7 @@ class OneProcess:
                 "listener": {"policy": state.policy, "backend": state.backend, "style": self._face.style},
                 "compared": self._compared.name,
                 "demo": self._player is not None and not self._visited,
-                "visitor": self._visits.seat.state, "visitors_waiting": self._visits.seat.waiting,
+                "visitor": self._visits.queue.state, "visitors_waiting": self._visits.queue.waiting,
                 "last_error": self._said or state.error,
             }
         )  # fmt: skip

@@ -81,11 +81,11 @@ class BrowserNode(ReactdiffNode):
     def settings(self) -> dict[str, Any]:
         """And whether a visitor is there and how many wait, for pages."""
         visits = getattr(self, "_visits", None)
-        visitor, waiting = ("free", 0) if visits is None else (visits.seat.state, visits.seat.waiting)
+        visitor, waiting = ("free", 0) if visits is None else (visits.queue.state, visits.queue.waiting)
         return {**super().settings(), "visitor": visitor, "waiting": waiting}
 
     def _pass_on(self, _request: Any, response: Any) -> Any:
-        response.success, response.message = self._visits.seat.pass_on()
+        response.success, response.message = self._visits.queue.pass_on()
         return response
 
     def _tell(self, there: bool) -> None:
