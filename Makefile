@@ -5,7 +5,7 @@
 #               make setup-robots, make setup-evaluate, make setup-train, make setup-test
 # make test-long, make lint, make bench, make faults, make soak, make audit, make sbom, make docs, make site, make weights, make evidence, make ablations, make demo, make picture, make avatar-bundle, make clean
 SHELL := /bin/bash
-.PHONY: help listen talk test test-long setup setup-robots setup-evaluate setup-train setup-test lint docs bench faults soak audit sbom weights evidence ablations demo picture site avatar-bundle clean
+.PHONY: help listen talk test test-long setup setup-robots setup-evaluate setup-train setup-docs setup-test lint docs bench faults soak audit sbom weights evidence ablations demo picture site avatar-bundle clean
 # Recordings for tests and figures, if there are any.
 CLIPS ?= $(or $(REACTDIFF_CLIPS),../shared/clips)
 .DEFAULT_GOAL := help
@@ -16,7 +16,7 @@ help:
 setup:
 	@scripts/setup.sh
 
-setup-robots setup-evaluate setup-train setup-test: setup-%:
+setup-robots setup-evaluate setup-train setup-docs setup-test: setup-%:
 	@scripts/setup.sh --$*
 
 listen: setup
@@ -113,7 +113,7 @@ docs: setup-evaluate setup-robots
 
 # The docs with their generated pages, as a site that needs no network: build/site/index.html. Every broken link is an error.
 SITE ?= build/site
-site: setup-test
+site: setup-docs
 	@. ./env.sh && python -m sphinx -b html -W --keep-going -n -q -c docs -d $(SITE)/.doctrees . $(SITE) && echo $(SITE)/index.html
 
 lint: setup-test

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Builds the environment of this checkout and writes env.sh. See README.
-#   scripts/setup.sh [--evaluate] [--robots] [--train] [--test]
-# What listening needs is always installed. An option adds what those commands need, --test what the tests need; every later
-# call keeps up to date what was added once. Where nothing changed, it takes a few hundredths of a second.
+#   scripts/setup.sh [--evaluate] [--robots] [--train] [--docs] [--test]
+# What listening needs is always installed. An option adds what those commands need, --docs what the site of the docs
+# needs, --test what the tests need; every later call keeps up to date what was added once. Where nothing changed, it
+# takes a few hundredths of a second.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -15,8 +16,9 @@ add() { case " $extras " in *" $1 "*) ;; *) extras="$extras $1" ;; esac; }
 for option in "$@"; do
   case $option in
     --evaluate | --robots | --train) add "${option#--}" ;;
+    --docs) for extra in evaluate docs; do add $extra; done ;;
     --test) for extra in evaluate robots test docs; do add $extra; done ;;
-    *) die "unknown option $option: --evaluate, --robots, --train or --test" ;;
+    *) die "unknown option $option: --evaluate, --robots, --train, --docs or --test" ;;
   esac
 done
 

@@ -119,6 +119,12 @@ def test_pip_installs_the_same_where_uv_does_not(run: Run, failing: str) -> None
     assert any("pip" in line for line in said)
 
 
+def test_the_site_of_the_docs_needs_neither_robots_nor_tests(run: Run) -> None:
+    code, called, said = run("--docs")
+    assert code == 0, said
+    assert installed(called) == ["ros", "run", *LISTENING, "evaluate", "docs"]
+
+
 def test_a_failed_build_is_one_sentence_and_the_next_call_resumes(run: Run) -> None:
     code, called, said = run(failing="cmake --build*")
     assert code == 1
