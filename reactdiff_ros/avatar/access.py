@@ -29,7 +29,10 @@ OPERATOR: Final = "/operator"
 """The operator's screen, which has the same link as the face but for this path."""
 ASKS: Final = 401
 """The status of an answer to a request without the token."""
-_SENTENCE: Final = "This page is opened with its link, which holds a token: the terminal prints it.\n"
+_ASKING: Final = (
+    '<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Link needed</title>'
+    "<p>Open the link that the terminal printed when the listener started: it contains the token for this page.\n"
+)
 _FORM: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 
@@ -75,7 +78,7 @@ class LinkAccess:
         )
         if any([self._is_right(one) for one in given]):
             return None
-        return web.Response(status=ASKS, text=_SENTENCE, headers={"WWW-Authenticate": "Bearer"})
+        return web.Response(status=ASKS, text=_ASKING, content_type="text/html", headers={"WWW-Authenticate": "Bearer"})
 
     def welcome(self, request: web.Request) -> web.Response | None:
         """The answer to the opened link: a cookie, and the address without the token, which screens and histories

@@ -44,7 +44,9 @@ async def test_the_link_opens_page_files_values_and_websocket(server: AvatarServ
         async with browser.ws_connect(server.url + "ws") as line:
             assert (await line.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT
     async with session() as other:
-        assert await status(other, server.url) == 401
+        async with other.get(server.url) as answer:
+            assert (answer.status, answer.content_type) == (401, "text/html")
+            assert "Open the link that the terminal printed" in await answer.text()
         with pytest.raises(aiohttp.WSServerHandshakeError):
             await other.ws_connect(server.url + "ws")
 
