@@ -134,7 +134,7 @@ def pcm_sound(stamp_ns: int, rate_hz: int, channels: int, samples: np.ndarray[An
     if not 1 <= channels <= 32:
         raise MessageError(f"sound of {channels} channels", todo="give 1 to 32")
     if len(samples) % channels:
-        raise MessageError(f"{len(samples)} samples are no multiple of {channels} channels")
+        raise MessageError(f"{len(samples)} samples are not a multiple of {channels} channels")
     if len(samples) // channels > rate_hz:
         raise MessageError("more than one second of sound in one message")
     return Sound(stamp_ns=stamp_ns, rate_hz=rate_hz, samples=samples.reshape(-1, channels))
@@ -292,7 +292,7 @@ def head_pose_value(message: Any) -> HeadPose:
     w, x, y, z = q.w, q.x, q.y, q.z
     norm = math.sqrt(w * w + x * x + y * y + z * z) if all(map(math.isfinite, (w, x, y, z))) else 0.0
     if not all(map(math.isfinite, (p.x, p.y, p.z))) or not 0.9 < norm < 1.1:
-        raise MessageError("a pose of the head is not finite, or its rotation is no unit quaternion")
+        raise MessageError("a pose of the head is not finite, or its rotation is not a unit quaternion")
     w, x, y, z = w / norm, x / norm, y / norm, z / norm
     pitch = math.asin(min(max(2 * (w * y - z * x), -1.0), 1.0))
     yaw = math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))

@@ -28,7 +28,7 @@ class PlainLoader(yaml.SafeLoader):
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """The value of a node. Raises yaml.MarkedYAMLError."""
-        problem = "is no whole number of at most 64 bits"
+        problem = "is not a whole number of at most 64 bits"
         try:
             value = super().construct_object(node, deep)
             if not isinstance(value, int) or -(2**63) <= value < 2**63:
@@ -37,7 +37,7 @@ class PlainLoader(yaml.SafeLoader):
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as caught:
             error = caught
             if node.tag != _INT:
-                problem = f"is no {node.tag.rpartition(':')[2]}: {' '.join(str(caught).split())}"
+                problem = f"is not a valid {node.tag.rpartition(':')[2]}: {' '.join(str(caught).split())}"
         raise yaml.MarkedYAMLError(None, None, problem, node.start_mark) from error
 
 

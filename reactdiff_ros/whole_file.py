@@ -29,7 +29,7 @@ def whole_path(path: Path, private: bool = False) -> Iterator[Path]:
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not path.is_file():  # root could put a file in the place of /dev/null
-        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+        raise OSError(errno.EINVAL, "it is not a plain file", str(path))
     # Of this process alone: two that write the same file do not write into each other's.
     part = path.with_name(f".{path.name[:60]}.{os.getpid()}.part")
     try:

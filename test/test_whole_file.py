@@ -88,7 +88,7 @@ def test_what_is_no_plain_file_stays(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for name in ("pipe", "folder"):
-        with pytest.raises(OSError, match="no plain file"):
+        with pytest.raises(OSError, match="not a plain file"):
             write_whole(tmp_path / name, "x")
     assert (tmp_path / "pipe").is_fifo()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "pipe"]

@@ -78,7 +78,7 @@ def load_calibration(path: Path) -> dict[str, Calibration]:
     ):
         content = json.loads(raw.decode("utf-8"), object_pairs_hook=_once)
     if not isinstance(content, dict):
-        raise CalibrationError("this is no calibration: it holds no joints", where=str(path), todo=TODO)
+        raise CalibrationError("this is not a calibration: it holds no joints", where=str(path), todo=TODO)
     version = content.get("format", FORMAT)
     problem = None if isinstance(version, dict) else format_problem(version, FORMAT)  # a joint may have that name
     if problem is not None:
@@ -101,7 +101,7 @@ def _calibration(path: Path, joint: str, values: Any) -> Calibration:
         return CalibrationError(what, where=f"{path}, {joint}{key}", todo=TODO)
 
     if not isinstance(values, dict):
-        raise wrong("this is no calibration of a joint")
+        raise wrong("this is not a calibration of a joint")
     names = [field.name for field in fields(Calibration)]
     for name in names:
         value = values.get(name)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from reactdiff_ros.actuation.kinematics import stopping_time_s, travel_time_s, usable
 from reactdiff_ros.coefficients import INDEX
-from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.errors import ConfigError, one_of
 from reactdiff_ros.plain_yaml import Key, Marked, Problem, read_marked
 from reactdiff_ros.resources import share_path
 from reactdiff_ros.settings import format_problem, written_path
@@ -367,7 +367,8 @@ def profile_path(robot: str) -> Path:
     shipped = shipped_profiles()
     path = shipped[robot] if robot in shipped else written_path(robot)
     if not os.path.isfile(path):  # a text of any length
-        raise ConfigError("there is no such robot", where=robot, todo=f"use one of {', '.join(shipped)}, or a path")
+        todo = one_of(robot, shipped)
+        raise ConfigError("there is no such robot", where=robot, todo=todo if "?" in todo else f"{todo}, or a path")
     return path
 
 
@@ -381,14 +382,18 @@ def load_profile(robot: str | Path) -> Profile:
     path = robot if isinstance(robot, Path) else profile_path(robot)
     marked = read_marked(path, "the profile", f"reactdiff robot check {path}")
     if not isinstance(marked.data, dict):
-        raise marked.fails(Problem(1, "the file", "is no profile", "see docs/robots.md"))
+        raise marked.fails(Problem(1, "the file", "is not a profile", "see docs/robots.md"))
     problem = format_problem(marked.data.get("format", FORMAT), FORMAT)
     if problem is not None:
         raise marked.fails(marked.problem(("format",), *problem))
     try:
         profile = Profile.model_validate({key: value for key, value in marked.data.items() if key != "format"})
     except ValidationError as error:
-        raise marked.fails(*(_problem(marked, dict(e)) for e in error.errors())) from error
+        found: dict[str, Problem] = {}
+        for each in error.errors():  # a union has one for each of its members: the first is enough
+            wrong = _problem(marked, dict(each))
+            found.setdefault(wrong.key, wrong)
+        raise marked.fails(*found.values()) from error
     problems = check_profile(profile, marked)
     if problems:
         raise marked.fails(*problems)
@@ -469,7 +474,7 @@ def _limits(key: Key, joint: Joint, profile: Profile) -> Wrong:
         todo = "speed, acceleration and jerk are per s, s2 and s3"
         yield (*key, "limits"), f"from end to end would take {travel:.3g} s", todo
     if travel < 2.0 / profile.rate_hz:
-        todo = "that is no limit: give speed, acceleration and jerk that the joint can do"
+        todo = "that is not a limit: give speed, acceleration and jerk that the joint can do"
         yield (*key, "limits"), f"from end to end would take {1000 * travel:.3g} ms, less than two ticks", todo
     if joint.lowered is not None and not lower <= joint.lowered <= upper:
         yield (*key, "lowered"), f"lowered {joint.lowered:g} {outside}"
@@ -491,10 +496,10 @@ def _output(key: Key, joint: Joint, profile: Profile) -> Wrong:
     if driver.ids is not None:
         low, high = driver.ids
         if not isinstance(wanted, int) or not low <= wanted <= high:
-            yield (*output, "id"), f"{wanted!r} is no id of a driver {driver.type}", f"{low} to {high}"
+            yield (*output, "id"), f"{wanted!r} is not an id of a driver {driver.type}", f"{low} to {high}"
     elif not isinstance(wanted, str) or (driver.names is not None and wanted not in driver.names):
         todo = f"use {', '.join(sorted(driver.names)) if driver.names is not None else 'a name'}"
-        yield (*output, "id"), f"{wanted!r} is no name of a driver {driver.type}", todo
+        yield (*output, "id"), f"{wanted!r} is not a name of a driver {driver.type}", todo
     yield from _pulse(key, joint, driver.pulses)
 
 

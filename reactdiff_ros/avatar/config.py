@@ -155,7 +155,7 @@ def parse_targets(text: str) -> tuple[Target, ...]:
 def _target(item: str) -> Target:
     match = _FORM.fullmatch(item)
     if match is None or match["kind"] not in DEFAULTS:
-        raise ConfigError(f"{item!r} is no output", where="outputs", todo=_TODO)
+        raise ConfigError(f"{item!r} is not an output", where="outputs", todo=_TODO)
     host, port = DEFAULTS[match["kind"]]
     named = match["six"] if match["six"] is not None else match["host"]
     if named is None:
@@ -163,10 +163,10 @@ def _target(item: str) -> Target:
     if match["kind"] == "topic":
         raise ConfigError("the output topic has no host", where=f"outputs: {item}", todo="write topic alone")
     if not _TARGET_HOST.fullmatch(named) or (":" in named) != (match["six"] is not None):
-        raise ConfigError(f"{named!r} is no host", where=f"outputs: {item}", todo="give a name or an address")
+        raise ConfigError(f"{named!r} is not a host", where=f"outputs: {item}", todo="give a name or an address")
     if match["port"] is not None:
         if not re.fullmatch(r"\d{1,5}", match["port"]) or not 1 <= int(match["port"]) <= 65535:
-            raise ConfigError(f"{match['port']!r} is no port", where=f"outputs: {item}", todo="give 1 to 65535")
+            raise ConfigError(f"{match['port']!r} is not a port", where=f"outputs: {item}", todo="give 1 to 65535")
         port = int(match["port"])
     return Target(match["kind"], named, port)
 

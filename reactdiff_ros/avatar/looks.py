@@ -72,7 +72,7 @@ def _problems(look: Any) -> Any:
         if part not in keys():
             yield part, "", f"a look has no part {part!r}", one_of(part, keys())
         elif not isinstance(entries, dict):
-            yield part, "", f"the part {part} is no object", "write its keys in braces"
+            yield part, "", f"the part {part} is not an object", "write its keys in braces"
         else:
             for key, value in entries.items():
                 if key not in keys()[part]:

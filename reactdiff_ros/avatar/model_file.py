@@ -107,7 +107,7 @@ def _json_chunk(path: Path) -> dict[str, Any]:
                 what, todo = f"the avatar is larger than {MOST_BYTES >> 20} MB", "reduce its textures"
                 raise ConfigError(what, where=str(path), todo=todo)
             if len(head) < 20 or head[:4] != b"glTF" or head[16:20] != b"JSON":
-                raise ConfigError("the avatar is no binary glTF", where=str(path), todo=_TODO)
+                raise ConfigError("the avatar is not a binary glTF file", where=str(path), todo=_TODO)
             version, total, length = struct.unpack("<III", head[4:16])
             if version != 2 or total > size or length > size - 20:
                 raise ConfigError("the avatar's file is cut off, or not of glTF 2.0", where=str(path), todo=_TODO)
@@ -116,7 +116,7 @@ def _json_chunk(path: Path) -> dict[str, Any]:
         reason = (error.strerror or "unreadable").lower()
         raise ConfigError("the avatar cannot be read", where=str(path), todo=reason) from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError("the avatar's description is no JSON", where=str(path), todo=_TODO) from error
+        raise ConfigError("the avatar's description is not JSON", where=str(path), todo=_TODO) from error
     if not isinstance(tree, dict):
         raise ConfigError("the avatar's description is malformed", where=str(path), todo=_TODO)
     return tree

@@ -509,7 +509,7 @@ class AvatarServer(PageServer):
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
-            return Answer(400, "This command is no JSON object.")
+            return Answer(400, "This command is not a JSON object.")
         with kept(request):
             return await command(body.get("token"))
 

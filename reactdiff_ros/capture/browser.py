@@ -195,7 +195,7 @@ def jpeg_size(data: bytes) -> tuple[int, int]:
     """
     header = frame_header(data)
     if header is None:
-        raise MessageError("a picture that is no JPEG", todo="reload the page")
+        raise MessageError("a picture that is not a JPEG", todo="reload the page")
     if not (0 < header.width <= LARGEST[0] and 0 < header.height <= LARGEST[1]):
         what = f"a picture of {header.width}x{header.height}"
         raise MessageError(what, todo=f"send at most {LARGEST[0]}x{LARGEST[1]}")

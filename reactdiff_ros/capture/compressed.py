@@ -92,7 +92,7 @@ def _header(data: bytes, where: str) -> tuple[str, int, int]:
     elif head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         codec, size = "webp", _webp_size(head)
     else:
-        raise MessageError("the data are no JPEG, PNG or WebP picture", where=f"{where}, {len(data)} bytes")
+        raise MessageError("the data are not a JPEG, PNG or WebP picture", where=f"{where}, {len(data)} bytes")
     if size is None:
         raise MessageError("the compressed picture's header is damaged", where=f"{where}, {len(data)} bytes")
     return codec, *size

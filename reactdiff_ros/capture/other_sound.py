@@ -44,7 +44,7 @@ class StampedBytes:
             )
         data = bytes(content)
         if len(data) % 2:
-            raise MessageError(f"{len(data)} bytes are no 16-bit samples")
+            raise MessageError(f"{len(data)} bytes are not 16-bit samples")
         samples = np.frombuffer(data, dtype="<i2").astype(np.int16, copy=False)
         return pcm_sound(stamp_ns, self._rate_hz, self._channels, samples)
 

@@ -293,15 +293,17 @@ def read_result(path: Path) -> Result:
     """The result in a file that `write_result` made.
 
     Raises:
-        ResultError: it is missing, no result file, broken, or of a newer version.
+        ResultError: it is missing, not a result file, broken, or of a newer version.
     """
     if not path.is_file():
         raise ResultError("there is no such result file", where=str(path), todo="name one that 'evaluate' wrote")
     try:
         with zipfile.ZipFile(path) as archive:
-            head = json.loads(archive.read(HEAD).decode("utf-8"))
+            head = json.loads(archive.read(HEAD).decode("utf-8")) if HEAD in archive.namelist() else None
             if not isinstance(head, dict) or head.get("format") != FORMAT:
-                raise ResultError("this is no result file", where=str(path), todo="name one that 'evaluate' wrote")
+                raise ResultError(
+                    "this is not a result of 'reactdiff evaluate'", where=str(path), todo="name one that it wrote"
+                )
             if not isinstance(head.get("version"), int) or head["version"] > VERSION:
                 raise ResultError(
                     f"the result file is of version {head.get('version')}, this program reads up to {VERSION}",
@@ -314,7 +316,8 @@ def read_result(path: Path) -> Result:
     except (zipfile.BadZipFile, zlib.error, LookupError, ValueError, TypeError, AttributeError, EOFError, MemoryError,
             RuntimeError) as error:  # fmt: skip
         reason = (str(error) or type(error).__name__).splitlines()[0][:120].strip("'\"")
-        raise ResultError("this is no whole result file", where=str(path), todo=f"evaluate again ({reason})") from error
+        what, todo = "this is not a complete result of 'reactdiff evaluate'", f"evaluate again ({reason})"
+        raise ResultError(what, where=str(path), todo=todo) from error
 
 
 def _head(result: Result) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def parse_listeners(text: str, seed: int) -> dict[str, int]:
     for entry in filter(None, re.split(r"[\s,]+", text.strip())):
         name, equals, given = entry.partition("=")
         if not _NAMESPACE.fullmatch(name):
-            raise ConfigError(f"{name!r} is no namespace of a listener", todo="write such as robot1, /lab/robot2=7")
+            raise ConfigError(f"{name!r} is not a namespace of a listener", todo="write such as robot1, /lab/robot2=7")
         if len(name) > LONGEST_NAMESPACE:
             raise ConfigError(f"a namespace has at most {LONGEST_NAMESPACE} characters", where=name)
         if name in members:

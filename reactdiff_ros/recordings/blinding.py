@@ -293,7 +293,7 @@ def opened(bag: Path, key: Key) -> Opened | str:
     try:
         study = study_of(BagFiles(bag).custom_data)
         if study is None or not study.seal:
-            return "it is no recording of a blind session"
+            return "it is not a recording of a blind session"
         return key.open(study.study, study.session_id, study.seal)
     except ReactdiffError as error:
         return str(error)

@@ -272,7 +272,7 @@ def load_bank(path: Path) -> VoiceBank:
     wrong = (OSError, ValueError, KeyError, zipfile.BadZipFile)
     with explained(wrong, "the voice bank cannot be read", where=path, todo="make it again"), np.load(path) as data:
         if "format" not in data or int(data["format"]) != FORMAT:
-            raise ReactdiffError("this is no voice bank of this version", where=str(path), todo="make it again")
+            raise ReactdiffError("this is not a voice bank of this version", where=str(path), todo="make it again")
         bank = VoiceBank(
             *(data[name].astype(np.float32 if name == "frames" else np.int64) for name in VoiceBank.__slots__)
         )

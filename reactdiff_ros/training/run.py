@@ -61,7 +61,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """The state of a run. Raises ReactdiffError: it is missing, unreadable, not a checkpoint, or of another version."""
     state = load_state(path)
     if not isinstance(state, dict) or not state.keys() >= _NEEDED:
-        raise ReactdiffError("this is no checkpoint of reactdiff dev train", where=str(path), todo="give one")
+        raise ReactdiffError("this is not a checkpoint of reactdiff dev train", where=str(path), todo="give one")
     if state["format"] != FORMAT:
         what = f"the checkpoint is of format {state['format']}, this version reads {FORMAT}"
         raise ReactdiffError(what, where=str(path), todo="train again")

@@ -117,7 +117,7 @@ def _weights(group: str, values: Mapping[str, Any]) -> Weights:
     bias, bound = float(values["bias"]), float(values["bound"])
     fine = all(a.shape == (len(GROUPS[group]),) and np.isfinite(a).all() for a in arrays.values())
     if not fine or not math.isfinite(bias) or not bound > 0.0 or not (arrays["scale"] > 0.0).all():
-        raise ValueError(f"weights of {group} that are no numbers")
+        raise ValueError(f"weights of {group} that are not numbers")
     return Weights(bias=bias, bound=bound, **arrays)
 
 

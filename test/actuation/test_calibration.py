@@ -59,7 +59,7 @@ GOOD = asdict(JAW)
         ("\udcff", "not plain JSON"),
         ("[]", "no joints"),
         (f'{{"jaw": {json.dumps(GOOD)}, "jaw": {json.dumps(GOOD)}}}', "'jaw' is given twice"),
-        ('{"jaw": 3}', "no calibration of a joint"),
+        ('{"jaw": 3}', "not a calibration of a joint"),
         (json.dumps({"jaw": {k: v for k, v in GOOD.items() if k != "id"}}), "id is missing"),
         (json.dumps({"jaw": {**GOOD, "range_min": 1.5}}), "not a whole number"),
         (json.dumps({"jaw": {**GOOD, "range_min": True}}), "not a whole number"),

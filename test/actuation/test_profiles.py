@@ -39,7 +39,7 @@ WRONG = [
     ("speed: 4000", "speed: 4000 us/s", "joints.eye.limits.speed", "without a unit"),
     ("speed: 4000", "speed: 1", "joints.eye.limits", "would take"),
     ("speed: 4000, acceleration: 80000, jerk: 4000000", "speed: 4.0e+9, acceleration: 8.0e+11, jerk: 1.0e+12",
-     "joints.eye.limits", "no limit"),
+     "joints.eye.limits", "not a limit"),
     ("speed: 4000, ", "", "joints.eye.limits.speed", "missing"),
     ("neutral: 1500", "neutral: 900", "joints.eye.neutral", "outside"),
     ("unit: us", "unit: m", "joints.eye.unit", "wrong for a driver pca9685"),
@@ -72,8 +72,8 @@ WRONG = [
     ("type: pca9685", "type: pca9685, address: 64.5", "drivers.servos.address", "a whole number, not 64.5"),
     ("driver: bus, id: 1", "driver: bus, id: 254", "joints.jaw.output.id", "0 to 253"),
     ("  gaze: {sum:", "  jawOpen: {sum:", "signals.jawOpen", "name of a coefficient"),
-    ("neutral: 1500", f"neutral: 1{'0' * 320}", "joints.eye.neutral", "no whole number of at most 64 bits"),
-    ("neutral: 1500", f"neutral: 1{':1' * 300}.5", "joints.eye.neutral", "is no float"),
+    ("neutral: 1500", f"neutral: 1{'0' * 320}", "joints.eye.neutral", "not a whole number of at most 64 bits"),
+    ("neutral: 1500", f"neutral: 1{':1' * 300}.5", "joints.eye.neutral", "is not a valid float"),
     ("jerk: 4000000", "jerk: 1e-300", "joints.eye.limits", "would take 2.34e+101 s"),
     ("id: 1}\n  jaw", "id: true}\n  jaw", "joints.lid.output.id", "yes is not a number"),
 ]  # fmt: skip
@@ -85,6 +85,7 @@ def test_errors_name_file_line_and_key(tmp_path: Path, old: str, new: str, key: 
         small_profile(tmp_path, old, new)
     problem = caught.value.problems[0]
     assert problem.key.startswith(key)
+    assert len({p.key for p in caught.value.problems}) == len(caught.value.problems)
     assert words in f"{problem.what} {problem.todo}"
     text = SMALL.replace(old, new, 1)
     # The line is the one where it stands, or where what lacks it, or holds it as a list, begins.

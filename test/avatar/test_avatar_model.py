@@ -71,8 +71,8 @@ def test_the_shipped_avatar_is_what_its_command_makes_and_has_every_name(tmp_pat
     ("make", "says"),
     [
         (lambda p: glb(p, ALL, cut=20), "cut off"),
-        (lambda p: p.write_bytes(b"glTF"), "no binary glTF"),
-        (lambda p: p.write_text("{}"), "no binary glTF"),
+        (lambda p: p.write_bytes(b"glTF"), "not a binary glTF"),
+        (lambda p: p.write_text("{}"), "not a binary glTF"),
         (lambda p: glb(p, []), "no morph targets"),
         (lambda p: glb(p, ["Fcl_MTH_A", "x"]), "no morph targets that are named"),
         (lambda p: glb(p, ALL, {"buffers": [{"uri": "http://elsewhere/a.bin"}]}), "refers to other files"),

@@ -136,7 +136,7 @@ def test_a_clock_that_was_set_is_followed_at_once() -> None:
     [b"", b"\xff\xd8", b"\xff\xd8\xff\xe0\x00\x00" + bytes(40), jpeg()[:30], b"GIF89a" + bytes(40), jpeg(2000, 16)],
 )
 def test_what_is_no_jpeg_or_too_large_has_one_sentence(content: bytes) -> None:
-    with pytest.raises(MessageError, match=r"^a picture (that is no JPEG|of 2000x16): "):
+    with pytest.raises(MessageError, match=r"^a picture (that is not a JPEG|of 2000x16): "):
         jpeg_size(content)
 
 

@@ -115,7 +115,7 @@ def test_an_array_that_claims_too_much_is_refused(written: Path) -> None:
     name = "systems/model/streams/00000.npy"
     with zipfile.ZipFile(written) as archive:
         data = archive.read(name).replace(b"(50, 58)", b"(900000000, 58)")
-    with pytest.raises(ResultError, match="no whole result"):
+    with pytest.raises(ResultError, match="not a complete result"):
         read_result(rewritten(written, name, data))
 
 
@@ -125,6 +125,10 @@ def test_other_files_are_no_results(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     with pytest.raises(ResultError):
         read_result(path)
+    np.savez(path, steps=np.zeros(3))
+    with pytest.raises(ResultError) as caught:
+        read_result(path)
+    assert str(caught.value) == f"this is not a result of 'reactdiff evaluate' ({path}): name one that it wrote"
     with pytest.raises(ResultError, match="no such"):
         read_result(tmp_path)
 

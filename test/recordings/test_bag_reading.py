@@ -101,7 +101,9 @@ def test_two_cameras_ask_for_a_name(tmp_path):
             bag.raw_picture(START + k * STEP, picture(k), topic="/left/image_raw")
             bag.raw_picture(START + k * STEP, picture(k + 10), topic="/right/image_raw")
             bag.raw_picture(START + k * STEP, picture(k), topic="/right/depth/image_rect")
-    with pytest.raises(MediaError, match=r"several cameras: /left/image_raw/compressed, /right/image_raw .*--picture"):
+    with pytest.raises(
+        MediaError, match=r"several cameras: /left/image_raw/compressed, /right/image_raw .*--camera-topic"
+    ):
         BagSource(tmp_path / "bag")
     source, items = read(tmp_path / "bag", "right/image_raw")
     np.testing.assert_array_equal(items[0].bgr, picture(10))

@@ -110,7 +110,7 @@ def rewrite(path: Path, **changes: Any) -> None:
         ({"observed": np.full((FRAMES, 58), "a")}, "observed is .* of <U1"),
         ({"speaker_pitch_hz": np.full(FRAMES, "a")}, "speaker_pitch_hz is .* of <U1"),
         ({"speaker_pitch_hz": np.full(FRAMES, 1e300)}, "speaker_pitch_hz holds values"),
-        ({"about": np.array("{")}, "about is missing or no JSON"),
+        ({"about": np.array("{")}, "about is missing or not JSON"),
         ({"about": np.array("{}")}, "not one that 'reactdiff extract' wrote"),
         (
             {"about": np.array(json.dumps({"format": "reactdiff-recording", "version": 1, "rate_hz": 30}))},

@@ -163,7 +163,7 @@ def test_the_labs_own_settings_count_and_what_is_given_wins(listener, lab):
     ("name", "value", "words"),
     [
         ("policy", "bogus", "use one of idle, mime"),
-        ("outputs", "vmc,arkit@host:99999", "'99999' is no port"),
+        ("outputs", "vmc,arkit@host:99999", "'99999' is not a port"),
         ("namespace", "robot 1", "letters, digits and underscores, such as robot1"),
         ("namespace", "a" * 71, "at most 70 letters"),
         ("robot", "hal9000", "screen"),

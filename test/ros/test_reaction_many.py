@@ -173,7 +173,7 @@ def test_one_joins_late_and_one_leaves_while_the_third_is_not_touched(robots):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("one, one", "is listed twice"), ("1st", "no namespace"), ("one=x", "whole number")]
+    ("text", "said"), [("one, one", "is listed twice"), ("1st", "not a namespace"), ("one=x", "whole number")]
 )
 def test_a_wrong_list_is_refused_with_a_sentence_and_nothing_changes(robots, text, said):
     answer = robots.set(text)

@@ -42,7 +42,7 @@ def test_any_other_text_is_refused_in_our_own_words(text):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("1st", "no namespace"), ("a//b", "no namespace"), ("a" * 71, "at most 70"),
+    [("1st", "not a namespace"), ("a//b", "not a namespace"), ("a" * 71, "at most 70"),
      ("a=-1", "seed"), ("a=x", "whole number"), ("a=²", "seed"), (f"a={2**31}", "seed"), ("a b a=3", "twice"),
      (" ".join(f"r{i}" for i in range(MOST_LISTENERS + 1)), "more than")],
 )  # fmt: skip

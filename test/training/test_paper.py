@@ -238,5 +238,5 @@ def test_files_that_are_no_models_are_sentences(tmp_path: Path) -> None:
         with pytest.raises(ReactdiffError, match=words):
             load_model(path, "cpu")
     torch.save({"a": 1}, tmp_path / "other.pt")
-    with pytest.raises(ReactdiffError, match="no model of the paper preset"):
+    with pytest.raises(ReactdiffError, match="not a model of the paper preset"):
         load_model(tmp_path / "other.pt", "cpu")

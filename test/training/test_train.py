@@ -365,8 +365,8 @@ def test_training_goes_on_while_the_disk_is_full_and_saves_when_it_is_not(tmp_pa
     [
         (None, "there is no checkpoint"),
         (b"broken", "cannot be read"),
-        ({"a": 1}, "no checkpoint of reactdiff dev train"),
-        ([1, 2], "no checkpoint of reactdiff dev train"),
+        ({"a": 1}, "not a checkpoint of reactdiff dev train"),
+        ([1, 2], "not a checkpoint of reactdiff dev train"),
     ],
 )
 def test_a_wrong_checkpoint_is_one_sentence(tmp_path, content, sentence: str) -> None:

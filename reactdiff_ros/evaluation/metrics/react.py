@@ -179,7 +179,9 @@ def check_attributes(values: Array, what: str) -> None:
         shape = f"attributes of shape {values.shape} are not (..., frames, {ATTRIBUTE_COUNT})"
         raise ReactdiffError(shape, where=what, todo=todo)
     if not np.isfinite(values).all():
-        raise ReactdiffError("attributes hold values that are not numbers", where=what, todo="mend or drop those clips")
+        raise ReactdiffError(
+            "attributes hold values that are not numbers", where=what, todo="repair or drop those clips"
+        )
 
 
 Compat = Literal["default", "react2024"]

@@ -251,7 +251,7 @@ def _result(future: Any, address: str, left: int) -> PartResult | Failure:
         result: PartResult | Failure = future.result()
         return result
     except KilledWorker:
-        return Failure("every worker that had it at hand died: is there enough memory?")
+        return Failure("all workers running this part crashed: is there enough memory?")
     except Exception as error:  # a worker without the package, or of another version
         return Failure(f"no worker could do it ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})")
 
@@ -298,7 +298,7 @@ def work_off(
     todo = [part for part in parts if part.name not in there]
     outcome = Outcome(kept=len(there))
     if there and todo:
-        log(f"{len(there)} of {len(parts)} parts are there from before")
+        log(f"reusing {len(there)} stored parts of {len(parts)}")
     progress(len(there) / max(len(parts), 1))
     results: Iterator[tuple[Part, PartResult | Failure]] = ((part, do(part)) for part in todo)
     if todo and dask:

@@ -296,7 +296,7 @@ def make_streams(plan: LabPlan, n: int, speaker: str, listener: str | None) -> P
     if known.truth is not None:
         share = float(np.isfinite(known.truth).any(1).mean())
         if share < LEAST_SEEN:
-            notes.append(f"the recorded listener was seen in {share:.0%} of the time only and is no ground truth")
+            notes.append(f"the recorded listener was seen in {share:.0%} of the time only and is not ground truth")
         else:
             truth = attributes_of(np.nan_to_num(_held(known.truth)))
             arrays |= {"truth": known.truth, "truth_attributes": truth}

@@ -311,7 +311,7 @@ def _camera(topics: Mapping[str, Topic], path: Path, notes: list[str]) -> Topic 
         for topic in topics.values():
             if topic.kind == kind and _usable(topic, notes):
                 cameras.setdefault(topic.name.removesuffix(_SUFFIX), topic)
-    return _one(list(cameras.values()), path, "cameras", "--picture")
+    return _one(list(cameras.values()), path, "cameras", "--camera-topic")
 
 
 def _usable(topic: Topic, notes: list[str]) -> bool:
@@ -319,7 +319,7 @@ def _usable(topic: Topic, notes: list[str]) -> bool:
         notes.append(f"{topic.name} has no messages")
         return False
     if any(word in topic.name.lower() for word in _OTHER_SENSORS):
-        notes.append(f"{topic.name} is left out: by its name it is no colour picture")
+        notes.append(f"{topic.name} is left out: by its name it is not a colour picture")
         return False
     return True
 
@@ -328,7 +328,7 @@ def _microphone(topics: Mapping[str, Topic], path: Path, notes: list[str]) -> To
     for kind in SOUNDS:
         of_kind = [t for t in topics.values() if t.kind == kind and t.count]
         if of_kind:
-            found = _one(of_kind, path, "microphones", "--sound")
+            found = _one(of_kind, path, "microphones", "--audio-topic")
             others = [t.name for t in topics.values() if t.kind in SOUNDS and t is not found]
             if others and found:
                 notes.append(f"the sound is taken from {found.name}; left out: {', '.join(others)}")

@@ -29,7 +29,7 @@ def read_gaze(path: Path) -> dict[str, Floats]:
     try:
         data = path.read_bytes()
         if len(data) > LARGEST_BYTES or b"<!ENTITY" in data:
-            raise ValueError("it is no annotation")
+            raise ValueError("it is not an annotation")
         root = ElementTree.fromstring(data)
         at = {slot.get("TIME_SLOT_ID"): int(slot.get("TIME_VALUE", "-1")) for slot in root.iter("TIME_SLOT")}
         found = {}

@@ -493,7 +493,7 @@ def _talk_files(folder: Path, line: tuple[int, str], listener: int, split: str, 
     try:
         entry = json.loads(line[1])
     except (ValueError, RecursionError) as error:
-        raise DatasetError("a line of the list is no JSON", where=where, todo=str(error)) from error
+        raise DatasetError("a line of the list is not JSON", where=where, todo=str(error)) from error
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise DatasetError("a line of the list has no name", where=where)
     speaking, listening = SPEAKERS[1 - listener], SPEAKERS[listener]

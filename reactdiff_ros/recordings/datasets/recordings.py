@@ -107,7 +107,7 @@ def load(path: Path) -> Extracted:
 
 
 def _about(arrays: dict[str, NDArray[Any]], path: Path) -> dict[str, Any]:
-    wrong, what = (KeyError, ValueError, RecursionError), "the field about is missing or no JSON"
+    wrong, what = (KeyError, ValueError, RecursionError), "the field about is missing or not JSON"
     with explained(wrong, what, where=path, error=DatasetError):
         about = json.loads(str(arrays["about"]))
     if not isinstance(about, dict) or about.get("format") != FORMAT:

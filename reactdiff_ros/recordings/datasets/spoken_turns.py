@@ -175,7 +175,7 @@ def _clip(path: Path) -> Iterator[SpokenTurns]:
             try:
                 begin, length, who = float(parts[3]), float(parts[4]), parts[7]
             except (IndexError, ValueError) as error:
-                raise DatasetError(f"line {number} is no line of an RTTM file", where=str(path)) from error
+                raise DatasetError(f"line {number} is not a line of an RTTM file", where=str(path)) from error
             if not (math.isfinite(begin + length) and begin >= 0.0 and length > 0.0):
                 raise DatasetError(f"line {number} has an impossible time", where=str(path))
             said.setdefault(who, []).append((begin, begin + length))

@@ -292,7 +292,7 @@ def read(path: Path) -> dict[str, Any]:
     """A checkpoint or a model. Raises ReactdiffError: it is missing, unreadable, or neither."""
     state = load_state(path)
     if not isinstance(state, dict) or state.get("format") != FORMAT or not {"config", "model"} <= state.keys():
-        raise ReactdiffError("this is no model of the paper preset", where=str(path))
+        raise ReactdiffError("this is not a model of the paper preset", where=str(path))
     return state
 
 

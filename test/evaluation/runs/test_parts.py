@@ -51,7 +51,7 @@ def test_a_changed_setting_or_file_starts_that_part_anew_and_says_so(tmp_path: P
     work_off(changed, keep, log=told.append)
     assert told == [
         "part-2 is done again: it was measured with another log, n, clip.mp4",
-        "2 of 3 parts are there from before",
+        "reusing 2 stored parts of 3",
     ]
     data.write_text("other content")
     told.clear()

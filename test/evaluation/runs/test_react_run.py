@@ -78,7 +78,7 @@ def test_an_ended_run_goes_on_and_a_changed_file_is_done_anew(
     parts[3].unlink()
     again, error = evaluated(capsys, folder, "--run", str(kept))
     assert again["kept_parts"] == 7
-    assert "7 of 8 parts are there from before" in error
+    assert "reusing 7 stored parts of 8" in error
     assert again["systems"]["mime"] == first["systems"]["mime"]
     assert again["systems"]["rules"]["FRC"] == first["systems"]["rules"]["FRC"]
     clip = next((folder / "val" / "Emotion").rglob("*.npy"))
