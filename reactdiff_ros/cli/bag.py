@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 MARK_WAIT_S: Final = 5.0
 """How long a mark waits for a recorder."""
-_STORAGE = click.option("--storage", type=click.Choice(("mcap", "sqlite3")), default="mcap", help="Format of the bag.")
+_STORAGE = click.option("--storage", type=common.Choice(("mcap", "sqlite3")), default="mcap", help="Format of the bag.")
 
 
-@click.group()
+@click.group(cls=common.Group)
 def bag() -> None:
     """Record, inspect, replay and make bags (rosbag2)."""
 
@@ -38,9 +38,10 @@ def bag() -> None:
 @click.option("--check", is_flag=True, help="Decode all pictures and sound, not only the first ones.")
 @common.reporting
 def info(result: Output, path: Path, picture: str, sound: str, check: bool) -> None:
-    """Print the contents of BAG: topics, rates, what a replay would use, the study, and problems.
+    """Print the contents of BAG and its problems.
 
-    BAG is a rosbag2 folder, or its .mcap or .db3 file. It is opened read-only.
+    Contents are topics, rates, what a replay would use, and the study. BAG is a rosbag2 folder, or its .mcap or .db3
+    file. It is opened read-only.
     """
     from reactdiff_ros.recordings.bags.read import describe
 
@@ -161,7 +162,10 @@ def _domain_without_listener(namespace: str | None) -> int | None:
 @common.NAMESPACE
 @common.LAN
 def mark(text: str, namespace: str | None, lan: bool) -> int:
-    """Mark an event in the running recording, for example: reactdiff bag mark "condition B begins"."""
+    """Mark an event in the running recording.
+
+    For example: reactdiff bag mark "condition B begins".
+    """
     if not text.strip():
         raise click.UsageError("TEXT is empty")
     join_graph(namespace, lan)
@@ -181,12 +185,14 @@ def join_graph(namespace: str | None, lan: bool) -> None:
 
 _LISTENING = common.options(
     click.option(
-        "--policy", "--listener", "policy", metavar="NAME",
+        "--policy", metavar="NAME",
         help=f"Reaction policy: {', '.join(POLICIES)}, or your own class as module:Class or file.py:Class (model).",
     ),
+    common.renamed("--listener", "--policy", "policy"),
     click.option("--seed", type=common.SEEDS, help="Seed of all noise; same bag and seed, same bytes (0)."),
-    click.option("--style", "--preset", "style", metavar="NAME", show_default="natural",
+    click.option("--style", metavar="NAME", show_default="natural",
                  help="Style of listening, see 'reactdiff style list'."),
+    common.renamed("--preset", "--style", "style"),
     *(
         click.option(f"--{name.replace('_', '-')}", name, type=Number(low, high), help=f"{low:g} to {high:g} (style).")
         for name, (low, high) in RANGES.items()

@@ -38,7 +38,7 @@ def _seconds(least: float, most: float, default: float, text: str = "Length of t
     return click.option("--seconds", type=Number(least, most), default=default, help=text)
 
 
-@click.group()
+@click.group(cls=common.Group)
 def bench() -> None:
     """Measure speed, latency, faults and long runs."""
 
@@ -78,7 +78,7 @@ def _graph(
 @bench.command()
 @_CLIP
 @click.option(
-    "--camera", type=click.Choice(["browser"]),
+    "--camera", type=common.Choice(["browser"]),
     help="browser: the clip is what a visitor of the page shows, in headless Chromium (from a checkout).",
 )  # fmt: skip
 @_seconds(1.0, 86400.0, 60.0)
@@ -94,11 +94,12 @@ def live(
     clip: Path | None, camera: str | None, seconds: float, runs: int, policy: str | None, text: str,
     backend: str | None, params: Path | None, compute: bool,
 ) -> dict[str, Any]:  # fmt: skip
-    """Run the real graph (without a browser) on a clip and measure latency, rates, misses, CPU and memory.
+    """Run the real graph on a clip and measure latency, rates, CPU and memory.
 
-    The measurement starts when the graph is active, a face was seen (or after 5 s) and 3 s have passed; a shorter clip
-    is looped. compute: time that perception, encoder and plans need for every 40 ms, in one more run without ROS, at
-    the clip's own speed; a plan's time is spread over the time until the next one, as it is drawn in its own thread.
+    No browser runs unless --camera browser is given. The measurement starts when the graph is active, a face was seen
+    (or after 5 s) and 3 s have passed; a shorter clip is looped. compute: time that perception, encoder and plans need
+    for every 40 ms, in one more run without ROS, at the clip's own speed; a plan's time is spread over the time until
+    the next one, as it is drawn in its own thread.
     """
     arguments = {"camera": camera, "policy": policy, "backend": backend}
     return measure_live(clip, seconds, runs, arguments, params, compute, text)
@@ -167,10 +168,11 @@ def _visitor(clip: Path) -> Iterator[Visitor]:
 @_POLICY
 @common.figures
 def actuator(robot: str, clip: Path | None, seconds: float, policy: str | None) -> dict[str, Any]:
-    """Run the real graph, page and model included, on a clip, with the robot's servos emulated in another process.
+    """Measure the servo commands of the real graph on a clip, with emulated servos.
 
-    Reports 99th percentiles: the delay of commands after they were due (jitter), and the time from an expression's
-    stamp to the end of the first command that follows it (latency). At 50 Hz, 5 ms and 15 ms are required.
+    The graph includes page and model; the servos are emulated in another process. Reports 99th percentiles: the delay
+    of commands after they were due (jitter), and the time from an expression's stamp to the end of the first command
+    that follows it (latency). At 50 Hz, 5 ms and 15 ms are required.
     """
     from reactdiff_ros.evaluation.bench.graph import bench_actuator
 
@@ -198,11 +200,11 @@ def faults(
     clip: Path | None, only: tuple[str, ...], short: bool, as_list: bool, robot: str, policy: str | None,
     output: Path | None, resume: bool, as_json: bool,
 ) -> int:  # fmt: skip
-    """Run the real graph on a clip, inject one fault after another and measure how the face responds.
+    """Inject faults into the real graph one by one and measure how the face responds.
 
-    Runs from a checkout of the repository, in a free ROS domain, or in ROS_DOMAIN_ID if it is set. Exit code 1 when a
-    bound is not held. All faults take about twenty minutes; nothing else should run on the machine meanwhile. Faults
-    that need root are skipped without it, with the reason.
+    Runs on a clip from a checkout of the repository, in a free ROS domain, or in ROS_DOMAIN_ID if it is set. Exit code
+    1 when a bound is not held. All faults take about twenty minutes; nothing else should run on the machine meanwhile.
+    Faults that need root are skipped without it, with the reason.
     """
     from reactdiff_ros.resources import require_tools
 
@@ -237,7 +239,7 @@ def faults(
     if output is not None:
         with common.writing("the figures", output):
             output.parent.mkdir(parents=True, exist_ok=True)
-    with common.json_on_stdout(as_json, indented=True) as result:
+    with common.json_on_stdout(as_json, as_table=True) as result:
         with progress_bar("faults") as show:
             done = run.run_faults(graph, robot, wanted, log, save, lambda: stop.set)
         result.update(catalogue.summary(before, rows, clip=played.name), left_out=done["left_out"])
@@ -246,7 +248,7 @@ def faults(
 
 @bench.command()
 @click.argument("clips", nargs=-1, type=common.PATH)
-@click.option("--part", type=click.Choice(["stream", "graph"]), multiple=True, help="Only this run (both, in turn).")
+@click.option("--part", type=common.Choice(["stream", "graph"]), multiple=True, help="Only this run (both, in turn).")
 @click.option("--stream-hours", type=Number(0.01, 10000.0), default=8.0, help="Stream through the session.")
 @click.option("--graph-hours", type=Number(0.01, 10000.0), default=1.0, help="Real time through the graph.")
 @click.option("--short", is_flag=True, help="Half a minute each, recorded every two seconds, to check a change.")
@@ -314,17 +316,18 @@ def soak(
 @click.option("--candidates", type=click.IntRange(1, 16), default=1, help="Candidates per plan.")
 @click.option("--steps", type=click.IntRange(1, 64), default=8, help="Steps of the denoiser.")
 @_seconds(1.0, 3600.0, 20.0, "Live time each.")
-@click.option("--backend", type=click.Choice(("onnxruntime", "cuda", "tensorrt")), default="onnxruntime",
+@click.option("--backend", type=common.Choice(("onnxruntime", "cuda", "tensorrt")), default="onnxruntime",
               help="Inference backend.")  # fmt: skip
-@click.option("--precision", type=click.Choice(("fp32", "fp16")), default="fp16", help="On a GPU.")
+@click.option("--precision", type=common.Choice(("fp32", "fp16")), default="fp16", help="On a GPU.")
 @common.figures
 def listeners(
     model: Path | None, clip: Path | None, listeners: tuple[int, ...], candidates: int, steps: int, seconds: float,
     backend: str, precision: Precision,
 ) -> dict[str, Any]:  # fmt: skip
-    """Time many listeners in one batch: each observes 25 frames a second and plans as reaction_node lets it.
+    """Time many listeners in one batch.
 
-    A load below 1 is real time in one thread. Nothing else should run on the machine meanwhile.
+    Each observes 25 frames a second and plans as reaction_node lets it. A load below 1 is real time in one thread.
+    Nothing else should run on the machine meanwhile.
     """
     from reactdiff_ros.evaluation.bench.model import Clock, bench_listeners, opened_backend, speaker_frames
     from reactdiff_ros.model.listener import ListenerConfig
@@ -350,9 +353,9 @@ def listeners(
 @common.SEED
 @common.figures
 def metrics(speakers: int, targets: int, frames: int, repeats: int, seed: int) -> dict[str, Any]:
-    """Time FRD, FRC and FRSyn against the challenge's algorithm (tslearn) on one core, in CPU seconds of this run.
+    """Time FRD, FRC and FRSyn against the challenge's algorithm (tslearn).
 
-    Runs from a checkout of the repository.
+    Times are CPU seconds of this run, on one core. Runs from a checkout of the repository.
     """
     from reactdiff_ros.resources import require, require_tools
 
@@ -373,7 +376,7 @@ def metrics(speakers: int, targets: int, frames: int, repeats: int, seed: int) -
               help="Candidates per plan, repeatable.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1, 64), default=1, help="Threads of ONNX Runtime.")
 @click.option("--repeats", type=click.IntRange(1, 100_000), default=200, help="Timed calls of each.")
-@click.option("--backend", "backends", type=click.Choice(("onnxruntime", "torch", "cuda", "tensorrt")), multiple=True,
+@click.option("--backend", "backends", type=common.Choice(("onnxruntime", "torch", "cuda", "tensorrt")), multiple=True,
               help="Rows of this backend only, repeatable (default: all that work here).")  # fmt: skip
 @click.option("--rows/--no-rows", default=True,
               help="Also by backend, precision, steps, candidates, listeners and length.")  # fmt: skip
@@ -382,11 +385,11 @@ def model(
     model: Path | None, steps: int | None, guidance: float | None, candidates: tuple[int, ...], threads: int,
     repeats: int, backends: tuple[str, ...], rows: bool,
 ) -> dict[str, Any]:  # fmt: skip
-    """Time the model alone: a new speaker frame through the encoder, and a plan with all its steps and guidance.
+    """Time the model alone: the encoder for a new speaker frame, and a whole plan.
 
-    rows: median, p99, plans a second, times real time (a plan and its frames within a hop) and memory of each; one
-    thing is varied at a time, with the rest as live, one candidate and one listener. TensorRT builds its engines first
-    if there are none. Nothing else should run on the machine meanwhile.
+    A plan has all its steps and guidance. rows: median, p99, plans a second, times real time (a plan and its frames
+    within a hop) and memory of each; one thing is varied at a time, with the rest as live, one candidate and one
+    listener. TensorRT builds its engines first if there are none. Nothing else should run on the machine meanwhile.
     """
     from reactdiff_ros.evaluation.listeners import live_sampling
 
@@ -416,7 +419,7 @@ def _measure_model(
 
 @bench.command()
 @_CLIP
-@_seconds(3.0, 600.0, 20.0, "Of the clip.")
+@_seconds(3.0, 600.0, 20.0, "Seconds of the clip to use.")
 @click.option("--output", type=common.FILE, metavar="FILE",
               help="Page to write, with its picture in images/ next to it.")  # fmt: skip
 @click.option(
@@ -425,10 +428,10 @@ def _measure_model(
 )  # fmt: skip
 @common.reporting
 def profile(result: Output, clip: Path | None, seconds: float, output: Path | None, cpu: bool) -> None:
-    """Profile perception, encoder and plans on a clip: by stage, and by function of the listener.
+    """Profile perception, encoder and plans on a clip.
 
-    Samples come from pyinstrument (requirements/test.txt). Nothing else should run on the machine meanwhile. Runs from
-    a checkout of the repository.
+    Times are reported by stage, and by function of the listener. Samples come from pyinstrument
+    (requirements/test.txt). Nothing else should run on the machine meanwhile. Runs from a checkout of the repository.
     """
     from reactdiff_ros.recordings.replay.parameters import settings_as_live
     from reactdiff_ros.resources import require_tools
@@ -448,7 +451,7 @@ def profile(result: Output, clip: Path | None, seconds: float, output: Path | No
         common.write_text("the page", output, render("performance", figures=figures))
     result.update(figures)
     if output is None:
-        result.say(dumps({name: value for name, value in figures.items() if name != "slots"}, indent=2))
+        result.say(common.table({name: value for name, value in figures.items() if name != "slots"}))
 
 
 @bench.command()
@@ -464,13 +467,13 @@ def profile(result: Output, clip: Path | None, seconds: float, output: Path | No
 def reference(
     model: Path | None, steps: int, samples: int, repeats: int, threads: int | None, minutes: float, short: bool
 ) -> dict[str, Any]:
-    """Time the paper preset at its published shapes (542 M parameters) and ours, on the same threads, in turn.
+    """Time the paper preset at its published shapes (542 M parameters) and ours.
 
-    ratios: the paper's seconds for a generated second over ours. eager_same_steps: both in torch eager;
-    best_cpu_same_steps: each in its fastest of torch eager, torch.compile and ONNX Runtime; eager_default_steps: the
-    paper's in torch eager over ours at our default steps as it ships; ten_samples_30s: the paper's in its fastest over
-    ours at our default steps. Takes 9 GB of memory (--short: 3); nothing else should run on the machine meanwhile. Runs
-    from a checkout of the repository.
+    Both run in turn, on the same threads. ratios: the paper's seconds for a generated second over ours.
+    eager_same_steps: both in torch eager; best_cpu_same_steps: each in its fastest of torch eager, torch.compile and
+    ONNX Runtime; eager_default_steps: the paper's in torch eager over ours at our default steps as it ships;
+    ten_samples_30s: the paper's in its fastest over ours at our default steps. Takes 9 GB of memory (--short: 3);
+    nothing else should run on the machine meanwhile. Runs from a checkout of the repository.
     """
     from reactdiff_ros.resources import require_tools
 
@@ -496,15 +499,16 @@ def _measure_reference(plan: Any, folder: Path | str, threads: int | None, *, sh
 
 @bench.command()
 @_CLIP
-@_seconds(1.0, 3600.0, 60.0, "Of the clip.")
+@_seconds(1.0, 3600.0, 60.0, "Seconds of the clip to use.")
 @_runs(3)
-@click.option("--policy", type=click.Choice(POLICIES), default="model", help="Who listens.")
+@click.option("--policy", type=common.Choice(POLICIES), default="model", help="Who listens.")
 @click.option("--processes", type=click.IntRange(1, 2), default=2, help="As for 'bag replay'.")
 @common.figures
 def replay(clip: Path | None, seconds: float, runs: int, policy: str, processes: int) -> dict[str, Any]:
-    """Make a bag of a clip (the demo speaker: 640x480, 25 pictures a second) and time `reactdiff bag replay` on it.
+    """Make a bag of a clip and time `reactdiff bag replay` on it.
 
-    Nothing else should run on the machine meanwhile. Runs from a checkout of the repository.
+    The demo speaker has 640x480 pixels and 25 pictures a second. Nothing else should run on the machine meanwhile. Runs
+    from a checkout of the repository.
     """
     from reactdiff_ros.resources import require_tools
 
@@ -522,11 +526,12 @@ def replay(clip: Path | None, seconds: float, runs: int, policy: str, processes:
 @click.option("--trials", type=click.IntRange(10, 2000), default=200, help="Paired trials of each.")
 @evaluation.evaluation(output=evaluation.PLOTS)
 def response(run: evaluation.Run, trials: int) -> None:
-    """Responses to inserted events in paired trials on simulated speakers, all else being equal.
+    """Measure responses to inserted events, in paired trials.
 
-    Response: the run with the event exceeds the run without by a tenth of the range for 3 frames, 0.3 to 1.5 s after
-    the event began (nods: by 2 degrees of head pitch, 0.2 to 1.5 s). rate: share of trials with a response; excess: the
-    rate minus the share of trials in which the run with the event is lower by as much, which is what chance does.
+    Speakers are simulated, and only the event differs within a pair. Response: the run with the event exceeds the run
+    without by a tenth of the range for 3 frames, 0.3 to 1.5 s after the event began (nods: by 2 degrees of head pitch,
+    0.2 to 1.5 s). rate: share of trials with a response; excess: the rate minus the share of trials in which the run
+    with the event is lower by as much, which is what chance does.
     """
     from reactdiff_ros.evaluation.studies.controls import bench_response
 
@@ -540,21 +545,22 @@ _RECORDED = ("live", "model", "reference")
 
 @bench.command()
 @click.argument("clips", nargs=-1, type=common.PATH)
-@click.option("--what", type=click.Choice(_RECORDED), multiple=True, default=_RECORDED,
+@click.option("--what", type=common.Choice(_RECORDED), multiple=True, default=_RECORDED,
               help="Which benches, repeatable.")  # fmt: skip
-@_seconds(1.0, 86400.0, 60.0, "Of each run (live).")
+@_seconds(1.0, 86400.0, 60.0, "Length of each live run.")
 @_runs(3, "Runs of each clip (live).")
-@click.option("--repeats", type=click.IntRange(1, 100_000), default=200, help="Of 'bench model'.")
+@click.option("--repeats", type=click.IntRange(1, 100_000), default=200, help="Repetitions of 'bench model'.")
 @click.option("--minutes", type=Number(0.5, 60.0), default=10.0, help="For the reference.")
 @click.option("--output", type=common.FILE, required=True, help="File for the figures (JSON).")
 def record(
     clips: tuple[Path, ...], what: tuple[str, ...], seconds: float, runs: int, repeats: int, minutes: float,
     output: Path,
 ) -> int:  # fmt: skip
-    """Run the benches and write their figures to a file: `bench live` on each of CLIPS (none: the demo speaker).
+    """Run the benches and write their figures to a file.
 
-    Figures of other benches, other commands and, of model and reference, other machines in the file are kept. The
-    reference needs torch and is left out without it.
+    `bench live` runs on each of CLIPS, or on the demo speaker without any. Figures of other benches, other commands
+    and, of model and reference, other machines in the file are kept. The reference needs torch and is left out without
+    it.
     """
     from reactdiff_ros.model.plan.sampler import Sampling
     from reactdiff_ros.resources import require_tools

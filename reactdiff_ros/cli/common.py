@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import wraps
 from pathlib import Path
@@ -18,13 +19,18 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from reactdiff_ros.errors import ConfigError, MissingExtraError, ReactdiffError, printable
+from reactdiff_ros.errors import ConfigError, MissingExtraError, ReactdiffError, one_of, printable
 
 if TYPE_CHECKING:
     from reactdiff_ros.simulator.voices import VoiceBank
 
+if TYPE_CHECKING:
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice  # generic from click 8.2 on
 Command = TypeVar("Command", bound=Callable[..., Any])
 EXIT_DONE, EXIT_ERROR, EXIT_USAGE, EXIT_MISSING = 0, 1, 2, 3
+_TYPED: Final = click.core.ParameterSource.COMMANDLINE
 EXIT_STOPPED = 130
 """Stopped by Ctrl-C before the work was complete: a command that follows with && does not start."""
 
@@ -33,11 +39,36 @@ class Number(click.FloatRange):
     """A finite number within bounds, as an option takes it. click's own type lets NaN through all of them."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number; a usage error where it is none."""
+        """The number; a usage error where it is not one."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{value!r} is no number.", param, ctx)
+            self.fail(f"{value!r} is not a number.", param, ctx)
         return number
+
+
+class Choice(_Choice):
+    """One of some names. click's own type lists all of them where one is misspelt."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The name; a usage error with the one that is meant."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is unknown: {one_of(str(value), self.choices)}", param, ctx)
+
+
+class Group(click.Group):
+    """A group whose help shows whole sentences, where click cuts them to the width of the terminal."""
+
+    def sections(self) -> dict[str, Sequence[click.Command]]:
+        """The commands that the help lists, by title."""
+        return {"Commands": [command for _, command in sorted(self.commands.items()) if not command.hidden]}
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one list per section."""
+        for title, commands in self.sections().items():
+            with formatter.section(title):
+                formatter.write_dl([(str(c.name), c.get_short_help_str(limit=80)) for c in commands])
 
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -69,11 +100,30 @@ def options(*parts: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return decorate
 
 
+def renamed(old: str, new: str, name: str, **attributes: Any) -> Callable[[Command], Command]:
+    """The option `new`, which sets the parameter `name`, also by its old name until the next release, with a note."""
+
+    def decorate(function: Command) -> Command:
+        @wraps(function)
+        def command(*args: Any, **given: Any) -> Any:
+            if before := given.pop(f"old_{name}"):
+                log(f"{old} is now {new}: the old name works until the next release")
+                given[name] = before
+            return function(*args, **given)
+
+        decorated: Any = click.option(old, f"old_{name}", hidden=True, **attributes)(command)
+        return decorated  # type: ignore[no-any-return]
+
+    return decorate
+
+
 TOPICS = options(
-    click.option("--camera-topic", "--picture", "picture", metavar="TOPIC", default="", show_default="found by type",
+    click.option("--camera-topic", "picture", metavar="TOPIC", default="", show_default="found by type",
                  help="Camera topic of the bag; none = no pictures."),
-    click.option("--audio-topic", "--sound", "sound", metavar="TOPIC", default="", show_default="found by type",
+    click.option("--audio-topic", "sound", metavar="TOPIC", default="", show_default="found by type",
                  help="Microphone topic of the bag; none = no sound."),
+    renamed("--picture", "--camera-topic", "picture"),
+    renamed("--sound", "--audio-topic", "sound"),
 )  # fmt: skip
 
 
@@ -109,18 +159,67 @@ def dumps(value: Any, *, indent: int | None = None) -> str:
     return json.dumps(finite(value), allow_nan=False, default=str, ensure_ascii=False, indent=indent)
 
 
+def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> str:
+    """A table of texts; the columns in `left` are left-aligned, the others right-aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = [f"<{w}" if i in left else f">{w}" for i, w in enumerate(widths)]
+    lines = ("  ".join(f"{cell:{side}}" for cell, side in zip(row, sides, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+MOST_VALUES: Final = 8
+"""Longer lists of numbers are summarised for people."""
+
+
+def table(figures: dict[str, Any]) -> str:
+    """Figures for people, under the names that they have in JSON; a few that belong together share a line."""
+    return aligned([*_lines(finite(figures))], left=(0, 1))
+
+
+def _lines(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        small = len(value) <= MOST_VALUES and not any(isinstance(part, (dict, list)) for part in value.values())
+        if name and small:
+            yield name, _joined((key, _words(part)) for key, part in value.items())
+        else:
+            for key, part in value.items():
+                yield from _lines(part, f"{name}.{key}" if name else key)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for number, part in enumerate(value, 1):
+            yield f"{name}.{number}", _joined(_lines(part))
+    else:
+        yield name, _words(value)
+
+
+def _joined(lines: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(map(" ".join, lines))
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
+    if isinstance(value, list) and len(value) > MOST_VALUES and not isinstance(value[0], str):
+        known = [v for v in value if isinstance(v, (int, float))]
+        return f"{len(value)} values" + (f", {_words(min(known))} to {_words(max(known))}" if known else "")
+    if isinstance(value, list) and value:
+        return ", ".join(map(_words, value))
+    return "-" if value in (None, "", [], {}) else str(value)
+
+
 @contextmanager
-def json_on_stdout(enabled: bool, *, indented: bool = False) -> Iterator[dict[str, Any]]:
+def json_on_stdout(enabled: bool, *, as_table: bool = False) -> Iterator[dict[str, Any]]:
     """Yields the dictionary to fill; with `enabled`, it is the only thing that reaches stdout.
 
-    Libraries print to file descriptor 1 as they like: until the end, it points to stderr. `indented`: without
-    `enabled`, the dictionary is printed as well, for people.
+    Libraries print to file descriptor 1 as they like: until the end, it points to stderr. `as_table`: without
+    `enabled`, the dictionary is printed as a table.
     """
     result: dict[str, Any] = {}
     if not enabled:
         yield result
-        if indented:
-            echo(dumps(result, indent=2))
+        if as_table:
+            echo(table(result))
         return
     stdout = sys.stdout
     stdout.flush()
@@ -168,7 +267,7 @@ def reporting(function: Callable[..., int | None]) -> Callable[..., int]:
 
 
 def figures(function: Callable[..., dict[str, Any]]) -> Callable[..., int]:
-    """Makes a command of a function that returns figures: with --json one object on stdout, else indented.
+    """Makes a command of a function that returns figures: with --json one object on stdout, else a table.
 
     The command fails if the figure `held` is false.
     """
@@ -176,7 +275,7 @@ def figures(function: Callable[..., dict[str, Any]]) -> Callable[..., int]:
     @wraps(function)
     def command(result: Output, **given: Any) -> int:
         result.update(function(**given))
-        result.say(dumps(result, indent=2))
+        result.say(table(result))
         return EXIT_ERROR if result.get("held") is False else EXIT_DONE
 
     return reporting(command)
@@ -204,11 +303,20 @@ def writing(what: str, path: object) -> Iterator[None]:
 
 @contextmanager
 def usage_errors(kind: type[Exception] = ConfigError) -> Iterator[None]:
-    """An error of this kind within the block becomes a usage error with the same sentence."""
+    """An error of this kind within the block becomes a usage error, which names the option that was typed."""
     try:
         yield
     except kind as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(_with_option(str(error))) from error
+
+
+def _with_option(sentence: str) -> str:
+    """A sentence about a parameter or argument of the nodes, by its option if the user set it with one."""
+    found, context = re.match(r"the (?:argument|parameter) (\w+)", sentence), click.get_current_context(silent=True)
+    if found is not None and context is not None and context.get_parameter_source(found[1]) is _TYPED:
+        option = next(o.opts[0] for o in context.command.params if o.name == found[1])
+        return option + sentence[found.end() :]
+    return sentence
 
 
 def write_text(what: str, path: Path, text: str) -> None:
@@ -220,9 +328,26 @@ def write_text(what: str, path: Path, text: str) -> None:
     log(f"wrote {path}")
 
 
+LINE_S: Final = 60.0
+
+
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[float], None]]:
-    """Yields a function that takes the completed share, 0..1. The bar on stderr shows the time left."""
+    """Yields a function that takes the completed share, 0..1. The bar on stderr shows the time left.
+
+    Without a terminal, there is a line a minute instead.
+    """
+    if not sys.stderr.isatty():
+        due_s = time.monotonic() + LINE_S
+
+        def show(share: float) -> None:
+            nonlocal due_s
+            if time.monotonic() >= due_s:
+                log(f"{label}: {share:.0%}")
+                due_s = time.monotonic() + LINE_S
+
+        yield show
+        return
     with click.progressbar(length=1000, label=label, file=sys.stderr) as bar:
         yield lambda share: bar.update(max(round(1000 * min(share, 1.0)) - bar.pos, 0))
 

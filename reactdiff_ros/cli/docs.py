@@ -28,7 +28,7 @@ def _figures(name: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     return click.argument("figures", type=common.FILE, default=Path("docs", f"{name}.json"))
 
 
-@click.group()
+@click.group(cls=common.Group)
 def docs() -> None:
     """Write generated pages of the documentation. All but the policies need a checkout of the repository.
 
@@ -82,10 +82,10 @@ def ablations(figures: Path, sweeps: tuple[Path, ...], output: Path | None) -> i
 @click.option("--trained-on", default="", show_default=False, metavar="TEXT",
               help="Hardware, time and versions of the training.")  # fmt: skip
 def evidence(figures: Path, output: Path | None, card: Path | None, model: Path | None, trained_on: str) -> int:
-    """Write the page of all measured figures of a set of weights, from FIGURES of 'evaluate evidence'.
+    """Write the page of all measured figures of a set of weights.
 
-    The page also shows evidence_others.json next to FIGURES (measured with another --seed), and the pictures
-    images/evidence_*.png next to the page.
+    FIGURES are of 'evaluate evidence'. The page also shows evidence_others.json next to FIGURES (measured with another
+    --seed), and the pictures images/evidence_*.png next to the page.
     """
     if output is not None or card is None:
         _figures_page("evidence", figures, output)
@@ -98,7 +98,10 @@ def evidence(figures: Path, output: Path | None, card: Path | None, model: Path 
 @common.NAMESPACE
 @_OUTPUT
 def policies(namespace: str | None, output: Path | None) -> int:
-    """Write the SROS 2 access policies of all nodes, for 'ros2 security' (docs/security.md)."""
+    """Write the SROS 2 access policies of all nodes, for 'ros2 security'.
+
+    See docs/security.md.
+    """
     from reactdiff_ros.launching.access_policies import policy
     from reactdiff_ros.launching.live_graph import LiveOptions
     from reactdiff_ros.launching.table import load_table

@@ -44,7 +44,7 @@ def seconds_option(least: float, default: float, text: str = "Length of each spe
     return click.option("--seconds", type=Number(least, 600.0), default=default, help=text)
 
 
-@click.group()
+@click.group(cls=common.Group)
 def evaluate() -> None:
     """Measure the behaviour of a listener."""
 
@@ -97,7 +97,7 @@ def appropriateness(result: Output, clips: Path, seeds: int, style: str, workers
 @seconds_option(10.0, 30.0)
 @evaluation.evaluation(output=PLOTS)
 def controls(run: Run, items: int, seconds: float) -> None:
-    """Sweep every control, and every entry of a style, on the same speakers with the same noise.
+    """Sweep every control and entry of a style, on the same speakers and noise.
 
     Attitude and smiling: share of time with a smile; nodding: nods a minute; liveliness: speed of the head, brow
     raises a minute; responsiveness: answer to an inserted smile, coupling of smiles; delay: lag of that answer;
@@ -115,12 +115,12 @@ def controls(run: Run, items: int, seconds: float) -> None:
 @common.MODEL
 @click.option("--models", type=common.FOLDER, nargs=4, metavar="DIR0 DIR1 DIR2 DIR3",
               help="Four models, each trained without the pairs of one fold; each is tested on those.")  # fmt: skip
-@click.option("--system", "systems", type=click.Choice(DYAD_SYSTEMS), multiple=True, help="Only these rows (all).")
+@click.option("--system", "systems", type=common.Choice(DYAD_SYSTEMS), multiple=True, help="Only these rows (all).")
 @click.option("--permutations", type=click.IntRange(100, 1_000_000), default=5000,
               help="Permutations of speakers across pairs, for p.")  # fmt: skip
 @evaluation.evaluation(voices=False, output=evaluation.RESULT)
 def dyads(run: Run, folder: Path, models: tuple[Path, ...] | None, systems: tuple[str, ...], permutations: int) -> None:
-    """Smile coupling and smile statistics of listeners to the speakers of recorded calls.
+    """Compare how listeners smile with real listeners, on recorded calls.
 
     C: mean correlation of the two people's AU12 at lags of 0.3 to 2 s (.10 to .30 passes). p: of that C when speakers
     are permuted across pairs (below .01). D_marg: mean Wasserstein-1 distance of smile rate, length, share of time,
@@ -154,7 +154,7 @@ def dyads(run: Run, folder: Path, models: tuple[Path, ...] | None, systems: tupl
 @click.option("--folder", type=common.FOLDER, required=True,
               help="Recorded pairs: tables of both faces, or the files of 'evaluate dyads'.")  # fmt: skip
 @common.MODEL
-@click.option("--system", "systems", type=click.Choice(PEOPLE_SYSTEMS), multiple=True, help="Only these rows (all).")
+@click.option("--system", "systems", type=common.Choice(PEOPLE_SYSTEMS), multiple=True, help="Only these rows (all).")
 @evaluation.evaluation(voices=False)
 def people(run: Run, folder: Path, systems: tuple[str, ...]) -> None:
     """Compare listeners with people, on recordings of both faces of pairs.
@@ -236,11 +236,12 @@ def lips(
 @common.EMOTIONS
 @evaluation.evaluation(output=PLOTS)
 def simulator(run: Run, items: int, seconds: float, systems: str | None, emotions: float) -> None:
-    """REACT's metrics of the model and of baselines on held-out simulated speakers, with 95 % intervals over speakers.
+    """Score model and baselines with REACT's metrics on held-out simulated speakers.
 
-    Each system gives 10 independent streams a speaker, scored against 10 appropriate simulated listeners: FRC, FRD
-    (sums over the 10), FRDiv, FRDvs, FRVar, and pose (turns of the head and nods). skill = (x - shuffled) / (oracle -
-    shuffled); bands: what a listener has to reach all together. Seeds are disjoint from training by construction.
+    Intervals are 95 % over speakers. Each system gives 10 independent streams a speaker, scored against 10 appropriate
+    simulated listeners: FRC, FRD (sums over the 10), FRDiv, FRDvs, FRVar, and pose (turns of the head and nods). skill
+    = (x - shuffled) / (oracle - shuffled); bands: what a listener has to reach all together. Seeds are disjoint from
+    training by construction.
 
     --output takes a folder, for plots and result.npz, or a name that ends with .npz: the result file alone, which
     'reactdiff report' and 'reactdiff compare' read.
@@ -284,12 +285,12 @@ def simulator(run: Run, items: int, seconds: float, systems: str | None, emotion
 @seconds_option(8.0, 40.0)
 @evaluation.evaluation(output=PLOTS)
 def streams(run: Run, items: int, seconds: float) -> None:
-    """Free-running streams compared with independent ancestral sampling and the simulator's listeners.
+    """Compare free-running streams with independent sampling.
 
-    Variance and autocorrelation of each group of coefficients, rates of rare events, jerk at the borders of plans over
-    that inside, difference of consecutive plans with unchanged evidence over the spread of candidates, and power in
-    three bands over the reference's. raw: as planned, before smoothing; shown: as live; ancestral: each block drawn
-    once in many steps.
+    They are also compared with the simulator's listeners. Variance and autocorrelation of each group of coefficients,
+    rates of rare events, jerk at the borders of plans over that inside, difference of consecutive plans with unchanged
+    evidence over the spread of candidates, and power in three bands over the reference's. raw: as planned, before
+    smoothing; shown: as live; ancestral: each block drawn once in many steps.
     """
     from reactdiff_ros.evaluation.studies.sampling import evaluate_streams
 
@@ -304,13 +305,13 @@ def streams(run: Run, items: int, seconds: float) -> None:
 @seconds_option(16.0, 60.0)
 @evaluation.evaluation(output=PLOTS)
 def behaviour(run: Run, items: int, seconds: float) -> None:
-    """Lags of reciprocal smiles less chance, reliance on the speaker, realism of windows of 2 s.
+    """Measure smile lags above chance, reliance on the speaker, and realism.
 
     Lags: shares of the speaker's smiles whose nearest smile of the listener begins in each bin, less the same with
     streams shifted in time; with and without precursors of the speaker's smiles. Reliance: with the own speaker less
-    with another's. Realism: Frechet distance to simulated listeners with its floor, and a classifier's area under the
-    curve (.5: cannot be distinguished). For a model also where intra- and inter-class attention looks on cues that show
-    only in face and voice together.
+    with another's. Realism, of windows of 2 s: Frechet distance to simulated listeners with its floor, and a
+    classifier's area under the curve (.5: cannot be distinguished). For a model also where intra- and inter-class
+    attention looks on cues that show only in face and voice together.
     """
     from reactdiff_ros.evaluation.studies.behaviour import evaluate_behaviour
 
@@ -326,11 +327,12 @@ def behaviour(run: Run, items: int, seconds: float) -> None:
 @click.option("--minutes", type=Number(6.0, 600.0), default=60.0, help="Length of each session.")
 @evaluation.evaluation()
 def sessions(run: Run, count: int, minutes: float) -> None:
-    """Long sessions of changing speakers with absences: the last sixth compared with the second.
+    """Check for drift: compare the end of long sessions with their beginning.
 
-    Ratios of rates, shares of time, means, deviations (style natural) and of the excess of answered smiles (style
-    responsive) with 95 % intervals over sessions; how far the head has moved from where it was held; frames at a
-    clamp; and what is left of an extreme history after 10 s. A short form: --sessions 6 --minutes 6.
+    Sessions have changing speakers and absences; the last sixth is compared with the second. Ratios of rates, shares of
+    time, means, deviations (style natural) and of the excess of answered smiles (style responsive) with 95 % intervals
+    over sessions; how far the head has moved from where it was held; frames at a clamp; and what is left of an extreme
+    history after 10 s. A short form: --sessions 6 --minutes 6.
     """
     from reactdiff_ros.evaluation.studies.sessions import evaluate_sessions
 
@@ -346,10 +348,11 @@ def sessions(run: Run, count: int, minutes: float) -> None:
 @seconds_option(6.0, 30.0)
 @evaluation.evaluation()
 def ablations(run: Run, models: tuple[Path, ...], sweep: bool, items: int, seconds: float) -> None:
-    """MODELS (folders of 'reactdiff dev export') on the same held-out speakers with the same noise.
+    """Compare MODELS on the same speakers and noise.
 
-    Their manifests name what each was trained without ('train --ablate') and with which seed; give three seeds of each.
-    A difference to the full models that is smaller than the deviation between seeds is reported as "none".
+    MODELS are folders of 'reactdiff dev export'; the speakers are held out. Their manifests name what each was trained
+    without ('train --ablate') and with which seed; give three seeds of each. A difference to the full models that is
+    smaller than the deviation between seeds is reported as "none".
     """
     from reactdiff_ros.evaluation.bench.machine import commit
     from reactdiff_ros.evaluation.studies import sampling
@@ -368,7 +371,7 @@ def ablations(run: Run, models: tuple[Path, ...], sweep: bool, items: int, secon
 @click.option("--fold-models", type=common.FOLDER, nargs=4, metavar="DIR0 DIR1 DIR2 DIR3",
               help="Four models, each trained without the pairs of one fold, for the recorded calls.")  # fmt: skip
 @items_option(8, 2000, 200, "Held-out speakers; others follow.")
-@click.option("--part", "parts", type=click.Choice(PARTS), multiple=True,
+@click.option("--part", "parts", type=common.Choice(PARTS), multiple=True,
               help="Measure only these parts; stored ones are included.")  # fmt: skip
 @click.option("--short", is_flag=True, help="A check in minutes that everything runs; the figures are noise.")
 @click.option(
@@ -429,13 +432,13 @@ def evidence(
 @command
 @click.option("--data", type=common.FOLDER, required=True, metavar="DIR",
               help="Root of REACT2023, REACT2024 (val.csv, val/...) or MARS (val/facial-attributes/...).")  # fmt: skip
-@click.option("--split", type=click.Choice(("train", "val", "test")), default="val", help="Split to evaluate.")
+@click.option("--split", type=common.Choice(("train", "val", "test")), default="val", help="Split to evaluate.")
 @click.option(
     "--expression-names", "names", type=common.FILE, metavar="FILE",
     help="faceverse_simple_v2.npy, or a list of FaceVerse's 52 names; without it only the speaker's head is seen.",
 )  # fmt: skip
 @click.option("--streams", type=click.IntRange(1, 64), default=10, help="K reactions a speaker.")
-@click.option("--compat", type=click.Choice(("default", "react2024", "mars")),
+@click.option("--compat", type=common.Choice(("default", "react2024", "mars")),
               help="Whose definitions of the metrics (those of the set's own challenge).")  # fmt: skip
 @click.option("--own-targets", is_flag=True, help="Only the recorded reaction is appropriate; no neighbour matrix.")
 @click.option("--no-voice", is_flag=True, help="The listener does not hear the speaker; no sound is read.")
@@ -444,11 +447,12 @@ def react(
     course: Course, data: Path, split: str, names: Path | None, streams: int, compat: str | None, own_targets: bool,
     no_voice: bool,
 ) -> int:  # fmt: skip
-    """REACT's metrics of listeners on a split of a public set, with the time per frame and the response lag.
+    """Score listeners with REACT's metrics on a public data set.
 
-    Each listener gives K streams a speaker from its own past. Compared on the same speakers: ground truth, the mime
-    with its best lag, random, mean sequence, mean frame, nearest neighbour, the rule-based listener, and the control:
-    the listener under test while it listened to somebody else. 95 % intervals are over pairs of people.
+    Time per frame and response lag are measured too. Each listener gives K streams a speaker from its own past.
+    Compared on the same speakers: ground truth, the mime with its best lag, random, mean sequence, mean frame, nearest
+    neighbour, the rule-based listener, and the control: the listener under test, paired with a different speaker. 95 %
+    intervals are over pairs of people.
 
     A recording that cannot be read is reported and the others go on; the exit code is then 1. To resume an interrupted
     run, give the same command.
@@ -488,7 +492,7 @@ def online(
     result: Output, listener: str, model: Path | None, cuts: int, seconds: float, clips: tuple[Path, Path] | None,
     seed: int,
 ) -> int:  # fmt: skip
-    """Verify that a listener is strictly online, or looks ahead no further than it declares.
+    """Verify that a listener is strictly online, or looks ahead only as it declares.
 
     A whole session runs, and runs again with every picture and sound after a random t replaced: every face up to
     t - look-ahead must have the same bits. A listener that looks further fails with the frame furthest before its t
@@ -510,7 +514,7 @@ def online(
     log(verdict.sentence(spec.name))
     if verdict.deterministic and verdict.acted < 0.2:
         log(f"the change was seen in the face after only {verdict.acted:.0%} of the cuts: this shows little")
-    result.say(dumps(result, indent=2))
+    result.say(common.table(result))
     return EXIT_DONE if verdict.holds else EXIT_ERROR
 
 
@@ -530,12 +534,12 @@ def online(
 def recordings(
     course: Course, folder: Path, pairs: tuple[tuple[Path, Path], ...], study_key: Path | None, streams: int
 ) -> int:
-    """Listeners on the bags, videos and extracted files of FOLDER, through the whole live session.
+    """Run listeners on the recordings in FOLDER and measure them.
 
-    Measured are behaviour (rates of nods, smiles, blinks; coupling to the speaker's smiles; response lag), motion
-    (jerk, limit hits), latency and time per frame; and, where the real listener was recorded too, REACT's metrics
-    against them. Compared with the rule-based listener, mime, random, and the listener under test while it listened to
-    another recording.
+    Recordings are bags, videos and extracted files; each runs through the whole live session. Measured are behaviour
+    (rates of nods, smiles, blinks; coupling to the speaker's smiles; response lag), motion (jerk, limit hits), latency
+    and time per frame; and, where the real listener was recorded too, REACT's metrics against them. Compared with the
+    rule-based listener, mime, random, and the listener under test, paired with another recording.
 
     A recording that cannot be read, or on which LISTENER fails, is reported and the others go on; the exit code is then
     1. To resume an interrupted run, give the same command. Nothing is written to FOLDER.
@@ -559,7 +563,7 @@ def recordings(
 @command
 @click.argument("file", type=common.FILE)
 @click.option(
-    "--compat", type=click.Choice(("default", "react2024", "mars")), default="default",
+    "--compat", type=common.Choice(("default", "react2024", "mars")), default="default",
     help="react2024: the challenge's own code; mars: that of 2025 and 2026; default: without its faults.",
 )  # fmt: skip
 @click.option("--rate-hz", type=Number(1.0, 1000.0), help="Frames per second (25; mars: 30).")
@@ -567,7 +571,7 @@ def recordings(
 @click.option("--workers", type=click.IntRange(1, 256), default=1, help="Threads.")
 @common.figures
 def arrays(file: Path, compat: str, rate_hz: float | None, seed: int, workers: int) -> dict[str, Any]:
-    """FRC, FRD, FRDiv, FRDvs, FRVar and FRSyn of the arrays in FILE (.npz).
+    """Compute FRC, FRD, FRDiv, FRDvs, FRVar and FRSyn for the arrays in FILE (.npz).
 
     It holds prediction (N, K, T, 25), listener (M, T, 25), speaker (N, T, 25) and neighbour (N, M), which is 1 where a
     reaction of `listener` is appropriate for a speaker. FRC and FRD are sums over the K predictions. For mars, clips

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import wraps
@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, Output, echo, json_on_stdout, log, progress_bar
+from reactdiff_ros.cli.common import (
+    EXIT_DONE,
+    EXIT_ERROR,
+    Number,
+    Output,
+    aligned,
+    echo,
+    json_on_stdout,
+    log,
+    progress_bar,
+)
+from reactdiff_ros.errors import one_of
 from reactdiff_ros.resources import require
 
 if TYPE_CHECKING:
@@ -37,16 +48,27 @@ def removable(context: click.Context, parameter: click.Parameter, text: str) -> 
 
     names = tuple(sorted({name.strip() for name in text.split(",")} - {"", *_REMOVED}))
     if unknown := [name for name in names if name not in REMOVABLE]:
-        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(REMOVABLE)}")
+        raise click.BadParameter(f"{unknown[0]!r} is unknown: {one_of(unknown[0], REMOVABLE)}")
     return names
+
+
+class Corrections(click.Option):
+    """An option of corrections, whose help has their names; they are imported only for it."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The option and its help."""
+        from reactdiff_ros.model.plan.corrections import REMOVABLE
+
+        self.help = (self.help or "").format(names=", ".join(REMOVABLE))
+        return super().get_help_record(ctx)
 
 
 _WHO = "Who listens; simulator: knows the speaker exactly; policy: the same behind noisy perception."
 SIMULATED = ("model", "simulator", "policy")
 LISTENER = click.option(
-    "--listener", type=click.Choice((*SIMULATED, "rules", "mime", "random", "idle")), default="model", help=_WHO
+    "--listener", type=common.Choice((*SIMULATED, "rules", "mime", "random", "idle")), default="model", help=_WHO
 )
-CONTROLLED = click.option("--listener", type=click.Choice(SIMULATED), default="model", help=_WHO)
+CONTROLLED = click.option("--listener", type=common.Choice(SIMULATED), default="model", help=_WHO)
 WORKERS = click.option(
     "--workers", type=click.IntRange(1, 64), default=lambda: min(os.cpu_count() or 1, 64), show_default="one a core",
     help="Threads and processes.",
@@ -57,8 +79,8 @@ RESULT = click.option(
 )  # fmt: skip
 STEPS = click.option("--steps", type=click.IntRange(2, 64), help="Denoiser steps of a plan (as live).")
 WITHOUT = click.option(
-    "--without", metavar="NAME,...", default="", callback=removable,
-    help="Corrections of the model to leave out: mood, sharpness.",
+    "--without", cls=Corrections, metavar="NAME,...", default="", callback=removable,
+    help="Corrections of the model to leave out: {names}.",
 )  # fmt: skip
 GUIDANCE = click.option("--guidance", type=Number(0.0, 8.0), help="Guidance on the speaker (as live).")
 MOST_NOTES = 20
@@ -169,17 +191,17 @@ def evaluation(
     Args:
         voices: with --voices.
         output: the option of that name: PLOTS or RESULT.
-        shown: without --json the result is printed for people.
+        shown: without --json the result is printed as a table.
     """
     hop = click.option("--hop-s", type=Number(0.04, 0.64), help="Time until the next plan (as live).")
-    seed = click.option("--seed", type=common.SEEDS, default=0, help="Another seed, another set.")
+    seed = click.option("--seed", type=common.SEEDS, default=0, help="Seed; selects the set of speakers.")
     optional = [common.VOICES] if voices else [], [output] if output else []
     parts = [STEPS, GUIDANCE, WITHOUT, hop, seed, *optional[0], WORKERS, *optional[1], common.JSON]
 
     def decorate(command: Callable[..., int | None]) -> Callable[..., int]:
         @wraps(command)
         def filled(run: Run, **given: Any) -> int:
-            with json_on_stdout(run.as_json, indented=shown) as printed:
+            with json_on_stdout(run.as_json, as_table=shown) as printed:
                 code = command(run, **given)
                 printed.update(run.result | run.rests_on())
             return EXIT_DONE if code is None else code
@@ -205,12 +227,15 @@ def _gathered(parts: Sequence[Any], kind: Any) -> Callable[[Callable[..., int]],
     return decorate
 
 
-def absent(output: Path | None, *, force: bool = False, what: str = "result file") -> None:
-    """Before a long run: raise ReactdiffError if the file already exists and must not be overwritten."""
+def absent(output: Path | None, *, force: bool | None = None, what: str = "result file") -> None:
+    """Before a long run: raise ReactdiffError if the file already exists and must not be overwritten.
+
+    `force`: None where the command has no --force.
+    """
     from reactdiff_ros.errors import ReactdiffError
 
     if output is not None and output.exists() and not force:
-        todo = "choose another name, or move it away"
+        todo = f"choose another name, or {'move it away' if force is None else 'use --force'}"
         raise ReactdiffError(f"the {what} already exists", where=str(output), todo=todo)
 
 
@@ -357,23 +382,16 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, (int, float)) and value == value else "-"
 
 
-def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> str:
-    """A table of texts; the columns in `left` are left-aligned, the others right-aligned."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    sides = [f"<{w}" if i in left else f">{w}" for i, w in enumerate(widths)]
-    lines = ("  ".join(f"{cell:{side}}" for cell, side in zip(row, sides, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
-
-
 @click.command()
 @click.argument("result", type=common.FILE)
 @click.option("-o", "--output", type=common.FILE, metavar="PAGE.html",
               help="The page (next to the result, with its name).")  # fmt: skip
 @click.option("--faces/--no-faces", default=True, help="Rendered faces; they take most of the time.")
 @click.option("--items", type=click.IntRange(1, 100), default=8, help="Recordings with time lines.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing page.")
+@click.option("--force", is_flag=True, help="Overwrite an existing page.")
+@common.renamed("--overwrite", "--force", "force", is_flag=True)
 @common.reporting
-def report(out: Output, result: Path, output: Path | None, faces: bool, items: int, overwrite: bool) -> None:
+def report(out: Output, result: Path, output: Path | None, faces: bool, items: int, force: bool) -> None:
     """Make a one-page report of a RESULT file that 'evaluate' wrote.
 
     Figures against baselines, the shuffled-speaker control and published figures, time lines of speaker and listener,
@@ -384,7 +402,7 @@ def report(out: Output, result: Path, output: Path | None, faces: bool, items: i
     from reactdiff_ros.evaluation.results import read_result
 
     page = output if output is not None else result.with_suffix(".html")
-    absent(page, force=overwrite, what="page")
+    absent(page, force=force, what="page")
     read = read_result(result)
     with progress_bar("page") as show:
         html = build_page(read, with_faces=faces, most_items=items, progress=show)

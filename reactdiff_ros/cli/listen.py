@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -92,11 +91,11 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
     help="Screen face: soft, paper, robot, night, pixel, eyes, cub, head (3D), FILE.json, FILE.glb, FILE.vrm; none.",
 )  # fmt: skip
 @click.option("--no-avatar", is_flag=True, help="Same as --avatar none.")
-@click.option("--look", hidden=True)
+@common.renamed("--look", "--avatar", "avatar")
 @click.option("--port", type=click.IntRange(1024, 65535), help="Port of the page; if it is in use, the next free one.")
 @click.option(
     "--host", metavar="ADDRESS",
-    help="Address that the page is served on; other than this machine's, its link has a token (127.0.0.1).",
+    help="Address to serve the page on (127.0.0.1). Beyond this machine, the link contains a token.",
 )  # fmt: skip
 @click.option(
     "--https", is_flag=True,
@@ -109,11 +108,11 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
 @click.option("--params", type=common.FILE, metavar="FILE", help="ROS parameter file (YAML).")
 @click.option("--study", type=common.FILE, metavar="FILE",
               help="Sessions file of a blind study; runs session:=ID without revealing its condition.")  # fmt: skip
-@click.option("--no-ros", is_flag=True, help="One process, for the page's visitor or a clip; so where ROS is missing.")
+@click.option("--no-ros", is_flag=True, help="Run in one process, without ROS; the default where ROS is not installed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the address as one JSON object on stdout.")
 def listen(
     assignments: tuple[str, ...], camera: str | None, microphone: str | None, clip: Path | None, once: bool,
-    policy: str | None, style: str | None, backend: str | None, avatar: str | None, no_avatar: bool, look: str | None,
+    policy: str | None, style: str | None, backend: str | None, avatar: str | None, no_avatar: bool,
     port: int | None, host: str | None, https: bool, robot: str | None, namespace: str | None, lan: bool | None,
     seed: int | None, params: Path | None, study: Path | None, no_ros: bool, as_json: bool,
 ) -> int:  # fmt: skip
@@ -123,9 +122,6 @@ def listen(
     webcam. Your own settings (reactdiff config show) override these defaults, and options override both.
     Launch arguments are accepted as NAME:=VALUE: record:=true (docs/bags.md), use_sim_time:=true, and so on.
     """
-    if look is not None:
-        log("--look is now --avatar: the old name works until the next release")
-        avatar = avatar or look
     if no_avatar:
         avatar = "none"
     if avatar == "none" and (port or host or https):
@@ -151,9 +147,9 @@ def listen(
     parameters["https"] = https or None
     from reactdiff_ros.avatar.config import check_own
     from reactdiff_ros.capture.media import MediaClip
-    from reactdiff_ros.errors import ConfigError, MediaError
+    from reactdiff_ros.errors import MediaError
 
-    try:
+    with common.usage_errors():
         if own_look is not None and (sentence := check_own(own_look)):
             log(sentence)
         live, source = live_options(given, {k: v for k, v in parameters.items() if v is not None}, face=face)
@@ -161,11 +157,6 @@ def listen(
             with common.usage_errors(MediaError):  # before a node fails because of it
                 MediaClip(source[2])
         return run(live, lambda: choose_source(*source), StopFlag(), once=once, as_json=as_json)
-    except ConfigError as error:
-        # The sentence is that of the launch file, which calls the options arguments.
-        name = re.match(r"the argument (\w+)", error.what)
-        text = f"--{name[1]}{str(error)[name.end() :]}" if name and options.get(name[1]) else str(error)
-        raise click.UsageError(text) from error
 
 
 def live_options(
@@ -304,7 +295,7 @@ def _without_ros(given: dict[str, str], parameters: dict[str, Any], once: bool, 
     from reactdiff_ros.avatar import AvatarConfig
     from reactdiff_ros.avatar.config import check_own
     from reactdiff_ros.capture.media import MediaClip
-    from reactdiff_ros.errors import ConfigError, MediaError
+    from reactdiff_ros.errors import MediaError
     from reactdiff_ros.launching.listener_settings import listener_settings
     from reactdiff_ros.launching.one_process import OneProcess
     from reactdiff_ros.launching.table import BROWSER
@@ -319,7 +310,7 @@ def _without_ros(given: dict[str, str], parameters: dict[str, Any], once: bool, 
         raise click.UsageError(f"{options} cannot be used without ROS: {todo}")
     stop = StopFlag()
     clip = Path(given["clip"]) if "clip" in given else None
-    try:
+    with common.usage_errors():
         if clip is not None:
             with common.usage_errors(MediaError):
                 MediaClip(clip)
@@ -331,8 +322,6 @@ def _without_ros(given: dict[str, str], parameters: dict[str, Any], once: bool, 
         set_ = {"seed": parameters["seed"], "policy": given.get("policy"), "style": given.get("style")}
         settings, _ = listener_settings({n: v for n, v in set_.items() if v is not None})
         parts = settings.parts()
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from error
     shown = None if given.get("camera") == BROWSER else clip or demo_clip_path()
     if find_spec("rclpy") is None:
         log("ROS 2 is not installed: the listener runs in one process, for the page alone")

@@ -40,15 +40,12 @@ SECTIONS = {
 DEVELOPMENT = (simulate, train, train_nods, train_expression, train_turns, train_lips, export, paper, demo, docs)
 
 
-class Sections(click.Group):
+class Sections(common.Group):
     """A group whose help lists its commands by section. Hidden commands are names from before `reactdiff dev`."""
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write one list per section."""
-        listed = {**SECTIONS, "Development": (dev,)}
-        for title, commands in listed.items():
-            with formatter.section(title):
-                formatter.write_dl([(str(c.name), c.get_short_help_str(limit=80)) for c in commands])
+    def sections(self) -> dict[str, Sequence[click.Command]]:
+        """The commands that the help lists, by title."""
+        return {**SECTIONS, "Development": (dev,)}
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -69,7 +66,7 @@ def cli() -> None:
     """Give a robot a listening face: live, causal facial reactions by latent diffusion."""
 
 
-@click.group()
+@click.group(cls=common.Group)
 def dev() -> None:
     """Train, simulate and export models; generate pages."""
 

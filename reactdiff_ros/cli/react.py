@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     help="File to write: .mp4 (person and face side by side), .csv, .npz, or a name without suffix for a bag.",
 )  # fmt: skip
 @click.option("--style", default="natural", metavar="NAME", help="See 'reactdiff style list'.")
-@click.option("--policy", type=click.Choice(POLICIES), default="model", help="Reaction policy.")
+@click.option("--policy", type=common.Choice(POLICIES), default="model", help="Reaction policy.")
 @common.SEED
 @common.reporting
 def react(result: Output, recording: Path, output: Path, style: str, policy: str, seed: int) -> None:
@@ -59,17 +59,18 @@ def _with_bar(label: str, stop: StopFlag, work: Any) -> Any:
 @click.argument("clips", type=common.PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=common.PATH, required=True, metavar="DIR", help="New folder for the page.")
 @click.option("--style", multiple=True, default=("natural",), metavar="NAME", help="Listening style; repeatable.")
-@click.option("--policy", type=click.Choice(POLICIES), multiple=True, default=("model",), help="Policy; repeatable.")
+@click.option("--policy", type=common.Choice(POLICIES), multiple=True, default=("model",), help="Policy; repeatable.")
 @click.option("--model", multiple=True, default=("",), metavar="DIR", help="Folder of weights; repeatable.")
 @click.option("--seed", type=common.SEEDS, multiple=True, default=(0,), help="Seed of all noise; repeatable.")
-@click.option("--look", default="soft", help="Look of the face: a name, or a file.")
+@click.option("--avatar", default="soft", metavar="LOOK", help="Look of the face: a name, or a file.")
+@common.renamed("--look", "--avatar", "avatar")
 @click.option("--at", "moments", type=common.Number(0.0, 86400.0), multiple=True, metavar="S",
               help="Moment of the sheets; repeatable.")  # fmt: skip
 @click.option("--no-videos", is_flag=True, help="Sheets and curves only, which is much faster.")
 @common.reporting
 def gallery(
     result: Output, clips: tuple[Path, ...], output: Path, style: tuple[str, ...], policy: tuple[str, ...],
-    model: tuple[str, ...], seed: tuple[int, ...], look: str, moments: tuple[float, ...], no_videos: bool,
+    model: tuple[str, ...], seed: tuple[int, ...], avatar: str, moments: tuple[float, ...], no_videos: bool,
 ) -> None:  # fmt: skip
     """Make a page with people and the listener's reactions side by side.
 
@@ -83,7 +84,8 @@ def gallery(
 
     variants = [Variant(*of) for of in product(style, policy, model, seed)]
     with common.usage_errors(), progress_bar("clips") as show:
-        page, left_out = make(clips, variants, output, look=look, moments=moments, videos=not no_videos, progress=show)
+        given: Any = {"look": avatar, "moments": moments, "videos": not no_videos}
+        page, left_out = make(clips, variants, output, progress=show, **given)
     result.update(page=str(page), left_out=left_out)
     for sentence in left_out:
         log(f"left out: {sentence}")

@@ -37,7 +37,7 @@ pull DRIVER, plug DRIVER   disconnect or connect its cable
 q                     quit"""
 
 
-@click.group()
+@click.group(cls=common.Group)
 def robot() -> None:
     """Check, preview, emulate, calibrate and simulate robots."""
 
@@ -64,7 +64,10 @@ def _summary(profile: Profile) -> dict[str, Any]:
 @_ROBOT
 @common.reporting
 def check(result: Output, robot: str) -> int:
-    """Check the profile of ROBOT (a file or a shipped profile) and print each error with its line and key."""
+    """Check the profile of ROBOT and print each error with its line and key.
+
+    ROBOT is a file or a shipped profile.
+    """
     from reactdiff_ros.actuation.profile import load_profile, profile_path
     from reactdiff_ros.plain_yaml import ProblemsError
 
@@ -89,7 +92,10 @@ def check(result: Output, robot: str) -> int:
 @click.option("--recorded", is_flag=True, help="For a clip or bag, whose pictures do not turn with the robot's head.")
 @common.reporting
 def parameters(result: Output, robot: str, recorded: bool) -> None:
-    """Print the ROS parameters that follow from the profile of ROBOT, such as the position of its camera."""
+    """Print the ROS parameters that follow from the profile of ROBOT.
+
+    The position of its camera is one of them.
+    """
     import yaml
 
     from reactdiff_ros.launching.configuration import robot_parameters
@@ -108,10 +114,10 @@ def parameters(result: Output, robot: str, recorded: bool) -> None:
               help="Port of the page; the next free one if it is in use.")  # fmt: skip
 @common.JSON
 def preview(robot: str, frames: Path | None, output: Path | None, force: bool, port: int, as_json: bool) -> int:
-    """Show ROBOT (a shipped profile or a file) in the browser: its mapping, and a clip played on it.
+    """Show the mapping of ROBOT in the browser, and play a clip on it.
 
-    The clip runs through the real mapping, limits and motion, without hardware. The file is reloaded when it changes;
-    errors in it are shown on the page with line and key. Ctrl-C ends the preview.
+    ROBOT is a shipped profile or a file. The clip runs through the real mapping, limits and motion, without hardware.
+    The file is reloaded when it changes; errors in it are shown on the page with line and key. Ctrl-C ends the preview.
     """
     if force and output is None:
         raise click.UsageError("--force needs --output")
@@ -194,11 +200,11 @@ def calibrate(
 @click.option("--folder", type=common.FOLDER, metavar="DIR",
               help="Folder of ports and profile. Default: a temporary folder.")  # fmt: skip
 def emulate(robot: str, folder: Path | None) -> int:
-    """Emulate the servos of ROBOT on pseudo-terminals until Ctrl-C, to try calibration and drivers without hardware.
+    """Emulate the servos of ROBOT, to try calibration and drivers without hardware.
 
-    A copy of the profile with the emulated ports is written to the folder: give that to the other commands. Its name
-    is NAME_emulated, so that its calibration is not mistaken for the real robot's. Type lines to move joints by hand,
-    to inject faults and to unplug cables; `help` lists them.
+    They are emulated on pseudo-terminals until Ctrl-C. A copy of the profile with the emulated ports is written to the
+    folder: give that to the other commands. Its name is NAME_emulated, so that its calibration is not mistaken for the
+    real robot's. Type lines to move joints by hand, to inject faults and to unplug cables; `help` lists them.
     """
     import tempfile
     from shlex import quote
@@ -332,12 +338,12 @@ class Emulation:
 @click.option("--force", is_flag=True, help="Overwrite a file that is not a log of an earlier run.")
 @common.reporting
 def simulate(result: Output, robot: str, frames: Path, path: Path, force: bool) -> int:
-    """Run mapping, limits and motion over coefficient frames, starting at neutral; no robot is needed.
+    """Run mapping, limits and motion over coefficient frames, without a robot.
 
-    The log has one row per tick and joint, at the profile's rate, in the joint's unit: time, joint, target, command,
-    velocity, acceleration, lower, upper, max_velocity, max_acceleration, limited (1: the target was cut, or the
-    command has not reached it). Frames whose time is NaN, infinite or decreasing are dropped. Exits with 1 if the
-    robot stopped.
+    Motion starts at neutral. The log has one row per tick and joint, at the profile's rate, in the joint's unit: time,
+    joint, target, command, velocity, acceleration, lower, upper, max_velocity, max_acceleration, limited (1: the target
+    was cut, or the command has not reached it). Frames whose time is NaN, infinite or decreasing are dropped. Exits
+    with 1 if the robot stopped.
     """
     from reactdiff_ros.actuation.profile import load_profile
     from reactdiff_ros.actuation.simulate import COLUMNS, read_frames, tick_count

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # NumPy takes a while, and help is instant
 @click.option("--intensity", type=Number(0.0, 2.0), default=1.0, help="Strength of the emotion; 1 = ordinary.")
 @click.option("--namespace", default="", help="ROS namespace of the listener.")
 @click.option("--wav", type=common.FILE, help="Write the sound to this file; needs neither ROS nor a listener.")
-@click.option("--engine", type=click.Choice(["auto", "espeak-ng", "piper"]), default="auto",
+@click.option("--engine", type=common.Choice(["auto", "espeak-ng", "piper"]), default="auto",
               help="With --wav: what makes the sound.")  # fmt: skip
 @common.JSON
 def say(

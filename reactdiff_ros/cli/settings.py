@@ -23,7 +23,7 @@ _STYLES = click.option(
 _GAINS = ("intensity", "upper_face", "lower_face", "head")
 
 
-@click.group()
+@click.group(cls=common.Group)
 def config() -> None:
     """Show the settings in force and where each comes from."""
 
@@ -87,7 +87,7 @@ def _print(say: Callable[[str], None], lab: LabSettings, found: Effective, every
         say(f"\n{hidden} more parameters have their default (show them with --all)")
 
 
-@click.group()
+@click.group(cls=common.Group)
 def style() -> None:
     """List styles, describe one in words, or learn one from a clip."""
 
@@ -103,7 +103,8 @@ def list_styles(result: Output, path: Path | None) -> None:
         values = {key: value for key, value in entry.settings().items() if key != "style"}
         result[name] = {**values, "reference": list(entry.reference) or None}
         text = ", ".join(f"{k} {v:g}" for k, v in values.items() if v != (1.0 if k in _GAINS else 0.0))
-        result.say(f"{name}: {text or 'default settings'}{', with a reference' if entry.reference else ''}")
+        text = text or ("the default" if name == "natural" else "same as natural")
+        result.say(f"{name}: {text}{', with a reference' if entry.reference else ''}")
 
 
 @style.command()
@@ -119,10 +120,11 @@ def list_styles(result: Output, path: Path | None) -> None:
 def describe(
     result: Output, text: str, name: str | None, endpoint: str | None, model: str | None, path: Path | None, force: bool
 ) -> None:
-    """What a description such as "a shy, warm listener who rarely nods" means, word by word.
+    """Explain a style description word by word.
 
-    The same text is understood wherever a style is named: reactdiff listen --style "warm, but rarely nods". With
-    --endpoint, a language model reads it instead (OPENAI_API_KEY, if set, is its key).
+    A description is a text such as "a shy, warm listener who rarely nods". The same text is understood wherever a style
+    is named: reactdiff listen --style "warm, but rarely nods". With --endpoint, a language model reads it instead
+    (OPENAI_API_KEY, if set, is its key).
     """
     from reactdiff_ros.style_words import asked, described
     from reactdiff_ros.styles import save_style, user_styles_path

@@ -39,7 +39,7 @@ AWAY_DEG: Final = 6.5
 @click.option("--listeners", type=click.IntRange(1, 100), default=1, help="Listeners per speaker.")
 @click.option("--seconds", type=Number(1.0, 3600.0), default=60.0, help="Length of each dyad, s.")
 @click.option(
-    "--prior", type=click.Choice(["natural", "wide"]), default="natural",
+    "--prior", type=common.Choice(["natural", "wide"]), default="natural",
     help="natural: listeners that respond as people do; wide: half of them with controls over the whole range.",
 )  # fmt: skip
 @click.option("--no-precursors", is_flag=True, help="Omit the signals before speakers' smiles, turns and cues.")
@@ -281,7 +281,7 @@ def plot_distributions(people: dict[str, NDArray[Any]], folder: Path) -> Path:
     return save_figure(figure, folder / "distributions.png")
 
 
-@click.group()
+@click.group(cls=common.Group)
 def demo() -> None:
     """Render the bundled demo speaker."""
 
@@ -289,7 +289,10 @@ def demo() -> None:
 @demo.command()
 @click.option("--output", type=common.FILE, required=True, help="Video file to write (.mp4).")
 def render(output: Path) -> int:
-    """Render the demo speaker's performance with its voice (from a checkout, with espeak-ng; two or three minutes)."""
+    """Render the demo speaker's performance with its voice.
+
+    Runs from a checkout, with espeak-ng; takes two or three minutes.
+    """
     from reactdiff_ros.resources import require_tools
 
     require_tools()

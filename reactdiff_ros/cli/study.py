@@ -15,7 +15,7 @@ from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.whole_file import whole_file, write_whole
 
 
-@click.group()
+@click.group(cls=common.Group)
 def study() -> None:
     """Run blind studies: seal, run and open conditions."""
 
@@ -26,9 +26,10 @@ def study() -> None:
               help="Folder of the two files. Default: the current folder.")  # fmt: skip
 @common.reporting
 def seal_command(result: Output, plan: Path, output: Path) -> None:
-    """Assign the conditions of STUDY.yaml to sessions; write the sessions file and the key.
+    """Assign the conditions of STUDY.yaml to sessions.
 
-    The sessions file is for the robot. The analyst keeps the key and STUDY.yaml: each of them reveals the conditions.
+    Writes two files, the sessions and the key. The sessions file is for the robot. The analyst keeps the key and
+    STUDY.yaml: each of them reveals the conditions.
     """
     from reactdiff_ros.launching.condition import check_settings
     from reactdiff_ros.recordings.blinding import balance, read_plan, seal, sessions_of
@@ -85,7 +86,7 @@ def sessions(result: Output, path: Path) -> None:
 @study.command()
 @click.argument("path", metavar="SESSIONS", type=common.FILE)
 def check(path: Path) -> int:
-    """Check that every session can run on this machine, without revealing any condition."""
+    """Check that every session can run here, without revealing any condition."""
     from reactdiff_ros.launching.condition import check_settings, unveil
     from reactdiff_ros.model.listener import ListenerConfig
     from reactdiff_ros.model.weights import find_weights
@@ -108,7 +109,10 @@ def check(path: Path) -> int:
 @click.argument("path", metavar="SESSIONS", type=common.FILE)
 @click.argument("session", metavar="ID")
 def veil(path: Path, session: str) -> int:
-    """Print the encoded condition of session ID for REACTDIFF_CONDITION, for ros2 launch and systemd."""
+    """Print the encoded condition of session ID, for ros2 launch and systemd.
+
+    It is the value of the environment variable REACTDIFF_CONDITION.
+    """
     from reactdiff_ros.recordings.blinding import SessionsFile
 
     echo(SessionsFile(path).veil_of(session))
@@ -120,7 +124,10 @@ def veil(path: Path, session: str) -> int:
 @click.option("--key", type=common.FILE, metavar="KEY", help="Key of the study.")
 @common.reporting
 def open_command(result: Output, bags: tuple[Path, ...], key: Path | None) -> int:
-    """Print the condition of each BAG (a bag or a folder of bags) after checking its seal."""
+    """Print the condition of each BAG after checking its seal.
+
+    BAG is a bag or a folder of bags.
+    """
     from reactdiff_ros.recordings.blinding import Key, opened, sealed_bags
 
     if key is None:

@@ -15,7 +15,7 @@ import click
 
 from reactdiff_ros.cli import common
 from reactdiff_ros.cli.common import EXIT_DONE, EXIT_STOPPED, Number, Output, StopFlag, log, progress_bar
-from reactdiff_ros.cli.evaluation import removable
+from reactdiff_ros.cli.evaluation import Corrections, removable
 from reactdiff_ros.errors import MissingExtraError, ReactdiffError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ _ON_RESUMING = ("threads", "workers", "minutes", "steps")
 @click.option("--emotions", type=Number(0.0, 1.0), help="Share of simulated speakers who have emotional episodes (0).")
 @click.option("--threads", type=click.IntRange(1), help="Processor threads (1).")
 @click.option("--workers", type=click.IntRange(0, 64), help="Processes that simulate dyads in the background (0).")
-@click.option("--precision", type=click.Choice(["no", "tf32", "bf16", "fp16"]),
+@click.option("--precision", type=common.Choice(["no", "tf32", "bf16", "fp16"]),
               help="Reduced precision of matrix products (no). On CPUs with AMX: bf16.")  # fmt: skip
 @common.VOICES
 @click.option(
@@ -81,7 +81,7 @@ _ON_RESUMING = ("threads", "workers", "minutes", "steps")
 @click.option("--keep-encoder", is_flag=True, default=None, help="With --from: train the denoiser alone.")
 @click.option("--speaker-guidance", type=Number(1.0, 4.0), help="With --from: learn to react as with this guidance.")
 @click.option("--condition-guidance", type=Number(1.0, 4.0), help="The same for controls and style (1).")
-@click.option("--ablate", type=click.Choice(_ABLATIONS), multiple=True, help="Train without this part; repeatable.")
+@click.option("--ablate", type=common.Choice(_ABLATIONS), multiple=True, help="Train without this part; repeatable.")
 @common.JSON
 def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
     """Train a model on simulated and recorded people.
@@ -327,11 +327,11 @@ def train_lips(
 @click.argument("checkpoint", type=common.FILE, required=False)
 @click.option("--output", type=common.FOLDER, help="Folder of the weights.")
 @click.option("--name", default="live", help="Name of the preset in the manifest.")
-@click.option("--learnt", metavar="NAME,...", default="", callback=removable,
-              help="Corrections that these networks do without: mood, sharpness, empathy.")  # fmt: skip
+@click.option("--learnt", cls=Corrections, metavar="NAME,...", default="", callback=removable,
+              help="Corrections that these networks do without: {names}.")  # fmt: skip
 @click.option("--tensorrt", is_flag=True, help="Build the TensorRT engines for this GPU in advance.")
 @click.option("--model", default="", show_default=False, help="Without CHECKPOINT: weights of the engines (shipped).")
-@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", help="Engine precision.")
+@click.option("--precision", type=common.Choice(["fp32", "fp16"]), default="fp32", help="Engine precision.")
 @click.option("--steps", type=click.IntRange(1, 64), multiple=True, default=(8,), help="Denoiser steps; repeatable.")
 @common.reporting
 def export(
@@ -397,7 +397,7 @@ _DATA = click.option("--data", type=common.FOLDER, required=True, help="REACT da
 _DEVICE = click.option("--device", help="Device of torch: cpu or cuda. Default: a GPU, if available.")
 
 
-@click.group()
+@click.group(cls=common.Group)
 def paper() -> None:
     """Train and sample the published model (542 M parameters)."""
 
@@ -406,7 +406,7 @@ def paper() -> None:
 @_DATA
 @click.option("--output", type=common.FOLDER, required=True, help="Folder of the run.")
 @click.option("--config", "settings", type=common.FILE, help="Settings, a JSON file.")
-@click.option("--protocol", type=click.Choice(["offline", "online"]), help="Know the whole clip, or the past alone.")
+@click.option("--protocol", type=common.Choice(["offline", "online"]), help="Know the whole clip, or the past alone.")
 @click.option("--epochs", type=click.IntRange(1), help="Epochs of each of the two parts.")
 @click.option("--batch", type=click.IntRange(1), help="Clips per step.")
 @click.option("--seed", type=common.SEEDS, help="Seed of all random numbers.")
@@ -447,7 +447,7 @@ def train_paper(
 @paper.command()
 @click.argument("model", type=common.FILE)
 @_DATA
-@click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", help="Split to use.")
+@click.option("--split", type=common.Choice(["train", "val", "test"]), default="test", help="Split to use.")
 @click.option("--output", type=common.FOLDER, required=True, help="Folder for the arrays.")
 @click.option("--count", type=click.IntRange(1), default=10, help="Reactions per clip.")
 @click.option("--frames", type=click.IntRange(1), default=750, help="Frames per clip.")
@@ -458,9 +458,10 @@ def sample(
     result: Output, model: Path, data: Path, split: str, output: Path, count: int, frames: int, seed: int,
     device: str | None,
 ) -> None:  # fmt: skip
-    """Draw reactions to every speaker of a split with MODEL and write attributes.npy (N, COUNT, FRAMES, 25).
+    """Draw reactions to every speaker of a split with MODEL.
 
-    coefficients.npy (N, COUNT, FRAMES, 58) holds the same faces in FaceVerse's order, clips.txt the speakers' names.
+    Writes attributes.npy (N, COUNT, FRAMES, 25). coefficients.npy (N, COUNT, FRAMES, 58) holds the same faces in
+    FaceVerse's order, clips.txt the speakers' names.
     """
     from reactdiff_ros.training.paper import drawing
     from reactdiff_ros.training.paper.train import load_model

@@ -34,7 +34,7 @@ PICTURE = click.option(
 @click.option("--nods", type=common.FILE, metavar="FILE",
               help="Annotated nods, to compare shapes with: a row for each measure and label.")  # fmt: skip
 @common.MODEL
-@click.option("--system", "systems", type=click.Choice(SYSTEMS), multiple=True, help="Only these rows (all).")
+@click.option("--system", "systems", type=common.Choice(SYSTEMS), multiple=True, help="Only these rows (all).")
 @click.option("--streams", type=click.IntRange(1, 64), default=4, help="Times that each system listens.")
 @click.option("--face/--no-face", default=True,
               help="A neutral face that looks at the listener is seen; or nothing, as without a camera.")  # fmt: skip
@@ -42,14 +42,15 @@ PICTURE = click.option(
 def backchannels(
     run: Run, timings: Path, speech: Path, nods: Path | None, systems: tuple[str, ...], streams: int, face: bool
 ) -> None:
-    """When listeners nod to real speech in the turns of a real dialogue, beside people's vocal backchannels.
+    """Compare when listeners nod with people's backchannels, on real speech.
 
-    Short utterances over or between the other's turns are backchannels. Only the time in which the speaker has the
-    floor counts. hazard: responses a second by the speaker's pause so far; answers: responses a pause within 1 s of its
-    beginning, by its length, as share and less chance; r: their correlations with people's over the bins;
-    after_pauses: share of responses within 1 s of a pause of 0.2 s and more, over that of circularly shifted ones
-    (ratio). Intervals are 95 % over minutes. nod_shapes (with --nods): quantiles, and distances from annotated nods;
-    amplitude and velocity over their medians, because their units differ.
+    The speech has the turns of a real dialogue; people's backchannels are vocal. Short utterances over or between the
+    other's turns are backchannels. Only the time in which the speaker has the floor counts. hazard: responses a second
+    by the speaker's pause so far; answers: responses a pause within 1 s of its beginning, by its length, as share and
+    less chance; r: their correlations with people's over the bins; after_pauses: share of responses within 1 s of a
+    pause of 0.2 s and more, over that of circularly shifted ones (ratio). Intervals are 95 % over minutes. nod_shapes
+    (with --nods): quantiles, and distances from annotated nods; amplitude and velocity over their medians, because
+    their units differ.
     """
     from reactdiff_ros.evaluation.metrics.nod_shapes import read_nods
     from reactdiff_ros.evaluation.studies.backchannels import evaluate_backchannels, make_dialogue, read_speech
@@ -89,10 +90,10 @@ def turns(
     timings: Path | None, gaze: Path | None, recordings: Path | None, weights: Path | None, network: str, sessions: int,
     worlds: int, seed: int,
 ) -> dict[str, Any]:  # fmt: skip
-    """How soon the end of a turn is found, and how well turn-taking signals say what comes.
+    """Measure how early the end of a turn is detected and how well signals predict it.
 
     wait_s: mean wait after the end of a turn with at most 5 and 10 % false cutoffs, of the best threshold and timeout,
-    beside the best timeout alone; saved: the share that it is shorter. shift_hold: whether a pause ends the turn, after
+    compared with the best fixed timeout; saved: relative reduction. shift_hold: whether a pause ends the turn, after
     0.2 s. Systems leave out voice, smart-turn's network and face. reliability: expected calibration error, and shares
     by probability. barge_in: speech over the other's turn.
     """
@@ -114,7 +115,7 @@ def turns(
     if timings is not None:
         dialogue, looked = read_turns(timings), None if gaze is None else read_gaze(gaze)
         if timings.stem in readout.about.get("timings", ()):
-            log(f"the read-out was trained on {timings.stem}: its figures are no test")
+            log(f"the read-out was trained on {timings.stem}: its figures are not a test")
         endings = None
         if sessions:
             with progress_bar("voices") as show:

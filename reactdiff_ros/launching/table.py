@@ -71,15 +71,15 @@ class Parameter:
         elif isinstance(value, bool | int | float | str) and type(value) is _KINDS[self.kind]:
             result = value
         else:
-            raise self._error(value, f"is not {_ARTICLES[self.kind]}")
+            raise self._error(value, f"this is not {_ARTICLES[self.kind]}")
         if isinstance(result, float) and not math.isfinite(result):
-            raise self._error(value, "is not a finite number")
+            raise self._error(value, "this is not a finite number")
         if not chosen(result, self.choices):
-            raise self._error(value, f"is not one of {', '.join(self.choices)}")
+            raise self._error(value, one_of(str(result), self.choices))
         if self.minimum is None or self.maximum is None or isinstance(result, str):
             return result
         if result != self.unset and not self.minimum <= result <= self.maximum:
-            raise self._error(value, f"is outside {self.span()}")
+            raise self._error(value, f"this is outside {self.span()}")
         return result
 
     def span(self) -> str:
@@ -90,7 +90,7 @@ class Parameter:
         return text if self.unset is None else f"{text}, or {self.unset:g}"
 
     def _error(self, value: object, problem: str) -> ConfigError:
-        return ConfigError(f"the parameter {self.name} cannot be {value!r:.80}", todo=f"this {problem}")
+        return ConfigError(f"the parameter {self.name} cannot be {value!r:.80}", todo=problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +271,7 @@ def parameter_entries(content: object, path: str = "") -> Iterator[tuple[str, di
     if "ros__parameters" in content:
         values = content["ros__parameters"] or {}
         if not isinstance(values, dict):
-            raise ConfigError(f"ros__parameters of {path.strip('/')} are no names and values", todo=f"write {_FORM}")
+            raise ConfigError(f"ros__parameters of {path.strip('/')} are not names and values", todo=f"write {_FORM}")
         yield path, values
     else:
         for key, value in content.items():

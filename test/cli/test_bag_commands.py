@@ -70,11 +70,11 @@ def test_info_tells_of_two_cameras_and_of_the_study(tmp_path: Path, capfd: Out) 
     assert "several cameras: /left/image_raw, /right/image_raw" in about["notes"][0]
     assert about["study"]["session_id"] == "p07"
     assert about["study"]["parameters"] == {"style": "warm"}
-    named = answer(capfd, "bag", "info", str(tmp_path / "bag"), "--picture", "/left/image_raw", "--check")
+    named = answer(capfd, "bag", "info", str(tmp_path / "bag"), "--camera-topic", "/left/image_raw", "--check")
     assert named["replay"]["picture"] == "/left/image_raw"
     assert named["notes"] == ["the sound begins 4.0 s after the picture"]
     capfd.readouterr()
-    assert main(["bag", "info", str(tmp_path / "bag"), "--picture", "left/image_raw"]) == 0
+    assert main(["bag", "info", str(tmp_path / "bag"), "--camera-topic", "left/image_raw"]) == 0
     text = capfd.readouterr().out
     assert "study p07, consent given, seed 4" in text
     assert "note: the sound begins 4.0 s after the picture" in text

@@ -54,8 +54,77 @@ def test_names_from_before_dev_still_work_with_a_note(capsys: pytest.CaptureFixt
     assert "now 'reactdiff dev train'" in capsys.readouterr().err
     assert command_line.main(["dev", "train", "--help"]) == 0
     assert capsys.readouterr().err == ""
-    assert command_line.main(["listen", "--look", "no such look"]) == 2
-    assert "--look is now --avatar" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "old", "new"),
+    [
+        (["listen", "--look", "no such look"], "--look", "--avatar"),
+        (["gallery", "clip.mp4", "-o", "page", "--look", "no such look"], "--look", "--avatar"),
+        (["report", "nosuch.npz", "--overwrite"], "--overwrite", "--force"),
+        (["bag", "info", "nosuch", "--picture", "/image"], "--picture", "--camera-topic"),
+        (["extract", "--output", "out", "--sound", "/audio"], "--sound", "--audio-topic"),
+        (["bag", "replay", "nosuch", "-o", "out", "--listener", "rules"], "--listener", "--policy"),
+        (["bag", "replay", "nosuch", "-o", "out", "--preset", "warm"], "--preset", "--style"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+def test_old_names_of_options_are_hidden_and_noted(
+    arguments: list[str], old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert command_line.main(arguments) != 0
+    assert f"{old} is now {new}" in capsys.readouterr().err
+    assert command_line.main([*arguments, "--help"]) == 0
+    shown = capsys.readouterr()
+    assert (f"{new} " in shown.out, f"{old} " in shown.out, shown.err) == (True, False, "")
+
+
+@pytest.mark.parametrize(("path", "command"), every_command())
+def test_groups_list_whole_sentences(
+    path: tuple[str, ...], command: click.Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if isinstance(command, click.Group):
+        assert command_line.main([*path, "--help"]) == 0
+        assert "..." not in capsys.readouterr().out.partition("Options:")[2]
+
+
+def test_figures_are_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    from reactdiff_ros.cli.common import json_on_stdout
+
+    figures = {
+        "latency_ms": {"p50": 21.70004, "n": 1499}, "held": True, "curve": np.arange(30.0), "missing": float("nan"),
+        "parts": {"a": {"x": 1, "of": [1, 2]}, "b": {"x": None}}, "rows": [{"steps": 2, "ms": {"p50": 1e5}}],
+    }  # fmt: skip
+    with json_on_stdout(False, as_table=True) as result:
+        result.update(figures)
+    assert capsys.readouterr().out.splitlines() == [
+        "latency_ms  p50 21.7, n 1499", "held        yes", "curve       30 values, 0 to 29", "missing     -",
+        "parts.a.x   1", "parts.a.of  1, 2", "parts.b     x -", "rows.1      steps 2, ms p50 100000",
+    ]  # fmt: skip
+
+
+def test_without_a_terminal_progress_is_a_line_a_minute(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from reactdiff_ros.cli import common
+
+    now_s = 0.0
+    monkeypatch.setattr(common.time, "monotonic", lambda: now_s)
+    with common.progress_bar("voices") as show:
+        for second in range(150):
+            now_s = float(second)
+            show(second / 150)
+    assert capsys.readouterr().err == "reactdiff: voices: 40%\nreactdiff: voices: 80%\n"
+
+
+def test_help_names_the_corrections_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    from reactdiff_ros.model.plan.corrections import REMOVABLE
+
+    for arguments in (["evaluate", "controls"], ["dev", "export"]):
+        assert command_line.main([*arguments, "--help"]) == 0
+        assert ", ".join(REMOVABLE) in " ".join(capsys.readouterr().out.split())
 
 
 def test_help_is_instant() -> None:
@@ -101,6 +170,20 @@ def test_wrong_usage_is_2_and_a_sentence(arguments: list[str], capfd: pytest.Cap
         (["listen", "--policy", "modell"], 2, "--policy cannot be 'modell': did you mean 'model'?"),
         (["listen", "--avatar", "papper"], 2, "--avatar cannot be 'papper': did you mean 'paper'?"),
         (["listen", "--style", "warmm"], 2, "did you mean 'warm'?"),
+        (
+            ["react", "x.mp4", "-o", "y.mp4", "--policy", "modell"],
+            2,
+            "'--policy': 'modell' is unknown: did you mean 'mod",
+        ),
+        (
+            ["bag", "replay", "x", "-o", "y", "--policy", "modell"],
+            2,
+            "--policy cannot be 'modell': did you mean 'model'?",
+        ),
+        (["bench", "live", "--policy", "modell"], 2, "--policy cannot be 'modell': did you mean 'model'?"),
+        (["listen", "--no-ros", "--policy", "modell"], 2, "--policy cannot be 'modell': did you mean 'model'?"),
+        (["robot", "check", "ohbt"], 1, "there is no such robot (ohbt): did you mean 'ohbot'?"),
+        (["robot", "check", "hal9000"], 1, "screen, or a path"),
         (["bag", "info", "nosuch"], 1, "the bag cannot be read (nosuch): it does not exist"),
         (["study", "open", "bags"], 2, "--key KEY"),
         (["robot", "check", "notes.md"], 1, "is not a YAML file"),
@@ -302,7 +385,7 @@ def test_a_log_is_never_overwritten_in_silence(
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     assert main([*arguments[:-1], str(pipe), "--force"]) == 1
-    assert "no plain file" in capsys.readouterr().err
+    assert "not a plain file" in capsys.readouterr().err
     assert pipe.is_fifo()
     pipe.unlink()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["frames.npz", "log.csv"]
