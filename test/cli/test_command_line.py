@@ -119,6 +119,15 @@ def test_without_a_terminal_progress_is_a_line_a_minute(
     assert capsys.readouterr().err == "reactdiff: voices: 40%\nreactdiff: voices: 80%\n"
 
 
+def test_styles_without_settings_of_their_own_say_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REACTDIFF_CONFIG", "none")
+    assert command_line.main(["style", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {"natural: the default", "neutral: same as natural"} <= {*lines}
+
+
 def test_help_names_the_corrections_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     from reactdiff_ros.model.plan.corrections import REMOVABLE
 
@@ -179,6 +188,11 @@ def test_wrong_usage_is_2_and_a_sentence(arguments: list[str], capfd: pytest.Cap
             ["bag", "replay", "x", "-o", "y", "--policy", "modell"],
             2,
             "--policy cannot be 'modell': did you mean 'model'?",
+        ),
+        (
+            ["bag", "replay", "x", "-o", "y", "--listener", "modell"],
+            2,
+            "policy cannot be 'modell': did you mean 'model'?",
         ),
         (["bench", "live", "--policy", "modell"], 2, "--policy cannot be 'modell': did you mean 'model'?"),
         (["listen", "--no-ros", "--policy", "modell"], 2, "--policy cannot be 'modell': did you mean 'model'?"),
