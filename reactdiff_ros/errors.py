@@ -17,11 +17,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def one_of(name: str, known: Iterable[str]) -> str:
-    """What to do about an unknown name: the known one that is meant, or all of them."""
+def one_of(name: str, known: Iterable[str], other: str = "") -> str:
+    """What to do about an unknown name: the known one that is meant, or all of them, and what `other` may be given."""
     names = sorted(known)
     near = difflib.get_close_matches(name.lower(), names, 1)
-    return f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(names)}"
+    return f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(names)}{other and f', or {other}'}"
 
 
 class ReactdiffError(Exception):

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 def whole_path(path: Path, private: bool = False) -> Iterator[Path]:
     """An empty file that takes the place of `path` at the end of the block, once the disk has all of it.
 
-    Its name ends in .part: a writer that goes by the ending must be told the format.
+    Its name ends in .part: a writer that goes by the ending needs the format.
 
     `private`: the user alone may read it, whatever the umask.
 

@@ -367,8 +367,7 @@ def profile_path(robot: str) -> Path:
     shipped = shipped_profiles()
     path = shipped[robot] if robot in shipped else written_path(robot)
     if not os.path.isfile(path):  # a text of any length
-        todo = one_of(robot, shipped)
-        raise ConfigError("there is no such robot", where=robot, todo=todo if "?" in todo else f"{todo}, or a path")
+        raise ConfigError("there is no such robot", where=robot, todo=one_of(robot, shipped, "a path"))
     return path
 
 

@@ -24,7 +24,6 @@ from reactdiff_ros.errors import ConfigError, MissingExtraError, ReactdiffError,
 if TYPE_CHECKING:
     from reactdiff_ros.simulator.voices import VoiceBank
 
-if TYPE_CHECKING:
     _Choice = click.Choice[str]
 else:
     _Choice = click.Choice  # generic from click 8.2 on

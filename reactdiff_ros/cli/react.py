@@ -84,8 +84,9 @@ def gallery(
 
     variants = [Variant(*of) for of in product(style, policy, model, seed)]
     with common.usage_errors(), progress_bar("clips") as show:
-        given: Any = {"look": avatar, "moments": moments, "videos": not no_videos}
-        page, left_out = make(clips, variants, output, progress=show, **given)
+        page, left_out = make(
+            clips, variants, output, look=avatar, moments=moments, videos=not no_videos, progress=show
+        )
     result.update(page=str(page), left_out=left_out)
     for sentence in left_out:
         log(f"left out: {sentence}")

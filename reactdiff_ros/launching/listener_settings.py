@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
@@ -17,7 +17,6 @@ from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception
 
 NODES: Final = ("perception_node", "reaction_node", "expression_node")
 """Those whose parameters a listener in one process has."""
-_Config = TypeVar("_Config")
 
 
 @dataclass(frozen=True)
@@ -85,9 +84,9 @@ def listener_settings(
     settings = ListenerSettings(
         policy=str(reaction["policy"]),
         seed=seeds.pop(),
-        perception=_configured(PerceptionConfig, nodes["perception_node"], values["perception_node"]),
-        listener=_configured(ListenerConfig, nodes["reaction_node"], reaction),
-        expression=_configured(ExpressionConfig, nodes["expression_node"], values["expression_node"]),
+        perception=nodes["perception_node"].configured(PerceptionConfig, values["perception_node"]),
+        listener=nodes["reaction_node"].configured(ListenerConfig, reaction),
+        expression=nodes["expression_node"].configured(ExpressionConfig, values["expression_node"]),
     )
     return settings, values
 
@@ -100,9 +99,3 @@ def _values(node: Node, files: list[list[tuple[str, dict[str, object]]]], given:
                 values |= {n: node.parameter(n).checked(v) for n, v in parameters.items() if n in values}
     values |= {n: node.parameter(n).checked(v) for n, v in given.items() if n in values}
     return values
-
-
-def _configured(config: type[_Config], node: Node, values: Mapping[str, Value]) -> _Config:
-    names = {f.name for f in fields(config)}  # type: ignore[arg-type]
-    unset = {p.name for p in node.parameters if p.unset is not None and values[p.name] == p.unset}
-    return config(**{n: float("nan") if n in unset else v for n, v in values.items() if n in names})

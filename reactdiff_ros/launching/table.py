@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, Final, Literal, Protocol, TypeVar
 
@@ -38,6 +38,7 @@ class _Named(Protocol):
 
 
 _T = TypeVar("_T", bound=_Named)
+_Config = TypeVar("_Config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,22 @@ class Node:
     """Values of the argument `when` that do not start it."""
     only: tuple[str, ...] = ()
     """The only values that do, if there are any."""
+
+    def configured(self, config: type[_Config], values: Mapping[str, Value]) -> _Config:
+        """The settings of a room from the `values` of the parameters with the same names.
+
+        A parameter that is unset is NaN there, and a text of parts with commas between them may be a tuple.
+
+        Raises:
+            ConfigError: a value is out of range.
+        """
+        defaults = {f.name: f.default for f in fields(config)}  # type: ignore[arg-type]
+        unset = {p.name for p in self.parameters if p.unset is not None and values[p.name] == p.unset}
+        given: dict[str, Any] = {n: float("nan") if n in unset else v for n, v in values.items() if n in defaults}
+        for name, value in given.items():
+            if isinstance(defaults[name], tuple):
+                given[name] = tuple(part.strip() for part in value.split(",") if part.strip())
+        return config(**given)
 
     def parameter(self, name: str) -> Parameter:
         """The named parameter. Raises ConfigError when the node has none of that name."""

@@ -7,7 +7,6 @@ import importlib
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import fields
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -206,20 +205,8 @@ class ReactdiffNode(ReportingNode):
     # For subclasses
 
     def configured(self, config: type[_T]) -> _T:
-        """The settings of a room from the parameters of the same names.
-
-        A parameter that is unset is NaN there, and a text of parts with commas between them may be a tuple.
-
-        Raises:
-            ConfigError: a value is out of range.
-        """
-        defaults = {f.name: f.default for f in fields(config)}  # type: ignore[arg-type]
-        unset = {p.name for p in self.spec.parameters if p.unset is not None and self.values[p.name] == p.unset}
-        given: dict[str, Any] = {n: float("nan") if n in unset else v for n, v in self.values.items() if n in defaults}
-        for name, value in given.items():
-            if isinstance(defaults[name], tuple):
-                given[name] = tuple(part.strip() for part in value.split(",") if part.strip())
-        return config(**given)
+        """The settings of a room from the parameters of the same names. Errors as `Node.configured` of the table."""
+        return self.spec.configured(config, self.values)
 
     def advertise(self, topic: str, namespace: str = "") -> Any:
         """The publisher of a topic of the table, made once; it is silent unless the node is active."""
