@@ -21,7 +21,7 @@ from reactdiff_ros.evaluation.bounds import figure, judge, passed
 from reactdiff_ros.evaluation.plots import new_axes, new_figure, save_figure
 from reactdiff_ros.evaluation.studies.evidence import FORMAT
 from reactdiff_ros.model.plan.corrections import ORDINARY
-from reactdiff_ros.model.plan.sampler import EAGER, SHOWN_CONTROL
+from reactdiff_ros.model.plan.sampler import EAGER
 from reactdiff_ros.model.weights import CARD, MANIFEST, find_weights
 
 FIGURES = {
@@ -92,7 +92,7 @@ def model_card(path: Path, folder: Path, trained_on: str = "") -> str:
         raise _misfit(path, "evidence") from error
     return render(
         "model_card", where=path, figures=evidence, manifest={**manifest, "digest": weights.digest}, **more,
-        trained_on=trained_on, shown_control=SHOWN_CONTROL, ordinary=ORDINARY, eager=EAGER,
+        trained_on=trained_on, ordinary=ORDINARY, eager=EAGER,
     )  # fmt: skip
 
 

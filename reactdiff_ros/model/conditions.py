@@ -28,12 +28,16 @@ STYLE_NAMES: Final = (
 """Statistics of a listener's stream, each scaled to about -2 .. 2; see `style.py`."""
 STYLE_COUNT: Final = len(STYLE_NAMES)
 
+NETWORK_CONTROLS: Final = tuple(name for name in CONTROL_NAMES if name != "delay")
+"""Controls that the denoiser reads. A delay acts on what it is shown, see `Conditions.late`."""
+_READ: Final = [CONTROL_NAMES.index(name) for name in NETWORK_CONTROLS]
+
 SOURCES: Final = ("simulated", "real")
 
 
 def condition_count(max_lead: int) -> int:
     """Width of the vector of `condition_vector`."""
-    return 2 * CONTROL_COUNT + 2 * STYLE_COUNT + 1 + max_lead
+    return GIVEN_COUNT + 1 + max_lead
 
 
 def condition_vector(
@@ -48,7 +52,7 @@ def condition_vector(
     """The denoiser's conditions (N, condition_count), whatever is not given being 0.
 
     Args:
-        controls: (N, CONTROL_COUNT).
+        controls: (N, CONTROL_COUNT); of these NETWORK_CONTROLS are read.
         controls_given: (N, CONTROL_COUNT) 0 or 1.
         style: (N, STYLE_COUNT).
         style_given: (N, STYLE_COUNT) 0 or 1.
@@ -57,9 +61,10 @@ def condition_vector(
         max_lead: length of its one-hot code.
     """
     one_hot = np.eye(max_lead, dtype=np.float32)[np.clip(lead, 0, max_lead - 1)]
-    parts = (controls * controls_given, controls_given, style * style_given, style_given, real[:, None], one_hot)
+    controls, told = controls[:, _READ], controls_given[:, _READ]
+    parts = (controls * told, told, style * style_given, style_given, real[:, None], one_hot)
     return np.concatenate(parts, axis=-1, dtype=np.float32)
 
 
-GIVEN_COUNT: Final = 2 * CONTROL_COUNT + 2 * STYLE_COUNT
+GIVEN_COUNT: Final = 2 * len(NETWORK_CONTROLS) + 2 * STYLE_COUNT
 """Entries of `condition_vector`, the first ones, that are 0 for a listener without conditions."""

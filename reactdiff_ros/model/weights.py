@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError, WeightsError, explained
-from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
+from reactdiff_ros.model.conditions import NETWORK_CONTROLS, STYLE_NAMES
 from reactdiff_ros.model.plan.latents import PARTS, Emphasis, as_manifest, emphasis_of, no_emphasis
 from reactdiff_ros.resources import resource_path
 from reactdiff_ros.types import FloatArray
@@ -230,7 +230,7 @@ def _emphasis(given: Any, width: int, where: Path) -> Emphasis:
 
 def interface() -> dict[str, Any]:
     """What a manifest says of the meaning of the networks' inputs and outputs; weights of another one do not fit."""
-    return {"groups": as_manifest(), "conditions": [*CONTROL_NAMES, *STYLE_NAMES]}
+    return {"groups": as_manifest(), "conditions": [*NETWORK_CONTROLS, *STYLE_NAMES]}
 
 
 def sha256(path: Path) -> str:

@@ -21,6 +21,7 @@ from torch import Tensor
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.plan.memory import at_rest, traced
+from reactdiff_ros.model.plan.sampler import SIDED
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.tokens import SpeakerBatch, featurize, heard_ages
 from reactdiff_ros.perception.blendshapes import OBSERVED
@@ -31,6 +32,7 @@ from reactdiff_ros.simulator.policy import perceive
 from reactdiff_ros.simulator.seeds import Purpose, purpose_seed
 from reactdiff_ros.simulator.speaker import Speakers
 from reactdiff_ros.simulator.stimulus import Stimulus
+from reactdiff_ros.simulator.temperament import Temperament
 from reactdiff_ros.simulator.voices import VoiceBank, load_bank
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
@@ -163,7 +165,7 @@ class Pool(Streams):
 
 
 def _eager(seed: int, worlds: int, share: float) -> FloatArray:
-    """Controls (worlds, 6) that make a share of the listeners answer and nod much, NaN elsewhere.
+    """Controls (worlds, 6) that make a share of the listeners answer and nod much, NaN elsewhere; nobody is delayed.
 
     An ordinary listener answers one smile in five and nods twice a minute, so most of a pool teaches that nothing
     follows. What follows given the controls is the same whatever their prior is: only how often each is practised
@@ -179,6 +181,7 @@ def _eager(seed: int, worlds: int, share: float) -> FloatArray:
     for name, values in drawn.items():
         out[:, CONTROL_NAMES.index(name)] = np.where(some, values, np.nan)
     out[pairs : 2 * pairs] = out[:pairs]
+    out[:, CONTROL_NAMES.index("delay")] = 0.0
     return out
 
 
@@ -199,7 +202,7 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
         others = listen(dyads.stimulus.take(again), dyads.temperament.take(again), np.random.SeedSequence([seed, 11]))
         shape = (TWINS - 1, len(rolled), config.world_frames, COEFFICIENT_COUNT)
         twins = np.concatenate([twins, others.coefficients.reshape(shape).swapaxes(0, 1)], axis=1)
-    listener = torch.from_numpy(with_margin(dyads.listener))
+    listener = torch.from_numpy(with_margin(_one_sided(dyads.listener, dyads.temperament)))
     return Pool(
         features=torch.from_numpy(features), observed=torch.from_numpy(observed), listener=listener,
         seen=torch.ones_like(listener, dtype=torch.bool), controls=torch.from_numpy(dyads.controls),
@@ -207,10 +210,21 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
         real=torch.zeros(config.worlds), salience=torch.from_numpy(salience(perceive(dyads.speaker))),
         activity=torch.from_numpy(np.pad(dyads.activity, ((0, 0), (MARGIN, 0))).astype(np.float32)),
         stimulus=torch.from_numpy(stimulus_and_traces(dyads.stimulus)), labels=torch.empty(0), labelled=torch.empty(0),
-        twins=torch.from_numpy(with_margin(twins)),
+        twins=torch.from_numpy(with_margin(_one_sided(twins, dyads.temperament.take(rolled)))),
         latents=torch.empty(0), known=torch.ones(1, 1, 1, dtype=torch.bool), memory=torch.empty(0),
         tokens=torch.empty(0),
     )  # fmt: skip
+
+
+def _one_sided(listener: FloatArray, who: Temperament) -> FloatArray:
+    """Listeners (W, ..., 58) with yaw and roll mirrored where the person turns or tilts the head to the other side than
+    the networks' listener, see `sampler.drawn_sides`.
+    """
+    sides = np.sign(np.stack([who.trait("gaze_pace"), who.trait("side")]))  # as in simulator.movements.Swaying
+    out = listener.copy()
+    for index, side in zip(SIDED, sides, strict=True):
+        out[..., index] *= side.reshape(-1, *[1] * (listener.ndim - 2))
+    return out
 
 
 def with_margin(listener: FloatArray) -> FloatArray:

@@ -94,7 +94,7 @@ UNGUIDED: Final = 0.12
 """Share of the noise draws without any speaker, for classifier-free guidance."""
 UNREMEMBERED: Final = 0.1
 """Share of the plans without any memory."""
-GROUP_WEIGHT: Final = {"smile": 2.5, "mouth": 0.7, "brows": 1.0, "lids": 1.0, "blinks": 0.7, "gaze": 0.5, "head": 1.5}
+GROUP_WEIGHT: Final = {"smile": 2.5, "mouth": 1.0, "brows": 1.0, "lids": 1.4, "blinks": 0.7, "gaze": 0.5, "head": 2.0}
 """Weights of the groups' latents in the loss: what answers a speaker counts more than what moves by itself."""
 LATENT_WEIGHT: Final = torch.tensor([GROUP_WEIGHT[GROUPS[i].name] for i in GROUP_OF_LATENT])
 """The same, (L,)."""
@@ -106,6 +106,13 @@ DECIDED: Final = 1.15
 RETURN_FRAMES: Final = 20.0
 """Time constant with which an offset past comes back: about that of the differences between people, see
 `batches.FADE`."""
+MISTAKEN: Final = 0.1
+"""Share of the plans that continue another listener's past."""
+SPRING_FRAMES: Final = 10.0
+SPEED_FRAMES: Final = 2.0
+"""Time constants with which they come back, and with which they lose the speed of the other."""
+SLOW_LATENTS: Final = torch.tensor([GROUPS[i].name not in ("blinks", "gaze") for i in GROUP_OF_LATENT])
+"""(L,) the others are not shown."""
 CLEAR: Final = 0.7
 """Noise angle (rad) below which the clean estimate says enough to be decoded."""
 DECODED: Final = 12
@@ -216,6 +223,7 @@ def draw(s: Sequences, plans: Plans, config: TrainConfig, rng: np.random.Generat
         missing = forgotten(count, plans.past.shape[1], rng)
         unremembered = torch.from_numpy(rng.random((count, 1)) < UNREMEMBERED).expand(-1, config.shape.memory)
         missing = torch.cat([unremembered, missing], dim=1)
+        mistake(plans, rng)
         disturb(plans, rng, noise)
     # Short stretches cost little compared with their context, so they get more draws: 1, 2 and 3 times as many.
     draws = config.draws * (1 + round(math.log2(config.shape.horizon / horizon)))
@@ -250,6 +258,32 @@ def forgotten(count: int, length: int, rng: np.random.Generator) -> Tensor:
     keep = np.where(rng.random(count) < 0.5, length, rng.integers(1, length + 1, count))
     keep = np.where(rng.random(count) < 0.25, 0, keep)
     return torch.arange(length)[None, :] < torch.from_numpy(length - keep)[:, None]
+
+
+def mistake(plans: Plans, rng: np.random.Generator) -> None:
+    """Let some plans continue the past and memory of another listener, rather one who shows something, in place; blinks
+    and gaze, which are quick, stay their own.
+
+    In the data, raised inner brows of the last seconds have a reason in the speaker. A network that raises them by
+    mistake would take its own past for that reason and keep them up for half a minute. Here the speaker gives none, and
+    the target comes back to its own listener as a critically damped spring would, without a jump in speed, which fades
+    within a few frames.
+    """
+    rows = torch.from_numpy(np.flatnonzero(rng.random(len(plans.past)) < MISTAKEN)).to(plans.past.device)
+    if not len(rows):
+        return
+    slow = SLOW_LATENTS.to(rows.device)
+    last = plans.past[:, -1]
+    odd = ((last - last.mean(0)) / last.std(0).clamp(min=_STILL))[:, slow].square().amax(1).double() + 1e-3
+    others = torch.from_numpy(rng.choice(len(last), len(rows), p=(odd / odd.sum()).cpu().numpy())).to(rows.device)
+    own = plans.past[rows]
+    other = torch.where(slow, plans.past[others], own)
+    memory = torch.where(slow, plans.memory[others], plans.memory[rows])
+    gap = other[:, -1:] - own[:, -1:]
+    speed = other[:, -1:] - other[:, -2:-1] - own[:, -1:] + own[:, -2:-1]
+    t = torch.arange(1, plans.target.shape[1] + 1, device=rows.device)[:, None]
+    back = gap * (1 + t / SPRING_FRAMES) * torch.exp(-t / SPRING_FRAMES) + speed * t * torch.exp(-t / SPEED_FRAMES)
+    plans.replaced(rows, other, memory, plans.target[rows] + back, plans.weight[rows])
 
 
 def disturb(plans: Plans, rng: np.random.Generator, noise: torch.Generator) -> None:

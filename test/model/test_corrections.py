@@ -13,7 +13,13 @@ from speaker_frames import frame, session
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import HEAD_ROLL, INDEX, SMILE
 from reactdiff_ros.evaluation.metrics.events import nods as found_nods
-from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT
+from reactdiff_ros.model.conditions import (
+    CONTROL_LOWER,
+    CONTROL_NAMES,
+    CONTROL_UPPER,
+    NETWORK_CONTROLS,
+    STYLE_COUNT,
+)
 from reactdiff_ros.model.plan.corrections import (
     AROUND,
     BLEND,
@@ -38,11 +44,11 @@ from reactdiff_ros.model.plan.corrections import (
     sane,
     smooth,
 )  # fmt: skip
-from reactdiff_ros.model.plan.sampler import SHOWN_CONTROL, Conditions, Sampling, ordinary
+from reactdiff_ros.model.plan.sampler import SIDED, Conditions, Sampling, drawn_sides, ordinary
 from reactdiff_ros.model.tokens import SpeakerBatch, blank, from_frame
 from reactdiff_ros.model.weights import AGES, CONDITION_COUNT, HIDDEN, LOOKS, MOST_RATE, NodHead
 from reactdiff_ros.styles import Style, load_styles
-from reactdiff_ros.types import EXPRESSION_CLASSES, Affect, SpeakerFrame
+from reactdiff_ros.types import EXPRESSION_CLASSES, REACTION_RATE_HZ, Affect, SpeakerFrame
 
 RNG = np.random.default_rng(0)
 # Style
@@ -141,9 +147,18 @@ def test_wild_coefficients_stay_within_the_range_of_the_control() -> None:
 def test_the_networks_get_the_controls_as_they_are_asked_for_but_never_the_delay(name: str) -> None:
     at = CONTROL_NAMES.index(name)
     conditions = ordinary(1, np.eye(len(CONTROL_NAMES), dtype=np.float32)[at : at + 1])
-    vector = conditions.vector(1, 24)[0]
-    assert vector[at] == (0.0 if name == SHOWN_CONTROL else 1.0)
-    assert conditions.controls[0, at] == 1.0
+    read = conditions.vector(1, 24)[0, : len(NETWORK_CONTROLS)]
+    assert read.tolist() == [float(name == other) for other in NETWORK_CONTROLS]
+    assert conditions.late[0] == (REACTION_RATE_HZ if name == "delay" else 0)
+
+
+def test_each_listener_keeps_its_sides() -> None:
+    sides = drawn_sides(range(200))
+    assert np.unique(sides[:, SIDED]).tolist() == [-1.0, 1.0]
+    assert (np.abs(sides[:, SIDED].mean(0)) < 0.2).all()
+    assert np.delete(sides, SIDED, axis=1).min() == 1.0
+    assert (drawn_sides(range(50, 60)) == sides[50:60]).all()
+    assert drawn_sides([-1]).shape == (1, sides.shape[1])
 
 
 # Choice

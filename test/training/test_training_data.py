@@ -23,6 +23,7 @@ from reactdiff_ros.training.batches import FADE
 from reactdiff_ros.training.config import config_from
 from reactdiff_ros.training.data import MARGIN, cut, filled, simulated_pool, tail
 from reactdiff_ros.training.nets import Model
+from reactdiff_ros.training.objective import MISTAKEN, SLOW_LATENTS, SPRING_FRAMES, draw_plans, mistake
 from reactdiff_ros.training.recorded import Completion, group_seen, pieces, real_pool, summary_of, training_recordings
 from reactdiff_ros.training.run import people_seen, read_checkpoint, runs_of
 from reactdiff_ros.training.train import Trainer
@@ -225,6 +226,23 @@ def twins() -> np.ndarray:
     """Listeners of one temperament to each of 32 speakers (32, TWINS, 500, 58)."""
     made = simulated_pool(3, config(worlds=32, roll_worlds=32, world_frames=500), None)
     return made.twins.numpy()[:, :, MARGIN:]
+
+
+def test_a_mistaken_past_comes_back_as_a_spring(pool) -> None:
+    rng = np.random.default_rng(0)
+    plans = draw_plans(cut(pool, rng, np.arange(len(pool.real)), CONFIG.frames, SHAPE), config(plans=64), rng)
+    who = torch.arange(len(plans.past), dtype=torch.float32)[:, None, None]
+    plans.past, plans.target, plans.memory = who + 0 * plans.past, who + 0 * plans.target, who + 0 * plans.memory
+    mistake(plans, rng)
+    assert torch.equal(plans.past[..., ~SLOW_LATENTS], (who + 0 * plans.past)[..., ~SLOW_LATENTS])
+    gap = plans.past[:, -1:, :1] - who
+    changed = (gap != 0).flatten(1).any(1)
+    assert changed.double().mean() == pytest.approx(MISTAKEN, rel=0.5)
+    assert torch.equal(plans.memory[changed][..., 0], (who + gap + 0 * plans.memory)[changed][..., 0])
+    left = ((plans.target - who) / gap)[changed][..., 0]
+    t = (1 + torch.arange(left.shape[1])) / SPRING_FRAMES
+    assert left == pytest.approx(((1 + t) * torch.exp(-t)).expand_as(left), abs=1e-4)
+    assert torch.equal(plans.target[~changed], (who + 0 * plans.target)[~changed])
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)

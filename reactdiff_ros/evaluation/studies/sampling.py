@@ -26,7 +26,7 @@ from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.evaluation.studies import behaviour
 from reactdiff_ros.model.plan.latents import GROUPS
 from reactdiff_ros.model.plan.planner import blank_draft, draw_plan
-from reactdiff_ros.model.plan.sampler import Conditions, ordinary
+from reactdiff_ros.model.plan.sampler import Conditions, drawn_sides, ordinary
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.streams import free_run, heard, speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch
@@ -195,18 +195,20 @@ def _plan_difference(model: StreamListener, speaker: SpeakerBatch, conditions: C
     before = min(BEFORE_FRAMES, speaker.camera.shape[1]) // how.hop * how.hop
     tokens = speaker_tokens(networks, held(speaker, before, HELD_FRAMES))
     count = len(tokens)
-    shown, plans = _with_plans(model, tokens, conditions, np.arange(count) + 7)
+    seeds = np.arange(count) + 7
+    shown, plans = _with_plans(model, tokens, conditions, seeds)
     # The first second after the speaker froze still brings news to an encoder that looks back.
     first = (before + 25) // how.hop
     start = first * how.hop
     # The spread: deviation over CANDIDATES plans that share the past `shown`, of frames hop .. end.
-    past = networks.latents(shown[:, start - s["past"] - VAE_CONTEXT : start])
+    sides = drawn_sides(seeds.tolist())
+    past = networks.latents(shown[:, start - s["past"] - VAE_CONTEXT : start] * sides[:, None])
     known, missing, mood = heard(tokens, np.arange(count), np.full(count, start - 1 - how.lead), networks.ages)
     shape = (count, CANDIDATES, s["horizon"], s["latent"])
     noise = np.random.default_rng(43).standard_normal(shape, dtype=np.float32)
     draft = replace(
         blank_draft(networks, how, conditions, noise), speaker=known, missing=missing, mood=mood, past=past,
-        lead=how.lead,
+        sides=sides, lead=how.lead,
     )  # fmt: skip
     drawn = draw_plan(networks, draft).faces[:, :, how.hop :]
     spread = np.asarray(np.sqrt(drawn.astype(np.float64).var(1, ddof=1).mean((0, 1))))

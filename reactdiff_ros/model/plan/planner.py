@@ -32,7 +32,7 @@ from reactdiff_ros.model.plan.corrections import (
     sane,
 )
 from reactdiff_ros.model.plan.memory import at_rest, remembered
-from reactdiff_ros.model.plan.sampler import Conditions, NoiseTape, Sampling
+from reactdiff_ros.model.plan.sampler import Conditions, NoiseTape, Sampling, drawn_sides
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.types import FloatArray
 
@@ -60,6 +60,8 @@ class Draft:
     missing: FloatArray
     """(N, S) 1 where there is no token."""
     conditions: Conditions
+    sides: FloatArray
+    """(N, 58) of `sampler.drawn_sides`."""
     mood: FloatArray
     """(N,)"""
     lead: int | NDArray[np.integer[Any]]
@@ -93,11 +95,10 @@ def blank_draft(networks: Networks, how: Sampling, conditions: Conditions, noise
 
     return Draft(
         slot=0, how=networks.suited(how), speaker=zeros(len(networks.ages), s["width"]),
-        missing=zeros(len(networks.ages)) + 1,
-        conditions=conditions, mood=zeros(), lead=1, past=zeros(s["past"], s["latent"]) + networks.neutral,
-        memory=at_rest(networks.neutral, count), noise=noise,
-        shown=zeros(AROUND, COEFFICIENT_COUNT), before=zeros(frames, COEFFICIENT_COUNT), dip=zeros(frames), streams=[],
-        ranks=None, all_candidates=False,
+        missing=zeros(len(networks.ages)) + 1, conditions=conditions, sides=zeros(COEFFICIENT_COUNT) + 1, mood=zeros(),
+        lead=1, past=zeros(s["past"], s["latent"]) + networks.neutral, memory=at_rest(networks.neutral, count),
+        noise=noise, shown=zeros(AROUND, COEFFICIENT_COUNT), before=zeros(frames, COEFFICIENT_COUNT), dip=zeros(frames),
+        streams=[], ranks=None, all_candidates=False,
     )  # fmt: skip
 
 
@@ -157,7 +158,7 @@ def draw_plan(networks: Networks, d: Draft) -> Drawn:
         x_0 = x_0.reshape(len(x_past), -1, width)
         x_past, m = np.concatenate([x_past, x_0], axis=1)[:, -size["past"] :], remembered(m, x_0)
     latents = np.concatenate(stretches, axis=2)
-    y = faces(networks, d.past, latents)  # D(x_0), 7
+    y = faces(networks, d.past, latents) * d.sides[:, None, None]  # D(x_0), 7
     still = continued(y, d.shown, d.before, how)  # 8
     return Drawn(latents, bowed(y, d.dip), still, bounded(bowed(still, d.dip)), chosen)  # 9
 
@@ -251,13 +252,14 @@ class Planner:
 
     Args:
         networks: the exported graphs.
-        seeds: (N,) of their noise.
+        seeds: (N,) of their noise and sides.
         how: of the sampling; `how.lead` is not used.
     """
 
     def __init__(self, networks: Networks, seeds: Sequence[int], how: Sampling) -> None:
         self._networks, self._how = networks, networks.suited(how)
         self._tapes = [NoiseTape(seed, networks.shape["latent"]) for seed in seeds]
+        self._sides = drawn_sides(seeds)
         self._choices = [Choice(seed, how.candidates) for seed in seeds]
         self._past = OwnPast(networks.neutral, len(self._tapes), networks.shape["past"])
         self._nods = None if networks.nods is None else Nods(networks.nods, seeds, self._how)
@@ -277,7 +279,8 @@ class Planner:
     def begin(self, slot: int, shown: FloatArray) -> None:
         """They showed `shown` (N, n, 58) up to `slot`, not what was planned."""
         before = np.repeat(shown[:, :1], VAE_CONTEXT, axis=1)
-        latents = self._networks.latents(np.concatenate([before, shown], axis=1).astype(np.float32))
+        known = np.concatenate([before, shown], axis=1) * self._sides[:, None]
+        latents = self._networks.latents(known.astype(np.float32))
         self._past.add(slot - shown.shape[1], latents, shown)
 
     def plan(self, draft: Draft) -> Drawn:
@@ -321,7 +324,7 @@ class Planner:
             for tape, of in zip(self._tapes, streams, strict=True)
         ]
         return Draft(
-            slot=slot, how=how, speaker=speaker, missing=missing, conditions=conditions, lead=lead,
+            slot=slot, how=how, speaker=speaker, missing=missing, conditions=conditions, sides=self._sides, lead=lead,
             mood=np.zeros(len(conditions), dtype=np.float32) if mood is None else mood,
             past=self._past.latents(slot - s["past"], s["past"]), memory=self._past.memory(slot), noise=np.stack(noise),
             shown=self._past.shown(slot - AROUND, AROUND), before=self._past.shown(slot, length), dip=dip,

@@ -13,17 +13,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_ROLL, HEAD_YAW
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES, STYLE_COUNT, condition_vector
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
-SHOWN_CONTROL: Final = "delay"
-"""The networks have an input for it, do not follow it (the lag of an answer stayed the same from 0 to 1 s) and always
-get 0: a delay acts on what they are shown, see `Conditions.late`."""
 EAGER: Final = 4.0
 """Additional guidance of the most responsive listener, see `corrections.guided`."""
 _BLOCK: Final = 64
 _KEPT: Final = 32
 _WORD: Final = 1 << 63
+_SIDES: Final = 17
+SIDED: Final = [HEAD_YAW, HEAD_ROLL]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +82,16 @@ class Conditions:
 
     @property
     def late(self) -> NDArray[np.int64]:
-        """Frames (N,) by which they see the speaker later than they could: their reaction delay."""
+        """Frames (N,) by which they see the speaker later than they could: their reaction delay.
+
+        As an input of the networks it was not followed: the lag of an answer stayed the same from 0 to 1 s.
+        """
         return np.asarray(np.rint(self.control("delay") * REACTION_RATE_HZ), dtype=np.int64)
 
     def vector(self, lead: int | NDArray[np.integer[Any]], max_lead: int) -> FloatArray:
         """The denoiser's input (N, condition_count) for evidence of age `lead`, of all or (N,)."""
-        leads, controls = np.broadcast_to(lead, len(self)), self.controls.copy()
-        controls[:, CONTROL_NAMES.index(SHOWN_CONTROL)] = 0.0
-        return condition_vector(controls, self.controls_given, self.style, self.style_given, self.real, leads, max_lead)
+        given = (self.controls, self.controls_given, self.style, self.style_given, self.real)
+        return condition_vector(*given, np.broadcast_to(lead, len(self)), max_lead)
 
 
 def joined(conditions: Sequence[Conditions]) -> Conditions:
@@ -104,6 +106,17 @@ def ordinary(count: int, controls: FloatArray | None = None) -> Conditions:
     given = np.zeros((count, CONTROL_COUNT), dtype=np.float32) if controls is None else controls
     style = np.zeros((count, STYLE_COUNT), dtype=np.float32)
     return Conditions(given, np.ones_like(given), style, style, np.zeros(count, dtype=np.float32))
+
+
+def drawn_sides(seeds: Sequence[int]) -> FloatArray:
+    """Signs (N, 58), 1 or -1 at SIDED, of listeners with these seeds: to which side each turns and tilts the head.
+
+    People have habits: one turns left when the other looks away, the next one right. Nothing in a conversation tells
+    which, so the networks draw a head that always goes to the same side, and yaw and roll are mirrored afterwards.
+    """
+    signs = np.ones((len(seeds), COEFFICIENT_COUNT), dtype=np.float32)
+    signs[:, SIDED] = [1 - 2 * np.random.default_rng([s % _WORD, _SIDES]).integers(0, 2, len(SIDED)) for s in seeds]
+    return signs
 
 
 class NoiseTape:
