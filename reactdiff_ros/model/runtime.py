@@ -16,6 +16,7 @@ from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.backends.base import Backend, Stretch
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu
 from reactdiff_ros.model.plan import memory as own_memory
+from reactdiff_ros.model.plan.head_mean import head_mean
 from reactdiff_ros.model.plan.latents import LATENT_COUNT, ORDER, responses
 from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.plan.solvers import angles
@@ -83,7 +84,7 @@ class Networks:
 
     def __init__(self, weights: Weights, threads: int = 1, backend: Backend | None = None) -> None:
         self.shape, self.name = weights.shape, f"{weights.name}@{weights.digest}"
-        self._emphasis = weights.emphasis
+        self._emphasis, self._head_mean = weights.emphasis, weights.head_mean
         self.nods = weights.nods
         """What says when a listener nods, if the weights have it."""
         self._backend = backend or OnnxRuntimeCpu(weights, threads)
@@ -170,6 +171,10 @@ class Networks:
         """REACT's 25 attributes (N, n - VAE_CONTEXT, 25) of latents (N, n, L), the first frames being context."""
         out: FloatArray = self._backend.run("attributes", {"latents": latents})[0][:, VAE_CONTEXT:]
         return out
+
+    def head_mean(self, speaker: FloatArray, missing: FloatArray) -> FloatArray:
+        """Pitch, yaw and roll (N, 3) in rad from which `sample` draws the difference, see `plan.head_mean`."""
+        return head_mean(self._head_mean, self.ages, speaker, missing)
 
     def sample(
         self,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError, WeightsError, explained
 from reactdiff_ros.model.conditions import NETWORK_CONTROLS, STYLE_NAMES
+from reactdiff_ros.model.plan.head_mean import AXES
 from reactdiff_ros.model.plan.latents import PARTS, Emphasis, as_manifest, emphasis_of, no_emphasis
 from reactdiff_ros.resources import resource_path
 from reactdiff_ros.types import FloatArray
@@ -154,6 +155,8 @@ class Weights:
     """Numbers of parameters of encoder, autoencoder and denoiser; empty where the manifest does not say."""
     emphasis: Emphasis
     """What lies between latents and what is drawn."""
+    head_mean: FloatArray
+    """(D + 1, 3) of `plan.head_mean`; 0 in weights whose diffusion draws the whole head."""
     nods: NodHead | None
     """What says when a listener nods; None in weights without it."""
     learnt: frozenset[str]
@@ -190,13 +193,14 @@ def find_weights(folder: str | Path = "") -> Weights:
     manifest = _parse(raw, where)
     shape, counts = dict(manifest["shape"]), dict(manifest.get("parameters", {}))
     emphasis = _emphasis(manifest.get("emphasis") or {}, shape.get("latent", 0), where)
+    mean = _head_mean(manifest.get("head_mean"), shape.get("width", 0), where)
     for name, wanted in manifest["files"].items():
         if name not in LEFT_OUT or (where / name).exists():
             _check(where / name, wanted)
     digest = hashlib.sha256(raw).hexdigest()[:12]
     nods = _nods(where, digest, shape.get("width", 0))
     learnt = frozenset(manifest.get("learnt", ()))
-    return Weights(where, shape, manifest["name"], manifest["simulator"], counts, emphasis, nods, learnt, digest)
+    return Weights(where, shape, manifest["name"], manifest["simulator"], counts, emphasis, mean, nods, learnt, digest)
 
 
 def _nods(where: Path, digest: str, width: int) -> NodHead | None:
@@ -207,6 +211,19 @@ def _nods(where: Path, digest: str, width: int) -> NodHead | None:
             f"the network that says when to nod does not fit: {error}", where=str(where / CARD),
             todo="train it again with 'reactdiff dev train-nods', or delete this file to do without it",
         ) from error  # fmt: skip
+
+
+def _head_mean(given: Any, width: int, where: Path) -> FloatArray:
+    """As in the manifest; 0 where it has none."""
+    if given is None:
+        return np.zeros((width + 1, AXES), dtype=np.float32)
+    try:
+        readout = np.array(given, dtype=np.float32)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise _unreadable(where) from error
+    if readout.shape != (width + 1, AXES) or not np.isfinite(readout).all():
+        raise _misfit("for another version", where)
+    return readout
 
 
 def _emphasis(given: Any, width: int, where: Path) -> Emphasis:

@@ -17,9 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
-from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX
+from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, ROTATION
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
+from reactdiff_ros.model.plan.head_mean import age_weights
 from reactdiff_ros.model.plan.memory import at_rest, traced
 from reactdiff_ros.model.plan.sampler import SIDED
 from reactdiff_ros.model.runtime import VAE_CONTEXT
@@ -158,10 +160,33 @@ class Pool(Streams):
 
     def encoded(self, encoder: Encoder) -> Pool:
         """The pool with the tokens of this encoder, which stays as it is."""
+        device = encoder.norm.weight.device
         with torch.no_grad():
             pairs = zip(self.features.split(8), self.observed.split(8), strict=True)
-            self.tokens = torch.cat([encoder(features, observed) for features, observed in pairs])
+            self.tokens = torch.cat([encoder(f.to(device), o.to(device)) for f, o in pairs])
         return self
+
+    def without_head_mean(self, readout: Tensor, shape: Shape) -> Pool:
+        """The pool with heads less their mean (D + 1, 3) given the tokens, see `plan.head_mean`; before `to_latents`.
+
+        Each frame loses the mean that is known one frame before.
+        """
+        mean = (followed(self.tokens, shape) @ readout).to(self.listener.device)
+        self.listener[:, MARGIN:, ROTATION] -= mean
+        if self.twins.numel():
+            self.twins[:, :, MARGIN:, ROTATION] -= mean[: len(self.twins), None]
+        return self
+
+
+def followed(tokens: Tensor, shape: Shape) -> Tensor:
+    """What `plan.head_mean` reads out (W, T, D + 1) at each frame of tokens (W, T, D), given those before it."""
+    ages, frames = heard_ages(shape.as_dict()), tokens.shape[1]
+    known = F.pad(tokens, (0, 1), value=1.0)
+    out = torch.zeros_like(known)
+    for age, weight in zip(ages.tolist(), age_weights(ages).tolist(), strict=True):
+        if age + 1 < frames:
+            out[:, age + 1 :] += weight * known[:, : frames - age - 1]
+    return out
 
 
 def _eager(seed: int, worlds: int, share: float) -> FloatArray:

@@ -84,7 +84,7 @@ def _write(model: Model, folder: Path, name: str, facts: dict[str, Any]) -> list
     _describe(files, model, name, sha256(folder / TENSORS))
     manifest = {
         "format": FORMAT, "name": name, "shape": model.shape.as_dict(), "parameters": model.count(), **interface(),
-        "emphasis": model.vae.emphasis.as_manifest(), **facts,
+        "emphasis": model.vae.emphasis.as_manifest(), "head_mean": model.head_mean.tolist(), **facts,
         "files": {f.name: sha256(f) for f in files},
     }  # fmt: skip
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

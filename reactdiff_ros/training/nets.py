@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.model.plan.head_mean import AXES
 from reactdiff_ros.model.plan.latents import (
     GROUP_COUNT,
     GROUP_OF_COEFFICIENT,
@@ -505,12 +506,16 @@ AUXILIARY: Final = BLOCKS * len(AUX_NAMES) + STIMULUS_COUNT
 
 
 class Model(nn.Module):  # type: ignore[misc]
-    """Encoder, autoencoder and denoiser, with a small auxiliary head that gives the encoder a direct signal."""
+    """Encoder, autoencoder and denoiser, with a small auxiliary head that gives the encoder a direct signal.
+
+    `head_mean` (D + 1, 3): see `plan.head_mean`.
+    """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
         self.encoder, self.vae, self.denoiser = Encoder(shape), ListenerVae(shape), Denoiser(shape)
+        self.register_buffer("head_mean", torch.zeros(shape.width + 1, AXES))
         self.aux = nn.Sequential(nn.Linear(shape.width, shape.width), nn.GELU(), nn.Linear(shape.width, AUXILIARY))
 
     def count(self) -> dict[str, int]:

@@ -113,12 +113,12 @@ def _start_of_weights(folder: str | Path) -> Start:
 
 
 def load_networks(model: Model, shape: Shape, networks: dict[str, Tensor], where: str) -> None:
-    """Give `model` these networks; an auxiliary head that is not among them stays as it is.
+    """Give `model` these networks; an auxiliary head or a head's mean that is not among them stays as it is.
 
     Raises:
         ReactdiffError: they have other shapes.
     """
-    head = {name: value for name, value in model.state_dict().items() if name.startswith("aux.")}
+    head = {name: value for name, value in model.state_dict().items() if name.startswith(("aux.", "head_mean"))}
     wrong, what = (KeyError, RuntimeError, TypeError, ValueError), "the checkpoint's networks are of another shape"
     with explained(wrong, what, where=where, todo="train again, or give another one"):
         if shape != model.shape:

@@ -19,6 +19,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import Tensor
 
+from reactdiff_ros.coefficients import ROTATION
 from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.recordings.datasets.recording import VoiceOf
 from reactdiff_ros.simulator.dyads import simulator_hash
@@ -26,7 +27,7 @@ from reactdiff_ros.simulator.dyads import simulator_hash
 from .autoencoder import AutoencoderStep, DecoderFit, describe, draw_listeners, set_scale
 from .batches import RollOuts, draw_batch, roll_out
 from .config import TrainConfig, config_from
-from .data import Pool, Pools, Sequences, cut, make_pool
+from .data import MARGIN, Pool, Pools, Sequences, cut, followed, make_pool
 from .nets import Denoiser, Model
 from .objective import Drawn, Objective, draw, draw_plans, schedule
 from .recorded import Completion, Recorded, real_pool, training_recordings
@@ -35,12 +36,15 @@ from .run import CHECKPOINT, FORMAT, Progress, Start, load_networks, read_checkp
 REPORT_STEPS: Final = 25
 VALIDATION_STEPS: Final = 500
 VAE_POOL_STEPS: Final = 500
-VAE_POOL, WHITENING_POOL, COMPLETION_POOL, DECODER_POOL = 10**6, 2 * 10**6, 3 * 10**6, 4 * 10**6
+VAE_POOL, WHITENING_POOL, COMPLETION_POOL, DECODER_POOL, HEAD_MEAN_POOL = (n * 10**6 for n in range(1, 6))
 """Numbers of pools that are not those of the reaction steps."""
 VAE_BUDGET: Final = 0.1
 """Share of a time budget that the autoencoder may take."""
 WARM: Final = 0.03
 """Share of the run in which the learning rate rises."""
+HEAD_MEAN_POOLS: Final = 4
+HEAD_MEAN_PENALTY: Final = 0.5
+"""Of .0015 to .5, what correlates most with the heads of listeners to speakers of purpose "tune"."""
 HOPELESS: Final = 50
 """Steps in a row without a finite loss after which the run ends."""
 
@@ -100,6 +104,8 @@ class Trainer:
             ReactdiffError: they have other shapes.
         """
         load_networks(self.model, start.shape, start.networks, self.config.start_from)
+        if not self.config.keep_encoder:  # a mean of other tokens
+            self.model.head_mean.zero_()
         self.average.load_state_dict(self.model.state_dict())
         self.vae_step, self.facts, self.before = self.config.vae_steps, start.facts, start.runs
 
@@ -288,6 +294,8 @@ class Trainer:
 
     def _train_reaction(self, pools: Pools, stop: Callable[[], bool]) -> Iterator[Progress]:
         c = self.config
+        if c.keep_encoder and not self.model.head_mean.any():
+            self._fit_head_mean(pools)
         since = (self.clock(), self._done(self.step, c.steps))
         sums: dict[str, float] = {}
         pool: Pool | None = None
@@ -322,8 +330,21 @@ class Trainer:
 
     def _ready(self, pool: Pool) -> Pool:
         """The pool with latents and, where the encoder stays as it is, tokens."""
-        pool = pool.to_latents(self.model.vae)
-        return pool.encoded(self.model.encoder) if self.config.keep_encoder else pool
+        if self.config.keep_encoder:
+            pool = pool.encoded(self.model.encoder).without_head_mean(self.model.head_mean, self.config.shape)
+        return pool.to_latents(self.model.vae)
+
+    def _fit_head_mean(self, pools: Pools) -> None:
+        """The head's mean given the tokens: a ridge regression over HEAD_MEAN_POOLS pools."""
+        c = replace(self.config, roll_worlds=0, eager_share=0.0)
+        products: list[Tensor] = []
+        for number in range(HEAD_MEAN_POOLS):
+            pool = make_pool(c, "train", HEAD_MEAN_POOL + number, pools.bank).encoded(self.model.encoder)
+            x = followed(pool.tokens, c.shape)[:, MARGIN:].flatten(0, 1).double()
+            y = pool.listener[:, 2 * MARGIN :, ROTATION].flatten(0, 1).to(x)
+            products.append(x.T @ torch.cat([x, y], dim=1))
+        self.model.head_mean.copy_(ridge(torch.stack(products).sum(0)))
+        self.average.head_mean.copy_(self.model.head_mean)
 
     def _play(self, pool: Pool, number: int, done: float) -> None:
         """Roll-outs on this pool, unless those of the checkpoint are."""
@@ -403,6 +424,17 @@ class Trainer:
         _, shuffled = objective(other, drawn)
         figures = {f"validation/{name}": float(value) for name, value in paired.items()}
         return figures | {"validation/reliance": float(shuffled["velocity"] - paired["velocity"])}
+
+
+def ridge(products: Tensor) -> Tensor:
+    """Readout (D + 1, 3) of the sums of products (D + 1, D + 1 + 3) of inputs with inputs and outputs, the last input
+    being 1: a ridge regression with a penalty of HEAD_MEAN_PENALTY times each input's variance.
+    """
+    width = products.shape[0]
+    squares, cross = (products / products[-1, width - 1]).split((width, products.shape[1] - width), dim=1)
+    variance = (squares.diagonal() - squares[-1].square()).clamp(min=1e-9)
+    variance[-1] = 0.0
+    return torch.linalg.solve(squares + HEAD_MEAN_PENALTY * torch.diag(variance), cross).float()
 
 
 def _teacher(config: TrainConfig, device: torch.device) -> Denoiser:

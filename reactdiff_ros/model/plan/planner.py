@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, bounded
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, ROTATION, bounded
 from reactdiff_ros.model.plan.corrections import (
     AROUND,
     CALM,
@@ -130,7 +130,7 @@ def draw_plan(networks: Networks, d: Draft) -> Drawn:
     Symbols of ReactDiff (arXiv 2505.14151): the latent diffusion model draws latents x_0 of the listener from noise
     x_T, given the speaker's fused features s and conditions c; the decoder D makes faces y of them. Not in the paper:
     v-prediction with classifier-free guidance w, v = v(none) + w (v(s) - v(none)) (Ho and Salimans 2022), a
-    second-order solver (`solvers`), and the listener's own past x_past and memory m. Numbers are those of
+    second-order solver (`solvers`), the listener's own past x_past and memory m, and the `head_mean`. Numbers are those of
     `corrections`.
     """
     how, size = d.how, networks.shape
@@ -139,6 +139,7 @@ def draw_plan(networks: Networks, d: Draft) -> Drawn:
     c = in_mood(d.conditions, d.mood, how)  # 3
     s, missing, x_past, m, eps = d.speaker, d.missing, d.past, d.memory, d.noise
     w, age = guided(c, how), np.broadcast_to(d.lead, count)  # 4
+    head = np.minimum(w, 1)[:, None] * networks.head_mean(s, missing)
     chosen: NDArray[np.int64] | None = None
     stretches: list[FloatArray] = []
     for t in range(0, eps.shape[2], block):
@@ -158,7 +159,9 @@ def draw_plan(networks: Networks, d: Draft) -> Drawn:
         x_0 = x_0.reshape(len(x_past), -1, width)
         x_past, m = np.concatenate([x_past, x_0], axis=1)[:, -size["past"] :], remembered(m, x_0)
     latents = np.concatenate(stretches, axis=2)
-    y = faces(networks, d.past, latents) * d.sides[:, None, None]  # D(x_0), 7
+    y = faces(networks, d.past, latents)  # D(x_0), 7
+    y[..., ROTATION] += head[:, None, None]
+    y *= d.sides[:, None, None]
     still = continued(y, d.shown, d.before, how)  # 8
     return Drawn(latents, bowed(y, d.dip), still, bounded(bowed(still, d.dip)), chosen)  # 9
 
