@@ -130,8 +130,8 @@ def draw_plan(networks: Networks, d: Draft) -> Drawn:
     Symbols of ReactDiff (arXiv 2505.14151): the latent diffusion model draws latents x_0 of the listener from noise
     x_T, given the speaker's fused features s and conditions c; the decoder D makes faces y of them. Not in the paper:
     v-prediction with classifier-free guidance w, v = v(none) + w (v(s) - v(none)) (Ho and Salimans 2022), a
-    second-order solver (`solvers`), the listener's own past x_past and memory m, and the `head_mean`. Numbers are those of
-    `corrections`.
+    second-order solver (`solvers`), the listener's own past x_past and memory m, and the `head_mean`. Numbers are those
+    of `corrections`.
     """
     how, size = d.how, networks.shape
     count, block, width = len(d.past), how.block, d.noise.shape[-1]
