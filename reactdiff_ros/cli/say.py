@@ -50,7 +50,7 @@ def say(
             return EXIT_DONE
         if find_spec("rclpy") is None:
             raise MissingExtraError("ROS 2", ros_command())
-        from reactdiff_ros.nodes.speech_client import speak_through_listener
+        from reactdiff_ros.nodes.say_client import speak_through_listener
 
         # With --json what is printed goes to stderr.
         result.update(speak_through_listener(spoken, manner, namespace, lambda word: echo(f"{word} ", nl=False)))

@@ -21,10 +21,10 @@ from reactdiff_ros.messages import (
     timing_value,
     turn_event_value,
 )
+from reactdiff_ros.nodes.actions import Goals
 from reactdiff_ros.nodes.base import ReactdiffNode, interface
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
-from reactdiff_ros.nodes.speech_actions import Goals
 from reactdiff_ros.speech.engines import Engine
 from reactdiff_ros.speech.lips import Lips
 from reactdiff_ros.speech.player import Player

@@ -294,7 +294,7 @@ class Trainer:
 
     def _train_reaction(self, pools: Pools, stop: Callable[[], bool]) -> Iterator[Progress]:
         c = self.config
-        if c.keep_encoder and not self.model.head_mean.any():
+        if c.keep_encoder and not c.distils and not self.model.head_mean.any():  # a teacher may draw the whole head
             self._fit_head_mean(pools)
         since = (self.clock(), self._done(self.step, c.steps))
         sums: dict[str, float] = {}

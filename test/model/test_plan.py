@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, SMILE
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, ROTATION, SMILE
+from reactdiff_ros.model.plan.head_mean import AXES, age_weights, head_mean
 from reactdiff_ros.model.plan.latents import (
     GROUP_NAMES,
     GROUP_OF_LATENT,
@@ -17,8 +20,8 @@ from reactdiff_ros.model.plan.latents import (
     latents_observed,
     responses,
 )
-from reactdiff_ros.model.plan.planner import OwnPast, Planner
-from reactdiff_ros.model.plan.sampler import NoiseTape, Sampling, ordinary
+from reactdiff_ros.model.plan.planner import OwnPast, Planner, blank_draft, draw_plan
+from reactdiff_ros.model.plan.sampler import NoiseTape, Sampling, drawn_sides, ordinary
 from reactdiff_ros.model.plan.solvers import ddim, dpm_solver_pp_2m, fitted_multistep, sample
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.weights import find_weights
@@ -272,3 +275,34 @@ def test_fewer_candidates_leave_the_followed_one_in_force(networks):
     for i in range(1, 8):
         plan_of(planner, networks, slot + 20 + 4 * i)
         assert stream_of(planner) == last
+
+
+def test_the_heads_mean_is_weighed_by_age_and_zero_of_nobody() -> None:
+    ages = np.array([12, 8, 4, 3, 2, 1, 0])
+    weights = age_weights(ages)
+    assert weights.sum() == pytest.approx(1.0)
+    per_frame = weights / [4, 4, 4, 1, 1, 1, 1]  # far tokens stand for the frames between them
+    np.testing.assert_allclose(per_frame[1:] / per_frame[:-1], np.exp(np.array([4, 4, 1, 1, 1, 1]) / 15), rtol=1e-5)
+    readout = np.ones((3, AXES), dtype=np.float32)
+    speaker = np.ones((2, len(ages), 2), dtype=np.float32)
+    missing = np.array([np.zeros(7), np.ones(7)], dtype=np.float32)
+    np.testing.assert_allclose(head_mean(readout, ages, speaker, missing), [[3.0] * 3, [0.0] * 3], atol=1e-6)
+
+
+@pytest.mark.parametrize(("guidance", "share"), [(0.0, 0.0), (1.0, 1.0), (3.0, 1.0)])
+def test_a_plans_head_has_its_mean_on_the_listeners_side(guidance: float, share: float) -> None:
+    weights, sides = find_weights(), drawn_sides(range(4))
+    flat = np.zeros_like(weights.head_mean)
+    moved = flat + np.eye(len(flat), dtype=np.float32)[-1:].T * [[0.1, 0.2, 0.3]]
+    noise = NoiseTape(1, LATENT_COUNT).frames(0, 4)
+    noise = np.broadcast_to(noise, (len(sides), 1, *noise.shape))
+
+    def faces(readout):
+        networks = Networks(replace(weights, head_mean=readout))
+        draft = blank_draft(networks, Sampling(steps=2, guidance=guidance), ordinary(len(sides)), noise)
+        return draw_plan(networks, replace(draft, sides=sides, missing=0 * draft.missing)).faces
+
+    more = faces(moved.astype(np.float32)) - faces(flat)
+    wanted = share * np.array([0.1, 0.2, 0.3]) * sides[:, ROTATION]
+    np.testing.assert_allclose(more[..., ROTATION], np.broadcast_to(wanted[:, None, None], (4, 1, 4, 3)), atol=1e-5)
+    assert (np.delete(more, np.arange(COEFFICIENT_COUNT)[ROTATION], axis=-1) == 0).all()

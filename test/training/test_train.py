@@ -304,7 +304,10 @@ def test_a_kept_encoder_stays_and_older_networks_learn_to_remember(whole, tmp_pa
     list(tuned.run())
     after = tuned.model.state_dict()
     changed = {name.split(".")[0] for name, value in after.items() if not torch.equal(value, first[name])}
-    assert changed == {"denoiser"}
+    assert changed == {"denoiser", "head_mean"}
+    freed = Trainer(config(start_from=str(tuned.checkpoint)), tmp_path / "freed")
+    freed.begin_with(read_start(tuned.checkpoint))
+    assert not freed.model.head_mean.any()  # of tokens that will change
     assert not torch.equal(after["denoiser.from_memory.3.weight"], first["denoiser.from_memory.3.weight"])
     assert (first["denoiser.from_memory.3.weight"] == 0).all()
     with pytest.raises(ReactdiffError, match="another shape"):

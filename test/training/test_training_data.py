@@ -12,10 +12,11 @@ import torch
 from generated_sets import FACEVERSE_ORDER, REACT_CLIPS, dualtalk, mars, react
 from small_run import CONFIG, SHAPE, config, write_dyads
 
-from reactdiff_ros.coefficients import INDEX
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, ROTATION
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.model.plan.head_mean import head_mean
 from reactdiff_ros.model.plan.latents import GROUP_OF_COEFFICIENT, GROUPS
-from reactdiff_ros.model.tokens import STREAMS
+from reactdiff_ros.model.tokens import STREAMS, heard_ages
 from reactdiff_ros.recordings.datasets.dyads import read_dyads
 from reactdiff_ros.recordings.datasets.recording import Recording, speaker_of
 from reactdiff_ros.recordings.datasets.recordings import Extracted, save
@@ -26,7 +27,7 @@ from reactdiff_ros.training.nets import Model
 from reactdiff_ros.training.objective import MISTAKEN, SLOW_LATENTS, SPRING_FRAMES, draw_plans, mistake
 from reactdiff_ros.training.recorded import Completion, group_seen, pieces, real_pool, summary_of, training_recordings
 from reactdiff_ros.training.run import people_seen, read_checkpoint, runs_of
-from reactdiff_ros.training.train import Trainer
+from reactdiff_ros.training.train import HEAD_MEAN_PENALTY, Trainer, ridge
 
 SMILE, HEAD = (next(g for g in GROUPS if g.name == name) for name in ("smile", "head"))
 VOICE = next(i for i, (name, _, _) in enumerate(STREAMS) if name == "mfcc")
@@ -226,6 +227,36 @@ def twins() -> np.ndarray:
     """Listeners of one temperament to each of 32 speakers (32, TWINS, 500, 58)."""
     made = simulated_pool(3, config(worlds=32, roll_worlds=32, world_frames=500), None)
     return made.twins.numpy()[:, :, MARGIN:]
+
+
+def test_a_pool_loses_the_mean_that_a_listener_will_have_while_it_plans() -> None:
+    torch.manual_seed(0)
+    with_heads = simulated_pool(3, CONFIG, None).encoded(Model(SHAPE).encoder)
+    rng = np.random.default_rng(0)
+    readout = rng.standard_normal((SHAPE.width + 1, 3)).astype(np.float32)
+    before, twins = with_heads.listener.clone(), with_heads.twins.clone()
+    with_heads.without_head_mean(torch.from_numpy(readout), SHAPE)
+    ages, tokens = heard_ages(SHAPE.as_dict()), with_heads.tokens.numpy()
+    for t in (0, 1, 5, 140):
+        at = t - 1 - ages
+        missing = np.broadcast_to(at < 0, (len(tokens), len(at))).astype(np.float32)
+        mean = head_mean(readout, ages, tokens[:, np.maximum(at, 0)], missing)
+        lost = (before - with_heads.listener)[:, MARGIN + t]
+        np.testing.assert_allclose(lost[:, ROTATION], mean, atol=2e-5)
+        np.testing.assert_allclose((twins - with_heads.twins)[:, -1, MARGIN + t, ROTATION], mean[:4], atol=2e-5)
+    changed = (before != with_heads.listener).flatten(0, 1).any(0)
+    assert torch.nonzero(changed)[:, 0].tolist() == sorted(np.arange(COEFFICIENT_COUNT)[ROTATION])
+
+
+def test_the_readout_is_that_of_a_linear_relation() -> None:
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(np.pad(3.0 + rng.standard_normal((20_000, 4)), ((0, 0), (0, 1)), constant_values=1.0))
+    wanted = torch.from_numpy(rng.standard_normal((5, 3)))
+    y = x @ wanted
+    found = ridge(x.T @ torch.cat([x, y], dim=1)).double()
+    shrunk = 1 / (1 + HEAD_MEAN_PENALTY)
+    torch.testing.assert_close(found[:-1], shrunk * wanted[:-1], atol=0.02, rtol=0)
+    torch.testing.assert_close((x @ found).mean(0), y.mean(0), atol=1e-3, rtol=0)  # the offset is not shrunk
 
 
 def test_a_mistaken_past_comes_back_as_a_spring(pool) -> None:
