@@ -350,6 +350,25 @@ def test_nothing_is_smiled_at_that_hurts(label: str) -> None:
     assert heeding(Style(smiling=0.3, responsiveness=0.8), empathy.negative) == Style(smiling=-1.0, responsiveness=0.0)
 
 
+@pytest.mark.parametrize(("other", "hurts"), [("fear", False), ("sad", False), ("angry", True), ("disgust", True)])
+def test_who_smiled_just_now_is_not_afraid_but_may_be_angry(other: str, hurts: bool) -> None:
+    """A lively face is read as happy and afraid in turn."""
+    empathy, smiling = Empathy(0), np.full((1, 8, 58), 0.6, dtype=np.float32)
+    for slot in range(100):
+        likely = ("happy", other) if slot % 20 < 10 else (other, "happy")
+        seen = np.zeros(len(EXPRESSION_CLASSES), dtype=np.float32)
+        seen[[EXPRESSION_CLASSES.index(name) for name in likely]] = 0.5, 0.4
+        face = expressing("neutral", slot * 40_000_000)
+        assert face.affect is not None
+        empathy.observe(replace(face, affect=replace(face.affect, probabilities=seen)))
+        empathy.look(slot * 40_000_000, 0)
+        levels = empathy.frames(slot, 8)
+    assert (answered(smiling, levels, empathy.tilt)[0, -1, list(SMILE)].max() < 0.2) == hurts
+    still = answered(np.zeros_like(smiling), levels, empathy.tilt)[0, -1]
+    assert (still[INDEX["browInnerUp"]] > 0.2) == hurts
+    assert still[INDEX["browInnerUp"]] < 0.05 or hurts
+
+
 def test_surprise_which_may_be_fear_gets_a_small_smile_at_most() -> None:
     empathy, slot = after_expression("surprise")
     face = np.full((1, 8, 58), 0.6, dtype=np.float32)

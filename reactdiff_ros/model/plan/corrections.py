@@ -51,7 +51,7 @@ from reactdiff_ros.model.plan.sampler import Conditions, NoiseTape, Sampling
 from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch
 from reactdiff_ros.model.weights import NOD_CONTROLS, NodHead
 from reactdiff_ros.styles import REFERENCE_LIMIT, Style
-from reactdiff_ros.types import EXPRESSION_CLASSES, NEGATIVE_CLASSES, REACTION_RATE_HZ, FloatArray, SpeakerFrame, Turn
+from reactdiff_ros.types import EXPRESSION_CLASSES, REACTION_RATE_HZ, FloatArray, SpeakerFrame, Turn
 
 Array = TypeVar("Array", bound=Any)
 REMOVABLE: Final = ("mood", "sharpness", "empathy")
@@ -521,10 +521,15 @@ def _looks() -> FloatArray:
 _FACES: Final = _looks()
 _EVIDENCE: Final = np.array([[name in _AFTER.get(answer, ()) for name in EXPRESSION_CLASSES] for answer in range(5)])
 _HAPPY, _NEUTRAL, _SURPRISED = (EXPRESSION_CLASSES.index(name) for name in ("happy", "neutral", "surprise"))
+_DISTRESS, _HOSTILE = ([EXPRESSION_CLASSES.index(name) for name in _AFTER[answer]] for answer in (CONCERNED, SERIOUS))
 
 
 class Empathy:
     """What a speaker expresses, and how far each answer to it has come.
+
+    The raised brows and open mouth of someone who smiles and talks are often read as fear. So the probability of a
+    happy face, which fades as an answer does, is subtracted from that of fear and sadness; not from that of anger and
+    disgust, whose bared teeth are read as a smile.
 
     Args:
         seed: of the side to which the head tilts.
@@ -534,6 +539,7 @@ class Empathy:
         self._waiting: deque[tuple[int, NDArray[np.float64]]] = deque(maxlen=256)
         self._seen = np.zeros(len(EXPRESSION_CLASSES))
         self._seen_ns: int | None = None
+        self._cheer = 0.0
         self._levels = self._wanted = np.zeros(5)
         self._slot: int | None = None
         self.tilt = _TILT_RAD if seed % 2 else -_TILT_RAD
@@ -555,7 +561,10 @@ class Empathy:
     def look(self, now_ns: int, delay_ns: int) -> None:
         """Go on to `now_ns`, with a speaker who is seen `delay_ns` late."""
         while self._waiting and self._waiting[0][0] + delay_ns <= now_ns:
-            self._seen_ns, self._seen = self._waiting.popleft()
+            stamp_ns, seen = self._waiting.popleft()
+            passed_s = 0.0 if self._seen_ns is None else max(stamp_ns - self._seen_ns, 0) / NS
+            self._cheer = max(float(seen[_HAPPY]), self._cheer * math.exp(-passed_s / _FADE_S))
+            self._seen_ns, self._seen = stamp_ns, seen
         if self._seen_ns is None or now_ns - delay_ns - self._seen_ns > _HELD_S * NS:
             self._seen = np.zeros(len(EXPRESSION_CLASSES))
 
@@ -567,7 +576,8 @@ class Empathy:
     @property
     def negative(self) -> float:
         """0..1, how surely the speaker is angry, disgusted, afraid or sad."""
-        hurt = float(self._seen[list(NEGATIVE_CLASSES)].sum()) + _PERHAPS_AFRAID * float(self._seen[_SURPRISED])
+        distressed = float(self._seen[_DISTRESS].sum()) + _PERHAPS_AFRAID * float(self._seen[_SURPRISED])
+        hurt = float(self._seen[_HOSTILE].sum()) + max(distressed - self._cheer, 0.0)
         return _ramp(hurt - self._unmoved, *_HURT)
 
     @property
@@ -580,6 +590,7 @@ class Empathy:
         The first column is how much is left of smiles.
         """
         likeliest = (_EVIDENCE * self._seen).max(axis=1)
+        likeliest[CONCERNED] -= self._cheer
         wanted = np.array([_ramp(value - self._unmoved, *_SURE) for value in likeliest])
         wanted[KEPT] = self.negative
         if self._slot is not None:  # what the last plan had for this slot
