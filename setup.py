@@ -10,7 +10,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 MANIFEST = ElementTree.parse(HERE / "package.xml").getroot()
-LEFT_OUT = (".pyc", ".fp16.onnx", ".safetensors")  # see LEFT_OUT in reactdiff_ros/model/weights.py
+LEFT_OUT = (".pyc", ".fp16.onnx", ".safetensors")  # see LEFT_OUT in reactdiff_ros/model/backends/weights.py
 SHARED = ("action", "config", "msg", "requirements", "resource")
 EXTRAS = (
     "cluster", "devices", "drawing", "evaluate", "https", "robots", "robots-i2c", "speech", "tensorrt", "test", "train",

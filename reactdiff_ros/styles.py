@@ -28,7 +28,7 @@ LISTENER_CONTROLS: Final = ("attitude", "responsiveness", "smiling", "nodding", 
 """Those that the listener obeys; the rest are gains that the expression room applies to any listener's plan."""
 EXPRESSION_CONTROLS: Final = tuple(name for name in RANGES if name not in LISTENER_CONTROLS)
 REFERENCE_COUNT: Final = 8
-"""Statistics of a reference listener, see `model.conditions.STYLE_NAMES`."""
+"""Statistics of a reference listener, see `model.diffusion.conditions.STYLE_NAMES`."""
 REFERENCE_LIMIT: Final = 4.0
 DEFAULT_STYLE: Final = "natural"
 FORMAT: Final = 1
@@ -60,8 +60,8 @@ class Style:
     resting: tuple[tuple[str, float], ...] = ()
     """The resting face of this style: (coefficient name, 0..0.3), shown while it listens."""
     reference: tuple[float | None, ...] = ()
-    """What a person's listening measured, in the order of `model.conditions.STYLE_NAMES`; None where it was not
-    observed, empty where the style has no reference."""
+    """What a person's listening measured, in the order of `model.diffusion.conditions.STYLE_NAMES`; None where it was
+    not observed, empty where the style has no reference."""
 
     def settings(self, controls: tuple[str, ...] = tuple(RANGES)) -> dict[str, float | str]:
         """The effective values of these controls by name, for status and diagnostics."""

@@ -34,10 +34,10 @@ import numpy as np  # noqa: E402
 from reactdiff_ros.model.backends.base import Backend, BackendError  # noqa: E402
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu, OnnxRuntimeCuda  # noqa: E402
 from reactdiff_ros.model.backends.opening import Wanted, open_backend, probe  # noqa: E402
+from reactdiff_ros.model.backends.runtime import Networks  # noqa: E402
+from reactdiff_ros.model.backends.weights import Weights, find_weights  # noqa: E402
+from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary  # noqa: E402
 from reactdiff_ros.model.plan.planner import Planner  # noqa: E402
-from reactdiff_ros.model.plan.sampler import Sampling, ordinary  # noqa: E402
-from reactdiff_ros.model.runtime import Networks  # noqa: E402
-from reactdiff_ros.model.weights import Weights, find_weights  # noqa: E402
 
 PACKAGES = (
     "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "torch", "tensorrt", "tensorrt-cu13", "tensorrt-cu12",
@@ -196,7 +196,7 @@ def _faces(networks: Networks, past: Any, drawn: Any) -> Any:
 
 
 def _parity_of_graphs(weights: Weights, reference: Backend, other: Backend) -> dict[str, float]:
-    from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
+    from reactdiff_ros.model.diffusion.tokens import FEATURE_COUNT, STREAM_COUNT
 
     noise = np.random.default_rng(0)
     s = weights.shape
@@ -291,7 +291,7 @@ def same_reactions(weights: Weights, found: dict[str, Backend]) -> dict[str, Any
 
 def encoder_times(weights: Weights, backend: Backend) -> dict[str, float]:
     """Milliseconds of one new frame of N speakers."""
-    from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
+    from reactdiff_ros.model.diffusion.tokens import FEATURE_COUNT, STREAM_COUNT
 
     networks = Networks(weights, backend=backend)
     out = {}

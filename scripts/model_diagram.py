@@ -13,11 +13,12 @@ from drawing import FILLS, GREY, LINE, Box, Drawing, Point
 from reactdiff_ros.affect import AFFECT_COUNT
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.model.conditions import condition_count
-from reactdiff_ros.model.plan import corrections, planner, sampler
-from reactdiff_ros.model.plan.latents import GROUP_NAMES, ORDER
-from reactdiff_ros.model.tokens import FEATURE_COUNT, FRAME_S, STREAM_COUNT, STREAMS
-from reactdiff_ros.model.weights import CARD, LOOKS, NOD_CONTROLS, encoder_strides
+from reactdiff_ros.model.backends.weights import CARD, LOOKS, NOD_CONTROLS, encoder_strides
+from reactdiff_ros.model.diffusion import sampler
+from reactdiff_ros.model.diffusion.conditions import condition_count
+from reactdiff_ros.model.diffusion.latents import GROUP_NAMES, ORDER
+from reactdiff_ros.model.diffusion.tokens import FEATURE_COUNT, FRAME_S, STREAM_COUNT, STREAMS
+from reactdiff_ros.model.plan import corrections, planner
 from reactdiff_ros.resources import resource_path
 from reactdiff_ros.types import MFCC_COUNT, REACTION_RATE_HZ
 

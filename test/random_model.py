@@ -15,7 +15,7 @@ def random_model(seed: int = 0, **sizes: int) -> Any:
     """A `training.nets.Model` in torch. Its faces move visibly, and with the speaker."""
     import torch
 
-    from reactdiff_ros.model.plan.latents import feedback
+    from reactdiff_ros.model.diffusion.latents import feedback
     from reactdiff_ros.training.nets import Model, Shape
 
     torch.set_num_threads(1)  # small tensors, busy machines

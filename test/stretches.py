@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from reactdiff_ros.model.backends.base import Stretch
-from reactdiff_ros.model.runtime import MASKED
+from reactdiff_ros.model.backends.runtime import MASKED
 
 
 def guided(job: Stretch) -> Stretch:

@@ -30,7 +30,9 @@ LABORATORY = ("simulator", "recordings", "training", "evaluation", "cli")
 FLOORS = (*RUN_TIME, *LABORATORY)
 # Where training data comes from: of the rooms only what describes a model's inputs.
 SOURCES = {"simulator": {"perception"}, "recordings/datasets": set(), "recordings/bags": {"capture"}}
-MODEL_INPUTS = {"tokens", "conditions", "style"}
+MODEL_INPUTS = {"diffusion", "style"}
+# Inside the model, each folder imports what is before it; "." is its own files.
+MODEL_FOLDERS = ("diffusion", "backends", "plan", "speaker", ".", "policies")
 # Heavy or peculiar imports, and the only folders that may have them.
 HOMES = {
     "rclpy": {"nodes", "recordings/graph", "evaluation/bench"},
@@ -152,6 +154,21 @@ def test_sources_of_training_data_know_only_what_describes_inputs(source: str) -
         return own(module) not in allowed and not describes
 
     assert not wrong(PACKAGE / source, bad)
+
+
+def test_the_models_folders_have_an_order() -> None:
+    def place_of(module: str) -> str | None:
+        if not module.startswith("reactdiff_ros.model."):
+            return None
+        name = module.split(".")[2]
+        return name if name in MODEL_FOLDERS else "."
+
+    def bad(path: Path, module: str) -> bool:
+        here, there = path.parent.relative_to(PACKAGE / "model").as_posix(), place_of(module)
+        return there is not None and MODEL_FOLDERS.index(there) > MODEL_FOLDERS.index(here)
+
+    assert {path.parent.name for path in files(PACKAGE / "model")} - {"model"} == {*MODEL_FOLDERS} - {"."}
+    assert not wrong(PACKAGE / "model", bad)
 
 
 def test_a_running_listener_imports_no_laboratory_but_the_recorder() -> None:

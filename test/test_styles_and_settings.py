@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT
+from reactdiff_ros.model.diffusion.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT
 from reactdiff_ros.settings import check_settings, setting, written_path
 from reactdiff_ros.styles import (
     EXPRESSION_CONTROLS,

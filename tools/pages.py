@@ -20,9 +20,9 @@ from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.evaluation.bounds import figure, judge, passed
 from reactdiff_ros.evaluation.plots import new_axes, new_figure, save_figure
 from reactdiff_ros.evaluation.studies.evidence import FORMAT
+from reactdiff_ros.model.backends.weights import CARD, MANIFEST, find_weights
+from reactdiff_ros.model.diffusion.sampler import EAGER
 from reactdiff_ros.model.plan.corrections import ORDINARY
-from reactdiff_ros.model.plan.sampler import EAGER
-from reactdiff_ros.model.weights import CARD, MANIFEST, find_weights
 
 FIGURES = {
     "benchmarks": "make bench", "reliability": "make faults", "soak": "make soak",

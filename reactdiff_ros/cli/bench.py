@@ -330,9 +330,9 @@ def listeners(
     Nothing else should run on the machine meanwhile.
     """
     from reactdiff_ros.evaluation.bench.model import Clock, bench_listeners, opened_backend, speaker_frames
+    from reactdiff_ros.model.backends.runtime import Networks
+    from reactdiff_ros.model.backends.weights import find_weights
     from reactdiff_ros.model.listener import ListenerConfig
-    from reactdiff_ros.model.runtime import Networks
-    from reactdiff_ros.model.weights import find_weights
 
     weights, played = find_weights(model or ""), _played(clip)
     serving, close = opened_backend(weights, backend, precision, (steps,), Clock(perf_counter, sleep, 1), 1, log)
@@ -402,7 +402,7 @@ def _measure_model(
     rows: bool,
 ) -> dict[str, Any]:  # fmt: skip
     from reactdiff_ros.evaluation.bench.model import BACKENDS, Clock, bench_model, bench_rows
-    from reactdiff_ros.model.weights import find_weights
+    from reactdiff_ros.model.backends.weights import find_weights
 
     weights = find_weights(folder)
     with progress_bar("model") as show:
@@ -488,7 +488,7 @@ def reference(
 
 def _measure_reference(plan: Any, folder: Path | str, threads: int | None, *, short: bool = False) -> dict[str, Any]:
     """`short`: in CPU seconds of one thread, which other processes hardly change."""
-    from reactdiff_ros.model.weights import find_weights
+    from reactdiff_ros.model.backends.weights import find_weights
     from tools.speed.reference import bench_reference
 
     count = 1 if short else threads or len(os.sched_getaffinity(0))
@@ -562,7 +562,7 @@ def record(
     and, of model and reference, other machines in the file are kept. The reference needs torch and is left out without
     it.
     """
-    from reactdiff_ros.model.plan.sampler import Sampling
+    from reactdiff_ros.model.diffusion.sampler import Sampling
     from reactdiff_ros.resources import require_tools
 
     figures: dict[str, Any] = {**_where(), "live": [], "model": [], "reference": [], "other": []}

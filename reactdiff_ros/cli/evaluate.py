@@ -398,7 +398,7 @@ def evidence(
     from reactdiff_ros.evaluation.bounds import judge, passed
     from reactdiff_ros.evaluation.listeners import voices_facts
     from reactdiff_ros.evaluation.studies.evidence import Subject, collect, sizes_for
-    from reactdiff_ros.model.weights import find_weights
+    from reactdiff_ros.model.backends.weights import find_weights
     from reactdiff_ros.whole_file import write_whole
 
     if short and hours:

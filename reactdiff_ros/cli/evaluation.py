@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from reactdiff_ros.evaluation.listeners import StreamListener
     from reactdiff_ros.evaluation.results import Info, Result, Study
     from reactdiff_ros.evaluation.runs.run import RunContext, RunOutcome
-    from reactdiff_ros.model.plan.sampler import Sampling
-    from reactdiff_ros.model.weights import Weights
+    from reactdiff_ros.model.backends.weights import Weights
+    from reactdiff_ros.model.diffusion.sampler import Sampling
     from reactdiff_ros.simulator.voices import VoiceBank
 
 
@@ -150,7 +150,7 @@ class Run:
     def weights(self, folder: Path | None) -> Weights:
         """The weights in a folder; None: the shipped ones."""
         from reactdiff_ros.evaluation.listeners import weights_facts
-        from reactdiff_ros.model.weights import find_weights
+        from reactdiff_ros.model.backends.weights import find_weights
 
         found, how = find_weights(folder or ""), self.sampling()
         self._rests_on.setdefault("weights", []).append(weights_facts(found))
@@ -353,7 +353,7 @@ def info_of(kind: str, title: str, weights: str, listeners: Sequence[str]) -> In
 
     from reactdiff_ros.evaluation.bench.machine import hardware
     from reactdiff_ros.evaluation.results import Info, versions_here
-    from reactdiff_ros.model.weights import find_weights
+    from reactdiff_ros.model.backends.weights import find_weights
 
     used: dict[str, Any] = {}
     if "model" in listeners:

@@ -92,7 +92,7 @@ def simulate(
 
 
 def _write(simulated: Dyads, group: dict[str, FloatArray], output: Path) -> None:
-    from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
+    from reactdiff_ros.model.diffusion.conditions import CONTROL_NAMES, STYLE_NAMES
     from reactdiff_ros.simulator.temperament import TRAIT_NAMES
     from reactdiff_ros.whole_file import write_arrays
 
@@ -228,8 +228,8 @@ def plot_dyad(stimulus: Stimulus, listeners: dict[str, FloatArray], path: Path) 
     import numpy as np
 
     from reactdiff_ros.evaluation.plots import new_figure, save_figure
-    from reactdiff_ros.model.conditions import CONTROL_NAMES
-    from reactdiff_ros.model.tokens import FRAME_S
+    from reactdiff_ros.model.diffusion.conditions import CONTROL_NAMES
+    from reactdiff_ros.model.diffusion.tokens import FRAME_S
 
     best = int(np.argmax(stimulus.speech.mean(1) + 2 * stimulus.smile.std(1)))
     frames = min(round(SHOWN_S / FRAME_S), stimulus.speech.shape[1])

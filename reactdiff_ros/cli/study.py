@@ -88,8 +88,8 @@ def sessions(result: Output, path: Path) -> None:
 def check(path: Path) -> int:
     """Check that every session can run here, without revealing any condition."""
     from reactdiff_ros.launching.condition import check_settings, unveil
+    from reactdiff_ros.model.backends.weights import find_weights
     from reactdiff_ros.model.listener import ListenerConfig
-    from reactdiff_ros.model.weights import find_weights
     from reactdiff_ros.recordings.blinding import SessionsFile
     from reactdiff_ros.styles import style_book
 

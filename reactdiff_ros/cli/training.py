@@ -194,8 +194,8 @@ def train_nods(result: Output, weights: Path, voices: Path | None, seed: int, po
     apply any more.
     """
     from reactdiff_ros.evaluation.listeners import voices_facts
-    from reactdiff_ros.model.runtime import Networks
-    from reactdiff_ros.model.weights import find_weights
+    from reactdiff_ros.model.backends.runtime import Networks
+    from reactdiff_ros.model.backends.weights import find_weights
     from reactdiff_ros.training.nods import add_to
     from reactdiff_ros.training.nods import train_nods as train
 
@@ -368,7 +368,7 @@ def _engines(folder: str, precision: Precision, steps: tuple[int, ...]) -> dict[
     from reactdiff_ros.model.backends.base import BackendError
     from reactdiff_ros.model.backends.opening import Wanted, open_backend
     from reactdiff_ros.model.backends.tensorrt_backend import tensorrt_version
-    from reactdiff_ros.model.weights import find_weights
+    from reactdiff_ros.model.backends.weights import find_weights
 
     weights = find_weights(folder)
     try:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from reactdiff_ros.coefficients import BLINK, EYE_LOOK
 from reactdiff_ros.evaluation.metrics.bootstrap import sweep_rises, sweeps_in
-from reactdiff_ros.model.plan.latents import GROUPS
+from reactdiff_ros.model.diffusion.latents import GROUPS
 
 Figures = Mapping[str, Any]
 Found = Mapping[str, float | bool | None]

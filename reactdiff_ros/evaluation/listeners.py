@@ -28,15 +28,15 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.evaluation.results import NOTES, RULES
-from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.backends.weights import MANIFEST, Weights, find_weights
+from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT, STYLE_COUNT
+from reactdiff_ros.model.diffusion.sampler import Conditions, Sampling
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.model.listener import Listener, ListenerConfig
 from reactdiff_ros.model.plan.corrections import conditioning
-from reactdiff_ros.model.plan.sampler import Conditions, Sampling
 from reactdiff_ros.model.policies import make_listener
-from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.streams import free_run, speaker_tokens
-from reactdiff_ros.model.tokens import SpeakerBatch
-from reactdiff_ros.model.weights import MANIFEST, Weights, find_weights
 from reactdiff_ros.settings import POLICIES
 from reactdiff_ros.simulator.listener import listen
 from reactdiff_ros.simulator.policy import perceive

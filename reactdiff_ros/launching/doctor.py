@@ -180,7 +180,7 @@ def check_ros() -> Iterator[Finding]:
 
 def check_weights() -> Iterator[Finding]:
     """The shipped model, by the hashes of its manifest."""
-    from reactdiff_ros.model.weights import find_weights
+    from reactdiff_ros.model.backends.weights import find_weights
 
     try:
         weights = find_weights()

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.batch import ListenerBatch, QualityChoice, warm
+from reactdiff_ros.model.diffusion.sampler import Sampling
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import Listener, ListenerConfig
-from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.perception import gaze_target
 from reactdiff_ros.types import (
     EXPRESSION_RATE_HZ,

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT, CONTROL_NAMES
+from reactdiff_ros.model.diffusion.sampler import Sampling, joined, ordinary
 from reactdiff_ros.model.diffusion_listener import DiffusionListener, PlanRequest
 from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.model.plan.corrections import guided
 from reactdiff_ros.model.plan.planner import Draft, Drawn, blank_draft, draw_plan, live_frames
-from reactdiff_ros.model.plan.sampler import Sampling, joined, ordinary
-from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.speaker.grid import SpeakerGrid
 from reactdiff_ros.types import Reaction, SpeakerFrame
 

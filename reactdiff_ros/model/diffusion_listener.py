@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.clock import to_ns
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.sampler import Sampling
 from reactdiff_ros.model.explain import REPEAT_S, Question, Step
-from reactdiff_ros.model.listener import HORIZON_FRAMES, Level, ListenerConfig, PolicyListener
+from reactdiff_ros.model.listener import ListenerConfig, PolicyListener
 from reactdiff_ros.model.plan.corrections import (
     HEAD_SHARE,
     Empathy,
@@ -24,12 +27,10 @@ from reactdiff_ros.model.plan.corrections import (
     heeding,
     presented,
 )
+from reactdiff_ros.model.plan.level import HORIZON_FRAMES, Level
 from reactdiff_ros.model.plan.planner import Draft, Drawn, Planner, draw_plan, live_frames
-from reactdiff_ros.model.plan.sampler import Sampling
-from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.speaker.engagement import EvidenceWatch
 from reactdiff_ros.model.speaker.grid import SpeakerGrid
-from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.settings import RANGES
 from reactdiff_ros.types import (
     REACTION_RATE_HZ,

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import SMILE, brows_raised
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.diffusion.tokens import STREAM_COUNT, STREAMS
 from reactdiff_ros.model.plan.corrections import AROUND, SHARPNESS, answered, nod_conditions
 from reactdiff_ros.model.plan.planner import Draft, OwnPast, draw_plan
-from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.speaker.grid import Staged
-from reactdiff_ros.model.tokens import STREAM_COUNT, STREAMS
 from reactdiff_ros.types import REACTION_RATE_HZ, Explanation, FloatArray
 from reactdiff_ros.worker import Worker
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS, Grid, StampGuard, to_ns
 from reactdiff_ros.coefficients import INDEX, NAMES, bounded, neutral
+from reactdiff_ros.model.plan.level import HORIZON_FRAMES, Frames, Level
 from reactdiff_ros.model.speaker.engagement import DelayedView, Engagement, EngagementConfig, check_frame
 from reactdiff_ros.settings import check_settings, setting
 from reactdiff_ros.styles import DEFAULT_STYLE, LISTENER_CONTROLS, Style, apply_control, control, style_book
@@ -27,9 +28,6 @@ from reactdiff_ros.types import (
     Turn,
 )
 
-HORIZON_FRAMES = 16
-"""Frames of one plan on the 25 Hz grid, at most: 0.64 s."""
-Frames = NDArray[np.float64]
 ATTITUDE_GAIN: Final = 0.3
 """A fully warm listener without a network shows smiles 1.3 times as strong, a fully cool one 0.7 times; brows down the
 other way."""
@@ -37,8 +35,6 @@ _SMILING: Final = [
     i for i, n in enumerate(NAMES) if n.startswith(("mouthSmile", "cheekSquint", "mouthDimple", "mouthUpperUp"))
 ]
 _FROWNING: Final = [INDEX["browDownLeft"], INDEX["browDownRight"]]
-FADE_S: Final = 0.5
-"""A face fades to neutral within this time when there is no one to listen to any more."""
 JUMP_NS: Final = NS // 2
 
 
@@ -190,26 +186,6 @@ class PlanClock:
             return None
         self._last_slot = slot
         return slot, reason
-
-
-class Level:
-    """A share of the face that goes to its target within FADE_S, continuous from plan to plan."""
-
-    def __init__(self, start: float) -> None:
-        self._level = self._goal = start
-        self._slot: int | None = None
-
-    def frames(self, slot: int, target: float) -> Frames:
-        """The share in each frame of the plan from `slot` on, (HORIZON_FRAMES,)."""
-        step = 1.0 / (FADE_S * REACTION_RATE_HZ)
-        passed = 1 if self._slot is None else slot - self._slot
-        # What the last plan had for the slot before this plan's first one.
-        gone = step * max(passed - 1, 0)
-        level = self._level + float(np.clip(self._goal - self._level, -gone, gone))
-        ramp = step * np.arange(1, HORIZON_FRAMES + 1)
-        levels: Frames = level + np.clip(target - level, -ramp, ramp)
-        self._level, self._slot, self._goal = float(levels[0]), slot, target
-        return levels
 
 
 class PolicyListener:

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.diffusion.sampler import Conditions, Sampling
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.model.plan.corrections import LOOKAHEAD
 from reactdiff_ros.model.plan.planner import Planner
-from reactdiff_ros.model.plan.sampler import Conditions, Sampling
-from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.speaker.grid import Reader
-from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.types import FloatArray
 
 SPEAKERS: Final = 64

@@ -23,10 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, INDEX, ROTATION, SMILE
+from reactdiff_ros.model.diffusion.conditions import STYLE_COUNT, STYLE_NAMES
+from reactdiff_ros.model.diffusion.tokens import FRAME_S
 from reactdiff_ros.types import FloatArray
-
-from .conditions import STYLE_COUNT, STYLE_NAMES
-from .tokens import FRAME_S
 
 PRIOR_S: Final = 10.0
 SHORTEST_S: Final = 5.0

@@ -35,15 +35,15 @@ from reactdiff_ros.launching.table import LONGEST_NAMESPACE
 from reactdiff_ros.messages import fill_candidates, fill_explanation, fill_header, fill_reaction, speaker_value
 from reactdiff_ros.model.backends.base import Precision
 from reactdiff_ros.model.backends.opening import Opened, Wanted, open_backend
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.backends.weights import find_weights
 from reactdiff_ros.model.batch import ListenerBatch, QualityChoice, Round, warm
+from reactdiff_ros.model.diffusion.sampler import Sampling
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.explain import Explainer
 from reactdiff_ros.model.listener import Listener, ListenerConfig, ShowsCandidates
 from reactdiff_ros.model.plan.planner import Drawn
-from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.policies import fallback_listener, make_listener
-from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.controls import CONTROL, LATEST, LOOK_S, ControlInbox, Controls
 from reactdiff_ros.nodes.health import Level, Meter

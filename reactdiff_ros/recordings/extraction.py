@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.errors import MediaError
-from reactdiff_ros.model.conditions import STYLE_NAMES
+from reactdiff_ros.model.diffusion.conditions import STYLE_NAMES
+from reactdiff_ros.model.diffusion.tokens import blank
 from reactdiff_ros.model.speaker.grid import Track, onto_grid
 from reactdiff_ros.model.style import SHORTEST_S, style_of
-from reactdiff_ros.model.tokens import blank
 from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception
 from reactdiff_ros.perception.voice import VoiceExtractor
 from reactdiff_ros.recordings.bags.read import BagSource, open_source

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from reactdiff_ros.model.tokens import FRAME_S
+from reactdiff_ros.model.diffusion.tokens import FRAME_S
 from reactdiff_ros.types import FloatArray
 
 from .motion import (

@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.model.style import style_of
-from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.types import FloatArray
 
 from .listener import listen

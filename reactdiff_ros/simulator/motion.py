@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.model.tokens import FRAME_S
+from reactdiff_ros.model.diffusion.tokens import FRAME_S
 from reactdiff_ros.types import FloatArray
 
 DoubleArray = NDArray[np.float64]

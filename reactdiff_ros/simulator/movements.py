@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, HEAD_ROLL, INDEX
-from reactdiff_ros.model.tokens import FRAME_S
+from reactdiff_ros.model.diffusion.tokens import FRAME_S
 from reactdiff_ros.types import FloatArray
 
 from .motion import STEP, BoolArray, Envelopes, Noise, Onsets, Oscillators, Range, lognormal, rate_of

@@ -14,7 +14,7 @@ import numpy as np
 
 from reactdiff_ros.affect import projected
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, ROTATION, TRANSLATION
-from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch
+from reactdiff_ros.model.diffusion.tokens import FRAME_S, SpeakerBatch
 from reactdiff_ros.perception.blendshapes import CONFIDENCE, EYE_PITCH_RAD, EYE_YAW_RAD, OBSERVED
 from reactdiff_ros.types import FloatArray
 

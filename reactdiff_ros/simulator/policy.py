@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_ROLL, HEAD_YAW, INDEX
-from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch
+from reactdiff_ros.model.diffusion.tokens import FRAME_S, SpeakerBatch
 from reactdiff_ros.types import FloatArray
 
 from .motion import BoolArray, low_pass, rate_of, since

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.model.tokens import FRAME_S
+from reactdiff_ros.model.diffusion.tokens import FRAME_S
 from reactdiff_ros.types import FloatArray
 
 from . import behaviour

@@ -2,7 +2,7 @@
 
 People differ more between each other than one person does from moment to moment (smiles 3.7 to 12.7 a minute and 7 to
 81 % of the time in the calls of the reference; blinks 10 to 33 a minute; backchannel rates differ strongly). The
-traits carry that; the controls of `model.conditions` shift it.
+traits carry that; the controls of `model.diffusion.conditions` shift it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER
+from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT, CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER
 from reactdiff_ros.types import FloatArray
 
 Prior = Literal["natural", "wide"]

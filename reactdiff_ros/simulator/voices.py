@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError, explained
-from reactdiff_ros.model.tokens import FRAME_S, MFCC_SCALE
+from reactdiff_ros.model.diffusion.tokens import FRAME_S, MFCC_SCALE
 from reactdiff_ros.perception.voice import HANG_OVER_S, SPEECH_CERTAIN, SPEECH_END, SPEECH_START
 from reactdiff_ros.types import MFCC_COUNT, FloatArray
 from reactdiff_ros.whole_file import write_arrays

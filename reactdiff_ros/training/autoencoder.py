@@ -19,8 +19,8 @@ from torch import Tensor
 
 from reactdiff_ros.attributes import attributes_of
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH
-from reactdiff_ros.model.plan.latents import GROUP_COUNT, GROUP_NAMES, GROUP_OF_COEFFICIENT, GROUP_OF_LATENT
-from reactdiff_ros.model.runtime import VAE_CONTEXT
+from reactdiff_ros.model.backends.runtime import VAE_CONTEXT
+from reactdiff_ros.model.diffusion.latents import GROUP_COUNT, GROUP_NAMES, GROUP_OF_COEFFICIENT, GROUP_OF_LATENT
 
 from .data import Pool
 from .nets import ListenerVae

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reactdiff_ros.coefficients import LOWER, UPPER
+from reactdiff_ros.model.backends.runtime import VAE_CONTEXT
+from reactdiff_ros.model.diffusion.latents import GROUP_OF_COEFFICIENT, GROUP_OF_LATENT, GROUPS
+from reactdiff_ros.model.diffusion.memory import remembered, tokens, traced
+from reactdiff_ros.model.diffusion.solvers import sample
+from reactdiff_ros.model.diffusion.tokens import heard_ages
 from reactdiff_ros.model.plan.corrections import LATENT_LIMIT
-from reactdiff_ros.model.plan.latents import GROUP_OF_COEFFICIENT, GROUP_OF_LATENT, GROUPS
-from reactdiff_ros.model.plan.memory import remembered, tokens, traced
-from reactdiff_ros.model.plan.solvers import sample
-from reactdiff_ros.model.runtime import VAE_CONTEXT
-from reactdiff_ros.model.tokens import heard_ages
 
 from .config import TrainConfig
 from .data import MARGIN, Indices, Pool, Sequences, cut, cut_at, filled, joined, reach_back, tail

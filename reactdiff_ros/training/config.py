@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from reactdiff_ros.errors import ReactdiffError, explained
-from reactdiff_ros.model.conditions import condition_count
-from reactdiff_ros.model.plan.latents import LATENT_COUNT
-from reactdiff_ros.model.plan.memory import ROWS
-from reactdiff_ros.model.weights import encoder_strides
+from reactdiff_ros.model.backends.weights import encoder_strides
+from reactdiff_ros.model.diffusion.conditions import condition_count
+from reactdiff_ros.model.diffusion.latents import LATENT_COUNT
+from reactdiff_ros.model.diffusion.memory import ROWS
 
 KINDS: Final = ("react", "mars", "dualtalk")
 """Kinds of public sets of recorded people: REACT2023 and 2024, REACT2025 and 2026, DualTalk."""

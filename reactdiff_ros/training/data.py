@@ -20,12 +20,12 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, ROTATION
-from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
-from reactdiff_ros.model.plan.head_mean import age_weights
-from reactdiff_ros.model.plan.memory import at_rest, traced
-from reactdiff_ros.model.plan.sampler import SIDED
-from reactdiff_ros.model.runtime import VAE_CONTEXT
-from reactdiff_ros.model.tokens import SpeakerBatch, featurize, heard_ages
+from reactdiff_ros.model.backends.runtime import VAE_CONTEXT
+from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT, CONTROL_NAMES
+from reactdiff_ros.model.diffusion.head_mean import age_weights
+from reactdiff_ros.model.diffusion.memory import at_rest, traced
+from reactdiff_ros.model.diffusion.sampler import SIDED
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, featurize, heard_ages
 from reactdiff_ros.perception.blendshapes import OBSERVED
 from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.listener import listen
@@ -167,9 +167,9 @@ class Pool(Streams):
         return self
 
     def without_head_mean(self, readout: Tensor, shape: Shape) -> Pool:
-        """The pool with heads less their mean (D + 1, 3) given the tokens, see `plan.head_mean`; before `to_latents`.
+        """The pool with heads less their mean given the tokens; to be called before `to_latents`.
 
-        Each frame loses the mean that is known one frame before.
+        Each frame loses the mean that is known one frame before. `readout` (D + 1, 3): see `diffusion.head_mean`.
         """
         mean = (followed(self.tokens, shape) @ readout).to(self.listener.device)
         self.listener[:, MARGIN:, ROTATION] -= mean
@@ -179,7 +179,7 @@ class Pool(Streams):
 
 
 def followed(tokens: Tensor, shape: Shape) -> Tensor:
-    """What `plan.head_mean` reads out (W, T, D + 1) at each frame of tokens (W, T, D), given those before it."""
+    """What `diffusion.head_mean` reads out (W, T, D + 1) at each frame of tokens (W, T, D), given those before it."""
     ages, frames = heard_ages(shape.as_dict()), tokens.shape[1]
     known = F.pad(tokens, (0, 1), value=1.0)
     out = torch.zeros_like(known)

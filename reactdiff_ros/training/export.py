@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import explained
-from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
-from reactdiff_ros.model.weights import CARD, FORMAT, MANIFEST, NODS, TENSORS, interface, sha256
+from reactdiff_ros.model.backends.weights import CARD, FORMAT, MANIFEST, NODS, TENSORS, interface, sha256
+from reactdiff_ros.model.diffusion.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.types import FloatArray
 
 from .config import config_of

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.model.plan.head_mean import AXES
-from reactdiff_ros.model.plan.latents import (
+from reactdiff_ros.model.backends.runtime import VAE_CONTEXT
+from reactdiff_ros.model.diffusion.head_mean import AXES
+from reactdiff_ros.model.diffusion.latents import (
     GROUP_COUNT,
     GROUP_OF_COEFFICIENT,
     GROUP_OF_LATENT,
@@ -32,8 +33,7 @@ from reactdiff_ros.model.plan.latents import (
     no_emphasis,
     responses,
 )
-from reactdiff_ros.model.runtime import VAE_CONTEXT
-from reactdiff_ros.model.tokens import STREAMS
+from reactdiff_ros.model.diffusion.tokens import STREAMS
 from reactdiff_ros.simulator.stimulus import EMOTIONS, Stimulus
 
 from .config import Shape
@@ -443,7 +443,7 @@ class Denoiser(nn.Module):  # type: ignore[misc]
     def context(self, speaker: Tensor, past: Tensor, conditions: Tensor) -> Context:
         """What all steps of a plan share, from speaker tokens (N, far + speech, D), the memory's tokens and whitened
         latents of the own past (N, memory + past, L), each oldest first, and the vector of
-        `model.conditions.condition_vector` (N, conditions).
+        `model.diffusion.conditions.condition_vector` (N, conditions).
         """
         given = self.from_conditions(conditions)
         parts = [given[:, None], self.from_speaker(speaker)]
@@ -508,7 +508,7 @@ AUXILIARY: Final = BLOCKS * len(AUX_NAMES) + STIMULUS_COUNT
 class Model(nn.Module):  # type: ignore[misc]
     """Encoder, autoencoder and denoiser, with a small auxiliary head that gives the encoder a direct signal.
 
-    `head_mean` (D + 1, 3): see `plan.head_mean`.
+    `head_mean` (D + 1, 3): see `diffusion.head_mean`.
     """
 
     def __init__(self, shape: Shape) -> None:

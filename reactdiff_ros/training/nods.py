@@ -18,12 +18,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reactdiff_ros.errors import explained
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.backends.weights import (
+    AGES,
+    CARD,
+    CONDITION_COUNT,
+    HIDDEN,
+    LOOKS,
+    NODS,
+    NodHead,
+    Weights,
+    sha256,
+)
+from reactdiff_ros.model.diffusion.sampler import Conditions
 from reactdiff_ros.model.plan.corrections import nod_conditions
-from reactdiff_ros.model.plan.sampler import Conditions
-from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.style import style_of
-from reactdiff_ros.model.weights import AGES, CARD, CONDITION_COUNT, HIDDEN, LOOKS, NODS, NodHead, Weights, sha256
 from reactdiff_ros.simulator.dyads import simulator_hash
 from reactdiff_ros.simulator.listener import listen
 from reactdiff_ros.simulator.observation import observe

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from reactdiff_ros.coefficients import INDEX
-from reactdiff_ros.model.conditions import GIVEN_COUNT, condition_vector
-from reactdiff_ros.model.plan.latents import GROUP_OF_LATENT, GROUPS
-from reactdiff_ros.model.plan.memory import tokens
-from reactdiff_ros.model.runtime import VAE_CONTEXT
-from reactdiff_ros.model.tokens import heard_ages
+from reactdiff_ros.model.backends.runtime import VAE_CONTEXT
+from reactdiff_ros.model.diffusion.conditions import GIVEN_COUNT, condition_vector
+from reactdiff_ros.model.diffusion.latents import GROUP_OF_LATENT, GROUPS
+from reactdiff_ros.model.diffusion.memory import tokens
+from reactdiff_ros.model.diffusion.tokens import heard_ages
 
 from .config import Shape, TrainConfig
 from .data import MARGIN, Indices, Sequences, Streams, reach_back
@@ -124,8 +124,8 @@ class Plans:
     """N plans of a batch of sequences: what the denoiser is given and what it should draw.
 
     which (N,) sequence; newest (N,) frame of the newest token; lead (N,); start (N,) = newest + 1 + lead, these four on
-    the processor; past (N, past, L); memory (N, ROWS, L) states of `plan.memory` before the target; target (N, H, L)
-    and known (N, H, L); before (N, VAE_CONTEXT, L) what is decoded before the target; weight (N, H, L).
+    the processor; past (N, past, L); memory (N, ROWS, L) states of `diffusion.memory` before the target; target and
+    known (N, H, L); before (N, VAE_CONTEXT, L) what is decoded before the target; weight (N, H, L).
     """
 
     which: Tensor

@@ -16,11 +16,11 @@ from torch import Tensor
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, LOWER, UPPER
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
-from reactdiff_ros.model.plan.latents import GROUP_OF_COEFFICIENT, GROUPS, latents_observed
-from reactdiff_ros.model.runtime import VAE_CONTEXT
+from reactdiff_ros.model.backends.runtime import VAE_CONTEXT
+from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT, STYLE_COUNT
+from reactdiff_ros.model.diffusion.latents import GROUP_OF_COEFFICIENT, GROUPS, latents_observed
+from reactdiff_ros.model.diffusion.tokens import FRAME_S, featurize
 from reactdiff_ros.model.style import style_of
-from reactdiff_ros.model.tokens import FRAME_S, featurize
 from reactdiff_ros.recordings.datasets import public
 from reactdiff_ros.recordings.datasets.dyads import folds, others_of, read_dyads
 from reactdiff_ros.recordings.datasets.recording import Recording, VoiceOf, stack

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from reactdiff_ros.errors import ReactdiffError, explained
-from reactdiff_ros.model.weights import MANIFEST, PRESET, find_weights
+from reactdiff_ros.model.backends.weights import MANIFEST, PRESET, find_weights
 from reactdiff_ros.whole_file import whole_file
 
 from .config import FACEVERSE, KINDS, Shape, TrainConfig, config_of, data_of, shape_of

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from reactdiff_ros.model.backends.base import Backend, Stretch
-from reactdiff_ros.model.plan.solvers import fitted_multistep
-from reactdiff_ros.model.weights import Weights, find_weights
+from reactdiff_ros.model.backends.weights import Weights, find_weights
+from reactdiff_ros.model.diffusion.solvers import fitted_multistep
 from reactdiff_ros.types import FloatArray
 
 from .config import shape_of

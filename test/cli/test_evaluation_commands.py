@@ -15,7 +15,7 @@ from small_result import small_result
 from reactdiff_ros.cli import evaluation as options
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.evaluation.results import Study, write_result
-from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.model.backends.weights import find_weights
 from reactdiff_ros.simulator.dyads import simulator_hash
 from tools.speed.metrics import example_set
 

@@ -128,7 +128,7 @@ def _dataset(name: str, reader: str, *more: Any) -> Target:
 
 def _manifest(content: bytes, folder: Path) -> Any:
     """The manifest of weights, the other files being whole."""
-    from reactdiff_ros.model.weights import find_weights
+    from reactdiff_ros.model.backends.weights import find_weights
 
     (folder / "manifest.json").write_bytes(content)
     return find_weights(folder)
@@ -138,8 +138,8 @@ def _network(content: bytes, folder: Path) -> Any:
     """One network's file, which the manifest names by its hash."""
     import hashlib
 
-    from reactdiff_ros.model.runtime import Networks
-    from reactdiff_ros.model.weights import find_weights
+    from reactdiff_ros.model.backends.runtime import Networks
+    from reactdiff_ros.model.backends.weights import find_weights
 
     live = ROOT / "resource" / "models" / "live"
     for file in live.glob("*.onnx"):

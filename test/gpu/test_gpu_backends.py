@@ -13,11 +13,11 @@ from stretches import guided
 from reactdiff_ros.model.backends.base import Backend, BackendError
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu, OnnxRuntimeCuda
 from reactdiff_ros.model.backends.opening import Wanted, open_backend, probe
+from reactdiff_ros.model.backends.runtime import Networks
 from reactdiff_ros.model.backends.tensorrt_backend import tensorrt_version
+from reactdiff_ros.model.backends.weights import Weights, find_weights
+from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary
 from reactdiff_ros.model.plan.planner import Planner
-from reactdiff_ros.model.plan.sampler import Sampling, ordinary
-from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.weights import Weights, find_weights
 
 pytestmark = pytest.mark.gpu
 FACE = {"fp32": 1e-4, "fp16": 1e-2}

@@ -19,7 +19,7 @@ from reactdiff_ros.model.backends.base import BackendError, Stretch
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu, OnnxRuntimeCuda, axes_of
 from reactdiff_ros.model.backends.opening import Opened, Serving, Wanted, open_backend, prepare, probe
 from reactdiff_ros.model.backends.tensorrt_backend import ROWS, EngineCache, TensorRT, Variant, variants
-from reactdiff_ros.model.weights import Weights, find_weights
+from reactdiff_ros.model.backends.weights import Weights, find_weights
 from reactdiff_ros.types import FloatArray
 
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from speaker_frames import LATENCY, drive, session
 
 from reactdiff_ros.errors import ConfigError, MessageError
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.backends.weights import find_weights
 from reactdiff_ros.model.batch import (
     DEADLINE_S,
     ListenerBatch,
@@ -20,8 +22,6 @@ from reactdiff_ros.model.batch import (
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.policies import make_listener
-from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.types import Reaction, SpeakerFrame
 
 QUICK = {"steps": 2, "candidates": 2}

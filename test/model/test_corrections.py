@@ -13,13 +13,16 @@ from speaker_frames import frame, session
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import HEAD_ROLL, INDEX, SMILE
 from reactdiff_ros.evaluation.metrics.events import nods as found_nods
-from reactdiff_ros.model.conditions import (
+from reactdiff_ros.model.backends.weights import AGES, CONDITION_COUNT, HIDDEN, LOOKS, MOST_RATE, NodHead
+from reactdiff_ros.model.diffusion.conditions import (
     CONTROL_LOWER,
     CONTROL_NAMES,
     CONTROL_UPPER,
     NETWORK_CONTROLS,
     STYLE_COUNT,
 )
+from reactdiff_ros.model.diffusion.sampler import SIDED, Conditions, Sampling, drawn_sides, ordinary
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, blank, from_frame
 from reactdiff_ros.model.plan.corrections import (
     AROUND,
     BLEND,
@@ -44,9 +47,6 @@ from reactdiff_ros.model.plan.corrections import (
     sane,
     smooth,
 )  # fmt: skip
-from reactdiff_ros.model.plan.sampler import SIDED, Conditions, Sampling, drawn_sides, ordinary
-from reactdiff_ros.model.tokens import SpeakerBatch, blank, from_frame
-from reactdiff_ros.model.weights import AGES, CONDITION_COUNT, HIDDEN, LOOKS, MOST_RATE, NodHead
 from reactdiff_ros.styles import Style, load_styles
 from reactdiff_ros.types import EXPRESSION_CLASSES, REACTION_RATE_HZ, Affect, SpeakerFrame
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from speaker_frames import START_NS, frame, session
 
-from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.tokens import blank, from_frame
 from reactdiff_ros.model.speaker.grid import BACKLOG, DEAD_SLOTS, FORGET_SLOTS, HOLD_SLOTS, SpeakerGrid
 from reactdiff_ros.model.streams import speaker_tokens
-from reactdiff_ros.model.tokens import blank, from_frame
-from reactdiff_ros.model.weights import find_weights
 
 SLOT = 40_000_000
 FIRST = START_NS // SLOT

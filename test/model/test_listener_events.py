@@ -10,11 +10,11 @@ from speaker_frames import LATENCY, START_NS, drive, session, shown, voice
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION, UPPER
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.backends.weights import find_weights
 from reactdiff_ros.model.diffusion_listener import HEAD_SHARE, DiffusionListener
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.plan.corrections import NodGate
-from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.types import ListenerControl
 
 

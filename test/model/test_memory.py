@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from random_model import write_random_weights
 
-from reactdiff_ros.model.conditions import condition_count
-from reactdiff_ros.model.plan.memory import MEANS_S, ROWS, at_rest, remembered, tokens, traced
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.conditions import condition_count
+from reactdiff_ros.model.diffusion.memory import MEANS_S, ROWS, at_rest, remembered, tokens, traced
 from reactdiff_ros.model.plan.planner import OwnPast
-from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.weights import find_weights
 
 LATENTS = 5
 

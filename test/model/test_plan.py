@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, ROTATION, SMILE
-from reactdiff_ros.model.plan.head_mean import AXES, age_weights, head_mean
-from reactdiff_ros.model.plan.latents import (
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.head_mean import AXES, age_weights, head_mean
+from reactdiff_ros.model.diffusion.latents import (
     GROUP_NAMES,
     GROUP_OF_LATENT,
     LATENT_COUNT,
@@ -20,11 +22,9 @@ from reactdiff_ros.model.plan.latents import (
     latents_observed,
     responses,
 )
+from reactdiff_ros.model.diffusion.sampler import NoiseTape, Sampling, drawn_sides, ordinary
+from reactdiff_ros.model.diffusion.solvers import ddim, dpm_solver_pp_2m, fitted_multistep, sample
 from reactdiff_ros.model.plan.planner import OwnPast, Planner, blank_draft, draw_plan
-from reactdiff_ros.model.plan.sampler import NoiseTape, Sampling, drawn_sides, ordinary
-from reactdiff_ros.model.plan.solvers import ddim, dpm_solver_pp_2m, fitted_multistep, sample
-from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.weights import find_weights
 
 C = feedback()
 STEP = np.linspace(0.1, 0.5, LATENT_COUNT).astype(np.float32)

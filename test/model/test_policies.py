@@ -15,7 +15,8 @@ from policy_drive import FRAME, MS, frame, run, shown, talk, voice
 
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_ROLL, HEAD_YAW, INDEX, LOWER, SMILE, UPPER
 from reactdiff_ros.errors import ConfigError, MessageError
-from reactdiff_ros.model.listener import HORIZON_FRAMES, Listener, ListenerConfig
+from reactdiff_ros.model.listener import Listener, ListenerConfig
+from reactdiff_ros.model.plan.level import HORIZON_FRAMES
 from reactdiff_ros.model.policies import fallback_listener, make_listener
 from reactdiff_ros.model.policies.moves import Moves, Nod
 from reactdiff_ros.model.speaker.engagement import DelayedView, Engagement

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu
-from reactdiff_ros.model.conditions import condition_count
-from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
-from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.conditions import condition_count
+from reactdiff_ros.model.diffusion.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.types import FloatArray
 
 

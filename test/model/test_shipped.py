@@ -13,11 +13,11 @@ from speaker_frames import SLOT, drive, session, shown
 
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, SMILE
+from reactdiff_ros.model.backends.runtime import VAE_CONTEXT, Networks
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.latents import GROUPS
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.model.plan.latents import GROUPS
-from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
-from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.perception.speaker import SpeakerPerception
 from reactdiff_ros.simulator.dyads import simulate, simulator_hash
 from reactdiff_ros.simulator.seeds import purpose_seed

@@ -19,9 +19,9 @@ from reactdiff_ros.evaluation.studies.controls import (
     lag_s,
     setting,
 )
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.sampler import Sampling
 from reactdiff_ros.model.plan.corrections import conditioning
-from reactdiff_ros.model.plan.sampler import Sampling
-from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.settings import RANGES
 from reactdiff_ros.styles import Style
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray

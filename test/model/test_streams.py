@@ -8,14 +8,14 @@ import pytest
 from speaker_frames import frame, voice
 
 from reactdiff_ros.coefficients import BLINK, EYE_LOOK, LOWER, UPPER
-from reactdiff_ros.model.conditions import CONTROL_NAMES
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.conditions import CONTROL_NAMES
+from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, from_frame
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.model.plan.sampler import Sampling, ordinary
-from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.streams import SPEAKERS, free_run, speaker_tokens
-from reactdiff_ros.model.tokens import SpeakerBatch, from_frame
-from reactdiff_ros.model.weights import find_weights
 
 SLOT = 40_000_000
 FAST = Sampling(steps=2, guidance=1.5, hop=4, lead=0, smooth=False)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, INDEX, SMILE
-from reactdiff_ros.model.conditions import STYLE_NAMES
+from reactdiff_ros.model.diffusion.conditions import STYLE_NAMES
 from reactdiff_ros.model.style import LIMIT, style_of
 
 RATE = 25

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from speaker_frames import START_NS, frame, session, voice
 
-from reactdiff_ros.model.tokens import (
+from reactdiff_ros.model.diffusion.tokens import (
     READ,
     STREAM_COUNT,
     STREAMS,

@@ -9,11 +9,8 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.errors import WeightsError
-from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
-from reactdiff_ros.model.plan.latents import LATENT_COUNT
-from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
-from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
-from reactdiff_ros.model.weights import (
+from reactdiff_ros.model.backends.runtime import VAE_CONTEXT, Networks
+from reactdiff_ros.model.backends.weights import (
     AGES,
     CARD,
     CONDITION_COUNT,
@@ -27,6 +24,9 @@ from reactdiff_ros.model.weights import (
     find_weights,
     read_nod_head,
 )  # fmt: skip
+from reactdiff_ros.model.diffusion.conditions import CONTROL_NAMES, STYLE_NAMES
+from reactdiff_ros.model.diffusion.latents import LATENT_COUNT
+from reactdiff_ros.model.diffusion.tokens import FEATURE_COUNT, STREAM_COUNT
 
 LIVE = Path(__file__).resolve().parents[2] / "resource" / "models" / "live"
 LIVE_SHAPE = json.loads((LIVE / MANIFEST).read_text())["shape"]
@@ -163,7 +163,7 @@ def test_no_file_beyond_the_folder_is_opened(shipped, name, monkeypatch):
     files = json.loads((shipped / MANIFEST).read_text())["files"]
     rewrite(shipped, files={name: hashlib.sha256(b"secret").hexdigest(), **files})
     opened = []
-    monkeypatch.setattr("reactdiff_ros.model.weights.sha256", opened.append)
+    monkeypatch.setattr("reactdiff_ros.model.backends.weights.sha256", opened.append)
     with pytest.raises(WeightsError, match="names a file that is not one of its folder"):
         find_weights(shipped)
     assert not opened

@@ -7,8 +7,8 @@ import pytest
 
 from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
 from reactdiff_ros.errors import MediaError
+from reactdiff_ros.model.diffusion.tokens import blank
 from reactdiff_ros.model.style import style_of
-from reactdiff_ros.model.tokens import blank
 from reactdiff_ros.recordings.extraction import Reference, Track, learn_reference, seen_face
 
 
@@ -16,7 +16,7 @@ def track(frames: int, *, seen: slice = slice(None), confidence: float = 0.9) ->
     """Somebody who smiles every few seconds and nods, for so many frames."""
     from dataclasses import fields
 
-    from reactdiff_ros.model.tokens import SpeakerBatch
+    from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 
     one = blank(frames)
     batch = SpeakerBatch(**{f.name: getattr(one, f.name)[None].copy() for f in fields(SpeakerBatch)})

@@ -11,7 +11,7 @@ import pytest
 
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.tokens import SpeakerBatch, blank
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, blank
 from reactdiff_ros.recordings.datasets.dyads import folds, others_of, read_dyads, resampled
 from reactdiff_ros.recordings.datasets.recording import DatasetError, Recording, speaker_of
 from reactdiff_ros.recordings.datasets.recordings import Extracted, extracted, load, recordings, save

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.errors import WeightsError
-from reactdiff_ros.model.weights import CARD, NODS, find_weights, sha256
+from reactdiff_ros.model.backends.weights import CARD, NODS, find_weights, sha256
 
 LIVE = Path(__file__).resolve().parents[2] / "resource" / "models" / "live"
 DATA = {".onnx", ".safetensors", ".json", ".md", ".npz"}

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from reactdiff_ros.model.conditions import CONTROL_NAMES
+from reactdiff_ros.model.diffusion.conditions import CONTROL_NAMES
 from reactdiff_ros.simulator.stimulus import Stimulus
 
 

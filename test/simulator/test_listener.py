@@ -10,7 +10,7 @@ from quiet_people import controls, nothing
 
 from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, HEAD_YAW, INDEX, LOWER, SMILE, UPPER
 from reactdiff_ros.evaluation.metrics.events import blinks, brow_raises, nods, smile_curve, smiles
-from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER
+from reactdiff_ros.model.diffusion.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER
 from reactdiff_ros.simulator.listener import Listening, listen
 from reactdiff_ros.simulator.movements import FULL_DEG
 from reactdiff_ros.simulator.speaker import Insertion, make_speakers, stimulus_of

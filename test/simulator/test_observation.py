@@ -11,7 +11,7 @@ import pytest
 from reactdiff_ros.affect import CLASSES
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.tokens import blank, featurize
+from reactdiff_ros.model.diffusion.tokens import blank, featurize
 from reactdiff_ros.simulator import voices
 from reactdiff_ros.simulator.motion import since
 from reactdiff_ros.simulator.observation import observe

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from reactdiff_ros.coefficients import index
 from reactdiff_ros.evaluation.metrics.coupling import coupling, cross_coupling
 from reactdiff_ros.evaluation.metrics.events import smile_curve
-from reactdiff_ros.model.conditions import CONTROL_COUNT
+from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.simulator.dyads import Dyads, simulate, simulator_hash
 from reactdiff_ros.simulator.listener import listen

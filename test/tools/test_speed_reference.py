@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.model.backends.weights import find_weights
 from tools.speed.reference import (
     ASKED,
     EAGER,

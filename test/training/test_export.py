@@ -12,10 +12,10 @@ import torch
 from random_model import random_model
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.plan.memory import tokens
-from reactdiff_ros.model.plan.solvers import sample
-from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
-from reactdiff_ros.model.weights import FORMAT, find_weights, sha256
+from reactdiff_ros.model.backends.runtime import VAE_CONTEXT, Networks
+from reactdiff_ros.model.backends.weights import FORMAT, find_weights, sha256
+from reactdiff_ros.model.diffusion.memory import tokens
+from reactdiff_ros.model.diffusion.solvers import sample
 from reactdiff_ros.training import export as module
 from reactdiff_ros.training.config import TrainConfig
 from reactdiff_ros.training.export import export, export_model

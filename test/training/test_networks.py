@@ -8,9 +8,9 @@ import torch
 from random_model import random_model
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.model.plan.latents import GROUPS, LATENT_COUNT, PARTS
-from reactdiff_ros.model.runtime import KeyCache, Networks
-from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.model.backends.runtime import KeyCache, Networks
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.latents import GROUPS, LATENT_COUNT, PARTS
 from reactdiff_ros.training.config import Shape
 from reactdiff_ros.training.export import check_features
 from reactdiff_ros.training.nets import MASKED, EncoderStep, ListenerVae

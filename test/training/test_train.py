@@ -17,8 +17,8 @@ from accelerate.state import AcceleratorState
 from small_run import CONFIG, SHAPE, config, write_dyads
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.plan.latents import GROUPS
-from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.latents import GROUPS
 from reactdiff_ros.resources import resource_path
 from reactdiff_ros.training.autoencoder import TARGET, AutoencoderStep, DecoderFit, describe, labels_of, set_scale
 from reactdiff_ros.training.batches import HOP, RollOuts, continue_from, roll_out

@@ -11,10 +11,10 @@ import torch
 from random_model import write_random_weights
 
 from reactdiff_ros.errors import WeightsError
-from reactdiff_ros.model.plan.sampler import Sampling, ordinary
-from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.backends.weights import AGES, CARD, CONDITION_COUNT, LOOKS, NODS, find_weights
+from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary
 from reactdiff_ros.model.streams import free_run
-from reactdiff_ros.model.weights import AGES, CARD, CONDITION_COUNT, LOOKS, NODS, find_weights
 from reactdiff_ros.training import nods
 from reactdiff_ros.training.nods import Fit, NodNet, add_to, train_nods
 

@@ -14,9 +14,9 @@ from small_run import CONFIG, SHAPE, config, write_dyads
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, ROTATION
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.plan.head_mean import head_mean
-from reactdiff_ros.model.plan.latents import GROUP_OF_COEFFICIENT, GROUPS
-from reactdiff_ros.model.tokens import STREAMS, heard_ages
+from reactdiff_ros.model.diffusion.head_mean import head_mean
+from reactdiff_ros.model.diffusion.latents import GROUP_OF_COEFFICIENT, GROUPS
+from reactdiff_ros.model.diffusion.tokens import STREAMS, heard_ages
 from reactdiff_ros.recordings.datasets.dyads import read_dyads
 from reactdiff_ros.recordings.datasets.recording import Recording, speaker_of
 from reactdiff_ros.recordings.datasets.recordings import Extracted, save

@@ -18,7 +18,7 @@ import numpy as np
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, INDEX, NAMES, ROTATION, neutral
-from reactdiff_ros.model.plan.latents import GROUPS
+from reactdiff_ros.model.diffusion.latents import GROUPS
 from reactdiff_ros.perception.config import PerceptionConfig
 from reactdiff_ros.perception.nets import FaceNets
 from reactdiff_ros.perception.speaker import SpeakerPerception

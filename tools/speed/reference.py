@@ -25,12 +25,12 @@ import psutil
 from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.evaluation.bench.machine import hardware
 from reactdiff_ros.model.backends.onnxruntime_backend import open_graph
+from reactdiff_ros.model.backends.runtime import VAE_CONTEXT, Networks
+from reactdiff_ros.model.backends.weights import Weights
+from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary
+from reactdiff_ros.model.diffusion.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.plan.planner import faces
-from reactdiff_ros.model.plan.sampler import Sampling, ordinary
-from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.streams import free_run
-from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
-from reactdiff_ros.model.weights import Weights
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, OnProgress
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from reactdiff_ros.model.plan.latents import ORDER, responses
-from reactdiff_ros.model.plan.solvers import angles, fitted_multistep
-from reactdiff_ros.model.runtime import VAE_CONTEXT
-from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT, heard_ages
+from reactdiff_ros.model.backends.runtime import VAE_CONTEXT
+from reactdiff_ros.model.diffusion.latents import ORDER, responses
+from reactdiff_ros.model.diffusion.solvers import angles, fitted_multistep
+from reactdiff_ros.model.diffusion.tokens import FEATURE_COUNT, STREAM_COUNT, heard_ages
 from reactdiff_ros.training.nets import Model
 from reactdiff_ros.training.paper.config import PaperConfig
 from reactdiff_ros.training.paper.drawing import solve

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from reactdiff_ros.capture.media import ClipItem, MediaClip, PacedClip
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.model.batch import warm
+from reactdiff_ros.model.diffusion.sampler import Sampling
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import Listener
-from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
 from reactdiff_ros.recordings.replay.replay import Step, steps

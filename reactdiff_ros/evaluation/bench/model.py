@@ -22,15 +22,15 @@ from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.evaluation.bench.machine import hardware, output_of
 from reactdiff_ros.model.backends.base import Backend, Precision
 from reactdiff_ros.model.backends.opening import Wanted, open_backend
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.backends.weights import Weights
 from reactdiff_ros.model.batch import DEADLINE_S, ListenerBatch, draw_together, warm
+from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary
+from reactdiff_ros.model.diffusion.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.plan.planner import Planner, live_frames
-from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.policies import make_listener
-from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
-from reactdiff_ros.model.weights import Weights
 from reactdiff_ros.types import OnProgress, SpeakerFrame
 
 BACKENDS: Final[tuple[tuple[str, Precision], ...]] = (

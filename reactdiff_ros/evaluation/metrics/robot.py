@@ -16,7 +16,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.metrics.coupling import coupling, cross_coupling, lag_correlations, reach, signed_lags
 from reactdiff_ros.evaluation.metrics.events import KINDS, answer_lags, onset_lags, smile_curve
 from reactdiff_ros.evaluation.metrics.spectra import border_jerk
-from reactdiff_ros.model.plan.latents import GROUPS
+from reactdiff_ros.model.diffusion.latents import GROUPS
 from reactdiff_ros.types import REACTION_RATE_HZ
 
 Array = NDArray[np.floating[Any]]

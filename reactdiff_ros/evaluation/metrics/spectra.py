@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH
 from reactdiff_ros.evaluation.metrics import bootstrap
-from reactdiff_ros.model.plan.latents import GROUPS
+from reactdiff_ros.model.diffusion.latents import GROUPS
 from reactdiff_ros.types import REACTION_RATE_HZ
 
 Values = NDArray[np.floating[Any]]

@@ -25,9 +25,9 @@ from reactdiff_ros.evaluation.runs import run as runs
 from reactdiff_ros.evaluation.runs.parts import Part, PartResult
 from reactdiff_ros.evaluation.runs.scoring import BEHAVIOUR, MEASURES, MOTION, measured, score
 from reactdiff_ros.expression import ExpressionEngine
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.model.speaker.grid import Track, onto_grid
-from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.bags.storage import entries, is_bag
 from reactdiff_ros.recordings.blinding import Key, opened

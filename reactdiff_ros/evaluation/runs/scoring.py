@@ -21,7 +21,7 @@ from reactdiff_ros.evaluation.metrics.coupling import (
 from reactdiff_ros.evaluation.metrics.events import answer_lags, interpolated, rates_per_minute
 from reactdiff_ros.evaluation.metrics.robot import robot_metrics
 from reactdiff_ros.evaluation.results import Figure, Item, Role
-from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 BEHAVIOUR: Final = (

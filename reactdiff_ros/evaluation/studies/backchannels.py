@@ -27,7 +27,7 @@ from reactdiff_ros.evaluation.metrics.events import nods
 from reactdiff_ros.evaluation.metrics.nod_shapes import Shapes, compared, quantiles, shapes_of
 from reactdiff_ros.evaluation.plots import plot_backchannels
 from reactdiff_ros.evaluation.results import Study
-from reactdiff_ros.model.tokens import SpeakerBatch, joined
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, joined
 from reactdiff_ros.recordings.datasets.recording import speaker_of
 from reactdiff_ros.recordings.datasets.turns import Turns
 from reactdiff_ros.recordings.extraction import voice_columns

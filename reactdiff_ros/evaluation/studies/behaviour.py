@@ -17,9 +17,9 @@ from reactdiff_ros.evaluation.metrics.events import Lags, onset_lags, smile_curv
 from reactdiff_ros.evaluation.metrics.spectra import frechet_distance, two_sample_auc
 from reactdiff_ros.evaluation.plots import plot_lags
 from reactdiff_ros.evaluation.results import Study
-from reactdiff_ros.model.plan.sampler import Conditions, ordinary
-from reactdiff_ros.model.tokens import STREAMS, featurize
-from reactdiff_ros.model.weights import Weights
+from reactdiff_ros.model.backends.weights import Weights
+from reactdiff_ros.model.diffusion.sampler import Conditions, ordinary
+from reactdiff_ros.model.diffusion.tokens import STREAMS, featurize
 from reactdiff_ros.simulator.dyads import Dyads, simulate
 from reactdiff_ros.simulator.listener import listen
 from reactdiff_ros.simulator.observation import observe

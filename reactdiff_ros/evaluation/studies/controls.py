@@ -30,13 +30,13 @@ from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.evaluation.studies.simulator import make_material
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.expression.motion import LOWER_FACE, UPPER_FACE
-from reactdiff_ros.model.conditions import STYLE_COUNT, STYLE_NAMES
-from reactdiff_ros.model.listener import HORIZON_FRAMES
+from reactdiff_ros.model.diffusion.conditions import STYLE_COUNT, STYLE_NAMES
+from reactdiff_ros.model.diffusion.sampler import Conditions
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, featurize
 from reactdiff_ros.model.plan.corrections import conditioning
-from reactdiff_ros.model.plan.sampler import Conditions
+from reactdiff_ros.model.plan.level import HORIZON_FRAMES
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.style import style_of
-from reactdiff_ros.model.tokens import SpeakerBatch, featurize
 from reactdiff_ros.settings import RANGES
 from reactdiff_ros.simulator.observation import observe
 from reactdiff_ros.simulator.seeds import purpose_seed

@@ -27,10 +27,10 @@ from reactdiff_ros.evaluation.metrics.coupling import Matrix, People
 from reactdiff_ros.evaluation.metrics.events import smile_curve
 from reactdiff_ros.evaluation.results import Figure, Info, Item, Metric, Result, Study, System
 from reactdiff_ros.evaluation.runs.scoring import CURVES, STUDY_ROLES, with_curves
-from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
-from reactdiff_ros.model.plan.sampler import Conditions
+from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT, STYLE_COUNT
+from reactdiff_ros.model.diffusion.sampler import Conditions
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.model.style import style_of
-from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.recordings.datasets.dyads import folds, read_dyads
 from reactdiff_ros.recordings.datasets.recording import Recording, stack
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, OnProgress

@@ -30,8 +30,8 @@ from reactdiff_ros.evaluation.studies.dyads import evaluate_dyads, read_calls
 from reactdiff_ros.evaluation.studies.sampling import evaluate_choice, evaluate_streams
 from reactdiff_ros.evaluation.studies.sessions import evaluate_sessions
 from reactdiff_ros.evaluation.studies.simulator import evaluate as evaluate_simulator
-from reactdiff_ros.model.plan.sampler import Sampling
-from reactdiff_ros.model.weights import MANIFEST, Weights
+from reactdiff_ros.model.backends.weights import MANIFEST, Weights
+from reactdiff_ros.model.diffusion.sampler import Sampling
 from reactdiff_ros.simulator.dyads import simulator_hash
 from reactdiff_ros.simulator.voices import VoiceBank
 from reactdiff_ros.types import OnProgress

@@ -23,7 +23,7 @@ from reactdiff_ros.evaluation.metrics.events import answer_lags, smile_onsets
 from reactdiff_ros.evaluation.metrics.spectra import FLOOR, grouped_auc, seen, window_features
 from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.evaluation.studies.dyads import too_short, without
-from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.recordings.datasets.dyads import CHANNELS, FEATURES, read_dyads, read_pairs
 from reactdiff_ros.recordings.datasets.recording import Recording, filled_in, stack
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, OnProgress

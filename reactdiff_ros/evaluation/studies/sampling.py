@@ -24,12 +24,12 @@ from reactdiff_ros.evaluation.metrics.spectra import Floats, Values
 from reactdiff_ros.evaluation.plots import plot_spectra
 from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.evaluation.studies import behaviour
-from reactdiff_ros.model.plan.latents import GROUPS
+from reactdiff_ros.model.backends.runtime import VAE_CONTEXT
+from reactdiff_ros.model.diffusion.latents import GROUPS
+from reactdiff_ros.model.diffusion.sampler import Conditions, drawn_sides, ordinary
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.model.plan.planner import blank_draft, draw_plan
-from reactdiff_ros.model.plan.sampler import Conditions, drawn_sides, ordinary
-from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.streams import free_run, heard, speaker_tokens
-from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.seeds import purpose_seed
 from reactdiff_ros.simulator.voices import VoiceBank

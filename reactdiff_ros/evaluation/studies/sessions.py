@@ -23,9 +23,9 @@ from reactdiff_ros.evaluation.listeners import MODEL, StreamListener, style_cond
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve, smile_onsets
 from reactdiff_ros.evaluation.results import Study
-from reactdiff_ros.model.plan.latents import GROUPS
+from reactdiff_ros.model.diffusion.latents import GROUPS
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.model.streams import free_run, speaker_tokens
-from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.simulator.observation import observe
 from reactdiff_ros.simulator.seeds import purpose_seed
 from reactdiff_ros.simulator.speaker import make_speakers, stimulus_of

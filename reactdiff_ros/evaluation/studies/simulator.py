@@ -28,10 +28,10 @@ from reactdiff_ros.evaluation.metrics.events import nods
 from reactdiff_ros.evaluation.plots import plot_systems, plot_time_line
 from reactdiff_ros.evaluation.results import Figure, Info, Item, Result, Study, System
 from reactdiff_ros.evaluation.runs.scoring import CURVES, STUDY_ROLES, with_curves
-from reactdiff_ros.model.plan.sampler import ordinary
+from reactdiff_ros.model.diffusion.sampler import ordinary
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.style import style_of
-from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.simulator.behaviour import SLOW
 from reactdiff_ros.simulator.dyads import simulate, simulator_hash
 from reactdiff_ros.simulator.listener import listen

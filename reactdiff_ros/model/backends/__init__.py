@@ -1,1 +1,1 @@
-"""What executes the networks: ONNX Runtime on CPU and CUDA, and TensorRT, behind one small interface."""
+"""The weights, and what executes them: ONNX Runtime on CPU and CUDA, and TensorRT, behind one small interface."""

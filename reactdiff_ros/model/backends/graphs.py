@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from reactdiff_ros.model.plan.solvers import multistep_weights
+from reactdiff_ros.model.diffusion.solvers import multistep_weights
 
 NAME: Final = "sampler"
 DENOISER: Final = "denoiser/"

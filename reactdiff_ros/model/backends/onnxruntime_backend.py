@@ -18,9 +18,9 @@ import numpy as np
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import WeightsError, explained, reason_of
-from reactdiff_ros.model.plan.solvers import fitted_multistep
-from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
-from reactdiff_ros.model.weights import GRAPHS, INTERFACES, REMEDY, Weights
+from reactdiff_ros.model.backends.weights import GRAPHS, INTERFACES, REMEDY, Weights
+from reactdiff_ros.model.diffusion.solvers import fitted_multistep
+from reactdiff_ros.model.diffusion.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.types import FloatArray
 
 from .base import BackendError, NotReadyError, Precision, Stretch

@@ -10,10 +10,10 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from reactdiff_ros.model.conditions import condition_count
-from reactdiff_ros.model.plan.solvers import angles
-from reactdiff_ros.model.tokens import heard_ages
-from reactdiff_ros.model.weights import Weights
+from reactdiff_ros.model.backends.weights import Weights
+from reactdiff_ros.model.diffusion.conditions import condition_count
+from reactdiff_ros.model.diffusion.solvers import angles
+from reactdiff_ros.model.diffusion.tokens import heard_ages
 from reactdiff_ros.types import FloatArray
 
 from .base import Backend, BackendError, NotReadyError, Precision, Stretch

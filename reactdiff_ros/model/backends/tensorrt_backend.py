@@ -25,8 +25,8 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from reactdiff_ros.errors import ReactdiffError, explained
-from reactdiff_ros.model.plan.solvers import angles
-from reactdiff_ros.model.weights import INTERFACES, Weights, find_weights, sha256
+from reactdiff_ros.model.backends.weights import INTERFACES, Weights, find_weights, sha256
+from reactdiff_ros.model.diffusion.solvers import angles
 from reactdiff_ros.types import FloatArray
 from reactdiff_ros.whole_file import whole_file
 

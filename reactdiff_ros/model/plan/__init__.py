@@ -1,1 +1,1 @@
-"""From speaker tokens to a plan: conditions, sampler, solvers, noise, choice, and the corrections of a plan."""
+"""From speaker tokens to a plan: the drawing of one plan, what the next one continues, and the corrections."""

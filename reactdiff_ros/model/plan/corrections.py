@@ -44,12 +44,18 @@ from reactdiff_ros.coefficients import (
     UPPER,
     bounded,
 )
-from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT, STYLE_NAMES
-from reactdiff_ros.model.listener import Level
-from reactdiff_ros.model.plan.latents import GROUPS
-from reactdiff_ros.model.plan.sampler import Conditions, NoiseTape, Sampling
-from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch
-from reactdiff_ros.model.weights import NOD_CONTROLS, NodHead
+from reactdiff_ros.model.backends.weights import NOD_CONTROLS, NodHead
+from reactdiff_ros.model.diffusion.conditions import (
+    CONTROL_LOWER,
+    CONTROL_NAMES,
+    CONTROL_UPPER,
+    STYLE_COUNT,
+    STYLE_NAMES,
+)
+from reactdiff_ros.model.diffusion.latents import GROUPS
+from reactdiff_ros.model.diffusion.sampler import Conditions, NoiseTape, Sampling
+from reactdiff_ros.model.diffusion.tokens import FRAME_S, SpeakerBatch
+from reactdiff_ros.model.plan.level import Level
 from reactdiff_ros.styles import REFERENCE_LIMIT, Style
 from reactdiff_ros.types import EXPRESSION_CLASSES, REACTION_RATE_HZ, FloatArray, SpeakerFrame, Turn
 

@@ -17,6 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, ROTATION, bounded
+from reactdiff_ros.model.backends.runtime import VAE_CONTEXT, Networks
+from reactdiff_ros.model.diffusion.memory import at_rest, remembered
+from reactdiff_ros.model.diffusion.sampler import Conditions, NoiseTape, Sampling, drawn_sides
 from reactdiff_ros.model.plan.corrections import (
     AROUND,
     CALM,
@@ -31,9 +34,6 @@ from reactdiff_ros.model.plan.corrections import (
     ranked,
     sane,
 )
-from reactdiff_ros.model.plan.memory import at_rest, remembered
-from reactdiff_ros.model.plan.sampler import Conditions, NoiseTape, Sampling, drawn_sides
-from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.types import FloatArray
 
 LATE: Final = 8

@@ -12,7 +12,7 @@ from reactdiff_ros.model.policies.rules import RulesListener
 from reactdiff_ros.settings import POLICIES
 
 if TYPE_CHECKING:
-    from reactdiff_ros.model.runtime import Networks
+    from reactdiff_ros.model.backends.runtime import Networks
 
 _POLICIES: dict[str, type[PolicyListener]] = {
     policy.NAME: policy for policy in (RulesListener, MimeListener, RandomListener, IdleListener)

@@ -10,7 +10,8 @@ import numpy as np
 
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, INDEX, ROTATION, bounded, mirrored_order
-from reactdiff_ros.model.listener import Frames, PolicyListener
+from reactdiff_ros.model.listener import PolicyListener
+from reactdiff_ros.model.plan.level import Frames
 from reactdiff_ros.model.policies.moves import Moves, draw_brow_raise, draw_nod, draw_smile, draw_tilt
 from reactdiff_ros.types import SpeakerFrame
 

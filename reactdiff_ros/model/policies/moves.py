@@ -16,7 +16,7 @@ import numpy as np
 
 from reactdiff_ros.clock import to_ns, to_s
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, HEAD_ROLL, INDEX, ROTATION
-from reactdiff_ros.model.listener import HORIZON_FRAMES, Frames
+from reactdiff_ros.model.plan.level import HORIZON_FRAMES, Frames
 from reactdiff_ros.types import REACTION_RATE_HZ
 
 NOD_CYCLES: Final = (1, 2, 3, 4)

@@ -14,7 +14,8 @@ import numpy as np
 
 from reactdiff_ros.clock import NS, to_ns, to_s
 from reactdiff_ros.coefficients import INDEX, SMILE, bounded
-from reactdiff_ros.model.listener import Frames, PolicyListener
+from reactdiff_ros.model.listener import PolicyListener
+from reactdiff_ros.model.plan.level import Frames
 from reactdiff_ros.model.policies.moves import (
     Moves,
     Nod,

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import Grid
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.diffusion.tokens import Featurizer, SpeakerBatch, blank, from_frame
 from reactdiff_ros.model.plan.corrections import Mood
-from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.tokens import Featurizer, SpeakerBatch, blank, from_frame
 from reactdiff_ros.types import FloatArray, SpeakerFrame
 
 HOLD_SLOTS: Final = 8

@@ -22,7 +22,7 @@ from reactdiff_ros.affect import CLASSES
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT, EXPRESSION, EXPRESSIONS, VALENCE_AROUSAL
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError, explained, reason_of
-from reactdiff_ros.model.tokens import SpeakerBatch, blank, joined
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, blank, joined
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 LEAST_OBSERVED: Final = 0.5

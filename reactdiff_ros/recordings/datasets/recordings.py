@@ -2,7 +2,7 @@
 
 | array | shape | what |
 |---|---|---|
-| `speaker_NAME` | (T, ...) | every field NAME of `model.tokens.SpeakerBatch` |
+| `speaker_NAME` | (T, ...) | every field NAME of `model.diffusion.tokens.SpeakerBatch` |
 | `stamps_ns` | (T,) int64 | stamp of the newest evidence in each frame, -1 = none |
 | `listener`, `observed` | (T, 58) | only with a view of the listener: perceived coefficients, and which of them |
 | `about` | JSON text | format, version, pair, session, role, source files, perception's share of frames with a face |
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import explained
-from reactdiff_ros.model.tokens import SpeakerBatch, blank
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, blank
 from reactdiff_ros.recordings.datasets.recording import DatasetError, Recording, existing, folder_of
 from reactdiff_ros.types import FloatArray
 from reactdiff_ros.whole_file import write_arrays

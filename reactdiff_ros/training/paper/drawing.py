@@ -22,7 +22,7 @@ from torch import Tensor
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import explained
-from reactdiff_ros.model.plan.solvers import ddim, dpm_solver_pp_2m
+from reactdiff_ros.model.diffusion.solvers import ddim, dpm_solver_pp_2m
 from reactdiff_ros.training.paper.config import PaperConfig
 from reactdiff_ros.training.paper.data import ReactClips
 from reactdiff_ros.training.paper.networks import Features, PaperModel

@@ -13,9 +13,9 @@ from ticks import Ticks
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.evaluation.bench import model as bench
 from reactdiff_ros.evaluation.bench.model import Clock, bench_listeners, bench_rows
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.sampler import Sampling
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.model.plan.sampler import Sampling
-from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.types import SpeakerFrame, Voice
 
 

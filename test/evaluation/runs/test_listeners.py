@@ -14,8 +14,8 @@ from run_tools import lab
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.evaluation.listeners import StreamListener, natural_conditions
-from reactdiff_ros.model.plan.sampler import Sampling
-from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.sampler import Sampling
 from reactdiff_ros.simulator.dyads import simulate
 
 FRAMES = 60

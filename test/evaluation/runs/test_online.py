@@ -13,10 +13,10 @@ from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.listeners import Spec, listen_to
 from reactdiff_ros.evaluation.online import verify
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, blank
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.policies.rules import RulesListener
-from reactdiff_ros.model.tokens import SpeakerBatch, blank
 
 
 def test_the_policies_are_strictly_online() -> None:

@@ -17,7 +17,7 @@ from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.results import Info, Item, Result, read_result, write_result
 from reactdiff_ros.evaluation.runs.recordings import Perceived, Source, _ages, sources, unblinded
-from reactdiff_ros.model.tokens import blank
+from reactdiff_ros.model.diffusion.tokens import blank
 from reactdiff_ros.recordings.bags.storage import Study
 from reactdiff_ros.recordings.bags.write import BagWriter
 from reactdiff_ros.recordings.blinding import Key, StudyPlan, seal, sessions_of

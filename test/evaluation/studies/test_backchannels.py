@@ -16,7 +16,7 @@ from reactdiff_ros.cli.main import main
 from reactdiff_ros.evaluation.metrics.nod_shapes import read_nods
 from reactdiff_ros.evaluation.studies import backchannels as study
 from reactdiff_ros.evaluation.studies.backchannels import Dialogue, make_dialogue, moments, pause_so_far, read_speech
-from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.recordings.datasets.recording import speaker_of
 from reactdiff_ros.recordings.datasets.turns import read_turns
 

@@ -11,8 +11,8 @@ from reactdiff_ros.evaluation.listeners import StreamListener
 from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.evaluation.studies import behaviour
 from reactdiff_ros.evaluation.studies.behaviour import MAPS, attention_maps, evaluate_behaviour, read_fusion
-from reactdiff_ros.model.tokens import featurize
-from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.tokens import featurize
 from reactdiff_ros.simulator.dyads import simulate
 
 

@@ -12,10 +12,10 @@ from reactdiff_ros.evaluation.listeners import StreamListener
 from reactdiff_ros.evaluation.metrics.bootstrap import Sweep
 from reactdiff_ros.evaluation.studies import controls
 from reactdiff_ros.evaluation.studies.controls import bench_response, evaluate_controls, evaluate_gains
-from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
-from reactdiff_ros.model.plan.sampler import Conditions, Sampling
-from reactdiff_ros.model.tokens import SpeakerBatch
-from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.conditions import CONTROL_NAMES, STYLE_NAMES
+from reactdiff_ros.model.diffusion.sampler import Conditions, Sampling
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.simulator.speaker import PLACEBOS
 from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.styles import EXPRESSION_CONTROLS, LISTENER_CONTROLS

@@ -17,8 +17,8 @@ from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.metrics import coupling as measures
 from reactdiff_ros.evaluation.studies.dyads import Calls, evaluate_dyads, read_calls
-from reactdiff_ros.model.plan.sampler import Conditions
-from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.model.diffusion.sampler import Conditions
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 
 PAIRS, ROWS = 8, 1500
 

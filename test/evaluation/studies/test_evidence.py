@@ -20,8 +20,8 @@ from reactdiff_ros.evaluation.bounds import BOUNDS, judge, verdict
 from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.evaluation.studies import evidence as module
 from reactdiff_ros.evaluation.studies.evidence import PARTS, EvidencePart, Sizes, Subject, collect, settings_of
-from reactdiff_ros.model.plan.sampler import Sampling
-from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.sampler import Sampling
 from reactdiff_ros.simulator.voices import VoiceBank
 
 EVIDENCE = Path(__file__).resolve().parents[3] / "docs" / "evidence.json"

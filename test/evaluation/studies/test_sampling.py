@@ -15,9 +15,9 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.listeners import StreamListener
 from reactdiff_ros.evaluation.studies import sampling
 from reactdiff_ros.evaluation.studies.sampling import FULL, compare, difference, evaluate_ablations, grouped
-from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
-from reactdiff_ros.model.plan.sampler import Sampling, ordinary
-from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT, CONTROL_NAMES
+from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary
 from reactdiff_ros.simulator.dyads import simulate
 
 

@@ -11,10 +11,10 @@ from reactdiff_ros.coefficients import ROTATION, SMILE
 from reactdiff_ros.evaluation.listeners import StreamListener
 from reactdiff_ros.evaluation.studies import sessions
 from reactdiff_ros.evaluation.studies.sessions import FORGOTTEN, PARTS, VISIT, evaluate_sessions, forgetting
-from reactdiff_ros.model.plan.sampler import Conditions
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.sampler import Conditions
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.model.streams import free_run
-from reactdiff_ros.model.tokens import SpeakerBatch
-from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.types import FloatArray
 

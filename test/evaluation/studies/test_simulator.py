@@ -71,7 +71,7 @@ def test_the_mime_copies_what_the_speaker_truly_does_and_the_perceived_one_what_
 
 
 def test_the_model_runs_each_stream_from_its_own_past(random_weights: Path) -> None:
-    from reactdiff_ros.model.weights import find_weights
+    from reactdiff_ros.model.backends.weights import find_weights
 
     few = make_material(4, 2, 60)
     model = StreamListener("model", find_weights(random_weights), live_sampling(steps=2, guidance=1.0, hop_s=0.32))

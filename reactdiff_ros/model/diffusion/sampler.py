@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_ROLL, HEAD_YAW
-from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES, STYLE_COUNT, condition_vector
+from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT, CONTROL_NAMES, STYLE_COUNT, condition_vector
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 EAGER: Final = 4.0

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError, WeightsError, explained
-from reactdiff_ros.model.conditions import NETWORK_CONTROLS, STYLE_NAMES
-from reactdiff_ros.model.plan.head_mean import AXES
-from reactdiff_ros.model.plan.latents import PARTS, Emphasis, as_manifest, emphasis_of, no_emphasis
+from reactdiff_ros.model.diffusion.conditions import NETWORK_CONTROLS, STYLE_NAMES
+from reactdiff_ros.model.diffusion.head_mean import AXES
+from reactdiff_ros.model.diffusion.latents import PARTS, Emphasis, as_manifest, emphasis_of, no_emphasis
 from reactdiff_ros.resources import resource_path
 from reactdiff_ros.types import FloatArray
 from reactdiff_ros.whole_file import write_arrays
@@ -156,7 +156,7 @@ class Weights:
     emphasis: Emphasis
     """What lies between latents and what is drawn."""
     head_mean: FloatArray
-    """(D + 1, 3) of `plan.head_mean`; 0 in weights whose diffusion draws the whole head."""
+    """(D + 1, 3) of `diffusion.head_mean`; 0 in weights whose diffusion draws the whole head."""
     nods: NodHead | None
     """What says when a listener nods; None in weights without it."""
     learnt: frozenset[str]

@@ -15,13 +15,13 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.backends.base import Backend, Stretch
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu
-from reactdiff_ros.model.plan import memory as own_memory
-from reactdiff_ros.model.plan.head_mean import head_mean
-from reactdiff_ros.model.plan.latents import LATENT_COUNT, ORDER, responses
-from reactdiff_ros.model.plan.sampler import Sampling
-from reactdiff_ros.model.plan.solvers import angles
-from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT, heard_ages
-from reactdiff_ros.model.weights import Weights, encoder_strides
+from reactdiff_ros.model.backends.weights import Weights, encoder_strides
+from reactdiff_ros.model.diffusion import memory as own_memory
+from reactdiff_ros.model.diffusion.head_mean import head_mean
+from reactdiff_ros.model.diffusion.latents import LATENT_COUNT, ORDER, responses
+from reactdiff_ros.model.diffusion.sampler import Sampling
+from reactdiff_ros.model.diffusion.solvers import angles
+from reactdiff_ros.model.diffusion.tokens import FEATURE_COUNT, STREAM_COUNT, heard_ages
 from reactdiff_ros.types import FloatArray
 
 MASKED: Final = np.float32(-1e4)
@@ -173,7 +173,7 @@ class Networks:
         return out
 
     def head_mean(self, speaker: FloatArray, missing: FloatArray) -> FloatArray:
-        """Pitch, yaw and roll (N, 3) in rad from which `sample` draws the difference, see `plan.head_mean`."""
+        """Pitch, yaw and roll (N, 3) in rad from which `sample` draws the difference, see `diffusion.head_mean`."""
         return head_mean(self._head_mean, self.ages, speaker, missing)
 
     def sample(
@@ -197,7 +197,7 @@ class Networks:
             past: (N, past, L) latents of the listener's own past, oldest first.
             conditions: (N, condition_count), see `conditions.condition_vector`.
             noise: (N, K, H, L), H at most the shape's horizon.
-            memory: (N, ROWS, L) a state of `plan.memory`; None: of a face at rest. Not all networks read it.
+            memory: (N, ROWS, L) a state of `diffusion.memory`; None: of a face at rest. Not all networks read it.
             steps: of the solver.
             guidance: of all or (N,). 1 = the speaker as trained, 0 = no speaker at all, above 1 = more than trained.
             recall: how many of the newest frames of the past are shown to the network; with 0, nor is the memory.

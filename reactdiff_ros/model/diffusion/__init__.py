@@ -1,0 +1,1 @@
+"""What goes into the networks and comes out: tokens, conditions, noise, solvers, latents, memory. NumPy alone."""
