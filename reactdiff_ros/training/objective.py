@@ -261,8 +261,10 @@ def forgotten(count: int, length: int, rng: np.random.Generator) -> Tensor:
 
 
 def mistake(plans: Plans, rng: np.random.Generator) -> None:
-    """Let some plans continue the past and memory of another listener, rather one who shows something, in place; blinks
-    and gaze, which are quick, stay their own.
+    """Let some plans continue the past and memory of another listener, rather one who has shown something all the while,
+    in place; blinks and gaze, which are quick, stay their own.
+
+    Not one who has just begun to: where these were as likely, every other brow raise was broken off as it began.
 
     In the data, raised inner brows of the last seconds have a reason in the speaker. A network that raises them by
     mistake would take its own past for that reason and keep them up for half a minute. Here the speaker gives none, and
@@ -273,9 +275,10 @@ def mistake(plans: Plans, rng: np.random.Generator) -> None:
     if not len(rows):
         return
     slow = SLOW_LATENTS.to(rows.device)
-    last = plans.past[:, -1]
-    odd = ((last - last.mean(0)) / last.std(0).clamp(min=_STILL))[:, slow].square().amax(1).double() + 1e-3
-    others = torch.from_numpy(rng.choice(len(last), len(rows), p=(odd / odd.sum()).cpu().numpy())).to(rows.device)
+    past = plans.past[..., slow]
+    away = (past - past.mean((0, 1))) / past.std((0, 1)).clamp(min=_STILL)
+    odd = away.abs().amin(1).amax(1).square().double() + 1e-3
+    others = torch.from_numpy(rng.choice(len(odd), len(rows), p=(odd / odd.sum()).cpu().numpy())).to(rows.device)
     own = plans.past[rows]
     other = torch.where(slow, plans.past[others], own)
     memory = torch.where(slow, plans.memory[others], plans.memory[rows])
