@@ -261,10 +261,9 @@ def forgotten(count: int, length: int, rng: np.random.Generator) -> Tensor:
 
 
 def mistake(plans: Plans, rng: np.random.Generator) -> None:
-    """Let some plans continue the past and memory of another listener, rather one who has shown something all the while,
-    in place; blinks and gaze, which are quick, stay their own.
-
-    Not one who has just begun to: where these were as likely, every other brow raise was broken off as it began.
+    """Let some plans continue the past and memory of another listener, in place; blinks and gaze, which are quick, stay
+    their own. Rather of one who has shown something all the while, not of one who has just begun to: where these were
+    as likely, every other brow raise was broken off as it began.
 
     In the data, raised inner brows of the last seconds have a reason in the speaker. A network that raises them by
     mistake would take its own past for that reason and keep them up for half a minute. Here the speaker gives none, and
