@@ -281,7 +281,7 @@ def test_the_heads_mean_is_weighed_by_age_and_zero_of_nobody() -> None:
     ages = np.array([12, 8, 4, 3, 2, 1, 0])
     weights = age_weights(ages)
     assert weights.sum() == pytest.approx(1.0)
-    per_frame = weights / [4, 4, 4, 1, 1, 1, 1]  # far tokens stand for the frames between them
+    per_frame = weights / [4, 4, 1, 1, 1, 1, 1]  # far tokens stand for the frames between them
     np.testing.assert_allclose(per_frame[1:] / per_frame[:-1], np.exp(np.array([4, 4, 1, 1, 1, 1]) / 15), rtol=1e-5)
     readout = np.ones((3, AXES), dtype=np.float32)
     speaker = np.ones((2, len(ages), 2), dtype=np.float32)

@@ -24,7 +24,7 @@ from reactdiff_ros.model.backends.weights import (
     find_weights,
     read_nod_head,
 )  # fmt: skip
-from reactdiff_ros.model.diffusion.conditions import CONTROL_NAMES, STYLE_NAMES
+from reactdiff_ros.model.diffusion.conditions import NETWORK_CONTROLS, STYLE_NAMES
 from reactdiff_ros.model.diffusion.latents import LATENT_COUNT
 from reactdiff_ros.model.diffusion.tokens import FEATURE_COUNT, STREAM_COUNT
 
@@ -70,7 +70,7 @@ def test_what_the_manifest_tells(copied):
     assert len(weights.digest) == 12
     assert set(weights.parameters) == {"encoder", "vae", "denoiser"}
     manifest = json.loads((copied / MANIFEST).read_text())
-    assert manifest["conditions"] == [*CONTROL_NAMES, *STYLE_NAMES]
+    assert manifest["conditions"] == [*NETWORK_CONTROLS, *STYLE_NAMES]
     assert manifest["groups"]["smile"][:2] == [0, 4]
 
 
