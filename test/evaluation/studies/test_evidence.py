@@ -94,7 +94,6 @@ def leaves(figures: Any) -> Iterator[tuple[Any, Any]]:
 
 
 FAILING = {
-    "skill in FRD",
     "smiles within 200 ms without precursors, above the chance interval",
     "variance over ancestral sampling",
     "autocorrelation, difference from ancestral sampling",
