@@ -112,7 +112,7 @@ SPRING_FRAMES: Final = 10.0
 SPEED_FRAMES: Final = 2.0
 """Time constants with which they come back, and with which they lose the speed of the other."""
 SLOW_LATENTS: Final = torch.tensor([GROUPS[i].name not in ("blinks", "gaze") for i in GROUP_OF_LATENT])
-"""(L,) the others are not shown."""
+"""(L,) those that another listener's past brings along, see `mistake`."""
 CLEAR: Final = 0.7
 """Noise angle (rad) below which the clean estimate says enough to be decoded."""
 DECODED: Final = 12

@@ -61,8 +61,8 @@ def condition_vector(
         max_lead: length of its one-hot code.
     """
     one_hot = np.eye(max_lead, dtype=np.float32)[np.clip(lead, 0, max_lead - 1)]
-    controls, told = controls[:, _READ], controls_given[:, _READ]
-    parts = (controls * told, told, style * style_given, style_given, real[:, None], one_hot)
+    controls, controls_given = controls[:, _READ], controls_given[:, _READ]
+    parts = (controls * controls_given, controls_given, style * style_given, style_given, real[:, None], one_hot)
     return np.concatenate(parts, axis=-1, dtype=np.float32)
 
 

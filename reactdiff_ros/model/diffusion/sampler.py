@@ -24,6 +24,7 @@ _KEPT: Final = 32
 _WORD: Final = 1 << 63
 _SIDES: Final = 17
 SIDED: Final = [HEAD_YAW, HEAD_ROLL]
+"""Coefficients that are mirrored by `drawn_sides`."""
 
 
 @dataclass(frozen=True, slots=True)
