@@ -217,10 +217,7 @@ def _head_mean(given: Any, width: int, where: Path) -> FloatArray:
     """As in the manifest; 0 where it has none."""
     if given is None:
         return np.zeros((width + 1, AXES), dtype=np.float32)
-    try:
-        readout = np.array(given, dtype=np.float32)
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise _unreadable(where) from error
+    readout = _floats(given, where)
     if readout.shape != (width + 1, AXES) or not np.isfinite(readout).all():
         raise _misfit("for another version", where)
     return readout
@@ -231,11 +228,7 @@ def _emphasis(given: Any, width: int, where: Path) -> Emphasis:
     if not isinstance(given, dict):
         raise _unreadable(where)
     parts = no_emphasis(width)
-    try:
-        with np.errstate(over="ignore"):
-            given = {name: np.array(given[name], dtype=np.float32) for name in PARTS if name in given}
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise _unreadable(where) from error
+    given = {name: _floats(given[name], where) for name in PARTS if name in given}
     if any(array.shape != parts[name].shape for name, array in given.items()):
         raise _misfit("for another version", where)
     parts |= given
@@ -243,6 +236,15 @@ def _emphasis(given: Any, width: int, where: Path) -> Emphasis:
     if not finite or not (parts["step"] > 0).all():
         raise _misfit("of another format: their emphasis is no filter", where)
     return emphasis_of(parts)
+
+
+def _floats(given: Any, where: Path) -> FloatArray:
+    """The array that a manifest lists."""
+    try:
+        with np.errstate(over="ignore"):
+            return np.array(given, dtype=np.float32)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise _unreadable(where) from error
 
 
 def interface() -> dict[str, Any]:
