@@ -49,6 +49,8 @@ RANGE = 1.0
 RECORDED = ROOT / "test" / "gpu" / "recorded.npz"
 """15 s of the demo's speaker as perceived: features and flags of the encoder, 25 a second."""
 BATCHES = (1, 2, 4, 8, 16, 25, 32, 64)
+CASE_S = 2.5
+"""Seconds after which a case of plans ends, warm by then."""
 PARITY = ((1, 1, False), (1, 10, False), (1, 2, True), (10, 1, False), (5, 3, True))
 """Listeners, candidates, guided."""
 
@@ -104,20 +106,19 @@ def versions() -> dict[str, Any]:
 
 def gpu() -> dict[str, Any]:
     """Name, memory and driver, as nvidia-smi reports them."""
-    told = ""
+    found = ""
     if shutil.which("nvidia-smi"):
         query = "name,memory.total,memory.used,driver_version,compute_cap,clocks.max.sm"
         command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"]
-        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    out: dict[str, Any] = {"nvidia_smi": told, "cpu_cores": len(os.sched_getaffinity(0))}
-    return out
+        found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return {"nvidia_smi": found, "cpu_cores": len(os.sched_getaffinity(0))}
 
 
 def gpu_tests(limit_s: float) -> dict[str, Any]:
     """The tests marked `gpu`."""
     command = [
         sys.executable, "-m", "pytest", "-q", "-m", "gpu", "test/gpu", "-p", "no:cacheprovider", "-rs",
-        "-o", "addopts=", "--confcutdir=test/gpu",
+        "-o", "addopts=", "-o", "pythonpath=. test", "--confcutdir=test/gpu",
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=limit_s)
     lines = done.stdout.strip().split("\n")
@@ -217,7 +218,7 @@ def _parity_of_graphs(weights: Weights, reference: Backend, other: Backend) -> d
 
 
 def plan_times(weights: Weights, backend: Backend, checks: Checks, *, quick: bool) -> list[dict[str, Any]]:
-    """Times of whole plans (four stretches, decoded, 0.64 s ahead) by candidates, steps and listeners."""
+    """Times of whole plans (three stretches, decoded, 0.48 s ahead) by candidates, steps and listeners."""
     rows = []
     cases = [(1, 8, 1), (10, 8, 1), (1, 4, 1), (1, 20, 1), (10, 8, 8)] + [(1, 8, n) for n in BATCHES[1:]]
     if quick:
@@ -228,18 +229,19 @@ def plan_times(weights: Weights, backend: Backend, checks: Checks, *, quick: boo
         networks = Networks(weights, backend=backend)
         planner = Planner(networks, list(range(listeners)), Sampling(steps=steps, candidates=candidates))
         s = networks.shape
-        speaker = np.random.default_rng(0).standard_normal((listeners, s["speech"], s["width"])).astype(np.float32)
-        missing = np.zeros((listeners, s["speech"]), dtype=np.float32)
+        heard = len(networks.ages)
+        speaker = np.random.default_rng(0).standard_normal((listeners, heard, s["width"])).astype(np.float32)
+        missing = np.zeros((listeners, heard), dtype=np.float32)
         times = []
         began = perf_counter()
         for i in range(60):
             start = perf_counter()
             draft = planner.draft(
-                4 * i, speaker, missing, ordinary(listeners), lead=1, frames=16, all_candidates=candidates > 1
+                4 * i, speaker, missing, ordinary(listeners), lead=1, frames=12, all_candidates=candidates > 1
             )  # fmt: skip
             planner.plan(draft)
             times.append(1e3 * (perf_counter() - start))
-            if i >= 12 and perf_counter() - began > 6:
+            if i >= 12 and perf_counter() - began > CASE_S:
                 break
         warm = times[8:] or times
         rows.append(
@@ -261,13 +263,13 @@ def reaction(weights: Weights, backend: Backend) -> Any:
         token, new = networks.encode(features[None].astype(np.float32), observed[None].astype(np.float32), cache.past())
         cache.push(new)
         tokens.append(token[0])
-    speech = networks.shape["speech"]
+    ages = networks.ages
     planner = Planner(networks, [5], Sampling())
-    missing = np.zeros((1, speech), dtype=np.float32)
+    missing = np.zeros((1, len(ages)), dtype=np.float32)
     shown = []
-    for slot in range(speech + 4, len(tokens), 4):
-        speaker = np.stack(tokens[slot - speech : slot])[None]
-        plan = planner.plan(planner.draft(slot, speaker, missing, ordinary(1), lead=1, frames=16))
+    for slot in range(int(ages.max()) + 4, len(tokens), 4):
+        speaker = np.stack([tokens[slot - 1 - age] for age in ages])[None]
+        plan = planner.plan(planner.draft(slot, speaker, missing, ordinary(1), lead=1, frames=12))
         shown.append(plan.shown[0, 0, :4])
     return np.concatenate(shown)
 
@@ -313,9 +315,9 @@ def tensorrt(checks: Checks, precision: Any, folder: Path, found: dict[str, Back
     out: dict[str, Any] = {}
     for attempt in ("built", "cached"):
         began = perf_counter()
-        told: list[str] = []
+        logged: list[str] = []
         opened = open_backend(
-            checks.weights, Wanted("tensorrt", precision, (8,), folder), perf_counter, log=told.append
+            checks.weights, Wanted("tensorrt", precision, (8,), folder), perf_counter, log=logged.append
         )  # fmt: skip
         if opened.tensorrt is None:
             raise BackendError(opened.serving.why)
@@ -323,10 +325,10 @@ def tensorrt(checks: Checks, precision: Any, folder: Path, found: dict[str, Back
             sleep(0.05)
         if not opened.serving.name.startswith("tensorrt"):
             opened.close()
-            raise RuntimeError(f"{opened.state()}; {told}")
+            raise RuntimeError(f"{opened.state()}; {logged}")
         out[attempt] = {
             "seconds": perf_counter() - began, "builds_s": opened.tensorrt.built_s,
-            "from_cache": opened.tensorrt.cached, "told": told,
+            "from_cache": opened.tensorrt.cached, "log": logged,
         }  # fmt: skip
         found[f"tensorrt-{precision}"] = opened.serving
     return out

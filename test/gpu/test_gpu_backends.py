@@ -64,11 +64,12 @@ def plans(weights: Weights, backend: Backend, listeners: int, candidates: int) -
     networks = Networks(weights, backend=backend)
     planner = Planner(networks, list(range(listeners)), Sampling(candidates=candidates))
     s = networks.shape
-    speaker = np.random.default_rng(0).standard_normal((listeners, s["speech"], s["width"])).astype(np.float32)
-    missing = np.zeros((listeners, s["speech"]), dtype=np.float32)
+    heard = len(networks.ages)
+    speaker = np.random.default_rng(0).standard_normal((listeners, heard, s["width"])).astype(np.float32)
+    missing = np.zeros((listeners, heard), dtype=np.float32)
     shown = []
     for slot in (0, 4, 8):
-        draft = planner.draft(slot, speaker, missing, ordinary(listeners), lead=1, frames=16, all_candidates=True)
+        draft = planner.draft(slot, speaker, missing, ordinary(listeners), lead=1, frames=12, all_candidates=True)
         shown.append(planner.plan(draft).faces)
     return np.stack(shown)
 
