@@ -21,7 +21,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from reactdiff_ros.actuation.profile import profile_path  # noqa: E402
+from reactdiff_ros.actuation.robot.profile import profile_path  # noqa: E402
 from reactdiff_ros.cli.main import main as reactdiff  # noqa: E402
 from reactdiff_ros.coefficients import INDEX  # noqa: E402
 from reactdiff_ros.errors import ReactdiffError  # noqa: E402

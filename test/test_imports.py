@@ -31,8 +31,15 @@ FLOORS = (*RUN_TIME, *LABORATORY)
 # Where training data comes from: of the rooms only what describes a model's inputs.
 SOURCES = {"simulator": {"perception"}, "recordings/datasets": set(), "recordings/bags": {"capture"}}
 MODEL_INPUTS = {"diffusion", "style"}
-# Inside the model, each folder imports what is before it; "." is its own files.
-MODEL_FOLDERS = ("diffusion", "backends", "plan", "speaker", ".", "policies")
+# Inside a room, each folder imports what is before it; "." is the room's own files.
+FOLDERS = {
+    "actuation": ("robot", "drivers", ".", "emulators"),
+    "evaluation": ("bench", "metrics", ".", "report", "runs", "studies"),
+    "model": ("diffusion", "backends", "plan", "speaker", ".", "policies"),
+    "recordings": ("bags", "datasets", "graph", "replay", "."),
+    "simulator": (".", "rendered"),
+    "training": (".", "turns", "paper"),
+}
 # Heavy or peculiar imports, and the only folders that may have them.
 HOMES = {
     "rclpy": {"nodes", "recordings/graph", "evaluation/bench"},
@@ -156,19 +163,24 @@ def test_sources_of_training_data_know_only_what_describes_inputs(source: str) -
     assert not wrong(PACKAGE / source, bad)
 
 
-def test_the_models_folders_have_an_order() -> None:
-    def place_of(module: str) -> str | None:
-        if not module.startswith("reactdiff_ros.model."):
-            return None
-        name = module.split(".")[2]
-        return name if name in MODEL_FOLDERS else "."
+@pytest.mark.parametrize("room", FOLDERS)
+def test_the_folders_of_a_room_have_an_order(room: str) -> None:
+    order = FOLDERS[room]
 
     def bad(path: Path, module: str) -> bool:
-        here, there = path.parent.relative_to(PACKAGE / "model").as_posix(), place_of(module)
-        return there is not None and MODEL_FOLDERS.index(there) > MODEL_FOLDERS.index(here)
+        parts = module.split(".")
+        if parts[:2] != ["reactdiff_ros", room] or len(parts) < 3:
+            return False
+        there = parts[2] if parts[2] in order else "."
+        here = path.relative_to(PACKAGE / room).parts[0] if path.parent != PACKAGE / room else "."
+        return order.index(there) > order.index(here)
 
-    assert {path.parent.name for path in files(PACKAGE / "model")} - {"model"} == {*MODEL_FOLDERS} - {"."}
-    assert not wrong(PACKAGE / "model", bad)
+    assert not wrong(PACKAGE / room, bad)
+
+
+def test_all_rooms_with_folders_are_listed() -> None:
+    with_folders = {place(path) for path in files(PACKAGE) if len(path.relative_to(PACKAGE).parts) > 2}
+    assert with_folders == {*FOLDERS}
 
 
 def test_a_running_listener_imports_no_laboratory_but_the_recorder() -> None:

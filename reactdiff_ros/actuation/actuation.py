@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.actuation.drivers.driver import REFUSING
 from reactdiff_ros.actuation.follow import STALL_S, ArmingError, Commands, Follower, outside
 from reactdiff_ros.actuation.hardware import Hardware, in_one_sentence, listed
-from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.actuation.robot.profile import Profile
 
 Wish = Literal["enable", "disable", "software_stop", "reset", "leave"]
 """leave: as disable, for the end of the program: what would fall and cannot be lowered holds."""

@@ -9,11 +9,11 @@ from typing import Final
 
 import numpy as np
 
-from reactdiff_ros.actuation.calibration import CalibrationError
 from reactdiff_ros.actuation.drivers.driver import Counts, Driver
 from reactdiff_ros.actuation.mapping import Mapping
 from reactdiff_ros.actuation.motion import Motion
-from reactdiff_ros.actuation.profile import Joint, Profile
+from reactdiff_ros.actuation.robot.calibration import CalibrationError
+from reactdiff_ros.actuation.robot.profile import Joint, Profile
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, LOWER, NAMES, UPPER
 
 SMALLEST: Final = 0.5

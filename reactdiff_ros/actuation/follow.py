@@ -24,10 +24,10 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.actuation.kinematics import Stop
 from reactdiff_ros.actuation.mapping import Mapping
 from reactdiff_ros.actuation.motion import Motion, MotionError
-from reactdiff_ros.actuation.profile import Joint, Profile, Rule, back_time_s
+from reactdiff_ros.actuation.robot.kinematics import Stop
+from reactdiff_ros.actuation.robot.profile import Joint, Profile, Rule, back_time_s
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
 

@@ -8,10 +8,10 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Final, TypeVar
 
-from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.driver import LINK_FAULTS, REFUSING, Clock, Driver, Fault, Reading, axes_of
-from reactdiff_ros.actuation.kinematics import SHORTEST
-from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.actuation.robot.calibration import Calibration
+from reactdiff_ros.actuation.robot.kinematics import SHORTEST
+from reactdiff_ros.actuation.robot.profile import Profile
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.resources import EXTRA_OF, missing_extra
 

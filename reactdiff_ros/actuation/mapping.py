@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.actuation.robot.profile import Profile
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, bounded
 
 Array = NDArray[np.float64]

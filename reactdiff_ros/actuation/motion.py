@@ -7,8 +7,8 @@ from typing import Final
 
 from ruckig import InputParameter, OutputParameter, Result, Ruckig, Synchronization
 
-from reactdiff_ros.actuation.kinematics import Stop, stop, usable
-from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.actuation.robot.kinematics import Stop, stop, usable
+from reactdiff_ros.actuation.robot.profile import Profile
 from reactdiff_ros.errors import ReactdiffError
 
 USE: Final = ((1.0 - 1e-6, 0.9987, 0.9991), (1.0 - 7e-7, 0.99913, 0.99948), (1.0 - 4e-7, 0.99961, 0.99983))

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from reactdiff_ros.actuation.kinematics import SHORTEST
+from reactdiff_ros.actuation.robot.kinematics import SHORTEST
 
 WINDOW: Final = 500
 """Ticks over which figures are taken."""

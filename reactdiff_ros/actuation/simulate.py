@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.actuation.follow import Follower
-from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.actuation.robot.profile import Profile
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT
 from reactdiff_ros.errors import MediaError
 

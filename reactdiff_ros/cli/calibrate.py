@@ -1,7 +1,7 @@
 """Guided calibration of a robot's servos: ports and ids, one joint after the other, and a safe end whatever happens.
 
 A joint on a bus is moved by hand through three poses and then moves slowly by itself; a hobby servo moves slowly from
-pulse to pulse as the operator confirms. The result is `actuation.calibration`.
+pulse to pulse as the operator confirms. The result is `actuation.robot.calibration`.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import Any, Final, TypeVar
 
 from reactdiff_ros.actuation import calibrate as steps
 from reactdiff_ros.actuation.calibrate import Clock, HandRange, SlowJoint, Track
-from reactdiff_ros.actuation.calibration import (
+from reactdiff_ros.actuation.drivers.boards import COUNTS, OhbotBoard, PulseBoard
+from reactdiff_ros.actuation.drivers.driver import Driver, Fault
+from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
+from reactdiff_ros.actuation.hardware import make_drivers
+from reactdiff_ros.actuation.robot.calibration import (
     Calibration,
     CalibrationError,
     calibrated_joints,
     load_calibration,
     save_calibration,
 )
-from reactdiff_ros.actuation.drivers.boards import COUNTS, OhbotBoard, PulseBoard
-from reactdiff_ros.actuation.drivers.driver import Driver, Fault
-from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
-from reactdiff_ros.actuation.hardware import make_drivers
-from reactdiff_ros.actuation.kinematics import travel_time_s
-from reactdiff_ros.actuation.profile import SERVO_PULSE_US, Profile
+from reactdiff_ros.actuation.robot.kinematics import travel_time_s
+from reactdiff_ros.actuation.robot.profile import SERVO_PULSE_US, Profile
 from reactdiff_ros.cli.common import stop_signals
 from reactdiff_ros.errors import ConfigError, DeviceError, ReactdiffError
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.actuation.follow import STALE_S, Commands, Follower
 from reactdiff_ros.actuation.mapping import Mapping as JointMapping
-from reactdiff_ros.actuation.profile import Joint, Profile, Signal, load_profile
+from reactdiff_ros.actuation.robot.profile import Joint, Profile, Signal, load_profile
 from reactdiff_ros.actuation.simulate import SAME_S, Frames
 from reactdiff_ros.avatar import AvatarConfig
 from reactdiff_ros.avatar.server import PreviewServer

@@ -79,8 +79,8 @@ def gallery(
     from reactdiff_ros.resources import require
 
     require("py_mini_racer")
-    from reactdiff_ros.evaluation.gallery import Variant
-    from reactdiff_ros.evaluation.gallery import gallery as make
+    from reactdiff_ros.evaluation.report.gallery import Variant
+    from reactdiff_ros.evaluation.report.gallery import gallery as make
 
     variants = [Variant(*of) for of in product(style, policy, model, seed)]
     with common.usage_errors(), progress_bar("clips") as show:

@@ -19,7 +19,7 @@ from reactdiff_ros.errors import ConfigError, ReactdiffError
 if TYPE_CHECKING:
     from reactdiff_ros.actuation.emulators.rig import Rig
     from reactdiff_ros.actuation.emulators.servos import Servo
-    from reactdiff_ros.actuation.profile import Profile
+    from reactdiff_ros.actuation.robot.profile import Profile
     from reactdiff_ros.actuation.simulate import Block
 
 _FRAMES = "arrays coefficients (T, 58) and times (T), in seconds"
@@ -46,7 +46,7 @@ def robot() -> None:
 @common.reporting
 def list_robots(result: Output) -> None:
     """List the robot profiles that come with the package."""
-    from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
+    from reactdiff_ros.actuation.robot.profile import load_profile, shipped_profiles
 
     for name, path in shipped_profiles().items():
         profile = load_profile(path)
@@ -68,7 +68,7 @@ def check(result: Output, robot: str) -> int:
 
     ROBOT is a file or a shipped profile.
     """
-    from reactdiff_ros.actuation.profile import load_profile, profile_path
+    from reactdiff_ros.actuation.robot.profile import load_profile, profile_path
     from reactdiff_ros.plain_yaml import ProblemsError
 
     path = profile_path(robot)
@@ -123,7 +123,7 @@ def preview(robot: str, frames: Path | None, output: Path | None, force: bool, p
         raise click.UsageError("--force needs --output")
     import asyncio
 
-    from reactdiff_ros.actuation.profile import profile_path
+    from reactdiff_ros.actuation.robot.profile import profile_path
     from reactdiff_ros.actuation.simulate import read_frames, tick_count
     from reactdiff_ros.cli.preview import Preview, draw_mapping, sequence, serve
 
@@ -162,9 +162,9 @@ def calibrate(
     on_fault names and leaves the previous file unchanged.
     """
     from reactdiff_ros.actuation.calibrate import Clock
-    from reactdiff_ros.actuation.calibration import calibration_path
     from reactdiff_ros.actuation.drivers.serial_port import ports as serial_ports
-    from reactdiff_ros.actuation.profile import load_profile
+    from reactdiff_ros.actuation.robot.calibration import calibration_path
+    from reactdiff_ros.actuation.robot.profile import load_profile
     from reactdiff_ros.cli.calibrate import Console, calibrate_robot, drivers_of, dry_plan, wanted_joints
     from reactdiff_ros.cli.calibrate import with_ports as with_given_ports
 
@@ -210,7 +210,7 @@ def emulate(robot: str, folder: Path | None) -> int:
     from shlex import quote
 
     from reactdiff_ros.actuation.emulators.rig import Rig
-    from reactdiff_ros.actuation.profile import load_profile
+    from reactdiff_ros.actuation.robot.profile import load_profile
     from reactdiff_ros.evaluation.bench.emulated import PRIORITY
     from reactdiff_ros.launching.process import prioritise
 
@@ -345,7 +345,7 @@ def simulate(result: Output, robot: str, frames: Path, path: Path, force: bool) 
     was cut, or the command has not reached it). Frames whose time is NaN, infinite or decreasing are dropped. Exits
     with 1 if the robot stopped.
     """
-    from reactdiff_ros.actuation.profile import load_profile
+    from reactdiff_ros.actuation.robot.profile import load_profile
     from reactdiff_ros.actuation.simulate import COLUMNS, read_frames, tick_count
     from reactdiff_ros.actuation.simulate import simulate as run
     from reactdiff_ros.whole_file import whole_file

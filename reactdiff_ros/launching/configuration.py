@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import yaml
 
-from reactdiff_ros.actuation.profile import load_profile, mouth_lead_s
+from reactdiff_ros.actuation.robot.profile import load_profile, mouth_lead_s
 from reactdiff_ros.errors import ConfigError, one_of
 from reactdiff_ros.launching.table import Node, Table, Value, check_parameters, load_table, parameter_entries
 from reactdiff_ros.plain_yaml import Key, Marked, Problem, parse_yaml, read_marked

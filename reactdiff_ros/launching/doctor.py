@@ -27,7 +27,7 @@ from reactdiff_ros.launching.ntp import NTP_PORT, clock_offset
 from reactdiff_ros.resources import EXTRA_OF, install_command, ros_command, setup_command
 
 if TYPE_CHECKING:
-    from reactdiff_ros.actuation.profile import Profile
+    from reactdiff_ros.actuation.robot.profile import Profile
 
 OK, NOTE, ERROR = "ok", "note", "error"
 ASK_S: Final = 30.0
@@ -349,7 +349,7 @@ def check_serial(
 
 def check_robot() -> Iterator[Finding]:
     """The robot of the lab's settings: its profile, its ports, its calibration."""
-    from reactdiff_ros.actuation.profile import load_profile
+    from reactdiff_ros.actuation.robot.profile import load_profile
     from reactdiff_ros.launching.configuration import effective, lab_settings
 
     try:
@@ -367,7 +367,7 @@ def check_robot() -> Iterator[Finding]:
 
 def robot_findings(robot: str, profile: Profile, calibration: str) -> Iterator[Finding]:
     """What the robot of a profile lacks. `calibration`: its file, "" = in the user's configuration."""
-    from reactdiff_ros.actuation.calibration import calibrated_joints, calibration_path, load_calibration
+    from reactdiff_ros.actuation.robot.calibration import calibrated_joints, calibration_path, load_calibration
     from reactdiff_ros.settings import written_path
 
     complete = True
@@ -614,7 +614,7 @@ def check_settings() -> Iterator[Finding]:
 
 def check_files() -> Iterator[Finding]:
     """The user's own styles and calibrations."""
-    from reactdiff_ros.actuation.calibration import calibration_path, load_calibration
+    from reactdiff_ros.actuation.robot.calibration import calibration_path, load_calibration
     from reactdiff_ros.styles import load_styles, user_styles_path
 
     styles = user_styles_path()

@@ -17,12 +17,12 @@ from std_msgs.msg import Header
 
 from reactdiff_ros import msg
 from reactdiff_ros.actuation.actuation import Actuation, Face, Request, Status
-from reactdiff_ros.actuation.calibration import Calibration, calibrated_joints, calibration_path, load_calibration
 from reactdiff_ros.actuation.follow import STALE_S
 from reactdiff_ros.actuation.hardware import NOT_OPEN, Hardware, in_one_sentence, listed, make_drivers
 from reactdiff_ros.actuation.kept_state import Kept
 from reactdiff_ros.actuation.mapping import HeadReader
-from reactdiff_ros.actuation.profile import Profile, load_profile
+from reactdiff_ros.actuation.robot.calibration import Calibration, calibrated_joints, calibration_path, load_calibration
+from reactdiff_ros.actuation.robot.profile import Profile, load_profile
 from reactdiff_ros.actuation.schedule import Schedule
 from reactdiff_ros.actuation.writers import Writers
 from reactdiff_ros.clock import NS

@@ -12,12 +12,12 @@ from memory_port import MemoryWire, Ticker
 from robot_fixtures import SMALL, face
 
 from reactdiff_ros.actuation.actuation import Actuation, Face, Request, Status
-from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.emulators.servos import FeetechBus
 from reactdiff_ros.actuation.hardware import Hardware, make_drivers
-from reactdiff_ros.actuation.profile import load_profile
+from reactdiff_ros.actuation.robot.calibration import Calibration
+from reactdiff_ros.actuation.robot.profile import load_profile
 
 TICK_S = 0.02
 PROFILE = SMALL.replace("{type: pca9685}", "{type: maestro, timeout_s: 0.5}")

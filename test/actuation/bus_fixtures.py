@@ -9,14 +9,14 @@ from typing import Any
 
 from memory_port import MemoryWire, Ticker
 
-from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.driver import Axis, Driver
 from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
 from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
 from reactdiff_ros.actuation.emulators.rig import Bus
 from reactdiff_ros.actuation.emulators.servos import DynamixelBus, FeetechBus
-from reactdiff_ros.actuation.profile import DynamixelDriver, FeetechDriver, Pulse
+from reactdiff_ros.actuation.robot.calibration import Calibration
+from reactdiff_ros.actuation.robot.profile import DynamixelDriver, FeetechDriver, Pulse
 
 ANSWER_S = 0.15
 """Generous: these machines are busy, and the emulator is a thread of the same process."""

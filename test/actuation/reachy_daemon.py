@@ -22,7 +22,7 @@ from network_robots import free_port
 from reactdiff_ros.actuation.drivers.driver import Driver
 from reactdiff_ros.actuation.follow import Follower
 from reactdiff_ros.actuation.hardware import make_drivers
-from reactdiff_ros.actuation.profile import Profile, load_profile
+from reactdiff_ros.actuation.robot.profile import Profile, load_profile
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOCK = time.monotonic

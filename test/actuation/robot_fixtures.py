@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from profile_parts import JAW, head_of
 
-from reactdiff_ros.actuation.profile import Profile, load_profile, shipped_profiles
+from reactdiff_ros.actuation.robot.profile import Profile, load_profile, shipped_profiles
 from reactdiff_ros.actuation.simulate import Block
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX
 

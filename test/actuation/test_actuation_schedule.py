@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from reactdiff_ros.actuation.kinematics import SHORTEST
+from reactdiff_ros.actuation.robot.kinematics import SHORTEST
 from reactdiff_ros.actuation.schedule import Schedule
 
 

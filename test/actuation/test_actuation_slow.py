@@ -14,7 +14,7 @@ pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make
 from reactdiff_ros.actuation.actuation import Actuation, Face
 from reactdiff_ros.actuation.drivers.driver import Driver, Reading
 from reactdiff_ros.actuation.hardware import NOT_OPEN, Hardware
-from reactdiff_ros.actuation.kinematics import SHORTEST
+from reactdiff_ros.actuation.robot.kinematics import SHORTEST
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.nodes.actuator_node import BusThread
 

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from robot_fixtures import small_profile
 
 from reactdiff_ros.actuation.calibrate import Track, directions, range_by_hand, range_by_pulses
-from reactdiff_ros.actuation.calibration import (
+from reactdiff_ros.actuation.drivers.driver import Axis, Counts
+from reactdiff_ros.actuation.robot.calibration import (
     Calibration,
     CalibrationError,
     calibrated_joints,
     load_calibration,
     save_calibration,
 )
-from reactdiff_ros.actuation.drivers.driver import Axis, Counts
-from reactdiff_ros.actuation.profile import SERVO_PULSE_US, Joint, Limits, Output, load_profile
+from reactdiff_ros.actuation.robot.profile import SERVO_PULSE_US, Joint, Limits, Output, load_profile
 
 JAW = Calibration(3, 1, -77, 1200, 2900)
 

@@ -11,7 +11,7 @@ from ruckig import Ruckig
 
 from reactdiff_ros.actuation.follow import STEADY, Aim, Follower
 from reactdiff_ros.actuation.motion import FAILURES, Motion
-from reactdiff_ros.actuation.profile import Profile, load_profile
+from reactdiff_ros.actuation.robot.profile import Profile, load_profile
 from reactdiff_ros.actuation.simulate import Block, simulate, usable_frames
 from reactdiff_ros.coefficients import INDEX
 

@@ -12,7 +12,7 @@ from robot_fixtures import face, robots, small_profile
 from ruckig import Ruckig
 
 from reactdiff_ros.actuation.follow import CHANNEL_S, ArmingError, Commands, Follower
-from reactdiff_ros.actuation.profile import Profile, load_profile
+from reactdiff_ros.actuation.robot.profile import Profile, load_profile
 
 DT = 0.02
 NAN = float("nan")

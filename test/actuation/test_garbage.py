@@ -13,7 +13,7 @@ from reactdiff_ros.actuation.drivers.boards import MaestroBoard
 from reactdiff_ros.actuation.drivers.driver import Fault
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.servos import crc16
-from reactdiff_ros.actuation.profile import MaestroDriver
+from reactdiff_ros.actuation.robot.profile import MaestroDriver
 
 KINDS = ("sts", "scs", "load")
 PER_DEGREE = {"sts": 4096 / 360, "scs": 1024 / 300, "load": 4096 / 360}

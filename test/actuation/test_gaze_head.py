@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.actuation.mapping import HeadReader, Mapping
-from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
+from reactdiff_ros.actuation.robot.profile import load_profile, shipped_profiles
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, ROTATION
 from reactdiff_ros.plain_yaml import ProblemsError
 

@@ -15,7 +15,7 @@ from reactdiff_ros.actuation import kept_state as actuator_saved
 from reactdiff_ros.actuation.drivers.driver import Axis
 from reactdiff_ros.actuation.drivers.joint_trajectory import SILENT_S, TrajectoryDriver
 from reactdiff_ros.actuation.kept_state import Kept, load_commands
-from reactdiff_ros.actuation.profile import JointTrajectoryDriver
+from reactdiff_ros.actuation.robot.profile import JointTrajectoryDriver
 from reactdiff_ros.actuation.writers import NAMED_S, UNKNOWN, Writers
 from reactdiff_ros.errors import ReactdiffError
 

@@ -9,7 +9,7 @@ import pytest
 from robot_fixtures import face, robots, small_profile, wild_frames
 
 from reactdiff_ros.actuation.mapping import Mapping
-from reactdiff_ros.actuation.profile import load_profile
+from reactdiff_ros.actuation.robot.profile import load_profile
 from reactdiff_ros.coefficients import NAMES
 
 

@@ -12,7 +12,7 @@ from network_robots import FakeFurhat, FakeReachy, free_port
 from reachy_daemon import profile_at
 
 from reactdiff_ros.actuation.hardware import make_drivers
-from reactdiff_ros.actuation.kinematics import SHORTEST
+from reactdiff_ros.actuation.robot.kinematics import SHORTEST
 from reactdiff_ros.errors import DeviceError
 
 CLOCK = time.monotonic

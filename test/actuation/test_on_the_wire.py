@@ -14,7 +14,6 @@ import pytest
 from bus_fixtures import CLOCK, Losing, Tap, axes, axis, hobby_axes, port, until, wired
 from memory_port import Ticker
 
-from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.boards import MaestroBoard, OhbotBoard, Pca9685Board
 from reactdiff_ros.actuation.drivers.driver import Axis, Counts, pulse_us
 from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
@@ -24,7 +23,8 @@ from reactdiff_ros.actuation.drivers.serial_port import QUEUE_S, SerialPort, Tur
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.rig import Wire
 from reactdiff_ros.actuation.emulators.servos import DynamixelBus, FeetechBus
-from reactdiff_ros.actuation.profile import (
+from reactdiff_ros.actuation.robot.calibration import Calibration
+from reactdiff_ros.actuation.robot.profile import (
     DynamixelDriver,
     FeetechDriver,
     MaestroDriver,

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from robot_fixtures import SMALL, robots, small_profile
 
-from reactdiff_ros.actuation.profile import load_profile
+from reactdiff_ros.actuation.robot.profile import load_profile
 from reactdiff_ros.actuation.simulate import Frames, simulate
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.plain_yaml import Problem, ProblemsError, read_marked

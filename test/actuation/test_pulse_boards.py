@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from bus_fixtures import CLOCK, axis, hobby_axes, until, wired
 
-from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.boards import PROTOCOL, MaestroBoard, OhbotBoard, Pca9685Board
 from reactdiff_ros.actuation.emulators import boards as emulated
-from reactdiff_ros.actuation.profile import MaestroDriver, OhbotDriver, Pca9685Driver
+from reactdiff_ros.actuation.robot.calibration import Calibration
+from reactdiff_ros.actuation.robot.profile import MaestroDriver, OhbotDriver, Pca9685Driver
 from reactdiff_ros.errors import DeviceError
 
 TIMEOUT_S = 0.5

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from bus_fixtures import CLOCK, axes, wired
 
-from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.boards import OhbotBoard
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.hardware import make_drivers
-from reactdiff_ros.actuation.profile import (
+from reactdiff_ros.actuation.robot.calibration import Calibration
+from reactdiff_ros.actuation.robot.profile import (
     OhbotDriver,
     Pca9685Driver,
     ScreenDriver,

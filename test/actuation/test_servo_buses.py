@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from bus_fixtures import KINDS, Bench, axes, sweep, until
 
-from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
-from reactdiff_ros.actuation.profile import FeetechDriver
+from reactdiff_ros.actuation.robot.calibration import Calibration
+from reactdiff_ros.actuation.robot.profile import FeetechDriver
 
 
 @pytest.fixture(params=KINDS)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from robot_fixtures import LimitCheck, longest_run, odd_profile, robots, small_profile, wild_frames
 
-from reactdiff_ros.actuation.kinematics import stop, stopping_time_s, travel_time_s
-from reactdiff_ros.actuation.profile import load_profile
+from reactdiff_ros.actuation.robot.kinematics import stop, stopping_time_s, travel_time_s
+from reactdiff_ros.actuation.robot.profile import load_profile
 from reactdiff_ros.actuation.simulate import Block, read_frames, simulate, tick_count, usable_frames
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import MediaError

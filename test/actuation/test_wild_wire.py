@@ -11,8 +11,8 @@ from robot_fixtures import wild_frames
 from wire_fixtures import Robot, load, profiles
 
 from reactdiff_ros.actuation.actuation import Status
-from reactdiff_ros.actuation.kinematics import SHORTEST
-from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.actuation.robot.kinematics import SHORTEST
+from reactdiff_ros.actuation.robot.profile import Profile
 from reactdiff_ros.coefficients import INDEX
 
 COUNT = 1000 * int(os.environ.get("REACTDIFF_FUZZ") or 1)

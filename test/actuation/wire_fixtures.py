@@ -19,7 +19,7 @@ from reactdiff_ros.actuation.emulators.boards import MaestroBoard, OhbotBoard
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.emulators.servos import DynamixelBus, FeetechBus
 from reactdiff_ros.actuation.hardware import Hardware, make_drivers
-from reactdiff_ros.actuation.profile import (
+from reactdiff_ros.actuation.robot.profile import (
     FurhatDriver,
     JointTrajectoryDriver,
     Pca9685Driver,

@@ -11,7 +11,7 @@ import pytest
 from stage import IN_BROWSER, Sheet, in_browser
 
 from reactdiff_ros.actuation.mapping import Mapping
-from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
+from reactdiff_ros.actuation.robot.profile import load_profile, shipped_profiles
 from reactdiff_ros.coefficients import INDEX, NAMES
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.policies import make_listener

@@ -15,7 +15,7 @@ from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.calibrate import Clock
 from reactdiff_ros.actuation.emulators.rig import Rig
-from reactdiff_ros.actuation.profile import Profile, load_profile
+from reactdiff_ros.actuation.robot.profile import Profile, load_profile
 from reactdiff_ros.cli.calibrate import Console, calibrate_robot, wanted_joints
 
 HEAD: dict[str, Any] = {

@@ -18,7 +18,7 @@ import click
 import numpy as np
 import pytest
 
-from reactdiff_ros.actuation.profile import load_profile
+from reactdiff_ros.actuation.robot.profile import load_profile
 from reactdiff_ros.cli import main as command_line
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ReactdiffError

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from reactdiff_ros.actuation.calibration import Calibration, calibrated_joints, calibration_path, save_calibration
-from reactdiff_ros.actuation.profile import load_profile
+from reactdiff_ros.actuation.robot.calibration import Calibration, calibrated_joints, calibration_path, save_calibration
+from reactdiff_ros.actuation.robot.profile import load_profile
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.launching import doctor, ntp
 from reactdiff_ros.launching.doctor import ERROR, NOTE, OK, Finding, findings

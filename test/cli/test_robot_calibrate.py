@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from calibration_operator import bench, joint, profile_of
 
-from reactdiff_ros.actuation.calibration import Calibration, load_calibration
 from reactdiff_ros.actuation.drivers.serial_port import SerialPort
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.hardware import make_drivers
+from reactdiff_ros.actuation.robot.calibration import Calibration, load_calibration
 from reactdiff_ros.cli.calibrate import StoppedError
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.robot import Emulation
@@ -197,7 +197,7 @@ def test_a_full_disk_leaves_the_old_file_and_the_old_homing(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("reactdiff_ros.actuation.calibration.os.fsync", full)
+    monkeypatch.setattr("reactdiff_ros.actuation.robot.calibration.os.fsync", full)
     with bench(tmp_path, "sts", WAYS["sts"]) as somebody:
         with pytest.raises(ReactdiffError, match="No space left"):
             somebody.calibrate(path)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.actuation.mapping import Mapping
-from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
+from reactdiff_ros.actuation.robot.profile import load_profile, shipped_profiles
 from reactdiff_ros.actuation.simulate import Frames, simulate
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.preview import PAUSED, TRY_S, Preview, parts_of, sequence

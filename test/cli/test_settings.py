@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from reactdiff_ros.actuation.calibration import Calibration, calibration_path, load_calibration, save_calibration
-from reactdiff_ros.actuation.profile import load_profile
+from reactdiff_ros.actuation.robot.calibration import Calibration, calibration_path, load_calibration, save_calibration
+from reactdiff_ros.actuation.robot.profile import load_profile
 from reactdiff_ros.cli.listen import live_options
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError

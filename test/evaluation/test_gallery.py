@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
-from reactdiff_ros.evaluation.gallery import COLUMNS, LABEL, TILE, Variant, gallery, names_of
+from reactdiff_ros.evaluation.report.gallery import COLUMNS, LABEL, TILE, Variant, gallery, names_of
 from reactdiff_ros.evaluation.studies.appropriateness import appropriateness
 from reactdiff_ros.resources import demo_clip_path
 from reactdiff_ros.types import UINT8

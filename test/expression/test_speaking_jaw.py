@@ -7,7 +7,7 @@ import pytest
 from engine_drive import TICK, run, stack
 from own_speech import PLACE, sentence
 
-from reactdiff_ros.actuation.profile import load_profile, mouth_lead_s
+from reactdiff_ros.actuation.robot.profile import load_profile, mouth_lead_s
 from reactdiff_ros.actuation.simulate import Frames, simulate
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
 

@@ -164,12 +164,12 @@ def _compressed(content: bytes, _folder: Path) -> Any:
 
 TARGETS: dict[str, Target] = {
     "styles": _read("styles.yaml", "reactdiff_ros.styles:load_styles"),
-    "profile": _read("robot.yaml", "reactdiff_ros.actuation.profile:load_profile"),
+    "profile": _read("robot.yaml", "reactdiff_ros.actuation.robot.profile:load_profile"),
     "settings": _file("config.yaml", _settings),
     "parameters": _file("parameters.yaml", _parameters),
     "bands": _read("bands.yaml", "reactdiff_ros.evaluation.report.behaviour:load_bands"),
     "published": _read("published.yaml", "reactdiff_ros.evaluation.report.tables:load_published"),
-    "calibration": _read("robot.json", "reactdiff_ros.actuation.calibration:load_calibration"),
+    "calibration": _read("robot.json", "reactdiff_ros.actuation.robot.calibration:load_calibration"),
     "saved": _file("saved.json", _saved),
     "manifest": _manifest,
     "network": _network,

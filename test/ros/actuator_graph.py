@@ -15,9 +15,9 @@ from profile_parts import JAW, head_of
 from reactdiff_ros.msg import ExpressionFrame as ExpressionMessage
 from ros_harness import START_S, RosGraph
 
-from reactdiff_ros.actuation.calibration import save_calibration
 from reactdiff_ros.actuation.emulators.rig import Rig
-from reactdiff_ros.actuation.profile import load_profile
+from reactdiff_ros.actuation.robot.calibration import save_calibration
+from reactdiff_ros.actuation.robot.profile import load_profile
 from reactdiff_ros.evaluation.bench.emulated import PRIORITY, Stamped
 
 NODE, STATE, EXPRESSION = "actuator_node", "actuator/state", "listener/expression"

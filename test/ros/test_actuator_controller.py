@@ -12,7 +12,7 @@ from ros_harness import RosGraph
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from reactdiff_ros.actuation.profile import load_profile
+from reactdiff_ros.actuation.robot.profile import load_profile
 
 pytestmark = pytest.mark.ros
 NODE, STATE, EXPRESSION = "actuator_node", "actuator/state", "listener/expression"

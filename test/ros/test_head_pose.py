@@ -14,7 +14,7 @@ from actuator_graph import Bench
 from geometry_msgs.msg import PointStamped, PoseStamped
 from ros_harness import RosGraph
 
-from reactdiff_ros.actuation.profile import load_profile
+from reactdiff_ros.actuation.robot.profile import load_profile
 from reactdiff_ros.clock import NS
 from reactdiff_ros.expression import ExpressionConfig
 from reactdiff_ros.launching.configuration import robot_parameters

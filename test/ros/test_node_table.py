@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loaded_files import loaded
 
-from reactdiff_ros.actuation.profile import shipped_profiles
+from reactdiff_ros.actuation.robot.profile import shipped_profiles
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.launching.configuration import robot_parameters
 from reactdiff_ros.launching.table import load_table

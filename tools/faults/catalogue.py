@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from reactdiff_ros.actuation.profile import Profile, load_profile
+from reactdiff_ros.actuation.robot.profile import Profile, load_profile
 from reactdiff_ros.errors import ConfigError, MediaError, explained
 from reactdiff_ros.evaluation.bench.machine import hardware
 from reactdiff_ros.resources import resource_path

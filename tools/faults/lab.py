@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
 from reactdiff_ros.actuation.emulators.rig import Rig
-from reactdiff_ros.actuation.profile import DynamixelDriver, MaestroDriver, Profile
+from reactdiff_ros.actuation.robot.profile import DynamixelDriver, MaestroDriver, Profile
 from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
 from reactdiff_ros.launching.live_graph import LiveGraph, executable
 from reactdiff_ros.settings import RANGES

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.actuation.robot.profile import Profile
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bench.graph import ACTUATOR, GraphRobot, graph_run, stamp_ns

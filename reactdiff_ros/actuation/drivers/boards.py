@@ -29,7 +29,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.driver import (
     AGAIN_S,
     LINK_FAULTS,
@@ -44,7 +43,8 @@ from reactdiff_ros.actuation.drivers.driver import (
     pulse_us,
 )
 from reactdiff_ros.actuation.drivers.serial_port import DeviceLock, PortGoneError, SerialPort, Turns, explain
-from reactdiff_ros.actuation.profile import MaestroDriver, Pca9685Driver
+from reactdiff_ros.actuation.robot.calibration import Calibration
+from reactdiff_ros.actuation.robot.profile import MaestroDriver, Pca9685Driver
 from reactdiff_ros.errors import DeviceError, explained
 
 GONE: Final = Fault("gone", "its board is gone: is it plugged in, does it have power?")

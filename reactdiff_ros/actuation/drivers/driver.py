@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from reactdiff_ros.actuation.calibration import Calibration
-from reactdiff_ros.actuation.profile import SERVO_PULSE_US, Profile, Pulse, Unit
+from reactdiff_ros.actuation.robot.calibration import Calibration
+from reactdiff_ros.actuation.robot.profile import SERVO_PULSE_US, Profile, Pulse, Unit
 from reactdiff_ros.errors import DeviceError
 
 MIDDLE_US: Final = 1500.0

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from reactdiff_ros.actuation.drivers.driver import LINK_FAULTS, Axis, Clock, Counts, Fault
 from reactdiff_ros.actuation.drivers.servo_bus import PING, WRONG_LENGTH, Answer, Measured, ServoBus, homing_fault
-from reactdiff_ros.actuation.profile import DynamixelDriver
+from reactdiff_ros.actuation.robot.profile import DynamixelDriver
 
 MODEL: Final = 0
 MODE: Final = 11

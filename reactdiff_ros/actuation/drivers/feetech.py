@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from reactdiff_ros.actuation.drivers.driver import Axis, Clock, Counts, Fault
 from reactdiff_ros.actuation.drivers.servo_bus import WRONG_LENGTH, Answer, Measured, ServoBus, homing_fault
-from reactdiff_ros.actuation.profile import FeetechDriver
+from reactdiff_ros.actuation.robot.profile import FeetechDriver
 
 MODEL: Final = 3
 OFFSET: Final = 31

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence, Set
 
 from reactdiff_ros.actuation.drivers.driver import Axis, Clock, Driver, Fault, Reading
-from reactdiff_ros.actuation.profile import JointTrajectoryDriver
+from reactdiff_ros.actuation.robot.profile import JointTrajectoryDriver
 
 SILENT_S = 0.5
 """Joint states are missed after this time."""

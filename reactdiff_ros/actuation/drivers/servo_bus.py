@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
-from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.driver import (
     AGAIN_S,
     LINK_FAULTS,
@@ -22,6 +21,7 @@ from reactdiff_ros.actuation.drivers.driver import (
     Reading,
 )
 from reactdiff_ros.actuation.drivers.serial_port import ANSWER_S, PortGoneError, SerialPort, Turns
+from reactdiff_ros.actuation.robot.calibration import Calibration
 
 _T = TypeVar("_T")
 _Lost = TypeVar("_Lost")

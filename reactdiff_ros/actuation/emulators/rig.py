@@ -12,13 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.driver import Axis, Counts, axes_of, pulse_us
 from reactdiff_ros.actuation.drivers.dynamixel import SCALE as DYNAMIXEL
 from reactdiff_ros.actuation.drivers.feetech import SCALE as FEETECH
 from reactdiff_ros.actuation.emulators.boards import I2cBus, MaestroBoard, OhbotBoard
 from reactdiff_ros.actuation.emulators.servos import DynamixelBus, FeetechBus, ServoLine
-from reactdiff_ros.actuation.profile import (
+from reactdiff_ros.actuation.robot.calibration import Calibration
+from reactdiff_ros.actuation.robot.profile import (
     DynamixelDriver,
     FeetechDriver,
     MaestroDriver,

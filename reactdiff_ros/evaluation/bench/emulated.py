@@ -13,9 +13,9 @@ from typing import Any, Final, TypeVar
 
 import yaml
 
-from reactdiff_ros.actuation.calibration import Calibration, save_calibration
 from reactdiff_ros.actuation.emulators.rig import Rig
-from reactdiff_ros.actuation.profile import Profile, load_profile
+from reactdiff_ros.actuation.robot.calibration import Calibration, save_calibration
+from reactdiff_ros.actuation.robot.profile import Profile, load_profile
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.launching.live_graph import LiveOptions
 from reactdiff_ros.launching.process import prioritise

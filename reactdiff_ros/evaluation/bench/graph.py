@@ -24,7 +24,7 @@ from geometry_msgs.msg import PointStamped
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage
 
-from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.actuation.robot.profile import Profile
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ReactdiffError

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.actuation.robot.profile import Profile
 from reactdiff_ros.errors import ConfigError, explained
 from reactdiff_ros.settings import format_problem
 from reactdiff_ros.whole_file import whole_file, write_whole

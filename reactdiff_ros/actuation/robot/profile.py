@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from reactdiff_ros.actuation.kinematics import stopping_time_s, travel_time_s, usable
+from reactdiff_ros.actuation.robot.kinematics import stopping_time_s, travel_time_s, usable
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ConfigError, one_of
 from reactdiff_ros.plain_yaml import Key, Marked, Problem, read_marked

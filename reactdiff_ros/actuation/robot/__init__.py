@@ -1,0 +1,1 @@
+"""What a robot is: its profile, its joints' kinematics, its calibration."""
