@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import shutil
@@ -34,6 +35,18 @@ def program(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/bash\n{text}\n")
     path.chmod(0o755)
+
+
+def test_the_gpu_checks_run_without_a_gpu(tmp_path: Path) -> None:
+    """What they do with the backends of the CPU; nothing else would notice that they no longer fit the planner."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    results = tmp_path / "results.json"
+    done = run(sys.executable, "scripts/gpu_checks.py", "--output", results, "--quick", OMP_NUM_THREADS="1")
+    found = json.loads(results.read_text())
+    assert (done.returncode, found["failures"]) == (0, [])
+    assert found["parity_with_torch"]["onnxruntime-cpu"]["within"]
+    assert found["same_reactions"]["onnxruntime-cpu"]["max"] == 0.0
+    assert [row["candidates"] for row in found["plans_onnxruntime-cpu"]] == [1, 10]
 
 
 @pytest.mark.parametrize("path", SHELL, ids=lambda path: path.name)
