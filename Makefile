@@ -51,14 +51,13 @@ soak: setup-evaluate setup-robots
 	    $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) \
 	    $(filter-out %/mimictalk_german_20s.mp4,$(wildcard $(CLIPS)/*.mp4)) || [ $$? = 1 ]; }
 
-# Your own weights in place of the shipped ones, trained on simulated dyads (torch, espeak-ng): from scratch in a quarter of
-# an hour with a GPU; otherwise the shipped ones are trained further as they were themselves, an hour and a quarter of one
-# core. They differ from the shipped ones (docs/training.md): measure them with 'make evidence'.
+# Your own weights in place of the shipped ones, which are trained further on simulated dyads as they were themselves (torch,
+# espeak-ng): half an hour with a GPU, otherwise an hour and a quarter of one core. They differ from the shipped ones (docs/training.md): measure them with 'make evidence'.
 # ARGS=--resume continues an interrupted run.
 DYADS ?= $(wildcard $(CLIPS)/dyads)
 GPU := $(shell command -v nvidia-smi)
 ON_GPU := --batch 64 --worlds 768 --pool-steps 100 --workers 12 --precision tf32 --learning-rate 1e-3
-RECIPE := $(if $(GPU),--minutes 15 $(ON_GPU),--from live --keep-encoder --steps 3600 --emotions .15)
+RECIPE := --from live --keep-encoder --emotions .15 $(if $(GPU),--minutes 7 $(ON_GPU) --worlds 256 --learning-rate 6e-4,--steps 3600)
 weights: setup-train setup-evaluate
 	@. ./env.sh && reactdiff dev train --output runs/live --voices runs/voices.npz $(RECIPE) $(ARGS) \
 	  && reactdiff dev export runs/live/checkpoint.pt --output resource/models/live \

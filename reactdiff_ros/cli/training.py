@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 _ABLATIONS = ("history", "voice", "face", "real", "randomisation")
-FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.995, "roll_after": 0.0, "steps": 3000}
+FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.9997, "roll_after": 0.0, "steps": 3000}
 """Defaults that --from changes: half recorded people, smaller steps."""
 _ON_RESUMING = ("threads", "workers", "minutes", "steps")
 """Settings that may differ when a run is resumed."""

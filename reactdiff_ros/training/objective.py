@@ -94,8 +94,9 @@ UNGUIDED: Final = 0.12
 """Share of the noise draws without any speaker, for classifier-free guidance."""
 UNREMEMBERED: Final = 0.1
 """Share of the plans without any memory."""
-GROUP_WEIGHT: Final = {"smile": 2.5, "mouth": 1.0, "brows": 1.0, "lids": 1.4, "blinks": 0.7, "gaze": 0.5, "head": 2.0}
-"""Weights of the groups' latents in the loss: what answers a speaker counts more than what moves by itself."""
+GROUP_WEIGHT: Final = {"smile": 2.5, "mouth": 1.0, "brows": 2.5, "lids": 2.0, "blinks": 0.7, "gaze": 0.5, "head": 3.0}
+"""Weights of the groups' latents in the loss: what answers a speaker counts more than what moves by itself, and what is
+rare more than what moves all the time."""
 LATENT_WEIGHT: Final = torch.tensor([GROUP_WEIGHT[GROUPS[i].name] for i in GROUP_OF_LATENT])
 """The same, (L,)."""
 FINE: Final = 0.1
@@ -106,7 +107,7 @@ DECIDED: Final = 1.15
 RETURN_FRAMES: Final = 20.0
 """Time constant with which an offset past comes back: about that of the differences between people, see
 `batches.FADE`."""
-MISTAKEN: Final = 0.1
+MISTAKEN: Final = 0.07
 """Share of the plans that continue another listener's past."""
 SPRING_FRAMES: Final = 10.0
 SPEED_FRAMES: Final = 2.0
