@@ -137,9 +137,9 @@ MEMORY_S: Final = 3.0
 ORDINARY_SMILE: Final = 0.14
 """A mean smile that changes nothing; simulated speakers smile .145 on average."""
 CONTAGION: Final = 3.0
-"""Units of `smiling` for a mean smile of 1 more. Networks before the shipped ones lifted the level of their smile by .356
-of what the speaker showed in the last 3 s, with this by .410, where simulated listeners have .353 (64 speakers of purpose
-"tune"); but on recorded calls C of the shipped ones is .099 without this and .153 with it."""
+"""Units of `smiling` for a mean smile of 1 more. On simulated speakers of purpose "tune", networks before the shipped
+ones lifted their smile by .356 of what the speaker showed in the last 3 s, with this by .410; simulated listeners do so
+by .353. But on recorded calls C of the shipped ones is .099 without this and .153 with it."""
 _SEEN: Final = 0.05
 
 
