@@ -52,11 +52,12 @@ soak: setup-evaluate setup-robots
 	    $(filter-out %/mimictalk_german_20s.mp4,$(wildcard $(CLIPS)/*.mp4)) || [ $$? = 1 ]; }
 
 # Your own weights in place of the shipped ones, which are trained further on simulated dyads as they were themselves (torch,
-# espeak-ng): half an hour with a GPU, otherwise an hour and a quarter of one core. They differ from the shipped ones (docs/training.md): measure them with 'make evidence'.
+# espeak-ng): half an hour with a GPU, otherwise an hour and a quarter of one core. They differ from the shipped ones
+# (docs/training.md): measure them with 'make evidence'.
 # ARGS=--resume continues an interrupted run.
 DYADS ?= $(wildcard $(CLIPS)/dyads)
 GPU := $(shell command -v nvidia-smi)
-ON_GPU := --batch 64 --worlds 768 --pool-steps 100 --workers 12 --precision tf32 --learning-rate 1e-3
+ON_GPU := --batch 64 --pool-steps 100 --workers 12 --precision tf32
 RECIPE := --from live --keep-encoder --emotions .15 $(if $(GPU),--minutes 7 $(ON_GPU) --worlds 256 --learning-rate 6e-4,--steps 3600)
 weights: setup-train setup-evaluate
 	@. ./env.sh && reactdiff dev train --output runs/live --voices runs/voices.npz $(RECIPE) $(ARGS) \
@@ -65,8 +66,8 @@ weights: setup-train setup-evaluate
 
 # What each part of the training contributes: 15 trainings from scratch, 18 with DYADS, compared. Run again, it continues.
 # FROM=live fine-tunes the shipped networks instead, with and without each part: cheaper, and less conclusive.
-SMALLER := $(if $(GPU),--steps 900 $(ON_GPU),--steps 400 --vae-steps 400 --batch 16 --pool-steps 100 --learning-rate 1e-3)
-ONWARD := --from $(FROM) $(if $(GPU),--steps 400 $(ON_GPU),--steps 150 --batch 16 --pool-steps 75)
+SMALLER := $(if $(GPU),--steps 900 $(ON_GPU) --worlds 768 --learning-rate 1e-3,--steps 400 --vae-steps 400 --batch 16 --pool-steps 100 --learning-rate 1e-3)
+ONWARD := --from $(FROM) $(if $(GPU),--steps 400 $(ON_GPU) --worlds 768 --learning-rate 1e-3,--steps 150 --batch 16 --pool-steps 75)
 ablations: setup-train setup-evaluate
 	@. ./env.sh && scripts/ablations.sh runs/ablations$(if $(FROM),_from) runs/voices.npz $(if $(FROM),$(ONWARD),$(SMALLER)) $(if $(DYADS),--dyads "$(DYADS)") $(ARGS)
 
