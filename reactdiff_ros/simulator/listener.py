@@ -17,7 +17,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.types import FloatArray
 
 from .motion import STEP, BoolArray, rate_of
-from .movements import FULL_DEG, ROW, Empathy, Gazing, Gesturing, Nodding, Smiling, Swaying
+from .movements import FULL_DEG, ROW, Cheeking, Empathy, Gazing, Gesturing, Nodding, Smiling, Swaying
 from .stimulus import EMOTIONS, Senses, Stimulus
 from .temperament import Temperament
 
@@ -27,14 +27,13 @@ _SIDED: Final = 0.08
 class Face:
     """Turns the activities of N listeners at one frame into the 58 coefficients.
 
-    No one smiles with the corners of the mouth alone: cheeks and lids go along (more in big smiles, and more in some
-    people than in others), dimples, lips and jaw too. Every face is a little one-sided.
+    No one smiles with the corners of the mouth alone: lids go along (more in some people than in others), dimples, lips
+    and jaw too. Every face is a little one-sided.
     """
 
     def __init__(self, who: Temperament) -> None:
         trait = who.trait
         self._side = (1 + _SIDED * trait("side")).astype(np.float32)
-        self._cheeks = np.clip(0.62 + 0.16 * trait("cheeks"), 0.15, 1.0).astype(np.float32)
         self._lids = np.clip(0.30 + 0.10 * trait("cheeks"), 0.05, 0.6).astype(np.float32)
         self._dimples = np.clip(0.22 + 0.10 * trait("dimple_rate"), 0.02, 0.5).astype(np.float32)
         self._brow_side = (1 + 0.12 * trait("sway")).astype(np.float32)
@@ -47,6 +46,7 @@ class Face:
         laugh: FloatArray,
         burst: FloatArray,
         moves: FloatArray,
+        cheeks: FloatArray,
         head: FloatArray,
         sign: FloatArray,
         eyes: FloatArray,
@@ -56,6 +56,7 @@ class Face:
         self._out[:] = 0
         self._mouth(smile, laugh, burst, moves)
         self._brows(smile, moves)
+        self._put("cheekSquint", cheeks + 0.3 * moves[ROW["sneer"]])
         self._eyes(smile, moves, eyes, lid)
         self._out[52:58] = head
         self._out[HEAD_ROLL] += sign * (moves[ROW["tilt"]] + 0.05 * moves[ROW["puzzled"]])
@@ -106,7 +107,6 @@ class Face:
 
     def _eyes(self, smile: FloatArray, moves: FloatArray, eyes: FloatArray, lid: FloatArray) -> None:
         brow = moves[ROW["brow"]]
-        self._put("cheekSquint", self._cheeks * smile * (0.75 + 0.5 * smile) + 0.3 * moves[ROW["sneer"]])
         squint = self._lids * smile + moves[ROW["squint"]] + 0.3 * moves[ROW["puzzled"]]
         self._put("eyeSquint", np.maximum(squint - 0.4 * brow, 0))
         self._put("eyeWide", np.maximum(0.5 * brow - 0.3 * smile, 0))
@@ -158,7 +158,7 @@ def listen(stimulus: Stimulus, who: Temperament, seed: int | np.random.SeedSeque
         )
     root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
     first = np.nan_to_num(stimulus.smile[:, 0] * stimulus.seen[:, 0])
-    senses, smiling = Senses(stimulus, who), Smiling(who, root, first)
+    senses, smiling, cheeking = Senses(stimulus, who), Smiling(who, root, first), Cheeking(who, root)
     nodding, swaying = Nodding(who, root), Swaying(who, root)
     gesturing, gazing, face = Gesturing(who, root), Gazing(who, root), Face(who)
     moved = any(getattr(stimulus, name).any() for name in EMOTIONS)
@@ -181,12 +181,13 @@ def listen(stimulus: Stimulus, who: Temperament, seed: int | np.random.SeedSeque
             empathy.step(s)
             smile, laugh, answers = smile * empathy.kept, laugh * empathy.kept, answers & (empathy.kept > 0.5)
             eyes, head, dip = eyes * empathy.calm, head * empathy.calm, dip * empathy.calm
+        cheeks = cheeking.step(s, smile)
         burst = np.asarray(0.5 - 0.5 * np.cos(pulse * t + phase), dtype=np.float32)
         # The head goes a little with a look away, bows in a nod and goes back in a laugh.
         turned = turned + _FOLLOW * (np.radians(0.25 * eyes[0] * (np.abs(eyes[0]) > 5)) - turned)
         head[0] += dip - 0.06 * laugh + 0.015 * laugh * burst
         head[HEAD_YAW - HEAD_PITCH] += turned
-        shown = face.step(smile, laugh, burst, moves, head, gesturing.sign, eyes, lid)
+        shown = face.step(smile, laugh, burst, moves, cheeks, head, gesturing.sign, eyes, lid)
         if empathy is not None:
             empathy.show(shown)
             moves = np.maximum(moves, empathy.activity)
