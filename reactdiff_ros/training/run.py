@@ -165,19 +165,20 @@ _LEFT_OUT: Final = {*_FILES, "data", "start_from", "shape", "threads", "workers"
 def runs_of(state: dict[str, Any]) -> list[dict[str, Any]]:
     """The runs that led to the checkpoint `state`, oldest first: those before a fine-tuning, and the run itself.
 
-    Each is {"settings": those off their defaults, "steps": optimiser steps done, "data": which of voices, dyads,
-    recordings, expression_names and kinds of public sets it learnt from, "from": whether it began with another run's
-    networks, "known": whether that run is listed before it}. The manifest and the model card report them.
+    Each is {"settings": those off their defaults, and the learning rate where `--from` has another default, "steps":
+    optimiser steps done, "data": which of voices, dyads, recordings, expression_names and kinds of public sets it
+    learnt from, "from": whether it began with another run's networks, "known": whether that run is listed before it}.
+    The manifest and the model card report them.
     """
     config, before = state["config"], list(state.get("before", ()))
     plain = TrainConfig().as_dict()
     given = {name: config.get(name, plain[name]) for name in plain.keys() - _LEFT_OUT}
+    tuned = bool(config.get("start_from"))
     settings = {
         f.name: list(given[f.name]) if isinstance(given[f.name], tuple) else given[f.name]
         for f in fields(TrainConfig)
-        if f.name in given and given[f.name] != plain[f.name]
+        if f.name in given and (given[f.name] != plain[f.name] or (tuned and f.name == "learning_rate"))
     }
-    tuned = bool(config.get("start_from"))
     run = {
         "settings": settings, "steps": int(state["step"]), "data": _data_used(config, state.get("people")),
         "from": tuned, "known": bool(before) or not tuned,
