@@ -18,7 +18,7 @@ EXTRAS = (
 URLS = {"website": "Homepage", "repository": "Source", "bugtracker": "Issues"}
 
 
-def told(tag: str) -> str:
+def metadata(tag: str) -> str:
     """The text of a tag of package.xml."""
     text = MANIFEST.findtext(tag)
     if not text:
@@ -49,17 +49,17 @@ def shared_files() -> list[tuple[str, list[str]]]:
 
 setup(
     name="reactdiff_ros",
-    version=told("version"),
-    description=told("description"),
+    version=metadata("version"),
+    description=metadata("description"),
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    author=told("author"),
+    author=metadata("author"),
     author_email=MANIFEST.find("author").get("email"),
-    maintainer=told("maintainer"),
+    maintainer=metadata("maintainer"),
     maintainer_email=MANIFEST.find("maintainer").get("email"),
     url=MANIFEST.findtext("url[@type='website']"),
     project_urls={name: MANIFEST.findtext(f"url[@type='{kind}']") for kind, name in URLS.items()},
-    license=told("license"),
+    license=metadata("license"),
     license_files=["LICENSE", "NOTICE", "resource/models/*/LICENSE.md", "resource/demo/LICENSE.md"],
     keywords=["robotics", "ros2", "human-robot interaction", "facial expression", "listener", "diffusion"],
     classifiers=[

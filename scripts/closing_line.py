@@ -24,10 +24,10 @@ def closing_line(logs: list[str], seconds: float) -> str:
             continue
         for number, name in re.findall(r"(\d+) (\w+)(?=,| in )", lines[-1]):
             counts[re.sub(r"^(error|warning)s$", r"\1", name)] += int(number)
-    told = [f"{counts[name]} {name}{'s' * (name[-1] in 'rg' and counts[name] > 1)}" for name in ORDER if counts[name]]
+    parts = [f"{counts[name]} {name}{'s' * (name[-1] in 'rg' and counts[name] > 1)}" for name in ORDER if counts[name]]
     minutes, rest = divmod(int(seconds), 60)
     clock = f" ({minutes // 60}:{minutes % 60:02}:{rest:02})" if seconds >= 60 else ""
-    return f" {', '.join(told) or 'no tests ran'} in {seconds:.2f}s{clock} ".center(100, "=")
+    return f" {', '.join(parts) or 'no tests ran'} in {seconds:.2f}s{clock} ".center(100, "=")
 
 
 if __name__ == "__main__":

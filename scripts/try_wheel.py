@@ -19,9 +19,9 @@ def main() -> None:
     begun = time.monotonic() - float(sys.argv[1] if sys.argv[1:] else 0)
     command = str(Path(sysconfig.get_path("scripts")) / "reactdiff")
     subprocess.run([command, "--version"], check=True)
-    told = subprocess.run([command, "doctor"], stdout=subprocess.PIPE, text=True, encoding="utf-8").stdout
-    print(told, flush=True)
-    errors = {line.split()[1] for line in told.splitlines() if line.startswith("ERROR")}
+    output = subprocess.run([command, "doctor"], stdout=subprocess.PIPE, text=True, encoding="utf-8").stdout
+    print(output, flush=True)
+    errors = {line.split()[1] for line in output.splitlines() if line.startswith("ERROR")}
     if errors != {"ros"}:
         raise SystemExit(f"the doctor misses more or less than ROS: {sorted(errors)}")
     listening = subprocess.Popen([command, "listen", "--json"], stdout=subprocess.PIPE, text=True)

@@ -108,11 +108,11 @@ def row(
         assert end.stdin is not None
         end.stdin.write("go\n")
         end.stdin.flush()
-    told = [json.loads(end.communicate()[0]) for end in ends]
+    report = [json.loads(end.communicate()[0]) for end in ends]
     after = counters(machines[0])
     sent, got, packets = ((b - a) / seconds for a, b in zip(before, after, strict=True))
-    heard = told[0]["heard"] | told[1]["heard"]
-    arrived = {t: heard[t] / (told[0]["sent"] | told[1]["sent"])[t] for t in topics}
+    heard = report[0]["heard"] | report[1]["heard"]
+    arrived = {t: heard[t] / (report[0]["sent"] | report[1]["sent"])[t] for t in topics}
     return {
         "what": what, "to_lab_kb_s": sent / 1e3, "to_robot_kb_s": got / 1e3, "packets_s": packets, "arrived": arrived,
     }  # fmt: skip
@@ -196,8 +196,8 @@ def counters(machine: str) -> tuple[int, int, int]:
     """(bytes sent, bytes got, packets both ways) of the cable, as its end in this machine counts them."""
     answer = subprocess.run(["ip", "-n", machine, "-s", "-j", "link", "show", "eth0"],
                             capture_output=True, text=True, check=True)  # fmt: skip
-    told = json.loads(answer.stdout)[0]["stats64"]
-    return told["tx"]["bytes"], told["rx"]["bytes"], told["tx"]["packets"] + told["rx"]["packets"]
+    report = json.loads(answer.stdout)[0]["stats64"]
+    return report["tx"]["bytes"], report["rx"]["bytes"], report["tx"]["packets"] + report["rx"]["packets"]
 
 
 @contextmanager

@@ -20,7 +20,7 @@ MANIFEST = ElementTree.parse(ROOT / "package.xml").getroot()
 NO_CATKIN = "catkin_pkg is not installed (requirements/test.txt)"
 
 
-def told(*arguments: str) -> list[str]:
+def setup_output(*arguments: str) -> list[str]:
     """What setup.py answers to its questions."""
     command = [sys.executable, "setup.py", "-q", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
@@ -32,7 +32,7 @@ def test_one_version_everywhere() -> None:
     assert version is not None
     assert re.fullmatch(r"\d+\.\d+\.\d+", version)
     assert reactdiff_ros.__version__ == package_version() == version
-    assert told("--version", "--name")[-2:] == [version, "reactdiff_ros"]
+    assert setup_output("--version", "--name")[-2:] == [version, "reactdiff_ros"]
 
 
 def test_the_citation_is_that_of_the_manifest() -> None:

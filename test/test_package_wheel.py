@@ -148,8 +148,8 @@ def test_the_doctor_finds_all_that_ships_and_misses_ros(run: Run) -> None:
 
 
 def test_a_clip_is_read_and_reactions_are_scored(run: Run, clip: Path, tmp_path: Path) -> None:
-    told = json.loads(run("extract", clip, "--output", tmp_path / "recordings", "--json").stdout)
-    assert told
+    report = json.loads(run("extract", clip, "--output", tmp_path / "recordings", "--json").stdout)
+    assert report
     assert any((tmp_path / "recordings").rglob("*.npz"))
     rng = np.random.default_rng(3)
     arrays = {
@@ -176,6 +176,6 @@ def test_the_model_listens(run: Run) -> None:
 
 
 def test_what_needs_ros_says_so(run: Run) -> None:
-    told = run("listen", code=3).stderr
-    assert "make setup" in told
-    assert "Traceback" not in told
+    output = run("listen", code=3).stderr
+    assert "make setup" in output
+    assert "Traceback" not in output

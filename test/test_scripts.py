@@ -60,12 +60,12 @@ def test_it_parses_and_is_executable(path: Path) -> None:
 def test_what_it_does_not_know_is_one_sentence(name: str, tmp_path: Path) -> None:
     for tool in ("pip-audit", "cyclonedx-py"):
         program(tmp_path / "bin" / tool, "")
-    told = run(
+    run_result = run(
         ROOT / "scripts" / name, "--wrong", REACTDIFF_HOME_DIR=str(tmp_path), REACTDIFF_AUDIT_TOOLS=str(tmp_path)
     )
-    assert told.returncode in (1, 2)
-    assert "unknown" in told.stderr
-    assert told.stderr.count("\n") == 1
+    assert run_result.returncode in (1, 2)
+    assert "unknown" in run_result.stderr
+    assert run_result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_all_tests_fail_where_one_part_does(
         f'*pytest*"not real_time and"*) echo "2 passed in 1.00s"; exit ${{ended[1]}} ;; '
         f'*pytest*) echo "1 passed in 1.00s"; exit ${{ended[0]}} ;; *) exec {sys.executable} "$@" ;; esac',
     )
-    told = run("scripts/test.sh", *words, cwd=tmp_path, PATH=f"{tools}:{os.environ['PATH']}")
-    assert told.returncode == code, told.stdout + told.stderr
-    assert said in told.stdout + told.stderr
-    assert "mypy: checked" in told.stdout
+    run_result = run("scripts/test.sh", *words, cwd=tmp_path, PATH=f"{tools}:{os.environ['PATH']}")
+    assert run_result.returncode == code, run_result.stdout + run_result.stderr
+    assert said in run_result.stdout + run_result.stderr
+    assert "mypy: checked" in run_result.stdout
 
 
 def test_checks_of_a_gpu_compare_what_computes_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +129,7 @@ SEARCHED = re.compile(r"^(=+ )?.*[0-9]+ (passed|failed|skipped|error).* in [0-9.
 
 
 @pytest.mark.parametrize(
-    ("logs", "told"),
+    ("logs", "line_wanted"),
     [
         (["== 3 passed, 5 deselected in 1.00s ==", "== 5 passed, 3 deselected in 2.00s =="], "8 passed"),
         (["text\n1 failed, 2 passed, 1 warning in 3.1s\n", "== 2 skipped, 1 error in 9.00s =="],
@@ -141,9 +141,9 @@ SEARCHED = re.compile(r"^(=+ )?.*[0-9]+ (passed|failed|skipped|error).* in [0-9.
         (["== 3 passed, 1 rerun in 1.0s ==", "== 2 passed, 2 rerun in 1.0s =="], "5 passed, 3 rerun"),
     ],
 )  # fmt: skip
-def test_counts_are_added_and_a_run_without_an_end_is_an_error(logs: list[str], told: str) -> None:
+def test_counts_are_added_and_a_run_without_an_end_is_an_error(logs: list[str], line_wanted: str) -> None:
     line = closing_line(logs, 754.5)
-    assert line.strip("= ") == f"{told} in 754.50s (0:12:34)"
+    assert line.strip("= ") == f"{line_wanted} in 754.50s (0:12:34)"
     assert SEARCHED.search(line)
 
 

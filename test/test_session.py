@@ -102,7 +102,7 @@ def test_size_of_steps_does_not_matter() -> None:
 
 def test_the_robots_own_voice_is_told_to_every_room() -> None:
     def turns(own: bool) -> set[str]:
-        made, told = session("rules"), set()
+        made, turns_seen = session("rules"), set()
         for i in range(150):
             now = i * 40 * MS
             if own:
@@ -110,8 +110,8 @@ def test_the_robots_own_voice_is_told_to_every_room() -> None:
             made.push_picture(picture(now, 0.0))
             made.push_sound(sound(now, loud=True))
             made.advance(now)
-            told |= {r.turn for r in made.reactions if now > 1000 * MS}
-        return told
+            turns_seen |= {r.turn for r in made.reactions if now > 1000 * MS}
+        return turns_seen
 
     assert turns(own=True) == {"robot_speaking"}
     assert turns(own=False) == {"listening"}

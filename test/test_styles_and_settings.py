@@ -144,8 +144,8 @@ def test_two_controls_in_one_do_what_they_do_one_after_the_other() -> None:
 
     for _ in range(200):
         start = replace(Style(), **{n: float(rng.uniform(low, high)) for n, (low, high) in RANGES.items()})
-        told = [random_control() for _ in range(4)]
+        controls = [random_control() for _ in range(4)]
         style, together = start, ListenerControl()
-        for control in told:
+        for control in controls:
             style, together = apply_control(style, control, styles), merged(together, control)
         assert apply_control(start, together, styles) == style

@@ -126,8 +126,8 @@ class Head:
     def steps(self, joint: str) -> list[float]:
         """Differences of successive commands of a joint, in units a tick, while it had torque."""
         i = list(self.profile.joints).index(joint)
-        told = [(s.commands.position[i], s.commands.torque[i]) for s in self.log]
-        return [b[0] - a[0] for a, b in itertools.pairwise(told) if a[1] and b[1]]
+        sent = [(s.commands.position[i], s.commands.torque[i]) for s in self.log]
+        return [b[0] - a[0] for a, b in itertools.pairwise(sent) if a[1] and b[1]]
 
     def goals(self, number: int) -> list[int]:
         """Every goal that a Feetech servo received, in counts."""

@@ -143,7 +143,7 @@ def follow(
     Returns: by joint what it was told and where it was measured.
     """
     follower, names, dt = Follower(profile), list(profile.joints), 1.0 / profile.rate_hz
-    told: list[Any] = []
+    wanted: list[Any] = []
     seen: list[Any] = []
     now, due = 0.0, CLOCK()
     follower.arm(now, positions(driver, profile).tolist())
@@ -157,13 +157,13 @@ def follow(
         driver.poll(0.001)
         assert driver.faults() == {}
         assert commands.fault == ""
-        told.append(commands.position)
+        wanted.append(commands.position)
         seen.append(positions(driver, profile))
         time.sleep(max(0.0, due - CLOCK()))
-    return {n: (np.array(told)[:, i], np.array(seen)[:, i]) for i, n in enumerate(names)}
+    return {n: (np.array(wanted)[:, i], np.array(seen)[:, i]) for i, n in enumerate(names)}
 
 
-def agreement(told: np.ndarray, seen: np.ndarray, latest_ticks: int) -> tuple[float, int]:
+def agreement(wanted: np.ndarray, seen: np.ndarray, latest_ticks: int) -> tuple[float, int]:
     """The best correlation with `seen` up to `latest_ticks` behind, and how many ticks that is."""
-    found = [np.corrcoef(seen[late:], told[: len(told) - late])[0, 1] for late in range(latest_ticks)]
+    found = [np.corrcoef(seen[late:], wanted[: len(wanted) - late])[0, 1] for late in range(latest_ticks)]
     return float(max(found)), int(np.argmax(found))

@@ -197,12 +197,12 @@ def test_a_cable_that_is_pulled_and_put_back_makes_no_jump(head):
     head.run(0.5)
     assert head.actuation.state.message == "goes on without jaw, neck: its port is gone: is the cable in?"
     assert head.state == "following"
-    told = len(head.goals(1)), len(head.goals(2))
+    sent = len(head.goals(1)), len(head.goals(2))
     head.show(jawOpen=0.0, headPitch=-0.3)
     head.run(1.0)
     head.bus_wire.plug()
     head.run(3.0)
-    assert (len(head.goals(1)), len(head.goals(2))) == told  # until somebody enables it again
+    assert (len(head.goals(1)), len(head.goals(2))) == sent  # until somebody enables it again
     assert head.torque(2)  # it never heard how it was lowered: it would fall
     before = head.goals(2)[-1]
     head.ask("disable")
@@ -210,7 +210,7 @@ def test_a_cable_that_is_pulled_and_put_back_makes_no_jump(head):
     assert head.actuation.state.measured[3] == pytest.approx(25.0, abs=0.2)  # lowered now, then let go
     assert head.torques()[2:] == [False, False]
     head.enable()
-    goals = head.goals(2)[told[1] :]
+    goals = head.goals(2)[sent[1] :]
     assert abs(goals[0] - before) <= 2
     largest = head.largest_step("neck") * 4096 / 360 + 1
     assert max(abs(b - a) for a, b in itertools.pairwise(goals)) <= largest

@@ -41,7 +41,7 @@ class SlowBus(Driver):
 
     def __init__(self, clock, joints, position):
         super().__init__(dict.fromkeys(joints), clock)
-        self.told, self.left_s = [], []
+        self.sent, self.left_s = [], []
         self.error, self._position = None, position
 
     def open(self):
@@ -70,7 +70,7 @@ class SlowBus(Driver):
 
     def command(self, positions):
         self.before()
-        self.told.append(dict(positions))
+        self.sent.append(dict(positions))
         self.left_s.append(self._clock.now_s)
 
     def release(self, joint):

@@ -60,14 +60,14 @@ def test_torque_of_a_killed_process_is_reported_and_nothing_moves_by_itself(tmp_
 @pytest.mark.parametrize("wish", ["disable", "reset", "leave"])
 def test_what_holds_is_lowered_without_a_jump_and_let_go(tmp_path, wish):
     head = killed(tmp_path)
-    told = len(head.goals(2))
+    sent = len(head.goals(2))
     request = head.ask(wish)
     assert request.granted
     assert head.state == "lowering"
     assert head.torques() == [False, False, False, True]
     head.ends_without_torque()
     assert head.actuation.state.measured[3] == DOWN
-    path = [UP, *head.goals(2)[told:]]
+    path = [UP, *head.goals(2)[sent:]]
     assert max(abs(np.diff(path))) <= head.largest_step("neck") * 4096 / 360 + 1
     assert np.all(np.diff(path) >= -1)
     if wish == "disable":

@@ -64,12 +64,12 @@ def run_failing(monkeypatch: pytest.MonkeyPatch, profile: Profile, ticks: set[in
     monkeypatch.setattr("reactdiff_ros.actuation.motion.Ruckig", failing.make)
     follower, check = Follower(profile), LimitCheck(profile)
     follower.begin_at_neutral(0.0, None, 0.0)
-    told = []
+    commands = []
     for tick in range(1, count):
         failing.tick = tick
         face = np.full(58, 1.0 if tick // 25 % 2 else -1.0)
-        told.append(follower.tick(tick / profile.rate_hz, face, 0.0))
-    columns = ([getattr(t, name) for t in told] for name in FIGURES)
+        commands.append(follower.tick(tick / profile.rate_hz, face, 0.0))
+    columns = ([getattr(t, name) for t in commands] for name in FIGURES)
     check.see(Block(*map(np.array, columns), ""))
     return follower
 
@@ -98,9 +98,9 @@ def test_what_is_lowered_after_a_fault_outlives_a_failure(monkeypatch: pytest.Mo
     follower.stop_for("half of the bus is gone")
     for tick in range(1, 200):
         failing.tick = tick + 49
-        told = follower.tick(tick / 50, None, 0.0)
-    assert told.position[3] == pytest.approx(25.0, abs=1e-3)
-    assert not told.torque[3]
+        commands = follower.tick(tick / 50, None, 0.0)
+    assert commands.position[3] == pytest.approx(25.0, abs=1e-3)
+    assert not commands.torque[3]
 
 
 def test_targets_that_tremble_stand_still(tmp_path: Path) -> None:
@@ -124,12 +124,12 @@ def test_a_slow_drift_is_followed_and_its_end_reached(tmp_path: Path, step: floa
     worst = 0.0
     for tick in range(1, count + 100):
         wanted[2] = 20.0 * step * min(tick, count)
-        told = follower.tick_wanted(tick / 50, list(wanted), 0.0)
-        worst = max(worst, abs(told.target[2] - wanted[2]))
+        commands = follower.tick_wanted(tick / 50, list(wanted), 0.0)
+        worst = max(worst, abs(commands.target[2] - wanted[2]))
     assert worst <= 20.0 * STEADY * (1 + 1e-9)
-    assert told.target[2] == wanted[2]
-    assert told.position[2] == pytest.approx(wanted[2], abs=20.0 * 1e-6)
-    assert not told.limited[2]
+    assert commands.target[2] == wanted[2]
+    assert commands.position[2] == pytest.approx(wanted[2], abs=20.0 * 1e-6)
+    assert not commands.limited[2]
 
 
 @pytest.mark.parametrize("beyond", [2e-7, 2e-6, 8e-6, 2e-5])

@@ -41,12 +41,12 @@ class Driver:
     def tick(
         self, frame: np.ndarray | None = OPEN, age: float = 0.005, measured: list[float] | None = None
     ) -> Commands:
-        told = self.follower.tick(self.now, frame, age, measured or self.measured)
-        self.seen.append(told)
+        commands = self.follower.tick(self.now, frame, age, measured or self.measured)
+        self.seen.append(commands)
         self.measured = [
-            p if self.profile.feedback(n) else NAN for n, p in zip(self.profile.joints, told.position, strict=True)
+            p if self.profile.feedback(n) else NAN for n, p in zip(self.profile.joints, commands.position, strict=True)
         ]
-        return told
+        return commands
 
     def following(self) -> Driver:
         self.arm()
@@ -79,11 +79,11 @@ def assert_within_limits(profile: Profile, seen: list[Commands]) -> None:
 
 def test_motion_starts_from_measured_positions_slowly(driver: Driver) -> None:
     driver.arm([NAN, NAN, 12.0, -20.0], {"eye": 1400.0})
-    told = driver.run(DT)
-    assert told.state == "starting"
-    assert told.position == pytest.approx([1400, 1500, 12, -20], abs=0.5)
-    told = driver.run(4.0)
-    assert told.state == "following"
+    commands = driver.run(DT)
+    assert commands.state == "starting"
+    assert commands.position == pytest.approx([1400, 1500, 12, -20], abs=0.5)
+    commands = driver.run(4.0)
+    assert commands.state == "following"
     quick = np.abs([c.velocity for c in driver.seen if c.state == "starting"]).max(axis=0)
     assert (quick <= 0.25 * np.array([4000, 4000, 120, 90])).all()
     assert_within_limits(driver.profile, driver.seen)
@@ -98,14 +98,14 @@ def test_arming_needs_known_positions_inside_the_limits(driver: Driver, measured
 
 def test_it_follows_and_says_what_is_limited(driver: Driver) -> None:
     driver.following()
-    told = driver.run(0.1)
-    assert told.limited == [False, False, True, True]
-    told = driver.run(1.5)
-    assert told.position == pytest.approx([1500, 1500, 20.0, 0.3 * 57.3], abs=1e-5)
-    assert not any(told.limited)
-    told = driver.run(1.0, face(headPitch=0.6))
-    assert told.target[3] == 30.0
-    assert told.limited[3]
+    commands = driver.run(0.1)
+    assert commands.limited == [False, False, True, True]
+    commands = driver.run(1.5)
+    assert commands.position == pytest.approx([1500, 1500, 20.0, 0.3 * 57.3], abs=1e-5)
+    assert not any(commands.limited)
+    commands = driver.run(1.0, face(headPitch=0.6))
+    assert commands.target[3] == 30.0
+    assert commands.limited[3]
     assert_within_limits(driver.profile, driver.seen)
 
 
@@ -124,13 +124,13 @@ def test_an_age_that_makes_no_sense_is_stale(driver: Driver, age: float) -> None
 def test_software_stop_is_latched_and_wins(driver: Driver) -> None:
     driver.following().run(0.2)
     driver.follower.software_stop()
-    told = driver.run(1.0)
-    assert told.state == "stopped"
-    assert told.velocity == [0, 0, 0, 0]
-    assert all(told.torque)  # this profile holds
+    commands = driver.run(1.0)
+    assert commands.state == "stopped"
+    assert commands.velocity == [0, 0, 0, 0]
+    assert all(commands.torque)  # this profile holds
     driver.follower.joint_fault("jaw", "hot")
     driver.follower.stop_for("all is lost")
-    assert driver.run(0.5).position == told.position
+    assert driver.run(0.5).position == commands.position
     with pytest.raises(ArmingError, match="reset"):
         driver.arm()
     assert_within_limits(driver.profile, driver.seen)
@@ -160,11 +160,11 @@ def test_an_error_of_the_motion_library_is_a_controlled_stop(driver: Driver, mon
 
     driver.follower._motion._ruckig = Broken()  # type: ignore[assignment]
     monkeypatch.setattr("reactdiff_ros.actuation.motion.Ruckig", lambda *_: Broken())
-    told = driver.run(1.0)
-    assert told.state == "stopped"
-    assert "no solution at all" in told.fault
-    assert told.velocity == [0, 0, 0, 0]
-    assert told.torque == [False, False, True, True]  # on_fault; the neck cannot be lowered, so it holds
+    commands = driver.run(1.0)
+    assert commands.state == "stopped"
+    assert "no solution at all" in commands.fault
+    assert commands.velocity == [0, 0, 0, 0]
+    assert commands.torque == [False, False, True, True]  # on_fault; the neck cannot be lowered, so it holds
     assert_within_limits(driver.profile, driver.seen)
     monkeypatch.setattr("reactdiff_ros.actuation.motion.Ruckig", Ruckig)
     driver.follower.reset()
@@ -183,9 +183,9 @@ def test_a_clock_that_makes_no_sense_disarms(driver: Driver, jump: float) -> Non
 def test_a_joint_found_outside_after_a_stall_is_a_fault(driver: Driver) -> None:
     driver.following()
     driver.now += 0.5
-    told = driver.tick(measured=[NAN, NAN, 3.0, 90.0])
-    assert told.state == "stopped"
-    assert "neck" in told.fault
+    commands = driver.tick(measured=[NAN, NAN, 3.0, 90.0])
+    assert commands.state == "stopped"
+    assert "neck" in commands.fault
 
 
 @pytest.mark.parametrize("robot", robots())

@@ -49,10 +49,10 @@ def test_axes_of_reachy_mini_are_those_of_the_coefficients() -> None:
 
 def test_what_cannot_be_measured_is_where_it_was_told_to_be() -> None:
     profile = load_profile("reachy_mini")
-    told = np.zeros(8)
-    told[list(profile.joints).index("head_pitch")] = 0.3
+    goal = np.zeros(8)
+    goal[list(profile.joints).index("head_pitch")] = 0.3
     reader = HeadReader(profile)
-    pose = reader.pose([NAN] * 8, told)
+    pose = reader.pose([NAN] * 8, goal)
     assert pose is not None
     assert pose[0] == pytest.approx(0.3)
     assert reader.pose([NAN] * 8, [NAN] * 8) is None

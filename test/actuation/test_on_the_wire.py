@@ -100,8 +100,8 @@ def test_no_count_of_a_servo_is_beyond_its_limits(scale: Counts, unit: str, mirr
             1, unit=unit, lower=lower, upper=upper + 0.02 * size, calibration=Calibration(1, mirrored, 0, 0, 4095)
         )
         for position in (-1e9, lower, upper, 1e9, rng.uniform(lower, upper)):
-            told = scale.position(joint, scale.of(joint, position))
-            assert joint.lower - EXACT <= told <= joint.upper + EXACT
+            position_sent = scale.position(joint, scale.of(joint, position))
+            assert joint.lower - EXACT <= position_sent <= joint.upper + EXACT
 
 
 def test_a_maestro_is_told_no_quarter_beyond_a_limit() -> None:

@@ -58,16 +58,16 @@ def test_the_head_follows_the_listeners_head_for_a_whole_clip(kind, followed):
     assert len(faces) > 900
     assert np.ptp(faces[:, 52]) > 0.05
     for joint, axis in driver.axes.items():
-        told, _ = moved[joint]
-        assert (told >= axis.lower - 1e-9).all()
-        assert (told <= axis.upper + 1e-9).all()
+        wanted, _ = moved[joint]
+        assert (wanted >= axis.lower - 1e-9).all()
+        assert (wanted <= axis.upper + 1e-9).all()
     least, latest, beside = AGREES[kind]
     for i, name in enumerate(HEAD):
-        told, seen = moved[name]
+        wanted, seen = moved[name]
         # The platform's geometry may turn by a little more than it was told to (its own inverse kinematics).
         assert (np.abs(seen) < profile.joints[name].upper + 0.05).all()
-        found, late = agreement(told, seen, latest)
+        found, late = agreement(wanted, seen, latest)
         assert found > least, (name, found, late)
-        assert np.median(np.abs(seen[late:] - told[: len(told) - late])) < beside, name
+        assert np.median(np.abs(seen[late:] - wanted[: len(wanted) - late])) < beside, name
         found, late = agreement(faces[: len(seen), 52 + i], seen, latest + 20)
         assert found > least - 0.1, (name, "and the listener's own head", found, late)

@@ -135,8 +135,8 @@ class Sheet:
 
     def draw(self, look: str = "soft", time: float = 0.0, mood: dict[str, float] | None = None, **face: float) -> Any:
         """The drawing of these coefficients (mouthSmile sets both sides)."""
-        told = ", ".join(json.dumps(value) for value in (face, time, look, mood or {}))
-        return self.page.value(f"reactdiff.measured({told})")
+        arguments = ", ".join(json.dumps(value) for value in (face, time, look, mood or {}))
+        return self.page.value(f"reactdiff.measured({arguments})")
 
     def named(self, expression: str, look: str) -> Any:
         """The drawing of an expression of the page /faces."""

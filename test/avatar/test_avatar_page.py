@@ -57,9 +57,9 @@ def test_neutral_after_half_a_second_without_frames(stage: Drawing) -> None:
     at_first = """new Promise((done) => {
       const look = () => reactdiff.fresh() ? requestAnimationFrame(look) : done(reactdiff.state().reason);
       look(); })"""
-    told = re.fullmatch(r"no expression for ([\d.]+) s", stage.page.value(at_first))
-    assert told is not None
-    assert float(told[1]) >= stage.server.config.stale_s, "a shorter gap changes nothing"
+    match = re.fullmatch(r"no expression for ([\d.]+) s", stage.page.value(at_first))
+    assert match is not None
+    assert float(match[1]) >= stage.server.config.stale_s, "a shorter gap changes nothing"
     stage.page.until("!reactdiff.fresh() && reactdiff.values().every((v) => v === 0)", 20)
     assert time.monotonic() - stopped < 20
     state = stage.state()
@@ -107,9 +107,9 @@ def test_it_shows_what_it_does_and_what_it_lacks(
     arrived = str(status)[:100]
     stage.server.status({**status, "recording": arrived})
     stage.page.until(f"document.getElementById('recording').innerText === {json.dumps(arrived)}")
-    told = stage.state()
-    assert (told["state"], told["sentence"] != "") == (state, sentence != "")
-    assert sentence in told["sentence"]
+    shown = stage.state()
+    assert (shown["state"], shown["sentence"] != "") == (state, sentence != "")
+    assert sentence in shown["sentence"]
     stage.server.status({})
     stage.page.until("!reactdiff.state().sentence && document.getElementById('recording').hidden")
 

@@ -48,7 +48,7 @@ async def binary(ws: aiohttp.ClientWebSocketResponse) -> bytes:
             return bytes(message.data)
 
 
-async def told(ws: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str, Any]:
+async def next_message(ws: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str, Any]:
     """The next message of that kind; in between, nothing but the status."""
     while (message := json.loads((await ws.receive(timeout=60)).data))["type"] != kind:
         assert message["type"] == "status", "nothing that was not asked for"
@@ -273,7 +273,7 @@ async def test_the_voice_goes_to_the_pages_that_play_it_whole_and_in_order(
                 pass
             assert message.data == struct.pack("<BBHId", 3, 2, 0, 16000, i / 100) + samples.tobytes()
         server.status({})
-        await told(other, "status")
+        await next_message(other, "status")
     await until(lambda: not server.wanted("voice"))
 
 
@@ -285,10 +285,10 @@ async def test_candidates_go_to_the_pages_that_ask_for_them(
         await other.send_str('{"fps":60,"candidates":false}')
         await until(lambda: server.wanted("candidates"))
         server.candidates(np.full((3, 16, 58), np.nan, np.float32), 1, 25.0)
-        plan = await told(asks, "candidates")
+        plan = await next_message(asks, "candidates")
         assert (plan["chosen"], len(plan["nod"]), len(plan["smile"][0])) == (1, 3, 16)
         server.status({"speaker": {}})
-        while "speaker" not in (await told(other, "status"))["graph"]:
+        while "speaker" not in (await next_message(other, "status"))["graph"]:
             pass
     await until(lambda: not server.wanted("candidates"))
 
@@ -306,8 +306,8 @@ async def test_what_is_seen_of_a_visitor_goes_to_the_page_that_asks(
         await asks.send_str('{"fps":60,"seen":true}')
         await until(lambda: server.wanted("seen"))
         server.seen(seen)
-        known = await told(asks, "seen")
+        known = await next_message(asks, "seen")
         assert (known["face"], known["place"][1]) == ([0.25] * 58, None)
         server.seen(replace(seen, mesh_present=False))
-        assert (await told(asks, "seen"))["place"] is None
+        assert (await next_message(asks, "seen"))["place"] is None
     await until(lambda: not server.wanted("seen"))

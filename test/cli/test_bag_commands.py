@@ -213,9 +213,9 @@ def test_bags_are_opened_and_what_does_not_fit_is_named(sealed: Path, capsys: py
     record(sealed / "bags" / "p01-2", "p01-2", seals["p01-2"])
     key, bags = str(sealed / "warm.key.json"), str(sealed / "bags")
     assert main(["study", "open", bags, "--key", key, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert {row["condition"] for row in told["recordings"]} == {"diffusion", "scripted"}
-    assert told["not_recorded"] == sorted(seals.keys() - {"p01-1", "p01-2"})
+    report = json.loads(capsys.readouterr().out)
+    assert {row["condition"] for row in report["recordings"]} == {"diffusion", "scripted"}
+    assert report["not_recorded"] == sorted(seals.keys() - {"p01-1", "p01-2"})
     record(sealed / "bags" / "odd", "p02-1", seals["p01-1"])
     assert main(["study", "open", bags, "--key", key]) == 1
     captured = capsys.readouterr()

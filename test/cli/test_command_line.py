@@ -311,11 +311,11 @@ def test_check_names_line_and_key(tmp_path: Path, capsys: pytest.CaptureFixture[
     mine.write_text(text.replace("neutral: 500", "neutral: 5000").replace("{headRoll:", "{headroll:"))
     capsys.readouterr()
     assert main(["robot", "check", str(mine), "--json"]) == 1
-    told = capsys.readouterr()
-    problems = json.loads(told.out)["problems"]
+    captured = capsys.readouterr()
+    problems = json.loads(captured.out)["problems"]
     assert [p["key"] for p in problems] == ["joints.head_turn.neutral", "joints.head_roll.map.sum.headroll"]
     assert "5000" in mine.read_text().splitlines()[problems[0]["line"] - 1]
-    assert f"line {problems[1]['line']}" in told.err
+    assert f"line {problems[1]['line']}" in captured.err
     assert main(["robot", "check", "hal9000"]) == 1
 
 
@@ -336,8 +336,8 @@ def test_escape_sequences_of_a_profile_do_not_reach_the_terminal(
     path = tmp_path / "mine.yaml"
     path.write_text(text.replace(old, new, 1))
     main(["robot", "check", str(path), *more])
-    told = "".join(capfd.readouterr())
-    assert [c for c in told if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"] == []
+    captured = "".join(capfd.readouterr())
+    assert [c for c in captured if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"] == []
 
 
 def test_simulate_writes_every_tick_and_joint(frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -377,9 +377,9 @@ def test_a_robot_that_stops_in_simulation_is_a_failure(
     monkeypatch.setattr("reactdiff_ros.actuation.motion.Ruckig", lambda *_: Broken())
     arguments = ["--robot", "ros2_control", "--frames", str(frames), "--log", str(tmp_path / "log.csv"), "--json"]
     assert main(["robot", "simulate", *arguments]) == 1
-    told = capsys.readouterr()
-    assert "no solution" in json.loads(told.out)["fault"]
-    assert "the robot stopped" in told.err
+    captured = capsys.readouterr()
+    assert "no solution" in json.loads(captured.out)["fault"]
+    assert "the robot stopped" in captured.err
 
 
 def test_a_log_is_never_overwritten_in_silence(

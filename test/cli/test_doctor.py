@@ -118,8 +118,8 @@ def test_segments_of_killed_programs_are_found_and_used_ones_are_not(tmp_path: P
         fcntl.flock(lock, fcntl.LOCK_EX)
         names = [path.name for path in doctor.stale_segments(shm, proc)]
         assert names == ["fastrtps_dead", "fastrtps_dead_el", "sem.fastrtps_port9_mutex"]
-        told = list(doctor.check_shared_memory(shm, proc))
-    assert "3 files" in told[-1].sentence
+        findings = list(doctor.check_shared_memory(shm, proc))
+    assert "3 files" in findings[-1].sentence
     assert "fastrtps_port7411" in {path.name for path in doctor.stale_segments(shm, proc)}
 
 
@@ -137,8 +137,8 @@ class TimeServer:
         for _ in range(ntp.TRIES):
             query, sender = self._socket.recvfrom(512)
             seconds, part = struct.unpack_from("!II", query, 40)
-            told = seconds + part / 2**32 + self._ahead
-            stamp = struct.pack("!II", int(told), int(told % 1 * 2**32))
+            answer_s = seconds + part / 2**32 + self._ahead
+            stamp = struct.pack("!II", int(answer_s), int(answer_s % 1 * 2**32))
             self._socket.sendto(struct.pack("!BB30x", 0x24, self._stratum) + stamp + stamp, sender)
 
 

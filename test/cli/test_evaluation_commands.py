@@ -85,15 +85,15 @@ def result_of(name: str, *more: str, capfd: pytest.CaptureFixture[str], monkeypa
 def test_every_result_says_what_it_rests_on(
     name: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = result_of(name, "--guidance", "2", "--hop-s", "0.32", capfd=capfd, monkeypatch=monkeypatch)
+    report = result_of(name, "--guidance", "2", "--hop-s", "0.32", capfd=capfd, monkeypatch=monkeypatch)
     shipped = find_weights()
-    assert told["figure"] == 1.0
-    assert told["simulator"] == simulator_hash()
+    assert report["figure"] == 1.0
+    assert report["simulator"] == simulator_hash()
     nods = None if shipped.nods is None else shipped.nods.digest
     weights = {"name": shipped.name, "digest": shipped.digest, "trained_on": shipped.simulator, "nods": nods}
-    assert told["weights"] == weights
-    assert (told["sampling"]["guidance"], told["sampling"]["hop"]) == (2.0, 8)
-    assert told.get("voices") == (None if name == "dyads" else {"kind": "parametric"})
+    assert report["weights"] == weights
+    assert (report["sampling"]["guidance"], report["sampling"]["hop"]) == (2.0, 8)
+    assert report.get("voices") == (None if name == "dyads" else {"kind": "parametric"})
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +104,10 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_report_writes_the_page_beside_the_result(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = result.read_bytes()
     assert main(["report", str(result), "--no-faces", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    page = Path(told["page"])
+    report = json.loads(capsys.readouterr().out)
+    page = Path(report["page"])
     assert page == result.with_suffix(".html")
-    assert (len(page.read_bytes()), told["items"]) == (told["bytes"], 2)
+    assert (len(page.read_bytes()), report["items"]) == (report["bytes"], 2)
     assert result.read_bytes() == before
     assert main(["report", str(result), "--no-faces"]) == 1
     assert re.search(r"already exists .*--force", capsys.readouterr().err)
@@ -118,11 +118,11 @@ def test_report_writes_the_page_beside_the_result(result: Path, capsys: pytest.C
 
 def test_compare_prints_one_object(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", str(result), str(result), "--system-b", "shuffled", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["items"] == {"a": 2, "b": 2, "matched": 2}
-    assert told["figures"]["FRC"]["verdict"] == "worse"
-    assert told["figures"]["FRC"]["how"] == "paired"
-    assert told["figures"]["FRDvs"]["verdict"] == "none"
+    report = json.loads(capsys.readouterr().out)
+    assert report["items"] == {"a": 2, "b": 2, "matched": 2}
+    assert report["figures"]["FRC"]["verdict"] == "worse"
+    assert report["figures"]["FRC"]["how"] == "paired"
+    assert report["figures"]["FRDvs"]["verdict"] == "none"
 
 
 def arrays(path: Path, **change: object) -> Path:
@@ -162,7 +162,7 @@ def test_bad_arrays_are_one_sentence(
 ) -> None:
     path = arrays(tmp_path / "a.npz", **change)
     assert main(["evaluate", "arrays", str(path)]) == 1
-    told = [line for line in capfd.readouterr().err.splitlines() if line.startswith("reactdiff:")]
-    assert len(told) == 1
-    assert sentence in told[0]
-    assert "a.npz" in told[0]
+    captured = [line for line in capfd.readouterr().err.splitlines() if line.startswith("reactdiff:")]
+    assert len(captured) == 1
+    assert sentence in captured[0]
+    assert "a.npz" in captured[0]

@@ -115,8 +115,8 @@ def page(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     server = AvatarServer(AvatarConfig(port=0, host=host, https=https, state_dir=str(tmp_path)), link_token=TOKEN)
     url = asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
     supervisor = SimpleNamespace(pids=dict)
-    told = {"page_token": "abcde-fghjk-mnp23", "supervisor": supervisor, "trust": server.trust}
-    yield SimpleNamespace(url=url, link_token=TOKEN, **told), request.param
+    facts = {"page_token": "abcde-fghjk-mnp23", "supervisor": supervisor, "trust": server.trust}
+    yield SimpleNamespace(url=url, link_token=TOKEN, **facts), request.param
     asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
@@ -141,6 +141,6 @@ def test_a_page_of_this_machine_has_an_address_and_one_beyond_it_links(
     assert ("The operator's token, to end a visit" in out) is (host != "127.0.0.1")
     assert ("SHA-256" in out) is (graph.trust[1] != "") is (host == "https")
     _announce(graph, as_json=True, nodes=set(), pids={})
-    told = json.loads(capsys.readouterr().out)
-    assert told["url"] == found[0]
-    assert ("trust" in told) is (host == "https")
+    report = json.loads(capsys.readouterr().out)
+    assert report["url"] == found[0]
+    assert ("trust" in report) is (host == "https")

@@ -97,10 +97,10 @@ def test_it_moves_as_robot_simulate_does(tmp_path: Path) -> None:
     frames = sequence()
     short = Frames(frames.coefficients[:600], frames.times[:600], 0)
     preview = Preview(own(tmp_path), short, "clip")
-    told = [preview.tick()[0] for _ in range(600)]
+    commands = [preview.tick()[0] for _ in range(600)]
     (block,) = simulate(preview.profile, short)
-    assert np.array_equal(np.array([t.position for t in told]), block.command)
-    assert np.array_equal(np.array([t.target for t in told]), block.target)
+    assert np.array_equal(np.array([t.position for t in commands]), block.command)
+    assert np.array_equal(np.array([t.target for t in commands]), block.target)
 
 
 def test_one_coefficient_is_tried(tmp_path: Path) -> None:
@@ -117,8 +117,8 @@ def test_one_coefficient_is_tried(tmp_path: Path) -> None:
     assert preview.obey({"fps": 25, "play": PAUSED})
     at = preview.position
     for _ in range(100):
-        told, _ = preview.tick()
-    assert (preview.position, told.state) == (at, "following")
+        commands, _ = preview.tick()
+    assert (preview.position, commands.state) == (at, "following")
     preview.obey({"fps": 25, "seek": 0.5})
     assert preview.position == pytest.approx(0.5, abs=0.02)
 
@@ -164,8 +164,8 @@ class Shown:
         assert self.process.stdout is not None
         ready, _, _ = select.select([self.process.stdout], [], [], 60)
         assert ready
-        self.told = json.loads(self.process.stdout.readline())
-        self.page: Page = browser.open(self.told["url"])
+        self.report = json.loads(self.process.stdout.readline())
+        self.page: Page = browser.open(self.report["url"])
         self.page.until("window.preview && preview.drawn()", 20)
 
     def attempt(self, coefficient: str) -> None:
@@ -197,9 +197,9 @@ def shown(browser: Chromium, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @CHROMIUM
 def test_the_robot_moves_within_its_limits(shown: Shown) -> None:
     page = shown.page
-    assert shown.told["robot"] == "generic_12servo"
+    assert shown.report["robot"] == "generic_12servo"
     names = page.value("[...document.querySelectorAll('.joint')].map((row) => row.dataset.joint)")
-    assert len(names) == 12 == shown.told["joints"]
+    assert len(names) == 12 == shown.report["joints"]
     seen = []
     page.value("document.getElementById('again').click()")
     page.until("preview.state().time < 0.5")

@@ -52,10 +52,10 @@ def test_a_running_listener_has_its_settings_and_tells_its_manager(manager: sock
     )
     environment = {**os.environ, "ROS_DOMAIN_ID": str(free_domain()), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     environment |= {"REACTDIFF_CONFIG": str(tmp_path / "config.yaml"), "REACTDIFF_HOME_DIR": str(tmp_path / "home")}
-    told = {"NOTIFY_SOCKET": str(manager.getsockname()), "WATCHDOG_USEC": "900000"}
+    variables = {"NOTIFY_SOCKET": str(manager.getsockname()), "WATCHDOG_USEC": "900000"}
     words = ["listen", "--no-avatar", "--style", "sceptical", "use_sim_time:=true"]
     command = [sys.executable, "-m", "reactdiff_ros.cli.main", *words]
-    run = subprocess.Popen(command, env=environment | told, cwd=ROOT)
+    run = subprocess.Popen(command, env=environment | variables, cwd=ROOT)
     try:
         heard = [manager.recv(200)]
         while heard.count(b"WATCHDOG=1") < 2 or not any(word.startswith(b"READY=1") for word in heard):

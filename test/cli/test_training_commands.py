@@ -76,9 +76,9 @@ def test_public_sets_train_and_the_manifest_names_them(tmp_path: Path, capfd: py
     sets = ["--data", f"react:{clips}", "--expression-names", str(names), "--no-sound"]
     arguments = ["dev", "train", "--output", str(tmp_path / "run"), *SMALL, "--worlds", "4", *sets, "--json"]
     assert main(arguments) == 0
-    told = capfd.readouterr()
-    assert "recorded people: 8 of react, each 12 s" in told.err
-    answer = json.loads(told.out)
+    captured = capfd.readouterr()
+    assert "recorded people: 8 of react, each 12 s" in captured.err
+    answer = json.loads(captured.out)
     assert answer["step"] == 2
     assert answer["facts"]["autoencoder"]["labelled_frames"] > 0
     run(["dev", "export", answer["checkpoint"], "--output", str(tmp_path / "weights")], capfd)

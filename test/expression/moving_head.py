@@ -84,7 +84,7 @@ def live(
     """
     faces: deque[np.ndarray] = deque([np.zeros(58)] * (late_ticks + 1), maxlen=late_ticks + 1)
     pictures: deque[tuple[int, GazeTarget]] = deque()
-    told: list[tuple[float, float, float, np.ndarray]] = []
+    rows: list[tuple[float, float, float, np.ndarray]] = []
     heard: HeadPose | None = None
     smooth, noise = OneEuro(PerceptionConfig().smoothing_hz * 0.6, beta=4.0), np.random.default_rng(5)
     for i in range(round(seconds * 50)):
@@ -101,7 +101,7 @@ def live(
             engine.on_gaze_target(pictures.popleft()[1], now)
         before(now)
         face = engine.tick(now).coefficients.astype(np.float64)
-        told.append((off_the_person(there, head, eyes_of(faces[0], config)), head[0], head[1], face))
+        rows.append((off_the_person(there, head, eyes_of(faces[0], config)), head[0], head[1], face))
         faces.append(face)
-    off, pitch, yaw, shown = zip(*told, strict=True)
+    off, pitch, yaw, shown = zip(*rows, strict=True)
     return {"off": np.array(off), "pitch": np.array(pitch), "yaw": np.array(yaw), "faces": np.array(shown)}

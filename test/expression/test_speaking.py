@@ -56,7 +56,7 @@ def times(frames: list[ExpressionFrame]) -> np.ndarray:
     return np.array([f.stamp_ns for f in frames])
 
 
-def told(mouth: Mouth, at_ns: np.ndarray, values: np.ndarray) -> np.ndarray:
+def sampled(mouth: Mouth, at_ns: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.interp(at_ns, mouth.start_ns + np.arange(len(values)) * 10 * MS, values, left=0.0, right=0.0)
 
 
@@ -70,11 +70,11 @@ def test_the_shown_mouth_is_that_of_the_sound_now_and_its_closures_are_closed(
     engine = ExpressionEngine(STILL, seed=1)
     frames = run(engine, 1.0 + len(mouth.level) / 100, before=talk(engine, arrivals, LAUGHING))
     faces, at = stack(frames), times(frames)
-    closed = told(mouth, at, mouth.closure) > 0.98
+    closed = sampled(mouth, at, mouth.closure) > 0.98
     assert closed.sum() >= 5
     assert faces[np.ix_(closed, OPENERS)].max() < 0.03, "nothing opens a closed lip, also behind the limit of speed"
-    spoken = (told(mouth, at, mouth.level) > 0.05) & (at > 1.1 * S)
-    wanted = told(mouth, at, mouth.coefficients[:, PLACE["jawOpen"]] * (1.0 - mouth.closure))
+    spoken = (sampled(mouth, at, mouth.level) > 0.05) & (at > 1.1 * S)
+    wanted = sampled(mouth, at, mouth.coefficients[:, PLACE["jawOpen"]] * (1.0 - mouth.closure))
     assert np.corrcoef(faces[spoken, JAW], wanted[spoken])[0, 1] > 0.99
     lags = [np.abs(np.roll(faces[:, JAW], lag)[spoken] - wanted[spoken]).mean() for lag in range(-3, 4)]
     assert int(np.argmin(lags)) == 3, "no delay"
@@ -89,7 +89,7 @@ def test_it_goes_on_reacting_while_it_speaks() -> None:
     assert faces[45, SMILE[0]] == pytest.approx(0.6, abs=0.02)
     speaking = faces[80:140]
     assert speaking[:, SMILE[0]].mean() == pytest.approx(0.3, abs=0.03), "half of the smile is left"
-    tongue = told(mouth, times(frames), mouth.coefficients[:, PLACE["jawOpen"]])[80:140]
+    tongue = sampled(mouth, times(frames), mouth.coefficients[:, PLACE["jawOpen"]])[80:140]
     assert np.abs(speaking[:, JAW] - tongue).max() < 0.03, "the jaw is that of the speech alone"
 
 

@@ -77,12 +77,12 @@ def test_a_silent_fall_to_the_cpu_is_an_error(weights, monkeypatch) -> None:
 def test_the_listener_runs_without_any_gpu_and_says_why(weights, monkeypatch, backend) -> None:
     monkeypatch.setitem(__import__("sys").modules, "polygraphy", None)
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
-    told: list[str] = []
-    opened = open_backend(weights, Wanted(backend), Ticks(), log=told.append)
+    lines: list[str] = []
+    opened = open_backend(weights, Wanted(backend), Ticks(), log=lines.append)
     assert opened.serving.name == "onnxruntime-cpu"
     reasons = {"auto": ("Polygraphy", "no CUDA"), "cuda": ("no CUDA",), "tensorrt": ("Polygraphy is missing",)}
     assert all(text in opened.state() for text in reasons.get(backend, ("asked for",)))
-    assert len(told) == (backend in ("cuda", "tensorrt"))
+    assert len(lines) == (backend in ("cuda", "tensorrt"))
     job = probe(weights.shape, 2)
     np.testing.assert_array_equal(opened.serving.stretch(job), OnnxRuntimeCpu(weights).stretch(job))
 

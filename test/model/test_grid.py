@@ -33,8 +33,8 @@ def batch_told(networks, batches):
     """Tokens and moods of a sequence of one-frame batches, through the batched path."""
     names = type(batches[0]).__slots__
     joined = type(batches[0])(**{n: np.stack([getattr(b, n) for b in batches], axis=1) for n in names})
-    told = speaker_tokens(networks, joined)[0]
-    return told[:, :-1], told[:, -1]
+    tokens = speaker_tokens(networks, joined)[0]
+    return tokens[:, :-1], tokens[:, -1]
 
 
 def batch_tokens(networks, batches):

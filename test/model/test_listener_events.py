@@ -78,7 +78,7 @@ class AtRate:
     def __init__(self, rate):
         self.rate = rate
 
-    def rates(self, speaker, missing, told, ages, *, sharpness=1.0):
+    def rates(self, speaker, missing, conditions, ages, *, sharpness=1.0):
         return np.full((len(speaker), ages.shape[1]), self.rate, dtype=np.float32)
 
 

@@ -47,12 +47,12 @@ def test_the_shipped_weights_were_trained_on_the_simulator_of_this_source() -> N
 def test_the_evidence_is_of_the_shipped_weights_on_this_simulator(evidence: dict[str, Any]) -> None:
     assert evidence["weights"]["digest"] == digest()
     assert evidence["weights"]["simulator"] == evidence["simulator"] == simulator_hash()
-    measured = {name: told for name, told in evidence["settings"].items() if name in evidence["parts"]}
+    measured = {name: settings for name, settings in evidence["settings"].items() if name in evidence["parts"]}
     assert set(measured) == set(evidence["parts"])
-    assert {name for name, told in measured.items() if told["weights"] != digest()} == set()
-    assert {name for name, told in measured.items() if told["simulator"] != simulator_hash()} == set()
+    assert {name for name, settings in measured.items() if settings["weights"] != digest()} == set()
+    assert {name for name, settings in measured.items() if settings["simulator"] != simulator_hash()} == set()
     shipped = find_weights("").nods
-    assert {told["nods"] for told in measured.values()} == {None if shipped is None else shipped.digest}
+    assert {settings["nods"] for settings in measured.values()} == {None if shipped is None else shipped.digest}
 
 
 # The listener: it continues itself, answers, does nothing without reason, plans as recorded

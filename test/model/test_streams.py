@@ -73,9 +73,9 @@ def test_the_live_listener_fed_frame_by_frame_shows_the_same(networks, random_we
             assert slot == i + 1
             live[slot : slot + len(plan.coefficients)] = plan.coefficients
     how = Sampling(steps=3, guidance=1.5, hop=4, lead=0, candidates=candidates)
-    told = listener_conditions(listener)
+    conditions = listener_conditions(listener)
     batch = free_run(
-        networks, speaker_tokens(networks, batch_of(frames)), told, speaker_of=np.zeros(1, dtype=int),
+        networks, speaker_tokens(networks, batch_of(frames)), conditions, speaker_of=np.zeros(1, dtype=int),
         seeds=np.array([7]), how=how, first=1,
     )[0]  # fmt: skip
     compared = [i for i in range(58) if i not in (*EYE_LOOK, *BLINK)]  # those are other layers' work
@@ -108,12 +108,12 @@ def test_same_seed_same_bits_also_from_several_threads(networks, tokens):
 
 
 def test_a_reaction_delay_shows_the_speaker_so_much_later(networks, tokens):
-    told = ordinary(2)
-    told.controls[1, CONTROL_NAMES.index("delay")] = 0.4
+    asked = ordinary(2)
+    asked.controls[1, CONTROL_NAMES.index("delay")] = 0.4
     other = tokens.copy()
     other[:, 50:] += 1.0
     first, second = (
-        free_run(networks, heard, told, speaker_of=np.zeros(2, dtype=int), seeds=np.full(2, 5), how=FAST)
+        free_run(networks, heard, asked, speaker_of=np.zeros(2, dtype=int), seeds=np.full(2, 5), how=FAST)
         for heard in (tokens, other)
     )
     differ = (np.abs(first - second).max(-1) > 1e-6).argmax(1)

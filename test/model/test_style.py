@@ -70,17 +70,17 @@ def test_short_clips_say_nearly_the_same(seconds: float) -> None:
 
 
 def test_a_still_face_is_far_down_and_has_no_size_of_smiles_or_nods() -> None:
-    values, told = style_of(face(30))
+    values, given = style_of(face(30))
     assert (values[0, [AT["smile_share"], AT["smile_speed"], AT["head_motion"], AT["smile_rate"]]] < -0.8).all()
-    assert told[0].tolist() == [1, 1, 0, 1, 1, 0, 1, 1]
+    assert given[0].tolist() == [1, 1, 0, 1, 1, 0, 1, 1]
     assert values[0, AT["smile_size"]] == 0
 
 
 def test_only_what_was_observed_is_given() -> None:
     observed = np.zeros(COEFFICIENT_COUNT, dtype=bool)
     observed[list(SMILE)] = True
-    values, told = style_of(smiling(30, 5, 2), observed)
-    assert told[0].tolist() == [1, 1, 1, 1, 0, 0, 0, 0]
+    values, given = style_of(smiling(30, 5, 2), observed)
+    assert given[0].tolist() == [1, 1, 1, 1, 0, 0, 0, 0]
     assert not values[0, 4:].any()
     assert not style_of(smiling(30, 5, 2), np.zeros(COEFFICIENT_COUNT, dtype=bool))[1].any()
 
@@ -93,7 +93,7 @@ def test_only_what_was_observed_is_given() -> None:
 def test_wild_streams_give_finite_styles(values: np.ndarray) -> None:
     stream = np.zeros((2, 150, COEFFICIENT_COUNT), dtype=np.float32)
     stream[..., [*SMILE, INDEX["browInnerUp"], HEAD_PITCH, HEAD_PITCH + 1, HEAD_PITCH + 2]] = values
-    style, told = style_of(stream)
+    style, known = style_of(stream)
     assert np.isfinite(style).all()
     assert np.abs(style).max() <= LIMIT
-    assert set(np.unique(told)) <= {0.0, 1.0}
+    assert set(np.unique(known)) <= {0.0, 1.0}

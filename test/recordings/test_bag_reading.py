@@ -74,10 +74,10 @@ def test_no_bag_is_one_sentence(tmp_path):
         "text.mcap": "the bag cannot be read",
         "one.bag": "ROS 1 bag",
     }.items():
-        with pytest.raises(MediaError, match=sentence) as told:
+        with pytest.raises(MediaError, match=sentence) as refused:
             BagSource(tmp_path / name)
-        assert name in str(told.value)
-        assert "\n" not in str(told.value)
+        assert name in str(refused.value)
+        assert "\n" not in str(refused.value)
     assert not is_bag(tmp_path / "folder")
 
 

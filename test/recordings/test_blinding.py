@@ -92,8 +92,8 @@ def key(tmp_path):
 def test_the_key_opens_every_seal_and_no_other(key):
     opener, seals, sessions = key
     for session in sessions:
-        told = opener.open("warm", session.id, seals[session.id])
-        assert (told.condition, told.participant, told.position) == (
+        opened = opener.open("warm", session.id, seals[session.id])
+        assert (opened.condition, opened.participant, opened.position) == (
             session.condition, session.participant, session.position,
         )  # fmt: skip
     with pytest.raises(ConfigError, match="does not fit"):

@@ -110,8 +110,8 @@ def test_interrupted_it_keeps_a_bag_that_says_so(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=150)
     assert process.returncode == 0, stderr
-    told = json.loads(stdout)
-    assert (told["complete"], told["stopped"]) == (False, True)
+    report = json.loads(stdout)
+    assert (report["complete"], report["stopped"]) == (False, True)
     assert "incomplete" in stderr
     study = study_of(BagFiles(path).custom_data)
     assert study is not None

@@ -180,11 +180,11 @@ def test_what_is_not_told_or_does_not_carry_the_camera_changes_nothing(turned: P
 @pytest.mark.parametrize(("late_s", "stamps"), [(0.01, "own"), (3600.0, "received")])
 def test_poses_are_of_the_pictures_clock(tmp_path: Path, late_s: float, stamps: str) -> None:
     settings, _ = settings_as_live(robot="reachy_mini")
-    told = events_of(open_recording(head_bag(tmp_path / "x", late_s=late_s)), settings)
-    assert len(told) > 50
-    heads = [event.head for event in told]
+    events = events_of(open_recording(head_bag(tmp_path / "x", late_s=late_s)), settings)
+    assert len(events) > 50
+    heads = [event.head for event in events]
     assert heads[0] is not None
-    assert heads[0].stamp_ns == told[0].offset_ns - (round(late_s * NS) if stamps == "own" else 0)
+    assert heads[0].stamp_ns == events[0].offset_ns - (round(late_s * NS) if stamps == "own" else 0)
     assert heads[0].pose.tolist() == pytest.approx([0, TURNED, 0, 0, 0, 0], abs=1e-6)
 
 

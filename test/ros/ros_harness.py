@@ -223,8 +223,8 @@ class RosGraph:
 
     def settings(self, stage: str, place: str = "") -> dict[str, str]:
         """What a node in a namespace said last of its settings, on `listener/status`, to which the test listens."""
-        told = [s for s in self.received[f"{place}/listener/status".lstrip("/")] if s.stage == stage]
-        return dict(s.split("=", 1) for s in told[-1].settings) if told else {}
+        statuses = [s for s in self.received[f"{place}/listener/status".lstrip("/")] if s.stage == stage]
+        return dict(s.split("=", 1) for s in statuses[-1].settings) if statuses else {}
 
     def set_parameter(self, name: str, parameter: str, value: object) -> Any:
         """Set a parameter of a node; the result."""

@@ -138,15 +138,15 @@ def test_a_cable_that_is_pulled_and_put_back_makes_no_jump(bench):
     bench.show(0.5, browInnerUp=1.0)
     assert bench.said.state == "following"
     assert bench.said.command[0] == pytest.approx(1700.0)
-    told = len(bench.jaw.received)
+    sent = len(bench.jaw.received)
     wire.plug()
     bench.show(2.0, jawOpen=0.0)
-    assert len(bench.jaw.received) == told  # until somebody enables it again
+    assert len(bench.jaw.received) == sent  # until somebody enables it again
     assert bench.call("enable", data=False).success
     bench.until("disarmed")
     bench.enable()
     bench.show(0.5, jawOpen=0.3)
-    goals = list(bench.jaw.received)[told - 1 :]
+    goals = list(bench.jaw.received)[sent - 1 :]
     assert allowed([abs(b - a) for a, b in itertools.pairwise(goals)])
 
 
@@ -185,13 +185,13 @@ def test_faces_that_are_no_numbers_are_dropped_and_the_robot_goes_to_neutral(ben
 def test_a_stall_of_two_seconds_disarms_without_a_jump(bench):
     bench.enable()
     bench.show(0.5, jawOpen=0.7)
-    told, stalls = len(bench.jaw.received), bench.said.stalls
+    sent, stalls = len(bench.jaw.received), bench.said.stalls
     os.kill(bench.node.process.pid, signal.SIGSTOP)
     time.sleep(2.0)
     os.kill(bench.node.process.pid, signal.SIGCONT)
     bench.until("disarmed")
     assert bench.said.stalls > stalls
-    assert allowed(bench.jaw_steps(told - 1))
+    assert allowed(bench.jaw_steps(sent - 1))
     assert not bench.jaw.motor.torque
 
 
@@ -215,7 +215,7 @@ def test_killed_expression_begins_the_return_within_200_ms(bench):
     try:
         bench.graph.until(lambda: bench.said.measured[1] > 15.0, what="the jaw is open")
         bench.graph.until(lambda: len(set(list(bench.jaw.received)[-15:])) == 1, what="the jaw stands")
-        told = len(bench.jaw.received)
+        sent = len(bench.jaw.received)
         face.kill()
         last_s = float(face.stdout.read().split()[-1])
     finally:
@@ -228,13 +228,13 @@ def test_killed_expression_begins_the_return_within_200_ms(bench):
 
     bench.graph.until(over, what="the return is over")
     goals, times = list(bench.jaw.received), bench.jaw.received.times
-    open_count = goals[told]
-    first = next(t for g, t in zip(goals[told:], times[told:], strict=False) if g != open_count)
+    open_count = goals[sent]
+    first = next(t for g, t in zip(goals[sent:], times[sent:], strict=False) if g != open_count)
     assert bench.said.return_began <= 0.2
     # What the machine's own delays add is not the robot's.
     assert 0.1 < first - last_s <= 0.25
     assert bench.said.command[1] == pytest.approx(0.0, abs=1e-4)
-    assert allowed(bench.jaw_steps(told))
+    assert allowed(bench.jaw_steps(sent))
     assert "the return to neutral began 0." in bench.node.log
 
 
@@ -287,7 +287,7 @@ def test_a_flood_of_faces_is_named_and_the_newest_is_followed(tmp_path: Path):
             assert bench.call("enable", data=True).success
             graph.until(lambda: bench.said.state == "following", what="it follows")
             graph.received[STATE].clear()
-            told = len(bench.jaw.received)
+            sent = len(bench.jaw.received)
             faces.stdin.write("4000 0.0\n")
             graph.until(lambda: "faces come at" in graph.sentence(NODE), what="the sentence")
             graph.spin(3.0)
@@ -299,8 +299,8 @@ def test_a_flood_of_faces_is_named_and_the_newest_is_followed(tmp_path: Path):
             during = list(graph.received[STATE])
             assert {s.state for s in during} == {"following"}
             assert not any(any(s.joint_fault) or s.fault for s in during)
-            assert len(bench.jaw.received) - told > 0.7 * 50 * 3.0
-            assert allowed(bench.jaw_steps(told))
+            assert len(bench.jaw.received) - sent > 0.7 * 50 * 3.0
+            assert allowed(bench.jaw_steps(sent))
             faces.stdin.write("50 0.8\n")
             graph.until(lambda: "faces come at" not in graph.sentence(NODE), what="it is over")
         finally:

@@ -26,14 +26,14 @@ class Controller:
 
     def __init__(self, graph):
         self.positions = {name: joint.neutral + 0.1 for name, joint in JOINTS.items()}
-        self.told = []
+        self.goals = []
         self.says = True
         self._states = graph.node.create_publisher(JointState, STATES, 10)
         graph.node.create_subscription(JointTrajectory, COMMANDS, self._on_command, 10)
         graph.node.create_timer(0.02, self._say)
 
     def _on_command(self, message):
-        self.told.append((time.monotonic(), message))
+        self.goals.append((time.monotonic(), message))
         self.positions |= dict(zip(message.joint_names, message.points[0].positions, strict=True))
 
     def _say(self):
@@ -66,18 +66,18 @@ def test_a_controller_is_followed_from_where_it_is_and_missed_when_it_goes(graph
     assert not enable(graph).success
     controller = Controller(graph)
     graph.until(lambda: graph.received[STATE] and not graph.received[STATE][-1].obstacles, what="no obstacles")
-    assert controller.told == []
+    assert controller.goals == []
     answer = enable(graph)
     assert answer.success, answer.message
     show_until(graph, "following")
     show_on(graph, 1.0, headYaw=0.3)
-    first = controller.told[0][1]
+    first = controller.goals[0][1]
     assert sorted(first.joint_names) == sorted(JOINTS)
     start = dict(zip(first.joint_names, first.points[0].positions, strict=True))
     assert all(abs(start[n] - min(j.neutral + 0.1, j.upper)) < 0.02 for n, j in JOINTS.items())
     assert controller.positions["head_pan_joint"] == pytest.approx(0.3, abs=1e-4)
     assert 0 < first.points[0].time_from_start.nanosec <= 60_000_000
-    path = [dict(zip(m.joint_names, m.points[0].positions, strict=True))["head_pan_joint"] for _, m in controller.told]
+    path = [dict(zip(m.joint_names, m.points[0].positions, strict=True))["head_pan_joint"] for _, m in controller.goals]
     # One that is dropped on a busy machine makes the next step longer.
     assert np.median(np.abs(np.diff(path))) <= 2.0 / 50
     controller.says = False
@@ -90,9 +90,11 @@ def test_in_a_namespace_it_speaks_to_the_controller_there(tmp_path):
     graph.start(
         NODE, "-r", "__ns:=/robot1", robot="ros2_control", state_dir=str(tmp_path / "kept"), lock_dir=str(tmp_path)
     )
-    told = "/robot1/head_controller/joint_trajectory has no subscriber"
+    missing = "/robot1/head_controller/joint_trajectory has no subscriber"
     try:
-        graph.until(lambda: told in graph.sentence(f"robot1/{NODE}"), what="the controller of the namespace is missed")
+        graph.until(
+            lambda: missing in graph.sentence(f"robot1/{NODE}"), what="the controller of the namespace is missed"
+        )
     finally:
         assert set(graph.close()) == {0}
 

@@ -102,11 +102,11 @@ def test_before_the_first_clock_one_sentence_says_so(graph):
 
 
 def test_the_player_played_all_of_it(first, offline):
-    told = first[3]
-    assert told["complete"] is True
-    assert told["pictures"] == len(offline[0])
-    assert told["sounds"] > 0
-    assert told["recorded_s"] == pytest.approx(SECONDS, abs=0.2)
+    summary = first[3]
+    assert summary["complete"] is True
+    assert summary["pictures"] == len(offline[0])
+    assert summary["sounds"] > 0
+    assert summary["recorded_s"] == pytest.approx(SECONDS, abs=0.2)
 
 
 def test_speaker_frames_are_those_of_the_offline_replay(first, offline):
@@ -163,8 +163,8 @@ def test_played_again_it_listens_anew_with_the_same_plans(first, play_in_full):
 
 
 def test_a_fast_bag_leaves_faces_out_and_harms_nothing(play, graph):
-    frames, _, faces, told = play(rate=4.0)
-    assert told["took_s"] < 30.0
+    frames, _, faces, summary = play(rate=4.0)
+    assert summary["took_s"] < 30.0
     assert frames
     stamps = [f.stamp_ns for f in faces]
     assert stamps == sorted(set(stamps))

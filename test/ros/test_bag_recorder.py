@@ -167,10 +167,10 @@ def test_command_records_and_marks(graph, by_command, tmp_path):
     graph.until(lambda: recorder.poll() is not None, 30.0, "the recorder's end")
     out, err = recorder.communicate()
     assert recorder.returncode == 0, err
-    told = json.loads(out)
-    assert told["bag"] == str(output)
-    assert (told["session"], told["consent"], told["events"], told["dropped"]) == ("s 1", False, 1, 0)
-    assert told["messages"]["/study/marker"] == 1
+    report = json.loads(out)
+    assert report["bag"] == str(output)
+    assert (report["session"], report["consent"], report["events"], report["dropped"]) == ("s 1", False, 1, 0)
+    assert report["messages"]["/study/marker"] == 1
     assert "without pictures and sound" in err
     again = command(graph.environment, "bag", "record", "-o", str(output))
     assert again.wait(60) == 1

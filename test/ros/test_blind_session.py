@@ -94,13 +94,13 @@ def test_nothing_that_the_operator_sees_tells_the_condition(graph, sealed, tmp_p
     ).stdout
     assert json.loads(status)["graph"]["listener"]["session"] == session
     assert shown
-    told = {
+    texts = {
         **{name: str(messages) for name, messages in {**graph.received, **seen}.items()},
         "page": "".join(shown), "api": status, "processes": processes,
         "logs": "".join(p.log for p in graph.processes),
     }  # fmt: skip
-    assert all(told[name] for name in (*TOPICS[:3], "/rosout", "processes", "logs"))
-    found = {name: hits for name, text in told.items() if (hits := SECRET.findall(text))}
+    assert all(texts[name] for name in (*TOPICS[:3], "/rosout", "processes", "logs"))
+    found = {name: hits for name, text in texts.items() if (hits := SECRET.findall(text))}
     assert not found
     # Not by figures either: a model takes long, and who listens to nobody has no latency.
     reaction = [m for m in graph.received["listener/status"] if m.stage == "reaction_node"][-1]

@@ -120,12 +120,12 @@ def test_the_listener_outlives_it(graph: RosGraph, name: str, record_property: A
         show_on(graph, 1.0)
         most = {node: max(most[node], mb) for node, mb in memory_mb(graph).items()}
     assert running.stdout is not None
-    told = running.stdout.read().strip()
+    output = running.stdout.read().strip()
     gaps = np.diff(watcher.times[began:])
     watcher.close()
     grown = {node: round(most[node] - before[node], 1) for node in before}
     figures = {
-        "told": told, "faces_hz": round(float(1 / gaps.mean()), 2),
+        "told": output, "faces_hz": round(float(1 / gaps.mean()), 2),
         "gap_p99_ms": round(float(np.percentile(gaps, 99)) * 1e3),
         "gap_most_ms": round(float(gaps.max()) * 1e3), "grown_mb": grown, "seconds": round(float(gaps.sum()), 1),
     }  # fmt: skip

@@ -217,8 +217,8 @@ def test_the_operator_passes_the_seat_on(graph: RosGraph, avatar: NodeProcess) -
 def visitors(url: str) -> tuple[str, int]:
     """What pages know of the seat: free or taken, and how many wait."""
     with urllib.request.urlopen(url + "api/status", timeout=5.0) as answer:
-        told = json.load(answer)["graph"]
-    return told["visitor"], told["visitors_waiting"]
+        report = json.load(answer)["graph"]
+    return report["visitor"], report["visitors_waiting"]
 
 
 def pass_on(graph: RosGraph, url: str) -> tuple[int, str]:

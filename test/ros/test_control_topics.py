@@ -153,8 +153,8 @@ def recording(graph: RosGraph, path: Path) -> Iterator[NodeProcess]:
 
 
 def settings(graph: RosGraph, stage: str) -> dict[str, str]:
-    told = [s for s in graph.received[STATUS] if s.stage == stage]
-    return dict(s.split("=", 1) for s in told[-1].settings) if told else {}
+    statuses = [s for s in graph.received[STATUS] if s.stage == stage]
+    return dict(s.split("=", 1) for s in statuses[-1].settings) if statuses else {}
 
 
 def styles(graph: RosGraph) -> list[str]:
@@ -196,23 +196,23 @@ LINES = commands("ros2 topic pub")
 
 @pytest.mark.parametrize("line", LINES)
 def test_every_line_of_the_documentation_that_publishes_acts(graph: RosGraph, line: str, tmp_path: Path) -> None:
-    told = parsed(line)
-    if told.topic == "/study/marker":
+    report = parsed(line)
+    if report.topic == "/study/marker":
         with recording(graph, tmp_path / "bag") as recorder:
-            pub(graph, told.topic, told.kind, told.values)
-            graph.until(lambda: f"marked: {told.fields['data']}" in recorder.log, what=line)
+            pub(graph, report.topic, report.kind, report.values)
+            graph.until(lambda: f"marked: {report.fields['data']}" in recorder.log, what=line)
         return
     since = len(graph.received[EXPRESSION])
-    pub(graph, told.topic, told.kind, told.values)
-    if told.topic == "/listener/control":
-        style = told.fields.pop("style", None)
-        numbers = {n: f"{v:g}" for n, v in told.fields.items()}
+    pub(graph, report.topic, report.kind, report.values)
+    if report.topic == "/listener/control":
+        style = report.fields.pop("style", None)
+        numbers = {n: f"{v:g}" for n, v in report.fields.items()}
         graph.until(lambda: numbers.items() <= settings(graph, "reaction_node").items(), what=f"{numbers}")
         if style is not None:
             graph.until(lambda: styles(graph) == [style, style], what=style)
     else:
-        assert told.topic == "/listener/gesture"
-        index = {"nod": HEAD_PITCH, "smile": SMILE[0], "brow_raise": INDEX["browInnerUp"]}[told.fields["name"]]
+        assert report.topic == "/listener/gesture"
+        index = {"nod": HEAD_PITCH, "smile": SMILE[0], "brow_raise": INDEX["browInnerUp"]}[report.fields["name"]]
 
         def moved() -> bool:
             faces = [m.coefficients[index] for m in graph.received[EXPRESSION][since:]]

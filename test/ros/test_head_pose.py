@@ -39,7 +39,7 @@ class Sent:
         self.messages.append(message)
 
 
-def told(profile, *, measured=None, torque=True, time_s=100.0):
+def state(profile, *, measured=None, torque=True, time_s=100.0):
     """Status and hardware with the head's yaw at 0.4 as told, and as measured by `measured`."""
     names = list(profile.joints)
     position = [0.4 if name == "head_yaw" else 0.0 for name in names]
@@ -56,7 +56,7 @@ def test_stamps_are_those_of_the_measurement_in_the_nodes_clock():
     profile, node = load_profile("reachy_mini"), Sent()
     head = HeadPosePublisher(node, profile)
     for measured_s in (99.95, 99.95, 99.97):
-        head.publish(*told(profile, measured=(measured_s, 0.3)), now_ns=7000 * NS, steady_s=100.0)
+        head.publish(*state(profile, measured=(measured_s, 0.3)), now_ns=7000 * NS, steady_s=100.0)
     found = [head_pose_value(message) for message in node.messages]
     assert [f.stamp_ns for f in found] == [6_999_950_000_000, 6_999_970_000_000], "nothing is said twice"
     assert found[0].pose[1] == pytest.approx(0.3)
@@ -65,16 +65,16 @@ def test_stamps_are_those_of_the_measurement_in_the_nodes_clock():
 def test_a_head_that_cannot_be_measured_is_where_it_is_told_to_be_while_it_has_torque():
     profile, node = load_profile("reachy_mini"), Sent()
     head = HeadPosePublisher(node, profile)
-    head.publish(*told(profile, torque=False), now_ns=7000 * NS, steady_s=100.0)
+    head.publish(*state(profile, torque=False), now_ns=7000 * NS, steady_s=100.0)
     assert node.messages == []
-    head.publish(*told(profile), now_ns=7000 * NS, steady_s=100.01)
+    head.publish(*state(profile), now_ns=7000 * NS, steady_s=100.01)
     assert head_pose_value(node.messages[0]).pose[1] == pytest.approx(0.4)
     assert head_pose_value(node.messages[0]).stamp_ns == 6_999_990_000_000
 
 
 def test_a_robot_without_a_head_says_nothing():
     profile, node = load_profile("screen"), Sent()
-    HeadPosePublisher(node, profile).publish(*told(profile), now_ns=NS, steady_s=1.0)
+    HeadPosePublisher(node, profile).publish(*state(profile), now_ns=NS, steady_s=1.0)
     assert node.messages == []
 
 

@@ -157,8 +157,8 @@ def test_a_service_manager_hears_that_a_node_alone_is_ready_turns_and_ends(tmp_p
     with claim, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
         ear.bind(str(tmp_path / "notify"))
         ear.settimeout(60.0)
-        told = {"NOTIFY_SOCKET": ear.getsockname(), "WATCHDOG_USEC": "300000", "ROS_DOMAIN_ID": str(domain)}
-        node = subprocess.Popen([executable("expression_node")], env=os.environ | told)
+        variables = {"NOTIFY_SOCKET": ear.getsockname(), "WATCHDOG_USEC": "300000", "ROS_DOMAIN_ID": str(domain)}
+        node = subprocess.Popen([executable("expression_node")], env=os.environ | variables)
         try:
             assert ear.recv(200) == b"READY=1\nSTATUS=/expression_node is active"
             assert [ear.recv(200) for _ in range(3)] == [b"WATCHDOG=1"] * 3

@@ -236,31 +236,32 @@ def test_every_picture_of_a_camera_has_its_camera_info(monkeypatch, running, deg
 
 def test_a_node_that_was_ended_is_no_trouble_on_the_page_for_ever(monkeypatch, running):
     """Before, its last warning stayed, and so did whatever name was said on the topic."""
-    node, told, now = running(AvatarNode), [], [0]
+    node, statuses, now = running(AvatarNode), [], [0]
     monkeypatch.setattr(node, "steady_ns", lambda: now[0])
-    monkeypatch.setattr(node._server, "status", told.append)
+    monkeypatch.setattr(node._server, "status", statuses.append)
     node._on_status(ListenerStatus(stage="recorder_node", level=1, message="the disk is too slow"))
     now[0] += NS
     node._on_status(ListenerStatus(stage="x", rate=1.0, latency_p50=5.0))
     node._tell()
-    assert told[-1]["last_error"] == "the disk is too slow"
-    assert set(told[-1]["rates_hz"]) == {"recorder_node", "x"}
-    assert set(told[-1]["stages"]) == {"recorder_node"}
+    assert statuses[-1]["last_error"] == "the disk is too slow"
+    assert set(statuses[-1]["rates_hz"]) == {"recorder_node", "x"}
+    assert set(statuses[-1]["stages"]) == {"recorder_node"}
     now[0] += avatar_node.GONE_NS
     node._tell()
-    assert told[-1]["last_error"] == ""
-    assert (told[-1]["rates_hz"], told[-1]["latency_ms"], told[-1]["stages"]) == ({"x": 1.0}, {"x": 5.0}, {})
+    assert statuses[-1]["last_error"] == ""
+    last = statuses[-1]
+    assert (last["rates_hz"], last["latency_ms"], last["stages"]) == ({"x": 1.0}, {"x": 5.0}, {})
 
 
 def test_the_page_gets_what_is_wrong_with_pictures_and_sound_as_values(monkeypatch, running):
-    node, told = running(AvatarNode), []
-    monkeypatch.setattr(node._server, "status", told.append)
+    node, statuses = running(AvatarNode), []
+    monkeypatch.setattr(node._server, "status", statuses.append)
     for faults in ({"picture_fault": "blank", "sound_fault": ""}, {"picture_fault": "", "sound_fault": "silent"}):
         settings = [f"{name}={value}" for name, value in faults.items()]
         node._on_status(ListenerStatus(stage="perception_node", settings=settings))
         node._on_status(ListenerStatus(stage="camera_node"))
         node._tell()
-        stages = told[-1]["stages"]
+        stages = statuses[-1]["stages"]
         assert {name: stages["perception_node"][name] for name in faults} == faults
         assert not faults.keys() & stages["camera_node"].keys()
 

@@ -137,10 +137,10 @@ def test_page_shows_what_the_graph_knows(graph, recording):
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url + "api/status", timeout=5) as answer:
             return json.load(answer)
 
-    told = graph.until(lambda: (s := status()) and s["graph"].get("speaker", {}).get("present") and s, 10.0, "status")
-    assert told["page"]["fresh"]
-    assert told["graph"]["listener"]["policy"] == "rules"
-    assert told["graph"]["rates_hz"]["expression_node"] > 30
+    found = graph.until(lambda: (s := status()) and s["graph"].get("speaker", {}).get("present") and s, 10.0, "status")
+    assert found["page"]["fresh"]
+    assert found["graph"]["listener"]["policy"] == "rules"
+    assert found["graph"]["rates_hz"]["expression_node"] > 30
 
 
 def test_person_is_chosen_locked_and_freed_by_service(graph, recording):

@@ -87,8 +87,8 @@ def feed(graph: RosGraph, seconds: float, make: Callable[[int, float], Any] | No
 
 def settings(graph: RosGraph, stage: str) -> dict[str, str]:
     """What the node said last of its settings."""
-    told = [s for s in graph.received[STATUS] if s.stage == stage]
-    return dict(s.split("=", 1) for s in told[-1].settings) if told else {}
+    statuses = [s for s in graph.received[STATUS] if s.stage == stage]
+    return dict(s.split("=", 1) for s in statuses[-1].settings) if statuses else {}
 
 
 def shown(graph: RosGraph, since: int) -> np.ndarray:
@@ -106,8 +106,9 @@ def test_start_values_and_messages_are_told_back_as_they_are_in_force(graph):
     graph.until(lambda: settings(graph, "expression_node").get("head") == "0.75", 10.0, "the start value")
     graph.publish(CONTROL, control(smiling=0.5, delay=0.4, intensity=1.5, responsiveness=7.0))
     graph.until(lambda: settings(graph, "reaction_node").get("smiling") == "0.5", 10.0, "the control")
-    told = settings(graph, "reaction_node")
-    assert (told["delay_s"], told["responsiveness"], told["nodding"]) == ("0.4", "1", "0.25"), "clipped; the rest stays"
+    values = settings(graph, "reaction_node")
+    found = [values[name] for name in ("delay_s", "responsiveness", "nodding")]
+    assert found == ["0.4", "1", "0.25"], "clipped; the rest stays"
     graph.until(lambda: settings(graph, "expression_node").get("intensity") == "1.5", 10.0, "the control")
     assert "delay_s" not in settings(graph, "expression_node"), "it acts in one place"
     graph.publish(CONTROL, control(style="natural"))
@@ -168,8 +169,8 @@ def test_the_turn_is_told_and_the_robots_own_voice_is_not_heard(graph):
     plans = graph.received[REACTION][count - 10 : count]
     assert {p.turn for p in plans} == {"robot_speaking"}
     assert {p.sound_stamp.sec for p in plans} == {0}
-    told = [s.settings for s in graph.received[STATUS] if s.stage == "reaction_node"][-2:]
-    assert any("turn=robot_speaking" in s for s in told)
+    statuses = [s.settings for s in graph.received[STATUS] if s.stage == "reaction_node"][-2:]
+    assert any("turn=robot_speaking" in s for s in statuses)
     graph.publish(SPEAKING, Bool(data=False))
     feed(graph, 1.5)
     assert graph.received[REACTION][-1].turn == "listening"

@@ -183,11 +183,11 @@ def test_stuck_worker_is_told_and_then_takes_the_heartbeat_away(alone):
     stuck = SimpleNamespace(busy_s=lambda: 3.0, dropped=Counter(frame=2))
     mine.workers.append(stuck)
 
-    def told():
+    def reported():
         mine.report()
         return "has worked on one input" in alone.sentence(NAME)
 
-    alone.until(told, 20.0, "the sentence")
+    alone.until(reported, 20.0, "the sentence")
     assert alone.level(NAME) == 2
     assert alone.value(NAME, "dropped frame") == "2"
     stuck.busy_s = lambda: 6.0

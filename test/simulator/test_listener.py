@@ -215,9 +215,9 @@ def test_nods_have_people_s_size_pace_and_latency(dips: list[np.ndarray]) -> Non
 @pytest.fixture(scope="module")
 def talked_to() -> tuple[Stimulus, Temperament]:
     """150 natural listeners to whom somebody talks who is there, a minute each."""
-    told = stimulus_of(make_speakers(3, 300, 1500))
-    rows = np.flatnonzero((told.seen.mean(1) > 0.9) & (told.speech.mean(1) > 0.3))[:150]
-    return told.take(rows), draw_temperaments(1, len(rows))
+    stimulus = stimulus_of(make_speakers(3, 300, 1500))
+    rows = np.flatnonzero((stimulus.seen.mean(1) > 0.9) & (stimulus.speech.mean(1) > 0.3))[:150]
+    return stimulus.take(rows), draw_temperaments(1, len(rows))
 
 
 @pytest.fixture(scope="module")

@@ -71,15 +71,16 @@ def test_a_drawn_stretch_is_what_torch_draws(model, networks, count, candidates,
         return rng.standard_normal(shape).astype(np.float32)
 
     heard = s.far + s.speech
-    speaker, past, told = normal(count, heard, s.width), normal(count, s.past, s.latent), normal(count, s.conditions)
+    speaker, past = normal(count, heard, s.width), normal(count, s.past, s.latent)
+    conditions = normal(count, s.conditions)
     noise, state = normal(count, candidates, frames, s.latent), np.abs(normal(count, s.memory, s.latent))
     missing = (rng.random((count, heard)) < 0.3).astype(np.float32)
     drawn = networks.sample(
-        speaker, missing, past, told, noise, memory=state, steps=4, guidance=guidance, recall=recall
+        speaker, missing, past, conditions, noise, memory=state, steps=4, guidance=guidance, recall=recall
     )
 
     own = np.concatenate([tokens(state), past], axis=1)
-    context = model.denoiser.context(*(torch.from_numpy(a) for a in (speaker, own, told)))
+    context = model.denoiser.context(*(torch.from_numpy(a) for a in (speaker, own, conditions)))
     mask = torch.zeros(count, candidates, s.context)
     mask[:, :, 1 : 1 + heard] = MASKED * torch.from_numpy(missing)[:, None]
     mask[:, :, 1 + heard + s.memory : -recall] = MASKED

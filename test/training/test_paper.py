@@ -81,9 +81,9 @@ def test_the_diffusion_s_loss_is_l1_of_the_noise(protocol: Protocol) -> None:
     # Of standard normal noise: mean |n| = .798 and mean n^2 = 1; mean |n - 3| = 3.0 and mean (n - 3)^2 = 10.
     for value, mean in ((0.0, 0.798), (3.0, 3.0)):
         model.denoiser = NoNoise(value)
-        loss, told = diffusion_loss(model, batch, np.random.default_rng(1))
-        assert told["noise"] == pytest.approx(mean, rel=0.05)
-        assert float(loss) == pytest.approx(model.config.noise_weight * told["noise"], rel=1e-5)
+        loss, parts = diffusion_loss(model, batch, np.random.default_rng(1))
+        assert parts["noise"] == pytest.approx(mean, rel=0.05)
+        assert float(loss) == pytest.approx(model.config.noise_weight * parts["noise"], rel=1e-5)
 
 
 def test_online_reactions_depend_on_nothing_later_and_on_the_frame_itself_without_a_shift() -> None:

@@ -30,11 +30,11 @@ def fit(weights: Path) -> Fit:
     small.setattr(nods, "SPEAKERS", 24)
     small.setattr(nods, "FRAMES", 600)
     small.setattr(nods, "LISTENERS", 3)
-    told: list[float] = []
-    found = train_nods(Networks(find_weights(weights)), seed=0, pools=2, steps=150, batch=512, progress=told.append)
+    shares: list[float] = []
+    found = train_nods(Networks(find_weights(weights)), seed=0, pools=2, steps=150, batch=512, progress=shares.append)
     small.undo()
-    assert told[-1] == 1.0
-    assert told == sorted(told)
+    assert shares[-1] == 1.0
+    assert shares == sorted(shares)
     return found
 
 
@@ -43,7 +43,7 @@ def test_the_network_that_runs_is_the_one_that_was_trained() -> None:
     net = NodNet(6)
     rng = np.random.default_rng(0)
     speaker = rng.standard_normal((5, 16, 6)).astype(np.float32)
-    told = rng.standard_normal((5, CONDITION_COUNT)).astype(np.float32)
+    conditions = rng.standard_normal((5, CONDITION_COUNT)).astype(np.float32)
     missing = np.zeros((5, 16), dtype=np.float32)
     missing[0, :8] = 1.0
     speaker[0, :8] = 0.0
@@ -52,8 +52,8 @@ def test_the_network_that_runs_is_the_one_that_was_trained() -> None:
     known = torch.from_numpy(1 - missing[:, ::-1][:, ::2][:, :LOOKS].copy())
     with torch.no_grad():
         net.bias.fill_(-4.0)
-        expected = net(looks, known, torch.from_numpy(told), torch.from_numpy(ages[:, 0])).exp().clamp(max=0.1)
-    np.testing.assert_allclose(net.head().rates(speaker, missing, told, ages)[:, 0], expected, rtol=1e-4)
+        expected = net(looks, known, torch.from_numpy(conditions), torch.from_numpy(ages[:, 0])).exp().clamp(max=0.1)
+    np.testing.assert_allclose(net.head().rates(speaker, missing, conditions, ages)[:, 0], expected, rtol=1e-4)
 
 
 def test_a_head_among_the_weights_nods_beside_what_the_networks_draw(weights: Path, fit: Fit, tmp_path: Path) -> None:

@@ -42,10 +42,10 @@ def test_nods_are_at_no_distance_from_themselves_in_any_unit(tmp_path: Path) -> 
     for name, measure in zip(NAMES, MEASURES, strict=True):
         scale = 0.1 if measure in ("amplitude", "velocity") else 1.0
         rows[name] = ",".join(repr(float(v)) for v in found[measure] * scale)
-    told = compared(found, read_nods(table(tmp_path / "nods.csv", rows)))
-    assert told["count"] == 6
-    assert told["quantiles"] == quantiles(found)
-    for distance in told["distances"]["feedback"].values():
+    comparison = compared(found, read_nods(table(tmp_path / "nods.csv", rows)))
+    assert comparison["count"] == 6
+    assert comparison["quantiles"] == quantiles(found)
+    for distance in comparison["distances"]["feedback"].values():
         assert distance["w1"] == pytest.approx(0.0, abs=1e-9)
     others = compared(shapes_of(nods(5, 5, 5, 5, 5)), {"feedback": found})["distances"]["feedback"]
     assert others["peaks"]["w1"] > 1.0

@@ -69,8 +69,8 @@ def test_a_damped_and_a_jittery_face_are_told(simulated: list[np.ndarray]) -> No
     damped = 0.6 * simulated[1]
     jittery = simulated[1] + np.random.default_rng(0).normal(0, 0.02, simulated[1].shape)
     for fake in (damped, jittery):
-        told = frechet_distance(fake, simulated[0], simulated[2])
-        assert told["distance"] > 1.3 * told["floor"]
+        distances = frechet_distance(fake, simulated[0], simulated[2])
+        assert distances["distance"] > 1.3 * distances["floor"]
         assert two_sample_auc(fake, simulated[0], 0)["auc"] > 0.7
 
 
@@ -78,8 +78,8 @@ def test_what_nobody_can_see_does_not_count(simulated: list[np.ndarray]) -> None
     restless = simulated[1] + np.random.default_rng(8).normal(0, 5e-4, simulated[1].shape)
     level = two_sample_auc(simulated[1], simulated[0], 0)["auc"]
     assert two_sample_auc(restless, simulated[0], 0)["auc"] < level + 0.05
-    told = [frechet_distance(face, simulated[0], simulated[2])["distance"] for face in (simulated[1], restless)]
-    assert told[1] < 1.02 * told[0]
+    distances = [frechet_distance(face, simulated[0], simulated[2])["distance"] for face in (simulated[1], restless)]
+    assert distances[1] < 1.02 * distances[0]
     for group in ("head", "brows"):
         trembling = simulated[1] + np.random.default_rng(0).normal(0, 0.03, simulated[1].shape)
         faces = (simulated[1], restless, trembling)

@@ -188,8 +188,8 @@ def test_the_time_line_zooms_moves_and_changes_the_listener(opened: Page) -> Non
     opened.value("(() => { const s = document.querySelector('.timeline select'); s.value = 'still'; "
                  "s.dispatchEvent(new Event('change')); })()")  # fmt: skip
     assert (marks("speaker"), marks("listener")) == (24, 0)
-    told = opened.value(HOVER)
-    assert "Speaker smile" in told
+    hover = opened.value(HOVER)
+    assert "Speaker smile" in hover
     assert opened.errors == []
 
 

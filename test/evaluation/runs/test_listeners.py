@@ -71,9 +71,9 @@ def listener(tmp_path: Path) -> str:
 
 def test_it_is_strictly_online(listener: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "online", "--listener", listener, "--cuts", "8", "--seconds", "1.4", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["holds"] is True
-    assert told["acted"] > 0.8
+    report = json.loads(capsys.readouterr().out)
+    assert report["holds"] is True
+    assert report["acted"] > 0.8
 
 
 def test_it_stands_in_a_table(listener: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,9 +82,9 @@ def test_it_stands_in_a_table(listener: str, tmp_path: Path, capsys: pytest.Capt
     lab(tmp_path / "lab", data, FACEVERSE_ORDER, chosen=(0, 2))
     arguments = ["evaluate", "recordings", str(tmp_path / "lab"), "--listener", listener, "--streams", "1"]
     assert main([*arguments, "--cuts", "2", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    own = told["systems"]["SmileBack"]
-    assert (told["subject"], own["role"], own["causal"]) == ("SmileBack", "listener", True)
-    assert told["systems"]["shuffled"]["role"] == "control"
+    report = json.loads(capsys.readouterr().out)
+    own = report["systems"]["SmileBack"]
+    assert (report["subject"], own["role"], own["causal"]) == ("SmileBack", "listener", True)
+    assert report["systems"]["shuffled"]["role"] == "control"
     assert own["smile_coupling"] is not None
     assert own["frame_ms"] > 0

@@ -59,17 +59,17 @@ def test_a_listener_that_is_not_deterministic_is_told_so() -> None:
 def test_the_command_passes_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = ["--cuts", "6", "--seconds", "1.2", "--json"]
     assert main(["evaluate", "online", "--listener", "rules", *few]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["holds"] is True
-    assert told["first_difference"] is None
-    assert told["plan_ms_p50"] > 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["holds"] is True
+    assert report["first_difference"] is None
+    assert report["plan_ms_p50"] > 0
     cheat = own_listener(tmp_path, declared="0.0", looks="0.4", name="cheat.py")
     assert main(["evaluate", "online", "--listener", cheat, *few]) == 1
     captured = capsys.readouterr()
-    told = json.loads(captured.out)
-    assert told["holds"] is False
-    assert told["first_difference"]["frame"] >= 0
-    assert 0 < told["first_difference"]["ahead_s"] <= 0.4
+    report = json.loads(captured.out)
+    assert report["holds"] is False
+    assert report["first_difference"]["frame"] >= 0
+    assert 0 < report["first_difference"]["ahead_s"] <= 0.4
     assert "looks further: frame" in captured.err
 
 

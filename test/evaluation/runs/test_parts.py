@@ -34,11 +34,11 @@ def test_every_result_is_kept_and_a_second_run_does_nothing(tmp_path: Path) -> N
 
 
 def test_one_that_fails_is_a_sentence_and_the_others_go_on(tmp_path: Path) -> None:
-    told: list[str] = []
-    outcome = work_off(parts(15), Keep(tmp_path), log=told.append)
+    log_lines: list[str] = []
+    outcome = work_off(parts(15), Keep(tmp_path), log=log_lines.append)
     assert len(outcome.done) == 14
     assert outcome.failed == {"part-13": "thirteen is not done (13)"}
-    assert told == ["part-13: thirteen is not done (13)"]
+    assert log_lines == ["part-13: thirteen is not done (13)"]
     assert do(parts(100)[99]) == Failure("ZeroDivisionError: a fault of the program")
 
 
@@ -47,16 +47,16 @@ def test_a_changed_setting_or_file_starts_that_part_anew_and_says_so(tmp_path: P
     data.write_text("before")
     work_off(parts(3, log=str(log), files=(str(data),)), keep)
     changed = [*parts(3, log=str(log), files=(str(data),))[:2], Part("part-2", square, {"n": 7}, ())]
-    told: list[str] = []
-    work_off(changed, keep, log=told.append)
-    assert told == [
+    log_lines: list[str] = []
+    work_off(changed, keep, log=log_lines.append)
+    assert log_lines == [
         "part-2 is done again: it was measured with another log, n, clip.mp4",
         "reusing 2 stored parts of 3",
     ]
     data.write_text("other content")
-    told.clear()
-    work_off(parts(3, log=str(log), files=(str(data),))[:1], keep, log=told.append)
-    assert told == ["part-0 is done again: it was measured with another clip.mp4"]
+    log_lines.clear()
+    work_off(parts(3, log=str(log), files=(str(data),))[:1], keep, log=log_lines.append)
+    assert log_lines == ["part-0 is done again: it was measured with another clip.mp4"]
     assert done(log) == [0, 1, 2, 0]
 
 
@@ -106,13 +106,13 @@ def test_a_dask_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
             victims = list(client.run(os.getpid).values())
         keep, killed = Keep(tmp_path / "kept"), []
 
-        def told(share: float) -> None:
+        def log_lines(share: float) -> None:
             if share > 0.2 and not killed:
                 killed.append(victims[0])
                 os.kill(victims[0], signal.SIGKILL)
 
         wanted = parts(12, log=str(tmp_path / "log"))
-        outcome = work_off(wanted, keep, dask=cluster.scheduler_address, progress=told)
+        outcome = work_off(wanted, keep, dask=cluster.scheduler_address, progress=log_lines)
     finally:
         cluster.close()
     assert killed

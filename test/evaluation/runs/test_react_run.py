@@ -37,11 +37,11 @@ def evaluated(capsys: pytest.CaptureFixture[str], data: Path, *more: str, code: 
 
 def test_a_split_beside_all_baselines(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "result.npz"
-    told, _ = evaluated(capsys, data, "--output", str(output), "--cuts", "2")
-    table = told["systems"]
+    report, _ = evaluated(capsys, data, "--output", str(output), "--cuts", "2")
+    table = report["systems"]
     assert set(table) == ROWS
-    assert told["recordings"] == 8
-    assert told["compat"] == "react2024"
+    assert report["recordings"] == 8
+    assert report["compat"] == "react2024"
     assert table["ground_truth"]["FRD"] == pytest.approx(0, abs=1e-6)
     assert table["ground_truth"]["FRC"] > table["mime"]["FRC"] > table["random"]["FRC"]
     assert table["random"]["FRVar"] == pytest.approx(1 / 12, rel=0.05)
@@ -50,8 +50,8 @@ def test_a_split_beside_all_baselines(data: Path, tmp_path: Path, capsys: pytest
     assert table["mean_frame"]["FRC"] == 0
     assert table["mean_frame"]["FRVar"] == pytest.approx(0, abs=1e-9)
     assert 0 <= table["random"]["FRSyn"] <= 49
-    assert abs(table["mime"]["FRSyn_ms"] - 1e3 * told["settings"]["mime_lag_s"]) < 200
-    assert abs(table["mime"]["response_lag_ms"] - 1e3 * told["settings"]["mime_lag_s"]) < 200
+    assert abs(table["mime"]["FRSyn_ms"] - 1e3 * report["settings"]["mime_lag_s"]) < 200
+    assert abs(table["mime"]["response_lag_ms"] - 1e3 * report["settings"]["mime_lag_s"]) < 200
     assert table["rules"]["causal"] is True
     result = read_result(output)
     assert result.info.kind == "react"
@@ -95,8 +95,8 @@ def test_a_clip_that_cannot_be_read_is_a_sentence_and_the_rest_goes_on(
     react_neighbours(folder)
     broken = next((folder / "val" / "3D_FV_files").rglob("RECOLA/group-1/P25/1.npy"))
     broken.write_bytes(b"not an array")
-    told, error = evaluated(capsys, folder, code=1)
-    assert (told["recordings"], len(told["failed"])) == (6, 2)  # once as the speaker, once as the listener
+    report, error = evaluated(capsys, folder, code=1)
+    assert (report["recordings"], len(report["failed"])) == (6, 2)  # once as the speaker, once as the listener
     assert "cannot be read as a NumPy file" in error
     assert broken.read_bytes() == b"not an array"
 
@@ -106,27 +106,27 @@ def test_a_missing_neighbour_matrix_is_a_sentence(tmp_path: Path, capsys: pytest
     _, error = evaluated(capsys, folder, code=1)
     assert "neighbour matrix" in error
     assert "--own-targets" in error
-    told, _ = evaluated(capsys, folder, "--own-targets")
-    assert told["settings"]["own_targets"] is True
-    assert told["systems"]["ground_truth"]["FRD"] == pytest.approx(0, abs=1e-6)
+    report, _ = evaluated(capsys, folder, "--own-targets")
+    assert report["settings"]["own_targets"] is True
+    assert report["systems"]["ground_truth"]["FRD"] == pytest.approx(0, abs=1e-6)
 
 
 def test_mars_at_its_own_rate_and_of_any_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = mars(mars(tmp_path, split="train"), split="val")
-    told, _ = evaluated(capsys, folder)
-    assert told["compat"] == "mars"
-    assert told["recordings"] == 8
-    assert set(told["systems"]) == ROWS
-    assert told["systems"]["ground_truth"]["FRD"] == pytest.approx(0, abs=1e-6)
-    assert told["systems"]["ground_truth"]["FRC"] == 2  # forced, as the challenge does
+    report, _ = evaluated(capsys, folder)
+    assert report["compat"] == "mars"
+    assert report["recordings"] == 8
+    assert set(report["systems"]) == ROWS
+    assert report["systems"]["ground_truth"]["FRD"] == pytest.approx(0, abs=1e-6)
+    assert report["systems"]["ground_truth"]["FRC"] == 2  # forced, as the challenge does
 
 
 def test_the_model_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = mars(tmp_path / "data", split="val")
     output = tmp_path / "model.npz"
-    told, _ = evaluated(capsys, folder, "--listener", "model", "--output", str(output))
-    assert told["recordings"] == 8
-    assert not told["failed"]
+    report, _ = evaluated(capsys, folder, "--listener", "model", "--output", str(output))
+    assert report["recordings"] == 8
+    assert not report["failed"]
     result = read_result(output)
     shown = result.system("model")
     assert shown.role == "listener"

@@ -48,12 +48,12 @@ def evaluated(
 def test_with_and_without_a_recorded_listener(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "lab.npz"
     before = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-    told, error = evaluated(capsys, folder, "--output", str(output), code=1)
+    report, error = evaluated(capsys, folder, "--output", str(output), code=1)
     assert before == {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-    assert told["recordings"] == 3
-    assert list(told["failed"]) == ["broken"]
+    assert report["recordings"] == 3
+    assert list(report["failed"]) == ["broken"]
     assert "the media file cannot be read" in error
-    table = told["systems"]
+    table = report["systems"]
     assert {"rules", "mime_live", "random_live", "shuffled", "ground_truth", "mime", "mean_sequence"} <= set(table)
     assert table["ground_truth"]["FRD"] == pytest.approx(0, abs=1e-6)
     assert table["mean_sequence"]["FRC"] < table["ground_truth"]["FRC"]
@@ -61,7 +61,7 @@ def test_with_and_without_a_recorded_listener(folder: Path, tmp_path: Path, caps
     assert table["rules"]["FRDvs_low"] <= table["rules"]["FRDvs"] <= table["rules"]["FRDvs_high"]
     assert table["rules"]["jerk"] > 0
     assert table["rules"]["latency_p95_ms"] < 1000
-    assert any("10 minutes" in note for note in told["notes"])
+    assert any("10 minutes" in note for note in report["notes"])
     result = read_result(output)
     assert [item.id for item in result.items] == ["people0/talk", "people2/talk", "people3/talk"]
     assert result.items[0].truth is None
@@ -76,11 +76,11 @@ def test_a_listener_that_fails_is_no_success(folder: Path, tmp_path: Path, capsy
     shutil.copytree(folder, whole, ignore=shutil.ignore_patterns("broken.mp4"))
     evaluated(capsys, whole)
     broken = own_listener(tmp_path, declared="0.0", looks="1 // 0")
-    told, error = evaluated(capsys, whole, "--listener", broken, code=1)
-    assert set(told["failed"].values()) == {"Own did not listen"}
-    assert len(told["failed"]) == told["recordings"] == 3
+    report, error = evaluated(capsys, whole, "--listener", broken, code=1)
+    assert set(report["failed"].values()) == {"Own did not listen"}
+    assert len(report["failed"]) == report["recordings"] == 3
     assert "division" in error
-    assert told["systems"]["rules"]["jerk"] > 0
+    assert report["systems"]["rules"]["jerk"] > 0
 
 
 def test_a_clip_goes_through_the_whole_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,13 +91,13 @@ def test_a_clip_goes_through_the_whole_session(tmp_path: Path, capsys: pytest.Ca
             if packet.dts is not None and packet.stream.index in streams and packet.pts * packet.time_base < 3.0:
                 packet.stream = streams[packet.stream.index]
                 out.mux(packet)
-    told, _ = evaluated(capsys, tmp_path, "--streams", "1")
-    assert told["recordings"] == 1
-    assert 2.5 < 60 * told["minutes"] < 4.0
+    report, _ = evaluated(capsys, tmp_path, "--streams", "1")
+    assert report["recordings"] == 1
+    assert 2.5 < 60 * report["minutes"] < 4.0
     # With one recording the control is the same face half a recording later.
-    assert any("half a recording later" in note for note in told["notes"])
-    assert told["systems"]["shuffled"]["role"] == "control"
-    assert 0 < told["systems"]["rules"]["latency_p50_ms"] <= told["systems"]["rules"]["latency_p99_ms"] < 600
+    assert any("half a recording later" in note for note in report["notes"])
+    assert report["systems"]["shuffled"]["role"] == "control"
+    assert 0 < report["systems"]["rules"]["latency_p50_ms"] <= report["systems"]["rules"]["latency_p99_ms"] < 600
 
 
 def test_a_pause_of_the_recording_is_no_latency() -> None:

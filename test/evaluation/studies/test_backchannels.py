@@ -144,12 +144,12 @@ def test_the_command_says_it_all_and_draws_it(
     call = ["evaluate", "backchannels", "--timings", str(timings), "--speech", str(speech), "--nods", str(nods)]
     more = ["--system", "people", "--system", "policy", "--streams", "1", "--output", str(picture), "--json"]
     assert main([*call, *more]) == 0
-    told = json.loads(capfd.readouterr().out)
-    assert told["turns"] == {"A": {"talk": 15, "responses": 1}, "B": {"talk": 14, "responses": 4}}
-    assert set(told["policy"]["hazard"]) == set(study.BINS)
-    assert set(told["policy"]["answers"]) == set(study.LENGTH_BINS)
-    assert told["annotated_nods"]["feedback"]["count"] == 6
-    assert "count" in told["policy"]["nod_shapes"]
+    report = json.loads(capfd.readouterr().out)
+    assert report["turns"] == {"A": {"talk": 15, "responses": 1}, "B": {"talk": 14, "responses": 4}}
+    assert set(report["policy"]["hazard"]) == set(study.BINS)
+    assert set(report["policy"]["answers"]) == set(study.LENGTH_BINS)
+    assert report["annotated_nods"]["feedback"]["count"] == 6
+    assert "count" in report["policy"]["nod_shapes"]
     assert picture.stat().st_size > 10_000
     assert command.SYSTEMS == study.SYSTEMS
 

@@ -127,8 +127,8 @@ class Nodder(StreamListener):
 
 def test_a_mirror_answers_smiles_by_attitude_and_no_placebo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controls, "POOL", 60)
-    told: list[float] = []
-    figures = bench_response(Mirror("mirror"), seed=1, trials=30, progress=told.append).figures
+    shares: list[float] = []
+    figures = bench_response(Mirror("mirror"), seed=1, trials=30, progress=shares.append).figures
     assert figures["responsive_positive"]["rate"] > 0.8
     assert figures["negative"]["rate"] == 0
     assert figures["placebo"]["rate"] <= 0.1
@@ -136,15 +136,15 @@ def test_a_mirror_answers_smiles_by_attitude_and_no_placebo(monkeypatch: pytest.
     assert figures["natural"]["by_size"].keys() == {f"{s:g}" for s in controls.SIZES}
     assert figures["wiring"] is None
     assert figures["within_bounds"]["nods answer cues, excess surely above 0"] is False
-    assert told[-1] == pytest.approx(1.0)
+    assert shares[-1] == pytest.approx(1.0)
 
 
 def test_a_listener_that_nods_after_cues_is_seen_to_and_simulated_ones_stand_beside_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(controls, "POOL", 60)
-    told: list[float] = []
-    figures = bench_response(Nodder("nodder"), seed=1, trials=30, progress=told.append).figures
+    shares: list[float] = []
+    figures = bench_response(Nodder("nodder"), seed=1, trials=30, progress=shares.append).figures
     for row in figures["nods"].values():
         assert row["rate"] > 0.8
         assert row["excess_low"] > 0.5
@@ -154,5 +154,5 @@ def test_a_listener_that_nods_after_cues_is_seen_to_and_simulated_ones_stand_bes
     assert list(simulated) == list(controls.REFERENCES)
     assert all(row["trials"] == 30 for rows in simulated.values() for row in rows.values())
     assert simulated["simulator"]["responsive_positive"]["excess"] > 0.1
-    assert told == sorted(told)
-    assert told[-1] == pytest.approx(1.0)
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1.0)

@@ -50,9 +50,9 @@ class Follower:
 
     def __init__(self, folder: Path, fold: str, *, real: bool = True, data: tuple[str, ...] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        told = {"real": real, "fold": fold, "ablate": [], "seed": 0, "steps": 1}
-        told |= {"training": [{"settings": {}, "steps": 1, "data": list(data)}]} if data else {}
-        (folder / "manifest.json").write_text(json.dumps(told))
+        manifest = {"real": real, "fold": fold, "ablate": [], "seed": 0, "steps": 1}
+        manifest |= {"training": [{"settings": {}, "steps": 1, "data": list(data)}]} if data else {}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
         self.name, self.fold = "model", fold
         self.weights: Any = SimpleNamespace(folder=folder, name="stand-in", simulator="none")
         self.conditions: list[Conditions] = []
@@ -104,10 +104,10 @@ def test_one_model_says_whether_it_saw_the_calls(calls: Calls, tmp_path: Path) -
         found = evaluate_dyads(calls, [model], systems=("model",), permutations=100).figures["model"]
         assert found["saw_these_pairs"] is real
         assert note in found["note"]
-        told = model.conditions[0]
-        assert told.real.tolist() == [float(real)] * len(told), "networks were never told of a source they did not meet"
-        assert bool(told.style_given.any()) is real
-        assert bool(told.controls_given.any()) is not real
+        conditions = model.conditions[0]
+        assert conditions.real.tolist() == [float(real)] * len(conditions), "a source they did not meet"
+        assert bool(conditions.style_given.any()) is real
+        assert bool(conditions.controls_given.any()) is not real
 
 
 Cells = Callable[[list[list[str]]], list[list[str]]]
@@ -152,11 +152,11 @@ def test_one_poor_call_is_left_out_with_a_word_and_cuts_no_other(
     altered(folder, tmp_path, pattern, cells)
     arguments = ["evaluate", "dyads", "--folder", str(tmp_path), "--system", "real", "--permutations", "100", "--json"]
     assert main(arguments) == 0
-    told = capfd.readouterr()
-    found = json.loads(told.out)
+    captured = capfd.readouterr()
+    found = json.loads(captured.out)
     assert (found["calls"], found["pairs"], found["frames"]) == (7, 7, 1250)
     assert re.search(words, "; ".join(f"{name}: {why}" for name, why in found["left_out"].items()))
-    assert f"reactdiff: p3/first is left out: {found['left_out']['p3/first']}" in told.err
+    assert f"reactdiff: p3/first is left out: {found['left_out']['p3/first']}" in captured.err
 
 
 @pytest.mark.parametrize(
@@ -171,9 +171,9 @@ def test_calls_that_cannot_be_compared_are_one_sentence(
 ) -> None:
     altered(folder, tmp_path, pattern, cells)
     assert main(["evaluate", "dyads", "--folder", str(tmp_path), "--system", "real"]) == 1
-    told = capfd.readouterr().err
-    assert re.search(words, told)
-    assert str(tmp_path) in told
+    captured = capfd.readouterr().err
+    assert re.search(words, captured)
+    assert str(tmp_path) in captured
 
 
 def test_the_published_calls_give_the_known_figures(clips: Any) -> None:

@@ -140,8 +140,8 @@ def test_gaps_and_still_channels_are_left_out(tmp_path: Path, capsys: pytest.Cap
             rows[: len(rows) // 2] = [row.split(",")[0] + 8 * ",NA" for row in rows[: len(rows) // 2]]
         path.write_text("\n".join([head + ",A_cheeks,B_cheeks", *rows]))
     assert main(["evaluate", "people", "--folder", str(folder), "--system", "real", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["channels"] == list(NAMES)
-    assert set(told["left_out"]) == {"cheeks", "lips", "yaw", "roll", "p00/first"}
-    assert told["pairs"] == 5
-    assert told["listeners"] == 10
+    report = json.loads(capsys.readouterr().out)
+    assert report["channels"] == list(NAMES)
+    assert set(report["left_out"]) == {"cheeks", "lips", "yaw", "roll", "p00/first"}
+    assert report["pairs"] == 5
+    assert report["listeners"] == 10

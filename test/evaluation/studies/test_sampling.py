@@ -50,18 +50,18 @@ def model(random_weights: Path, tmp_path: Path) -> StreamListener:
 
 def test_all_figures_of_networks(model: StreamListener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "ANCESTRAL_STEPS", 3)
-    told: list[float] = []
-    found = sampling.evaluate_streams(model, items=3, seconds=8, progress=told.append)
+    shares: list[float] = []
+    found = sampling.evaluate_streams(model, items=3, seconds=8, progress=shares.append)
     assert len(found.figures["within_bounds"]) == 6
-    assert told[-1] == 1.0
+    assert shares[-1] == 1.0
     assert np.isfinite(found.figures["plan_difference"]["smile"])
     assert found.pictures["spectra.png"](tmp_path / "spectra.png").stat().st_size > 10_000
 
 
 def stand_in(folder: Path, *ablate: str, seed: int = 0) -> Any:
     folder.mkdir(parents=True, exist_ok=True)
-    told = {"real": True, "fold": "", "ablate": list(ablate), "seed": seed, "steps": 1}
-    (folder / "manifest.json").write_text(json.dumps(told))
+    manifest = {"real": True, "fold": "", "ablate": list(ablate), "seed": seed, "steps": 1}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     return SimpleNamespace(weights=SimpleNamespace(folder=folder, name="x", simulator="y"))
 
 
@@ -84,11 +84,11 @@ def test_what_is_below_the_spread_of_seeds_is_none() -> None:
 
 def test_tables_of_networks(model: StreamListener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "SWEEP_STEPS", (1, 2))
-    told: list[float] = []
-    table = evaluate_ablations([model, model], items=4, seconds=6, progress=told.append).figures
+    shares: list[float] = []
+    table = evaluate_ablations([model, model], items=4, seconds=6, progress=shares.append).figures
     assert set(sampling.FIGURES) < set(table["groups"][FULL])
     assert table["groups"][FULL]["smile coupling"]["sd"] == 0
-    assert told == [0.5, 1.0]
+    assert shares == [0.5, 1.0]
     cells = sampling.sweep([model], items=4, seconds=6).figures["sweep"]
     assert set(cells) == {"1 steps", "2 steps"}
 

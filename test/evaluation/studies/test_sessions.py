@@ -47,9 +47,9 @@ class Smiles(StreamListener):
 
 
 def test_drift_is_seen_and_a_steady_listener_is_not_accused() -> None:
-    told: list[float] = []
+    shares: list[float] = []
     drifts, steady = (
-        evaluate_sessions(Smiles(d), sessions=2, minutes=2, progress=told.append).figures for d in (1.0, 0.0)
+        evaluate_sessions(Smiles(d), sessions=2, minutes=2, progress=shares.append).figures for d in (1.0, 0.0)
     )
     assert not drifts["within_bounds"]["every ratio's interval within .8 to 1.25"]
     assert drifts["ratios"]["s.d. of smile"]["ratio"] > 1.25
@@ -58,7 +58,7 @@ def test_drift_is_seen_and_a_steady_listener_is_not_accused() -> None:
     assert "rate of laughs" in steady["not_judged"], "nobody laughs, and that is told"
     assert "rate of laughs" not in steady["ratios"]
     assert steady["clamped"] == 0
-    assert told[-1] == 1.0
+    assert shares[-1] == 1.0
 
 
 def test_a_head_that_sinks_is_seen() -> None:
@@ -86,9 +86,9 @@ def test_the_shipped_listener_forgets_an_extreme_history_and_one_that_does_not_i
         return runs[-1]
 
     monkeypatch.setattr(sessions, "free_run", remembered)
-    told = forgetting(shipped, 0, streams=4)
-    assert told["left"] < FORGOTTEN
-    assert told["left"] < told["after_1_s"] < 1
+    figures = forgetting(shipped, 0, streams=4)
+    assert figures["left"] < FORGOTTEN
+    assert figures["left"] < figures["after_1_s"] < 1
 
     again = iter(runs)
 
