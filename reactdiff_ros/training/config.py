@@ -168,6 +168,9 @@ class TrainConfig:
     is."""
     keep_encoder: bool = False
     """The encoder stays as it is in `start_from`: its tokens are computed once a pool, which halves the time."""
+    keep: float = 0.0
+    """Share of the networks of `start_from` in those that ship, whose rare movements a short run unlearns (weights of
+    both are averaged: Wortsman et al. 2022, arXiv 2109.01903)."""
     speaker_guidance: float = 1.0
     """With one of these two off 1, the networks learn to draw what those of `start_from` draw with so much guidance on
     the speaker and on the conditions (distillation of guidance: Meng et al. 2023; of several conditions: Liu et al.
@@ -179,6 +182,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.distils and not self.start_from:
             raise ReactdiffError("guidance is distilled from networks that are there", todo="give --from as well")
+        if self.keep and not self.start_from:
+            raise ReactdiffError("there are no networks of which to keep a share", todo="give --from as well")
         unknown = [name for name in self.ablate if name not in ABLATIONS]
         if unknown:
             raise ReactdiffError(f"{unknown[0]} cannot be ablated", todo=f"one of {', '.join(ABLATIONS)}")

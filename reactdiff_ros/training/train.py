@@ -330,6 +330,18 @@ class Trainer:
                 sums = {}
             if self.step % c.checkpoint_steps == 0:
                 self._save_if_possible()
+        if c.keep and since[1] < 1.0 <= done:
+            self._keep(c.keep)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator,unused-ignore]
+    def _keep(self, share: float) -> None:
+        """Moves the averaged networks so far towards those that the run began with."""
+        began, start = Model(self.config.shape), read_start(Path(self.config.start_from))
+        load_networks(began, start.shape, start.networks, self.config.start_from)
+        theirs = dict(began.named_parameters())
+        for name, mine in self.average.named_parameters():
+            if self.model.get_parameter(name).requires_grad:
+                mine.lerp_(theirs[name].to(mine.device), share)
 
     def _ready(self, pool: Pool) -> Pool:
         """The pool with latents and, where the encoder stays as it is, tokens."""

@@ -305,6 +305,12 @@ def test_a_kept_encoder_stays_and_older_networks_learn_to_remember(whole, tmp_pa
     after = tuned.model.state_dict()
     changed = {name.split(".")[0] for name, value in after.items() if not torch.equal(value, first[name])}
     assert changed == {"denoiser", "head_mean"}
+    kept = Trainer(replace(tuned.config, keep=0.25), tmp_path / "kept")
+    kept.begin_with(read_start(before.checkpoint))
+    list(kept.run())
+    wanted = {n: torch.lerp(value, first[n], 0.25) for n, value in tuned.average.state_dict().items()}
+    blended = {n: v for n, v in kept.average.state_dict().items() if n.startswith("denoiser")}
+    assert all(torch.allclose(value, wanted[name], atol=1e-6) for name, value in blended.items())
     freed = Trainer(config(start_from=str(tuned.checkpoint)), tmp_path / "freed")
     freed.begin_with(read_start(tuned.checkpoint))
     assert not freed.model.head_mean.any()  # of tokens that will change
