@@ -58,7 +58,7 @@ soak: setup-evaluate setup-robots
 DYADS ?= $(wildcard $(CLIPS)/dyads)
 GPU := $(shell command -v nvidia-smi)
 ON_GPU := --batch 64 --pool-steps 100 --workers 12 --precision tf32
-RECIPE := --from live --keep-encoder --emotions .15 $(if $(GPU),--minutes 7 $(ON_GPU) --worlds 256 --learning-rate 6e-4,--steps 3600)
+RECIPE := --from live --keep-encoder --emotions .15 $(if $(GPU),--minutes 7 $(ON_GPU) --worlds 256 --learning-rate 6e-4,--steps 3000 --learning-rate 4e-4 --keep .35)
 weights: setup-train setup-evaluate
 	@. ./env.sh && reactdiff dev train --output runs/live --voices runs/voices.npz $(RECIPE) $(ARGS) \
 	  && reactdiff dev export runs/live/checkpoint.pt --output resource/models/live \
