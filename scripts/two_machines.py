@@ -108,11 +108,11 @@ def row(
         assert end.stdin is not None
         end.stdin.write("go\n")
         end.stdin.flush()
-    report = [json.loads(end.communicate()[0]) for end in ends]
+    reports = [json.loads(end.communicate()[0]) for end in ends]
     after = counters(machines[0])
     sent, got, packets = ((b - a) / seconds for a, b in zip(before, after, strict=True))
-    heard = report[0]["heard"] | report[1]["heard"]
-    arrived = {t: heard[t] / (report[0]["sent"] | report[1]["sent"])[t] for t in topics}
+    heard = reports[0]["heard"] | reports[1]["heard"]
+    arrived = {t: heard[t] / (reports[0]["sent"] | reports[1]["sent"])[t] for t in topics}
     return {
         "what": what, "to_lab_kb_s": sent / 1e3, "to_robot_kb_s": got / 1e3, "packets_s": packets, "arrived": arrived,
     }  # fmt: skip
@@ -196,8 +196,8 @@ def counters(machine: str) -> tuple[int, int, int]:
     """(bytes sent, bytes got, packets both ways) of the cable, as its end in this machine counts them."""
     answer = subprocess.run(["ip", "-n", machine, "-s", "-j", "link", "show", "eth0"],
                             capture_output=True, text=True, check=True)  # fmt: skip
-    report = json.loads(answer.stdout)[0]["stats64"]
-    return report["tx"]["bytes"], report["rx"]["bytes"], report["tx"]["packets"] + report["rx"]["packets"]
+    stats = json.loads(answer.stdout)[0]["stats64"]
+    return stats["tx"]["bytes"], stats["rx"]["bytes"], stats["tx"]["packets"] + stats["rx"]["packets"]
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from .autoencoder import AutoencoderStep, DecoderFit, describe, draw_listeners, 
 from .batches import RollOuts, draw_batch, roll_out
 from .config import TrainConfig, config_from
 from .data import MARGIN, Pool, Pools, Sequences, cut, followed, make_pool
-from .nets import Denoiser, Model
+from .nets import Model
 from .objective import Drawn, Objective, draw, draw_plans, schedule
 from .recorded import Completion, Recorded, real_pool, training_recordings
 from .run import CHECKPOINT, FORMAT, Progress, Start, load_networks, read_checkpoint, read_start, save_state
@@ -90,7 +90,8 @@ class Trainer:
         self.average.to(self.accelerator.device).requires_grad_(False)
         self.autoencoder = AutoencoderStep(self.model.vae)
         self.model.vae.requires_grad_(False)
-        self._teacher = _teacher(config, self.accelerator.device) if config.distils else None
+        self._origin = _networks_before(config).to(self.accelerator.device) if config.distils or config.keep else None
+        self._teacher = self._origin.denoiser if config.distils and self._origin else None
         objective = Objective(self.model, config, self._teacher)
         optimizer = torch.optim.AdamW(self._parameters(), lr=config.learning_rate, weight_decay=0.01)
         self.objective, self.optimizer = self.accelerator.prepare(objective, optimizer)
@@ -330,18 +331,8 @@ class Trainer:
                 sums = {}
             if self.step % c.checkpoint_steps == 0:
                 self._save_if_possible()
-        if c.keep and since[1] < 1.0 <= done:
-            self._keep(c.keep)
-
-    @torch.no_grad()  # type: ignore[untyped-decorator,unused-ignore]
-    def _keep(self, share: float) -> None:
-        """Moves the averaged networks so far towards those that the run began with."""
-        began, start = Model(self.config.shape), read_start(Path(self.config.start_from))
-        load_networks(began, start.shape, start.networks, self.config.start_from)
-        theirs = dict(began.named_parameters())
-        for name, mine in self.average.named_parameters():
-            if self.model.get_parameter(name).requires_grad:
-                mine.lerp_(theirs[name].to(mine.device), share)
+        if self._origin is not None and since[1] < 1.0 <= done:
+            self._move_average(self._origin, c.keep)
 
     def _ready(self, pool: Pool) -> Pool:
         """The pool with latents and, where the encoder stays as it is, tokens."""
@@ -408,14 +399,16 @@ class Trainer:
             self.optimizer.zero_grad(set_to_none=True)
             self.skipped += 1
             return {}
-        self._follow(min(self.config.average, (self.step + 2) / (self.step + 2 + AVERAGE_POWER)))
+        keep = min(self.config.average, (self.step + 2) / (self.step + 2 + AVERAGE_POWER))
+        self._move_average(self.model, 1.0 - keep)
         return dict(zip(losses, figures[2:], strict=True))
 
     @torch.no_grad()  # type: ignore[untyped-decorator,unused-ignore]
-    def _follow(self, keep: float) -> None:
-        pairs = zip(self.average.parameters(), self.model.parameters(), strict=True)
-        slow, fast = zip(*((a, m) for a, m in pairs if m.requires_grad), strict=True)
-        torch._foreach_lerp_(slow, fast, 1.0 - keep)
+    def _move_average(self, towards: Model, share: float) -> None:
+        """Moves what is trained of the averaged networks, by `share` of the way."""
+        three = zip(self.average.parameters(), towards.parameters(), self.model.parameters(), strict=True)
+        slow, aims = zip(*((a, t) for a, t, m in three if m.requires_grad), strict=True)
+        torch._foreach_lerp_(slow, aims, share)
 
     @torch.no_grad()  # type: ignore[untyped-decorator,unused-ignore]
     def _validate(self, pools: Pools) -> dict[str, float]:
@@ -452,9 +445,9 @@ def ridge(products: Tensor) -> Tensor:
     return torch.linalg.solve(squares + HEAD_MEAN_PENALTY * torch.diag(variance), cross).float()
 
 
-def _teacher(config: TrainConfig, device: torch.device) -> Denoiser:
-    """The denoiser that a run which distils guidance learns from, as it was before the run."""
+def _networks_before(config: TrainConfig) -> Model:
+    """The networks as they were before the run: what distils guidance learns from them, and a share may be kept."""
     model, start = Model(config.shape), read_start(Path(config.start_from))
     load_networks(model, start.shape, start.networks, config.start_from)
-    teacher: Denoiser = model.denoiser.requires_grad_(False).to(device)
-    return teacher
+    model.requires_grad_(False)
+    return model

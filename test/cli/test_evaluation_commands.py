@@ -162,7 +162,7 @@ def test_bad_arrays_are_one_sentence(
 ) -> None:
     path = arrays(tmp_path / "a.npz", **change)
     assert main(["evaluate", "arrays", str(path)]) == 1
-    captured = [line for line in capfd.readouterr().err.splitlines() if line.startswith("reactdiff:")]
-    assert len(captured) == 1
-    assert sentence in captured[0]
-    assert "a.npz" in captured[0]
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("reactdiff:")]
+    assert len(lines) == 1
+    assert sentence in lines[0]
+    assert "a.npz" in lines[0]

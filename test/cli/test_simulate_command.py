@@ -18,7 +18,7 @@ from reactdiff_ros.types import FloatArray
 def test_statistics_and_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     arguments = ["--dyads", "12", "--seconds", "20", "--seed", "2", "--plots", str(tmp_path / "p"), "--json"]
     assert main(["dev", "simulate", *arguments]) == 0
-    out, captured = capfd.readouterr()
+    out, error = capfd.readouterr()
     answer = json.loads(out)
     assert set(answer["statistics"]) == set(answer["human"]) == set(HUMAN)
     assert all(np.isfinite(value) for value in answer["statistics"].values())
@@ -26,7 +26,7 @@ def test_statistics_and_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[st
     assert "output" not in answer
     for path in answer["plots"]:
         assert Path(path).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert "people: 8.4" in captured
+    assert "people: 8.4" in error
 
 
 SEED, WORLDS, FRAMES, EACH = 5, 60, 1000, 3

@@ -29,7 +29,7 @@ def filled(networks, frames):
     return grid
 
 
-def batch_told(networks, batches):
+def batch_tokens_and_moods(networks, batches):
     """Tokens and moods of a sequence of one-frame batches, through the batched path."""
     names = type(batches[0]).__slots__
     joined = type(batches[0])(**{n: np.stack([getattr(b, n) for b in batches], axis=1) for n in names})
@@ -38,7 +38,7 @@ def batch_told(networks, batches):
 
 
 def batch_tokens(networks, batches):
-    return batch_told(networks, batches)[0]
+    return batch_tokens_and_moods(networks, batches)[0]
 
 
 def test_the_last_of_several_frames_in_a_slot_counts(networks):

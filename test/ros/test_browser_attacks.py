@@ -125,7 +125,7 @@ def test_the_listener_outlives_it(graph: RosGraph, name: str, record_property: A
     watcher.close()
     grown = {node: round(most[node] - before[node], 1) for node in before}
     figures = {
-        "told": output, "faces_hz": round(float(1 / gaps.mean()), 2),
+        "output": output, "faces_hz": round(float(1 / gaps.mean()), 2),
         "gap_p99_ms": round(float(np.percentile(gaps, 99)) * 1e3),
         "gap_most_ms": round(float(gaps.max()) * 1e3), "grown_mb": grown, "seconds": round(float(gaps.sum()), 1),
     }  # fmt: skip

@@ -152,13 +152,8 @@ def recording(graph: RosGraph, path: Path) -> Iterator[NodeProcess]:
         assert recorder.stop() == 0
 
 
-def settings(graph: RosGraph, stage: str) -> dict[str, str]:
-    statuses = [s for s in graph.received[STATUS] if s.stage == stage]
-    return dict(s.split("=", 1) for s in statuses[-1].settings) if statuses else {}
-
-
 def styles(graph: RosGraph) -> list[str]:
-    return [settings(graph, name).get("style", "") for name in NODES]
+    return [graph.settings(name).get("style", "") for name in NODES]
 
 
 def pub(graph: RosGraph, topic: str, kind: str, values: str, *, latched: bool = False, wait: int = 1) -> Any:
@@ -207,7 +202,7 @@ def test_every_line_of_the_documentation_that_publishes_acts(graph: RosGraph, li
     if report.topic == "/listener/control":
         style = report.fields.pop("style", None)
         numbers = {n: f"{v:g}" for n, v in report.fields.items()}
-        graph.until(lambda: numbers.items() <= settings(graph, "reaction_node").items(), what=f"{numbers}")
+        graph.until(lambda: numbers.items() <= graph.settings("reaction_node").items(), what=f"{numbers}")
         if style is not None:
             graph.until(lambda: styles(graph) == [style, style], what=style)
     else:
@@ -298,7 +293,7 @@ def test_the_recorder_keeps_what_ordinary_publishers_sent_and_what_was_set_befor
 
 def written(graph: RosGraph) -> int:
     """Messages in the recorder's bag as of its last status."""
-    return int(settings(graph, "recorder_node").get("messages", "0"))
+    return int(graph.settings("recorder_node").get("messages", "0"))
 
 
 def recorded(path: Path, topic: str) -> list[str]:

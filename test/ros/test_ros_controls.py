@@ -85,12 +85,6 @@ def feed(graph: RosGraph, seconds: float, make: Callable[[int, float], Any] | No
         graph.spin(0.04)
 
 
-def settings(graph: RosGraph, stage: str) -> dict[str, str]:
-    """What the node said last of its settings."""
-    statuses = [s for s in graph.received[STATUS] if s.stage == stage]
-    return dict(s.split("=", 1) for s in statuses[-1].settings) if statuses else {}
-
-
 def shown(graph: RosGraph, since: int) -> np.ndarray:
     return np.stack([np.asarray(m.coefficients) for m in graph.received[EXPRESSION][since:]])
 
@@ -102,32 +96,32 @@ def control(**values: Any) -> Any:
 
 
 def test_start_values_and_messages_are_told_back_as_they_are_in_force(graph):
-    graph.until(lambda: settings(graph, "reaction_node").get("nodding") == "0.25", 10.0, "the start value")
-    graph.until(lambda: settings(graph, "expression_node").get("head") == "0.75", 10.0, "the start value")
+    graph.until(lambda: graph.settings("reaction_node").get("nodding") == "0.25", 10.0, "the start value")
+    graph.until(lambda: graph.settings("expression_node").get("head") == "0.75", 10.0, "the start value")
     graph.publish(CONTROL, control(smiling=0.5, delay=0.4, intensity=1.5, responsiveness=7.0))
-    graph.until(lambda: settings(graph, "reaction_node").get("smiling") == "0.5", 10.0, "the control")
-    values = settings(graph, "reaction_node")
+    graph.until(lambda: graph.settings("reaction_node").get("smiling") == "0.5", 10.0, "the control")
+    values = graph.settings("reaction_node")
     found = [values[name] for name in ("delay_s", "responsiveness", "nodding")]
     assert found == ["0.4", "1", "0.25"], "clipped; the rest stays"
-    graph.until(lambda: settings(graph, "expression_node").get("intensity") == "1.5", 10.0, "the control")
-    assert "delay_s" not in settings(graph, "expression_node"), "it acts in one place"
+    graph.until(lambda: graph.settings("expression_node").get("intensity") == "1.5", 10.0, "the control")
+    assert "delay_s" not in graph.settings("expression_node"), "it acts in one place"
     graph.publish(CONTROL, control(style="natural"))
-    graph.until(lambda: settings(graph, "reaction_node").get("smiling") == "0", 10.0, "the style")
+    graph.until(lambda: graph.settings("reaction_node").get("smiling") == "0", 10.0, "the style")
 
 
 def test_a_style_that_is_saved_meanwhile_is_known_and_an_unknown_one_is_said(graph, styles):
     from reactdiff_ros.styles import save_style
 
     graph.publish(CONTROL, control(style="mine"))
-    graph.until(lambda: settings(graph, "reaction_node").get("nodding") == "-0.5", 10.0, "the own style")
+    graph.until(lambda: graph.settings("reaction_node").get("nodding") == "-0.5", 10.0, "the own style")
     graph.publish(CONTROL, control(style="anna"))
     graph.until(lambda: "unknown style (anna)" in graph.sentence("reaction_node"), 10.0, "the sentence")
-    assert settings(graph, "reaction_node")["style"] == "mine"
+    assert graph.settings("reaction_node")["style"] == "mine"
     save_style(styles, "anna", {"reference": [0.5, None, *[-1.0] * 6], "liveliness": 0.5})
     graph.publish(CONTROL, control(style="anna"))
-    graph.until(lambda: settings(graph, "reaction_node").get("style") == "anna", 10.0, "the learnt style")
-    assert settings(graph, "reaction_node")["reference"].startswith("0.50 - -1.00")
-    graph.until(lambda: settings(graph, "expression_node").get("style") == "anna", 10.0, "the learnt style")
+    graph.until(lambda: graph.settings("reaction_node").get("style") == "anna", 10.0, "the learnt style")
+    assert graph.settings("reaction_node")["reference"].startswith("0.50 - -1.00")
+    graph.until(lambda: graph.settings("expression_node").get("style") == "anna", 10.0, "the learnt style")
     graph.until(lambda: graph.level("reaction_node") < 2, 10.0, "the sentence is over")
     graph.publish(CONTROL, control(style="natural"))
 

@@ -106,13 +106,13 @@ def test_a_dask_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
             victims = list(client.run(os.getpid).values())
         keep, killed = Keep(tmp_path / "kept"), []
 
-        def log_lines(share: float) -> None:
+        def kill_one(share: float) -> None:
             if share > 0.2 and not killed:
                 killed.append(victims[0])
                 os.kill(victims[0], signal.SIGKILL)
 
         wanted = parts(12, log=str(tmp_path / "log"))
-        outcome = work_off(wanted, keep, dask=cluster.scheduler_address, progress=log_lines)
+        outcome = work_off(wanted, keep, dask=cluster.scheduler_address, progress=kill_one)
     finally:
         cluster.close()
     assert killed
