@@ -26,6 +26,7 @@ _LEVEL_CHANCE: Final = np.array([0.0, 0.40, 0.72, 1.0, 1.2], dtype=np.float32)
 _BASELINE: Final = rate_of(3.0)
 _SOFT: Final = np.float32(0.06)
 _FAINT: Final = np.float32(0.02)
+_TOP: Final = np.float32(0.2)
 
 
 def answer_chance(who: Temperament) -> FloatArray:
@@ -164,7 +165,7 @@ class Smiling:
 
 class Cheeking:
     """Steps the cheeks of N listeners: they go along with the smile, in some people and at some times more than in
-    others, and rise a little without one. Fitted to AU06 of the same six pairs.
+    others, and rise a little without one. Fitted to AU06 of the same six pairs, in which it hardly ever reaches 1.
     """
 
     def __init__(self, who: Temperament, root: np.random.SeedSequence) -> None:
@@ -177,7 +178,8 @@ class Cheeking:
         varies, own, flutter = self._drifts.step(self._noise.normal(3))
         along = self._share * np.exp(0.3 * varies) * smile * (0.75 + 0.5 * smile)
         level = along - 0.03 + 0.08 * own + 0.03 * flutter
-        return np.asarray(s.attend * _FAINT * np.logaddexp(0, level / _FAINT), dtype=np.float32)
+        soft = _FAINT * np.logaddexp(0, level / _FAINT)
+        return np.asarray(s.attend * (1 - _TOP * np.logaddexp(0, (1 - soft) / _TOP)), dtype=np.float32)
 
 
 _PEAKS: Final = np.cumsum(np.array([400, 148, 80, 40, 68]) / 736.0).astype(np.float32)[:, None]

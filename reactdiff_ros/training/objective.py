@@ -94,7 +94,7 @@ UNGUIDED: Final = 0.12
 """Share of the noise draws without any speaker, for classifier-free guidance."""
 UNREMEMBERED: Final = 0.1
 """Share of the plans without any memory."""
-GROUP_WEIGHT: Final = {"smile": 2.5, "mouth": 1.0, "brows": 2.5, "lids": 2.0, "blinks": 0.7, "gaze": 0.5, "head": 3.0}
+GROUP_WEIGHT: Final = {"smile": 2.5, "mouth": 2.0, "brows": 3.0, "lids": 2.0, "blinks": 0.7, "gaze": 0.5, "head": 3.0}
 """Weights of the groups' latents in the loss: what answers a speaker counts more than what moves by itself, and what is
 rare more than what moves all the time."""
 LATENT_WEIGHT: Final = torch.tensor([GROUP_WEIGHT[GROUPS[i].name] for i in GROUP_OF_LATENT])
