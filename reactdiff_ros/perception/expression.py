@@ -42,6 +42,9 @@ _LEFT = np.array([INDEX[n + "L"] for n in _SIDED])
 _ALONE = np.array([INDEX[n] for n in _SINGLE])
 _ASYMMETRY_SCALE: Final = 0.03
 _TILT_GAIN: Final = 2.0
+_SAD: Final = EXPRESSION_CLASSES.index("sad")
+CRYING: Final = "crying"
+"""Name of the ninth row of the weights."""
 _INNER, _OUTER = _SIDED.index("browInner"), _SIDED.index("browOuter")
 
 
@@ -81,13 +84,17 @@ class FadingMean:
 
 @dataclass(frozen=True)
 class ExpressionWeights:
-    """Weights (8, n + 1) of FEATURES and a constant, in the order of EXPRESSION_CLASSES."""
+    """Weights (8, n + 1) of FEATURES and a constant, in the order of EXPRESSION_CLASSES, and those of crying in a ninth
+    row: who cries is sad as well, with a face that has more in common with a smile.
+    """
 
     weights: Array
 
     def probabilities(self, x: Array) -> Array:
         """Probabilities (..., 8) of features (..., n)."""
-        return _shares(x @ self.weights[:, :-1].T + self.weights[:, -1])
+        shares = _shares(x @ self.weights[:, :-1].T + self.weights[:, -1])
+        shares[..., _SAD] += shares[..., len(EXPRESSION_CLASSES) :].sum(axis=-1)
+        return shares[..., : len(EXPRESSION_CLASSES)]
 
 
 def _shares(scores: Array) -> Array:
@@ -100,7 +107,7 @@ def _shares(scores: Array) -> Array:
 def shipped_weights() -> ExpressionWeights:
     """The weights that come with the package."""
     found = json.loads(WEIGHTS.read_text(encoding="utf-8"))
-    order = [found["classes"].index(name) for name in EXPRESSION_CLASSES]
+    order = [found["classes"].index(name) for name in (*EXPRESSION_CLASSES, CRYING) if name in found["classes"]]
     columns = dict(zip(found["features"], np.array(found["weights"])[order].T, strict=True))
     unknown = np.zeros(len(order))  # a feature that was added counts nothing until the next training
     return ExpressionWeights(np.stack([columns.get(name, unknown) for name in (*FEATURES, "constant")], axis=1))

@@ -17,11 +17,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import expit
 
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.perception.expression import FEATURES, ExpressionReader, ExpressionWeights, FadingMean
+from reactdiff_ros.perception.expression import CRYING, FEATURES, ExpressionReader, ExpressionWeights, FadingMean
 from reactdiff_ros.perception.person import feature_spread, features_of_face
 from reactdiff_ros.perception.speaker import SpeakerPerception
 from reactdiff_ros.recordings.labels import Named
@@ -37,6 +38,13 @@ SPEECH: Final[dict[str, Range]] = {
     "mouthUpperUp": (0.0, 0.3), "mouthLowerDown": (0.0, 0.3), "mouthClose": (0.0, 0.2),
 }  # fmt: skip
 """What vowels and consonants add. Of those who speak (7 in 10), each moves in a third of the faces."""
+CRYING_FACE: Final[dict[str, Range]] = {
+    "browInnerUp": (0.0, 0.3), "browDown": (0.2, 0.8), "eyeBlink": (0.7, 1.0), "eyeSquint": (0.2, 0.8),
+    "cheekSquint": (0.3, 0.9), "mouthUpperUp": (0.1, 0.5), "mouthSmile": (0.2, 0.7), "mouthStretch": (0.2, 0.8),
+    "mouthShrugLower": (0.3, 0.9), "mouthFrown": (0.0, 0.4),
+}  # fmt: skip
+"""Someone who cries (action units 4, 6, 7, 10, 12, 17, 20, 43): mouth and cheeks smile, but brows are knit, eyes
+shut and the chin raised. Not among EXPRESSIONS, because simulated speakers talk."""
 RENDERED: Final = 200
 """Faces of each expression."""
 NOISE: Final = 0.5
@@ -48,6 +56,7 @@ between-person standard deviations: recordings of unmoved people are too few to 
 PRIOR_VARIANCE: Final = 30.0
 VARIANCE: Final = 12.0
 """Of a weight, around 0 for the rendered faces and around what they gave for the recordings."""
+_SAD: Final = EXPRESSION_CLASSES.index("sad")
 EVERY: Final = 3
 """Pictures of a recording, of which one is taken."""
 MEMORY_S: Final = 0.6
@@ -102,15 +111,17 @@ def _perceived(paths: Sequence[Path]) -> tuple[Array, NDArray[np.int64]]:
 
 def rendered_faces(seed: int) -> tuple[Array, NDArray[np.int64]]:
     """Features (8 * RENDERED, n) and classes of faces of the demo head whose coefficients are known."""
-    rng, head = np.random.default_rng(seed), Morphs(load_head())
+    rng = np.random.default_rng(seed)
+    x = [rendered(rng, EXPRESSIONS[name]) for name in EXPRESSION_CLASSES]
+    return np.concatenate(x), np.repeat(np.arange(len(EXPRESSION_CLASSES)), RENDERED)
+
+
+def rendered(rng: np.random.Generator, ways: Sequence[Mapping[str, Range]]) -> Array:
+    """Features (RENDERED, n) of faces of the demo head that show an expression in one of its `ways`."""
+    head, spread = Morphs(load_head()), NOISE * feature_spread()
     rest = features_of_face(head.landmarks(np.zeros(COEFFICIENT_COUNT)))
-    spread = NOISE * feature_spread()
-    x = []
-    for name in EXPRESSION_CLASSES:
-        for _ in range(RENDERED):
-            face = features_of_face(head.landmarks(_drawn(rng, EXPRESSIONS[name])))
-            x.append(face - rest + rng.normal(0.0, 1.0, len(rest)) * spread)
-    return np.array(x), np.repeat(np.arange(len(EXPRESSION_CLASSES)), RENDERED)
+    faces = (features_of_face(head.landmarks(_drawn(rng, ways))) for _ in range(RENDERED))
+    return np.array([face - rest + rng.normal(0.0, 1.0, len(rest)) * spread for face in faces])
 
 
 def unmoved_people(seed: int, faces: Array) -> list[LabelledClip]:
@@ -163,6 +174,30 @@ def _fitted(clips: Sequence[LabelledClip], prior: Array) -> Array:
     return fit(x, y, weight, VARIANCE, prior)
 
 
+def crying(weights: Array, faces: Array, others: Array, clips: Sequence[LabelledClip]) -> Array:
+    """Weights (n + 1,) of crying beside those of the eight classes, `weights` (8, n + 1), which stay as they are.
+
+    From rendered `faces` (m, n) that cry, `others` (k, n) that are not sad, and recordings of people who are not sad:
+    none of people who cry is at hand. Each of the eight classes counts as much as the faces that cry count twice.
+    """
+    calm = [_steady(clip)[::EVERY] for clip in clips if clip.label != _SAD]
+    parts = [(faces, 1.0, 2.0), (others, 0.0, 4.0), *((x, 0.0, 4.0 / len(calm)) for x in calm)]
+    x = np.concatenate([part for part, _, _ in parts])
+    y = np.concatenate([np.full(len(part), label) for part, label, _ in parts])
+    weight = np.concatenate([np.full(len(part), total / len(part)) for part, _, total in parts])
+    design = np.column_stack([x, np.ones(len(x))])
+    rest = np.logaddexp.reduce(design @ weights.T, axis=1)
+    precision = np.full(design.shape[1], 1.0 / VARIANCE)
+    precision[-1] *= 0.01
+
+    def loss(row: Array) -> tuple[float, Array]:
+        ahead = design @ row - rest
+        value = (weight * (np.logaddexp(0.0, ahead) - y * ahead)).sum() + 0.5 * (row * row * precision).sum()
+        return float(value), design.T @ (weight * (expit(ahead) - y)) + row * precision
+
+    return np.asarray(minimize(loss, np.zeros(design.shape[1]), jac=True, method="L-BFGS-B").x)
+
+
 def _steady(clip: LabelledClip) -> Array:
     """Features (T, n), each the mean over those before it."""
     mean = FadingMean(MEMORY_S)
@@ -184,18 +219,25 @@ def train(clips: Sequence[LabelledClip], seed: int = 0) -> dict[str, Any]:
     x, y = rendered_faces(seed)
     prior = fit(x, y, np.full(len(y), len(EXPRESSION_CLASSES) / len(y)), PRIOR_VARIANCE)
     unmoved = unmoved_people(seed, x[y == EXPRESSION_CLASSES.index("neutral")])
-    left_out = {
-        person: ExpressionWeights(_fitted([*unmoved, *(clip for clip in clips if clip.person != person)], prior))
-        for person in people
-    }
+    tears = rendered(np.random.default_rng([seed, 1]), (CRYING_FACE,))
+
+    def fitted(known: Sequence[LabelledClip]) -> Array:
+        eight = _fitted([*unmoved, *known], prior)
+        return np.vstack([eight, crying(eight, tears, x[y != _SAD], [*unmoved, *known])])
+
+    left_out = {p: ExpressionWeights(fitted([clip for clip in clips if clip.person != p])) for p in people}
     factor = _calibration([(left_out[clip.person], clip) for clip in clips])
     scaled = {person: ExpressionWeights(factor * found.weights) for person, found in left_out.items()}
     return {
-        "classes": list(EXPRESSION_CLASSES),
+        "classes": [*EXPRESSION_CLASSES, CRYING],
         "features": [*FEATURES, "constant"],
-        "weights": np.round(factor * _fitted([*unmoved, *clips], prior), 4).tolist(),
+        "weights": np.round(factor * fitted(clips), 4).tolist(),
         "people_not_trained_on": validation([(scaled[clip.person], clip) for clip in clips]),
-        "trained_on": {"clips": sorted({clip.name for clip in clips}), "people": len(people), "rendered": len(y)},
+        "trained_on": {
+            "clips": sorted({clip.name for clip in clips}),
+            "people": len(people),
+            "rendered": len(y) + len(tears),
+        },
         "seed": seed,
     }
 

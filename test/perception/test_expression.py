@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from reactdiff_ros.perception.expression import FEATURES, WEIGHTS, ExpressionReader, FadingMean, shipped_weights
 from reactdiff_ros.perception.person import features_of_face
 from reactdiff_ros.simulator.rendered.head import Morphs, load_head
+from reactdiff_ros.training.expression import CRYING_FACE
 from reactdiff_ros.types import EXPRESSION_CLASSES
 from tools.demo.readback import face
 
@@ -40,6 +41,15 @@ def test_bared_teeth_are_no_smile_and_laughter_is_one():
     laughing = reader.read(0, rendered(**LAUGH))
     assert EXPRESSION_CLASSES[laughing.argmax()] == "happy"
     assert reader.smile(np.array([0.9]))[0] > 0.85
+
+
+def test_who_cries_is_sad_though_lips_and_cheeks_are_as_in_a_smile():
+    tears = {name: sum(ends) / 2 for name, ends in CRYING_FACE.items()}
+    reader = ExpressionReader()
+    assert EXPRESSION_CLASSES[reader.read(0, rendered(**tears)).argmax()] == "sad"
+    assert reader.smile(np.array([0.9]))[0] < 0.1
+    reader.read(0, rendered(**LAUGH, eyeBlink=0.9, eyeSquint=0.5))
+    assert reader.smile(np.array([0.9]))[0] > 0.6
 
 
 def test_an_expression_needs_longer_than_a_vowel():
@@ -81,7 +91,7 @@ def test_always_a_distribution(x):
 
 def test_the_shipped_read_out_says_how_well_it_reads_people_it_has_not_met():
     found = json.loads(WEIGHTS.read_text())
-    assert shipped_weights().weights.shape == (len(EXPRESSION_CLASSES), len(FEATURES) + 1)
+    assert shipped_weights().weights.shape == (len(EXPRESSION_CLASSES) + 1, len(FEATURES) + 1)
     left_out = found["people_not_trained_on"]
     assert found["features"] == [*FEATURES, "constant"]
     assert left_out["balanced_accuracy"] >= 0.60

@@ -65,6 +65,14 @@ def test_bared_teeth_are_not_read_as_a_smile(clips, nets, person, label):
     assert np.mean([f.affect.label in named for f in frames if f.affect]) > 0.7
 
 
+def test_a_woman_who_cries_is_sad_and_later_laughs(clips, nets):
+    frames = read(clips("pyfeat_pexels_occlusion_20s.mp4"), nets, 470, 2)
+    cries, laughs = frames[15:35], frames[200:230]  # 1.2 to 2.9 s, 16.7 to 19.2 s
+    assert all(f.affect.label == "sad" for f in cries if f.affect)
+    assert all(f.affect.label == "happy" for f in laughs if f.affect)
+    assert mean(cries, *SMILE) < 0.35 * mean(laughs, *SMILE)
+
+
 @pytest.mark.parametrize("person", ["m030", "w009"])
 def test_surprise_raises_brows_and_lids_and_anger_lowers_brows(clips, nets, person):
     surprised = read(clips(f"emotions/dreamtalk_{person}_surprised.mp4"), nets)
