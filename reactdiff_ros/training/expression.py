@@ -39,12 +39,13 @@ SPEECH: Final[dict[str, Range]] = {
 }  # fmt: skip
 """What vowels and consonants add. Of those who speak (7 in 10), each moves in a third of the faces."""
 CRYING_FACE: Final[dict[str, Range]] = {
-    "browInnerUp": (0.0, 0.3), "browDown": (0.2, 0.8), "eyeBlink": (0.7, 1.0), "eyeSquint": (0.2, 0.8),
-    "cheekSquint": (0.3, 0.9), "mouthUpperUp": (0.1, 0.5), "mouthSmile": (0.2, 0.7), "mouthStretch": (0.2, 0.8),
+    "browInnerUp": (0.0, 0.3), "browDown": (0.2, 0.8), "eyeBlink": (0.5, 1.0), "eyeSquint": (0.2, 0.8),
+    "cheekSquint": (0.3, 0.9), "mouthUpperUp": (0.1, 0.5), "mouthSmile": (0.2, 0.9), "mouthStretch": (0.2, 0.8),
     "mouthShrugLower": (0.3, 0.9), "mouthFrown": (0.0, 0.4),
 }  # fmt: skip
 """Someone who cries (action units 4, 6, 7, 10, 12, 17, 20, 43): mouth and cheeks smile, but brows are knit, eyes
 shut and the chin raised. Not among EXPRESSIONS, because simulated speakers talk."""
+SHUT_LAUGH: Final = EXPRESSIONS["happy"][0] | {"eyeBlink": (0.3, 1.0)}
 RENDERED: Final = 200
 """Faces of each expression."""
 NOISE: Final = 0.5
@@ -57,6 +58,7 @@ PRIOR_VARIANCE: Final = 30.0
 VARIANCE: Final = 12.0
 """Of a weight, around 0 for the rendered faces and around what they gave for the recordings."""
 _SAD: Final = EXPRESSION_CLASSES.index("sad")
+CRYING_VARIANCE: Final = 20_000.0
 EVERY: Final = 3
 """Pictures of a recording, of which one is taken."""
 MEMORY_S: Final = 0.6
@@ -174,26 +176,33 @@ def _fitted(clips: Sequence[LabelledClip], prior: Array) -> Array:
     return fit(x, y, weight, VARIANCE, prior)
 
 
-def crying(weights: Array, faces: Array, others: Array, clips: Sequence[LabelledClip]) -> Array:
+def crying(
+    weights: Array, tears: Array, laughs: Array, x: Array, y: NDArray[np.int64], clips: Sequence[LabelledClip]
+) -> Array:
     """Weights (n + 1,) of crying beside those of the eight classes, `weights` (8, n + 1), which stay as they are.
 
-    From rendered `faces` (m, n) that cry, `others` (k, n) that are not sad, and recordings of people who are not sad:
-    none of people who cry is at hand. Each of the eight classes counts as much as the faces that cry count twice.
+    From rendered faces that cry, `tears` (m, n), and what it must not be taken for: rendered faces that laugh with eyes
+    shut, `laughs` (l, n), or are `x` (k, n) of classes `y` (k,) other than sad, and recordings of people who are not
+    sad. Each of these kinds counts the same, and who is happy is a kind, because a smile is what crying is like.
+    Recordings of people who cry are not at hand.
     """
-    calm = [_steady(clip)[::EVERY] for clip in clips if clip.label != _SAD]
-    parts = [(faces, 1.0, 2.0), (others, 0.0, 4.0), *((x, 0.0, 4.0 / len(calm)) for x in calm)]
-    x = np.concatenate([part for part, _, _ in parts])
-    y = np.concatenate([np.full(len(part), label) for part, label, _ in parts])
-    weight = np.concatenate([np.full(len(part), total / len(part)) for part, _, total in parts])
+    happy = EXPRESSION_CLASSES.index("happy")
+    kinds = [[tears], [laughs]]
+    for smiles in (True, False):
+        kinds.append([x[(y != _SAD) & ((y == happy) == smiles)]])
+        kinds.append([_steady(c)[::EVERY] for c in clips if c.label != _SAD and (c.label == happy) == smiles])
+    weight = np.concatenate([np.full(len(part), 1 / len(part) / len(kind)) for kind in kinds for part in kind])
+    x = np.concatenate([part for kind in kinds for part in kind])
+    cries = np.arange(len(x)) < len(tears)
     design = np.column_stack([x, np.ones(len(x))])
     rest = np.logaddexp.reduce(design @ weights.T, axis=1)
-    precision = np.full(design.shape[1], 1.0 / VARIANCE)
+    precision = np.full(design.shape[1], 1.0 / CRYING_VARIANCE)
     precision[-1] *= 0.01
 
     def loss(row: Array) -> tuple[float, Array]:
         ahead = design @ row - rest
-        value = (weight * (np.logaddexp(0.0, ahead) - y * ahead)).sum() + 0.5 * (row * row * precision).sum()
-        return float(value), design.T @ (weight * (expit(ahead) - y)) + row * precision
+        value = (weight * (np.logaddexp(0.0, ahead) - cries * ahead)).sum() + 0.5 * (row * row * precision).sum()
+        return float(value), design.T @ (weight * (expit(ahead) - cries)) + row * precision
 
     return np.asarray(minimize(loss, np.zeros(design.shape[1]), jac=True, method="L-BFGS-B").x)
 
@@ -219,11 +228,11 @@ def train(clips: Sequence[LabelledClip], seed: int = 0) -> dict[str, Any]:
     x, y = rendered_faces(seed)
     prior = fit(x, y, np.full(len(y), len(EXPRESSION_CLASSES) / len(y)), PRIOR_VARIANCE)
     unmoved = unmoved_people(seed, x[y == EXPRESSION_CLASSES.index("neutral")])
-    tears = rendered(np.random.default_rng([seed, 1]), (CRYING_FACE,))
+    tears, laughs = (rendered(np.random.default_rng([seed, 1]), (face,)) for face in (CRYING_FACE, SHUT_LAUGH))
 
     def fitted(known: Sequence[LabelledClip]) -> Array:
         eight = _fitted([*unmoved, *known], prior)
-        return np.vstack([eight, crying(eight, tears, x[y != _SAD], [*unmoved, *known])])
+        return np.vstack([eight, crying(eight, tears, laughs, x, y, [*unmoved, *known])])
 
     left_out = {p: ExpressionWeights(fitted([clip for clip in clips if clip.person != p])) for p in people}
     factor = _calibration([(left_out[clip.person], clip) for clip in clips])
@@ -236,7 +245,7 @@ def train(clips: Sequence[LabelledClip], seed: int = 0) -> dict[str, Any]:
         "trained_on": {
             "clips": sorted({clip.name for clip in clips}),
             "people": len(people),
-            "rendered": len(y) + len(tears),
+            "rendered": len(y) + len(tears) + len(laughs),
         },
         "seed": seed,
     }

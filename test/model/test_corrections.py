@@ -33,6 +33,7 @@ from reactdiff_ros.model.plan.corrections import (
     LOOKAHEAD,
     MEMORY_S,
     ORDINARY_SMILE,
+    RAISED,
     Choice,
     Empathy,
     Mood,
@@ -367,6 +368,18 @@ def test_who_smiled_just_now_is_not_afraid_but_may_be_angry(other: str, hurts: b
     still = answered(np.zeros_like(smiling), levels, empathy.tilt)[0, -1]
     assert (still[INDEX["browInnerUp"]] > 0.2) == hurts
     assert still[INDEX["browInnerUp"]] < 0.05 or hurts
+
+
+def test_surprise_that_goes_on_is_answered_less_and_a_new_one_as_much_as_the_first() -> None:
+    empathy, raised = Empathy(0), {}
+    for slot in range(0, 1250, 4):
+        label = "neutral" if 500 <= slot < 1000 else "surprise"
+        empathy.observe(expressing(label, slot * 40_000_000))
+        empathy.look(slot * 40_000_000, 0)
+        raised[slot] = empathy.frames(slot, 4)[0, RAISED]
+    assert raised[32] > 0.6
+    assert 0.1 < raised[400] < 0.3
+    assert raised[1032] == pytest.approx(raised[32], abs=0.01)
 
 
 def test_surprise_which_may_be_fear_gets_a_small_smile_at_most() -> None:

@@ -492,6 +492,10 @@ _PERHAPS_AFRAID: Final = 0.5
 _ANSWER_S: Final = 0.3
 _FADE_S: Final = 1.5
 """Time constants with which an answer comes and goes."""
+_SURPRISE_S: Final = 3.0
+_FAMILIAR: Final = 0.8
+"""Time constant with which surprise that goes on is answered less, and by how much. Nothing surprises for long, and
+lively talkers and children look surprised all the time."""
 _HELD_S: Final = 1.0
 """How long an expression counts after it was seen last."""
 _LOOKS: Final = {
@@ -548,6 +552,7 @@ class Empathy:
         self._seen_ns: int | None = None
         self._cheer = 0.0
         self._levels = self._wanted = np.zeros(5)
+        self._surprise = self._familiar = 0.0
         self._slot: int | None = None
         self.tilt = _TILT_RAD if seed % 2 else -_TILT_RAD
 
@@ -601,7 +606,12 @@ class Empathy:
         wanted = np.array([_ramp(value - self._unmoved, *_SURE) for value in likeliest])
         wanted[KEPT] = self.negative
         if self._slot is not None:  # what the last plan had for this slot
-            self._levels = _approached(self._levels, self._wanted, np.array([max(slot - self._slot, 0)]))[0]
+            passed = max(slot - self._slot, 0)
+            self._levels = _approached(self._levels, self._wanted, np.array([passed]))[0]
+            left = math.exp(-passed * FRAME_S / _SURPRISE_S)
+            self._familiar = self._surprise + (self._familiar - self._surprise) * left
+        self._surprise = float(wanted[RAISED])
+        wanted[RAISED] *= 1.0 - _FAMILIAR * self._familiar
         self._slot, self._wanted = slot, wanted
         levels = _approached(self._levels, wanted, np.arange(count))
         levels[:, KEPT] = 1.0 - levels[:, KEPT]
