@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from reactdiff_ros import Listener
+from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.studies.appropriateness import appropriateness
 from reactdiff_ros.recordings.labels import Named, label_of, labelled
@@ -47,3 +49,14 @@ def test_a_listener_does_not_smile_at_anger_and_answers_a_smile_and_grief() -> N
     assert away["sad"]["concern"] >= 0.15
     assert found["by_label"]["angry"]["smile_p95"] <= 0.35
     assert abs(found["gaze"]["up_minus_down"]) < 0.08
+
+
+@pytest.mark.skipif(not (CLIPS / "pyfeat_pexels_occlusion_20s.mp4").is_file(), reason="REACTDIFF_CLIPS lacks the clip")
+def test_a_listener_is_concerned_while_she_cries_and_not_when_she_laughs() -> None:
+    track = Listener(style="warm", seed=3).react(CLIPS / "pyfeat_pexels_occlusion_20s.mp4")
+    smile, brows = track.faces[:, list(SMILE)].mean(axis=1), track["browInnerUp"]
+    cries, laughs = (track.times >= 1.5) & (track.times < 3.0), track.times >= 14.0
+    assert smile[cries].max() < 0.2
+    assert brows[cries].mean() > 0.3
+    assert smile[laughs].mean() > 0.2
+    assert brows[laughs].mean() < 0.15
