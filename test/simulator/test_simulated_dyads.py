@@ -145,7 +145,7 @@ def test_the_real_calls_couple_as_people_do() -> None:
 
 # Mean and deviation of simulate(7, 8, 400).
 FIGURES = {
-    "listener": (0.0336552, 0.114914), "activity": (0.304607, 0.339427), "style": (-0.323074, 1.17997),
+    "listener": (0.0332335, 0.112398), "activity": (0.304607, 0.339427), "style": (-0.323074, 1.17997),
     "stimulus.seen": (0.75, 0.433013), "stimulus.heard": (0.721875, 0.448075),
     "stimulus.speech": (0.249688, 0.432832), "stimulus.smile": (0.227442, 0.320812),
     "stimulus.brighten": (0.0674647, 0.226932), "stimulus.sincerity": (1, 0), "stimulus.laugh": (0.0207899, 0.134392),
@@ -172,4 +172,4 @@ def test_the_identity_of_the_simulator_is_that_of_these_dyads() -> None:
         values = np.asarray(attrgetter(name)(found), dtype=np.float64)
         values = values[np.isfinite(values)]
         assert (values.mean(), values.std()) == pytest.approx(expected, rel=1e-4, abs=1e-6), name
-    assert simulator_hash() == "9a0f2ef3317b3015"
+    assert simulator_hash() == "5ec21efecadd64a9"

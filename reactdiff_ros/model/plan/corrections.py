@@ -133,38 +133,41 @@ def _row(values: Sequence[float]) -> FloatArray:
 # 3. Mood
 
 MEMORY_S: Final = 3.0
-"""Time constant of the mean over the speaker's smile."""
+USUAL_S: Final = 30.0
+"""Time constants of the means over the speaker's smile, of now and as usual. The networks know how much to smile at
+someone who smiles much; what they follow by half is when. Compared with a fixed mean, moods made smiles of listeners to
+such speakers half as large again as simulated ones' are."""
 ORDINARY_SMILE: Final = 0.14
-"""A mean smile that changes nothing; simulated speakers smile .145 on average."""
-CONTAGION: Final = 3.0
-"""Units of `smiling` for a mean smile of 1 more. On simulated speakers of purpose "tune", networks before the shipped
-ones lifted their smile by .356 of what the speaker showed in the last 3 s, with this by .410; simulated listeners do so
-by .353. But on recorded calls C of the shipped ones is .099 without this and .153 with it."""
+"""Both means at first, and without a face; simulated speakers smile .145 on average."""
+CONTAGION: Final = 4.8
+"""Units of `smiling` for a mean smile of 1 more, see docs/tuning.md."""
 _SEEN: Final = 0.05
+_MOOD_RATES: Final = 1 - np.exp(-FRAME_S / np.array([MEMORY_S, USUAL_S]))
 
 
 class Mood:
     """Follows the smiles of B speakers, frame by frame of the 25 Hz grid."""
 
     def __init__(self, batch: int) -> None:
-        self._smile = np.full(batch, ORDINARY_SMILE)
+        self._smiles = np.full((2, batch), ORDINARY_SMILE)
 
     def copy(self) -> Mood:
         """An independent copy of the state."""
-        other = Mood(len(self._smile))
-        other._smile = self._smile.copy()
+        other = Mood(self._smiles.shape[1])
+        other._smiles = self._smiles.copy()
         return other
 
     def step(self, speaker: SpeakerBatch) -> FloatArray:
-        """How much more than ordinary (B,) each listener is to smile after the next frame, in units of `smiling`.
+        """How much more than usual (B,) each listener is to smile after the next frame, in units of `smiling`.
 
-        Where no smile can be seen (no face, no confidence, NaN) the mean returns to the ordinary one.
+        Where no smile can be seen (no face, no confidence, NaN) the means return to the ordinary one.
         """
         smile, sure = (values[:, list(SMILE)] for values in (speaker.coefficients, speaker.confidence))
         seen = speaker.mesh & np.isfinite(smile).all(1) & (np.nan_to_num(sure) > _SEEN).all(1)
         shown = np.where(seen, np.clip(np.nan_to_num(smile), 0.0, 1.0).mean(1), ORDINARY_SMILE)
-        self._smile += (1 - np.exp(-FRAME_S / MEMORY_S)) * (shown - self._smile)
-        return np.asarray(CONTAGION * (self._smile - ORDINARY_SMILE), dtype=np.float32)
+        self._smiles += _MOOD_RATES[:, None] * (shown - self._smiles)
+        now, usual = self._smiles
+        return np.asarray(CONTAGION * (now - usual), dtype=np.float32)
 
 
 def in_mood(conditions: Conditions, mood: FloatArray, how: Sampling) -> Conditions:
