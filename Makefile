@@ -52,13 +52,14 @@ soak: setup-evaluate setup-robots
 	    $(filter-out %/mimictalk_german_20s.mp4,$(wildcard $(CLIPS)/*.mp4)) || [ $$? = 1 ]; }
 
 # Your own weights in place of the shipped ones, which are trained further on simulated dyads as they were themselves (torch,
-# espeak-ng): half an hour with a GPU, otherwise an hour and a quarter of one core. They differ from the shipped ones
+# espeak-ng): half an hour with a GPU, otherwise one and a half to two and a half hours of one core. They differ from the shipped ones
 # (docs/training.md): measure them with 'make evidence'.
 # ARGS=--resume continues an interrupted run.
 DYADS ?= $(wildcard $(CLIPS)/dyads)
 GPU := $(shell command -v nvidia-smi)
+BF16 := $(shell grep -qsE 'avx512_bf16|amx_bf16' /proc/cpuinfo && echo --precision bf16)
 ON_GPU := --batch 64 --pool-steps 100 --workers 12 --precision tf32
-RECIPE := --from live --keep-encoder --emotions .15 $(if $(GPU),--minutes 7 $(ON_GPU) --worlds 256 --learning-rate 6e-4,--steps 3000 --learning-rate 4e-4 --keep .35)
+RECIPE := --from live --keep-encoder --emotions .15 $(if $(GPU),--minutes 7 $(ON_GPU) --worlds 256 --learning-rate 6e-4,--steps 7000 --learning-rate 4e-4 --keep .35 $(BF16))
 weights: setup-train setup-evaluate
 	@. ./env.sh && reactdiff dev train --output runs/live --voices runs/voices.npz $(RECIPE) $(ARGS) \
 	  && reactdiff dev export runs/live/checkpoint.pt --output resource/models/live \

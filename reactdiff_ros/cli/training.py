@@ -51,7 +51,7 @@ _ON_RESUMING = ("threads", "workers", "minutes", "steps")
 @click.option("--threads", type=click.IntRange(1), help="Processor threads (1).")
 @click.option("--workers", type=click.IntRange(0, 64), help="Processes that simulate dyads in the background (0).")
 @click.option("--precision", type=common.Choice(["no", "tf32", "bf16", "fp16"]),
-              help="Reduced precision of matrix products (no). On CPUs with AMX: bf16.")  # fmt: skip
+              help="Reduced precision of matrix products (no). On CPUs with bf16 instructions: bf16.")  # fmt: skip
 @common.VOICES
 @click.option(
     "--dyads", type=common.FOLDER,

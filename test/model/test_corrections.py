@@ -34,6 +34,7 @@ from reactdiff_ros.model.plan.corrections import (
     MEMORY_S,
     ORDINARY_SMILE,
     RAISED,
+    USUAL_S,
     Choice,
     Empathy,
     Mood,
@@ -110,11 +111,11 @@ def after(seconds: float, speaker: SpeakerBatch, mood: Mood | None = None) -> fl
     return [float(mood.step(speaker)[0]) for _ in range(round(seconds * 25))][-1]
 
 
-def test_a_long_smile_lifts_the_mood_and_a_straight_face_lowers_it() -> None:
-    assert after(MEMORY_S, showing(0.8)) == pytest.approx(
-        CONTAGION * (0.8 - ORDINARY_SMILE) * (1 - np.exp(-1)), rel=0.02
-    )
-    assert after(60, showing(0.0)) == pytest.approx(-CONTAGION * ORDINARY_SMILE, rel=0.01)
+def test_a_smile_lifts_the_mood_until_it_is_usual_and_a_straight_face_then_lowers_it() -> None:
+    mood, rise = Mood(1), np.exp(-MEMORY_S / USUAL_S) - np.exp(-1)
+    assert after(MEMORY_S, showing(0.8), mood) == pytest.approx(CONTAGION * (0.8 - ORDINARY_SMILE) * rise, rel=0.02)
+    assert abs(after(200, showing(0.8), mood)) < 0.01
+    assert after(MEMORY_S, showing(0.0), mood) == pytest.approx(-CONTAGION * 0.8 * rise, rel=0.02)
     assert abs(after(60, showing(ORDINARY_SMILE))) < 1e-3
 
 
@@ -129,9 +130,10 @@ def broken(smile: float, value: float) -> SpeakerBatch:
 )
 def test_what_cannot_be_seen_returns_to_the_ordinary(unseen: SpeakerBatch) -> None:
     mood = Mood(1)
-    lifted = after(10, showing(0.8), mood)
-    faded = after(MEMORY_S, unseen, mood)
-    assert faded == pytest.approx(lifted / np.e, rel=0.02)
+    after(10, showing(0.8), mood)
+    usual = (0.8 - ORDINARY_SMILE) * (1 - np.exp(-10 / USUAL_S))
+    assert after(20, unseen, mood) == pytest.approx(-CONTAGION * usual * np.exp(-20 / USUAL_S), rel=0.02)
+    assert abs(after(200, unseen, mood)) < 0.01
 
 
 def test_wild_coefficients_stay_within_the_range_of_the_control() -> None:
