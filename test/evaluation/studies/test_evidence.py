@@ -94,7 +94,7 @@ def leaves(figures: Any) -> Iterator[tuple[Any, Any]]:
 
 
 FAILING = {
-    "skill in FRD",
+    "variance with choice over without",
     "variance over ancestral sampling",
     "power in three bands over the reference's, before smoothing",
     "every sweep rises, at each step and in total with its 95 % interval",
