@@ -107,7 +107,7 @@ def _shares(scores: Array) -> Array:
 def shipped_weights() -> ExpressionWeights:
     """The weights that come with the package."""
     found = json.loads(WEIGHTS.read_text(encoding="utf-8"))
-    order = [found["classes"].index(name) for name in (*EXPRESSION_CLASSES, CRYING) if name in found["classes"]]
+    order = [found["classes"].index(name) for name in (*EXPRESSION_CLASSES, CRYING)]
     columns = dict(zip(found["features"], np.array(found["weights"])[order].T, strict=True))
     unknown = np.zeros(len(order))  # a feature that was added counts nothing until the next training
     return ExpressionWeights(np.stack([columns.get(name, unknown) for name in (*FEATURES, "constant")], axis=1))

@@ -10,7 +10,7 @@ the confidence.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,6 +46,7 @@ CRYING_FACE: Final[dict[str, Range]] = {
 """Someone who cries (action units 4, 6, 7, 10, 12, 17, 20, 43): mouth and cheeks smile, but brows are knit, eyes
 shut and the chin raised. Not among EXPRESSIONS, because simulated speakers talk."""
 SHUT_LAUGH: Final = EXPRESSIONS["happy"][0] | {"eyeBlink": (0.3, 1.0)}
+"""Someone who laughs with eyes shut: most like crying."""
 RENDERED: Final = 200
 """Faces of each expression."""
 NOISE: Final = 0.5
@@ -57,8 +58,9 @@ between-person standard deviations: recordings of unmoved people are too few to 
 PRIOR_VARIANCE: Final = 30.0
 VARIANCE: Final = 12.0
 """Of a weight, around 0 for the rendered faces and around what they gave for the recordings."""
-_SAD: Final = EXPRESSION_CLASSES.index("sad")
 CRYING_VARIANCE: Final = 20_000.0
+"""The same for crying, whose weights have no prior face to stay close to."""
+_SAD: Final = EXPRESSION_CLASSES.index("sad")
 EVERY: Final = 3
 """Pictures of a recording, of which one is taken."""
 MEMORY_S: Final = 0.6
@@ -149,8 +151,7 @@ def fit(x: Array, y: NDArray[np.int64], weight: Array, variance: float, prior: A
     count = len(EXPRESSION_CLASSES)
     design = np.column_stack([x, np.ones(len(x))])
     start = np.zeros((count, design.shape[1])) if prior is None else prior
-    precision = np.full(design.shape[1], 1.0 / variance)
-    precision[-1] *= 0.01
+    precision = _precision(design.shape[1], variance)
     wanted = np.eye(count)[y]
 
     def loss(flat: Array) -> tuple[float, Array]:
@@ -166,9 +167,14 @@ def fit(x: Array, y: NDArray[np.int64], weight: Array, variance: float, prior: A
     return np.asarray(minimize(loss, start.ravel(), jac=True, method="L-BFGS-B").x).reshape(count, -1)
 
 
+def _precision(count: int, variance: float) -> Array:
+    """Of the Gaussian prior of `count` weights, the constant's, which comes last, being a hundred times as wide."""
+    return np.append(np.full(count - 1, 1.0), 0.01) / variance
+
+
 def _fitted(clips: Sequence[LabelledClip], prior: Array) -> Array:
     """Weights from recordings: every class counts the same, and within it every recording."""
-    x = np.concatenate([_steady(clip)[::EVERY] for clip in clips])
+    x = np.concatenate([clip.features[::EVERY] for clip in clips])
     y = np.concatenate([np.full(len(clip.features[::EVERY]), clip.label) for clip in clips])
     weight = np.concatenate([np.full(len(clip.features[::EVERY]), 1.0 / len(clip.features)) for clip in clips])
     for label in np.unique(y):
@@ -179,7 +185,7 @@ def _fitted(clips: Sequence[LabelledClip], prior: Array) -> Array:
 def crying(
     weights: Array, tears: Array, laughs: Array, x: Array, y: NDArray[np.int64], clips: Sequence[LabelledClip]
 ) -> Array:
-    """Weights (n + 1,) of crying beside those of the eight classes, `weights` (8, n + 1), which stay as they are.
+    """Weights (n + 1,) of crying next to those of the eight classes, `weights` (8, n + 1), which stay as they are.
 
     From rendered faces that cry, `tears` (m, n), and what it must not be taken for: rendered faces that laugh with eyes
     shut, `laughs` (l, n), or are `x` (k, n) of classes `y` (k,) other than sad, and recordings of people who are not
@@ -190,14 +196,13 @@ def crying(
     kinds = [[tears], [laughs]]
     for smiles in (True, False):
         kinds.append([x[(y != _SAD) & ((y == happy) == smiles)]])
-        kinds.append([_steady(c)[::EVERY] for c in clips if c.label != _SAD and (c.label == happy) == smiles])
+        kinds.append([c.features[::EVERY] for c in clips if c.label != _SAD and (c.label == happy) == smiles])
     weight = np.concatenate([np.full(len(part), 1 / len(part) / len(kind)) for kind in kinds for part in kind])
     x = np.concatenate([part for kind in kinds for part in kind])
     cries = np.arange(len(x)) < len(tears)
     design = np.column_stack([x, np.ones(len(x))])
     rest = np.logaddexp.reduce(design @ weights.T, axis=1)
-    precision = np.full(design.shape[1], 1.0 / CRYING_VARIANCE)
-    precision[-1] *= 0.01
+    precision = _precision(design.shape[1], CRYING_VARIANCE)
 
     def loss(row: Array) -> tuple[float, Array]:
         ahead = design @ row - rest
@@ -207,10 +212,11 @@ def crying(
     return np.asarray(minimize(loss, np.zeros(design.shape[1]), jac=True, method="L-BFGS-B").x)
 
 
-def _steady(clip: LabelledClip) -> Array:
-    """Features (T, n), each the mean over those before it."""
+def _steady(clip: LabelledClip) -> LabelledClip:
+    """The recording with features (T, n) that are each the mean over those before it."""
     mean = FadingMean(MEMORY_S)
-    return np.array([mean(int(stamp), x) for stamp, x in zip(clip.stamps_ns, clip.features, strict=True)])
+    means = [mean(int(stamp), x) for stamp, x in zip(clip.stamps_ns, clip.features, strict=True)]
+    return replace(clip, features=np.array(means))
 
 
 def train(clips: Sequence[LabelledClip], seed: int = 0) -> dict[str, Any]:
@@ -228,19 +234,20 @@ def train(clips: Sequence[LabelledClip], seed: int = 0) -> dict[str, Any]:
     x, y = rendered_faces(seed)
     prior = fit(x, y, np.full(len(y), len(EXPRESSION_CLASSES) / len(y)), PRIOR_VARIANCE)
     unmoved = unmoved_people(seed, x[y == EXPRESSION_CLASSES.index("neutral")])
+    steady = [_steady(clip) for clip in (*unmoved, *clips)]
     tears, laughs = (rendered(np.random.default_rng([seed, 1]), (face,)) for face in (CRYING_FACE, SHUT_LAUGH))
 
     def fitted(known: Sequence[LabelledClip]) -> Array:
-        eight = _fitted([*unmoved, *known], prior)
-        return np.vstack([eight, crying(eight, tears, laughs, x, y, [*unmoved, *known])])
+        eight = _fitted(known, prior)
+        return np.vstack([eight, crying(eight, tears, laughs, x, y, known)])
 
-    left_out = {p: ExpressionWeights(fitted([clip for clip in clips if clip.person != p])) for p in people}
+    left_out = {p: ExpressionWeights(fitted([clip for clip in steady if clip.person != p])) for p in people}
     factor = _calibration([(left_out[clip.person], clip) for clip in clips])
     scaled = {person: ExpressionWeights(factor * found.weights) for person, found in left_out.items()}
     return {
         "classes": [*EXPRESSION_CLASSES, CRYING],
         "features": [*FEATURES, "constant"],
-        "weights": np.round(factor * fitted(clips), 4).tolist(),
+        "weights": np.round(factor * fitted(steady), 4).tolist(),
         "people_not_trained_on": validation([(scaled[clip.person], clip) for clip in clips]),
         "trained_on": {
             "clips": sorted({clip.name for clip in clips}),
