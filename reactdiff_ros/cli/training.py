@@ -210,27 +210,23 @@ def train_nods(result: Output, weights: Path, voices: Path | None, seed: int, po
 
 
 @click.command("train-expression")
-@click.option("--clips", type=common.FOLDER, multiple=True, required=True, help="Labelled recordings; repeatable.")
-@click.option("--neutral", type=common.FILE, multiple=True, help="A recording of an unmoved person; repeatable.")
+@click.option("--clips", type=common.FOLDER, required=True, help="Folder of the recordings: OWNER/NAME/PATH each.")
+@click.option("--table", type=common.FILE, help="CSV of the recordings and labels; default: the shipped one.")
 @click.option("--output", type=common.PATH, required=True, help="The JSON file to write.")
 @common.SEED
 @common.reporting
-def train_expression(
-    result: Output, clips: tuple[Path, ...], neutral: tuple[Path, ...], output: Path, seed: int
-) -> None:
+def train_expression(result: Output, clips: Path, table: Path | None, output: Path, seed: int) -> None:
     """Train perception's read-out of expressions.
 
-    The label of a recording is the last word of its name (w009_angry.mp4, w009_angry_level3_001.mp4); the person is a
-    code such as w009 in it, or what comes before the label. Prints how well people are read who were left out.
+    The table has a row for each recording, or part of one, in which a person shows one expression. `python -m
+    tools.expression_clips` in the repository gets the recordings. Prints how well people are read who were left out.
     """
-    from reactdiff_ros.recordings.labels import Named, labelled
-    from reactdiff_ros.training.expression import read_clips
+    from reactdiff_ros.recordings.labels import read_spans
+    from reactdiff_ros.training.expression import TABLE, read_clips
     from reactdiff_ros.training.expression import train as fit
     from reactdiff_ros.types import EXPRESSION_CLASSES
 
-    named = {path: label for folder in clips for path, label in labelled(folder).items()}
-    named |= {path: Named(path.stem, "neutral", "") for path in neutral}
-    found = fit(read_clips(named, lambda path: log(f"reading {path.name}")), seed)
+    found = fit(read_clips(read_spans(table or TABLE), clips, lambda path: log(f"reading {path}")), seed)
     common.write_text("the read-out", output, json.dumps(found, indent=1) + "\n")
     result.update(file=str(output), **found["people_not_trained_on"])
     shown = found["people_not_trained_on"]

@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 WEIGHTS: Final = Path(__file__).with_name("expression.json")
 MEMORY_S: Final = 1.2
 """Time constant of the mean over the logarithms of the probabilities: vowels pass faster, expressions do not."""
-PERSONAL: Final = 0.5
+PERSONAL: Final = 0.3
 """Share of the personal neutral that counts as this person's face. The rest may be an expression that it has learnt."""
 _BARED: Final = (0.5, 0.8)
 """Probability of a negative expression from which on raised corners count less as a smile, and as none."""

@@ -4,13 +4,14 @@ The prior is a read-out fitted to faces of the demo head whose coefficients are 
 (Ekman and Friesen) at random strengths, spoken over. Recordings of people move it as far as they are worth; weights
 are the mode of the posterior (multinomial logistic regression with a Gaussian prior). Its probabilities are those of
 people it has not seen: each person is left out once, which gives the confusion matrix and one factor that calibrates
-the confidence.
+the confidence. Which recordings is in `expression_clips.csv`; `python -m tools.expression_clips` gets them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.perception.expression import CRYING, FEATURES, ExpressionReader, ExpressionWeights, FadingMean
 from reactdiff_ros.perception.person import feature_spread, features_of_face
 from reactdiff_ros.perception.speaker import SpeakerPerception
-from reactdiff_ros.recordings.labels import Named
+from reactdiff_ros.recordings.labels import VIDEOS, Span
 from reactdiff_ros.simulator.emotions import EXPRESSIONS, draw_look, move
 from reactdiff_ros.simulator.rendered.head import Morphs, load_head
 from reactdiff_ros.types import EXPRESSION_CLASSES, Picture
@@ -56,20 +57,30 @@ UNLIKE: Final = 1.5
 """So many people at rest and talking are made of rendered neutral faces, each off the population's neutral by this many
 between-person standard deviations: recordings of unmoved people are too few to tell a face from an expression."""
 PRIOR_VARIANCE: Final = 30.0
-VARIANCE: Final = 12.0
+VARIANCE: Final = 20.0
 """Of a weight, around 0 for the rendered faces and around what they gave for the recordings."""
 CRYING_VARIANCE: Final = 20_000.0
 """The same for crying, whose weights have no prior face to stay close to."""
-_SAD: Final = EXPRESSION_CLASSES.index("sad")
+LABELS: Final = (*EXPRESSION_CLASSES, CRYING)
+_SAD, _CRIES = LABELS.index("sad"), LABELS.index(CRYING)
+USUAL: Final = {"neutral": 2.0, "happy": 2.0, "fear": 0.5, "contempt": 0.5}
+"""Weight of classes that people show often or rarely when they talk to someone; of the others 1. An answer to fear or
+grief that is not there is what people notice."""
 EVERY: Final = 3
 """Pictures of a recording, of which one is taken."""
+FRAME_NS: Final = 40_000_000
+HELD: Final = 12
+"""A photograph is shown for so many pictures."""
+TABLE: Final = Path(__file__).with_name("expression_clips.csv")
+"""The recordings that the shipped read-out was trained on. Acted expressions are labelled as published, others by the
+authors of this package, who watched them."""
 MEMORY_S: Final = 0.6
 """Time constant of the mean of the features that are trained on, because the read-out averages as well."""
 
 
 @dataclass(frozen=True)
 class LabelledClip:
-    """One recording. `features` (T, n) of FEATURES at `stamps_ns` (T,)."""
+    """One recording or part of it. `features` (T, n) of FEATURES at `stamps_ns` (T,); `label`: index in LABELS."""
 
     name: str
     person: str
@@ -77,23 +88,39 @@ class LabelledClip:
     features: Array
     stamps_ns: NDArray[np.int64]
 
+    @property
+    def read_as(self) -> int:
+        """The class that is right for it: who cries is sad."""
+        return _SAD if self.label == _CRIES else self.label
 
-def read_clips(clips: Mapping[Path, Named], progress: Callable[[Path], None]) -> list[LabelledClip]:
-    """Labelled recordings as perception reads them, from a cold start and after the person's neutral one.
+
+def read_clips(spans: Sequence[Span], folder: Path, progress: Callable[[Path], None]) -> list[LabelledClip]:
+    """Parts of the recordings in `folder` as perception reads them: from a cold start, and acted recordings also after
+    the actor's neutral one.
 
     Raises:
         MediaError: one cannot be read.
     """
-    neutral = {named.person: path for path, named in clips.items() if named.label == "neutral"}
+    neutral = {s.person: s.file(folder) for s in spans if s.label == "neutral" and _recorded_whole(s)}
     found = []
-    for path, (person, label, _) in clips.items():
+    for path, of_file in groupby(spans, key=lambda span: span.file(folder)):
         progress(path)
-        runs = [[path]] if label == "neutral" or person not in neutral else [[path], [neutral[person]] * 2 + [path]]
-        for run in runs:
-            x, stamps = _perceived(run)
-            if len(x):
-                found.append(LabelledClip(path.stem, person, EXPRESSION_CLASSES.index(label), x, stamps))
+        parts = list(of_file)
+        runs = [[path]]
+        if all(_recorded_whole(s) for s in parts) and neutral.get(parts[0].person, path) != path:
+            runs.append([neutral[parts[0].person]] * 2 + [path])
+        for x, stamps in map(_perceived, runs):
+            seconds = (stamps - stamps[:1]) / 1e9
+            for s in parts:
+                within = (seconds >= s.begin_s) & (seconds <= s.end_s)
+                if within.any():
+                    name, label = f"{s.repository}/{s.path}", LABELS.index(s.label)
+                    found.append(LabelledClip(name, s.person, label, x[within], stamps[within]))
     return found
+
+
+def _recorded_whole(span: Span) -> bool:
+    return span.whole and Path(span.path).suffix.lower() in VIDEOS
 
 
 def _perceived(paths: Sequence[Path]) -> tuple[Array, NDArray[np.int64]]:
@@ -103,14 +130,24 @@ def _perceived(paths: Sequence[Path]) -> tuple[Array, NDArray[np.int64]]:
     stamps: list[int] = []
     for path in paths:
         rows, stamps = [], []
-        for picture in MediaClip(path).pictures():
-            stamp = begin + picture.offset_ns
+        for picture in _pictures(path):
+            stamp = begin + picture.stamp_ns
             perception.observe_picture(Picture(stamp, picture.bgr))
             if perception.expression_features is not None:
                 rows.append(perception.expression_features)
                 stamps.append(stamp)
-        begin = stamps[-1] + 40_000_000 if stamps else begin
+        begin = stamps[-1] + FRAME_NS if stamps else begin
     return np.array(rows).reshape(-1, len(FEATURES)), np.array(stamps, dtype=np.int64)
+
+
+def _pictures(path: Path) -> Iterator[Picture]:
+    """A recording's pictures; a photograph HELD times."""
+    count = 0
+    for picture in MediaClip(path).pictures():
+        yield Picture(picture.offset_ns, picture.bgr)
+        count += 1
+    if count == 1:
+        yield from (Picture(k * FRAME_NS, picture.bgr) for k in range(1, HELD))
 
 
 def rendered_faces(seed: int) -> tuple[Array, NDArray[np.int64]]:
@@ -173,12 +210,13 @@ def _precision(count: int, variance: float) -> Array:
 
 
 def _fitted(clips: Sequence[LabelledClip], prior: Array) -> Array:
-    """Weights from recordings: every class counts the same, and within it every recording."""
+    """Weights from recordings: every class counts the same but for USUAL, and within it every recording."""
+    clips = [clip for clip in clips if clip.label != _CRIES]
     x = np.concatenate([clip.features[::EVERY] for clip in clips])
     y = np.concatenate([np.full(len(clip.features[::EVERY]), clip.label) for clip in clips])
     weight = np.concatenate([np.full(len(clip.features[::EVERY]), 1.0 / len(clip.features)) for clip in clips])
     for label in np.unique(y):
-        weight[y == label] /= weight[y == label].sum()
+        weight[y == label] *= USUAL.get(EXPRESSION_CLASSES[label], 1.0) / weight[y == label].sum()
     return fit(x, y, weight, VARIANCE, prior)
 
 
@@ -187,19 +225,21 @@ def crying(
 ) -> Array:
     """Weights (n + 1,) of crying next to those of the eight classes, `weights` (8, n + 1), which stay as they are.
 
-    From rendered faces that cry, `tears` (m, n), and what it must not be taken for: rendered faces that laugh with eyes
-    shut, `laughs` (l, n), or are `x` (k, n) of classes `y` (k,) other than sad, and recordings of people who are not
-    sad. Each of these kinds counts the same, and who is happy is a kind, because a smile is what crying is like.
-    Recordings of people who cry are not at hand.
+    From rendered faces that cry, `tears` (m, n), recordings of people who do, and what it must not be taken for:
+    rendered faces that laugh with eyes shut, `laughs` (l, n), or are `x` (k, n) of classes `y` (k,) other than sad, and
+    recordings of people who are not sad. Each of these kinds counts the same, and who is happy is a kind, because a
+    smile is what crying is like.
     """
     happy = EXPRESSION_CLASSES.index("happy")
-    kinds = [[tears], [laughs]]
+    cry: list[list[Array]] = [[tears], [c.features for c in clips if c.label == _CRIES]]
+    kinds = [[laughs]]
     for smiles in (True, False):
         kinds.append([x[(y != _SAD) & ((y == happy) == smiles)]])
-        kinds.append([c.features[::EVERY] for c in clips if c.label != _SAD and (c.label == happy) == smiles])
-    weight = np.concatenate([np.full(len(part), 1 / len(part) / len(kind)) for kind in kinds for part in kind])
-    x = np.concatenate([part for kind in kinds for part in kind])
-    cries = np.arange(len(x)) < len(tears)
+        kinds.append([c.features[::EVERY] for c in clips if c.read_as != _SAD and (c.label == happy) == smiles])
+    parts = [(part, 1 / len(part) / len(kind)) for kind in (*cry, *kinds) for part in kind]
+    weight = np.concatenate([np.full(len(part), share) for part, share in parts])
+    x = np.concatenate([part for part, _ in parts])
+    cries = np.arange(len(x)) < sum(len(part) for kind in cry for part in kind)
     design = np.column_stack([x, np.ones(len(x))])
     rest = np.logaddexp.reduce(design @ weights.T, axis=1)
     precision = _precision(design.shape[1], CRYING_VARIANCE)
@@ -228,9 +268,8 @@ def train(clips: Sequence[LabelledClip], seed: int = 0) -> dict[str, Any]:
     people = sorted({clip.person for clip in clips})
     if len(people) < 2:
         raise ConfigError(
-            "training needs labelled clips of at least two people", where="--clips",
-            todo="name files PERSON_LABEL.mp4, for example w009_angry.mp4",
-        )  # fmt: skip
+            "training needs recordings of at least two people", where="--table", todo="add rows to the table"
+        )
     x, y = rendered_faces(seed)
     prior = fit(x, y, np.full(len(y), len(EXPRESSION_CLASSES) / len(y)), PRIOR_VARIANCE)
     unmoved = unmoved_people(seed, x[y == EXPRESSION_CLASSES.index("neutral")])
@@ -245,7 +284,7 @@ def train(clips: Sequence[LabelledClip], seed: int = 0) -> dict[str, Any]:
     factor = _calibration([(left_out[clip.person], clip) for clip in clips])
     scaled = {person: ExpressionWeights(factor * found.weights) for person, found in left_out.items()}
     return {
-        "classes": [*EXPRESSION_CLASSES, CRYING],
+        "classes": list(LABELS),
         "features": [*FEATURES, "constant"],
         "weights": np.round(factor * fitted(steady), 4).tolist(),
         "people_not_trained_on": validation([(scaled[clip.person], clip) for clip in clips]),
@@ -263,7 +302,7 @@ def _calibration(pairs: Sequence[tuple[ExpressionWeights, LabelledClip]]) -> flo
 
     def unlikely(factor: float) -> float:
         return float(np.mean([
-            -np.log(_read(ExpressionWeights(factor * found.weights), clip)[:, clip.label] + 1e-9).mean()
+            -np.log(_read(ExpressionWeights(factor * found.weights), clip)[:, clip.read_as] + 1e-9).mean()
             for found, clip in pairs
         ]))  # fmt: skip
 
@@ -278,21 +317,29 @@ def _read(found: ExpressionWeights, clip: LabelledClip) -> Array:
 
 
 def validation(pairs: Sequence[tuple[ExpressionWeights, LabelledClip]]) -> dict[str, Any]:
-    """How each clip is read by the weights that go with it: confusion (rows: label), balanced accuracy, calibration."""
+    """How each clip is read by the weights that go with it: confusion (rows: label), balanced accuracy, calibration.
+
+    In the confusion every person counts the same.
+    """
     count = len(EXPRESSION_CLASSES)
-    confusion, sure, right = np.zeros((count, count)), [], []
+    sure, right = [], []
+    of_person: dict[tuple[int, str], list[Array]] = {}
     for found, clip in pairs:
         read = _read(found, clip)
-        confusion[clip.label] += np.bincount(read.argmax(axis=1), minlength=count) / len(read)
+        shares = np.bincount(read.argmax(axis=1), minlength=count) / len(read)
+        of_person.setdefault((clip.read_as, clip.person), []).append(shares)
         sure.append(read.max(axis=1).mean())
-        right.append((read.argmax(axis=1) == clip.label).mean())
-    rows = confusion.sum(axis=1, keepdims=True)
-    shares = np.divide(confusion, rows, out=np.zeros_like(confusion), where=rows > 0)
-    present = rows[:, 0] > 0
+        right.append(shares[clip.read_as])
+    means = [(label, np.mean(shares, axis=0)) for (label, _), shares in of_person.items()]
+    labels = sorted({label for label, _ in means})
+    confusion = np.zeros((count, count))
+    for label in labels:
+        confusion[label] = np.mean([shares for of, shares in means if of == label], axis=0)
     return {
         "clips": len(pairs),
-        "balanced_accuracy": round(float(shares.diagonal()[present].mean()), 3),
+        "people": [sum(of == label for of, _ in means) for label in range(count)],
+        "balanced_accuracy": round(float(confusion.diagonal()[labels].mean()), 3),
         "mean_confidence": round(float(np.mean(sure)), 3),
         "accuracy": round(float(np.mean(right)), 3),
-        "confusion": np.round(shares, 2).tolist(),
+        "confusion": np.round(confusion, 2).tolist(),
     }

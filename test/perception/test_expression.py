@@ -94,6 +94,8 @@ def test_the_shipped_read_out_says_how_well_it_reads_people_it_has_not_met():
     assert shipped_weights().weights.shape == (len(EXPRESSION_CLASSES) + 1, len(FEATURES) + 1)
     left_out = found["people_not_trained_on"]
     assert found["features"] == [*FEATURES, "constant"]
-    assert left_out["balanced_accuracy"] >= 0.60
+    right = dict(zip(EXPRESSION_CLASSES, np.diagonal(left_out["confusion"]), strict=True))
+    assert min(right["neutral"], right["happy"]) >= 0.8  # what people show most of the time
+    assert left_out["balanced_accuracy"] >= 0.5
     assert abs(left_out["mean_confidence"] - left_out["accuracy"]) < 0.1
-    assert found["trained_on"]["people"] >= 4
+    assert found["trained_on"]["people"] >= 60
