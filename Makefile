@@ -103,7 +103,7 @@ demo: setup
 # The pictures of the docs that show pages, from the running graph, the robot preview and headless Chromium.
 picture: setup-test
 	@. ./env.sh && rm -rf build/gallery && mkdir -p build \
-	  && reactdiff gallery resource/demo/speaker.mp4 --at 13 --at 23.3 --at 32 --at 36.5 --no-videos -o build/gallery \
+	  && reactdiff gallery resource/demo/speaker.mp4 --at 10.9 --at 15 --at 23 --at 31.4 --no-videos -o build/gallery \
 	  && cp build/gallery/speaker.png docs/images/listening.png \
 	  && python scripts/make_picture.py && python scripts/make_robot_pictures.py
 

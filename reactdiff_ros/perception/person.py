@@ -221,6 +221,7 @@ _POSE_GAIN = np.array([1.2, 1.0, 1.0])
 _CONTACT_FREE_RAD = 0.12
 _CONTACT_RAD = 0.14
 _EXPRESSIVE = 0.45
+_CHEEKS = list(c.index("cheekSquintLeft", "cheekSquintRight"))
 _STRONG_MOUTH = list(
     c.index("mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight", "mouthPucker", "mouthFunnel")
 )
@@ -302,6 +303,8 @@ class Person:
         )
         self._learn(stamp_ns, raw, fit, pose, shapes)
         values[list(c.SMILE)] = self._expression.smile(values[list(c.SMILE)])
+        # Cheeks alone are mostly a stranger's face or squinting; the networks take them for the beginning of a smile.
+        values[_CHEEKS] = np.minimum(values[_CHEEKS], values[list(c.SMILE)].max())
         values = np.where(sure > 0.0, values, 0.0)
         return Reading(
             coefficients=c.bounded(values).astype(np.float64),

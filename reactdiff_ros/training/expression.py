@@ -36,9 +36,9 @@ Range = tuple[float, float]
 
 SPEECH: Final[dict[str, Range]] = {
     "jawOpen": (0.0, 0.45), "mouthFunnel": (0.0, 0.4), "mouthPucker": (0.0, 0.4), "mouthStretch": (0.0, 0.35),
-    "mouthUpperUp": (0.0, 0.3), "mouthLowerDown": (0.0, 0.3), "mouthClose": (0.0, 0.2),
+    "mouthUpperUp": (0.0, 0.3), "mouthLowerDown": (0.0, 0.3), "mouthClose": (0.0, 0.2), "eyeBlink": (0.0, 1.0),
 }  # fmt: skip
-"""What vowels and consonants add. Of those who speak (7 in 10), each moves in a third of the faces."""
+"""What vowels, consonants and blinks add. Of those who speak (7 in 10), each moves in a third of the faces."""
 CRYING_FACE: Final[dict[str, Range]] = {
     "browInnerUp": (0.0, 0.3), "browDown": (0.2, 0.8), "eyeBlink": (0.5, 1.0), "eyeSquint": (0.2, 0.8),
     "cheekSquint": (0.3, 0.9), "mouthUpperUp": (0.1, 0.5), "mouthSmile": (0.2, 0.9), "mouthStretch": (0.2, 0.8),
