@@ -99,8 +99,14 @@ def read_clips(spans: Sequence[Span], folder: Path, progress: Callable[[Path], N
     the actor's neutral one.
 
     Raises:
+        ConfigError: some are not there.
         MediaError: one cannot be read.
     """
+    if missing := {span.file(folder) for span in spans if not span.file(folder).is_file()}:
+        raise ConfigError(
+            f"{len(missing)} of the table's recordings are missing, such as {min(missing)}", where=str(folder),
+            todo="python -m tools.expression_clips gets the shipped table's",
+        )  # fmt: skip
     neutral = {s.person: s.file(folder) for s in spans if s.label == "neutral" and _recorded_whole(s)}
     found = []
     for path, of_file in groupby(spans, key=lambda span: span.file(folder)):

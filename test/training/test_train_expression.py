@@ -98,6 +98,12 @@ def test_spans_of_one_recording_are_read_at_their_times_and_a_photograph_is_held
     assert np.ptp(photo.stamps_ns) == FRAME_NS * (len(photo.features) - 1)
 
 
+def test_missing_recordings_are_counted_before_any_is_read(folder: Path) -> None:
+    spans = [span("talk.mp4", "him", "happy"), span("gone.mp4", "him", "neutral"), span("away.mp4", "her", "sad")]
+    with pytest.raises(ConfigError, match=r"2 of the table's recordings are missing, such as .*away\.mp4"):
+        read_clips(spans, folder, lambda path: pytest.fail("one was read"))
+
+
 def test_an_acted_recording_is_read_after_the_neutral_one_too(folder: Path) -> None:
     shutil.copy(folder / "owner/name/talk.mp4", folder / "owner/name/acted.mp4")
     spans = [span("acted.mp4", "him", "happy"), span("talk.mp4", "him", "neutral")]
