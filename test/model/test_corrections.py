@@ -326,9 +326,10 @@ def test_rates_are_bounded_whatever_comes_in() -> None:
 
 
 def expressing(label: str, stamp_ns: int, smile: float = 0.0) -> SpeakerFrame:
-    """A frame in which this expression was read for sure."""
+    """A frame in which this expression of someone who is known was read for sure."""
     probabilities = np.eye(len(EXPRESSION_CLASSES), dtype=np.float32)[EXPRESSION_CLASSES.index(label)]
-    return replace(frame(stamp_ns, smile), affect=Affect(label, probabilities, 0.0, 0.0))
+    known = replace(frame(stamp_ns, smile), neutral_confidence=1.0)
+    return replace(known, affect=Affect(label, probabilities, 0.0, 0.0))
 
 
 def after_expression(label: str, seconds: float = 2.0, seed: int = 0) -> tuple[Empathy, int]:
@@ -351,6 +352,24 @@ def test_nothing_is_smiled_at_that_hurts(label: str) -> None:
     assert empathy.negative == 1.0
     assert empathy.pleased == 0.0
     assert heeding(Style(smiling=0.3, responsiveness=0.8), empathy.negative) == Style(smiling=-1.0, responsiveness=0.0)
+
+
+@pytest.mark.parametrize("label", ["angry", "sad", "surprise"])
+def test_an_unsure_expression_of_a_stranger_counts_less_and_a_sure_one_in_full(label: str) -> None:
+    shown = {}
+    for sure in (0.5, 1.0):
+        for known in (0.0, 1.0, float("nan")):
+            empathy = Empathy(0)
+            for slot in range(20):
+                face = replace(expressing(label, slot * 40_000_000), neutral_confidence=known)
+                seen = sure * face.affect.probabilities + (1 - sure) * (np.array(EXPRESSION_CLASSES) == "neutral")
+                empathy.observe(replace(face, affect=replace(face.affect, probabilities=seen)))
+                empathy.look(slot * 40_000_000, 0)
+                levels = empathy.frames(slot, 8)
+            shown[sure, known] = answered(np.zeros((1, 8, 58), np.float32), levels, 0.0)[0, -1, INDEX["browInnerUp"]]
+    assert 0.0 <= shown[0.5, 0.0] < 0.5 * shown[0.5, 1.0]
+    assert shown[1.0, 0.0] == pytest.approx(shown[1.0, 1.0], rel=0.1)
+    assert np.isfinite(list(shown.values())).all()
 
 
 @pytest.mark.parametrize(("other", "hurts"), [("fear", False), ("sad", False), ("angry", True), ("disgust", True)])
