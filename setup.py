@@ -80,7 +80,6 @@ setup(
         "reactdiff_ros": [
             "py.typed",
             "perception/expression.json",
-            "training/expression_clips.csv",
             "avatar/page/*",
             "avatar/page/robot/*",
             "avatar/page/looks/*",

@@ -211,7 +211,7 @@ def train_nods(result: Output, weights: Path, voices: Path | None, seed: int, po
 
 @click.command("train-expression")
 @click.option("--clips", type=common.FOLDER, required=True, help="Folder of the recordings: OWNER/NAME/PATH each.")
-@click.option("--table", type=common.FILE, help="CSV of the recordings and labels; default: the shipped one.")
+@click.option("--table", type=common.FILE, help="CSV of the recordings and labels; default: the repository's.")
 @click.option("--output", type=common.PATH, required=True, help="The JSON file to write.")
 @common.SEED
 @common.reporting
