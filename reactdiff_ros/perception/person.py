@@ -302,9 +302,9 @@ class Person:
             blink=(blink_right, blink_left),
         )
         self._learn(stamp_ns, raw, fit, pose, shapes)
-        values[list(c.SMILE)] = self._expression.smile(values[list(c.SMILE)])
+        values[list(c.SMILE)] = smile = self._expression.smile(values[list(c.SMILE)])
         # Cheeks alone are mostly a stranger's face or squinting; the networks take them for the beginning of a smile.
-        values[_CHEEKS] = np.minimum(values[_CHEEKS], values[list(c.SMILE)].max())
+        values[_CHEEKS] = np.minimum(values[_CHEEKS], smile.max())
         values = np.where(sure > 0.0, values, 0.0)
         return Reading(
             coefficients=c.bounded(values).astype(np.float64),

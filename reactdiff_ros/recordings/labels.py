@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError, explained
+from reactdiff_ros.perception.expression import CRYING
 from reactdiff_ros.types import EXPRESSION_CLASSES
 
 VIDEOS: Final = (".mp4", ".mov", ".mkv", ".avi", ".webm")
@@ -61,6 +62,8 @@ def labelled(folder: Path) -> dict[Path, Named]:
     return found
 
 
+SHOWN: Final = (*EXPRESSION_CLASSES, CRYING)
+"""What a span can show."""
 COLUMNS: Final = ("repository", "commit", "path", "person", "label", "begin_s", "end_s")
 
 
@@ -68,7 +71,7 @@ class Span(NamedTuple):
     """Part of a public recording, or all of it, in which someone shows one expression.
 
     `repository` (owner/name on GitHub) has the recording as `path` in `commit`; `begin_s` and `end_s` count from its
-    first picture; `label` is one of EXPRESSION_CLASSES, or "crying".
+    first picture; `label` is one of SHOWN.
     """
 
     repository: str
@@ -95,23 +98,24 @@ def read_spans(table: Path) -> list[Span]:
     Raises:
         ConfigError: the table cannot be read, lacks a column, or a row has a wrong label, time or path.
     """
-    try:
-        with table.open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file)
+    with (
+        explained(OSError, "the table cannot be read", where=table, error=ConfigError),
+        table.open(encoding="utf-8", newline="") as file,
+    ):
+        rows = csv.DictReader(file)
+        try:
             if set(COLUMNS) - set(rows.fieldnames or ()):
                 raise ConfigError(f"the table needs the columns {', '.join(COLUMNS)}", where=str(table))
             return [_span(row) for row in rows]
-    except OSError as error:
-        raise ConfigError(f"the table cannot be read ({error.strerror})", where=str(table)) from error
-    except (ValueError, csv.Error) as error:
-        raise ConfigError(str(error), where=f"{table}, line {rows.line_num}") from error
+        except (ValueError, csv.Error) as error:
+            raise ConfigError(str(error), where=f"{table}, line {rows.line_num}") from error
 
 
 def _span(row: Mapping[str, str | None]) -> Span:
     repository, commit, path, person, label, begin, end = ((row[name] or "").strip() for name in COLUMNS)
     span = Span(repository, commit, path, person, label, float(begin or 0.0), float(end or math.inf))
-    if label not in (labels := (*EXPRESSION_CLASSES, "crying")):
-        raise ValueError(f"the label {label!r} is none of {', '.join(labels)}")
+    if label not in SHOWN:
+        raise ValueError(f"the label {label!r} is none of {', '.join(SHOWN)}")
     if not 0.0 <= span.begin_s < span.end_s:
         raise ValueError("begin_s must be at least 0 and less than end_s")
     if not (repository and path and person) or {"..", ""} & {*repository.split("/"), *path.split("/")}:

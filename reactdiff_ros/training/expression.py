@@ -26,7 +26,7 @@ from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.perception.expression import CRYING, FEATURES, ExpressionReader, ExpressionWeights, FadingMean
 from reactdiff_ros.perception.person import feature_spread, features_of_face
 from reactdiff_ros.perception.speaker import SpeakerPerception
-from reactdiff_ros.recordings.labels import VIDEOS, Span
+from reactdiff_ros.recordings.labels import SHOWN, VIDEOS, Span
 from reactdiff_ros.simulator.emotions import EXPRESSIONS, draw_look, move
 from reactdiff_ros.simulator.rendered.head import Morphs, load_head
 from reactdiff_ros.types import EXPRESSION_CLASSES, Picture
@@ -61,8 +61,7 @@ VARIANCE: Final = 20.0
 """Of a weight, around 0 for the rendered faces and around what they gave for the recordings."""
 CRYING_VARIANCE: Final = 20_000.0
 """The same for crying, whose weights have no prior face to stay close to."""
-LABELS: Final = (*EXPRESSION_CLASSES, CRYING)
-_SAD, _CRIES = LABELS.index("sad"), LABELS.index(CRYING)
+_SAD, _CRIES = SHOWN.index("sad"), SHOWN.index(CRYING)
 USUAL: Final = {"neutral": 2.0, "happy": 2.0, "fear": 0.5, "contempt": 0.5}
 """Weight of classes that people show often or rarely when they talk to someone; of the others 1. An answer to fear or
 grief that is not there is what people notice."""
@@ -80,7 +79,7 @@ MEMORY_S: Final = 0.6
 
 @dataclass(frozen=True)
 class LabelledClip:
-    """One recording or part of it. `features` (T, n) of FEATURES at `stamps_ns` (T,); `label`: index in LABELS."""
+    """One recording or part of it. `features` (T, n) of FEATURES at `stamps_ns` (T,); `label`: index in SHOWN."""
 
     name: str
     person: str
@@ -120,7 +119,7 @@ def read_clips(spans: Sequence[Span], folder: Path, progress: Callable[[Path], N
             for s in parts:
                 within = (seconds >= s.begin_s) & (seconds <= s.end_s)
                 if within.any():
-                    name, label = f"{s.repository}/{s.path}", LABELS.index(s.label)
+                    name, label = f"{s.repository}/{s.path}", SHOWN.index(s.label)
                     found.append(LabelledClip(name, s.person, label, x[within], stamps[within]))
     return found
 
@@ -290,7 +289,7 @@ def train(clips: Sequence[LabelledClip], seed: int = 0) -> dict[str, Any]:
     factor = _calibration([(left_out[clip.person], clip) for clip in clips])
     scaled = {person: ExpressionWeights(factor * found.weights) for person, found in left_out.items()}
     return {
-        "classes": list(LABELS),
+        "classes": list(SHOWN),
         "features": [*FEATURES, "constant"],
         "weights": np.round(factor * fitted(steady), 4).tolist(),
         "people_not_trained_on": validation([(scaled[clip.person], clip) for clip in clips]),

@@ -96,6 +96,6 @@ def test_the_shipped_read_out_says_how_well_it_reads_people_it_has_not_met():
     assert found["features"] == [*FEATURES, "constant"]
     right = dict(zip(EXPRESSION_CLASSES, np.diagonal(left_out["confusion"]), strict=True))
     assert min(right["neutral"], right["happy"]) >= 0.8  # what people show most of the time
-    assert left_out["balanced_accuracy"] >= 0.5
+    assert left_out["balanced_accuracy"] >= 0.54  # every person counts the same
     assert abs(left_out["mean_confidence"] - left_out["accuracy"]) < 0.1
     assert found["trained_on"]["people"] >= 60

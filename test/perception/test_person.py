@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from synthetic_face import frontal_face, in_picture
 
+from reactdiff_ros.coefficients import SMILE, index
+from reactdiff_ros.perception import PerceptionConfig
 from reactdiff_ros.perception import face as m
-from reactdiff_ros.perception.person import PRIOR, REACH, SPREAD, Expressive, OneEuro, PersonalNeutral
+from reactdiff_ros.perception.person import PRIOR, REACH, SPREAD, Camera, Expressive, OneEuro, Person, PersonalNeutral
 
 STEP = 40_000_000
 
@@ -98,3 +101,16 @@ def test_nothing_seen_after_a_moment_changes_the_neutral_before_it():
     before = one.value.copy()
     two.observe(100 * 40 * MS, series[100] * 3, 1.0, CALM)
     assert (one.value == before).all()
+
+
+@pytest.mark.parametrize(("smile", "least", "most"), [(0.0, 0.0, 0.1), (0.15, 0.3, 1.0)])
+def test_cheeks_rise_no_further_than_the_corners_of_the_mouth(smile: float, least: float, most: float) -> None:
+    """What a stranger's cheeks measure is half of a full movement off."""
+    face = frontal_face(smile=smile)
+    face[[50, 101, 205, 280, 330, 425], 1] += 0.06
+    person = Person(PerceptionConfig())
+    for k in range(5):
+        read = person.read(k * STEP, in_picture(face), Camera((640.0, 480.0), 600.0))
+    cheeks = read.coefficients[list(index("cheekSquintLeft", "cheekSquintRight"))]
+    assert least <= cheeks.max() <= most
+    assert cheeks.max() <= read.coefficients[list(SMILE)].max()

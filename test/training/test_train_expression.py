@@ -18,9 +18,9 @@ from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.cli.training import train_expression
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.perception.expression import FEATURES
-from reactdiff_ros.recordings.labels import COLUMNS, Span, read_spans
+from reactdiff_ros.recordings.labels import COLUMNS, SHOWN, Span, read_spans
 from reactdiff_ros.resources import demo_clip_path
-from reactdiff_ros.training.expression import FRAME_NS, HELD, LABELS, TABLE, read_clips
+from reactdiff_ros.training.expression import FRAME_NS, HELD, TABLE, read_clips
 from tools.expression_clips import fetch
 
 HEADER = ",".join(COLUMNS)
@@ -44,7 +44,7 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(talk: Path, tmp_path: Path) -> Path:
-    """Of recordings: the demo speaker, and a photograph of him."""
+    """Of recordings: the demo speaker, and a photograph of her."""
     at = tmp_path / "clips" / "owner" / "name"
     at.mkdir(parents=True)
     shutil.copy(talk, at / "talk.mp4")
@@ -54,7 +54,7 @@ def folder(talk: Path, tmp_path: Path) -> Path:
 
 def test_the_shipped_table_has_people_for_every_expression() -> None:
     spans = read_spans(TABLE)
-    people = {label: {s.person for s in spans if s.label == label} for label in LABELS}
+    people = {label: {s.person for s in spans if s.label == label} for label in SHOWN}
     assert all(len(of) >= 3 for label, of in people.items() if label != "crying")
     assert min(len(people["neutral"]), len(people["happy"])) >= 30  # what most people show
     assert not [s for s, count in Counter(spans).items() if count > 1]
@@ -90,7 +90,7 @@ def test_spans_of_one_recording_are_read_at_their_times_and_a_photograph_is_held
     spans = [span("talk.mp4", "him", "neutral", 1.0, 2.0), span("talk.mp4", "him", "happy", 3.0, 3.5),
              span("photo.png", "him", "sad")]  # fmt: skip
     early, late, photo = read_clips(spans, folder, lambda path: None)
-    assert [LABELS[clip.label] for clip in (early, late, photo)] == ["neutral", "happy", "sad"]
+    assert [SHOWN[clip.label] for clip in (early, late, photo)] == ["neutral", "happy", "sad"]
     assert early.features.shape == (len(early.stamps_ns), len(FEATURES))
     assert np.ptp(early.stamps_ns) / 1e9 == pytest.approx(1.0, abs=0.1)
     assert (late.stamps_ns[0] - early.stamps_ns[0]) / 1e9 == pytest.approx(2.0, abs=0.1)
@@ -108,7 +108,7 @@ def test_an_acted_recording_is_read_after_the_neutral_one_too(folder: Path) -> N
     shutil.copy(folder / "owner/name/talk.mp4", folder / "owner/name/acted.mp4")
     spans = [span("acted.mp4", "him", "happy"), span("talk.mp4", "him", "neutral")]
     cold, known, neutral = read_clips(spans, folder, lambda path: None)
-    assert [LABELS[clip.label] for clip in (cold, known, neutral)] == ["happy", "happy", "neutral"]
+    assert [SHOWN[clip.label] for clip in (cold, known, neutral)] == ["happy", "happy", "neutral"]
     assert known.stamps_ns[0] > cold.stamps_ns[-1]
     assert np.abs(known.features[:5] - cold.features[:5]).max() > 0.01  # the personal neutral is known
 
@@ -122,8 +122,8 @@ def test_the_command_trains_on_a_table_and_says_how_well_people_are_read(folder:
     done = CliRunner().invoke(train_expression, words)
     assert done.exit_code == 0, done.output
     found = json.loads(output.read_text())
-    assert np.shape(found["weights"]) == (len(LABELS), len(FEATURES) + 1)
-    assert found["people_not_trained_on"]["people"][LABELS.index("neutral")] == 2
+    assert np.shape(found["weights"]) == (len(SHOWN), len(FEATURES) + 1)
+    assert found["people_not_trained_on"]["people"][SHOWN.index("neutral")] == 2
     assert found["trained_on"]["people"] == 2
 
 
