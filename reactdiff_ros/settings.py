@@ -73,12 +73,18 @@ def written_path(text: str | Path) -> Path:
         raise ConfigError("a path names the home folder of an unknown user", where=f"{text!s:.80}") from error
 
 
+USER_FOLDERS: Final = MappingProxyType({"CONFIG": ".config", "STATE": ".local/state", "CACHE": ".cache"})
+
+
+def user_folder(kind: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """`reactdiff_ros` in the user's folder of that kind, see USER_FOLDERS (XDG Base Directory Specification 0.8)."""
+    given = environment.get(f"XDG_{kind}_HOME")
+    return (Path(given) if given else Path.home() / USER_FOLDERS[kind]) / "reactdiff_ros"
+
+
 def state_folder(given: str, name: str) -> Path:
-    """The folder that was given, else `name` in that of the user's state (XDG_STATE_HOME). Errors as `written_path`."""
-    if given:
-        return written_path(given)
-    base = os.environ.get("XDG_STATE_HOME") or str(Path("~/.local/state").expanduser())
-    return Path(base) / "reactdiff_ros" / name
+    """The folder that was given, else `name` in that of the user's state. Errors as `written_path`."""
+    return written_path(given) if given else user_folder("STATE") / name
 
 
 def check_settings(config: Any, where: str) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import math
 import re
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from http.client import HTTPException
 from typing import Any, Final
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
@@ -102,7 +102,7 @@ def asked(text: str, endpoint: str, model: str, key: str = "") -> dict[str, floa
         request = urllib.request.Request(f"{endpoint.rstrip('/')}/chat/completions", body, headers)
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
             content = json.loads(answer.read(ANSWER_BYTES))["choices"][0]["message"]["content"]
-    except (OSError, ValueError, KeyError, IndexError, TypeError, urllib.error.URLError) as error:
+    except (OSError, HTTPException, ValueError, KeyError, IndexError, TypeError) as error:
         todo = "see whether it is an OpenAI-compatible address, such as http://localhost:11434/v1"
         raise ReactdiffError(f"the endpoint gives no answer ({error})", where=endpoint, todo=todo) from error
     found = re.search(r"\{.*\}", str(content), re.DOTALL)

@@ -19,7 +19,7 @@ from reactdiff_ros.errors import ConfigError, one_of
 from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.resources import share_path
 from reactdiff_ros.settings import RANGES as RANGES
-from reactdiff_ros.settings import format_problem, setting, written_path
+from reactdiff_ros.settings import format_problem, setting, user_folder, written_path
 from reactdiff_ros.style_words import described
 from reactdiff_ros.types import ListenerControl
 from reactdiff_ros.whole_file import write_whole
@@ -124,11 +124,8 @@ class StyleBook(Mapping[str, Style]):
 
 
 def user_styles_path() -> Path:
-    """Where a user's own styles are kept unless a file is named: `reactdiff_ros/styles.yaml` in the folder of
-    configuration (XDG_CONFIG_HOME, else ~/.config).
-    """
-    base = os.environ.get("XDG_CONFIG_HOME") or str(Path("~/.config").expanduser())
-    return Path(base) / "reactdiff_ros" / "styles.yaml"
+    """Where a user's own styles are kept unless a file is named: `styles.yaml` in the folder of configuration."""
+    return user_folder("CONFIG") / "styles.yaml"
 
 
 def style_book(styles_file: str) -> StyleBook:

@@ -128,6 +128,12 @@ def test_nonsense_of_a_language_model_is_one_sentence(
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("wrong", ["http://local host", "http://localhost:port", "localhost", "http://[::1"])
+def test_an_address_that_is_none_is_one_sentence(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["style", "describe", "kind", "--endpoint", wrong, "--model", "small"]) == 1
+    assert "the endpoint gives no answer" in capsys.readouterr().err
+
+
 def test_the_command_tells_what_each_word_does_and_saves(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "styles.yaml"
     file.write_text("")

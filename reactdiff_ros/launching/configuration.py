@@ -27,7 +27,7 @@ from reactdiff_ros.actuation.robot.profile import load_profile, mouth_lead_s
 from reactdiff_ros.errors import ConfigError, one_of
 from reactdiff_ros.launching.table import Node, Table, Value, check_parameters, load_table, parameter_entries
 from reactdiff_ros.plain_yaml import Key, Marked, Problem, parse_yaml, read_marked
-from reactdiff_ros.settings import format_problem, written_path
+from reactdiff_ros.settings import format_problem, user_folder, written_path
 
 FORMAT: Final = 1
 VARIABLE: Final = "REACTDIFF_CONFIG"
@@ -96,8 +96,7 @@ def settings_path(environment: Mapping[str, str] | None = None) -> Path | None:
         return None
     if named:
         return written_path(named).absolute()
-    base = environment.get("XDG_CONFIG_HOME") or str(Path("~/.config").expanduser())
-    return Path(base) / "reactdiff_ros" / "config.yaml"
+    return user_folder("CONFIG", environment) / "config.yaml"
 
 
 def lab_settings(given: Mapping[str, str], environment: Mapping[str, str] | None = None) -> LabSettings:

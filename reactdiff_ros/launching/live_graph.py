@@ -34,6 +34,7 @@ from reactdiff_ros.launching.configuration import (
 from reactdiff_ros.launching.supervisor import Limits, NodeCommand, Supervisor
 from reactdiff_ros.launching.table import LONGEST_NAMESPACE, Node, Value, load_table
 from reactdiff_ros.resources import ros_command
+from reactdiff_ros.settings import user_folder
 
 FACE = ("expression_node", "avatar_node")
 """Started first where they can be: a face is there before anything is known."""
@@ -386,5 +387,4 @@ def page_status(url: str, timeout_s: float = 0.5) -> int:
 
 def state_folder() -> Path:
     """Where logs go: next to the environment of this checkout, else in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reactdiff_ros"
-    return Path(os.environ.get("REACTDIFF_HOME_DIR") or cache)
+    return Path(os.environ.get("REACTDIFF_HOME_DIR") or user_folder("CACHE"))

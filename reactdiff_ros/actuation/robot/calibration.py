@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, Final
 
 from reactdiff_ros.actuation.robot.profile import Profile
 from reactdiff_ros.errors import ConfigError, explained
-from reactdiff_ros.settings import format_problem
+from reactdiff_ros.settings import format_problem, user_folder
 from reactdiff_ros.whole_file import whole_file, write_whole
 
 FORMAT: Final = 1
@@ -49,9 +48,8 @@ class CalibrationError(ConfigError):
 
 
 def calibration_path(robot: str) -> Path:
-    """Where the calibration of the robot of that name is kept: in the user's configuration (XDG_CONFIG_HOME)."""
-    base = os.environ.get("XDG_CONFIG_HOME") or str(Path("~/.config").expanduser())
-    return Path(base) / "reactdiff_ros" / "calibration" / f"{robot}.json"
+    """Where the calibration of the robot of that name is kept: in the user's folder of configuration."""
+    return user_folder("CONFIG") / "calibration" / f"{robot}.json"
 
 
 def calibrated_joints(profile: Profile) -> tuple[str, ...]:

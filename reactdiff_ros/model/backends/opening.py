@@ -23,8 +23,8 @@ from .tensorrt_backend import (
     MissingEngineError,
     TensorRT,
     Variant,
+    engines_folder,
     tensorrt_version,
-    user_folder,
     variants,
 )
 
@@ -198,7 +198,7 @@ def _tensorrt(
     weights: Weights, wanted: Wanted, serving: Serving, timer: Callable[[], float], log: Callable[[str], None]
 ) -> Opened:
     version = tensorrt_version()
-    cache = EngineCache(wanted.cache or user_folder())
+    cache = EngineCache(wanted.cache or engines_folder())
     if cache.problem:
         log(cache.problem)
     backend = TensorRT(weights, serving.cpu, wanted.precision, cache, version, timer=timer, log=log)

@@ -27,6 +27,7 @@ import numpy as np
 from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.model.backends.weights import INTERFACES, Weights, find_weights, sha256
 from reactdiff_ros.model.diffusion.solvers import angles
+from reactdiff_ros.settings import user_folder
 from reactdiff_ros.types import FloatArray
 from reactdiff_ros.whole_file import whole_file
 
@@ -232,12 +233,9 @@ def _sources(variant: Variant) -> list[str]:
 # Engines on disk
 
 
-def user_folder() -> Path:
+def engines_folder() -> Path:
     """Where engines are kept: REACTDIFF_ENGINES, else the user's cache folder."""
-    given = os.environ.get("REACTDIFF_ENGINES")
-    if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reactdiff_ros" / "engines"
+    return Path(os.environ.get("REACTDIFF_ENGINES") or user_folder("CACHE") / "engines")
 
 
 class EngineCache:
