@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.actuation.drivers.driver import REFUSING
-from reactdiff_ros.actuation.follow import STALL_S, ArmingError, Commands, Follower, outside
+from reactdiff_ros.actuation.follow import OUTSIDE, STALL_S, ArmingError, Commands, Follower, outside
 from reactdiff_ros.actuation.hardware import Hardware, in_one_sentence, listed
 from reactdiff_ros.actuation.robot.profile import Profile
 
@@ -194,6 +194,11 @@ class Preparation:
         self.broken = self._hardware.faults()
         if all(j in self.broken for j in joints):
             raise ArmingError(f"no joint can be moved: {in_one_sentence(self.broken)}")
+        for name, (low, high) in zip(self._profile.joints, self._hardware.ends(), strict=True):
+            joint = self._profile.joints[name]
+            room = OUTSIDE * (joint.upper - joint.lower)
+            if name not in self.broken and (high - low <= room or not low - room <= joint.neutral <= high + room):
+                raise ArmingError(f"{name}: its calibrated range is not around its neutral position: calibrate again")
         self._waiting = [j for j in joints if self._profile.feedback(j) and j not in self.broken]
 
     def _arm(self, joint: str) -> None:
@@ -318,6 +323,8 @@ class Actuation:
         self._last_s: float | None = None
         self._waited_s = 0.0
         self._stalls = 0
+        self._stalled_s = -math.inf
+        """When the last stall was noticed: what was measured before says nothing of where joints are now."""
         self.state: Status = self._status(clock(), self._follower.tick(clock(), None, math.inf))
 
     # From any thread.
@@ -374,9 +381,9 @@ class Actuation:
         # A face may have come since the tick began.
         age_s = math.inf if face is None else max(now_s - face.received_s, 0.0)
         self._find_faults()
-        commands = self._follower.tick(
-            now_s - self._waited_s, None if face is None else face.coefficients, age_s, self.hardware.measured()
-        )
+        measured = self.hardware.measured(self._stalled_s)
+        coefficients = None if face is None else face.coefficients
+        commands = self._follower.tick(now_s - self._waited_s, coefficients, age_s, measured)
         if self._preparation is None:
             self._apply(commands)
         self.state = self._status(now_s, commands, face, age_s)
@@ -498,7 +505,8 @@ class Actuation:
                 if self.profile.joints[name].on_fault == "release" and self.hardware.holding(name) is not False:
                     self.hardware.release(name)
             start = self._saved | self.hardware.sent()
-            self._follower.arm(self._clock() - self._waited_s, self.hardware.measured(), start)
+            ends = self.hardware.ends()
+            self._follower.arm(self._clock() - self._waited_s, self.hardware.measured(), start, ends)
         except ArmingError as error:
             self._abort(str(error))
             return
@@ -510,6 +518,10 @@ class Actuation:
             answer = f"enabled without {in_one_sentence(without)}" if without else "enabled"
             loss = self.profile.host_loss
             warning = f". Nothing notices it when this computer dies: {loss.about}" if loss.watchdog == "none" else ""
+            joints = self.profile.joints.items()
+            narrow = [n for (n, j), end in zip(joints, ends, strict=True) if end != (j.lower, j.upper)]
+            if narrow:
+                answer += f"; calibrated for less than its limits: {listed(narrow)}"
             self._pending.finish(True, answer + warning)
 
     def _abort(self, reason: str) -> None:
@@ -541,6 +553,7 @@ class Actuation:
         if last is not None and now_s - last > STALL_S and self.armed:
             self._stalls += 1
             self._abort("the program stalled meanwhile")
+            self._stalled_s = self._clock()
             self.hardware.poll(ASK_AGAIN_S)
 
     def _find_faults(self) -> None:

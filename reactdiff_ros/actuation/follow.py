@@ -76,18 +76,24 @@ def outside(name: str, joint: Joint, value: float) -> str:
     return f"{name} is {where}: bring it inside by hand, or calibrate again"
 
 
+Ends = Sequence[tuple[float, float]]
+"""The lowest and highest position that each joint takes, in the profile's order."""
+
+
 def start_positions(
     profile: Profile,
+    ends: Ends,
     measured: Sequence[float] | None,
     saved: MappingOf[str, float],
     faulty: Set[str],
     *,
     moving: bool = False,
 ) -> list[float]:
-    """Where motion begins, inside the limits: measured, else the command `saved` last, else neutral.
+    """Where motion begins: measured, which may be a little beyond an end, else the command `saved` last, else neutral.
 
     Args:
         profile: the robot.
+        ends: of its joints.
         measured: positions in its order, NaN where there is none.
         saved: commands by joint.
         faulty: joints that need not be known, because they have a fault.
@@ -97,16 +103,19 @@ def start_positions(
         ArmingError: a joint that can be measured was not, or is outside its limits.
     """
     found = []
-    for i, (name, joint) in enumerate(profile.joints.items()):
+    for i, ((name, joint), (low, high)) in enumerate(zip(profile.joints.items(), ends, strict=True)):
         value = math.nan if measured is None or len(measured) != len(profile.joints) else float(measured[i])
         if not math.isfinite(value):
             if profile.feedback(name) and name not in faulty and not moving:
                 raise ArmingError("the position of a joint is unknown", where=name, todo="see whether it answers")
             value = float(saved.get(name, joint.neutral))
             value = value if math.isfinite(value) else joint.neutral
-        elif name not in faulty and outside(name, joint, value):
-            raise ArmingError(outside(name, joint, value))
-        found.append(min(max(value, joint.lower), joint.upper))
+            value = value if moving else min(max(value, low), high)
+        elif outside(name, joint, value):
+            if name not in faulty:
+                raise ArmingError(outside(name, joint, value))
+            value = min(max(value, low), high)
+        found.append(value)
     return found
 
 
@@ -123,9 +132,14 @@ class Aim:
     """
 
     def __init__(self, profile: Profile) -> None:
-        joints = list(profile.joints.values())
-        self._limits = [(j.lower, j.upper, STEADY * (j.upper - j.lower)) for j in joints]
-        self._neutral = [j.neutral for j in joints]
+        joints = profile.joints.values()
+        self._small = [STEADY * (j.upper - j.lower) for j in joints]
+        self.begin([(j.lower, j.upper) for j in joints], [j.neutral for j in joints])
+
+    def begin(self, ends: Ends, neutral: Sequence[float]) -> None:
+        """Begin at `neutral`, between `ends`."""
+        self._limits = [(*end, small) for end, small in zip(ends, self._small, strict=True)]
+        self._neutral = list(neutral)
         self.reset()
 
     def reset(self) -> None:
@@ -188,7 +202,7 @@ class TimeRule:
 STALE_S: Final = 0.13
 """Input this old starts the return to neutral, which a slow line shows within 200 ms."""
 STALL_S: Final = 0.1
-"""A longer gap between two ticks is a stall: motion starts again from the measured positions."""
+"""A longer gap between two ticks is a stall: motion starts again, at rest, from positions measured since."""
 DISARM_S: Final = 1.0
 """A longer gap disarms."""
 CHANNEL_S: Final = 0.25
@@ -209,10 +223,10 @@ class Follower:
         self._joints = list(profile.joints.values())
         self._count = len(self._joints)
         self._feedback = [profile.feedback(name) for name in self.names]
-        self._neutral = [j.neutral for j in self._joints]
         self._near = [NEAR * (j.upper - j.lower) for j in self._joints]
         self._aim = Aim(profile)
         self._motion = Motion(profile)
+        self._stay_between([(j.lower, j.upper) for j in self._joints])
         self._rules = [TimeRule(rule, profile) for rule in profile.rules]
         self._state: State = "disarmed"
         self._torque = [False] * self._count
@@ -254,10 +268,31 @@ class Follower:
         motion = self._motion
         return [min(max(s.end, a), b) for s, a, b in zip(motion.stops(), motion.lower, motion.upper, strict=True)]
 
+    def _stay_between(self, ends: Ends) -> None:
+        """No command goes beyond these ends: the profile's limits, or where a calibration allows less."""
+        self._ends = list(ends)
+        self._neutral = self._inside([j.neutral for j in self._joints])
+        lowered = self._inside([j.neutral if j.lowered is None else j.lowered for j in self._joints])
+        self._down = [None if j.lowered is None else p for j, p in zip(self._joints, lowered, strict=True)]
+        self._aim.begin(self._ends, self._neutral)
+
+    def _inside(self, positions: Sequence[float]) -> list[float]:
+        return [min(max(p, low), high) for p, (low, high) in zip(positions, self._ends, strict=True)]
+
     def arm(
-        self, now_s: float, measured: Sequence[float] | None = None, saved: MappingOf[str, float] | None = None
+        self,
+        now_s: float,
+        measured: Sequence[float] | None = None,
+        saved: MappingOf[str, float] | None = None,
+        ends: Ends | None = None,
     ) -> None:
         """Begin to move: from `measured` (NaN: no feedback), else from the command `saved` last, else from neutral.
+
+        Args:
+            now_s: steady clock.
+            measured: positions in the profile's order.
+            saved: commands by joint.
+            ends: that the hardware takes, inside the profile's limits; None: these.
 
         Raises:
             ArmingError: it is stopped, is armed already, or a joint's position is unknown or outside its limits.
@@ -267,7 +302,10 @@ class Follower:
             raise ArmingError("the robot is stopped", where=where, todo="find out why, then reset")
         if self._state != "disarmed":
             raise ArmingError("the robot is armed already", where=self._state)
-        self._motion.place(start_positions(self.profile, measured, saved or {}, set(self._joint_faults)))
+        if ends is not None:
+            self._stay_between(ends)
+        found = start_positions(self.profile, self._ends, measured, saved or {}, set(self._joint_faults))
+        self._motion.place(found, self._ends)
         broken = {i for i, name in enumerate(self.names) if name in self._joint_faults}
         self._torque = [f and i not in broken for i, f in enumerate(self._feedback)]
         self._queue = [i for i, f in enumerate(self._feedback) if not f and i not in broken]
@@ -284,7 +322,7 @@ class Follower:
         self, now_s: float, measured: Sequence[float] | None, saved: MappingOf[str, float], names: Collection[str]
     ) -> None:
         """Of a disarmed robot: `names`, which hold already, go down and are let go; the rest stays. Raises as `arm`."""
-        self._motion.place(start_positions(self.profile, measured, saved, set(self.names) - set(names)))
+        self._motion.place(start_positions(self.profile, self._ends, measured, saved, set(self.names) - set(names)))
         self._torque = [name in names for name in self.names]
         self._now_s = now_s
         self._lower()
@@ -329,7 +367,8 @@ class Follower:
         i = self.names.index(name)
         self._joint_faults[name] = reason
         joint = self._joints[i]
-        self._own[i] = joint.lowered if joint.lowered is not None else self.ends()[i]
+        down = self._down[i]
+        self._own[i] = self.ends()[i] if down is None else down
         if i in self._queue:
             self._queue.remove(i)
         if joint.on_fault == "release":
@@ -367,7 +406,8 @@ class Follower:
             now_s: steady clock.
             latest_frame: the newest coefficients (58,), None before the first; the same object is mapped once.
             age_s: how long ago it was received.
-            measured: positions of the joints now, NaN where there is no feedback; needed after a stall.
+            measured: positions of the joints now, NaN where there is no feedback; used after a stall, when a joint
+                begins again where its command was if it was not measured since.
         """
         if latest_frame is not self._frame:
             self._frame = latest_frame
@@ -463,7 +503,8 @@ class Follower:
             return
         try:
             known = self.positions()
-            self._motion.place(start_positions(self.profile, measured, known, set(self._joint_faults), moving=True))
+            faulty = set(self._joint_faults)
+            self._motion.place(start_positions(self.profile, self._ends, measured, known, faulty, moving=True))
         except ArmingError as error:
             self._motion.place(self._motion.position)
             self.stop_for(str(error))
@@ -485,7 +526,7 @@ class Follower:
             self._let_go()
 
     def _lowered(self) -> list[float]:
-        return [e if j.lowered is None else j.lowered for e, j in zip(self.ends(), self._joints, strict=True)]
+        return [end if down is None else down for end, down in zip(self.ends(), self._down, strict=True)]
 
     def _let_go(self) -> None:
         self._torque = [False] * self._count
@@ -516,8 +557,8 @@ class Follower:
             if joint.on_fault == "release":
                 self._torque[i] = False
         goals = [
-            j.lowered if j.lowered is not None and t else p
-            for j, t, p in zip(self._joints, self._torque, self._motion.position, strict=True)
+            down if down is not None and t else p
+            for down, t, p in zip(self._down, self._torque, self._motion.position, strict=True)
         ]
         self._motion.pace(SLOW)
         try:
@@ -526,8 +567,8 @@ class Follower:
             self._motion.place(self._motion.position)
             self._lower_after_stop = False  # it holds: what is let go up there falls
             return
-        for i, joint in enumerate(self._joints):
-            if joint.lowered is not None and abs(self._motion.position[i] - joint.lowered) <= self._near[i]:
+        for i, down in enumerate(self._down):
+            if down is not None and abs(self._motion.position[i] - down) <= self._near[i]:
                 self._torque[i] = False
         if self._motion.finished:
             self._lower_after_stop = False

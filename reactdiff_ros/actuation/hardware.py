@@ -170,12 +170,22 @@ class Hardware:
         readings = {joint: self.reading(joint) for joint in self.joints if self.holding(joint)}
         return {joint: r.sent for joint, r in readings.items() if r is not None and r.sent is not None}
 
-    def measured(self) -> list[float]:
-        """Positions of all joints of the profile, NaN where there is none."""
+    def measured(self, since_s: float = -math.inf) -> list[float]:
+        """Positions of all joints of the profile, NaN where there is none that was measured at `since_s` or later."""
         found = []
         for joint in self._profile.joints:
             reading = self.reading(joint)
-            found.append(math.nan if reading is None or reading.position is None else reading.position)
+            old = reading is None or reading.position is None or reading.time_s < since_s
+            found.append(math.nan if old else reading.position)
+        return found
+
+    def ends(self) -> list[tuple[float, float]]:
+        """The lowest and highest position that each joint of the profile takes, see `Driver.ends`."""
+        found = []
+        for name, joint in self._profile.joints.items():
+            bus = self._bus_of.get(name)
+            ends = None if bus is None else self._do(bus, lambda driver, name=name: driver.ends(name))  # type: ignore[misc]
+            found.append((joint.lower, joint.upper) if ends is None else ends)
         return found
 
     def takes_commands(self, joint: str) -> bool:

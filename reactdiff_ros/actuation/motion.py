@@ -46,8 +46,7 @@ class Motion:
         joints = list(profile.joints.values())
         self._names = tuple(profile.joints)
         self.dt_s = 1.0 / profile.rate_hz
-        self.lower = [j.lower for j in joints]
-        self.upper = [j.upper for j in joints]
+        self._ends = [(j.lower, j.upper) for j in joints]
         limits = [usable(j.limits.speed, j.limits.acceleration, j.limits.jerk) for j in joints]
         self.speed, self.max_acceleration, self.jerk = (list(x) for x in zip(*limits, strict=True))
         # In shares of the range: ruckig's tolerances are absolute, and joints count in anything from m to us.
@@ -59,8 +58,18 @@ class Motion:
         self._share = 1.0
         self.place([j.neutral for j in joints])
 
-    def place(self, positions: Sequence[float]) -> None:
-        """Start at rest at `positions`, which are inside the limits."""
+    def place(self, positions: Sequence[float], ends: Sequence[tuple[float, float]] | None = None) -> None:
+        """Start at rest.
+
+        Args:
+            positions: where; a joint that stands beyond an end goes no further out.
+            ends: the lowest and highest position of each joint from now on; None: as the last time, at first those of
+                the profile.
+        """
+        if ends is not None:
+            self._ends = list(ends)
+        self.lower = [min(low, p) for (low, _), p in zip(self._ends, positions, strict=True)]
+        self.upper = [max(high, p) for (_, high), p in zip(self._ends, positions, strict=True)]
         self.position = list(positions)
         self.velocity = [0.0] * self._count
         self.acceleration = [0.0] * self._count
@@ -94,7 +103,7 @@ class Motion:
         self.finished = False
 
     def step(self, targets: list[float]) -> None:
-        """One tick towards `targets`, which are finite and inside the limits.
+        """One tick towards `targets`, which are finite and inside the ends.
 
         Where ruckig fails, or gives what is outside the limits, it is one tick along the quickest stop instead.
 

@@ -38,6 +38,7 @@ class Head:
         stopped: bool = False,
         plugged: bool = True,
         stands: dict[int, float] | None = None,
+        calibrated: Mapping[str, Calibration] | None = None,
     ) -> None:
         path = folder / "head.yaml"
         assert old in PROFILE
@@ -50,7 +51,7 @@ class Head:
         self.wires = {"servos": self.board_wire, "bus": self.bus_wire}
         if plugged:
             self.bus_wire.plug(), self.board_wire.plug()
-        self.uncalibrated = uncalibrated
+        self.uncalibrated, self.calibrated = uncalibrated, calibrated or {}
         self.face: np.ndarray | None = np.zeros(58)
         self.log: list[Status] = []
         self.start(saved, stopped)
@@ -62,6 +63,7 @@ class Head:
             "lid": Calibration(1, 0, 0, 1100, 1700),
             "jaw": Calibration(1, 0, 0, 1000, 3000),
             "neck": Calibration(2, 0, 0, 1000, 3000),
+            **self.calibrated,
         }
         found = {n: c for n, c in found.items() if n not in self.uncalibrated}
         self.begin(found, {}, saved=saved, uncalibrated=self.uncalibrated, stopped=stopped)

@@ -11,6 +11,7 @@ import pytest
 from actuation_fixtures import TICK_S, Head
 
 from reactdiff_ros.actuation.actuation import Face
+from reactdiff_ros.actuation.robot.calibration import Calibration
 
 JOINTS = ("eye", "lid", "jaw", "neck")
 
@@ -82,6 +83,67 @@ def test_a_joint_outside_its_range_prevents_enabling_and_nothing_keeps_torque(tm
     head.run(0.2)
     assert head.state == "disarmed"
     assert head.torques()[2:] == [False, False]
+
+
+def test_a_narrow_calibration_is_a_limit_that_motion_slows_down_for(tmp_path):
+    head = Head(
+        tmp_path, calibrated={"jaw": Calibration(1, 0, 0, 2000, 2047 + 114), "lid": Calibration(1, 0, 0, 1450, 1550)}
+    )
+    head.run(1.5)
+    request = head.ask("enable")
+    assert "calibrated for less than its limits: lid, jaw" in request.answer
+    assert head.run(20.0, until="following")
+    head.show(jawOpen=1.0, eyeBlinkLeft=1.0, eyeBlinkRight=1.0)
+    began = len(head.log)
+    head.run(1.0)
+    commands = head.actuation.state.commands
+    assert commands.limited[1:3] == [True, True]
+    assert head.goals(1)[-1] == 2047 + 114
+    assert commands.position[2] == pytest.approx(114 * 360 / 4096, abs=0.1)
+    assert 1450.0 <= commands.position[1] <= 1550.0
+    for i, name in ((1, "lid"), (2, "jaw")):
+        limits = head.profile.joints[name].limits
+        speeds = [0.0, *(status.commands.velocity[i] for status in head.log[began:])]
+        assert max(map(abs, speeds)) > 0.0
+        most = limits.acceleration * TICK_S * (1 + 1e-6)
+        assert all(abs(b - a) <= most for a, b in itertools.pairwise(speeds)), name
+
+
+def test_a_calibration_that_is_not_around_neutral_prevents_enabling(tmp_path):
+    head = Head(tmp_path, calibrated={"jaw": Calibration(1, 0, 0, 2100, 2274)}, stands={1: 2150.0, 2: 2047.0})
+    head.run(1.5)
+    request = head.ask("enable")
+    assert not request.granted
+    assert request.answer == "jaw: its calibrated range is not around its neutral position: calibrate again"
+    assert head.torques()[2:] == [False, False]
+
+
+def test_a_joint_that_stands_a_little_outside_comes_in_slowly(tmp_path):
+    outside = 2047 - 10  # 0.9 degrees; 5 % of its range is 1 degree
+    head = Head(tmp_path, stands={1: float(outside), 2: 2047.0})
+    head.enable()
+    goals = head.goals(1)
+    assert goals[0] == outside
+    most = head.largest_step("jaw") * 4096 / 360 / 4 + 1.0
+    assert all(abs(b - a) <= most for a, b in itertools.pairwise(goals))
+    head.run(0.5)
+    assert head.goals(1)[-1] == 2047
+
+
+def test_after_a_stall_no_joint_goes_back_to_where_it_was_measured_before(head, monkeypatch):
+    head.show(jawOpen=1.0, headPitch=0.4)
+    head.run(0.1)
+    before = [head.goals(number)[-1] for number in (1, 2)]
+    at = dict(zip(JOINTS, head.actuation.state.commands.position, strict=True))
+    with monkeypatch.context() as patch:
+        patch.setattr(head.hardware, "poll", lambda budget_s: None)  # no answer comes in time
+        head.clock.now_s += 0.15
+        head.run(TICK_S)
+    assert head.actuation.state.stalls == 1
+    for number, name, goal in zip((1, 2), ("jaw", "neck"), before, strict=True):
+        assert abs(head.goals(number)[-1] - goal) * 360 / 4096 <= head.largest_step(name)
+    now = dict(zip(JOINTS, head.actuation.state.commands.position, strict=True))
+    assert all(abs(now[n] - at[n]) <= 0.1 * head.largest_step(n) for n in ("jaw", "neck"))
 
 
 def test_no_port_is_said_and_what_comes_later_is_found(tmp_path):

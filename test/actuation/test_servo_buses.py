@@ -242,6 +242,21 @@ def test_a_joint_outside_its_range_and_one_that_moves_are_not_armed(bench: Bench
     assert second.received == []
 
 
+def test_a_joint_beyond_its_end_is_commanded_from_there_and_never_out_again(bench: Bench) -> None:
+    servo, given = bench.bus.servos[1], bench.driver.axes["j1"]
+    scale = bench.driver.scale("j1")
+    end = scale.of(given, given.upper)
+    servo.motor.position = float(end + 20)
+    assert bench.driver.check() == {}
+    assert bench.driver.arm("j1", 0.0) is None
+    stands = bench.driver.reading("j1").position
+    assert stands > given.upper
+    for position, goal in ((stands, end + 20), (stands + 5.0, end + 20), (given.upper - 5.0, None), (stands, end)):
+        bench.driver.command({"j1": position})
+        bench.driver.poll(0.02)
+        assert goal is None or servo.received[-1] == goal
+
+
 def test_an_id_that_answers_twice_is_refused(bench: Bench) -> None:
     bench.bus.servos[2].failing.twice = True
     faults = bench.driver.check()

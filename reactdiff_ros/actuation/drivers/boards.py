@@ -101,6 +101,10 @@ class PulseBoard(Driver):
         """What is sent for a position, but for rounding: microseconds (Ohbot: its counts)."""
         return pulse_us(self.axes[joint], position)
 
+    def position(self, joint: str, pulse: float) -> float:
+        """The position for which `pulse` is sent."""
+        return pulse_position(self.axes[joint], pulse)
+
     def _step(self, joint: str, position: float) -> int:
         """What is sent for a position: whole steps, not beyond the limits and what was calibrated."""
         axis = self.axes[joint]
@@ -120,6 +124,15 @@ class PulseBoard(Driver):
         self._opened = False
         self._armed.clear()
         self._disconnect()
+
+    def ends(self, joint: str) -> tuple[float, float] | None:
+        """The lowest and highest position that a joint takes; see `Driver.ends`."""
+        axis = self.axes[joint]
+        if axis.calibration is None:
+            return None
+        low, high = axis.calibration.range_min, axis.calibration.range_max
+        one, other = self.position(joint, low), self.position(joint, high)
+        return axis.between(one, other, abs(other - one) / (high - low))
 
     def step(self, joint: str) -> float:
         """The step in which a joint takes positions, in its unit."""
@@ -508,6 +521,14 @@ class OhbotBoard(SerialBoard):
             count = (COUNTS - count if calibration.drive_mode == 1 else count) + calibration.homing_offset
             count = min(max(count, calibration.range_min), calibration.range_max)
         return min(max(count, 0.0), float(COUNTS))
+
+    def position(self, joint: str, pulse: float) -> float:
+        """The position for which the count `pulse` is sent."""
+        calibration = self.axes[joint].calibration
+        if calibration is None:
+            return pulse
+        count = pulse - calibration.homing_offset
+        return COUNTS - count if calibration.drive_mode == 1 else count
 
     @property
     def _steps(self) -> float:

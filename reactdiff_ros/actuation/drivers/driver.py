@@ -44,6 +44,11 @@ class Axis:
         """`position` inside the joint's limits."""
         return min(max(position, self.lower), self.upper)
 
+    def between(self, one: float, other: float, step: float) -> tuple[float, float]:
+        """The joint's limits, less what is beyond two positions; a difference below `step` is rounding."""
+        low, high = sorted((one, other))
+        return low if low > self.lower + step else self.lower, high if high < self.upper - step else self.upper
+
     def calibration_fault(self, place: str) -> Fault | None:
         """Why it must not be armed with the calibration that it has; `place`: what has an id here."""
         if self.calibration is None:
@@ -268,6 +273,13 @@ class Driver(ABC):
     def step(self, joint: str) -> float:
         """The step in which a joint takes positions, in its unit; 0 where it cannot be seen."""
         return 0.0
+
+    def ends(self, joint: str) -> tuple[float, float] | None:
+        """The lowest and highest position that a joint takes, inside its limits, where a calibration may allow less.
+
+        Commands beyond are cut off, without regard to speed. None: it takes all positions inside its limits.
+        """
+        return None
 
     def faults(self) -> dict[str, Fault]:
         """What is wrong now, by joint."""

@@ -173,6 +173,8 @@ class ServoBus(Driver):
         self._turns = Turns()
         self._health = {name: Health(axis) for name, axis in self.axes.items()}
         self._turn = self._asked = 0
+        self._beyond: dict[str, Axis] = {}
+        """Joints that were armed beyond an end and are not back inside: with ends as far out as they stand."""
 
     # What every make of servos does in its own way. All may raise PortGoneError, and nothing else.
 
@@ -309,7 +311,27 @@ class ServoBus(Driver):
         if fault is None:
             self._armed.add(health.axis.joint)
             self._commanded_s, health.torque = self._clock(), True
+            self._begin_at(health, position)
         return fault
+
+    def _begin_at(self, health: Health, count: int) -> None:
+        """The joint has torque at `count`: commands begin there, also where that is a little beyond an end."""
+        axis, scale = health.axis, self._scale(health.axis)
+        position = scale.position(axis, count)
+        if health.reading is not None:
+            health.reading = replace(health.reading, time_s=self._clock(), position=position)
+        low, high = scale.range(axis)
+        assert axis.calibration is not None  # it would not have been armed
+        self._beyond[axis.joint] = replace(
+            axis, lower=min(axis.lower, position), upper=max(axis.upper, position),
+            calibration=replace(axis.calibration, range_min=min(low, count), range_max=max(high, count)),
+        )  # fmt: skip
+
+    def ends(self, joint: str) -> tuple[float, float] | None:
+        """The lowest and highest position that a joint takes; see `Driver.ends`."""
+        axis, scale = self.axes[joint], self.scale(joint)
+        one, other = (scale.position(axis, count) for count in scale.range(axis))
+        return axis.between(one, other, self.step(joint))
 
     def step(self, joint: str) -> float:
         """One count of a joint, in its unit."""
@@ -321,8 +343,12 @@ class ServoBus(Driver):
         now_s = self._clock()
         counts = {}
         for joint, position in self._accepted(positions).items():
-            axis = self.axes[joint]
-            counts[axis.id] = self._scale(axis).of(axis, position)
+            axis, scale = self.axes[joint], self.scale(joint)
+            inside = scale.of(axis, position)
+            count = scale.of(self._beyond.get(joint, axis), position)
+            if count == inside:
+                self._beyond.pop(joint, None)
+            counts[axis.id] = count
         if counts:
             self._on_port(lambda port: self._send(port, counts, now_s), None)
 
