@@ -175,8 +175,8 @@ class Hardware:
         found = []
         for joint in self._profile.joints:
             reading = self.reading(joint)
-            old = reading is None or reading.position is None or reading.time_s < since_s
-            found.append(math.nan if old else reading.position)
+            position = None if reading is None or reading.time_s < since_s else reading.position
+            found.append(math.nan if position is None else position)
         return found
 
     def ends(self) -> list[tuple[float, float]]:

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
+from reactdiff_ros.actuation.robot.profile import Joint
 from reactdiff_ros.errors import explained
 from reactdiff_ros.whole_file import sync_folder, write_durably, write_whole
 
@@ -17,16 +18,23 @@ LARGEST: Final = 1e9
 """No command of any unit is larger."""
 
 
-def load_commands(path: Path) -> dict[str, float]:
-    """The commands that were saved; empty where there is no file, or none that can be read: then neutral is assumed."""
+def load_commands(path: Path) -> dict[str, tuple[float, str]]:
+    """The commands that were saved, and their units ("" in files of earlier versions); empty where there is no file, or
+    none that can be read: then neutral is assumed.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(content, dict):
         return {}
-    numbers = {k: v for k, v in content.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
-    return {name: float(value) for name, value in numbers.items() if abs(value) <= LARGEST}
+    found = {}
+    for name, given in content.items():
+        value, unit = given if isinstance(given, list) and len(given) == 2 else (given, "")
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if number and abs(value) <= LARGEST and isinstance(unit, str):
+            found[name] = float(value), unit
+    return found
 
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -36,16 +44,29 @@ BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 class Kept:
     """The files of one robot. A software stop is kept as well: a node that is started again is still stopped."""
 
-    def __init__(self, folder: Path, robot: str) -> None:
+    def __init__(self, folder: Path, robot: str, joints: Mapping[str, Joint]) -> None:
         self.path = folder / f"{robot}.json"
         self._mark = folder / f"{robot}.stopped"
         self._enabled = folder / f"{robot}.enabled"
-        self._last: dict[str, float] = {}
+        self._joints, self._last = joints, dict[str, float]()
         self._lock = threading.Lock()
 
     def commands(self) -> dict[str, float]:
-        """Last commands by joint; empty: none are known."""
-        return load_commands(self.path)
+        """Last commands by joint; empty: none are known. One in another unit, or outside the limits, is of a profile
+        that was changed since, and says nothing.
+        """
+        found = {}
+        for name, (value, unit) in load_commands(self.path).items():
+            joint = self._joints.get(name)
+            if joint is not None and unit in ("", joint.unit) and joint.lower <= value <= joint.upper:
+                found[name] = value
+        return found
+
+    def forget_commands(self, joints: Collection[str]) -> None:
+        """These joints stand at neutral now: their last commands say nothing. Errors as `keep_commands`."""
+        commands = self.commands()
+        if commands.keys() & set(joints):
+            self._write({name: value for name, value in commands.items() if name not in joints})
 
     def keep_commands(self, commands: dict[str, float]) -> None:
         """Write the last commands where they have changed.
@@ -55,9 +76,13 @@ class Kept:
         """
         if not commands or commands == self._last:
             return
-        with explained((OSError, ValueError), "the last commands cannot be saved", where=self.path):
-            write_whole(self.path, json.dumps(commands, allow_nan=False))
+        self._write(commands)
         self._last = dict(commands)
+
+    def _write(self, commands: Mapping[str, float]) -> None:
+        content = {name: [value, self._joints[name].unit] for name, value in commands.items()}
+        with explained((OSError, ValueError), "the last commands cannot be saved", where=self.path):
+            write_whole(self.path, json.dumps(content, allow_nan=False))
 
     @property
     def stopped(self) -> bool:

@@ -163,10 +163,12 @@ def calibrate(
     """
     from reactdiff_ros.actuation.calibrate import Clock
     from reactdiff_ros.actuation.drivers.serial_port import ports as serial_ports
+    from reactdiff_ros.actuation.kept_state import Kept
     from reactdiff_ros.actuation.robot.calibration import calibration_path
     from reactdiff_ros.actuation.robot.profile import load_profile
     from reactdiff_ros.cli.calibrate import Console, calibrate_robot, drivers_of, dry_plan, wanted_joints
     from reactdiff_ros.cli.calibrate import with_ports as with_given_ports
+    from reactdiff_ros.settings import state_folder
 
     parts = [text.partition("=") for text in ports]
     if wrong := ["".join(part) for part in parts if not all(part)]:
@@ -188,8 +190,10 @@ def calibrate(
         raise ConfigError("there is no standard input for your answers", todo="run it in a terminal") from error
     with console.catching():
         result.update(calibrate_robot(profile, wanted, path, console, clock, ports=given, others=serial_ports()))
+    Kept(state_folder("", "robots"), profile.name, profile.joints).forget_commands(result["calibrated"])
     backup = f"; the previous file is {result['backup']}" if result["backup"] else ""
-    result.say(f"{path}: {len(result['calibrated'])} joints calibrated{backup}")
+    count = len(result["calibrated"])
+    result.say(f"{path}: {count} joint{'' if count == 1 else 's'} calibrated{backup}")
     if result["missing"]:
         result.say(f"not calibrated yet, and therefore not armed: {', '.join(result['missing'])}")
     return EXIT_DONE

@@ -15,9 +15,20 @@ from reactdiff_ros.actuation import kept_state as actuator_saved
 from reactdiff_ros.actuation.drivers.driver import Axis
 from reactdiff_ros.actuation.drivers.joint_trajectory import SILENT_S, TrajectoryDriver
 from reactdiff_ros.actuation.kept_state import Kept, load_commands
-from reactdiff_ros.actuation.robot.profile import JointTrajectoryDriver
+from reactdiff_ros.actuation.robot.profile import Joint, JointTrajectoryDriver
 from reactdiff_ros.actuation.writers import NAMED_S, UNKNOWN, Writers
 from reactdiff_ros.errors import ReactdiffError
+
+
+def joint(unit: str, low: float, high: float) -> Joint:
+    limits = {"position": [low, high], "speed": 100.0, "acceleration": 1000.0, "jerk": 1e5}
+    output = {"driver": "board", "id": 0}
+    return Joint.model_validate(
+        {"unit": unit, "neutral": low, "limits": limits, "output": output, "group": "lids", "on_fault": "hold"}
+    )
+
+
+JOINTS = {"eye": joint("us", 1100.0, 1900.0), "lid": joint("deg", 0.0, 40.0)}
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "3", '{"eye": "x", "lid": true, "jaw": NaN}', "\x00"])
@@ -156,25 +167,49 @@ def test_strangers_stop_at_once_whoever_has_no_name_yet():
     assert writers.look(ends(f"/{UNKNOWN}", f"/{UNKNOWN}"), NAMED_S + 0.2).now
 
 
+@pytest.mark.parametrize(
+    ("content", "known"),
+    [
+        ('{"eye": [1600.0, "us"], "lid": [20, "deg"]}', {"eye": 1600.0, "lid": 20.0}),
+        ('{"eye": 1600.0, "lid": 1500.0}', {"eye": 1600.0}),  # of an earlier version
+        ('{"eye": [20.0, "deg"], "lid": [20.0, "rad"]}', {}),
+        ('{"eye": [950.0, "us"], "lid": [40.1, "deg"]}', {}),
+        ('{"nose": [1.0, "deg"], "eye": [1600.0], "lid": [[], "deg"]}', {}),
+    ],
+)
+def test_a_command_in_another_unit_or_outside_the_limits_is_not_used(tmp_path, content, known):
+    (tmp_path / "head.json").write_text(content)
+    assert Kept(tmp_path, "head", JOINTS).commands() == known
+
+
+def test_a_calibrated_joint_has_no_last_command(tmp_path):
+    kept = Kept(tmp_path, "head", JOINTS)
+    kept.forget_commands(["eye"])
+    assert not kept.path.exists()
+    kept.keep_commands({"eye": 1600.0, "lid": 20.0})
+    Kept(tmp_path, "head", JOINTS).forget_commands(["eye", "jaw"])
+    assert Kept(tmp_path, "head", JOINTS).commands() == {"lid": 20.0}
+
+
 def test_commands_and_a_stop_are_kept(tmp_path):
-    kept = Kept(tmp_path / "new", "head")
+    kept = Kept(tmp_path / "new", "head", JOINTS)
     assert (kept.commands(), kept.stopped) == ({}, False)
     kept.keep_commands({})
     kept.keep_stop(lambda: False)
     assert not (tmp_path / "new").exists()
     kept.keep_commands({"eye": 1500.0})
     kept.keep_stop(lambda: True)
-    again = Kept(tmp_path / "new", "head")
+    again = Kept(tmp_path / "new", "head", JOINTS)
     assert (again.commands(), again.stopped) == ({"eye": 1500.0}, True)
     again.keep_stop(lambda: False)
-    assert not Kept(tmp_path / "new", "head").stopped
+    assert not Kept(tmp_path / "new", "head", JOINTS).stopped
 
 
 def test_a_stop_and_its_end_are_on_the_disk_with_the_names_of_their_folders(tmp_path, monkeypatch):
     synced, fsync = [], os.fsync
     monkeypatch.setattr(os, "fsync", lambda number: synced.append(os.fstat(number).st_ino) or fsync(number))
     folder = tmp_path / "a" / "b"
-    kept = Kept(folder, "head")
+    kept = Kept(folder, "head", JOINTS)
     kept.keep_stop(lambda: True)
     (mark,) = folder.iterdir()
     assert {p.stat().st_ino for p in (mark, folder, folder.parent, tmp_path)} <= set(synced)
@@ -185,7 +220,7 @@ def test_a_stop_and_its_end_are_on_the_disk_with_the_names_of_their_folders(tmp_
 
 
 def test_a_stop_that_comes_while_an_older_one_is_removed_is_kept(tmp_path, monkeypatch):
-    kept = Kept(tmp_path, "head")
+    kept = Kept(tmp_path, "head", JOINTS)
     kept.keep_stop(lambda: True)
     stopped, unlink, other = [], Path.unlink, []
 
@@ -199,16 +234,16 @@ def test_a_stop_that_comes_while_an_older_one_is_removed_is_kept(tmp_path, monke
     kept.keep_stop(lambda: bool(stopped))
     monkeypatch.undo()
     other[0].join(10.0)
-    assert Kept(tmp_path, "head").stopped
+    assert Kept(tmp_path, "head", JOINTS).stopped
 
 
 def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(ReactdiffError, match="cannot be saved"):
-        Kept(tmp_path / "file", "head").keep_commands({"eye": 1.0})
+        Kept(tmp_path / "file", "head", JOINTS).keep_commands({"eye": 1.0})
     with pytest.raises(ReactdiffError, match="a software stop cannot be kept"):
-        Kept(tmp_path / "file", "head").keep_stop(lambda: True)
-    full = Kept(tmp_path / "full", "head")
+        Kept(tmp_path / "file", "head", JOINTS).keep_stop(lambda: True)
+    full = Kept(tmp_path / "full", "head", JOINTS)
     with monkeypatch.context() as disk:
         disk.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
         with pytest.raises(ReactdiffError, match=r"a software stop cannot be kept .*No space left on device"):
@@ -221,17 +256,17 @@ def test_auto_enable_acts_once_after_a_start_of_the_computer(tmp_path, monkeypat
     boot = tmp_path / "boot_id"
     monkeypatch.setattr(actuator_saved, "BOOT_ID", boot)
     boot.write_text("one\n")
-    assert [Kept(tmp_path, "head").first_since_boot() for _ in range(3)] == [True, False, False]
-    assert Kept(tmp_path, "other").first_since_boot()
+    assert [Kept(tmp_path, "head", JOINTS).first_since_boot() for _ in range(3)] == [True, False, False]
+    assert Kept(tmp_path, "other", JOINTS).first_since_boot()
     boot.write_text("two\n")
-    assert [Kept(tmp_path, "head").first_since_boot() for _ in range(2)] == [True, False]
+    assert [Kept(tmp_path, "head", JOINTS).first_since_boot() for _ in range(2)] == [True, False]
     boot.unlink()
     with pytest.raises(ReactdiffError, match=r"auto_enable has not acted.* No such file"):
-        Kept(tmp_path, "head").first_since_boot()
+        Kept(tmp_path, "head", JOINTS).first_since_boot()
     boot.write_text("three")
     (tmp_path / "file").write_text("")
     with pytest.raises(ReactdiffError, match="auto_enable has not acted"):
-        Kept(tmp_path / "file", "head").first_since_boot()
+        Kept(tmp_path / "file", "head", JOINTS).first_since_boot()
 
 
 class Controlled:

@@ -197,7 +197,7 @@ def test_a_full_disk_leaves_the_old_file_and_the_old_homing(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("reactdiff_ros.actuation.robot.calibration.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with bench(tmp_path, "sts", WAYS["sts"]) as somebody:
         with pytest.raises(ReactdiffError, match="No space left"):
             somebody.calibrate(path)
@@ -255,7 +255,7 @@ def test_a_robot_is_emulated_and_calibrated_from_one_terminal_to_the_other(tmp_p
         process = reactdiff("robot", "calibrate", str(profile), "--output", str(output))
         said = answered(process, SCRIPT)
         assert process.wait(timeout=90) == 0
-    assert "1 joints calibrated; the previous file is" in said
+    assert "1 joint calibrated; the previous file is" in said
     assert load_calibration(output) == {"neck": Calibration(3, 0, 15, 1115, 1915)}
     assert (tmp_path / "found.json.1.bak").read_text() == "{}"
     assert list((tmp_path / "dev").iterdir()) == []

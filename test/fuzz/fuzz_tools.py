@@ -83,7 +83,7 @@ def _saved(path: Path) -> Any:
     from reactdiff_ros.actuation.kept_state import load_commands
 
     values = load_commands(path)
-    assert all(np.isfinite(v) for v in values.values())
+    assert all(np.isfinite(value) for value, _ in values.values())
     return values
 
 
