@@ -97,27 +97,29 @@ def asked(text: str, endpoint: str, model: str, key: str = "") -> dict[str, floa
     ranges = ", ".join(f"{name} ({low:g} to {high:g})" for name, (low, high) in RANGES.items())
     messages = [{"role": "system", "content": _ASKED.format(ranges=ranges)}, {"role": "user", "content": text}]
     body = json.dumps({"model": model, "messages": messages, "temperature": 0}).encode()
+    todo = "see whether it is an OpenAI-compatible address, such as http://localhost:11434/v1"
+    if not endpoint.startswith(("http://", "https://")):
+        raise ConfigError("the endpoint is no address of a web service", where=endpoint, todo=todo)
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
     try:
         request = urllib.request.Request(f"{endpoint.rstrip('/')}/chat/completions", body, headers)
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
             content = json.loads(answer.read(ANSWER_BYTES))["choices"][0]["message"]["content"]
     except (OSError, HTTPException, ValueError, KeyError, IndexError, TypeError) as error:
-        todo = "see whether it is an OpenAI-compatible address, such as http://localhost:11434/v1"
         raise ReactdiffError(f"the endpoint gives no answer ({error})", where=endpoint, todo=todo) from error
     found = re.search(r"\{.*\}", str(content), re.DOTALL)
     try:
         values = json.loads(found[0]) if found else {}
     except (ValueError, RecursionError):
         values = {}
-    given = {name: _within(name, float(values[name])) for name in RANGES if _is_number(values.get(name))}
+    given = {name: _within(name, values[name]) for name in RANGES if _is_number(values.get(name))}
     if not given:
         raise ReactdiffError("the model's answer holds no controls", where=model, todo="try again, or another model")
     return given
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
 
 
 def _within(name: str, value: float) -> float:

@@ -108,6 +108,11 @@ def says(content: str) -> bytes:
     return json.dumps({"choices": [{"message": {"content": content}}]}).encode()
 
 
+def test_a_number_of_any_length_is_cut_to_the_range(endpoint: str) -> None:
+    Model.answer = says(f'{{"smiling": {"1" * 400}, "attitude": -1e999}}')
+    assert asked("kind", endpoint, "small") == {"smiling": 1.0}
+
+
 def test_a_language_model_gives_controls(endpoint: str) -> None:
     Model.answer = says('Sure: {"attitude": 0.5, "smiling": 9, "nodding": "much", "zeal": 1, "delay_s": true}')
     assert asked("kind", endpoint, "small") == {"attitude": 0.5, "smiling": 1.0}
@@ -128,10 +133,16 @@ def test_nonsense_of_a_language_model_is_one_sentence(
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("wrong", ["http://local host", "http://localhost:port", "localhost", "http://[::1"])
+@pytest.mark.parametrize("wrong", ["http://local host", "http://localhost:port", "http://[::1"])
 def test_an_address_that_is_none_is_one_sentence(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["style", "describe", "kind", "--endpoint", wrong, "--model", "small"]) == 1
     assert "the endpoint gives no answer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", ["localhost", "file:///etc/hosts", "ftp://localhost/v1"])
+def test_only_web_services_are_asked(wrong: str) -> None:
+    with pytest.raises(ConfigError, match="no address of a web service"):
+        asked("kind", wrong, "small")
 
 
 def test_the_command_tells_what_each_word_does_and_saves(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -664,7 +664,7 @@ def check_disk() -> Iterator[Finding]:
     """Space for logs and recordings."""
     from reactdiff_ros.launching.live_graph import state_folder
 
-    yield disk_finding(state_folder(), LOGS_BYTES, "logs", "free 2 GB, or set REACTDIFF_HOME to another disk")
+    yield disk_finding(state_folder(), LOGS_BYTES, "logs", "free 2 GB, or set XDG_CACHE_HOME to another disk")
     recordings = Path("~/reactdiff_recordings").expanduser()
     yield disk_finding(recordings, RECORDING_BYTES, "recordings", "free some, or record_to:=/another/disk/x")
 

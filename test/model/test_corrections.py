@@ -372,6 +372,27 @@ def test_an_unsure_expression_of_a_stranger_counts_less_and_a_sure_one_in_full(l
     assert np.isfinite(list(shown.values())).all()
 
 
+def test_smiles_are_held_back_while_someone_looks_unhappy_and_not_for_a_moment_or_after_a_smile() -> None:
+    """No expression is sure: perception reads a calm face whose valence is below 0."""
+
+    def smile(valences: list[float], label: str = "neutral") -> float:
+        empathy = Empathy(0)
+        for slot, valence in enumerate(valences):
+            face = expressing(label if slot < 50 else "neutral", slot * 40_000_000)
+            assert face.affect is not None
+            empathy.observe(replace(face, affect=replace(face.affect, valence=valence)))
+            empathy.look(slot * 40_000_000, 0)
+            levels = empathy.frames(slot, 8)
+        return float(answered(np.full((1, 8, 58), 0.6, dtype=np.float32), levels, 0.0)[0, -1, list(SMILE)].max())
+
+    assert smile([-0.3] * 100) < 0.1
+    assert smile([-0.03] * 100) == pytest.approx(0.6, abs=0.01)
+    assert smile([float("nan")] * 100) == pytest.approx(0.6, abs=0.01)
+    assert smile([0.2] * 98 + [-0.3] * 2) == pytest.approx(0.6, abs=0.01)
+    assert smile([-0.3] * 60, "happy") > 0.5
+    assert smile([-0.3] * 60 + [0.3] * 100) > 0.5
+
+
 @pytest.mark.parametrize(("other", "hurts"), [("fear", False), ("sad", False), ("angry", True), ("disgust", True)])
 def test_who_smiled_just_now_is_not_afraid_but_may_be_angry(other: str, hurts: bool) -> None:
     """A lively face is read as happy and afraid in turn."""

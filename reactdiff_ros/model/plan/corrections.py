@@ -493,6 +493,10 @@ _HURT: Final = (0.3, 0.55)
 _STRANGER: Final = 0.7
 """How far an expression other than a happy or calm one counts of someone whose neutral face is not known yet. Of people
 who just talk or smile, perception takes 17 % for worse in their first 2 s, 4 % later (29 people, each left out)."""
+_GLUM: Final = (0.08, 0.2)
+"""The same of a valence below 0, the mean of about a second, for holding smiles back: perception is sure of few stern
+strangers, and the networks smile at some of them by themselves."""
+_GLUM_S: Final = 0.8
 _PERHAPS_AFRAID: Final = 0.5
 """Share of surprise that counts as negative: perception reads many strangers' fear as surprise."""
 _ANSWER_S: Final = 0.3
@@ -554,10 +558,10 @@ class Empathy:
     """
 
     def __init__(self, seed: int) -> None:
-        self._waiting: deque[tuple[int, NDArray[np.float64]]] = deque(maxlen=256)
+        self._waiting: deque[tuple[int, NDArray[np.float64], float]] = deque(maxlen=256)
         self._seen = np.zeros(len(EXPRESSION_CLASSES))
         self._seen_ns: int | None = None
-        self._cheer = 0.0
+        self._cheer = self._valence = 0.0
         self._levels = self._wanted = np.zeros(5)
         self._surprise = self._familiar = 0.0
         self._slot: int | None = None
@@ -570,23 +574,25 @@ class Empathy:
         """
         if not frame.mesh_present:
             return
-        seen = np.zeros(len(EXPRESSION_CLASSES))
+        seen, valence = np.zeros(len(EXPRESSION_CLASSES)), 0.0
         if frame.affect is not None:
             known = _STRANGER + (1.0 - _STRANGER) * np.clip(np.nan_to_num(frame.neutral_confidence), 0.0, 1.0)
             seen[:] = np.clip(np.nan_to_num(frame.affect.probabilities), 0.0, 1.0) * np.where(_AT_EASE, 1.0, known)
+            valence = known * float(np.clip(np.nan_to_num(frame.affect.valence), -1.0, 1.0))
         if not seen.any():
-            seen[_HAPPY] = np.nan_to_num(np.asarray(frame.coefficients)[list(SMILE)]).mean()
-        self._waiting.append((frame.stamp_ns, seen))
+            seen[_HAPPY], valence = np.nan_to_num(np.asarray(frame.coefficients)[list(SMILE)]).mean(), 0.0
+        self._waiting.append((frame.stamp_ns, seen, valence))
 
     def look(self, now_ns: int, delay_ns: int) -> None:
         """Go on to `now_ns`, with a speaker who is seen `delay_ns` late."""
         while self._waiting and self._waiting[0][0] + delay_ns <= now_ns:
-            stamp_ns, seen = self._waiting.popleft()
+            stamp_ns, seen, valence = self._waiting.popleft()
             passed_s = 0.0 if self._seen_ns is None else max(stamp_ns - self._seen_ns, 0) / NS
+            self._valence += (valence - self._valence) * (1.0 - math.exp(-passed_s / _GLUM_S))
             self._cheer = max(float(seen[_HAPPY]), self._cheer * math.exp(-passed_s / _FADE_S))
             self._seen_ns, self._seen = stamp_ns, seen
         if self._seen_ns is None or now_ns - delay_ns - self._seen_ns > _HELD_S * NS:
-            self._seen = np.zeros(len(EXPRESSION_CLASSES))
+            self._seen, self._valence = np.zeros(len(EXPRESSION_CLASSES)), 0.0
 
     @property
     def pleased(self) -> float:
@@ -612,7 +618,7 @@ class Empathy:
         likeliest = (_EVIDENCE * self._seen).max(axis=1)
         likeliest[CONCERNED] -= self._cheer
         wanted = np.array([_ramp(value - self._unmoved, *_SURE) for value in likeliest])
-        wanted[KEPT] = self.negative
+        wanted[KEPT] = max(self.negative, _ramp(-self._valence - 0.5 * self._cheer, *_GLUM))
         if self._slot is not None:  # what the last plan had for this slot
             passed = max(slot - self._slot, 0)
             self._levels = _approached(self._levels, self._wanted, np.array([passed]))[0]
