@@ -6,6 +6,7 @@ before it; the effects of all words are added and kept within the controls' rang
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
@@ -28,6 +29,8 @@ ANSWER_BYTES: Final = 200_000
 NEUTRAL: Final[Mapping[str, float]] = {
     name: 1.0 if name in ("intensity", "upper_face", "lower_face", "head") else 0.0 for name in RANGES
 }
+_MISSPELT: Final = 0.8
+"""Similarity (difflib's) from which on an unknown word is taken for a known one."""
 _CLAUSE: Final = re.compile(r"[,;:.!?()\n]|\bbut\b|\band\b")
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _ASKED: Final = """You set how a robot's face listens. Answer with one JSON object alone: numbers for {ranges}.
@@ -60,7 +63,8 @@ def described(text: str) -> Described:
     """What the lexicon makes of a description.
 
     Raises:
-        ConfigError: it is too long, or none of its words is known.
+        ConfigError: it is too long, none of its words is known, or one looks like a known one that is misspelt: without
+            it a style may be the opposite of what was meant ("rarley nods").
     """
     if len(text) > LONGEST:
         raise ConfigError(f"the description of a style has {len(text)} characters", todo=f"write at most {LONGEST}")
@@ -72,6 +76,12 @@ def described(text: str) -> Described:
         known = (lexicon.words, lexicon.factors, lexicon.ignored)
         unknown += [token for token in tokens if not any(token in words for words in known)]
         words += _clause(tokens, lexicon)
+    meant = [*lexicon.words, *lexicon.factors]
+    for token in unknown:
+        # People seldom misspell the first letter: a "father" is not "rather", nor "old" "cold".
+        alike = [word for word in meant if word[0] == token[0] and len(token) > 3]
+        if near := difflib.get_close_matches(token, alike, 1, _MISSPELT):
+            raise ConfigError(f"the style's word {token!r} is not known", todo=f"did you mean {near[0]!r}?")
     if not words:
         raise ConfigError(
             f"no word of the style {text[:60]!r} is known",

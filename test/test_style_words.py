@@ -139,6 +139,19 @@ def test_an_address_that_is_none_is_one_sentence(wrong: str, capsys: pytest.Capt
     assert "the endpoint gives no answer" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("warm, but rarley nods", "rarely"), ("freindly", "friendly"), ("attentve", "attentive")]
+)
+def test_a_misspelt_word_is_refused_with_the_one_that_is_meant(wrong: str, right: str) -> None:
+    with pytest.raises(ConfigError, match=f"did you mean '{right}'"):
+        described(wrong)
+
+
+def test_words_that_look_like_known_ones_are_not_refused() -> None:
+    found = described("a calm old father who acts like a school teacher")
+    assert found.unknown == ("old", "father", "acts", "school", "teacher")
+
+
 @pytest.mark.parametrize("wrong", ["localhost", "file:///etc/hosts", "ftp://localhost/v1"])
 def test_only_web_services_are_asked(wrong: str) -> None:
     with pytest.raises(ConfigError, match="no address of a web service"):

@@ -34,6 +34,8 @@ from reactdiff_ros.whole_file import write_arrays, write_whole
 
 VIDEOS: Final = (".mp4", ".mkv", ".mov")
 SOUND_HZ: Final = 16_000
+PAUSE_S: Final = 10.0
+"""A longer time between two steps is a new beginning; all faces between them would be computed else."""
 NO_SOUND: Final = "the recording has no sound: the person is followed by sight alone"
 
 Progress = Callable[[float], bool]
@@ -65,6 +67,7 @@ class Listener:
         self._settings, self._values = settings_as_live(given, robot=robot)
         ExpressionEngine(self._settings.expression)  # refuses an unknown style here and not in the first step
         self._session: ListeningSession | None = None
+        self._stepped_ns: int | None = None
         self._face = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
 
     def react(self, path: str | Path, *, progress: Progress = lambda share: True, processes: int = 1) -> FaceTrack:
@@ -108,7 +111,8 @@ class Listener:
 
         Args:
             picture: (height, width, 3) uint8 BGR, upright and not mirrored, as OpenCV delivers it; None: no picture.
-            time: when it was taken, s, on any clock that does not go back.
+            time: when it was taken, s, on any clock that does not go back. After more than PAUSE_S without a step the
+                listener begins again, as after `reset`.
             sound: (n,) or (n, channels) samples that end at `time`: int16, or floats in -1..1; None: no sound.
             sound_hz: their rate.
 
@@ -121,6 +125,9 @@ class Listener:
         now_ns = _nanoseconds(time)
         shown = None if picture is None else _checked_picture(picture)
         heard = None if sound is None else _checked_sound(sound, sound_hz)
+        if self._stepped_ns is not None and now_ns - self._stepped_ns > PAUSE_S * NS:
+            self.reset()
+        self._stepped_ns = now_ns
         if self._session is None:
             settings = self._settings
             self._session = ListeningSession(*settings.parts(), settings.session)
@@ -136,6 +143,7 @@ class Listener:
 
     def reset(self) -> None:
         """Forget the person; the next `step` may begin at any time."""
+        self._stepped_ns = None
         if self._session is not None:
             self._session.reset(self._settings.seed)
         self._face = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)

@@ -119,6 +119,16 @@ def test_steps_give_one_face_each_on_any_clock_and_again_after_a_reset() -> None
     assert np.abs(first - later).max() < 1e-4  # the same but for how stamps are rounded
 
 
+def test_a_long_pause_is_a_new_beginning_and_costs_nothing() -> None:
+    listener = Listener(policy="rules", seed=1)
+    first = stepped(listener, 1.5)
+    assert listener.step(None, 1.8e9).shape == (58,)  # a clock that began at 0, then the time of day
+    listener.reset()
+    stepped(listener, 1.5)
+    again = stepped(listener, 1.5, offset_s=1.8e9)
+    assert np.abs(first - again).max() < 1e-3
+
+
 PICTURES: Any = st.sampled_from(
     [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 3))]
 )

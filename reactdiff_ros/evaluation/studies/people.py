@@ -247,12 +247,15 @@ def _correlations(speaker: Floats, listener: Floats) -> Floats:
 # What the partner adds
 
 
-def _added_r2(pairs: Pairs, shown: Floats, name: str) -> float:
+def _added_r2(pairs: Pairs, shown: Floats, name: str) -> float | None:
     """What the speaker's last 5 s add to the listener's own in predicting its `name`, as a share of what is left
     to explain 0.2 s ahead (a directed coupling as Granger's): R2 of linear regressions, cross-validated by pair.
+    None: it never moves.
     """
     at, t = pairs.channels.index(name), _times(shown)
     own, y = _past_of(shown[..., at : at + 1]), (shown[:, t + _AHEAD, at] - shown[:, t, at]).reshape(-1)
+    if not y.any():
+        return None
     row = np.repeat(np.arange(len(shown), dtype=np.intp), len(t))
     coupled = [pairs.channels.index(n) for n in _COUPLED if n in pairs.channels]
     partner = _past_of(pairs.heard[..., coupled])

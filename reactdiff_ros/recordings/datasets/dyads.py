@@ -82,6 +82,7 @@ LOOK_DOWN: Final = index("eyeLookDownLeft", "eyeLookDownRight")
 ROLES: Final = ("A", "B")
 _GAPS: Final = {"", "na", "nan", "-nan", "-nan(ind)", "null"}
 _LEAST_ROWS: Final = 50
+_LONGEST_STEP_S: Final = 1.0
 _FEATURE: Final = re.compile(r"(?P<pair>[^_]+)(?:_(?P<session>.+))?_(?P<feature>au12_r|au06_r|gaze|body_motion)\.csv")
 _OWN: Final = re.compile(r"(?P<pair>[^_]+)(?:_(?P<session>.+))?\.csv")
 _OPENFACE: Final = re.compile(r"(?P<pair>[^_]+)(?:_(?P<session>.+))?_(?P<role>[AB])\.csv")
@@ -350,6 +351,8 @@ def _rate(time_s: Curve, path: Path) -> float:
         todo = f"it needs {_LEAST_ROWS} rows and more"
         raise ReactdiffError("there is no column of rising times", where=str(path), todo=todo)
     step = float(np.median(steps))
+    if step > _LONGEST_STEP_S:
+        raise ReactdiffError(f"rows are {step:.3g} s apart", where=str(path), todo="write times in s: are these ms?")
     if abs(time_s[-1] - time_s[0] - step * len(steps)) > 0.05 * (time_s[-1] - time_s[0]):
         todo = "write a row for each picture, also without face"
         raise ReactdiffError("rows are not evenly spaced in time", where=str(path), todo=todo)

@@ -54,6 +54,8 @@ def test_a_coupling_is_found_and_an_independent_pair_is_at_chance(tmp_path: Path
     assert answering["answered_within_3_s"] > 1.2 * answering["answered_by_chance"]
     assert 0.6 < answering["answer_lag_s"][2] < 1.2
     assert 0.3 < idle["two_sample_auc"]["all"] < 0.7
+    still = figures_of(alone, np.zeros_like(alone.shown), 0, real=False)
+    assert still["added_r2"] == dict.fromkeys(NAMES)
 
 
 def test_who_is_not_like_people_is_told_from_them(tmp_path: Path) -> None:
@@ -115,6 +117,9 @@ def test_bad_tables_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixtu
         "is this the table of another tracker": good.replace(lines[5], "0.1333,88,0,0,0,0,0"),
         "not evenly spaced": "\n".join([*lines[:100], *lines[400:]]),
         "rising times": "\n".join(lines[:20]),
+        "are these ms": "\n".join(
+            [lines[0], *(f"{1000 * k}.0,{row.partition(',')[2]}" for k, row in enumerate(lines[1:]))]
+        ),
     }
     for sentence, text in cases.items():
         path.write_text(text)
