@@ -79,11 +79,11 @@ def appropriateness(result: Output, clips: Path, seeds: int, style: str, workers
 
     with progress_bar("clips") as show:
         result.update(measure(list(labelled(clips)), seeds=seeds, style=style, workers=workers, progress=show).figures)
-    log(f"{'label':10s} smile   p95  concern  brows  read right  n")
+    result.say(f"{'label':10s} smile   p95  concern  brows  read right  n")
     for label, row in result["by_label"].items():
         figures = f"{row['smile']:5.2f} {row['smile_p95']:5.2f} {row['concern']:8.2f} {row['brow_raise']:6.2f}"
-        log(f"{label:10s} {figures} {row['right_class']:11.2f} {row['n']:2d}")
-    log(f"eyes up minus down: {result['gaze']['up_minus_down']:.3f}")
+        result.say(f"{label:10s} {figures} {row['right_class']:11.2f} {row['n']:2d}")
+    result.say(f"eyes up minus down: {result['gaze']['up_minus_down']:.3f}")
     if result["without_sound"]:
         log(f"followed by sight alone, for want of sound: {', '.join(result['without_sound'])}")
     for name, problem in result["skipped"].items():

@@ -374,7 +374,8 @@ def compare(first: tuple[Result, System], second: tuple[Result, System], seed: i
 def _notes(one: Result, other: Result, matched: int, pairing: bool, groups: int, figures: int) -> tuple[str, ...]:
     out = []
     if not pairing:
-        out.append("No recordings match, so each run is drawn for itself: what differs may be the recordings.")
+        which = f"Only {matched} of {ENOUGH_PAIRS} needed" if matched else "No"
+        out.append(f"{which} recordings match, so each run is drawn for itself: what differs may be the recordings.")
     elif matched < max(len(one.items), len(other.items)):
         out.append(f"Only the {matched} recordings that both have are compared.")
     if one.info.kind != other.info.kind or one.info.people != other.info.people:

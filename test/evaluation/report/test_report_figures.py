@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -175,7 +176,11 @@ def test_pairing_finds_what_two_separate_draws_cannot() -> None:
     assert found.matched == 0
     assert {c.metric.name: c.verdict for c in found.figures}["FRC"] == "none"
     assert {c.difference.how for c in found.figures} == {"unpaired", "from intervals"}
-    assert any("drawn for itself" in note for note in found.notes)
+    assert found.notes[0].startswith("No recordings match, so each run is drawn for itself")
+    one = replace(other, items=(a.items[0], *other.items[1:]))
+    found = compare((a, a.systems[0]), (one, one.systems[0]))
+    assert found.matched == 1
+    assert found.notes[0].startswith("Only 1 of 2 needed recordings match, so each run is drawn for itself")
 
 
 def test_wrong_names_are_sentences() -> None:
