@@ -84,6 +84,15 @@ def test_a_page_shows_the_person_and_a_row_of_faces_for_each_listener(clip: Path
         gallery([clip], variants, tmp_path / "page", videos=False)
 
 
+def test_moments_after_the_end_are_left_out_and_the_page_says_so(clip: Path, tmp_path: Path) -> None:
+    rules = [Variant(policy="rules")]
+    page, _ = gallery([clip], rules, tmp_path / "page", moments=(0.1, 50.0), videos=False)
+    assert "no moments after that are shown" in page.read_text()
+    assert cv2.imread(str(page.with_name("anna_happy.png"))).shape[1] == TILE
+    page, _ = gallery([clip], rules, tmp_path / "other", moments=(0.1,), videos=False)
+    assert "no moments after" not in page.read_text()
+
+
 def test_what_cannot_be_drawn_is_refused_before_the_work(clip: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no look"):
         gallery([clip], [Variant()], tmp_path / "page", look="nosuch")

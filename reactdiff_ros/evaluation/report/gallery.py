@@ -118,7 +118,9 @@ def _entry(
         if videos:
             track.save(folder / video, look=look)
         rows.append({"name": variant.name, "video": video, "curves": _curves(track), "events": _events(track)})
-    return {"name": name, "notes": first.notes, "sheet": f"{name}.png", "seconds": end - begin, "rows": rows}
+    late = len(chosen) < len(moments)
+    notes = [*first.notes, *([f"it ends after {end - begin:.1f} s: no moments after that are shown"] if late else [])]
+    return {"name": name, "notes": notes, "sheet": f"{name}.png", "seconds": end - begin, "rows": rows}
 
 
 def sheet(
@@ -130,10 +132,11 @@ def sheet(
     people = [_square(picture) for picture in _pictures(clip, times - (start_ns or 0) / 1e9)]
     stamps = np.array([frame.stamp_ns / 1e9 for frame in first.speaker])
     texts = []
-    for at in np.searchsorted(stamps, times, side="right") - 1:
+    for time, at in zip(times - first.times[0], np.searchsorted(stamps, times, side="right") - 1, strict=True):
         affect = first.speaker[at].affect if at >= 0 else None
         # What perception read: the likeliest expression and its probability.
-        texts.append("" if affect is None else f"{affect.label} {affect.probabilities.max():.1f}")
+        read = "" if affect is None else f"  {affect.label} {affect.probabilities.max():.1f}"
+        texts.append(f"{time:.1f} s{read}")
     rows = [_labelled(name, people, texts)]
     for variant, track in tracks:
         drawing = FaceDrawing(look, TILE, TILE)
