@@ -77,9 +77,9 @@ def described(text: str) -> Described:
         unknown += [token for token in tokens if not any(token in words for words in known)]
         words += _clause(tokens, lexicon)
     meant = [*lexicon.words, *lexicon.factors]
-    for token in unknown:
-        # People seldom misspell the first letter: a "father" is not "rather", nor "old" "cold".
-        alike = [word for word in meant if word[0] == token[0] and len(token) > 3]
+    for token in (word for word in unknown if len(word) > 3):
+        # People seldom misspell the first letter: a "father" is not "rather", a "school" not "cool".
+        alike = [word for word in meant if word[0] == token[0]]
         if near := difflib.get_close_matches(token, alike, 1, _MISSPELT):
             raise ConfigError(f"the style's word {token!r} is not known", todo=f"did you mean {near[0]!r}?")
     if not words:

@@ -20,11 +20,14 @@ from calibration_operator import bench, joint, profile_of
 from reactdiff_ros.actuation.drivers.serial_port import SerialPort
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.hardware import make_drivers
+from reactdiff_ros.actuation.kept_state import Kept
 from reactdiff_ros.actuation.robot.calibration import Calibration, load_calibration
+from reactdiff_ros.actuation.robot.profile import load_profile
 from reactdiff_ros.cli.calibrate import StoppedError
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.robot import Emulation
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.settings import state_folder
 
 TERMINAL = pytest.mark.real_time  # on pseudo-terminals
 
@@ -247,17 +250,24 @@ SCRIPT = [
 
 @pytest.mark.real_time
 @pytest.mark.timeout(120)
-def test_a_robot_is_emulated_and_calibrated_from_one_terminal_to_the_other(tmp_path: Path) -> None:
+def test_a_robot_is_emulated_and_calibrated_from_one_terminal_to_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     profile_of(tmp_path, "maestro", neck=joint("us", 3))
     output = tmp_path / "found.json"
     output.write_text("{}")
     with emulated(tmp_path / "bench.yaml", tmp_path / "dev") as (_, profile):
+        robot = load_profile(profile)
+        kept = Kept(state_folder("", "robots"), robot.name, robot.joints)
+        kept.keep_commands({"neck": 1600.0})
         process = reactdiff("robot", "calibrate", str(profile), "--output", str(output))
         said = answered(process, SCRIPT)
         assert process.wait(timeout=90) == 0
     assert "1 joint calibrated; the previous file is" in said
     assert load_calibration(output) == {"neck": Calibration(3, 0, 15, 1115, 1915)}
     assert (tmp_path / "found.json.1.bak").read_text() == "{}"
+    assert kept.commands() == {}  # it stands at its neutral now
     assert list((tmp_path / "dev").iterdir()) == []
 
 

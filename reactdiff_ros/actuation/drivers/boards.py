@@ -229,7 +229,7 @@ class PulseBoard(Driver):
         again = self._reported.get(joint) == us
         self._reported[joint], self._pulsing[joint] = us, us > 0.0
         if us > 0.0 and again:
-            self._sent[joint] = Reading(self._clock(), None, sent=pulse_position(axis, us))
+            self._sent[joint] = Reading(self._clock(), None, sent=self.position(joint, us))
         else:
             self._sent.pop(joint, None)
 

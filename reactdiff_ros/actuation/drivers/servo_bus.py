@@ -320,6 +320,9 @@ class ServoBus(Driver):
         position = scale.position(axis, count)
         if health.reading is not None:
             health.reading = replace(health.reading, time_s=self._clock(), position=position)
+        self._beyond.pop(axis.joint, None)
+        if scale.of(axis, position) == count:
+            return
         low, high = scale.range(axis)
         assert axis.calibration is not None  # it would not have been armed
         self._beyond[axis.joint] = replace(
@@ -344,11 +347,11 @@ class ServoBus(Driver):
         counts = {}
         for joint, position in self._accepted(positions).items():
             axis, scale = self.axes[joint], self.scale(joint)
-            inside = scale.of(axis, position)
-            count = scale.of(self._beyond.get(joint, axis), position)
-            if count == inside:
-                self._beyond.pop(joint, None)
-            counts[axis.id] = count
+            counts[axis.id] = inside = scale.of(axis, position)
+            if joint in self._beyond:
+                counts[axis.id] = scale.of(self._beyond[joint], position)
+                if counts[axis.id] == inside:
+                    del self._beyond[joint]
         if counts:
             self._on_port(lambda port: self._send(port, counts, now_s), None)
 

@@ -494,9 +494,10 @@ _STRANGER: Final = 0.7
 """How far an expression other than a happy or calm one counts of someone whose neutral face is not known yet. Of people
 who just talk or smile, perception takes 17 % for worse in their first 2 s, 4 % later (29 people, each left out)."""
 _GLUM: Final = (0.08, 0.2)
-"""The same of a valence below 0, the mean of about a second, for holding smiles back: perception is sure of few stern
+"""How far below 0 valence must be for smiles to be held back, and for all of them: perception is sure of few stern
 strangers, and the networks smile at some of them by themselves."""
 _GLUM_S: Final = 0.8
+"""Time constant of the mean of valence: a moment is no mood."""
 _PERHAPS_AFRAID: Final = 0.5
 """Share of surprise that counts as negative: perception reads many strangers' fear as surprise."""
 _ANSWER_S: Final = 0.3
