@@ -154,6 +154,8 @@ def test_it_fits_the_screen_and_is_readable(stage: Listening, page: Page, size: 
              ("#title", "#text", "#tiles dd", "#messages li", "#stop")}  # fmt: skip
     # Two metres: 0.3 degrees of height are 10 mm, about 40 px of a screen of 13 inches; sentences are read nearer.
     assert sizes["#title"] >= 44
+    lines = page.value("document.getElementById('title').getBoundingClientRect().height") / sizes["#title"]
+    assert lines < 1.5  # A word is not broken.
     assert min(sizes["#text"], sizes["#tiles dd"]) >= 24
     assert sizes["#messages li"] >= 20
     stop = page.value(
