@@ -182,7 +182,7 @@ def _repeated(draft: Draft, speaker: FloatArray, faceless: NDArray[np.bool_], pa
     return replace(
         draft, speaker=speaker, conditions=draft.conditions.take(rows), missing=draft.missing[rows],
         sides=draft.sides[rows], noise=draft.noise[rows], dip=draft.dip[rows],
-        mood=np.where(faceless, 0.0, draft.mood).astype(np.float32),
+        mood=np.where(faceless[:, None], 0.0, draft.mood).astype(np.float32),
         past=past.latents(draft.slot - draft.past.shape[1], draft.past.shape[1]), memory=past.memory(draft.slot),
         shown=past.shown(draft.slot - AROUND, AROUND), before=past.shown(draft.slot, frames),
     )  # fmt: skip

@@ -23,6 +23,8 @@ from reactdiff_ros.types import FloatArray
 
 SPEAKERS: Final = 64
 """Speakers who are read and encoded at a time."""
+MOODS: Final = 2
+"""Numbers of `corrections.Mood`, kept with each token."""
 LISTENERS: Final = 16
 """Listeners who are drawn together, by one thread: more are no faster, and leave threads idle at the end."""
 FEW: Final = 4
@@ -30,22 +32,22 @@ FEW: Final = 4
 
 
 def speaker_tokens(networks: Networks, speaker: SpeakerBatch) -> FloatArray:
-    """What listeners know of S speakers over T frames, as live: tokens and, last, their mood (S, T, D + 1)."""
+    """What listeners know of S speakers over T frames, as live: tokens and, last, their mood (S, T, D + 2)."""
     count, frames = speaker.camera.shape
-    out = np.empty((count, frames, networks.shape["width"] + 1), dtype=np.float32)
+    out = np.empty((count, frames, networks.shape["width"] + MOODS), dtype=np.float32)
     if count <= FEW:
         reader = Reader(count)
         steps = [reader.step(speaker.at(t)) for t in range(frames)]
-        features, observed, out[..., -1] = (np.stack([step[i] for step in steps], axis=1) for i in range(3))
-        out[..., :-1] = networks.encode_sequence(features, observed)
+        features, observed, out[..., -MOODS:] = (np.stack([step[i] for step in steps], axis=1) for i in range(3))
+        out[..., :-MOODS] = networks.encode_sequence(features, observed)
         return out
     for first in range(0, count, SPEAKERS):
         rows = slice(first, min(first + SPEAKERS, count))
         batch = speaker.take(np.arange(rows.start, rows.stop))
         reader, cache = Reader(rows.stop - rows.start), networks.new_cache(rows.stop - rows.start)
         for t in range(frames):
-            features, observed, out[rows, t, -1] = reader.step(batch.at(t))
-            out[rows, t, :-1], new = networks.encode(features, observed, cache.past())
+            features, observed, out[rows, t, -MOODS:] = reader.step(batch.at(t))
+            out[rows, t, :-MOODS], new = networks.encode(features, observed, cache.past())
             cache.push(new)
     return out
 
@@ -80,7 +82,7 @@ def free_run(
 
     Args:
         networks: the exported graphs; several calls may use them at once.
-        tokens: (S, T, D + 1) of `speaker_tokens`.
+        tokens: (S, T, D + 2) of `speaker_tokens`.
         conditions: of the N listeners.
         speaker_of: (N,) which speaker each listener listens to.
         seeds: (N,) of their noise; the same seed is the same noise.
@@ -127,10 +129,10 @@ def free_run(
 def heard(
     tokens: FloatArray, speaker_of: NDArray[np.integer[Any]], newest: NDArray[np.integer[Any]], ages: NDArray[np.int64]
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """What N listeners have heard: tokens (N, S, D), which of them are missing (N, S), and the mood (N,) that it left.
+    """What N listeners have heard: tokens (N, S, D), which of them are missing (N, S), and their moods (N, 2).
 
     Args:
-        tokens: (S, T, D + 1) of `speaker_tokens`.
+        tokens: (S, T, D + 2) of `speaker_tokens`.
         speaker_of: (N,) which speaker each listener listens to.
         newest: (N,) frames; what is before frame 0 is missing.
         ages: (S,) frames before the newest, oldest first, the last being 0.
@@ -138,4 +140,4 @@ def heard(
     at = newest[:, None] - ages
     known = (at >= 0).astype(np.float32)
     found = tokens[speaker_of[:, None], np.maximum(at, 0)] * known[..., None]
-    return found[..., :-1], 1 - known, found[:, -1, -1]
+    return found[..., :-MOODS], 1 - known, found[:, -1, -MOODS:]

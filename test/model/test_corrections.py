@@ -108,7 +108,7 @@ def showing(smile: float) -> SpeakerBatch:
 def after(seconds: float, speaker: SpeakerBatch, mood: Mood | None = None) -> float:
     """Mood after so long with the same frame."""
     mood = mood or Mood(1)
-    return [float(mood.step(speaker)[0]) for _ in range(round(seconds * 25))][-1]
+    return [float(mood.step(speaker)[0, 0]) for _ in range(round(seconds * 25))][-1]
 
 
 def test_a_smile_lifts_the_mood_until_it_is_usual_and_a_straight_face_then_lowers_it() -> None:
@@ -139,8 +139,33 @@ def test_what_cannot_be_seen_returns_to_the_ordinary(unseen: SpeakerBatch) -> No
 def test_wild_coefficients_stay_within_the_range_of_the_control() -> None:
     speaker = broken(0.5, 1e9)
     assert after(100, speaker) <= CONTAGION
-    asked = in_mood(ordinary(1), np.array([50.0], dtype=np.float32), Sampling())
+    asked = in_mood(ordinary(1), np.array([[50.0, 0.0]], dtype=np.float32), Sampling())
     assert asked.controls[0, SMILING] == 1.0
+
+
+def answering(broad: float, **controls: float) -> float:
+    """The responsiveness of a listener with these controls to whom so broad a smile is shown."""
+    values = np.array([[controls.get(name, 0.0) for name in CONTROL_NAMES]], dtype=np.float32)
+    asked = in_mood(ordinary(1, values), np.array([[0.0, broad]], dtype=np.float32), Sampling())
+    return float(asked.control("responsiveness")[0])
+
+
+def test_a_broad_smile_is_answered_more_surely_for_as_long_as_it_is_fresh() -> None:
+    mood = Mood(1)
+    after(1, showing(0.6), mood)
+    assert mood.step(showing(0.6))[0, 1] == 0.0
+    assert mood.step(showing(0.95))[0, 1] == 1.0
+    after(1, showing(0.0), mood)
+    assert mood.step(showing(0.0))[0, 1] == pytest.approx(np.exp(-26 / 25), rel=0.01)
+    assert answering(1.0) == pytest.approx(0.8)
+    assert answering(0.5) == pytest.approx(0.4)
+    assert answering(0.5, responsiveness=0.9) == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("control", ["attitude", "smiling"])
+def test_who_is_to_be_cool_or_not_to_smile_does_not_answer_broad_smiles(control: str) -> None:
+    assert answering(1.0, **{control: -1.0}) == 0.0
+    assert answering(1.0, **{control: -0.5}) == pytest.approx(0.4)
 
 
 # Conditions

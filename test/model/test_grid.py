@@ -10,7 +10,7 @@ from reactdiff_ros.model.backends.runtime import Networks
 from reactdiff_ros.model.backends.weights import find_weights
 from reactdiff_ros.model.diffusion.tokens import blank, from_frame
 from reactdiff_ros.model.speaker.grid import BACKLOG, DEAD_SLOTS, FORGET_SLOTS, HOLD_SLOTS, SpeakerGrid
-from reactdiff_ros.model.streams import speaker_tokens
+from reactdiff_ros.model.streams import MOODS, speaker_tokens
 
 SLOT = 40_000_000
 FIRST = START_NS // SLOT
@@ -34,7 +34,7 @@ def batch_tokens_and_moods(networks, batches):
     names = type(batches[0]).__slots__
     joined = type(batches[0])(**{n: np.stack([getattr(b, n) for b in batches], axis=1) for n in names})
     tokens = speaker_tokens(networks, joined)[0]
-    return tokens[:, :-1], tokens[:, -1]
+    return tokens[:, :-MOODS], tokens[:, -MOODS:]
 
 
 def batch_tokens(networks, batches):

@@ -4,7 +4,7 @@
 |---|---|---|---|
 | 1 | `greeting`, `heeding` | style | a smile of greeting is returned more surely; anger and grief are not smiled at |
 | 2 | `conditioning` | style -> conditions | people do not nod at their own words |
-| 3 | `Mood`, `in_mood` | `smiling` | in recorded calls the networks follow a speaker's smiles over seconds by half |
+| 3 | `Mood`, `in_mood` | `smiling`, `responsiveness` | smiles are followed by half, broad ones as slight ones |
 | 4 | `guided` | guidance w | listeners that answer nearly everything are rare in training |
 | 5 | `sane` | latents x_0 | a wild latent must not become part of the past |
 | 6 | `ranked` | candidates | every other rule of choice shows a duller or livelier face than the model's |
@@ -141,7 +141,15 @@ ORDINARY_SMILE: Final = 0.14
 """Both means at first, and without a face; simulated speakers smile .145 on average."""
 CONTAGION: Final = 4.8
 """Units of `smiling` for a mean smile of 1 more, see docs/tuning.md."""
+BROAD: Final = (0.65, 0.9)
+"""The smile from which on it is answered more surely, and from which on in full. Recorded people answer slight smiles
+no more than by chance, and those of .86 and more in .21 of all cases beyond chance: networks did in .16, no more than
+of .4. See docs/tuning.md."""
+BROAD_RESPONSIVENESS: Final = 0.8
+_BROAD_S: Final = 1.0
+"""Time constant with which a broad smile is forgotten."""
 _SEEN: Final = 0.05
+_BROAD_KEPT: Final = math.exp(-FRAME_S / _BROAD_S)
 _MOOD_RATES: Final = 1 - np.exp(-FRAME_S / np.array([MEMORY_S, USUAL_S]))
 
 
@@ -150,15 +158,17 @@ class Mood:
 
     def __init__(self, batch: int) -> None:
         self._smiles = np.full((2, batch), ORDINARY_SMILE)
+        self._broad = np.zeros(batch)
 
     def copy(self) -> Mood:
         """An independent copy of the state."""
         other = Mood(self._smiles.shape[1])
-        other._smiles = self._smiles.copy()
+        other._smiles, other._broad = self._smiles.copy(), self._broad.copy()
         return other
 
     def step(self, speaker: SpeakerBatch) -> FloatArray:
-        """How much more than usual (B,) each listener is to smile after the next frame, in units of `smiling`.
+        """What the next frame leaves (B, 2): how much more than usual each listener is to smile, in units of `smiling`,
+        and how broad (0..1) the speaker's smile is or just was.
 
         Where no smile can be seen (no face, no confidence, NaN) the means return to the ordinary one.
         """
@@ -167,19 +177,25 @@ class Mood:
         shown = np.where(seen, np.clip(np.nan_to_num(smile), 0.0, 1.0).mean(1), ORDINARY_SMILE)
         self._smiles += _MOOD_RATES[:, None] * (shown - self._smiles)
         now, usual = self._smiles
-        return np.asarray(CONTAGION * (now - usual), dtype=np.float32)
+        low, high = BROAD
+        self._broad = np.maximum(np.clip((shown - low) / (high - low), 0.0, 1.0), self._broad * _BROAD_KEPT)
+        return np.asarray(np.stack([CONTAGION * (now - usual), self._broad], axis=-1), dtype=np.float32)
 
 
 def in_mood(conditions: Conditions, mood: FloatArray, how: Sampling) -> Conditions:
-    """`conditions` of N listeners with their moods (N,) added to `smiling`, where that is given.
+    """`conditions` of N listeners in their moods (N, 2), where they are given: more `smiling`, and the `responsiveness`
+    that a broad smile deserves, of a cool or unsmiling listener less.
 
     Guidance below 1 shows the networks less of the speaker, at 0 nothing: moods count by that much less.
     """
     if "mood" in how.without:
         return conditions
-    controls, smiling = conditions.controls.copy(), _AT["smiling"]
-    moved = controls[:, smiling] + min(how.guidance, 1.0) * mood
-    controls[:, smiling] = np.clip(moved, CONTROL_LOWER[smiling], CONTROL_UPPER[smiling])
+    controls, smiling, answering = conditions.controls.copy(), _AT["smiling"], _AT["responsiveness"]
+    more, broad = (min(how.guidance, 1.0) * mood).T
+    for name in ("attitude", "smiling"):
+        broad = broad * (1.0 + np.minimum(conditions.control(name), 0.0))
+    controls[:, answering] = np.maximum(controls[:, answering], BROAD_RESPONSIVENESS * broad)
+    controls[:, smiling] = np.clip(controls[:, smiling] + more, CONTROL_LOWER[smiling], CONTROL_UPPER[smiling])
     return replace(conditions, controls=controls)
 
 

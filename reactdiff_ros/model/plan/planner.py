@@ -63,7 +63,7 @@ class Draft:
     sides: FloatArray
     """(N, 58) of `sampler.drawn_sides`."""
     mood: FloatArray
-    """(N,)"""
+    """(N, 2) of `corrections.Mood`."""
     lead: int | NDArray[np.integer[Any]]
     """Frames between the newest token and `slot`, minus one; of all, or (N,)."""
     past: FloatArray
@@ -95,7 +95,7 @@ def blank_draft(networks: Networks, how: Sampling, conditions: Conditions, noise
 
     return Draft(
         slot=0, how=networks.suited(how), speaker=zeros(len(networks.ages), s["width"]),
-        missing=zeros(len(networks.ages)) + 1, conditions=conditions, sides=zeros(COEFFICIENT_COUNT) + 1, mood=zeros(),
+        missing=zeros(len(networks.ages)) + 1, conditions=conditions, sides=zeros(COEFFICIENT_COUNT) + 1, mood=zeros(2),
         lead=1, past=zeros(s["past"], s["latent"]) + networks.neutral, memory=at_rest(networks.neutral, count),
         noise=noise, shown=zeros(AROUND, COEFFICIENT_COUNT), before=zeros(frames, COEFFICIENT_COUNT), dip=zeros(frames),
         streams=[], ranks=None, all_candidates=False,
@@ -311,7 +311,7 @@ class Planner:
             conditions: of the N listeners.
             lead: frames between the newest token and `slot`, minus one.
             frames: H, at most the horizon.
-            mood: (N,) see `corrections.Mood`; None: an ordinary one.
+            mood: (N, 2) see `corrections.Mood`; None: an ordinary one.
             all_candidates: draw all candidates up to their ends, also where the choice is held.
         """
         s, how = self._networks.shape, self._how
@@ -328,7 +328,7 @@ class Planner:
         ]
         return Draft(
             slot=slot, how=how, speaker=speaker, missing=missing, conditions=conditions, sides=self._sides, lead=lead,
-            mood=np.zeros(len(conditions), dtype=np.float32) if mood is None else mood,
+            mood=np.zeros((len(conditions), 2), dtype=np.float32) if mood is None else mood,
             past=self._past.latents(slot - s["past"], s["past"]), memory=self._past.memory(slot), noise=np.stack(noise),
             shown=self._past.shown(slot - AROUND, AROUND), before=self._past.shown(slot, length), dip=dip,
             streams=streams, ranks=ranks, all_candidates=all_candidates,

@@ -44,7 +44,7 @@ class Reader:
         return other
 
     def step(self, speaker: SpeakerBatch) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Features (B, FEATURE_COUNT), what was observed (B, STREAM_COUNT) and moods (B,), after the next frame."""
+        """Features (B, FEATURE_COUNT), what was observed (B, STREAM_COUNT), moods (B, 2), after the next frame."""
         return *self._featurizer.step(speaker), self._mood.step(speaker)
 
 
@@ -54,8 +54,8 @@ class Slot:
 
     index: int
     token: FloatArray
-    mood: float
-    """See `corrections.Mood`."""
+    mood: FloatArray
+    """(2,), see `corrections.Mood`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Staged:
     """(1, FEATURE_COUNT)."""
     observed: FloatArray
     """(1, STREAM_COUNT)."""
-    mood: float
+    mood: FloatArray
 
 
 class SpeakerGrid:
@@ -166,8 +166,8 @@ class SpeakerGrid:
         return out, missing
 
     def mood(self, end: int) -> FloatArray:
-        """The listener's mood (1,) at the slot `end`, 0 where that is not known."""
-        return np.array([next((slot.mood for slot in self.slots if slot.index == end), 0.0)], dtype=np.float32)
+        """The listener's mood (1, 2) at the slot `end`, 0 where that is not known."""
+        return next((slot.mood for slot in self.slots if slot.index == end), np.zeros(2, dtype=np.float32))[None]
 
     def _commit(self) -> None:
         """The newest slot is over: go on from it."""
@@ -188,7 +188,7 @@ class SpeakerGrid:
     def _stage(self, slot: int) -> None:
         self._after = self._before.copy()
         features, observed, mood = self._after.step(self._batch)
-        self.staged.append(Staged(slot, features, observed, float(mood[0])))
+        self.staged.append(Staged(slot, features, observed, mood[0]))
         if len(self.staged) > BACKLOG:
             self.settle()
 
