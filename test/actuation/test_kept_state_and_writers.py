@@ -333,6 +333,21 @@ def test_a_command_names_all_joints_for_a_controller_refuses_a_part():
     assert robot.sent[-1] == {"neck_tilt": -0.4}  # outside its limits it gets no command
 
 
+def test_a_joint_of_a_controller_that_stands_a_little_outside_makes_no_step_and_comes_in():
+    robot = Controlled()
+    driver = robot.driver
+    driver.listeners = 1
+    driver.heard(["neck_pan"], [1.08], robot.now_s)
+    assert driver.arm("pan", math.nan) is None
+    for position in (1.2, 1.06, 0.9, 1.06):
+        driver.command({"pan": position})
+    assert [sent["neck_pan"] for sent in robot.sent] == [1.08, 1.06, 0.9, 1.0]
+    driver.release("pan")
+    driver.heard(["neck_pan"], [1.2], robot.now_s)
+    assert "bring it inside by hand" in driver.arm("pan", math.nan).text
+    assert driver.armed == frozenset()
+
+
 def test_the_torque_of_a_controller_is_never_known():
     robot = Controlled()
     robot.driver.listeners = 1

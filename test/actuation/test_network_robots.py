@@ -79,6 +79,21 @@ def test_commands_are_clamped_and_what_is_not_finite_is_left_out(robot, driver):
     assert robot.got[-1]["target_head_pose"]["pitch"] == pytest.approx(0.3)  # not armed: where it was
 
 
+def test_a_joint_that_stands_a_little_outside_makes_no_step_and_comes_in(robot, driver):
+    robot.pose["yaw"] = 1.1  # of 1.05; 5 % of its range is 0.105
+    settle(driver, lambda: driver.reading("head_yaw").position == pytest.approx(1.1))
+    for joint in ("head_pitch", "head_yaw"):
+        assert driver.arm(joint, 0.0) is None
+    for told, sent in ((1.2, 1.1), (1.09, 1.09), (1.0, 1.0), (1.1, 1.05)):
+        driver.command({"head_yaw": told, "head_pitch": 0.3})
+        settle(driver, lambda sent=sent: robot.got[-1]["target_head_pose"]["yaw"] == pytest.approx(sent))
+    assert min(message["target_head_pose"]["yaw"] for message in robot.got) == pytest.approx(1.0)
+    driver.stop()
+    robot.pose["yaw"] = 1.3
+    settle(driver, lambda: driver.reading("head_yaw").position == pytest.approx(1.3))
+    assert "bring it inside by hand" in str(driver.arm("head_yaw", 0.0))
+
+
 @pytest.mark.parametrize("stopped", [False, True])
 def test_torque_goes_off_with_the_last_joint(robot, driver, stopped):
     driver.arm("head_yaw", 0.0), driver.arm("head_pitch", 0.0)

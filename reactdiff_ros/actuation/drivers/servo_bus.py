@@ -12,6 +12,7 @@ from reactdiff_ros.actuation.drivers.driver import (
     AGAIN_S,
     LINK_FAULTS,
     MISSES,
+    OUTSIDE,
     UNTIL_ARMED,
     Axis,
     Clock,
@@ -104,8 +105,6 @@ class Measured:
     alarm: Fault | None
 
 
-OUTSIDE: Final = 0.05
-"""A joint may stand outside its calibrated range by this share of it, and still be armed."""
 SAME: Final = 0.01
 """Two measurements of a joint at rest differ by less than this share of all counts."""
 LOOK_EVERY: Final = 17
@@ -173,8 +172,6 @@ class ServoBus(Driver):
         self._turns = Turns()
         self._health = {name: Health(axis) for name, axis in self.axes.items()}
         self._turn = self._asked = 0
-        self._beyond: dict[str, Axis] = {}
-        """Joints that were armed beyond an end and are not back inside: with ends as far out as they stand."""
 
     # What every make of servos does in its own way. All may raise PortGoneError, and nothing else.
 
@@ -311,10 +308,10 @@ class ServoBus(Driver):
         if fault is None:
             self._armed.add(health.axis.joint)
             self._commanded_s, health.torque = self._clock(), True
-            self._begin_at(health, position)
+            self._begin_at_count(health, position)
         return fault
 
-    def _begin_at(self, health: Health, count: int) -> None:
+    def _begin_at_count(self, health: Health, count: int) -> None:
         """The joint has torque at `count`: commands begin there, also where that is a little beyond an end."""
         axis, scale = health.axis, self._scale(health.axis)
         position = scale.position(axis, count)
