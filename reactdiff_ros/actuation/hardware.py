@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, Final, TypeVar
 
 from reactdiff_ros.actuation.drivers.driver import LINK_FAULTS, REFUSING, Clock, Driver, Fault, Reading, axes_of
+from reactdiff_ros.actuation.drivers.servo_bus import slow_line
 from reactdiff_ros.actuation.robot.calibration import Calibration
 from reactdiff_ros.actuation.robot.kinematics import SHORTEST
 from reactdiff_ros.actuation.robot.profile import Profile
@@ -55,6 +56,17 @@ def make_drivers(
             mine["send"] = partial(mine["send"], name)
         drivers[name] = found(config, axes_of(profile, name, calibrations), clock, **mine)
     return drivers
+
+
+def slow_lines(profile: Profile) -> dict[str, str]:
+    """Drivers whose line is too slow for their servos, and what would do: joints would move in steps."""
+    found = {}
+    for name, config in profile.drivers.items():
+        if config.type in ("feetech", "dynamixel"):
+            module, kind, _ = DRIVERS[config.type]
+            bus = getattr(import_module(f"reactdiff_ros.actuation.drivers.{module}"), kind)
+            found[name] = slow_line(bus, config, len(axes_of(profile, name, {})), profile.rate_hz)
+    return {name: text for name, text in found.items() if text}
 
 
 RETRY_S: Final = 1.0

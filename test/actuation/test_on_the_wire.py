@@ -20,6 +20,7 @@ from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
 from reactdiff_ros.actuation.drivers.robots import Link
 from reactdiff_ros.actuation.drivers.serial_port import QUEUE_S, SerialPort, Turns
+from reactdiff_ros.actuation.drivers.servo_bus import slow_line
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.rig import Wire
 from reactdiff_ros.actuation.emulators.servos import DynamixelBus, FeetechBus
@@ -177,6 +178,36 @@ def test_a_bus_sends_the_goals_that_its_line_carries() -> None:
         assert 0 < got.min() <= got.max() <= 3 * got.min()
         first, each = driver.goal_bytes
         assert 0.9 < got.sum() * each / (240 * (0.02 * baud / 10 - first)) <= 1.0
+
+
+@pytest.mark.parametrize(("make", "slow"), [("feetech", 19_200), ("dynamixel", 9600)])
+def test_a_line_that_is_too_slow_is_named_with_a_baud_rate_that_would_do(make: str, slow: int) -> None:
+    """12 servos, each asked in turn: at that rate every tick has a command for each, at the slow one it has not."""
+    numbers = range(12)
+    kind, driver_of, bus_of = {
+        "feetech": (FeetechServos, FeetechDriver, FeetechBus),
+        "dynamixel": (DynamixelServos, DynamixelDriver, DynamixelBus),
+    }[make]
+
+    def commands(baud: int) -> int:
+        """What a joint is told in 200 ticks."""
+        clock, bus = Ticker(0.0), bus_of(dict.fromkeys(numbers, 2047.0))
+        driver, _ = wired(kind, driver_of(type=make, baud=baud), bus, axes(*numbers), baud, clock)
+        assert driver.check() == {}
+        assert [driver.arm(joint, 0.0) for joint in driver.axes] == [None] * 12
+        before, due_s = len(bus.servos[3].received), clock.now_s
+        for tick in range(200):
+            due_s = clock.now_s = max(due_s + 0.02, clock.now_s)
+            driver.command({joint: 20.0 * math.sin(tick / 20.0) for joint in driver.axes})
+            driver.poll(0.006)
+        return len(bus.servos[3].received) - before
+
+    sentence = slow_line(kind, driver_of(type=make, baud=slow), 12, 50.0)
+    found = re.search(r"too few for 12 servos.* in steps: set it and its servos to (\d+) baud", sentence)
+    assert found is not None
+    assert commands(slow) < 180
+    assert commands(int(found[1])) == 200
+    assert slow_line(kind, driver_of(type=make, baud=int(found[1])), 12, 50.0) == ""
 
 
 @pytest.mark.real_time

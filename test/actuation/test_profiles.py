@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from robot_fixtures import SMALL, robots, small_profile
 
 from reactdiff_ros.actuation.robot.profile import load_profile
 from reactdiff_ros.actuation.simulate import Frames, simulate
+from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.plain_yaml import Problem, ProblemsError, read_marked
 
@@ -93,6 +95,17 @@ def test_errors_name_file_line_and_key(tmp_path: Path, old: str, new: str, key: 
     assert any(part in text.splitlines()[problem.line - 1] for part in parts[-2:]), (problem, parts)
     assert f"small.yaml, line {problem.line}" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_check_warns_of_a_line_that_is_too_slow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small_profile(tmp_path, "{type: feetech}", "{type: feetech, baud: 9600}")
+    assert main(["robot", "check", str(tmp_path / "small.yaml"), "--json"]) == 0
+    said = capsys.readouterr()
+    assert "38400 baud" in json.loads(said.out)["warnings"]["bus"]
+    assert "drivers.bus: 9600 baud are too few for 2 servos" in said.err
+    small_profile(tmp_path)
+    assert main(["robot", "check", str(tmp_path / "small.yaml"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == {}
 
 
 EXTREME = ("1e-300", "5e-324", "-1e308", "1e999", ".nan", "true", "9" * 19, "9" * 320, "9" * 5000)

@@ -140,6 +140,10 @@ class ServoBus(Driver):
     """Whether a count is that of the sensor plus the homing offset; else it is minus."""
     goal_bytes: ClassVar[tuple[int, int]]
     """Bytes of a packet of goals without any, and those of each goal in it."""
+    asking_bytes: ClassVar[int]
+    """Bytes of a question for everything that is measured, and of its answer."""
+    bauds: ClassVar[tuple[int, ...]]
+    """Baud rates that such servos have."""
     address_bytes: ClassVar[int]
     """Of an address, and of a length, in a packet."""
     torque_at: ClassVar[int]
@@ -587,6 +591,20 @@ class ServoBus(Driver):
             group.addParam(number, list(value))
         self._port.is_using = False
         group.txPacket()
+
+
+def slow_line(bus: type[ServoBus], config: Any, joints: int, rate_hz: float) -> str:
+    """What is wrong with a line that does not carry a goal for each of its `joints`, and a question, at every tick."""
+    first, each = bus.goal_bytes
+
+    def goals(baud: int) -> int:
+        return int((baud / 10.0 / rate_hz - bus.asking_bytes - first) / each)
+
+    if goals(config.baud) >= joints:
+        return ""
+    better = next((baud for baud in bus.bauds if goals(baud) >= joints), 0)
+    todo = f"set it and its servos to {better} baud" if better else "put some of them on another"
+    return f"{config.baud} baud are too few for {joints} servos, which would move late and in steps: {todo}"
 
 
 def homing_fault(axis: Axis, offset: int) -> Fault | None:
