@@ -400,6 +400,20 @@ class ServoBus(Driver):
         measured = self._on_port(lambda _: self._measure(self.axes[joint]), GONE)
         return measured if isinstance(measured, Fault) else measured.count
 
+    @classmethod
+    def slow_line(cls, config: Any, joints: int, rate_hz: float) -> str:
+        """What is wrong with a line that does not carry a question, and a goal for each joint, at every tick."""
+
+        def goals(baud: int) -> int:
+            first, each = cls.goal_bytes
+            return int((baud / 10.0 / rate_hz - cls.asking_bytes - first) / each)
+
+        if goals(config.baud) >= joints:
+            return ""
+        better = next((baud for baud in cls.bauds if goals(baud) >= joints), 0)
+        todo = f"set it and its servos to {better} baud" if better else "put some of them on another"
+        return f"{config.baud} baud are too few for {joints} servos, which would move late and in steps: {todo}"
+
     def scale(self, joint: str) -> Counts:
         """The scale of a joint's servo, once it was checked."""
         return self._scale(self.axes[joint])
@@ -591,20 +605,6 @@ class ServoBus(Driver):
             group.addParam(number, list(value))
         self._port.is_using = False
         group.txPacket()
-
-
-def slow_line(bus: type[ServoBus], config: Any, joints: int, rate_hz: float) -> str:
-    """What is wrong with a line that does not carry a goal for each of its `joints`, and a question, at every tick."""
-    first, each = bus.goal_bytes
-
-    def goals(baud: int) -> int:
-        return int((baud / 10.0 / rate_hz - bus.asking_bytes - first) / each)
-
-    if goals(config.baud) >= joints:
-        return ""
-    better = next((baud for baud in bus.bauds if goals(baud) >= joints), 0)
-    todo = f"set it and its servos to {better} baud" if better else "put some of them on another"
-    return f"{config.baud} baud are too few for {joints} servos, which would move late and in steps: {todo}"
 
 
 def homing_fault(axis: Axis, offset: int) -> Fault | None:

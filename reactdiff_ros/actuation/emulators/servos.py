@@ -373,8 +373,6 @@ class DynamixelBus(ServoLine):
     address_bytes = 2
 
     def __init__(self, positions: Mapping[int, float], model: int = 1060) -> None:
-        self.expired_s: list[float] = []
-        """When a servo's watchdog expired."""
         self._model = model
         super().__init__({i: Servo(i, Motor(p, 4000.0, 80_000.0), "little") for i, p in positions.items()})
 
@@ -411,7 +409,6 @@ class DynamixelBus(ServoLine):
             if 0 < ticks < 128 and now_s > due_s:
                 servo.motor.step(due_s)
                 servo.table[dynamixel.WATCHDOG] = WATCHDOG_EXPIRED
-                self.expired_s.append(due_s)
                 servo.motor.halt()
         super().step(now_s)
 
