@@ -16,8 +16,8 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.actuation.drivers.driver import REFUSING
-from reactdiff_ros.actuation.follow import OUTSIDE, STALL_S, ArmingError, Commands, Follower, outside
+from reactdiff_ros.actuation.drivers.driver import OUTSIDE, REFUSING
+from reactdiff_ros.actuation.follow import STALL_S, ArmingError, Commands, Follower, outside
 from reactdiff_ros.actuation.hardware import Hardware, in_one_sentence, listed
 from reactdiff_ros.actuation.robot.profile import Profile
 

@@ -24,6 +24,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.actuation.drivers.driver import OUTSIDE
 from reactdiff_ros.actuation.mapping import Mapping
 from reactdiff_ros.actuation.motion import Motion, MotionError
 from reactdiff_ros.actuation.robot.kinematics import Stop
@@ -32,9 +33,6 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
 
 State = Literal["disarmed", "starting", "following", "returning", "lowering", "stopped"]
-
-OUTSIDE: Final = 0.05
-"""A measured position may be outside its limits by this share of the range; from there on nothing is moved."""
 
 
 class ArmingError(ReactdiffError):

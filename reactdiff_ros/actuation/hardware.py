@@ -48,13 +48,27 @@ def make_drivers(
     for name, config in profile.drivers.items():
         if config.type == "screen" or (config.type == "joint_trajectory" and "send" not in options):
             continue
-        module, kind, takes = DRIVERS[config.type]
-        found = getattr(import_module(f"reactdiff_ros.actuation.drivers.{module}"), kind)
+        found, takes = _kind(config.type), DRIVERS[config.type][2]
         mine = {key: value for key, value in options.items() if key in takes and value is not None}
         if "send" in mine:
             mine["send"] = partial(mine["send"], name)
         drivers[name] = found(config, axes_of(profile, name, calibrations), clock, **mine)
     return drivers
+
+
+def _kind(type_: str) -> Any:
+    module, name, _ = DRIVERS[type_]
+    return getattr(import_module(f"reactdiff_ros.actuation.drivers.{module}"), name)
+
+
+def slow_lines(profile: Profile) -> dict[str, str]:
+    """Drivers whose line is too slow for their servos, and what would do: joints would move in steps."""
+    found = {}
+    for name, config in profile.drivers.items():
+        if config.type in ("feetech", "dynamixel"):
+            joints = axes_of(profile, name, {})
+            found[name] = _kind(config.type).slow_line(config, len(joints), profile.rate_hz)
+    return {name: text for name, text in found.items() if text}
 
 
 RETRY_S: Final = 1.0

@@ -19,6 +19,7 @@ from reactdiff_ros.actuation import calibrate as steps
 from reactdiff_ros.actuation.calibrate import Clock, HandRange, SlowJoint, Track
 from reactdiff_ros.actuation.drivers.boards import COUNTS, OhbotBoard, PulseBoard
 from reactdiff_ros.actuation.drivers.driver import Driver, Fault
+from reactdiff_ros.actuation.drivers.serial_port import IN_USE
 from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
 from reactdiff_ros.actuation.hardware import make_drivers
 from reactdiff_ros.actuation.robot.calibration import (
@@ -523,6 +524,9 @@ def find_ports(
             found = [p for p in others if p != config.port and _answers(profile, name, p, make, tried)]
         if not found:
             what = "; ".join(f"{port}: {why}" for port, why in tried.items())
+            busy = ", ".join(port for port, why in tried.items() if why.startswith(IN_USE))
+            if busy:
+                raise DeviceError(f"{name} answers at no free port", where=what, todo=f"end what uses {busy}")
             raise DeviceError(f"{name} was not found", where=what, todo="check cable and power")
         port = found[0]
         if len(found) > 1:

@@ -68,6 +68,7 @@ def check(result: Output, robot: str) -> int:
 
     ROBOT is a file or a shipped profile.
     """
+    from reactdiff_ros.actuation.hardware import slow_lines
     from reactdiff_ros.actuation.robot.profile import load_profile, profile_path
     from reactdiff_ros.plain_yaml import ProblemsError
 
@@ -80,7 +81,9 @@ def check(result: Output, robot: str) -> int:
             result["problems"].append({"line": p.line, "key": p.key, "what": p.what, "todo": p.todo})
             log(f"{path}, {p}")
         return EXIT_ERROR
-    result.update(_summary(found))
+    result.update(_summary(found), warnings=slow_lines(found))
+    for name, text in slow_lines(found).items():
+        log(f"{path}, drivers.{name}: {text}")
     loss = found.host_loss
     result.say(f"{path}: {found.name}, {len(found.joints)} joints, no errors")
     result.say(f"if this computer fails: {loss.does} (detected by: {loss.watchdog}). {loss.about}")

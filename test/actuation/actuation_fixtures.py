@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from memory_port import MemoryWire, Ticker
@@ -50,7 +50,7 @@ class Head:
         self.bus_wire, self.board_wire = MemoryWire(self.bus, self.clock), MemoryWire(self.board, self.clock)
         self.wires = {"servos": self.board_wire, "bus": self.bus_wire}
         if plugged:
-            self.bus_wire.plug(), self.board_wire.plug()
+            self.plug()
         self.uncalibrated, self.calibrated = uncalibrated, calibrated or {}
         self.face: np.ndarray | None = np.zeros(58)
         self.log: list[Status] = []
@@ -104,18 +104,33 @@ class Head:
                 break
         return request
 
-    def enable(self) -> None:
+    def enable(self) -> Self:
         """Enable and follow."""
         self.run(1.5)
         request = self.ask("enable")
         assert request.granted, request.answer
         assert self.run(20.0, until="following")
+        return self
 
     def ends_without_torque(self) -> None:
         """Tick until it is disarmed; then nothing has torque, and it says so."""
         assert self.run(10.0, until="disarmed")
         self.run(0.5)
-        assert self.torques() == list(self.actuation.state.torque.values()) == [False] * 4
+        assert self.torques() == self.torque_told() == [False] * 4
+
+    def torque_told(self) -> list[bool | None]:
+        """What the status says has torque."""
+        return list(self.actuation.state.torque.values())
+
+    def plug(self) -> None:
+        """All cables in."""
+        for wire in self.wires.values():
+            wire.plug()
+
+    def pull(self) -> None:
+        """All cables out."""
+        for wire in self.wires.values():
+            wire.pull()
 
     def torques(self) -> list[bool]:
         """What really has torque or pulses, in the profile's order."""
@@ -151,8 +166,7 @@ class Boards(Head):
         self.profile, self.clock, self.folder = load_profile(robot), Ticker(0.00002), folder
         self.rig = Rig(self.profile, folder, self.clock)
         self.wires = {name: MemoryWire(bus, self.clock) for name, bus in self.rig.buses.items()}
-        for wire in self.wires.values():
-            wire.plug()
+        self.plug()
         self.face, self.log = np.zeros(58), []
         self.start()
 

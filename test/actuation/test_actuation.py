@@ -19,9 +19,7 @@ JOINTS = ("eye", "lid", "jaw", "neck")
 @pytest.fixture
 def head(tmp_path):
     """A head that follows."""
-    head = Head(tmp_path)
-    head.enable()
-    return head
+    return Head(tmp_path).enable()
 
 
 def steps_are_allowed(head):
@@ -146,14 +144,17 @@ def test_after_a_stall_no_joint_goes_back_to_where_it_was_measured_before(head, 
     assert all(abs(now[n] - at[n]) <= 0.1 * head.largest_step(n) for n in ("jaw", "neck"))
 
 
-def test_no_port_is_said_and_what_comes_later_is_found(tmp_path):
+def test_no_port_is_said_every_joint_may_hold_and_what_comes_later_is_found(tmp_path):
     head = Head(tmp_path, plugged=False)
     head.run(0.5)
     assert "there is no such port" in head.actuation.state.message
+    assert "eye, lid, jaw, neck: torque is unknown, may hold" in head.actuation.state.message
+    assert head.torque_told() == [None] * 4
     assert not head.ask("enable").granted
-    head.bus_wire.plug(), head.board_wire.plug()
+    head.plug()
     head.run(3.0)
-    assert head.actuation.state.obstacles == ()
+    assert head.torque_told() == [False] * 4
+    assert head.actuation.state.message == "disarmed: it can be enabled"
     head.enable()
 
 
@@ -278,14 +279,16 @@ def test_a_cable_that_is_pulled_and_put_back_makes_no_jump(head):
     assert max(abs(b - a) for a, b in itertools.pairwise(goals)) <= largest
 
 
-def test_all_hardware_gone_is_a_stop(head):
-    head.bus_wire.pull(), head.board_wire.pull()
-    head.run(0.5)
+def test_all_hardware_gone_is_a_stop_and_may_hold_until_it_reports_again(head):
+    head.pull()
+    head.run(1.0)
     assert head.state == "stopped"
     assert "its port is gone" in head.actuation.state.message
-    head.bus_wire.plug(), head.board_wire.plug()
+    assert head.torque_told() == [None] * 4
+    head.plug()
     head.run(3.0)
     assert head.state == "stopped"
+    assert head.torque_told() == head.torques()
     assert head.ask("reset").granted
     head.run(10.0, until="disarmed")
     head.enable()

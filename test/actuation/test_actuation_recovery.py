@@ -26,8 +26,7 @@ def lose(head: Head, *instructions: int, most: int) -> None:
 
 
 def test_one_order_to_all_that_was_lost_is_followed_by_one_to_each(tmp_path):
-    head = Head(tmp_path)
-    head.enable()
+    head = Head(tmp_path).enable()
     lose(head, SYNC_WRITE, most=1)
     assert head.ask("disable").granted
     head.run(8.0)
@@ -49,8 +48,7 @@ def test_an_order_that_nobody_confirms_is_repeated_until_somebody_does(tmp_path,
 
 
 def test_a_board_that_is_lost_while_it_lets_go_does_so_when_it_is_back(tmp_path, monkeypatch):
-    head = Head(tmp_path)
-    head.enable()
+    head = Head(tmp_path).enable()
     board = head.buses["servos"]
 
     def gone(_channel: int) -> None:
@@ -77,8 +75,7 @@ def head(tmp_path):
     return head
 
 
-@pytest.mark.parametrize("waits_s", [TICK_S, 5.0])
-@pytest.mark.parametrize("stands_s", [BOARD_S + 0.1, 1.0, 30.0])
+@pytest.mark.parametrize(("stands_s", "waits_s"), [(BOARD_S + 0.1, TICK_S), (1.0, 5.0), (30.0, TICK_S)])
 def test_after_the_program_stood_still_a_reset_lets_a_maestro_be_enabled_again(head, stands_s, waits_s):
     head.show(headPitch=0.5, jawOpen=0.5)
     head.run(0.5)

@@ -26,23 +26,8 @@ def killed(tmp_path, *changes, saved=None, stopped=False):
     return head
 
 
-def torque(head):
-    return list(head.actuation.state.torque.values())
-
-
 def goals(head):
     return [list(head.goals(n)) for n in (1, 2)] + [list(channel.received) for channel in head.board.channels]
-
-
-def test_before_the_hardware_was_asked_every_joint_may_hold(tmp_path):
-    head = Head(tmp_path, plugged=False)
-    head.run(0.5)
-    assert torque(head) == [None] * 4
-    assert "eye, lid, jaw, neck: torque is unknown, may hold" in head.actuation.state.message
-    head.bus_wire.plug(), head.board_wire.plug()
-    head.run(3.0)
-    assert torque(head) == [False] * 4
-    assert head.actuation.state.message == "disarmed: it can be enabled"
 
 
 def test_torque_of_a_killed_process_is_reported_and_nothing_moves_by_itself(tmp_path):
@@ -51,7 +36,7 @@ def test_torque_of_a_killed_process_is_reported_and_nothing_moves_by_itself(tmp_
     head.run(3.0)
     status = head.actuation.state
     assert (status.state, status.armed, status.obstacles) == ("disarmed", False, ())
-    assert torque(head) == [True] * 4
+    assert head.torque_told() == [True] * 4
     assert "eye, lid, jaw, neck: torque is on (~/enable false lets go where it can)" in status.message
     assert goals(head) == before
     assert head.torques() == [True] * 4
@@ -105,7 +90,7 @@ def test_a_software_stop_does_what_the_profile_says_with_what_holds_already(tmp_
     assert head.ask("software_stop").granted
     head.run(0.5)
     assert head.torques() == [holds] * 4
-    assert torque(head) == [holds] * 4
+    assert head.torque_told() == [holds] * 4
     assert len(head.goals(2)) == before
     disable = head.ask("disable")
     assert disable.granted is not holds
@@ -118,7 +103,7 @@ def test_a_software_stop_does_what_the_profile_says_with_what_holds_already(tmp_
 def test_a_kept_stop_holds_what_holds_until_a_reset_lowers_it(tmp_path):
     head = killed(tmp_path, stopped=True)
     assert head.state == "stopped"
-    assert torque(head) == [True] * 4
+    assert head.torque_told() == [True] * 4
     assert not head.ask("disable").granted
     assert head.torques() == [True] * 4
     assert head.ask("reset").granted
@@ -199,7 +184,7 @@ def test_a_neck_that_does_not_answer_is_not_told_to_fall_when_it_does_again(tmp_
     head.bus.servos[2].failing.silent = False
     head.run(3.0)
     assert head.torques() == [False, False, False, True]
-    assert torque(head) == [False, False, False, True]
+    assert head.torque_told() == [False, False, False, True]
     head.ask("disable")
     head.ends_without_torque()
     assert head.actuation.state.measured[3] == DOWN
@@ -212,32 +197,18 @@ def test_the_end_of_a_process_that_enabled_nothing_lets_go_what_does_not_fall(tm
 
 
 def test_torque_that_another_program_switches_is_reported(tmp_path):
-    head = Head(tmp_path)
-    head.enable()
-    assert torque(head) == [True] * 4
+    head = Head(tmp_path).enable()
+    assert head.torque_told() == [True] * 4
     for on in (0, 1):
         head.bus.servos[1].table[TORQUE] = on
         head.run(1.0)
-        assert torque(head)[2] is bool(on)
+        assert head.torque_told()[2] is bool(on)
     head.ask("disable")
     head.ends_without_torque()
     head.bus.servos[1].table[TORQUE] = 1
     head.board.channels[1].target = 6000
     head.run(1.5)
-    assert torque(head) == [False, True, True, False]
-
-
-def test_a_board_that_is_lost_may_hold_until_it_reports_again(tmp_path):
-    head = Head(tmp_path)
-    head.enable()
-    head.bus_wire.pull()
-    head.board_wire.pull()
-    head.run(1.0)
-    assert torque(head) == [None] * 4
-    assert head.state == "stopped"
-    head.bus_wire.plug(), head.board_wire.plug()
-    head.run(3.0)
-    assert torque(head) == head.torques()
+    assert head.torque_told() == [False, True, True, False]
 
 
 def test_a_request_to_let_go_that_is_followed_by_one_to_enable_moves_nothing_down(tmp_path):
@@ -271,7 +242,7 @@ def test_pulses_of_a_killed_process_go_down_from_where_they_are_and_off(tmp_path
     head = boards(tmp_path, robot, saves=robot == "ohbot")
     before = head.pulses()
     reported = None if robot == "ohbot" else True
-    assert torque(head) == [reported] * len(head.profile.joints)
+    assert head.torque_told() == [reported] * len(head.profile.joints)
     assert ("torque is unknown, may hold" if robot == "ohbot" else "torque is on") in head.actuation.state.message
     assert "support" not in head.actuation.state.message
     disable = head.actuation.request("disable")
@@ -287,7 +258,7 @@ def test_pulses_of_a_killed_process_go_down_from_where_they_are_and_off(tmp_path
     assert path[-1] == pytest.approx(lowered, abs=6.0)
     head.run(0.5)
     assert not any(head.pulses().values())
-    assert torque(head) == [False] * len(head.profile.joints)
+    assert head.torque_told() == [False] * len(head.profile.joints)
 
 
 def test_an_ohbot_that_has_no_pulses_gets_none_when_it_is_disabled(tmp_path):
@@ -298,7 +269,7 @@ def test_an_ohbot_that_has_no_pulses_gets_none_when_it_is_disabled(tmp_path):
     while not disable.done or head.state != "disarmed":
         head.run(TICK_S)
         assert not any(motor.servo.torque for motor in head.rig.buses["board"].motors)
-    assert torque(head) == [False] * 8
+    assert head.torque_told() == [False] * 8
 
 
 def test_an_ohbot_whose_position_is_unknown_is_let_go_as_it_is_by_a_person_alone(tmp_path):
@@ -311,4 +282,4 @@ def test_an_ohbot_whose_position_is_unknown_is_let_go_as_it_is_by_a_person_alone
     assert head.pulses()["head_nod"] == before
     assert head.ask("disable").granted
     assert not any(head.pulses().values())
-    assert torque(head) == [False] * 8
+    assert head.torque_told() == [False] * 8

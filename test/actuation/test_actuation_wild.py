@@ -82,7 +82,7 @@ def test_when_all_is_well_again_it_can_be_enabled_again(tmp_path, seed):
         for name in FAILINGS:
             setattr(servo.failing, name, False)
     head.board.silent = False
-    head.bus_wire.plug(), head.board_wire.plug()
+    head.plug()
     head.face = np.zeros(58)
     head.run(2.0)
     head.ask("disable")
@@ -90,7 +90,7 @@ def test_when_all_is_well_again_it_can_be_enabled_again(tmp_path, seed):
     assert head.run(20.0, until="disarmed")
     head.run(3.0)
     assert head.torques() == [False] * 4
-    assert list(head.actuation.state.torque.values()) == [False] * 4
+    assert head.torque_told() == [False] * 4
     # What was let go stays where it fell: somebody puts it inside its range.
     for servo in head.bus.servos.values():
         servo.motor.position = 2047.0

@@ -14,7 +14,7 @@ import pytest
 from reactdiff_ros.actuation import kept_state as actuator_saved
 from reactdiff_ros.actuation.drivers.driver import Axis
 from reactdiff_ros.actuation.drivers.joint_trajectory import SILENT_S, TrajectoryDriver
-from reactdiff_ros.actuation.kept_state import Kept, load_commands
+from reactdiff_ros.actuation.kept_state import Kept
 from reactdiff_ros.actuation.robot.profile import Joint, JointTrajectoryDriver
 from reactdiff_ros.actuation.writers import NAMED_S, UNKNOWN, Writers
 from reactdiff_ros.errors import ReactdiffError
@@ -31,140 +31,80 @@ def joint(unit: str, low: float, high: float) -> Joint:
 JOINTS = {"eye": joint("us", 1100.0, 1900.0), "lid": joint("deg", 0.0, 40.0)}
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", "3", '{"eye": "x", "lid": true, "jaw": NaN}', "\x00"])
-def test_damaged_files_are_no_commands(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "commands.json"
-    path.write_text(content)
-    assert load_commands(path) == {}
+FACE, NAMELESS = "/expression_node", f"/{UNKNOWN}"
+TWINS, ONE_HAS_NO_NAME = [FACE, FACE], [FACE, NAMELESS]
+TWO_OF_ONE_NAME = f"{FACE} and another {FACE} publish t"
+
+WRITERS = {
+    "none, one": [(0.0, [], [], ""), (0.0, [FACE], [], "")],
+    "strangers stop at once": [(5.0, ["/b", "/robot/a"], [], "now: /b and /robot/a publish t: stop all but one")],
+    "each is named": [(5.0, ["/a", "/c", "/b", "/c"], [], "now: /a, /b and /c")],
+    "whoever has no name yet": [(0.0, ["/a", "/b", NAMELESS], [], "now: /a, /b and an unknown node")],
+    "one that was started again is tolerated while the one before may be listed": [
+        *((now_s, TWINS, [], TWO_OF_ONE_NAME) for now_s in (0.0, 10.0, 29.0)),
+        *((31.0, TWINS, [], f"now: {TWO_OF_ONE_NAME}"), (32.0, [FACE], [], ""), (33.0, TWINS, [], TWO_OF_ONE_NAME)),
+    ],
+    "started again twice, it has its time again": [
+        *((0.0, TWINS, [], TWO_OF_ONE_NAME), (15.0, [FACE] * 3, [], TWO_OF_ONE_NAME)),
+        *((21.0, TWINS, [], TWO_OF_ONE_NAME), (40.0, TWINS, [], TWO_OF_ONE_NAME)),
+        (46.0, TWINS, [], f"now: {TWO_OF_ONE_NAME}"),
+    ],
+    "two that both send": [
+        *((0.0, [FACE], [], ""), (20.0, TWINS, range(1, 1001), TWO_OF_ONE_NAME)),
+        (20.2, TWINS, [1001, 1, 1002, 2, 1003, 3], f"now: {TWO_OF_ONE_NAME}: stop one of them"),
+    ],
+    "one that was killed is silent": [
+        *((0.0, [FACE], [], ""), (10.0, TWINS, [*range(1, 1001), 1, 2, 3], TWO_OF_ONE_NAME)),
+        *((10.0 + 0.2 * k, TWINS, range(10 * k - 6, 10 * k + 4), TWO_OF_ONE_NAME) for k in range(1, 100)),
+        (31.0, [FACE], [], ""),
+    ],
+    "without numbers, as in older ROS": [
+        *((0.2 * k, TWINS, [None], TWO_OF_ONE_NAME) for k in range(150)),
+        (30.2, TWINS, [None], f"now: {TWO_OF_ONE_NAME}"),
+    ],
+    "one without a name has the time that DDS may take": [
+        *((now_s, ONE_HAS_NO_NAME, [], f"{FACE} and an unknown node") for now_s in (0.0, 0.2, 3.0, NAMED_S)),
+        (NAMED_S + 0.2, ONE_HAS_NO_NAME, [], "now: "),
+    ],
+    "one without a name that sends in turns with another": [
+        *((0.0, ONE_HAS_NO_NAME, [], FACE), (0.2, ONE_HAS_NO_NAME, [900, 1, 901, 2], "now: ")),
+    ],
+    "two without a name": [
+        *((0.0, [NAMELESS], [], ""), (1.0, [NAMELESS] * 2, [], "2 unknown nodes publish t")),
+        (NAMED_S + 0.2, [NAMELESS] * 2, [], "now: 2 unknown nodes publish t"),
+    ],
+}
+"""Steps: when, who is listed, the numbers that came before, and the sentence ("now: ": it stops a robot that moves)."""
 
 
-def end(name, number):
-    """The endpoint of a publisher of that node; each has a number of its own."""
-    namespace, _, node_name = name.rpartition("/")
-    gid = [*number.to_bytes(2, "big"), *bytes(14)]
-    return SimpleNamespace(node_name=node_name, node_namespace=namespace or "/", endpoint_gid=gid)
+def endpoints(names):
+    """Of publishers of these nodes; each has a number of its own."""
+    parts = [name.rpartition("/") for name in names]
+    return [
+        SimpleNamespace(node_name=node, node_namespace=space or "/", endpoint_gid=[number, *bytes(15)])
+        for number, (space, _, node) in enumerate(parts)
+    ]
 
 
-def ends(*names):
-    return [end(name, number) for number, name in enumerate(names)]
-
-
-def test_one_publisher_or_none_is_well():
+@pytest.mark.parametrize("steps", WRITERS.values(), ids=WRITERS)
+def test_more_than_one_publisher_of_a_topic_is_found(steps):
     writers = Writers("t")
-    assert writers.look(ends(), 0.0).sentence == ""
-    assert writers.look(ends("/expression_node"), 0.0).sentence == ""
-
-
-def test_two_publishers_are_named_and_stop_at_once():
-    found = Writers("t").look(ends("/b", "/robot/a"), 5.0)
-    assert found.sentence.startswith("/b and /robot/a publish t: stop all but one")
-    assert found.now
-    assert "/a, /b and /c" in Writers("t").look(ends("/a", "/c", "/b", "/c"), 5.0).sentence
-
-
-def test_a_node_that_was_started_again_is_tolerated_while_it_moves():
-    writers = Writers("t")
-    twins = ends("/expression_node", "/expression_node")
-    for now_s in (0.0, 10.0, 29.0):
-        found = writers.look(twins, now_s)
-        assert "/expression_node and another /expression_node" in found.sentence
-        assert not found.now
-    assert writers.look(twins, 31.0).now
-    assert not writers.look(ends("/expression_node"), 32.0).sentence
-    assert not writers.look(twins, 33.0).now
-
-
-def test_a_node_that_was_started_again_twice_has_its_time_again():
-    writers = Writers("t")
-    two, three = (ends(*["/expression_node"] * n) for n in (2, 3))
-    assert not writers.look(two, 0.0).now
-    assert not writers.look(three, 15.0).now
-    assert not writers.look(two, 21.0).now
-    assert not writers.look(two, 40.0).now
-    assert writers.look(two, 46.0).now
-
-
-FACE = "/expression_node"
-
-
-def sends(writers, *turns):
-    """Publishers send in turns, each as many messages as it has sent already and one more."""
-    for first, count in turns:
-        for number in range(first, first + count):
+    for now_s, names, numbers, sentence in steps:
+        for number in numbers:
             writers.heard(number)
-
-
-def test_two_of_one_name_that_both_send_are_found_at_the_next_look():
-    writers = Writers("t")
-    writers.look(ends(FACE), 0.0)
-    sends(writers, (1, 1000))
-    assert not writers.look(ends(FACE, FACE), 20.0).now
-    sends(writers, (1001, 1), (1, 1), (1002, 1), (2, 1), (1003, 1), (3, 1))
-    found = writers.look(ends(FACE, FACE), 20.2)
-    assert found.sentence == f"{FACE} and another {FACE} publish t: stop one of them"
-    assert found.now
-
-
-def test_a_publisher_that_has_no_name_yet_but_sends_in_turns_with_another_is_certain():
-    writers = Writers("t")
-    both = ends(FACE, f"/{UNKNOWN}")
-    assert not writers.look(both, 0.0).now
-    sends(writers, (900, 1), (1, 1), (901, 1), (2, 1))
-    assert writers.look(both, 0.2).now
-
-
-def test_one_that_was_killed_is_silent_beside_the_one_that_took_its_place():
-    writers = Writers("t")
-    writers.look(ends(FACE), 0.0)
-    sends(writers, (1, 1000))
-    sends(writers, (1, 3))  # before the new endpoint is listed
-    for tick in range(100):
-        assert not writers.look(ends(FACE, FACE), 10.0 + 0.2 * tick).now
-        sends(writers, (4 + 10 * tick, 10))
-    assert not writers.look(ends(FACE), 31.0).sentence
-
-
-def test_without_numbers_as_in_older_ros_a_second_one_is_found_when_the_first_cannot_linger():
-    writers = Writers("t")
-    twins = ends(FACE, FACE)
-    for tick in range(150):
-        assert not writers.look(twins, 0.2 * tick).now
-        writers.heard(None)
-    assert writers.look(twins, 30.2).now
-
-
-def rates(writers, listed, hz, seconds, begin_s=0.0, number=0):
-    """What is found at each look while a publisher sends, of which every hundredth message is taken."""
-    found = []
-    for tick in range(round(5 * seconds)):
-        sends(writers, *((n, 1) for n in range(number, number + hz // 5, max(hz // 500, 1))))
-        number += hz // 5
-        writers.look(listed, begin_s + 0.2 * tick)
-        found.append(writers.rate_hz)
-    return found
+        found = writers.look(endpoints(names), now_s)
+        said = f"{'now: ' if found.now else ''}{found.sentence}"
+        assert said.startswith(sentence) if sentence else not said, now_s
 
 
 @pytest.mark.parametrize("hz", [50, 4000])
 def test_the_rate_is_what_is_sent_not_what_is_taken(hz):
-    assert rates(Writers("t"), ends(FACE), hz, 4.0)[-1] == pytest.approx(hz, rel=0.05)
-
-
-def test_a_publisher_without_a_name_gets_the_time_that_dds_may_take():
     writers = Writers("t")
-    both = ends("/expression_node", f"/{UNKNOWN}")
-    for now_s in (0.0, 0.2, 3.0, NAMED_S):
-        found = writers.look(both, now_s)
-        assert "an unknown node" in found.sentence  # it cannot be enabled meanwhile
-        assert not found.now
-    assert writers.look(both, NAMED_S + 0.2).now
-
-
-def test_strangers_stop_at_once_whoever_has_no_name_yet():
-    assert Writers("t").look(ends("/a", "/b", f"/{UNKNOWN}"), 0.0).now
-    writers = Writers("t")
-    assert writers.look(ends(f"/{UNKNOWN}"), 0.0).sentence == ""
-    assert "2 unknown nodes publish t" in writers.look(ends(f"/{UNKNOWN}", f"/{UNKNOWN}"), 1.0).sentence
-    assert writers.look(ends(f"/{UNKNOWN}", f"/{UNKNOWN}"), NAMED_S + 0.2).now
+    for number in range(0, 4 * hz, max(hz // 500, 1)):
+        writers.heard(number)
+        if number % (hz // 5) == 0:
+            writers.look(endpoints([FACE]), number / hz)
+    assert writers.rate_hz == pytest.approx(hz, rel=0.05)
 
 
 @pytest.mark.parametrize(
@@ -175,9 +115,10 @@ def test_strangers_stop_at_once_whoever_has_no_name_yet():
         ('{"eye": [20.0, "deg"], "lid": [20.0, "rad"]}', {}),
         ('{"eye": [950.0, "us"], "lid": [40.1, "deg"]}', {}),
         ('{"nose": [1.0, "deg"], "eye": [1600.0], "lid": [[], "deg"]}', {}),
+        *((damaged, {}) for damaged in ("", "{", "[1]", "3", '{"eye": "x", "lid": true, "jaw": NaN}', "\x00")),
     ],
 )
-def test_a_command_in_another_unit_or_outside_the_limits_is_not_used(tmp_path, content, known):
+def test_a_damaged_command_and_one_in_another_unit_or_outside_the_limits_is_not_used(tmp_path, content, known):
     (tmp_path / "head.json").write_text(content)
     assert Kept(tmp_path, "head", JOINTS).commands() == known
 
@@ -331,6 +272,21 @@ def test_a_command_names_all_joints_for_a_controller_refuses_a_part():
     assert driver.arm("tilt", -0.5) is None
     driver.command({"tilt": -0.4})
     assert robot.sent[-1] == {"neck_tilt": -0.4}  # outside its limits it gets no command
+
+
+def test_a_joint_of_a_controller_that_stands_a_little_outside_makes_no_step_and_comes_in():
+    robot = Controlled()
+    driver = robot.driver
+    driver.listeners = 1
+    driver.heard(["neck_pan"], [1.08], robot.now_s)
+    assert driver.arm("pan", math.nan) is None
+    for position in (1.2, 1.06, 0.9, 1.06):
+        driver.command({"pan": position})
+    assert [sent["neck_pan"] for sent in robot.sent] == [1.08, 1.06, 0.9, 1.0]
+    driver.release("pan")
+    driver.heard(["neck_pan"], [1.2], robot.now_s)
+    assert "bring it inside by hand" in driver.arm("pan", math.nan).text
+    assert driver.armed == frozenset()
 
 
 def test_the_torque_of_a_controller_is_never_known():

@@ -8,11 +8,12 @@ import math
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from bus_fixtures import CLOCK, Losing, Tap, axes, axis, hobby_axes, port, until, wired
-from memory_port import Ticker
+from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.drivers.boards import MaestroBoard, OhbotBoard, Pca9685Board
 from reactdiff_ros.actuation.drivers.driver import Axis, Counts, pulse_us
@@ -37,6 +38,18 @@ from reactdiff_ros.actuation.robot.profile import (
 OHBOT, MAESTRO = OhbotDriver(type="ohbot"), MaestroDriver(type="maestro")
 OHBOT_BAUD = 19_200
 EXACT = 1e-6
+MAKES = {
+    "feetech": (FeetechServos, FeetechDriver, FeetechBus),
+    "dynamixel": (DynamixelServos, DynamixelDriver, DynamixelBus),
+}
+
+
+def bus(make: str, count: int, baud: int = 1_000_000, clock: Ticker | None = None) -> tuple[Any, Any, MemoryWire]:
+    """The driver of `count` servos of a make, their bus, and the wire between them."""
+    kind, config, emulator = MAKES[make]
+    servos = emulator(dict.fromkeys(range(count), 2047.0))
+    driver, wire = wired(kind, config(type=make, baud=baud), servos, axes(*range(count)), baud, clock)
+    return driver, servos, wire
 
 
 def ohbot_axes(mirrored: int = 0, margin: int = 0) -> dict[str, Axis]:
@@ -68,13 +81,13 @@ def test_an_ohbot_is_told_no_angle_beyond_a_limit_or_a_calibrated_end(mirrored: 
 
 @pytest.mark.parametrize("hz", [50.0, 60.0, 200.0, 330.0])
 def test_a_pca9685_makes_no_pulse_beyond_a_limit_or_a_calibrated_end(tmp_path: Path, hz: float) -> None:
-    bus = emulated.I2cBus()
-    chip = bus.add(0x40)
+    i2c = emulated.I2cBus()
+    chip = i2c.add(0x40)
     pulse = Pulse(zero_us=1500, us_per_unit=10.7)
     joints = axes(0, unit="us", lower=1233.0, upper=1701.0, calibration=Calibration(0, 0, 0, 1240, 1699))
     joints |= axes(1, lower=-37.3, upper=41.9, pulse=pulse, calibration=Calibration(1, 1, 7, 600, 2400))
     config = Pca9685Driver(type="pca9685", pulse_hz=hz)
-    driver = Pca9685Board(config, joints, CLOCK, i2c=lambda _: bus, lock_folder=tmp_path)
+    driver = Pca9685Board(config, joints, CLOCK, i2c=lambda _: i2c, lock_folder=tmp_path)
     driver.open()
     for name, joint in joints.items():
         assert driver.arm(name, joint.lower) is None
@@ -157,26 +170,51 @@ def test_an_ohbots_line_gets_no_more_than_it_carries() -> None:
     assert sum(moves) > 0.8 * 10 * OHBOT_BAUD / 10 / 12
 
 
-def test_a_bus_sends_the_goals_that_its_line_carries() -> None:
+@pytest.mark.parametrize("make", MAKES)
+def test_a_bus_sends_the_goals_that_its_line_carries(make: str) -> None:
     """48 servos at 57600 baud: not all goals fit into a tick, and those that are most behind go first."""
-    clock, baud, numbers = Ticker(0.0), 57_600, range(48)
-    for make, config, bus in (
-        (FeetechServos, FeetechDriver(type="feetech", baud=baud), FeetechBus(dict.fromkeys(numbers, 2047.0))),
-        (DynamixelServos, DynamixelDriver(type="dynamixel", baud=baud), DynamixelBus(dict.fromkeys(numbers, 2047.0))),
-    ):
-        driver, _ = wired(make, config, bus, axes(*numbers), baud, clock)
-        for joint in driver.axes:
-            clock.now_s += 0.02
-            driver.command(dict.fromkeys(driver.armed, 0.0))
-            assert driver.arm(joint, 0.0) is None
-        received = [len(s.received) for s in bus.servos.values()]
-        for tick in range(240):
-            clock.now_s += 0.02
+    clock, baud = Ticker(0.0), 57_600
+    driver, servos, _ = bus(make, 48, baud, clock)
+    for joint in driver.axes:
+        clock.now_s += 0.02
+        driver.command(dict.fromkeys(driver.armed, 0.0))
+        assert driver.arm(joint, 0.0) is None
+    received = [len(s.received) for s in servos.servos.values()]
+    for tick in range(240):
+        clock.now_s += 0.02
+        driver.command({joint: 20.0 * math.sin(tick / 20.0) for joint in driver.axes})
+    got = np.array([len(s.received) for s in servos.servos.values()]) - received
+    assert 0 < got.min() <= got.max() <= 3 * got.min()
+    first, each = driver.goal_bytes
+    assert 0.9 < got.sum() * each / (240 * (0.02 * baud / 10 - first)) <= 1.0
+
+
+@pytest.mark.parametrize(("make", "slow"), [("feetech", 19_200), ("dynamixel", 9600)])
+def test_a_line_that_is_too_slow_is_named_with_a_baud_rate_that_would_do(make: str, slow: int) -> None:
+    """12 servos, each asked in turn: at that rate every tick has a command for each, at the slow one it has not."""
+
+    def commands(baud: int) -> int:
+        """What a joint is told in 200 ticks."""
+        clock = Ticker(0.0)
+        driver, servos, _ = bus(make, 12, baud, clock)
+        assert driver.check() == {}
+        assert [driver.arm(joint, 0.0) for joint in driver.axes] == [None] * 12
+        before, due_s = len(servos.servos[3].received), clock.now_s
+        for tick in range(200):
+            due_s = clock.now_s = max(due_s + 0.02, clock.now_s)
             driver.command({joint: 20.0 * math.sin(tick / 20.0) for joint in driver.axes})
-        got = np.array([len(s.received) for s in bus.servos.values()]) - received
-        assert 0 < got.min() <= got.max() <= 3 * got.min()
-        first, each = driver.goal_bytes
-        assert 0.9 < got.sum() * each / (240 * (0.02 * baud / 10 - first)) <= 1.0
+            driver.poll(0.006)
+        return len(servos.servos[3].received) - before
+
+    kind, config, _ = MAKES[make]
+    found = re.search(
+        r"too few for 12 servos.* in steps: set it and its servos to (\d+) baud",
+        kind.slow_line(config(type=make, baud=slow), 12, 50.0),
+    )
+    assert found is not None
+    assert commands(slow) < 180
+    assert commands(int(found[1])) == 200
+    assert kind.slow_line(config(type=make, baud=int(found[1])), 12, 50.0) == ""
 
 
 @pytest.mark.real_time
@@ -284,15 +322,11 @@ def test_a_late_answer_or_two_do_not_keep_an_ohbot_from_being_armed(lost: tuple[
 
 
 @pytest.mark.parametrize("lost", range(12))
-@pytest.mark.parametrize("make", ["feetech", "dynamixel"])
+@pytest.mark.parametrize("make", MAKES)
 def test_one_late_answer_does_not_keep_a_servo_from_being_armed(make: str, lost: int) -> None:
-    stand = {1: 2047.0, 2: 2047.0}
-    if make == "feetech":
-        driver, wire = wired(FeetechServos, FeetechDriver(type="feetech"), FeetechBus(stand), axes(1, 2))
-    else:
-        driver, wire = wired(DynamixelServos, DynamixelDriver(type="dynamixel"), DynamixelBus(stand), axes(1, 2))
+    driver, _, wire = bus(make, 2)
     assert driver.check() == {}
     wire.garble = Losing(lost)
     assert [driver.arm(joint, 0.0) for joint in driver.axes] == [None, None]
-    assert driver.armed == {"j1", "j2"}
+    assert driver.armed == {"j0", "j1"}
     assert driver.faults() == {}

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from bus_fixtures import CLOCK, port
@@ -21,19 +22,15 @@ def opened(folder: Path) -> SerialPort:
     return SerialPort(str(port(folder)), 115_200, CLOCK, lock_folder=folder)
 
 
-def test_a_missing_port(tmp_path: Path) -> None:
-    with pytest.raises(DeviceError, match=r"no such port .*ttyTEST0.*plugged in"):
-        opened(tmp_path)
+@pytest.mark.parametrize(
+    ("name", "words"), [("none", r"no such port .*none.*plugged in"), ("file", "cannot be opened")]
+)
+def test_what_is_no_serial_port(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / "file").write_text("not a port")
+    with pytest.raises(DeviceError, match=words):
+        SerialPort(str(tmp_path / name), 9600, CLOCK, lock_folder=tmp_path)
     assert list(tmp_path.glob("LCK*")) == []
-
-
-def test_what_is_no_serial_port(tmp_path: Path) -> None:
-    place = tmp_path / "file"
-    place.write_text("not a port")
-    with pytest.raises(DeviceError, match="cannot be opened"):
-        SerialPort(str(place), 9600, CLOCK, lock_folder=tmp_path)
-    assert list(tmp_path.glob("LCK*")) == []
-    assert place.read_text() == "not a port"
+    assert (tmp_path / "file").read_text() == "not a port"
 
 
 def test_a_port_has_one_writer_and_the_holder_is_named(tmp_path: Path) -> None:
@@ -45,20 +42,14 @@ def test_a_port_has_one_writer_and_the_holder_is_named(tmp_path: Path) -> None:
         other.symlink_to(port(tmp_path))
         with pytest.raises(DeviceError, match="in use"):
             SerialPort(str(other), 9600, CLOCK, lock_folder=tmp_path)
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        with pytest.raises(DeviceError, match="in use"):  # of a program that only locks the device
+            SerialPort(str(port(tmp_path)), 9600, CLOCK, lock_folder=elsewhere)
         first.close()
         first.close()
         assert list(tmp_path.glob("LCK*")) == []
         opened(tmp_path).close()
-
-
-def test_a_program_that_only_locks_the_device_keeps_us_out(tmp_path: Path) -> None:
-    with Wire(MaestroBoard(), port(tmp_path), CLOCK):
-        first = opened(tmp_path)
-        elsewhere = tmp_path / "elsewhere"
-        elsewhere.mkdir()
-        with pytest.raises(DeviceError, match="in use"):
-            SerialPort(str(port(tmp_path)), 9600, CLOCK, lock_folder=elsewhere)
-        first.close()
 
 
 def test_locks_of_other_processes(tmp_path: Path) -> None:
@@ -79,16 +70,13 @@ def test_locks_of_other_processes(tmp_path: Path) -> None:
         assert not file.exists()
 
 
-def test_a_forbidden_port_names_the_group(tmp_path: Path) -> None:
+def test_a_forbidden_port_names_the_group_and_a_lock_needs_its_folder(tmp_path: Path) -> None:
     place = tmp_path / "tty"
     place.touch()
     sentence = str(explain(str(place), PermissionError(errno.EACCES, "denied")))
     assert "usermod -aG " in sentence
     assert str(place) in sentence
     assert "\n" not in sentence
-
-
-def test_a_port_without_a_lock_folder(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="cannot be made"):
         DeviceLock("/dev/ttyX", tmp_path / "nowhere")
 
@@ -127,15 +115,11 @@ def test_what_came_in_time_is_taken_by_a_program_that_had_to_wait_itself(tmp_pat
         line.close()
 
 
-def test_a_port_that_goes_while_it_is_opened_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_goes_while_it_is_opened_is_given_back(tmp_path: Path) -> None:
+    gone = OSError(errno.EIO, "Input/output error")
     with Wire(MaestroBoard(), port(tmp_path), CLOCK):
-        with monkeypatch.context() as patch:
-            patch.setattr("serial.Serial.reset_input_buffer", _gone)
-            with pytest.raises(DeviceError, match="stopped working"):
-                opened(tmp_path)
+        broken = patch("serial.Serial.reset_input_buffer", side_effect=gone)
+        with broken, pytest.raises(DeviceError, match="stopped working"):
+            opened(tmp_path)
         assert list(tmp_path.glob("LCK*")) == []
         opened(tmp_path).close()
-
-
-def _gone(_port: object) -> None:
-    raise OSError(errno.EIO, "Input/output error")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -117,55 +118,61 @@ def test_a_silent_maestro_and_one_whose_cable_is_pulled(maestro: Maestro) -> Non
 
 
 class Pca:
-    def __init__(self, folder: Path) -> None:
-        self.bus = emulated.I2cBus()
+    """A chip, another one's if that is given, and its driver, open."""
+
+    def __init__(self, folder: Path, bus: emulated.I2cBus | None = None) -> None:
+        self.bus = bus or emulated.I2cBus()
+        self.chip = self.bus.chips[0x41] if bus else self.bus.add(0x41)
         config = Pca9685Driver(type="pca9685", bus=1, address=0x41)
-        self.chip = self.bus.add(0x41)
         joints = hobby_axes(0, 1, 3)
         self.driver = Pca9685Board(config, joints, CLOCK, i2c=lambda number: self.bus, lock_folder=folder)
+        self.driver.open()
 
 
-def test_a_pca9685_makes_the_pulses_that_it_is_told(tmp_path: Path) -> None:
+@pytest.fixture
+def pca(tmp_path: Path) -> Iterator[Pca]:
     rig = Pca(tmp_path)
-    rig.driver.open()
-    assert rig.driver.check() == {}
-    assert rig.driver.arm("j1", 0.0) is None
-    assert rig.chip.pulse_us(1) == pytest.approx(1500, abs=6)
-    rig.driver.command({"j1": 30.0, "j0": 30.0})
-    assert rig.chip.pulse_us(1) == pytest.approx(1800, abs=6)
-    assert rig.chip.pulse_us(0) == 0.0
-    rig.driver.command({"j1": -1e12})
-    assert rig.chip.pulse_us(1) == pytest.approx(1100, abs=6)
-    rig.driver.stop()
-    rig.driver.command({"j1": 0.0})
-    assert rig.chip.pulse_us(1) == pytest.approx(1100, abs=6)
-    rig.driver.release("j1")
-    assert rig.chip.pulse_us(1) == 0.0
+    yield rig
     rig.driver.close()
 
 
-def test_a_pca9685_that_loses_power_or_its_bus_is_found_again_unarmed(tmp_path: Path) -> None:
-    rig = Pca(tmp_path)
-    rig.driver.open()
-    assert rig.driver.arm("j1", 0.0) is None
-    rig.chip.reset()
-    rig.driver.poll(0.01)
-    assert {f.kind for f in rig.driver.faults().values()} == {"gone"}
-    assert until(lambda: rig.driver.faults() == {}, lambda: rig.driver.poll(0.01))
-    rig.driver.command({"j1": 30.0})
-    assert rig.chip.pulse_us(1) == 0.0
-    assert rig.driver.arm("j1", 0.0) is None
-    rig.chip.absent = True
-    rig.driver.command({"j1": 10.0})
-    assert rig.driver.faults()["j1"].kind == "gone"
-    rig.driver.close()
+def test_a_pca9685_makes_the_pulses_that_it_is_told(pca: Pca) -> None:
+    driver, chip = pca.driver, pca.chip
+    assert driver.check() == {}
+    assert driver.arm("j1", 0.0) is None
+    assert chip.pulse_us(1) == pytest.approx(1500, abs=6)
+    driver.command({"j1": 30.0, "j0": 30.0})
+    assert chip.pulse_us(1) == pytest.approx(1800, abs=6)
+    assert chip.pulse_us(0) == 0.0
+    driver.command({"j1": -1e12})
+    assert chip.pulse_us(1) == pytest.approx(1100, abs=6)
+    driver.stop()
+    driver.command({"j1": 0.0})
+    assert chip.pulse_us(1) == pytest.approx(1100, abs=6)
+    driver.release("j1")
+    assert chip.pulse_us(1) == 0.0
+
+
+def test_a_pca9685_that_loses_power_or_its_bus_is_found_again_unarmed(pca: Pca) -> None:
+    driver, chip = pca.driver, pca.chip
+    assert driver.arm("j1", 0.0) is None
+    chip.reset()
+    driver.poll(0.01)
+    assert {f.kind for f in driver.faults().values()} == {"gone"}
+    assert until(lambda: driver.faults() == {}, lambda: driver.poll(0.01))
+    driver.command({"j1": 30.0})
+    assert chip.pulse_us(1) == 0.0
+    assert driver.arm("j1", 0.0) is None
+    chip.absent = True
+    driver.command({"j1": 10.0})
+    assert driver.faults()["j1"].kind == "gone"
 
 
 def test_no_chip_no_bus(tmp_path: Path) -> None:
-    rig = Pca(tmp_path)
-    rig.chip.absent = True
+    bus = emulated.I2cBus()
+    bus.add(0x41).absent = True
     with pytest.raises(DeviceError, match=r"no PCA9685 answers .*0x41"):
-        rig.driver.open()
+        Pca(tmp_path, bus)
     config = Pca9685Driver(type="pca9685", bus=63, address=0x40)
     with pytest.raises(DeviceError, match=r"no such port .*/dev/i2c-63"):
         Pca9685Board(config, {}, CLOCK, lock_folder=tmp_path).open()
@@ -197,26 +204,22 @@ def test_a_pulse_that_a_maestro_reports_once_is_no_position_to_start_from(maestr
     assert maestro.driver.reading("j1") is None
 
 
-def test_a_pca9685_reports_the_pulses_that_another_process_left(tmp_path: Path) -> None:
-    before = Pca(tmp_path)
-    before.driver.open()
-    assert before.driver.arm("j1", 20.0) is None
-    before.driver.close()
-    rig = Pca(tmp_path)
-    rig.bus.chips[0x41] = rig.chip = before.chip
-    rig.driver.open()
-    assert before.chip.pulse_us(1) == pytest.approx(1700, abs=6)  # opening it changes nothing
-    assert rig.driver.holding("j1") is None
-    assert rig.driver.check() == {}
-    assert [rig.driver.holding(j) for j in ("j0", "j1", "j3")] == [False, True, False]
-    assert rig.driver.reading("j1").sent == pytest.approx(20.0, abs=0.6)
-    rig.driver.release("j1")
-    assert rig.driver.holding("j1") is False
-    assert rig.chip.pulse_us(1) == 0.0
-    rig.chip.absent = True
-    rig.driver.poll(0.01)
-    assert rig.driver.holding("j1") is None
-    rig.driver.close()
+def test_a_pca9685_reports_the_pulses_that_another_process_left(pca: Pca, tmp_path: Path) -> None:
+    assert pca.driver.arm("j1", 20.0) is None
+    pca.driver.close()
+    driver = Pca(tmp_path, pca.bus).driver
+    assert pca.chip.pulse_us(1) == pytest.approx(1700, abs=6)  # opening it changes nothing
+    assert driver.holding("j1") is None
+    assert driver.check() == {}
+    assert [driver.holding(j) for j in ("j0", "j1", "j3")] == [False, True, False]
+    assert driver.reading("j1").sent == pytest.approx(20.0, abs=0.6)
+    driver.release("j1")
+    assert driver.holding("j1") is False
+    assert pca.chip.pulse_us(1) == 0.0
+    pca.chip.absent = True
+    driver.poll(0.01)
+    assert driver.holding("j1") is None
+    driver.close()
 
 
 class Ohbot:
@@ -230,6 +233,39 @@ class Ohbot:
 
     def attached(self) -> list[bool]:
         return [motor.servo.torque for motor in self.board.motors[:2]]
+
+
+def test_an_ohbot_speaks_its_lines() -> None:
+    rig = Ohbot()
+    driver, board, clock = rig.driver, rig.board, rig.wire.clock
+    board.silent = True
+    assert driver.check()["j1"].kind == "no_answer"
+    assert driver.arm("j1", 500.0) is not None
+    board.silent = False
+    began_s = clock.now_s
+    assert driver.check() == {}
+    assert clock.now_s - began_s < 0.01, "it waits no longer than for the answer"
+    driver.command({"j1": 500.0})
+    assert driver.arm("j1", 500.0) is None
+    for value in (600.0, 600.0, 1e9, float("nan"), -1e9):
+        driver.command({"j1": value})
+    assert board.motors[1].received == [90, 108, 162, 18]
+    assert rig.attached() == [False, True]
+    board.step(clock() + 2.0)
+    assert board.motors[1].servo.position == pytest.approx(100.0)
+    driver.release("j1")
+    assert rig.attached() == [False, False]
+    for silent, polls in ((True, 5), (False, 3)):
+        board.silent = silent
+        for _ in range(polls):
+            clock.now_s += 1.1
+            began_s = clock.now_s
+            driver.poll(0.01)
+            assert clock.now_s - began_s < 0.01
+        assert {fault.kind for fault in driver.faults().values()} == ({"no_answer"} if silent else set())
+    rig.wire.pull()
+    assert driver.arm("j1", 500.0) is not None
+    assert driver.faults()["j1"].kind == "gone"
 
 
 def test_an_ohbot_may_hold_until_it_was_told_to_let_go() -> None:

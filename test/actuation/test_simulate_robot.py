@@ -20,7 +20,7 @@ from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import MediaError
 
 TIMES = int(os.environ.get("REACTDIFF_FUZZ") or 1)
-COUNT = 30_000
+COUNT = 30_000 if TIMES > 1 else 10_000
 """Frames a profile, TIMES as many in `make test-long`."""
 
 

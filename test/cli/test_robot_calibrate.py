@@ -17,16 +17,16 @@ from typing import Any
 import pytest
 from calibration_operator import bench, joint, profile_of
 
-from reactdiff_ros.actuation.drivers.serial_port import SerialPort
+from reactdiff_ros.actuation.drivers.serial_port import DeviceLock, SerialPort
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.hardware import make_drivers
 from reactdiff_ros.actuation.kept_state import Kept
 from reactdiff_ros.actuation.robot.calibration import Calibration, load_calibration
 from reactdiff_ros.actuation.robot.profile import load_profile
-from reactdiff_ros.cli.calibrate import StoppedError
+from reactdiff_ros.cli.calibrate import StoppedError, find_ports
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.robot import Emulation
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import DeviceError, ReactdiffError
 from reactdiff_ros.settings import state_folder
 
 TERMINAL = pytest.mark.real_time  # on pseudo-terminals
@@ -49,6 +49,22 @@ def assert_it_can_be_armed(rig: Any, calibration: Calibration, at: float, folder
     assert driver.check() == {}
     assert driver.arm("neck", at) is None
     driver.close()
+
+
+def test_a_port_in_use_is_another_case_than_one_where_nothing_is(tmp_path: Path) -> None:
+    profile = load_profile("generic_12servo")
+    device = str(tmp_path / "tty")
+    Path(device).touch()
+    lock = DeviceLock(device, tmp_path)
+
+    def make(found: Any) -> Any:
+        return make_drivers(found, {}, time.monotonic, lock_folder=tmp_path)
+
+    with pytest.raises(DeviceError, match=f"maestro answers at no free port .*in use.*: end what uses {device}$"):
+        find_ports(profile, ["maestro"], {"maestro": device}, [], make, Any)
+    lock.release()
+    with pytest.raises(DeviceError, match=r"maestro was not found .*no such port"):
+        find_ports(profile, ["maestro"], {"maestro": "/dev/nothing"}, [], make, Any)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from reactdiff_ros.actuation.robot.calibration import Calibration
@@ -19,6 +19,8 @@ from reactdiff_ros.errors import DeviceError
 MIDDLE_US: Final = 1500.0
 MISSES: Final = 3
 """Questions in a row without a usable answer that are a fault."""
+OUTSIDE: Final = 0.05
+"""A joint may stand outside its limits, or what was calibrated, by this share of them, and still be armed."""
 EXACT: Final = 1e-9
 """A limit this close to a whole step is one: what rounding leaves."""
 
@@ -218,6 +220,8 @@ class Driver(ABC):
         self._opened = False
         """Whether the device is wanted open; one that was lost is tried again from `_retry_s` on."""
         self._retry_s = 0.0
+        self._beyond: dict[str, Axis] = {}
+        """Joints that were armed beyond an end and are not back inside: with ends as far out as they stand."""
 
     @abstractmethod
     def open(self) -> None:
@@ -301,6 +305,28 @@ class Driver(ABC):
     def _accepted(self, positions: Mapping[str, float]) -> dict[str, float]:
         """The positions that may be sent: of armed joints, and finite. They are not clamped yet."""
         return {j: p for j, p in positions.items() if j in self._armed and math.isfinite(p)}
+
+    def _begin_at(self, joint: str, position: float) -> Fault | None:
+        """Commands of a joint begin where it was measured, also where that is a little beyond an end; or why not."""
+        axis = self.axes[joint]
+        room = OUTSIDE * (axis.upper - axis.lower)
+        if not axis.lower - room <= position <= axis.upper + room:
+            text = f"it is at {position:.4g}, outside its limits of {axis.lower:g} to {axis.upper:g}"
+            return Fault("refused", f"{text}: bring it inside by hand")
+        self._beyond.pop(joint, None)
+        if axis.clamped(position) != position:
+            self._beyond[joint] = replace(axis, lower=min(axis.lower, position), upper=max(axis.upper, position))
+        return None
+
+    def _clamped(self, joint: str, position: float) -> float:
+        """`position` inside the joint's limits; until it is inside them, no further out than where it was armed."""
+        inside = self.axes[joint].clamped(position)
+        if joint not in self._beyond:
+            return inside
+        allowed = self._beyond[joint].clamped(position)
+        if allowed == inside:
+            del self._beyond[joint]
+        return allowed
 
     def _come_back(self) -> None:
         """Open the device again that was lost, at most once in AGAIN_S."""

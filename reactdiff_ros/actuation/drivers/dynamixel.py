@@ -60,6 +60,8 @@ class DynamixelServos(ServoBus):
 
     homing_adds = True
     goal_bytes = (14, 5)
+    asking_bytes = 14 + 11 + HEAT + 1 - LOAD
+    bauds = (9600, 57_600, 115_200, 1_000_000, 2_000_000, 3_000_000, 4_000_000)
     address_bytes, torque_at, goal_at, receive_options = 2, TORQUE, GOAL, (False,)
     homing_most = 1024  # in mode 3, the one of positions, larger ones are ignored
 

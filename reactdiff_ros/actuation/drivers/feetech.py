@@ -39,6 +39,8 @@ class FeetechServos(ServoBus):
 
     homing_adds = False
     goal_bytes = (8, 3)
+    asking_bytes = 8 + 6 + STATUS + 1 - POSITION
+    bauds = (38_400, 57_600, 115_200, 250_000, 500_000, 1_000_000)
     address_bytes, torque_at, goal_at = 1, TORQUE, GOAL
 
     def __init__(self, config: FeetechDriver, axes: Mapping[str, Axis], clock: Clock, **options: Any) -> None:

@@ -92,15 +92,17 @@ class TrajectoryDriver(Driver):
         return None
 
     def arm(self, joint: str, position: float) -> Fault | None:
-        """Let a joint take commands; nothing is sent yet."""
-        fault = self.faults().get(joint)
+        """Let a joint take commands, from where it is measured; nothing is sent yet."""
+        fault, measured = self.faults().get(joint), self.reading(joint)
+        if fault is None and measured is not None and measured.position is not None:
+            fault = self._begin_at(joint, measured.position)
         if fault is None:
             self._armed.add(joint)
         return fault
 
     def command(self, positions: Mapping[str, float]) -> None:
         """Send positions of armed joints; the others stay where they are."""
-        mine = {j: self.axes[j].clamped(p) for j, p in self._accepted(positions).items()}
+        mine = {j: self._clamped(j, p) for j, p in self._accepted(positions).items()}
         if not mine:
             return
         for joint in self.axes.keys() - self._goal.keys() - mine.keys():

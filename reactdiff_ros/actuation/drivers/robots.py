@@ -336,12 +336,15 @@ class NetworkRobot(Driver):
         if joint in self._faults or link is None:
             return self._faults.get(joint) or self._gone()
         measured = self.reading(joint)
-        start = measured.position if measured is not None and measured.position is not None else position
         if self.feedback and measured is None:
             return Fault("sensor", f"{self.title} does not say where it is")
+        start = measured.position if measured is not None and measured.position is not None else position
         if not math.isfinite(start):
             return Fault("refused", "its position is unknown")
-        self._goal[joint] = self.axes[joint].clamped(start)
+        fault = self._begin_at(joint, start if self.feedback else self.axes[joint].clamped(start))
+        if fault is not None:
+            return fault
+        self._goal[joint] = self._clamped(joint, start)
         if self._others:
             self._others, self._holding = False, set()
         self._holding.add(joint)  # it may get torque although the answer says otherwise, or does not come
@@ -356,7 +359,7 @@ class NetworkRobot(Driver):
 
     def command(self, positions: Mapping[str, float]) -> None:
         """Send positions of armed joints; the newest wins when the line is slow."""
-        found = {j: self.axes[j].clamped(p) for j, p in self._accepted(positions).items()}
+        found = {j: self._clamped(j, p) for j, p in self._accepted(positions).items()}
         if not found or self._link is None:
             return
         if not self._ready() or self._link.lost != self._lost:

@@ -90,9 +90,12 @@ class DeviceLock:
             self._fd = -1
 
 
+IN_USE: Final = "the port is in use"
+
+
 def _busy(device: str, holder: str) -> DeviceError:
     who = f"process {' '.join(holder.split())}" if holder.split() else "another process"
-    return DeviceError("the port is in use", where=device, todo=f"{who} has it: end that first")
+    return DeviceError(IN_USE, where=device, todo=f"{who} has it: end that first")
 
 
 def _holder(fd: int) -> str:

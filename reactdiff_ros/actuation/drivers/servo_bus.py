@@ -12,6 +12,7 @@ from reactdiff_ros.actuation.drivers.driver import (
     AGAIN_S,
     LINK_FAULTS,
     MISSES,
+    OUTSIDE,
     UNTIL_ARMED,
     Axis,
     Clock,
@@ -104,8 +105,6 @@ class Measured:
     alarm: Fault | None
 
 
-OUTSIDE: Final = 0.05
-"""A joint may stand outside its calibrated range by this share of it, and still be armed."""
 SAME: Final = 0.01
 """Two measurements of a joint at rest differ by less than this share of all counts."""
 LOOK_EVERY: Final = 17
@@ -141,6 +140,10 @@ class ServoBus(Driver):
     """Whether a count is that of the sensor plus the homing offset; else it is minus."""
     goal_bytes: ClassVar[tuple[int, int]]
     """Bytes of a packet of goals without any, and those of each goal in it."""
+    asking_bytes: ClassVar[int]
+    """Bytes of a question for everything that is measured, and of its answer."""
+    bauds: ClassVar[tuple[int, ...]]
+    """Baud rates that such servos have."""
     address_bytes: ClassVar[int]
     """Of an address, and of a length, in a packet."""
     torque_at: ClassVar[int]
@@ -173,8 +176,6 @@ class ServoBus(Driver):
         self._turns = Turns()
         self._health = {name: Health(axis) for name, axis in self.axes.items()}
         self._turn = self._asked = 0
-        self._beyond: dict[str, Axis] = {}
-        """Joints that were armed beyond an end and are not back inside: with ends as far out as they stand."""
 
     # What every make of servos does in its own way. All may raise PortGoneError, and nothing else.
 
@@ -311,10 +312,10 @@ class ServoBus(Driver):
         if fault is None:
             self._armed.add(health.axis.joint)
             self._commanded_s, health.torque = self._clock(), True
-            self._begin_at(health, position)
+            self._begin_at_count(health, position)
         return fault
 
-    def _begin_at(self, health: Health, count: int) -> None:
+    def _begin_at_count(self, health: Health, count: int) -> None:
         """The joint has torque at `count`: commands begin there, also where that is a little beyond an end."""
         axis, scale = health.axis, self._scale(health.axis)
         position = scale.position(axis, count)
@@ -398,6 +399,20 @@ class ServoBus(Driver):
         """Where a joint is, in counts of the servo, also without calibration."""
         measured = self._on_port(lambda _: self._measure(self.axes[joint]), GONE)
         return measured if isinstance(measured, Fault) else measured.count
+
+    @classmethod
+    def slow_line(cls, config: Any, joints: int, rate_hz: float) -> str:
+        """What is wrong with a line that does not carry a question, and a goal for each joint, at every tick."""
+
+        def goals(baud: int) -> int:
+            first, each = cls.goal_bytes
+            return int((baud / 10.0 / rate_hz - cls.asking_bytes - first) / each)
+
+        if goals(config.baud) >= joints:
+            return ""
+        better = next((baud for baud in cls.bauds if goals(baud) >= joints), 0)
+        todo = f"set it and its servos to {better} baud" if better else "put some of them on another"
+        return f"{config.baud} baud are too few for {joints} servos, which would move late and in steps: {todo}"
 
     def scale(self, joint: str) -> Counts:
         """The scale of a joint's servo, once it was checked."""

@@ -50,8 +50,6 @@ class MaestroBoard:
         self.silent = False
         """It hears nothing and says nothing."""
         self._device = device
-        self.expired_s: list[float] = []
-        """When its serial timeout passed."""
         self._rest = b""
         self._heard_s = math.nan
         self._timed_out = False
@@ -79,7 +77,6 @@ class MaestroBoard:
         if self.timeout_s > 0 and now_s > due_s and not self._timed_out:
             self._move(due_s)
             self._timed_out = True
-            self.expired_s.append(due_s)
             self._error(wire.TIMEOUT)
         self._move(now_s)
 

@@ -17,7 +17,7 @@ STEP_S: Final = 0.001
 LONGEST_S: Final = 5.0
 """At most this much of a longer gap is simulated: by then everything is at rest."""
 
-SYNC_READ, SYNC_WRITE = 0x82, 0x83
+SYNC_WRITE = 0x83
 BROADCAST: Final = 0xFE
 
 
@@ -184,22 +184,10 @@ class ServoLine(ABC):
                 if rest[i] in self.servos:
                     self._write(self.servos[rest[i]], address, rest[i + 1 : i + 1 + size])
             return b""
-        if instruction == SYNC_READ:
-            return self._sync_read(body)
         answer = b""
         for servo in [s for s in self.servos.values() if number in (s.id, BROADCAST)]:
             said = self._one(servo, instruction, body)
             answer += said if number != BROADCAST or instruction == PING else b""
-        return answer
-
-    def _sync_read(self, body: bytes) -> bytes:
-        address, size, numbers = self._numbers(body)
-        answer = b""
-        for servo in (self.servos.get(i) for i in numbers):
-            said = self._answer(servo, self._read(servo, address, size)) if servo is not None else b""
-            if not said:
-                break  # the next one waits for it in vain
-            answer += said
         return answer
 
     def _one(self, servo: Servo, instruction: int, body: bytes) -> bytes:
@@ -211,9 +199,10 @@ class ServoLine(ABC):
             return self._answer(servo, self._read(servo, address, size))
         if instruction == WRITE and data:
             return self._answer(servo, b"", self._write(servo, address, data))
-        return self._unknown(servo, instruction)
+        return self._unknown(servo)
 
-    def _unknown(self, servo: Servo, instruction: int) -> bytes:
+    def _unknown(self, servo: Servo) -> bytes:
+        """What it answers to an instruction that it does not know."""
         return b""
 
     @staticmethod
@@ -354,7 +343,7 @@ class X:
     EEPROM_END = 64
 
 
-REBOOT, STATUS = 8, 0x55
+STATUS = 0x55
 HEADER: Final = b"\xff\xff\xfd\x00"
 GOALS: Final = range(100, 120)
 COUNTS: Final = dynamixel.SCALE.counts
@@ -384,8 +373,6 @@ class DynamixelBus(ServoLine):
     address_bytes = 2
 
     def __init__(self, positions: Mapping[int, float], model: int = 1060) -> None:
-        self.expired_s: list[float] = []
-        """When a servo's watchdog expired."""
         self._model = model
         super().__init__({i: Servo(i, Motor(p, 4000.0, 80_000.0), "little") for i, p in positions.items()})
 
@@ -422,19 +409,14 @@ class DynamixelBus(ServoLine):
             if 0 < ticks < 128 and now_s > due_s:
                 servo.motor.step(due_s)
                 servo.table[dynamixel.WATCHDOG] = WATCHDOG_EXPIRED
-                self.expired_s.append(due_s)
                 servo.motor.halt()
         super().step(now_s)
 
     def _identity(self, servo: Servo) -> bytes:
         return bytes(servo.table[0:2]) + bytes(servo.table[6:7])
 
-    def _unknown(self, servo: Servo, instruction: int) -> bytes:
-        if instruction != REBOOT:
-            return self._answer(servo, b"", BAD_INSTRUCTION)
-        servo.table[dynamixel.TORQUE] = servo.table[dynamixel.WATCHDOG] = 0
-        servo.motor.torque = False
-        return self._answer(servo, b"")
+    def _unknown(self, servo: Servo) -> bytes:
+        return self._answer(servo, b"", BAD_INSTRUCTION)
 
     def _write(self, servo: Servo, address: int, data: bytes) -> int:
         if servo.failing.silent:
