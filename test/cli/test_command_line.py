@@ -217,6 +217,25 @@ def test_wrong_names_are_answered_with_the_right_ones(
     assert "reading" not in out + err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["bench", "record"], ["bench", "soak"], ["bench", "faults"], ["bench", "profile"], ["dev", "simulate"],
+        ["dev", "train-expression", "--clips", "."], ["dev", "train-turns", "--timings", "."],
+        ["evaluate", "simulator"], ["evaluate", "controls"], ["evaluate", "recordings", "."],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_an_output_that_cannot_be_written_is_said_before_the_work(
+    arguments: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    assert command_line.main([*arguments, "--output", str(tmp_path / "file" / "figures.npz")]) == 1
+    err = capfd.readouterr().err
+    assert "cannot be written" in err
+    assert not any(f"{bar}:" in err for bar in ("faults", "stream", "profiling", "held-out speakers", "controls"))
+
+
 def test_errors_become_sentences_and_exit_codes(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
