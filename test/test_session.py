@@ -52,23 +52,17 @@ def stack(frames: list[ExpressionFrame]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("policy", ["rules", "mime", "random", "idle"])
-def test_fifty_frames_a_second_in_order(policy: str) -> None:
-    frames = play(session(policy), 6, lambda t: 0.6 * (t % 3 > 2))
-    stamps = np.array([f.stamp_ns for f in frames])
-    assert len(frames) == 300
+def test_fifty_frames_a_second_of_which_none_depends_on_what_comes_later(policy: str) -> None:
+    cut = 4.0
+    one = play(session(policy), 6, lambda t: 0.6 * (t % 3 > 2))
+    two = play(session(policy), 6, lambda t: 0.6 * (t % 3 > 2) if t < cut else 0.9)
+    stamps = np.array([f.stamp_ns for f in one])
+    assert len(one) == 300
     assert (np.diff(stamps) == 20 * MS).all()
-    assert frames[-1].mode == "listening"
-    for f in frames:
+    assert one[-1].mode == "listening"
+    for f in one:
         for stamp in (f.picture_stamp_ns, f.sound_stamp_ns, f.reaction_picture_stamp_ns):
             assert stamp is None or stamp <= f.stamp_ns, "a stamp from the future"
-
-
-@pytest.mark.parametrize("policy", ["rules", "mime", "random", "idle"])
-def test_what_comes_later_changes_nothing_earlier_bit_for_bit(policy: str) -> None:
-    cut = 7.0
-    one = play(session(policy), 10, lambda t: 0.6 * (t % 3 > 2))
-    two = play(session(policy), 10, lambda t: 0.6 * (t % 3 > 2) if t < cut else 0.9)
-    stamps = np.array([f.stamp_ns for f in one])
     before = stamps < cut * 1e9
     assert np.array_equal(stack(one)[before], stack(two)[before])
     assert not np.array_equal(stack(one), stack(two)), "but it does change what follows"
@@ -76,13 +70,13 @@ def test_what_comes_later_changes_nothing_earlier_bit_for_bit(policy: str) -> No
 
 def test_same_seed_same_bits_and_reset() -> None:
     s = session("rules", seed=9)
-    first = play(s, 8, lambda t: 0.5 * (t > 4))
+    first = play(s, 5, lambda t: 0.5 * (t > 2))
     s.reset()
-    again = play(s, 8, lambda t: 0.5 * (t > 4))
+    again = play(s, 5, lambda t: 0.5 * (t > 2))
     assert np.array_equal(stack(first), stack(again))
     assert [f.layers for f in first] == [f.layers for f in again]
     s.reset(10)
-    assert not np.array_equal(stack(first), stack(play(s, 8, lambda t: 0.5 * (t > 4))))
+    assert not np.array_equal(stack(first), stack(play(s, 5, lambda t: 0.5 * (t > 2))))
 
 
 def test_size_of_steps_does_not_matter() -> None:

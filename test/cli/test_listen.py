@@ -182,31 +182,6 @@ def test_ctrl_c_ends_it_with_0_within_3_s_and_leaves_nothing(listening: Listenin
     assert listening.left() == []
 
 
-@live
-def test_killing_the_supervisor_leaves_nothing(noise: Path) -> None:
-    run = Listening("--clip", str(noise), "--no-avatar", "--policy", "idle", "--namespace", "orphans")
-    try:
-        until(lambda: len(run.nodes()) == 5, f"not all nodes run: {run.lines}")
-        run.process.kill()
-        run.process.wait()
-        until(lambda: not run.left(), "orphans", 5.0)
-    finally:
-        run.end()
-
-
-@live
-@pytest.mark.parametrize("words", [("--clip", "none.mp4"), ("clip:=none.mp4",)], ids=" ".join)
-def test_a_clip_that_is_missing_ends_the_command_before_anything_starts(words: tuple[str, ...]) -> None:
-    run = Listening(*words, "--policy", "idle", "--namespace", "hopeful", "--port", "18768")
-    try:
-        assert run.process.wait(30) == 2
-    finally:
-        run.end()
-    assert run.said("none.mp4")
-    assert run.url() is None
-    assert not run.said("Traceback")
-
-
 def live_bench(*arguments: str) -> dict[str, Any]:
     words = ["bench", "live", "--policy", "idle", "--no-compute", "--json", *arguments]
     command = [sys.executable, "-m", "reactdiff_ros.cli.main", *words]
