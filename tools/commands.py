@@ -7,6 +7,7 @@ As in `reactdiff_ros.cli`, what is not light is imported where it is used.
 from __future__ import annotations
 
 import inspect
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,11 +18,21 @@ from typing import Any
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.bench import CLIP, POLICY, bench, looped_graph, played_clip, runs_option, seconds_option
+from reactdiff_ros.cli.bench import (
+    CLIP,
+    POLICY,
+    bench,
+    looped_graph,
+    measure_live,
+    measure_model,
+    played_clip,
+    runs_option,
+    seconds_option,
+)
 from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, Output, StopFlag, dumps, log, progress_bar
 from reactdiff_ros.cli.docs import OUTPUT, docs, write_page
 from reactdiff_ros.cli.simulate import demo
-from reactdiff_ros.errors import MediaError
+from reactdiff_ros.errors import MediaError, explained
 from reactdiff_ros.resources import require
 from reactdiff_ros.settings import POLICIES
 
@@ -230,10 +241,10 @@ def reference(
     plan = Plan(steps=steps, samples=samples, repeats=repeats, budget_s=60 * minutes)
     if short:
         plan = replace(plan, steps=2, repeats=1, runtimes=(EAGER,), ratios=("eager_same_steps",))
-    return {**measure_reference(plan, model or "", threads, short=short), "short": short}
+    return {**_measure_reference(plan, model or "", threads, short=short), "short": short}
 
 
-def measure_reference(plan: Any, folder: Path | str, threads: int | None, *, short: bool = False) -> dict[str, Any]:
+def _measure_reference(plan: Any, folder: Path | str, threads: int | None, *, short: bool = False) -> dict[str, Any]:
     """`short`: in CPU seconds of one thread, which other processes hardly change."""
     from reactdiff_ros.model.backends.weights import find_weights
     from tools.speed.reference import bench_reference
@@ -262,6 +273,89 @@ def replay(clip: Path | None, seconds: float, runs: int, policy: str, processes:
     how: Any = {"seconds": seconds, "runs": runs, "policy": policy, "processes": processes}
     with progress_bar("replaying") as show:
         return bench_replay(played_clip(clip), perf_counter, progress=show, **how)
+
+
+_RECORDED = ("live", "model", "reference")
+
+
+@bench.command()
+@click.argument("clips", nargs=-1, type=common.PATH)
+@click.option("--what", type=common.Choice(_RECORDED), multiple=True, default=_RECORDED,
+              help="Which benches, repeatable.")  # fmt: skip
+@seconds_option(1.0, 86400.0, 60.0, "Length of each live run.")
+@runs_option(3, "Runs of each clip (live).")
+@click.option("--repeats", type=click.IntRange(1, 100_000), default=200, help="Repetitions of 'bench model'.")
+@click.option("--minutes", type=Number(0.5, 60.0), default=10.0, help="For the reference.")
+@click.option("--output", type=common.FILE, required=True, help="File for the figures (JSON).")
+def record(
+    clips: tuple[Path, ...], what: tuple[str, ...], seconds: float, runs: int, repeats: int, minutes: float,
+    output: Path,
+) -> int:  # fmt: skip
+    """Run the benches and write their figures to a file.
+
+    `bench live` runs on each of CLIPS, or on the demo speaker without any. Figures of other benches, other commands
+    and, of model and reference, other machines in the file are kept. The reference needs torch and is left out without
+    it.
+    """
+    from reactdiff_ros.model.diffusion.sampler import Sampling
+
+    figures: dict[str, Any] = {**_where(), "live": [], "model": [], "reference": [], "other": []}
+    if output.exists():
+        figures |= _known(output)
+    common.check_writable("the figures", output)
+    if "live" in what:
+        entries = []
+        for clip in clips or (None,):
+            # Relative: a folder of this machine's user means nothing to the reader.
+            option = f"--clip {os.path.relpath(clip)} " if clip else ""
+            command = f"reactdiff bench live {option}--seconds {seconds:g} --runs {runs} --json"
+            found = measure_live(clip, seconds, runs, {}, None, compute=True)
+            name = clip.name if clip else "demo speaker"
+            entries.append({"clip": name, "command": command, "runs": runs, "result": found})
+        figures |= {**_where(), "live": entries}
+    if "model" in what:
+        result = measure_model("", Sampling(), (1, 10), 1, repeats, (), rows=True)
+        _keep(figures["model"], f"reactdiff bench model --repeats {repeats} --json", result)
+    if "reference" in what:
+        from tools.speed.reference import Plan
+
+        try:
+            result = _measure_reference(Plan(budget_s=60 * minutes), "", None)
+            _keep(figures["reference"], f"reactdiff bench reference --minutes {minutes:g} --json", result)
+        except ModuleNotFoundError as error:
+            log(f"the reference is left out: {error.name} is not installed (requirements/train.txt)")
+    common.write_text("the figures", output, dumps(figures, indent=1) + "\n")
+    return EXIT_DONE
+
+
+def _known(output: Path) -> dict[str, Any]:
+    """The figures in an existing file. Raises ReactdiffError if the file holds something else."""
+    todo = "move it away, or give another --output"
+    with explained((OSError, ValueError, TypeError), "the existing file holds no figures", where=output, todo=todo):
+        known: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
+        if not {"live", "date", "commit", "hardware"} <= set(known):
+            raise ValueError
+    return known
+
+
+def _where() -> dict[str, Any]:
+    import datetime
+
+    from reactdiff_ros.evaluation.bench.machine import commit, hardware
+
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    return {"date": today.isoformat(), "commit": commit(Path.cwd()), "hardware": hardware()}
+
+
+def _keep(entries: list[dict[str, Any]], command: str, result: dict[str, Any]) -> None:
+    """Add an entry, or replace the one of the same machine."""
+
+    def machine(entry: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(entry["hardware"].get(name) for name in ("cpu", "cores", "gpu"))
+
+    entry = {"command": command, **_where(), "result": result}
+    at = next((i for i, known in enumerate(entries) if machine(known) == machine(entry)), len(entries))
+    entries[at : at + 1] = [entry]
 
 
 # Pages of the documentation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli import common, evaluation
-from reactdiff_ros.cli.common import EXIT_DONE, Number, StopFlag, dumps, log, progress_bar
-from reactdiff_ros.errors import MediaError, MissingExtraError, ReactdiffError
+from reactdiff_ros.cli.common import Number, StopFlag, log, progress_bar
+from reactdiff_ros.errors import MediaError, MissingExtraError
 from reactdiff_ros.resources import require, require_tools
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def seconds_option(
     return click.option("--seconds", type=Number(least, most), default=default, help=text)
 
 
-@click.group(cls=common.Group, checkout=("faults", "metrics", "profile", "reference", "replay", "soak"))
+@click.group(cls=common.Group, checkout=("faults", "metrics", "profile", "record", "reference", "replay", "soak"))
 def bench() -> None:
     """Measure speed, latency, faults and long runs."""
 
@@ -243,13 +242,14 @@ def model(
     from reactdiff_ros.evaluation.listeners import live_sampling
 
     how = live_sampling(steps=steps, guidance=guidance)
-    return _measure_model(model or "", how, candidates, threads, repeats, backends, rows)
+    return measure_model(model or "", how, candidates, threads, repeats, backends, rows)
 
 
-def _measure_model(
+def measure_model(
     folder: Path | str, how: Any, candidates: tuple[int, ...], threads: int, repeats: int, only: tuple[str, ...],
     rows: bool,
 ) -> dict[str, Any]:  # fmt: skip
+    """What `bench model` prints."""
     from reactdiff_ros.evaluation.bench.model import BACKENDS, Clock, bench_model, bench_rows
     from reactdiff_ros.model.backends.weights import find_weights
 
@@ -284,93 +284,3 @@ def response(run: evaluation.Run, trials: int) -> None:
     label = f"paired trials, {run.listener}"
     run.study(bench_response, run.who(), label, trials=trials)
     run.result.update(listener=run.listener)
-
-
-_RECORDED = ("live", "model", "reference")
-
-
-@bench.command()
-@click.argument("clips", nargs=-1, type=common.PATH)
-@click.option("--what", type=common.Choice(_RECORDED), multiple=True, default=_RECORDED,
-              help="Which benches, repeatable.")  # fmt: skip
-@seconds_option(1.0, 86400.0, 60.0, "Length of each live run.")
-@runs_option(3, "Runs of each clip (live).")
-@click.option("--repeats", type=click.IntRange(1, 100_000), default=200, help="Repetitions of 'bench model'.")
-@click.option("--minutes", type=Number(0.5, 60.0), default=10.0, help="For the reference.")
-@click.option("--output", type=common.FILE, required=True, help="File for the figures (JSON).")
-def record(
-    clips: tuple[Path, ...], what: tuple[str, ...], seconds: float, runs: int, repeats: int, minutes: float,
-    output: Path,
-) -> int:  # fmt: skip
-    """Run the benches and write their figures to a file.
-
-    `bench live` runs on each of CLIPS, or on the demo speaker without any. Figures of other benches, other commands
-    and, of model and reference, other machines in the file are kept. The reference needs torch and is left out without
-    it.
-    """
-    from reactdiff_ros.model.diffusion.sampler import Sampling
-
-    figures: dict[str, Any] = {**_where(), "live": [], "model": [], "reference": [], "other": []}
-    if output.exists():
-        figures |= _known(output)
-    common.check_writable("the figures", output)
-    if "live" in what:
-        entries = []
-        for clip in clips or (None,):
-            # Relative: a folder of this machine's user means nothing to the reader.
-            option = f"--clip {os.path.relpath(clip)} " if clip else ""
-            command = f"reactdiff bench live {option}--seconds {seconds:g} --runs {runs} --json"
-            found = measure_live(clip, seconds, runs, {}, None, compute=True)
-            name = clip.name if clip else "demo speaker"
-            entries.append({"clip": name, "command": command, "runs": runs, "result": found})
-        figures |= {**_where(), "live": entries}
-    if "model" in what:
-        result = _measure_model("", Sampling(), (1, 10), 1, repeats, (), rows=True)
-        _keep(figures["model"], f"reactdiff bench model --repeats {repeats} --json", result)
-    if "reference" in what:
-        try:
-            require_tools()
-            from tools.commands import measure_reference
-            from tools.speed.reference import Plan
-
-            result = measure_reference(Plan(budget_s=60 * minutes), "", None)
-            _keep(figures["reference"], f"reactdiff bench reference --minutes {minutes:g} --json", result)
-        except MissingExtraError as error:
-            log(f"the reference is left out: {error}")
-        except ModuleNotFoundError as error:
-            log(f"the reference is left out: {error.name} is not installed (requirements/train.txt)")
-    common.write_text("the figures", output, dumps(figures, indent=1) + "\n")
-    return EXIT_DONE
-
-
-def _known(output: Path) -> dict[str, Any]:
-    """The figures in an existing file. Raises ReactdiffError if the file holds something else."""
-    try:
-        known: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
-        if {"live", "date", "commit", "hardware"} <= set(known):
-            return known
-        problem = ""
-    except (OSError, ValueError, TypeError) as error:
-        problem = f" ({error})"
-    todo = "move it away, or give another --output"
-    raise ReactdiffError(f"the existing file holds no figures{problem}", where=str(output), todo=todo)
-
-
-def _where() -> dict[str, Any]:
-    import datetime
-
-    from reactdiff_ros.evaluation.bench.machine import commit, hardware
-
-    today = datetime.datetime.now(datetime.timezone.utc).date()
-    return {"date": today.isoformat(), "commit": commit(Path.cwd()), "hardware": hardware()}
-
-
-def _keep(entries: list[dict[str, Any]], command: str, result: dict[str, Any]) -> None:
-    """Add an entry, or replace the one of the same machine."""
-
-    def machine(entry: dict[str, Any]) -> tuple[Any, ...]:
-        return tuple(entry["hardware"].get(name) for name in ("cpu", "cores", "gpu"))
-
-    entry = {"command": command, **_where(), "result": result}
-    at = next((i for i, known in enumerate(entries) if machine(known) == machine(entry)), len(entries))
-    entries[at : at + 1] = [entry]

@@ -103,9 +103,7 @@ def live_frames(path: Path) -> list[SpeakerFrame]:
     return given
 
 
-def test_a_file_holds_what_the_live_path_gives_frame_by_frame(
-    clips: Clips, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_holds_what_the_live_path_gives_frame_by_frame(clips: Clips, tmp_path: Path, capfd: Out) -> None:
     other, path = clips("emotions/dreamtalk_m030_angry.mp4"), clips(MAY)
     assert main(["extract", str(other), str(path), "--output", str(tmp_path), "--json"]) == 0
     captured = capfd.readouterr()
@@ -130,9 +128,7 @@ def test_a_file_holds_what_the_live_path_gives_frame_by_frame(
     np.testing.assert_array_equal(written.speaker.pause_s[0][on], np.float32([v.pause_s for v in known]))
 
 
-def test_two_views_become_a_training_recording_in_both_directions(
-    clips: Clips, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_two_views_become_a_training_recording_in_both_directions(clips: Clips, tmp_path: Path, capfd: Out) -> None:
     a, b = clips(MAY), clips("spectre_mead_m030_angry_3s.mp4")
     arguments = ["--pair", str(a), str(b), "--both-roles", "--people", "may-m030", "--output", str(tmp_path), "--json"]
     assert main(["extract", *arguments]) == 0
@@ -148,9 +144,7 @@ def test_two_views_become_a_training_recording_in_both_directions(
     assert not there.observed[:, 5].any()  # cheekPuff: landmarks cannot show it
 
 
-def test_a_bad_file_is_one_sentence_and_the_rest_goes_on(
-    clips: Clips, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bad_file_is_one_sentence_and_the_rest_goes_on(clips: Clips, tmp_path: Path, capfd: Out) -> None:
     good, broken = clips("emotions/dreamtalk_m030_angry.mp4"), tmp_path / "broken.mp4"
     broken.write_bytes(b"no film at all" * 99)
     out = tmp_path / "out"
@@ -185,7 +179,7 @@ conditions:
 
 
 @pytest.fixture
-def sealed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+def sealed(tmp_path: Path, capsys: Out) -> Path:
     (tmp_path / "study.yaml").write_text(PLAN)
     assert main(["study", "seal", str(tmp_path / "study.yaml"), "-o", str(tmp_path)]) == 0
     capsys.readouterr()
@@ -198,7 +192,7 @@ def record(folder: Path, session: str, seal: str) -> Path:
     return folder
 
 
-def test_sealing_writes_two_files_and_never_twice(sealed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sealing_writes_two_files_and_never_twice(sealed: Path, capsys: Out) -> None:
     key = sealed / "warm.key.json"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     before = key.read_text()
@@ -207,7 +201,7 @@ def test_sealing_writes_two_files_and_never_twice(sealed: Path, capsys: pytest.C
     assert key.read_text() == before
 
 
-def test_bags_are_opened_and_what_does_not_fit_is_named(sealed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bags_are_opened_and_what_does_not_fit_is_named(sealed: Path, capsys: Out) -> None:
     seals = {row["session"]: row["seal"] for row in SessionsFile(sealed / "warm.sessions.json").rows}
     record(sealed / "bags" / "p01-1", "p01-1", seals["p01-1"])
     record(sealed / "bags" / "p01-2", "p01-2", seals["p01-2"])
@@ -235,9 +229,7 @@ def listened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return given
 
 
-def test_listen_hands_the_veil_to_the_nodes(
-    sealed: Path, listened: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_listen_hands_the_veil_to_the_nodes(sealed: Path, listened: list[str], capsys: Out) -> None:
     path = sealed / "warm.sessions.json"
     assert main(["listen", "--study", str(path), "session:=p02-2", "record:=true"]) == 0
     assert unveil(listened[0]).session == "p02-2"

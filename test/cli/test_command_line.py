@@ -24,6 +24,8 @@ from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.resources import share_path
 
+Out = pytest.CaptureFixture[str]
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -35,7 +37,7 @@ def every_command(command: click.Command = command_line.cli, path: tuple[str, ..
 
 @pytest.mark.parametrize(("path", "command"), [*every_command()])
 def test_every_command_explains_itself_and_its_numbers_are_finite(
-    path: tuple[str, ...], command: click.Command, capsys: pytest.CaptureFixture[str]
+    path: tuple[str, ...], command: click.Command, capsys: Out
 ) -> None:
     assert main([*path, "--help"]) == 0
     text = capsys.readouterr().out
@@ -51,7 +53,7 @@ def test_every_command_explains_itself_and_its_numbers_are_finite(
                 parameter.type.convert(number, parameter, None)
 
 
-def test_names_from_before_dev_still_work_with_a_note(capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_from_before_dev_still_work_with_a_note(capsys: Out) -> None:
     assert main(["train", "--help"]) == 0
     assert "now 'reactdiff dev train'" in capsys.readouterr().err
     assert main(["dev", "train", "--help"]) == 0
@@ -73,7 +75,7 @@ def test_names_from_before_dev_still_work_with_a_note(capsys: pytest.CaptureFixt
 )
 def test_old_names_of_options_are_hidden_and_noted(
     arguments: list[str], old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capsys: Out,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     assert main(arguments) != 0
@@ -83,7 +85,7 @@ def test_old_names_of_options_are_hidden_and_noted(
     assert (f"{new} " in shown.out, f"{old} " in shown.out, shown.err) == (True, False, "")
 
 
-def test_figures_are_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+def test_figures_are_a_table_for_people(capsys: Out) -> None:
     from reactdiff_ros.cli.common import json_on_stdout
 
     figures = {
@@ -98,9 +100,7 @@ def test_figures_are_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> N
     ]  # fmt: skip
 
 
-def test_without_a_terminal_progress_is_a_line_a_minute(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_terminal_progress_is_a_line_a_minute(monkeypatch: pytest.MonkeyPatch, capsys: Out) -> None:
     from reactdiff_ros.cli import common
 
     now_s = 0.0
@@ -112,7 +112,7 @@ def test_without_a_terminal_progress_is_a_line_a_minute(
     assert capsys.readouterr().err == "reactdiff: voices: 40%\nreactdiff: voices: 80%\n"
 
 
-def test_help_names_the_corrections_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_the_corrections_that_there_are(capsys: Out) -> None:
     from reactdiff_ros.model.plan.corrections import REMOVABLE
 
     for arguments in (["evaluate", "controls"], ["dev", "export"]):
@@ -159,7 +159,7 @@ def test_help_is_instant() -> None:
 )
 def test_what_is_wrong_is_a_sentence_with_what_is_right(
     arguments: str, code: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    capfd: Out,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.md").write_text("* a list: not YAML\n")
@@ -182,7 +182,7 @@ def test_what_is_wrong_is_a_sentence_with_what_is_right(
     ids=" ".join,
 )  # fmt: skip
 def test_an_output_that_cannot_be_written_is_said_before_the_work(
-    arguments: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    arguments: list[str], tmp_path: Path, capfd: Out
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     assert main([*arguments, "--output", str(tmp_path / "file" / "figures.npz")]) == 1
@@ -191,9 +191,7 @@ def test_an_output_that_cannot_be_written_is_said_before_the_work(
     assert not any(f"{bar}:" in err for bar in ("faults", "stream", "profiling", "held-out speakers", "controls"))
 
 
-def test_errors_become_sentences_and_exit_codes(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_errors_become_sentences_and_exit_codes(monkeypatch: pytest.MonkeyPatch, capfd: Out) -> None:
     def command(error: Exception) -> click.Command:
         def fail() -> None:
             raise error
@@ -211,7 +209,7 @@ def test_errors_become_sentences_and_exit_codes(
         assert said in capfd.readouterr().err
 
 
-def test_json_is_the_only_thing_on_stdout_and_strict(capfd: pytest.CaptureFixture[str]) -> None:
+def test_json_is_the_only_thing_on_stdout_and_strict(capfd: Out) -> None:
     from reactdiff_ros.cli.common import json_on_stdout
 
     with json_on_stdout(True) as result:
@@ -274,7 +272,7 @@ def frames(tmp_path: Path) -> Path:
     return path
 
 
-def test_check_names_line_and_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_names_line_and_key(tmp_path: Path, capsys: Out) -> None:
     assert main(["robot", "check", "ohbot"]) == 0
     text = share_path("config/robots/ohbot.yaml").read_text()
     mine = tmp_path / "mine.yaml"
@@ -298,7 +296,7 @@ ESCAPE = '"a\\x1b]0;pwned\\x07 \\u009b2J \\u202e b"'
 )
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_escape_sequences_of_a_profile_do_not_reach_the_terminal(
-    old: str, new: str, more: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    old: str, new: str, more: list[str], tmp_path: Path, capfd: Out
 ) -> None:
     """Whatever text of a profile is printed: fields, names, values that are refused."""
     text = share_path("config/robots/ohbot.yaml").read_text()
@@ -310,7 +308,7 @@ def test_escape_sequences_of_a_profile_do_not_reach_the_terminal(
     assert [c for c in captured if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"] == []
 
 
-def test_simulate_writes_every_tick_and_joint(frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_simulate_writes_every_tick_and_joint(frames: Path, tmp_path: Path, capsys: Out) -> None:
     log = tmp_path / "log.csv"
     code = main(["robot", "simulate", "--robot", "opsoro_ono", "--frames", str(frames), "--log", str(log), "--json"])
     assert code == 0
@@ -338,7 +336,7 @@ def test_simulate_writes_every_tick_and_joint(frames: Path, tmp_path: Path, caps
 
 
 def test_a_robot_that_stops_in_simulation_is_a_failure(
-    frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    frames: Path, tmp_path: Path, capsys: Out, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken:
         def update(self, *_: object) -> None:
@@ -352,9 +350,7 @@ def test_a_robot_that_stops_in_simulation_is_a_failure(
     assert "the robot stopped" in captured.err
 
 
-def test_a_log_is_never_overwritten_in_silence(
-    frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_log_is_never_overwritten_in_silence(frames: Path, tmp_path: Path, capsys: Out) -> None:
     log = tmp_path / "log.csv"
     log.write_text("mine")
     arguments = ["robot", "simulate", "--robot", "ros2_control", "--frames", str(frames), "--log", str(log)]

@@ -13,6 +13,8 @@ from generated_sets import FACEVERSE_ORDER, react, react_features
 
 from reactdiff_ros.cli.main import main
 
+Out = pytest.CaptureFixture[str]
+
 TORCH = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("torch", "accelerate", "onnx")),
     reason="torch is not installed (requirements/train.txt)",
@@ -20,7 +22,7 @@ TORCH = pytest.mark.skipif(
 SMALL = ["--steps", "2", "--vae-steps", "1", "--decoder-steps", "1", "--batch", "2"]
 
 
-def run(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> dict[str, Any]:
+def run(arguments: list[str], capfd: Out) -> dict[str, Any]:
     assert main([*arguments, "--json"]) == 0
     answer: dict[str, Any] = json.loads(capfd.readouterr().out)
     return answer
@@ -28,7 +30,7 @@ def run(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> dict[str, An
 
 @pytest.mark.slow
 @TORCH
-def test_train_resume_fine_tune_and_export_make_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_train_resume_fine_tune_and_export_make_weights(tmp_path: Path, capfd: Out) -> None:
     base = run(["dev", "train", "--output", str(tmp_path / "run"), *SMALL], capfd)
     assert (base["step"], base["stopped"]) == (2, False)
     assert (tmp_path / "run" / "log.jsonl").exists()
@@ -59,9 +61,7 @@ def test_train_resume_fine_tune_and_export_make_weights(tmp_path: Path, capfd: p
         (["--data", "dualtalk:none", "--no-sound"], "a file is missing: the list of the train split"),
     ],
 )
-def test_what_train_cannot_do_is_a_sentence(
-    arguments: list[str], sentence: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_what_train_cannot_do_is_a_sentence(arguments: list[str], sentence: str, tmp_path: Path, capfd: Out) -> None:
     assert main(["dev", "train", "--output", str(tmp_path / "run"), *SMALL, *arguments]) == 1
     err = capfd.readouterr().err
     assert sentence in err
@@ -69,7 +69,7 @@ def test_what_train_cannot_do_is_a_sentence(
 
 
 @TORCH
-def test_public_sets_train_and_the_manifest_names_them(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_public_sets_train_and_the_manifest_names_them(tmp_path: Path, capfd: Out) -> None:
     names = tmp_path / "names.txt"
     names.write_text("\n".join(FACEVERSE_ORDER))
     clips = react(tmp_path / "react", frames=300, splits=("train",), sound=False)
@@ -99,9 +99,7 @@ SETTINGS = {
 
 
 @TORCH
-def test_train_and_sample_write_arrays_of_the_challenges_shape(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_train_and_sample_write_arrays_of_the_challenges_shape(tmp_path: Path, capfd: Out) -> None:
     import torch
 
     torch.set_num_threads(1)

@@ -1,29 +1,21 @@
-"""What makes the demo speaker: its voice where the script has it, and the head that ships."""
+"""The demo speaker: its voice is where the script has it."""
 
 from __future__ import annotations
 
 import av
 import numpy as np
-import pytest
 
 from reactdiff_ros.perception.voice import VoiceExtractor
 from reactdiff_ros.resources import demo_clip_path
-from reactdiff_ros.simulator.rendered.head import load_head
 from reactdiff_ros.types import Sound
 from tools.demo import script
-from tools.demo.make_mesh import make_head
 
 
-@pytest.fixture(scope="module")
-def sound_of_the_clip() -> tuple[int, np.ndarray]:
+def test_speech_is_heard_where_the_script_has_it() -> None:
     with av.open(str(demo_clip_path())) as clip:
         stream = clip.streams.audio[0]
         parts = [frame.to_ndarray()[0] for frame in clip.decode(stream)]
-        return stream.rate, np.clip(np.concatenate(parts) * 32767, -32768, 32767).astype(np.int16)
-
-
-def test_speech_is_heard_where_the_script_has_it(sound_of_the_clip):
-    rate, samples = sound_of_the_clip
+        rate, samples = stream.rate, np.clip(np.concatenate(parts) * 32767, -32768, 32767).astype(np.int16)
     extractor = VoiceExtractor()
     chunk = rate // 25
     speaking = np.zeros(round(script.SECONDS * 25), dtype=bool)
@@ -40,12 +32,3 @@ def test_speech_is_heard_where_the_script_has_it(sound_of_the_clip):
     for begin, end in quiet:
         assert speaking[int(begin * 25) : int(end * 25)].mean() < 0.15, (begin, end)
     assert 0.3 < speaking.mean() < 0.65
-
-
-def test_two_rounds_lead_near_the_head_that_ships():
-    pytest.importorskip("mediapipe", reason="mediapipe is not installed (requirements/face-networks.txt)")
-    head, moved = make_head(rounds=2)
-    assert len(moved) == 2
-    assert moved[1] < moved[0] < 0.002
-    np.testing.assert_array_equal(head.mirror, load_head().mirror)
-    assert np.linalg.norm(head.vertices - load_head().vertices, axis=1).mean() < 0.0015
