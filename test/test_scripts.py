@@ -33,6 +33,8 @@ def program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_gpu_checks_run_without_a_gpu(tmp_path: Path) -> None:
     """What they do with the backends of the CPU; nothing else would notice that they no longer fit the planner."""
     pytest.importorskip("torch", reason="torch is not installed")

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +27,21 @@ from tools.programs import with_us
 
 ROOT = Path(__file__).resolve().parents[2]
 DOMAIN = str(free_domain())
+ENVIRONMENT = {**os.environ, "ROS_DOMAIN_ID": DOMAIN, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+LAB = "arguments: {robot: anna, policy: idle}\nparameters: {'*': {intensity: 0.5, style: warm}}\n"
+ANNA = "arguments: {robot: screen, namespace: supervised}\nparameters: {expression_node: {stillness: 0.25}}\n"
+ASK = """
+import json, rclpy
+from rcl_interfaces.srv import GetParameters
+rclpy.init()
+node = rclpy.create_node("asks")
+client = node.create_client(GetParameters, "/supervised/expression_node/get_parameters")
+assert client.wait_for_service(30.0)
+answer = client.call_async(GetParameters.Request(names=["intensity", "stillness", "style"]))
+rclpy.spin_until_future_complete(node, answer, timeout_sec=30.0)
+values = answer.result().values
+print(json.dumps([values[0].double_value, values[1].double_value, values[2].string_value]))
+"""
 URL = re.compile(r"http://127\.0\.0\.1:\d+/")
 
 
@@ -53,10 +69,11 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Listening:
     """A running `reactdiff listen` in a process group of its own, and all that it says."""
 
-    def __init__(self, *arguments: str) -> None:
-        environment = {**os.environ, "ROS_DOMAIN_ID": DOMAIN}
+    def __init__(self, *arguments: str, **variables: str) -> None:
+        environment = {**ENVIRONMENT, **variables}
         command = [sys.executable, "-m", "reactdiff_ros.cli.main", "listen", *arguments]
         self.lines: list[str] = []
+        self.told: list[bytes] = []
         self.process = subprocess.Popen(
             with_us(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=ROOT,
             start_new_session=True,
@@ -125,7 +142,17 @@ def test_a_clip_that_is_played_once_ends_the_command(noise: Path) -> None:
 
 @pytest.fixture(scope="module")
 def listening(noise: Path) -> Iterator[Listening]:
-    run = Listening("--clip", str(noise), "--policy", "idle", "--namespace", "supervised", "--port", "18768")
+    """With the settings of a lab, and a service manager whose messages are in `told`."""
+    folder = noise.parent
+    (folder / "robots").mkdir()
+    (folder / "config.yaml").write_text(LAB)
+    (folder / "robots" / "anna.yaml").write_text(ANNA)
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(folder / "notify"))
+    service = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "900000"}
+    words = ("--clip", str(noise), "--style", "sceptical", "--port", "18768")
+    run = Listening(*words, REACTDIFF_CONFIG=str(folder / "config.yaml"), **service)
+    threading.Thread(target=lambda: run.told.extend(iter(lambda: manager.recv(200), b"")), daemon=True).start()
     try:
         until(lambda: run.url() or run.process.poll() is not None, "no page")
         until(lambda: len(run.nodes()) == 6, f"not all nodes run: {run.lines}")
@@ -142,6 +169,15 @@ def test_the_address_is_said_when_the_page_answers(listening: Listening) -> None
     wanted = {"clip_node", "perception_node", "reaction_node", "expression_node", "speech_node", "avatar_node"}
     # A process that is just being replaced by the node that it starts has no command line.
     until(lambda: set(listening.nodes()) == wanted, f"{listening.nodes()}: {listening.lines}")
+
+
+@live
+def test_it_has_the_settings_of_the_lab_and_tells_its_manager(listening: Listening) -> None:
+    until(lambda: listening.told.count(b"WATCHDOG=1") > 1, "no watchdog")
+    until(lambda: any(word.startswith(b"READY=1") for word in listening.told), "not ready")
+    asked = subprocess.run([sys.executable, "-c", ASK], env=ENVIRONMENT, capture_output=True, text=True, timeout=90)
+    # Fast DDS writes its own messages to stdout.
+    assert json.loads(asked.stdout.splitlines()[-1]) == [0.5, 0.25, "sceptical"], asked.stderr
 
 
 @live
@@ -180,6 +216,7 @@ def test_ctrl_c_ends_it_with_0_within_3_s_and_leaves_nothing(listening: Listenin
     assert listening.interrupt() == 0
     assert time.monotonic() - began < 4.0
     assert listening.left() == []
+    until(lambda: b"STOPPING=1" in listening.told, "the manager was not told")
 
 
 def live_bench(*arguments: str) -> dict[str, Any]:
