@@ -47,21 +47,13 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def trickle(handler: Handler) -> None:
-    """A byte at a time, for longer than is waited."""
+def blanks(handler: Handler, count: int, size: int, every_s: float) -> None:
+    """So many pieces of an answer: more than any answer is long, or for longer than is waited."""
     handler.send_response(200)
     handler.end_headers()
-    for _ in range(40):
-        handler.wfile.write(b" ")
-        threading.Event().wait(0.1)
-
-
-def endless(handler: Handler) -> None:
-    """More than any answer is long."""
-    handler.send_response(200)
-    handler.end_headers()
-    for _ in range(3000):
-        handler.wfile.write(b" " * 1024)
+    for _ in range(count):
+        handler.wfile.write(b" " * size)
+        threading.Event().wait(every_s)
 
 
 def broken_off(handler: Handler) -> None:
@@ -74,8 +66,8 @@ def broken_off(handler: Handler) -> None:
 
 FAULTS: dict[bytes, Callable[[Handler], object]] = {
     b"late": lambda _: threading.Event().wait(4.0),
-    b"trickle": trickle,
-    b"endless": endless,
+    b"trickle": lambda handler: blanks(handler, 40, 1, 0.1),
+    b"endless": lambda handler: blanks(handler, 3000, 1024, 0.0),
     b"broken off": broken_off,
     b"status line": lambda handler: handler.wfile.write(b"HTTP/9 hello\r\n\r\n"),
     b"unauthorized": lambda handler: handler.send_error(401),

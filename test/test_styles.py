@@ -91,21 +91,12 @@ def test_a_named_file_of_styles_must_be_there_the_default_need_not(
 @pytest.mark.parametrize(
     "text",
     [
-        "warm: {attitude: 3}",
-        "warm: {smiles: 1}",
-        "warm: {attitude: very}",
-        "warm: {attitude: true}",
-        "warm: {resting: {noSuchMuscle: 0.1}}",
-        "warm: {resting: {mouthSmileLeft: 0.9}}",
-        "warm: {reference: [1, 2, 3]}",
-        "warm: {reference: 1}",
-        "warm: {reference: [1, 2, 3, 4, 5, 6, 7, 8]}",
-        "warm: {reference: [.nan, 0, 0, 0, 0, 0, 0, 0]}",
-        "- a list",
-        "warm: 3",
-        "{",
+        "warm: {attitude: 3}", "warm: {smiles: 1}", "warm: {attitude: very}", "warm: {attitude: true}",
+        "warm: {resting: {noSuchMuscle: 0.1}}", "warm: {resting: {mouthSmileLeft: 0.9}}", "warm: {reference: 1}",
+        "warm: {reference: [1, 2, 3]}", "warm: {reference: [1, 2, 3, 4, 5, 6, 7, 8]}",
+        "warm: {reference: [.nan, 0, 0, 0, 0, 0, 0, 0]}", "- a list", "warm: 3", "{",
     ],
-)
+)  # fmt: skip
 def test_bad_styles_are_one_sentence(tmp_path: Path, text: str) -> None:
     path = tmp_path / "styles.yaml"
     path.write_text(text)

@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 import pytest
 from cli_domain import free_domain
+from waiting import until
 
 from reactdiff_ros.cli.listen import choose_source
 from reactdiff_ros.launching.live_graph import page_answers, state_folder
@@ -122,13 +123,6 @@ class Listening:
         self._reader.join(5)
 
 
-def until(condition: Callable[[], object], what: str, timeout_s: float = 40.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
 @live
 def test_a_clip_that_is_played_once_ends_the_command(noise: Path) -> None:
     run = Listening("--clip", str(noise), "--once", "--policy", "idle", "--namespace", "once", "--no-avatar")
@@ -141,9 +135,9 @@ def test_a_clip_that_is_played_once_ends_the_command(noise: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def listening(noise: Path) -> Iterator[Listening]:
+def listening(noise: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listening]:
     """With the settings of a lab, and a service manager whose messages are in `told`."""
-    folder = noise.parent
+    folder = tmp_path_factory.mktemp("lab")
     (folder / "robots").mkdir()
     (folder / "config.yaml").write_text(LAB)
     (folder / "robots" / "anna.yaml").write_text(ANNA)
@@ -183,7 +177,7 @@ def test_it_has_the_settings_of_the_lab_and_tells_its_manager(listening: Listeni
 @live
 def test_a_second_listener_of_the_namespace_is_told_so(listening: Listening, noise: Path) -> None:
     second = Listening("--clip", str(noise), "--namespace", "supervised")
-    assert second.process.wait(20) == 1
+    assert second.process.wait(60) == 1
     second.end()
     assert len(second.lines) == 1, second.lines
     assert "a listener already runs" in second.lines[0]
