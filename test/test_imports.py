@@ -269,9 +269,3 @@ def test_files_stay_readable() -> None:
     every = [*files(PACKAGE), *files(TOOLS)]
     long = {str(p.relative_to(ROOT)): n for p in every if (n := len(p.read_text().splitlines())) > 700}
     assert long == {}
-
-
-def test_test_files_have_names_of_their_own() -> None:
-    """pytest imports them by their bare names."""
-    names = [path.name for path in sorted((ROOT / "test").rglob("*.py")) if path.name != "conftest.py"]
-    assert sorted({name for name in names if names.count(name) > 1}) == []
