@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from reactdiff_ros.cli.docs import PAGES, site_page
 from reactdiff_ros.cli.main import cli
+from tools.commands import PAGES, site_page
 
 ROOT = Path(__file__).resolve().parents[1]
 

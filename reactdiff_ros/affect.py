@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX
+from reactdiff_ros.coefficients import row_of
 from reactdiff_ros.types import FloatArray
 
 CLASSES: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -41,16 +41,8 @@ AROUSAL: Final[dict[str, float]] = {
 AROUSAL_REST: Final = -0.15
 
 
-def _row(weights: dict[str, float]) -> FloatArray:
-    row = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
-    for name, weight in weights.items():
-        sides = (name,) if name in INDEX else (f"{name}Left", f"{name}Right")
-        row[[INDEX[side] for side in sides]] = weight / len(sides)
-    return row
-
-
 _READINGS: Final = np.stack(
-    [SHARPNESS * _row(PROTOTYPES.get(name, {})) for name in CLASSES] + [_row(VALENCE), _row(AROUSAL)]
+    [SHARPNESS * row_of(PROTOTYPES.get(name, {})) for name in CLASSES] + [row_of(VALENCE), row_of(AROUSAL)]
 )
 _READ: Final = np.flatnonzero(_READINGS.any(axis=0))
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX
+from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, row_of
 from reactdiff_ros.types import FloatArray
 
 ACTION_UNITS: Final[tuple[str, ...]] = (
@@ -82,19 +82,11 @@ _AROUSAL: Final[dict[str, float]] = {
 AROUSAL_REST: Final = -0.15
 
 
-def _row(weights: dict[str, float]) -> NDArray[np.float32]:
-    row = np.zeros(BLENDSHAPE_COUNT, dtype=np.float32)
-    for name, weight in weights.items():
-        sides = (name,) if name in INDEX else (f"{name}Left", f"{name}Right")
-        row[[INDEX[side] for side in sides]] = weight / len(sides)
-    return row
-
-
-_UNIT_PARTS: Final = [(i, _row({name: w})) for i, unit in enumerate(ACTION_UNITS) for name, w in _UNITS[unit].items()]
-_SHOWN: Final = np.stack([row for _, row in _UNIT_PARTS])
-_CLASSES: Final = SHARPNESS * np.stack([_row(_SCORES.get(name, {})) for name in EXPRESSIONS])
+_UNIT_PARTS: Final = [(i, row_of({name: w})) for i, unit in enumerate(ACTION_UNITS) for name, w in _UNITS[unit].items()]
+_SHOWN: Final = np.stack([row[:BLENDSHAPE_COUNT] for _, row in _UNIT_PARTS])
+_CLASSES: Final = SHARPNESS * np.stack([row_of(_SCORES.get(name, {}))[:BLENDSHAPE_COUNT] for name in EXPRESSIONS])
 _OFFSET: Final = np.array([SHARPNESS * NEUTRAL_SCORE] + [0.0] * 7, dtype=np.float32)
-_PLANE: Final = np.stack([_row(_VALENCE), _row(_AROUSAL)])
+_PLANE: Final = np.stack([row_of(_VALENCE)[:BLENDSHAPE_COUNT], row_of(_AROUSAL)[:BLENDSHAPE_COUNT]])
 _REST: Final = np.array([0.0, AROUSAL_REST], dtype=np.float32)
 _SMILE_LEFT, _SMILE_RIGHT = INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]
 

@@ -17,6 +17,7 @@ left), +y up, +z out of the face towards the viewer.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -63,6 +64,19 @@ UPPER: Final[NDArray[np.float32]] = np.array([1.0] * 52 + [0.6] * 3 + [0.15] * 3
 def index(*names: str) -> tuple[int, ...]:
     """Indices of the named coefficients. Raises KeyError for an unknown name."""
     return tuple(INDEX[name] for name in names)
+
+
+def sides(name: str) -> list[int]:
+    """The index of a coefficient, or those of its Left and Right. Raises KeyError for an unknown name."""
+    return [INDEX[name]] if name in INDEX else [INDEX[f"{name}Left"], INDEX[f"{name}Right"]]
+
+
+def row_of(weights: Mapping[str, float]) -> NDArray[np.float32]:
+    """Weights of coefficients as a row (58,); a name without its side is the mean of both."""
+    row = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
+    for name, weight in weights.items():
+        row[sides(name)] = weight / len(sides(name))
+    return row
 
 
 _BROWS_UP: Final = list(index("browInnerUp", "browOuterUpLeft", "browOuterUpRight"))

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from reactdiff_ros.errors import ReactdiffError, WeightsError
+from reactdiff_ros.errors import ReactdiffError, WeightsError, explained
 from reactdiff_ros.resources import resource_path
 
 _REMEDY: Final = "run 'make setup' in the source folder or install the package again"
@@ -21,10 +21,8 @@ def shipped(name: str) -> Path:
     Raises:
         WeightsError: it is missing.
     """
-    try:
+    with explained(ReactdiffError, "a shipped network is missing", where=name, todo=_REMEDY, error=WeightsError):
         return resource_path(Path("models") / name)
-    except ReactdiffError as error:
-        raise WeightsError("a shipped network is missing", where=name, todo=_REMEDY) from error
 
 
 class Network:
@@ -45,13 +43,12 @@ class Network:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        try:
+        # onnxruntime's exceptions share no base class.
+        with explained(Exception, f"{what} cannot be loaded", where=path, todo=todo, error=WeightsError):
             self._session: Any = onnxruntime.InferenceSession(
                 path.read_bytes(), sess_options=options, providers=["CPUExecutionProvider"]
             )
             self.run(trial)
-        except Exception as error:  # onnxruntime's exceptions share no base class
-            raise WeightsError(f"{what} cannot be loaded", where=str(path), todo=todo) from error
 
     def run(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """The outputs in the order of the file."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.errors import ConfigError, explained
 
 MAX_BYTES: Final = 4_000_000
 """No file of ours comes near it."""
@@ -130,11 +130,8 @@ def read_marked(path: Path, what: str, command: str) -> Marked:
         ConfigError: the file cannot be read.
         ProblemsError: it is not YAML, or a key is given twice.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{what} cannot be read", where=str(path), todo=str(error.strerror)) from error
+    with explained(OSError, f"{what} cannot be read", where=path, error=ConfigError), path.open("rb") as file:
+        raw = file.read(MAX_FILE_BYTES + 1)
     if len(raw) > MAX_FILE_BYTES:
         raise ConfigError(f"{what} is larger than 1 MB", where=str(path), todo="is it the right file?")
     marked = Marked(path, command)

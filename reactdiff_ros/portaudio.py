@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from reactdiff_ros.errors import DeviceError
+from reactdiff_ros.errors import DeviceError, explained
 
 Kind = Literal["microphone", "loudspeaker"]
 _SIDES = {"microphone": "input", "loudspeaker": "output"}
@@ -38,12 +38,9 @@ class AudioDevice:
             DeviceError: the PortAudio library is not installed.
         """
         if self._module is None:
-            try:
+            what, todo = "the PortAudio library is missing", "run 'apt install libportaudio2'"  # an OSError
+            with explained((ImportError, OSError), what, where=self._kind, todo=todo, error=DeviceError):
                 self._module = importlib.import_module("sounddevice")
-            except (ImportError, OSError) as error:  # OSError: the PortAudio library is not installed
-                raise DeviceError(
-                    "the PortAudio library is missing", where=self._kind, todo="run 'apt install libportaudio2'"
-                ) from error
         return self._module
 
     @property
@@ -77,11 +74,8 @@ class AudioDevice:
             raise
         except Exception as error:  # PortAudioError shares no base with what another version raises
             reason = " ".join(str(a) for a in error.args[:1]).strip() or type(error).__name__
-            raise DeviceError(
-                f"the {self._kind} cannot be used ({reason.splitlines()[0][:120]})",
-                where=where,
-                todo=_TODO[self._kind],
-            ) from error
+            what = f"the {self._kind} cannot be used ({reason.splitlines()[0][:120]})"
+            raise DeviceError(what, where=where, todo=_TODO[self._kind]) from error
 
     def _index(self, module: Any) -> int | None:
         wanted = self._wanted

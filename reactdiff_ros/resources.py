@@ -142,13 +142,17 @@ def require(module: str) -> None:
         raise missing_extra(ModuleNotFoundError(f"No module named {module!r}", name=module))
 
 
+def in_checkout() -> bool:
+    """Whether the package lies in a checkout of the repository, with the folder `tools`."""
+    return (_source() / "tools" / "__init__.py").is_file()
+
+
 def require_tools() -> None:
     """Make the folder `tools` of a checkout importable. Raises MissingExtraError in an installation, which has none."""
-    root = Path(__file__).resolve().parents[1]
-    if not (root / "tools" / "__init__.py").is_file():
+    if not in_checkout():
         raise MissingExtraError("the folder tools", "run this command from a checkout of the repository")
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))  # first: another package may have this name
+    if str(_source()) not in sys.path:
+        sys.path.insert(0, str(_source()))  # first: another package may have this name
 
 
 def needing(module: str, command: Callable[P, R] | None) -> Callable[P, R]:

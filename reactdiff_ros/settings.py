@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.errors import ConfigError, explained
 
 Policy = Literal["model", "rules", "mime", "random", "idle"]
 POLICIES: Final[tuple[Policy, ...]] = ("model", "rules", "mime", "random", "idle")
@@ -67,10 +67,9 @@ def written_path(text: str | Path) -> Path:
     Raises:
         ConfigError: it names the home folder of an unknown user.
     """
-    try:
+    what = "a path names the home folder of an unknown user"
+    with explained(RuntimeError, what, where=f"{text!s:.80}", todo="write it in full", error=ConfigError):
         return Path(text).expanduser()
-    except RuntimeError as error:
-        raise ConfigError("a path names the home folder of an unknown user", where=f"{text!s:.80}") from error
 
 
 USER_FOLDERS: Final = MappingProxyType({"CONFIG": ".config", "STATE": ".local/state", "CACHE": ".cache"})

@@ -15,7 +15,7 @@ from typing import Any, Final
 import yaml
 
 from reactdiff_ros.coefficients import INDEX
-from reactdiff_ros.errors import ConfigError, one_of
+from reactdiff_ros.errors import ConfigError, explained, one_of
 from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.resources import share_path
 from reactdiff_ros.settings import RANGES as RANGES
@@ -150,18 +150,14 @@ def load_styles(path: Path | None = None) -> dict[str, Style]:
         ConfigError: `path` cannot be read, is not valid YAML, or names an unknown setting or a value out of range.
     """
     path = path or share_path("config/styles.yaml")
-    try:
+    with explained((OSError, UnicodeDecodeError), "the styles cannot be read", where=path, error=ConfigError):
         return parse_styles(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("the styles cannot be read", where=str(path), todo=str(error).splitlines()[0]) from error
 
 
 def parse_styles(text: str, where: str) -> dict[str, Style]:
     """The named styles of a file's text; none of an empty one. Raises ConfigError as `load_styles` does."""
-    try:
+    with explained(yaml.YAMLError, "the styles cannot be read", where=where, error=ConfigError):
         table = parse_yaml(text)
-    except yaml.YAMLError as error:
-        raise ConfigError("the styles cannot be read", where=where, todo=str(error).splitlines()[0]) from error
     table = {} if table is None else table
     if isinstance(table, dict) and not isinstance(table.get("format", {}), dict):  # a style may have that name
         problem = format_problem(table["format"], FORMAT)
@@ -187,7 +183,7 @@ def save_style(path: Path, name: str, entry: Mapping[str, Any], *, replace: bool
     """
     if not name.strip():
         raise ConfigError("a style needs a name", where=str(path))
-    try:
+    with explained((OSError, UnicodeDecodeError), "the style cannot be saved", where=path, error=ConfigError):
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         styles = parse_styles(text, str(path))
         if not replace and (name in styles or name in load_styles()):
@@ -199,9 +195,6 @@ def save_style(path: Path, name: str, entry: Mapping[str, Any], *, replace: bool
             joined = yaml.safe_dump(table, sort_keys=False, allow_unicode=True, default_flow_style=None)
         parse_styles(joined, str(path))
         write_whole(path, joined)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError("the style cannot be saved", where=str(path), todo=reason) from error
 
 
 def _holds(text: str, names: set[str]) -> bool:

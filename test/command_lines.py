@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from reactdiff_ros.cli.docs import PAGES as GENERATED
-from reactdiff_ros.cli.docs import site_page
 from reactdiff_ros.cli.main import cli
+from tools.commands import PAGES as GENERATED
+from tools.commands import site_page
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -16,6 +16,10 @@ from reactdiff_ros.launching.compared_face import NOTHING, ComparedFace
 from reactdiff_ros.types import ExpressionFrame, SpeakerFrame
 
 
+def speaker(now_ns: int, values: np.ndarray) -> SpeakerFrame:
+    return SpeakerFrame(now_ns, now_ns, None, 0, True, True, values, np.ones(58, np.float32), 1.0, *[None] * 4)
+
+
 class Comparison:
     """A compared face, what it showed, and what failed."""
 
@@ -32,11 +36,7 @@ class Comparison:
         while not condition():
             assert time.monotonic() < end, (len(self.shown), self.failures)
             now_ns = time.time_ns()
-            self.face.observe(
-                SpeakerFrame(
-                    now_ns, now_ns, None, 0, True, True, values, np.ones(58, np.float32), 1.0, None, None, None, None
-                )
-            )
+            self.face.observe(speaker(now_ns, values))
             threading.Event().wait(0.04)
 
 

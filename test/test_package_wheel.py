@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -139,28 +138,14 @@ def test_it_finds_what_ships_beside_it(run: Run) -> None:
 
 def test_the_doctor_finds_all_that_ships_and_misses_ros(run: Run) -> None:
     lines = run("doctor", code=1).stdout.splitlines()
-    weights = next(line for line in lines if line.split()[1] == "weights")
-    assert weights.startswith("ok")
-    assert str(ROOT) not in weights
+    assert any(line.startswith("ok") and line.split()[1] == "weights" and str(ROOT) not in line for line in lines)
     missed = {line.split()[1] for line in lines if line.startswith("ERROR")}
-    assert "ros" in missed
-    assert not missed & {"python", "packages", "weights", "backend"}, lines
+    assert missed & {"ros", "python", "packages", "weights", "backend"} == {"ros"}, lines
 
 
-def test_a_clip_is_read_and_reactions_are_scored(run: Run, clip: Path, tmp_path: Path) -> None:
+def test_a_clip_is_read(run: Run, clip: Path, tmp_path: Path) -> None:
     report = json.loads(run("extract", clip, "--output", tmp_path / "recordings", "--json").stdout)
-    assert report
-    assert any((tmp_path / "recordings").rglob("*.npz"))
-    rng = np.random.default_rng(3)
-    arrays = {
-        "prediction": rng.uniform(0, 1, (2, 2, 50, 25)),
-        "listener": rng.uniform(0, 1, (2, 50, 25)),
-        "speaker": rng.uniform(0, 1, (2, 50, 25)),
-        "neighbour": np.eye(2),
-    }
-    np.savez(tmp_path / "arrays.npz", **arrays)
-    scores = json.loads(run("evaluate", "arrays", tmp_path / "arrays.npz", "--json").stdout)
-    assert scores
+    assert [Path(row["file"]).is_file() for row in report["written"]] == [True]
 
 
 def test_the_model_listens(run: Run) -> None:
@@ -176,6 +161,6 @@ def test_the_model_listens(run: Run) -> None:
 
 
 def test_what_needs_ros_says_so(run: Run) -> None:
-    output = run("listen", code=3).stderr
-    assert "make setup" in output
+    output = run("listen", "--robot", "ohbot", code=2).stderr
+    assert "--robot cannot be used without ROS" in output
     assert "Traceback" not in output

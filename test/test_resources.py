@@ -31,8 +31,6 @@ ROBOTS, EVALUATE = {"ruckig", "serial"}, {"jinja2", "matplotlib", "numba", "rosb
     ("modules", "command", "said"),
     [
         (ROBOTS, "listen --robot ohbot", "setup-robots"),
-        (ROBOTS, "robot calibrate ohbot", "setup-robots"),
-        (EVALUATE, "listen record:=true", "setup-evaluate"),
         (EVALUATE, "bag replay {folder}/talk.mcap -o {folder}/out --video {folder}/out.mp4", "setup-evaluate"),
         (EVALUATE, "evaluate simulator", "setup-evaluate"),
     ],
@@ -63,12 +61,9 @@ def test_a_node_that_lacks_a_library_ends_with_one_sentence(tmp_path: Path) -> N
 
     program = executable("actuator_node").read_text()
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT.format(modules=ROBOTS) + program],
-        capture_output=True,
-        text=True,
-        timeout=60,
+        [sys.executable, "-c", WITHOUT.format(modules=ROBOTS) + program], capture_output=True, text=True, timeout=60,
         check=False,
-    )
+    )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.startswith("actuator_node: ruckig, of the extra robots, is not installed: ")
     assert done.stderr.count("\n") == 1
@@ -77,7 +72,7 @@ def test_a_node_that_lacks_a_library_ends_with_one_sentence(tmp_path: Path) -> N
 # Shipped files
 
 
-def test_installed_share_and_wheel_are_found(tmp_path, monkeypatch):
+def test_installed_share_and_wheel_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "__file__", str(tmp_path / "lib" / "reactdiff_ros" / "resources.py"))
     ros, wheel = tmp_path / "ros", tmp_path / "wheel"
     for prefix, name in ((ros, "a.txt"), (wheel, "b.txt")):
@@ -90,6 +85,18 @@ def test_installed_share_and_wheel_are_found(tmp_path, monkeypatch):
     assert resources.resource_path("demo/b.txt").read_text() == "b.txt"
 
 
-def test_missing_file_names_itself_and_the_remedy():
+def test_missing_file_names_itself_and_the_remedy() -> None:
     with pytest.raises(ReactdiffError, match=r"no_such_thing.*make setup"):
         resources.resource_path("no_such_thing")
+
+
+@pytest.mark.skipif(sys.platform != "linux" or (os.cpu_count() or 1) < 2, reason="counts threads on two cores")
+@pytest.mark.parametrize(("asked", "threads"), [(None, 1), ("2", 2)])
+def test_products_take_one_thread_unless_the_user_asks_for_more(asked: str | None, threads: int) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    environment |= {} if asked is None else {"OPENBLAS_NUM_THREADS": asked}
+    code = (
+        "import os, reactdiff_ros, numpy; a = numpy.ones((500, 500)); a @ a; print(len(os.listdir('/proc/self/task')))"
+    )
+    counted = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert int(counted.stdout) == threads

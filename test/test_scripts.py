@@ -20,14 +20,10 @@ from closing_line import closing_line  # noqa: E402
 SHELL = [*sorted((ROOT / "scripts").glob("*.sh")), ROOT / ".ci" / "run", ROOT / "docker" / "entrypoint.sh"]
 
 
-def run(
-    *words: str | Path, cwd: Path = ROOT, timeout_s: float = 120.0, **environment: str
-) -> subprocess.CompletedProcess[str]:
+def run(*words: str | Path, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     """What a command said, and its exit status."""
-    return subprocess.run(
-        list(map(str, words)), cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=timeout_s,
-        check=False,
-    )  # fmt: skip
+    given = os.environ | environment
+    return subprocess.run(list(map(str, words)), cwd=cwd, env=given, capture_output=True, text=True, timeout=600)
 
 
 def program(path: Path, text: str) -> None:
@@ -37,12 +33,14 @@ def program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_gpu_checks_run_without_a_gpu(tmp_path: Path) -> None:
     """What they do with the backends of the CPU; nothing else would notice that they no longer fit the planner."""
     pytest.importorskip("torch", reason="torch is not installed")
     results = tmp_path / "results.json"
     words = (sys.executable, "scripts/gpu_checks.py", "--output", results, "--quick")
-    done = run(*words, timeout_s=600, OMP_NUM_THREADS="1")  # at idle priority beside others it takes minutes
+    done = run(*words, OMP_NUM_THREADS="1")
     found = json.loads(results.read_text())
     assert (done.returncode, found["failures"]) == (0, [])
     assert found["parity_with_torch"]["onnxruntime-cpu"]["within"]
@@ -75,11 +73,9 @@ def test_what_it_does_not_know_is_one_sentence(name: str, tmp_path: Path) -> Non
         ("0 0 0", 0, (), 0, "6 passed"),
         ("5 0 5", 0, ("test/ros",), 0, "6 passed"),  # 5: pytest found no test in that run
         ("5 5 5", 0, ("test/none",), 1, "FAILED: pytest"),
-        ("1 0 0", 0, (), 1, "FAILED: pytest"),
         ("0 137 0", 0, (), 1, "FAILED: pytest"),
         ("0 0 1", 0, (), 1, "FAILED: pytest"),
         ("0 0 0", 1, (), 1, "FAILED: mypy"),
-        ("0 0 0", 0, ("-m", "slow"), 0, "pytest begins"),
         ("1 0 0", 0, ("-m", "slow"), 1, "FAILED: pytest"),
     ],
 )
@@ -137,6 +133,7 @@ SEARCHED = re.compile(r"^(=+ )?.*[0-9]+ (passed|failed|skipped|error).* in [0-9.
          "1 failed, 2 passed, 2 skipped, 1 error, 1 warning"),
         (["\x1b[32m== \x1b[1m7 passed\x1b[0m, \x1b[33m2 warnings\x1b[0m\x1b[32m in 70.20s (0:01:10)\x1b[0m ==\x1b[0m"],
          "7 passed, 2 warnings"),
+        (["== 1 passed in 1.0s ==\na test's own run: 9 passed in 2s\n== 2 failed in 3.0s ==\n"], "2 failed"),
         (["== 4 passed in 0.1s ==", "no tests ran in 0.01s"], "4 passed"),
         (["== 4 passed in 0.1s ==", "Killed"], "4 passed, 1 error"),
         (["== 3 passed, 1 rerun in 1.0s ==", "== 2 passed, 2 rerun in 1.0s =="], "5 passed, 3 rerun"),
@@ -146,8 +143,3 @@ def test_counts_are_added_and_a_run_without_an_end_is_an_error(logs: list[str], 
     line = closing_line(logs, 754.5)
     assert line.strip("= ") == f"{line_wanted} in 754.50s (0:12:34)"
     assert SEARCHED.search(line)
-
-
-def test_the_last_closing_line_of_a_log_counts() -> None:
-    log = "== 1 passed in 1.0s ==\nanother run of a test's own: 9 passed in 2s\n== 2 failed in 3.0s ==\n"
-    assert closing_line([log], 5.0).strip("= ") == "2 failed in 5.00s"

@@ -1,15 +1,34 @@
+"""The whole session: deterministic and causal, what is shown up to t depends on nothing after t.
+
+On painted pictures the model runs on random weights: causality is a matter of wiring, not of what was learnt. On clips
+everything is what ships: perception with its networks and memories, weights and settings.
+"""
+
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import HEAD_YAW, ROTATION, SMILE
 from reactdiff_ros.errors import MessageError
-from reactdiff_ros.evaluation.online import PaintedPerception
+from reactdiff_ros.evaluation.online import (
+    PaintedPerception,
+    end_ns,
+    items_of,
+    painted,
+    session_of,
+    show,
+    spliced,
+    verify,
+)
 from reactdiff_ros.expression import ExpressionEngine
+from reactdiff_ros.model.diffusion_listener import DiffusionListener
+from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.policies import make_listener
+from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import ExpressionFrame, Picture, Sound, SpeakerFrame
 
@@ -52,23 +71,17 @@ def stack(frames: list[ExpressionFrame]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("policy", ["rules", "mime", "random", "idle"])
-def test_fifty_frames_a_second_in_order(policy: str) -> None:
-    frames = play(session(policy), 6, lambda t: 0.6 * (t % 3 > 2))
-    stamps = np.array([f.stamp_ns for f in frames])
-    assert len(frames) == 300
+def test_fifty_frames_a_second_of_which_none_depends_on_what_comes_later(policy: str) -> None:
+    cut = 4.0
+    one = play(session(policy), 6, lambda t: 0.6 * (t % 3 > 2))
+    two = play(session(policy), 6, lambda t: 0.6 * (t % 3 > 2) if t < cut else 0.9)
+    stamps = np.array([f.stamp_ns for f in one])
+    assert len(one) == 300
     assert (np.diff(stamps) == 20 * MS).all()
-    assert frames[-1].mode == "listening"
-    for f in frames:
+    assert one[-1].mode == "listening"
+    for f in one:
         for stamp in (f.picture_stamp_ns, f.sound_stamp_ns, f.reaction_picture_stamp_ns):
             assert stamp is None or stamp <= f.stamp_ns, "a stamp from the future"
-
-
-@pytest.mark.parametrize("policy", ["rules", "mime", "random", "idle"])
-def test_what_comes_later_changes_nothing_earlier_bit_for_bit(policy: str) -> None:
-    cut = 7.0
-    one = play(session(policy), 10, lambda t: 0.6 * (t % 3 > 2))
-    two = play(session(policy), 10, lambda t: 0.6 * (t % 3 > 2) if t < cut else 0.9)
-    stamps = np.array([f.stamp_ns for f in one])
     before = stamps < cut * 1e9
     assert np.array_equal(stack(one)[before], stack(two)[before])
     assert not np.array_equal(stack(one), stack(two)), "but it does change what follows"
@@ -76,13 +89,13 @@ def test_what_comes_later_changes_nothing_earlier_bit_for_bit(policy: str) -> No
 
 def test_same_seed_same_bits_and_reset() -> None:
     s = session("rules", seed=9)
-    first = play(s, 8, lambda t: 0.5 * (t > 4))
+    first = play(s, 5, lambda t: 0.5 * (t > 2))
     s.reset()
-    again = play(s, 8, lambda t: 0.5 * (t > 4))
+    again = play(s, 5, lambda t: 0.5 * (t > 2))
     assert np.array_equal(stack(first), stack(again))
     assert [f.layers for f in first] == [f.layers for f in again]
     s.reset(10)
-    assert not np.array_equal(stack(first), stack(play(s, 8, lambda t: 0.5 * (t > 4))))
+    assert not np.array_equal(stack(first), stack(play(s, 5, lambda t: 0.5 * (t > 2))))
 
 
 def test_size_of_steps_does_not_matter() -> None:
@@ -156,3 +169,77 @@ def test_a_jump_back_starts_a_new_time_line_without_a_jump_of_the_face() -> None
     assert np.abs(np.diff(faces[:, SMILE[0]])).max() < 0.13
     assert after[-1].mode == "listening"
     assert all((f.picture_stamp_ns or 0) < 4_000 * MS for f in after[5:])
+
+
+CUTS = 200
+SECONDS = 1.4
+CLIP_SECONDS = 3.0
+
+
+@pytest.fixture(scope="module")
+def listener(any_weights: Path) -> DiffusionListener:
+    config = ListenerConfig(model_dir=str(any_weights), steps=1, guidance=1.0, candidates=1)
+    return DiffusionListener(seed=3, config=config)
+
+
+@pytest.mark.timeout(900)  # two hundred sessions
+@pytest.mark.parametrize("cuts", [40, pytest.param(CUTS, marks=pytest.mark.slow)])
+def test_no_picture_and_no_sound_acts_before_it_was_captured(listener: DiffusionListener, cuts: int) -> None:
+    """So many random t: everything after t is another person; every face up to t has the same bits."""
+    whole = show(session_of(listener, PaintedPerception(), 3), painted(0, SECONDS), round(SECONDS * 1e9), 3)
+    assert max(np.abs(np.diff([f.coefficients for f in whole], axis=0)).max(1)) > 0.01
+    verdict = verify(listener, seconds=SECONDS, cuts=cuts, seed=3)
+    assert verdict.cuts == cuts
+    assert verdict.deterministic
+    assert verdict.first is None
+    assert verdict.holds
+    assert verdict.acted > 0.8  # what comes after t does act, soon after t
+
+
+@pytest.mark.clips
+@pytest.mark.timeout(1800)  # fifteen sessions of what ships: ten seconds of an idle processor
+@pytest.mark.parametrize("cuts", [10, pytest.param(CUTS, marks=pytest.mark.slow)])
+def test_what_ships_is_causal_on_clips_of_people(
+    clips: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, cuts: int
+) -> None:
+    """So many random t: after t somebody else is seen and heard; every face up to t has the same bits."""
+    mine, other = (items_of(clips(n), CLIP_SECONDS) for n in ("real3dportrait_may_5s.mp4", "mimictalk_german_20s.mp4"))
+    shipped, perception = DiffusionListener(seed=3, config=ListenerConfig()), SpeakerPerception()
+    whole = show(session_of(shipped, perception, 3), mine, round(CLIP_SECONDS * 1e9), 3)
+    late = whole[len(whole) // 2 :]
+    assert all(f.mode == "listening" and f.reaction_picture_stamp_ns and f.reaction_sound_stamp_ns for f in late)
+    given = {"mine": mine, "other": other, "perception": perception, "seconds": CLIP_SECONDS, "seed": 3}
+    verdict = verify(shipped, cuts=cuts, **given)
+    assert verdict.deterministic
+    assert verdict.first is None
+    assert verdict.holds
+    assert verdict.acted > 0.8
+    look_ahead(monkeypatch)
+    assert not verify(shipped, cuts=2, **given).holds
+
+
+def look_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every session sees pictures 80 ms early from now on."""
+    push = ListeningSession.push_picture
+
+    def early(self: ListeningSession, picture: Picture) -> None:
+        push(self, Picture(max(picture.stamp_ns - 80 * MS, 0), picture.bgr))
+
+    monkeypatch.setattr(ListeningSession, "push_picture", early)
+
+
+def test_a_session_that_looks_ahead_is_found_out(listener: DiffusionListener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test would notice one picture that acts 40 ms early."""
+    look_ahead(monkeypatch)
+    verdict = verify(listener, seconds=SECONDS, cuts=10, seed=3)
+    assert not verdict.holds
+    assert verdict.first is not None
+    assert 0 <= verdict.first.ahead_s <= 0.08
+
+
+def test_splicing_replaces_what_ends_after_the_cut() -> None:
+    mine, other = painted(0, 0.2), painted(1, 0.2)
+    spliced_items = spliced(mine, other, 100 * MS)
+    assert len(spliced_items) == len(mine)
+    for item in spliced_items:
+        assert any(item is own for own in mine) == (end_ns(item) <= 100 * MS)

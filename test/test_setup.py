@@ -106,23 +106,13 @@ def test_where_nothing_changed_nothing_is_called(run: Run, tmp_path: Path) -> No
     code, called, _ = run()
     assert installed(called) == []
     assert len([line for line in called if line.startswith("cmake ")]) == 3
-    (tmp_path / "checkout" / "env.sh").unlink()
-    assert run()[0] == 0
-    assert (tmp_path / "checkout" / "env.sh").exists()
 
 
-@pytest.mark.parametrize("failing", ["uv pip*", "*install uv*"])
-def test_pip_installs_the_same_where_uv_does_not(run: Run, failing: str) -> None:
-    code, called, said = run(failing=failing)
+def test_pip_installs_the_same_where_uv_does_not(run: Run) -> None:
+    code, called, said = run("--docs", failing="uv pip*")
     assert code == 0, said
-    assert installed(called, "python") == ["ros", "run", *LISTENING]
+    assert installed(called, "python") == ["ros", "run", *LISTENING, "evaluate", "docs"]
     assert any("pip" in line for line in said)
-
-
-def test_the_site_of_the_docs_needs_neither_robots_nor_tests(run: Run) -> None:
-    code, called, said = run("--docs")
-    assert code == 0, said
-    assert installed(called) == ["ros", "run", *LISTENING, "evaluate", "docs"]
 
 
 def test_a_failed_build_is_one_sentence_and_the_next_call_resumes(run: Run) -> None:
@@ -163,3 +153,30 @@ def test_pips_settings_become_uvs(
     assert settings.pop("UV_INDEX_STRATEGY") == "unsafe-best-match"  # as pip chooses among indexes
     settings.pop("UV_NATIVE_TLS", None)
     assert settings == expected
+
+
+# What it writes
+
+ENV = ROOT / "env.sh"
+CLEAN = {"HOME": "/nonexistent", "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_sourced_twice_from_elsewhere_it_gives_the_same_path_and_the_command(shell: str, tmp_path: Path) -> None:
+    if not ENV.exists():
+        pytest.skip("env.sh is written by 'make setup', which has not run in this checkout")
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"no {shell} on this machine")
+    script = (
+        f'. "{ENV}" && first="$PATH|$PYTHONPATH|$AMENT_PREFIX_PATH|$LD_LIBRARY_PATH" && . "{ENV}" && '
+        '[ "$first" = "$PATH|$PYTHONPATH|$AMENT_PREFIX_PATH|$LD_LIBRARY_PATH" ] && echo same && '
+        'reactdiff --help && python -c "import rclpy, reactdiff_ros.msg; print(reactdiff_ros.__file__)"'
+    )
+    run = subprocess.run([program, "-euc", script], capture_output=True, text=True, cwd=tmp_path, env=CLEAN, timeout=60)
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    assert lines[0] == "same"
+    assert lines[1].startswith("Usage: reactdiff")
+    assert "reactdiff_ros/__init__.py" in lines[-1]

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import psutil
 
-from reactdiff_ros.errors import MediaError
+from reactdiff_ros.errors import MediaError, explained
 from tools.chromium import Chromium, Page
 
 RATE_HZ: Final = 30
@@ -108,13 +108,12 @@ class Visitor:
 
 def write_devices(clip: Path, pictures: Path, sound: Path) -> None:
     """A clip's first LONGEST_S s as Chromium's fake devices read them. Raises MediaError: it cannot be read."""
-    try:
+    wrong, what = (av.error.FFmpegError, IndexError, OSError), "the clip cannot be shown to a camera"
+    with explained(wrong, what, where=clip, error=MediaError):
         with av.open(str(clip)) as opened:
             _write_pictures(opened, pictures)
         with av.open(str(clip)) as opened:
             _write_sound(opened, sound)
-    except (av.error.FFmpegError, IndexError, OSError) as error:
-        raise MediaError("the clip cannot be shown to a camera", where=str(clip), todo=str(error)) from error
 
 
 def _write_pictures(clip: Any, path: Path) -> None:

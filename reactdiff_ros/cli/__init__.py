@@ -2,5 +2,5 @@
 
 Enters: arguments, options, environment.
 Leaves: results on stdout, one sentence on stderr, an exit code.
-Imports: everything; nothing imports it.
+Imports: everything; only tools/commands.py imports it.
 """

@@ -302,11 +302,6 @@ def settings_of(
     return settings, parameters
 
 
-def _say_partial(path: Path) -> None:
-    if path.exists():
-        log(f"the incomplete bag is {path}")
-
-
 def _replay(
     path: Path, settings: ReplaySettings, parameters: dict[str, dict[str, Value]], output: Path | None, storage: Any,
     plans: bool, video: Path | None, ahead: bool,

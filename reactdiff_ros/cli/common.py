@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -11,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout, suppress
 from functools import wraps
 from pathlib import Path
 from types import FrameType
@@ -19,7 +20,8 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from reactdiff_ros.errors import ConfigError, MissingExtraError, ReactdiffError, one_of, printable
+from reactdiff_ros.errors import ConfigError, MissingExtraError, explained, one_of, printable
+from reactdiff_ros.resources import require_tools
 
 if TYPE_CHECKING:
     from reactdiff_ros.simulator.voices import VoiceBank
@@ -57,7 +59,22 @@ class Choice(_Choice):
 
 
 class Group(click.Group):
-    """A group whose help shows whole sentences, where click cuts them to the width of the terminal."""
+    """A group whose help shows whole sentences, where click cuts them to the width of the terminal.
+
+    Args:
+        checkout: names of its commands that only a checkout has (tools/commands.py).
+    """
+
+    def __init__(self, *args: Any, checkout: Collection[str] = (), **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.checkout = checkout
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """As click does. Raises MissingExtraError for a command that only a checkout has."""
+        command = super().get_command(ctx, cmd_name)
+        if command is None and cmd_name in self.checkout:
+            require_tools()
+        return command
 
     def sections(self) -> dict[str, Sequence[click.Command]]:
         """The commands that the help lists, by title."""
@@ -291,13 +308,19 @@ def log(sentence: str) -> None:
         echo(f"reactdiff: {sentence}", err=True)
 
 
-@contextmanager
-def writing(what: str, path: object) -> Iterator[None]:
+def writing(what: str, path: object) -> AbstractContextManager[None]:
     """An OSError within the block becomes a ReactdiffError: "`what` cannot be written", with path and reason."""
-    try:
-        yield
-    except OSError as error:
-        raise ReactdiffError(f"{what} cannot be written", where=str(path), todo=error.strerror or str(error)) from error
+    return explained(OSError, f"{what} cannot be written", where=path)
+
+
+def check_writable(what: str, path: Path) -> None:
+    """Before long work: make the folder of a file. Raises ReactdiffError, as `writing`, if it cannot be written."""
+    with writing(what, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 @contextmanager

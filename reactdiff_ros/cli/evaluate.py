@@ -259,8 +259,7 @@ def simulator(run: Run, items: int, seconds: float, systems: str | None, emotion
         raise click.BadParameter(text, param_hint="--systems")
     plots = run.output if run.output is not None and run.output.suffix != ".npz" else None
     file = plots / "result.npz" if plots is not None else run.output
-    if plots is None:
-        evaluation.absent(file)
+    evaluation.absent(file, force=plots is not None)
     listener = run.network(run.model) if "model" in chosen else StreamListener(MODEL, workers=run.workers)
     bank = run.bank()
     with progress_bar("held-out speakers") as show:

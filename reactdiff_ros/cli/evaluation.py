@@ -26,7 +26,7 @@ from reactdiff_ros.cli.common import (
     log,
     progress_bar,
 )
-from reactdiff_ros.errors import one_of
+from reactdiff_ros.errors import ReactdiffError, one_of
 from reactdiff_ros.resources import require
 
 if TYPE_CHECKING:
@@ -161,6 +161,8 @@ class Run:
 
     def study(self, function: Callable[..., Study], who: Any, label: str, **sizes: Any) -> None:
         """Do a study of a listener, or several; with --output, its pictures are drawn there."""
+        if self.output is not None:
+            common.check_writable("the plots", self.output / "plot.png")
         bank = self.bank()
         with progress_bar(label) as show:
             found = function(who, seed=self.seed, bank=bank, progress=show, **sizes)
@@ -228,15 +230,15 @@ def _gathered(parts: Sequence[Any], kind: Any) -> Callable[[Callable[..., int]],
 
 
 def absent(output: Path | None, *, force: bool | None = None, what: str = "result file") -> None:
-    """Before a long run: raise ReactdiffError if the file already exists and must not be overwritten.
+    """Before a long run: raise ReactdiffError if the file cannot be written, or exists and must not be overwritten.
 
     `force`: None where the command has no --force.
     """
-    from reactdiff_ros.errors import ReactdiffError
-
     if output is not None and output.exists() and not force:
         todo = f"choose another name, or {'move it away' if force is None else 'use --force'}"
         raise ReactdiffError(f"the {what} already exists", where=str(output), todo=todo)
+    if output is not None:
+        common.check_writable(f"the {what}", output)
 
 
 @dataclass(frozen=True, slots=True)

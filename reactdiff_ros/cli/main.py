@@ -29,7 +29,11 @@ from reactdiff_ros.cli.simulate import demo, simulate
 from reactdiff_ros.cli.study import study
 from reactdiff_ros.cli.training import export, paper, train, train_expression, train_lips, train_nods, train_turns
 from reactdiff_ros.errors import MissingExtraError, ReactdiffError
-from reactdiff_ros.resources import missing_extra
+from reactdiff_ros.resources import in_checkout, missing_extra, require_tools
+
+if in_checkout():
+    require_tools()
+    import tools.commands  # noqa: F401  (adds to the groups what only a checkout has)
 
 SECTIONS = {
     "Use": (listen, say, react, gallery, style, config, doctor),

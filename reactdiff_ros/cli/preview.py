@@ -25,7 +25,16 @@ from reactdiff_ros.avatar import AvatarConfig
 from reactdiff_ros.avatar.server import PreviewServer
 from reactdiff_ros.avatar.wire import encode_robot
 from reactdiff_ros.cli.common import dumps, echo, log, writing
-from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, NAMES, POSE_NAMES, UPPER, bounded
+from reactdiff_ros.coefficients import (
+    BLENDSHAPE_COUNT,
+    COEFFICIENT_COUNT,
+    INDEX,
+    NAMES,
+    POSE_NAMES,
+    UPPER,
+    bounded,
+    sides,
+)
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.whole_file import whole_file
 
@@ -68,8 +77,7 @@ def sequence() -> Frames:
         since = times - (number + 0.5) * STEP_S
         envelope = np.clip(np.minimum(since, STEP_S - since) / RISE_S, 0.0, 1.0)
         for name, value in wanted.items():
-            both = [INDEX[name]] if name in INDEX else [INDEX[name + side] for side in SIDES]
-            values[:, both] += value * (1 - np.cos(np.pi * envelope[:, None])) / 2
+            values[:, sides(name)] += value * (1 - np.cos(np.pi * envelope[:, None])) / 2
     return Frames(values.astype(np.float32), times, 0)
 
 

@@ -14,7 +14,7 @@ import click
 
 from reactdiff_ros.cli import common
 from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Output, echo, json_on_stdout, log, progress_bar
-from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.errors import ConfigError, ReactdiffError, explained
 
 if TYPE_CHECKING:
     from reactdiff_ros.actuation.emulators.rig import Rig
@@ -187,10 +187,9 @@ def calibrate(
         result.update(robot=profile.name, file=str(path), dry_run=True, would_send=lines)
         result.say("\n".join([*lines, f"would write {path}", "dry run: nothing was opened, sent or written"]))
         return EXIT_DONE
-    try:
+    none = "there is no standard input for your answers"
+    with explained((AttributeError, OSError, ValueError), none, todo="run it in a terminal", error=ConfigError):
         console = Console(sys.stdin.fileno(), echo)
-    except (AttributeError, OSError, ValueError) as error:
-        raise ConfigError("there is no standard input for your answers", todo="run it in a terminal") from error
     with console.catching():
         result.update(calibrate_robot(profile, wanted, path, console, clock, ports=given, others=serial_ports()))
     Kept(state_folder("", "robots"), profile.name, profile.joints).forget_commands(result["calibrated"])

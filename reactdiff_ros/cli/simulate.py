@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, Number, Output, log
+from reactdiff_ros.cli.common import Number, Output, log
 from reactdiff_ros.errors import ReactdiffError
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def simulate(
 
     if plots is not None:
         require("matplotlib")
+    if output is not None:
+        common.check_writable("the dyads", output)
     frames = round(seconds * REACTION_RATE_HZ)
     enough_memory(dyads, listeners, frames)
     bank = common.voice_bank(voices)
@@ -281,23 +283,6 @@ def plot_distributions(people: dict[str, NDArray[Any]], folder: Path) -> Path:
     return save_figure(figure, folder / "distributions.png")
 
 
-@click.group(cls=common.Group)
+@click.group(cls=common.Group, checkout=("render",))
 def demo() -> None:
     """Render the bundled demo speaker."""
-
-
-@demo.command()
-@click.option("--output", type=common.FILE, required=True, help="Video file to write (.mp4).")
-def render(output: Path) -> int:
-    """Render the demo speaker's performance with its voice.
-
-    Runs from a checkout, with espeak-ng; takes two or three minutes.
-    """
-    from reactdiff_ros.resources import require_tools
-
-    require_tools()
-    from tools.demo.render_clip import main
-
-    main(str(output))
-    log(f"wrote {output}")
-    return EXIT_DONE

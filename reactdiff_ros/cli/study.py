@@ -11,7 +11,7 @@ import click
 
 from reactdiff_ros.cli import common
 from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Output, dumps, echo, log
-from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.errors import ConfigError, explained
 from reactdiff_ros.whole_file import whole_file, write_whole
 
 
@@ -34,11 +34,8 @@ def seal_command(result: Output, plan: Path, output: Path) -> None:
     from reactdiff_ros.launching.condition import check_settings
     from reactdiff_ros.recordings.blinding import balance, read_plan, seal, sessions_of
 
-    try:
+    with explained((OSError, UnicodeDecodeError), "the study cannot be read", where=plan, error=ConfigError):
         text = plan.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        todo = getattr(error, "strerror", None) or "it is not a text file"
-        raise ConfigError("the study cannot be read", where=str(plan), todo=todo) from error
     wanted = read_plan(text, str(plan))
     for name, settings in wanted.conditions.items():
         try:

@@ -226,6 +226,7 @@ def train_expression(result: Output, clips: Path, table: Path | None, output: Pa
     from reactdiff_ros.training.expression import train as fit
     from reactdiff_ros.types import EXPRESSION_CLASSES
 
+    common.check_writable("the read-out", output)
     found = fit(read_clips(read_spans(table or TABLE), clips, lambda path: log(f"reading {path}")), seed)
     common.write_text("the read-out", output, json.dumps(found, indent=1) + "\n")
     result.update(file=str(output), **found["people_not_trained_on"])
@@ -262,6 +263,7 @@ def train_turns(
     from reactdiff_ros.turns.readout import written
     from reactdiff_ros.turns.smart_turn import SmartTurn, find_network
 
+    common.check_writable("the read-out", output)
     left = {path.resolve() for path in leave_out}
     paths = [path for path in sorted(timings.glob("*.csv")) if path.resolve() not in left]
     dialogues = {path.stem: read_turns(path) for path in paths}

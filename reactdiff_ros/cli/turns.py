@@ -56,6 +56,8 @@ def backchannels(
     from reactdiff_ros.evaluation.studies.backchannels import evaluate_backchannels, make_dialogue, read_speech
     from reactdiff_ros.recordings.datasets.turns import read_turns
 
+    if run.output is not None:
+        common.check_writable("the picture", run.output)
     chosen = systems or SYSTEMS
     turns, annotated = read_turns(timings), None if nods is None else read_nods(nods)
     for why, count in turns.left_out.items():

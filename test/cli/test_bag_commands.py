@@ -80,7 +80,7 @@ def test_info_tells_of_two_cameras_and_of_the_study(tmp_path: Path, capfd: Out) 
     assert "note: the sound begins 4.0 s after the picture" in text
 
 
-MAY = "real3dportrait_may_5s.mp4"
+MAY, ANGRY = "real3dportrait_may_5s.mp4", "emotions/dreamtalk_m030_angry.mp4"
 
 
 def live_frames(path: Path) -> list[SpeakerFrame]:
@@ -103,41 +103,51 @@ def live_frames(path: Path) -> list[SpeakerFrame]:
     return given
 
 
-def test_a_file_holds_what_the_live_path_gives_frame_by_frame(
-    clips: Clips, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    other, path = clips("emotions/dreamtalk_m030_angry.mp4"), clips(MAY)
-    assert main(["extract", str(other), str(path), "--output", str(tmp_path), "--json"]) == 0
-    captured = capfd.readouterr()
-    answer = json.loads(captured.out)
-    assert [Path(entry["file"]).name for entry in answer["written"]] == [f"{other.stem}.npz", f"{path.stem}.npz"]
-    assert "dreamtalk_m030_angry.mp4 has no sound" in captured.err
+class Extracted:
+    """Two files and a pair in both directions, extracted in one call, beside a file that is none and a missing one."""
 
-    assert {p.stat().st_mode & 0o777 for p in tmp_path.glob("*.npz")} == {0o600}
-    written = load(tmp_path / f"{path.stem}.npz")
-    frames = live_frames(path)
+    def __init__(self, clips: Clips, folder: Path) -> None:
+        self.folder, self.broken = folder, folder / "broken.mp4"
+        self.silent, self.may, self.other = clips(ANGRY), clips(MAY), clips("spectre_mead_m030_angry_3s.mp4")
+        self.broken.write_bytes(b"no film at all" * 99)
+
+    def run(self, *arguments: object) -> int:
+        return main(["extract", *map(str, arguments), "--output", str(self.folder / "out"), "--json"])
+
+    def file(self, *names: Path) -> Path:
+        return self.folder / "out" / ("--".join(name.stem for name in names) + ".npz")
+
+
+@pytest.fixture(scope="module")
+def extracted(clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> Extracted:
+    one = Extracted(clips, tmp_path_factory.mktemp("extracted"))
+    pair = ("--pair", one.may, one.other, "--both-roles", "--people", "may-m030")
+    assert one.run(one.broken, one.folder / "none.mp4", one.silent, one.may, *pair) == 1
+    return one
+
+
+def test_a_file_holds_what_the_live_path_gives_frame_by_frame(extracted: Extracted) -> None:
+    path = extracted.file(extracted.may)
+    assert {p.stat().st_mode & 0o777 for p in path.parent.glob("*.npz")} == {0o600}
+    written, frames = load(path), live_frames(extracted.may)
     assert written.frames == len(frames) == 125
     assert written.speaker.mesh.mean() > 0.95
     assert written.speaker.microphone.mean() > 0.95
     np.testing.assert_array_equal(written.stamps_ns, [f.stamp_ns for f in frames])
     np.testing.assert_array_equal(written.speaker.coefficients[0], [f.coefficients for f in frames])
     np.testing.assert_array_equal(written.speaker.confidence[0], [f.confidence for f in frames])
-    voices = [f.voice for f in frames]
-    known = [v for v in voices if v is not None]
-    assert [v is not None for v in voices] == written.speaker.microphone[0].tolist()
-    on = written.speaker.microphone[0]
+    on, known = written.speaker.microphone[0], [f.voice for f in frames if f.voice is not None]
+    assert [f.voice is not None for f in frames] == on.tolist()
     np.testing.assert_array_equal(written.speaker.mfcc[0][on], [v.mfcc for v in known])
     np.testing.assert_array_equal(written.speaker.pause_s[0][on], np.float32([v.pause_s for v in known]))
 
 
-def test_two_views_become_a_training_recording_in_both_directions(
-    clips: Clips, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    a, b = clips(MAY), clips("spectre_mead_m030_angry_3s.mp4")
-    arguments = ["--pair", str(a), str(b), "--both-roles", "--people", "may-m030", "--output", str(tmp_path), "--json"]
-    assert main(["extract", *arguments]) == 0
+def test_two_views_become_a_training_recording_in_both_directions(extracted: Extracted, tmp_path: Path) -> None:
+    may, other = extracted.may, extracted.other
+    for names in ((may, other), (other, may)):
+        (tmp_path / extracted.file(*names).name).hardlink_to(extracted.file(*names))
     there, back = sorted(recordings(tmp_path), key=lambda r: r.role, reverse=True)
-    assert (there.role, back.role) == (b.stem, a.stem)
+    assert (there.role, back.role) == (other.stem, may.stem)
     assert there.pair == back.pair == "may-m030"
     assert there.session == back.session
     assert there.frames == back.frames == 82
@@ -148,30 +158,22 @@ def test_two_views_become_a_training_recording_in_both_directions(
     assert not there.observed[:, 5].any()  # cheekPuff: landmarks cannot show it
 
 
-def test_a_bad_file_is_one_sentence_and_the_rest_goes_on(
-    clips: Clips, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    good, broken = clips("emotions/dreamtalk_m030_angry.mp4"), tmp_path / "broken.mp4"
-    broken.write_bytes(b"no film at all" * 99)
-    out = tmp_path / "out"
-    arguments = ["extract", str(broken), str(tmp_path / "none.mp4"), str(good), "--output", str(out), "--json"]
-    assert main(arguments) == 1
+def test_a_bad_file_is_one_sentence_and_what_is_there_is_kept(extracted: Extracted, capfd: Out) -> None:
+    kept = extracted.file(extracted.silent)
+    before = kept.stat().st_mtime_ns
+    assert extracted.run(extracted.broken, extracted.folder / "none.mp4", extracted.silent) == 1
     captured = capfd.readouterr()
     answer = json.loads(captured.out)
-    assert len(answer["failed"]) == 2
-    assert len(answer["written"]) == 1
+    assert (len(answer["failed"]), answer["written"], answer["kept"]) == (2, [], [str(kept)])
     assert sum("broken.mp4" in line for line in captured.err.splitlines()) == 1
     assert "there is no such media file" in captured.err
-    assert [p.name for p in out.iterdir()] == [f"{good.stem}.npz"]
-
-    before = (out / f"{good.stem}.npz").stat().st_mtime_ns
-    assert main(["extract", str(good), "--output", str(out), "--json"]) == 0
-    captured = capfd.readouterr()
-    assert json.loads(captured.out)["kept"] == [str(out / f"{good.stem}.npz")]
     assert "exists and is kept" in captured.err
-    assert (out / f"{good.stem}.npz").stat().st_mtime_ns == before
-    assert main(["extract", str(good), "--output", str(out), "--force"]) == 0
-    assert (out / f"{good.stem}.npz").stat().st_mtime_ns > before
+    assert kept.stat().st_mtime_ns == before
+    assert extracted.run(extracted.silent, "--force") == 0
+    captured = capfd.readouterr()
+    assert [row["file"] for row in json.loads(captured.out)["written"]] == [str(kept)]
+    assert "has no sound" in captured.err
+    assert kept.stat().st_mtime_ns > before
 
 
 PLAN = """
@@ -185,7 +187,7 @@ conditions:
 
 
 @pytest.fixture
-def sealed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+def sealed(tmp_path: Path, capsys: Out) -> Path:
     (tmp_path / "study.yaml").write_text(PLAN)
     assert main(["study", "seal", str(tmp_path / "study.yaml"), "-o", str(tmp_path)]) == 0
     capsys.readouterr()
@@ -198,7 +200,7 @@ def record(folder: Path, session: str, seal: str) -> Path:
     return folder
 
 
-def test_sealing_writes_two_files_and_never_twice(sealed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sealing_writes_two_files_and_never_twice(sealed: Path, capsys: Out) -> None:
     key = sealed / "warm.key.json"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     before = key.read_text()
@@ -207,7 +209,7 @@ def test_sealing_writes_two_files_and_never_twice(sealed: Path, capsys: pytest.C
     assert key.read_text() == before
 
 
-def test_bags_are_opened_and_what_does_not_fit_is_named(sealed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bags_are_opened_and_what_does_not_fit_is_named(sealed: Path, capsys: Out) -> None:
     seals = {row["session"]: row["seal"] for row in SessionsFile(sealed / "warm.sessions.json").rows}
     record(sealed / "bags" / "p01-1", "p01-1", seals["p01-1"])
     record(sealed / "bags" / "p01-2", "p01-2", seals["p01-2"])
@@ -235,9 +237,7 @@ def listened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return given
 
 
-def test_listen_hands_the_veil_to_the_nodes(
-    sealed: Path, listened: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_listen_hands_the_veil_to_the_nodes(sealed: Path, listened: list[str], capsys: Out) -> None:
     path = sealed / "warm.sessions.json"
     assert main(["listen", "--study", str(path), "session:=p02-2", "record:=true"]) == 0
     assert unveil(listened[0]).session == "p02-2"

@@ -37,26 +37,25 @@ def test_one_line_for_each_finding_and_one_object(capfd: pytest.CaptureFixture[s
     assert len(err.splitlines()) == len(answer["findings"])
 
 
-def test_a_check_that_trips_is_a_finding(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_check_that_trips_or_hangs_is_a_finding(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    end = threading.Event()
+
     def check_moon() -> Iterator[Finding]:
         yield Finding("moon", OK, "is there")
         raise OSError("too far")
 
+    def check_sun() -> Iterator[Finding]:
+        end.wait(60)
+        yield Finding("sun", OK, "at last")
+
     monkeypatch.setattr(doctor, "CHECKS", (check_moon,))
     assert main(["doctor"]) == 1
     assert "ERROR moon        OSError: too far" in capfd.readouterr().out
-
-
-def test_a_check_that_hangs_is_a_finding() -> None:
-    end = threading.Event()
-
-    def check_moon() -> Iterator[Finding]:
-        end.wait(60)
-        yield Finding("moon", OK, "at last")
-
-    (finding,) = findings(check_moon, limit_s=0.05)
+    (finding,) = findings(check_sun, limit_s=0.05)
     end.set()
-    assert (finding.check, finding.level) == ("moon", ERROR)
+    assert (finding.check, finding.level) == ("sun", ERROR)
 
 
 def test_serial_ports_their_names_holders_and_what_slows_them(tmp_path: Path) -> None:

@@ -19,8 +19,10 @@ from reactdiff_ros.model.backends.weights import find_weights
 from reactdiff_ros.simulator.dyads import simulator_hash
 from tools.speed.metrics import example_set
 
+Out = pytest.CaptureFixture[str]
 
-def test_what_is_given_arrives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+
+def test_what_is_given_arrives(tmp_path: Path, capsys: Out) -> None:
     seen: list[tuple[options.Run, str]] = []
 
     @click.command()
@@ -71,7 +73,7 @@ class Calls:
     left_out: ClassVar[dict[str, str]] = {}
 
 
-def result_of(name: str, *more: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+def result_of(name: str, *more: str, capfd: Out, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The JSON of a command whose study is replaced."""
     arguments, study = RESULTS[name]
     figures: dict[str, Any] = {"figure": 1.0, "model": {"note": "none"}, "bands": {}}
@@ -82,9 +84,7 @@ def result_of(name: str, *more: str, capfd: pytest.CaptureFixture[str], monkeypa
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_every_result_says_what_it_rests_on(
-    name: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_result_says_what_it_rests_on(name: str, capfd: Out, monkeypatch: pytest.MonkeyPatch) -> None:
     report = result_of(name, "--guidance", "2", "--hop-s", "0.32", capfd=capfd, monkeypatch=monkeypatch)
     shipped = find_weights()
     assert report["figure"] == 1.0
@@ -101,7 +101,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_result(small_result(2, 40.0), tmp_path_factory.mktemp("run") / "run.npz")
 
 
-def test_report_writes_the_page_beside_the_result(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_writes_the_page_beside_the_result(result: Path, capsys: Out) -> None:
     before = result.read_bytes()
     assert main(["report", str(result), "--no-faces", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -116,7 +116,7 @@ def test_report_writes_the_page_beside_the_result(result: Path, capsys: pytest.C
     assert page.read_text().startswith("<!doctype html>")
 
 
-def test_compare_prints_one_object(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_prints_one_object(result: Path, capsys: Out) -> None:
     assert main(["compare", str(result), str(result), "--system-b", "shuffled", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["items"] == {"a": 2, "b": 2, "matched": 2}
@@ -135,7 +135,7 @@ def arrays(path: Path, **change: object) -> Path:
     return path
 
 
-def test_arrays_prints_one_object(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_arrays_prints_one_object(tmp_path: Path, capfd: Out) -> None:
     pytest.importorskip("numba")
     path = arrays(tmp_path / "a.npz")
     before = path.read_bytes()
@@ -157,9 +157,7 @@ def test_arrays_prints_one_object(tmp_path: Path, capfd: pytest.CaptureFixture[s
         ({"listener": np.array([{"a": 1}], dtype=object)}, "Python objects"),
     ],
 )
-def test_bad_arrays_are_one_sentence(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], change: dict[str, object], sentence: str
-) -> None:
+def test_bad_arrays_are_one_sentence(tmp_path: Path, capfd: Out, change: dict[str, object], sentence: str) -> None:
     path = arrays(tmp_path / "a.npz", **change)
     assert main(["evaluate", "arrays", str(path)]) == 1
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("reactdiff:")]

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ import numpy as np
 import psutil
 import pytest
 from cli_domain import free_domain
+from waiting import until
 
 from reactdiff_ros.cli.listen import choose_source
 from reactdiff_ros.launching.live_graph import page_answers, state_folder
@@ -26,6 +28,21 @@ from tools.programs import with_us
 
 ROOT = Path(__file__).resolve().parents[2]
 DOMAIN = str(free_domain())
+ENVIRONMENT = {**os.environ, "ROS_DOMAIN_ID": DOMAIN, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+LAB = "arguments: {robot: anna, policy: idle}\nparameters: {'*': {intensity: 0.5, style: warm}}\n"
+ANNA = "arguments: {robot: screen, namespace: supervised}\nparameters: {expression_node: {stillness: 0.25}}\n"
+ASK = """
+import json, rclpy
+from rcl_interfaces.srv import GetParameters
+rclpy.init()
+node = rclpy.create_node("asks")
+client = node.create_client(GetParameters, "/supervised/expression_node/get_parameters")
+assert client.wait_for_service(30.0)
+answer = client.call_async(GetParameters.Request(names=["intensity", "stillness", "style"]))
+rclpy.spin_until_future_complete(node, answer, timeout_sec=30.0)
+values = answer.result().values
+print(json.dumps([values[0].double_value, values[1].double_value, values[2].string_value]))
+"""
 URL = re.compile(r"http://127\.0\.0\.1:\d+/")
 
 
@@ -53,10 +70,11 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Listening:
     """A running `reactdiff listen` in a process group of its own, and all that it says."""
 
-    def __init__(self, *arguments: str) -> None:
-        environment = {**os.environ, "ROS_DOMAIN_ID": DOMAIN}
+    def __init__(self, *arguments: str, **variables: str) -> None:
+        environment = {**ENVIRONMENT, **variables}
         command = [sys.executable, "-m", "reactdiff_ros.cli.main", "listen", *arguments]
         self.lines: list[str] = []
+        self.told: list[bytes] = []
         self.process = subprocess.Popen(
             with_us(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=ROOT,
             start_new_session=True,
@@ -105,13 +123,6 @@ class Listening:
         self._reader.join(5)
 
 
-def until(condition: Callable[[], object], what: str, timeout_s: float = 40.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
 @live
 def test_a_clip_that_is_played_once_ends_the_command(noise: Path) -> None:
     run = Listening("--clip", str(noise), "--once", "--policy", "idle", "--namespace", "once", "--no-avatar")
@@ -124,8 +135,18 @@ def test_a_clip_that_is_played_once_ends_the_command(noise: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def listening(noise: Path) -> Iterator[Listening]:
-    run = Listening("--clip", str(noise), "--policy", "idle", "--namespace", "supervised", "--port", "18768")
+def listening(noise: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listening]:
+    """With the settings of a lab, and a service manager whose messages are in `told`."""
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "robots").mkdir()
+    (folder / "config.yaml").write_text(LAB)
+    (folder / "robots" / "anna.yaml").write_text(ANNA)
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(folder / "notify"))
+    service = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "900000"}
+    words = ("--clip", str(noise), "--style", "sceptical", "--port", "18768")
+    run = Listening(*words, REACTDIFF_CONFIG=str(folder / "config.yaml"), **service)
+    threading.Thread(target=lambda: run.told.extend(iter(lambda: manager.recv(200), b"")), daemon=True).start()
     try:
         until(lambda: run.url() or run.process.poll() is not None, "no page")
         until(lambda: len(run.nodes()) == 6, f"not all nodes run: {run.lines}")
@@ -145,9 +166,18 @@ def test_the_address_is_said_when_the_page_answers(listening: Listening) -> None
 
 
 @live
+def test_it_has_the_settings_of_the_lab_and_tells_its_manager(listening: Listening) -> None:
+    until(lambda: listening.told.count(b"WATCHDOG=1") > 1, "no watchdog")
+    until(lambda: any(word.startswith(b"READY=1") for word in listening.told), "not ready")
+    asked = subprocess.run([sys.executable, "-c", ASK], env=ENVIRONMENT, capture_output=True, text=True, timeout=90)
+    # Fast DDS writes its own messages to stdout.
+    assert json.loads(asked.stdout.splitlines()[-1]) == [0.5, 0.25, "sceptical"], asked.stderr
+
+
+@live
 def test_a_second_listener_of_the_namespace_is_told_so(listening: Listening, noise: Path) -> None:
     second = Listening("--clip", str(noise), "--namespace", "supervised")
-    assert second.process.wait(20) == 1
+    assert second.process.wait(60) == 1
     second.end()
     assert len(second.lines) == 1, second.lines
     assert "a listener already runs" in second.lines[0]
@@ -180,31 +210,7 @@ def test_ctrl_c_ends_it_with_0_within_3_s_and_leaves_nothing(listening: Listenin
     assert listening.interrupt() == 0
     assert time.monotonic() - began < 4.0
     assert listening.left() == []
-
-
-@live
-def test_killing_the_supervisor_leaves_nothing(noise: Path) -> None:
-    run = Listening("--clip", str(noise), "--no-avatar", "--policy", "idle", "--namespace", "orphans")
-    try:
-        until(lambda: len(run.nodes()) == 5, f"not all nodes run: {run.lines}")
-        run.process.kill()
-        run.process.wait()
-        until(lambda: not run.left(), "orphans", 5.0)
-    finally:
-        run.end()
-
-
-@live
-@pytest.mark.parametrize("words", [("--clip", "none.mp4"), ("clip:=none.mp4",)], ids=" ".join)
-def test_a_clip_that_is_missing_ends_the_command_before_anything_starts(words: tuple[str, ...]) -> None:
-    run = Listening(*words, "--policy", "idle", "--namespace", "hopeful", "--port", "18768")
-    try:
-        assert run.process.wait(30) == 2
-    finally:
-        run.end()
-    assert run.said("none.mp4")
-    assert run.url() is None
-    assert not run.said("Traceback")
+    until(lambda: b"STOPPING=1" in listening.told, "the manager was not told")
 
 
 def live_bench(*arguments: str) -> dict[str, Any]:

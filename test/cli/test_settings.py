@@ -80,16 +80,13 @@ def test_paths_start_at_the_file_that_names_them(tmp_path: Path, monkeypatch: py
         ("arguments:\n  kamera: 1\n", 2, "arguments.kamera", "did you mean 'camera'?"),
         ("arguments:\n  policy: clever\n", 2, "arguments.policy", "rules"),
         ("arguments:\n  camera: [1, 2]\n", 2, "arguments.camera", ""),
-        ("arguments: 3\n", 1, "arguments", ""),
         ("arguments:\n  clip: ~nobody_at_all/x.mp4\n", 2, "arguments.clip", ""),
         ("arguments:\n  consent: form 12\n", 2, "arguments.consent", "listen consent:="),
         ("parameter: {}\n", 1, "parameter", "did you mean 'parameters'?"),
         ("parameters:\n  face_node: {}\n", 2, "parameters.face_node", ""),
         ("parameters:\n  '*':\n    wings: 2\n", 3, "parameters.*.wings", ""),
         ("parameters:\n  avatar_node:\n    port: 70000\n", 3, "parameters.avatar_node.port", "65535"),
-        ("parameters:\n  avatar_node:\n    port: high\n", 3, "parameters.avatar_node.port", "whole number"),
         ("parameters:\n  reaction_node:\n    policy: rules\n", 3, "parameters.reaction_node.policy", "arguments"),
-        ("parameters:\n  expression_node: 1\n", 2, "parameters.expression_node", ""),
         ("format: two\n", 1, "format", "write 1"),
         ("arguments: {camera: 1\n", 2, "the file", ""),
         ("arguments:\n  camera: 1\n  camera: 2\n", 3, "arguments.camera", ""),
@@ -188,14 +185,9 @@ def newer(path: Path) -> str:
 
 def test_files_of_the_first_version_mean_what_they_meant(home: Path) -> None:
     lab = lab_settings({})
-    assert {n: s.value for n, s in lab.arguments.items()} == {
-        "robot": "ohbot",
-        "camera": "/dev/video2",
-        "lan": "true",
-        "namespace": "anna",
-    }
-    assert lab.parameters["expression_node"]["intensity"].value == 0.8
-    assert lab.parameters["avatar_node"]["port"].value == 8801
+    arguments, parameters = plain(lab)
+    assert arguments == {"robot": "ohbot", "camera": "/dev/video2", "lan": "true", "namespace": "anna"}
+    assert (parameters["expression_node"]["intensity"], parameters["avatar_node"]["port"]) == (0.8, 8801)
     style = load_styles(user_styles_path())["gentle"]
     assert (style.smiling, style.nodding, style.delay_s) == (-0.4, 0.6, 0.2)
     assert style.reference == (0.1, None, 0.4, -0.2, 0.0, 1.2, None, 0.3)

@@ -9,26 +9,13 @@ import pytest
 
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.model.backends.weights import find_weights
-from tools.speed.reference import (
-    ASKED,
-    EAGER,
-    ONNX,
-    RUNTIMES,
-    Case,
-    Plan,
-    Times,
-    bench_reference,
-)
+from tools.speed.reference import ASKED, EAGER, ONNX, RUNTIMES, Plan, bench_reference
 
 SMALL = {
     "va": 4, "au": 12, "expression": 8, "mfcc": 5, "speech": 6, "hidden": 16, "heads": 2, "latent": 16,
     "model_channels": 8, "channel_factors": [1, 2], "attention_at": [1], "residual_blocks": 1, "condition": 32,
 }  # fmt: skip
 """Sizes of the paper preset for tests; windows are as long as published."""
-
-
-def times(seconds: dict[Case, float]) -> Times:
-    return {case: [{"encode": 0.0, "steps": total, "decode": 0.0}] for case, total in seconds.items()}
 
 
 def test_the_graphs_of_the_paper_are_its_networks(tmp_path: Path) -> None:
@@ -55,6 +42,7 @@ def test_the_graphs_of_the_paper_are_its_networks(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_short_form_at_the_published_shapes(capfd: pytest.CaptureFixture[str]) -> None:
     """The published model costs what its size costs, and ours at least 25 times less, whatever else runs here."""
     pytest.importorskip("torch")

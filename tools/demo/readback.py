@@ -17,7 +17,7 @@ import numpy as np
 
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.clock import NS, to_ns
-from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, INDEX, NAMES, ROTATION, neutral
+from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, INDEX, NAMES, ROTATION, neutral, sides
 from reactdiff_ros.model.diffusion.latents import GROUPS
 from reactdiff_ros.perception.config import PerceptionConfig
 from reactdiff_ros.perception.nets import FaceNets
@@ -46,8 +46,7 @@ def face(**values: float) -> FloatArray:
     """Coefficients (58,), neutral but for `values`; a name without its Left or Right sets both."""
     out = neutral()
     for name, value in values.items():
-        sides = [name] if name in INDEX else [name + "Left", name + "Right"]
-        out[[INDEX[side] for side in sides]] = value
+        out[sides(name)] = value
     return out
 
 

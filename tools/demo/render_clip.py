@@ -14,7 +14,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.types import UINT8
 from reactdiff_ros.whole_file import whole_path
 from tools.demo import script, voice
@@ -46,28 +46,29 @@ def write_clip(path: Path, frames: Iterable[UINT8], track: voice.Samples) -> Non
     Raises:
         ReactdiffError: the installed PyAV has no H.264 or AAC encoder, or the file cannot be written.
     """
-    try:
-        with whole_path(path) as new, av.open(str(new), "w", "mp4", options={"movflags": "faststart"}) as out:
-            video = out.add_stream("libx264", rate=script.RATE_HZ)
-            video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-            video.options = {"crf": "22", "preset": "slow", "g": str(script.RATE_HZ), "bf": "0", "threads": "1"}
-            audio = out.add_stream("aac", rate=voice.RATE_HZ)
-            audio.bit_rate = 48_000
-            audio.layout = "mono"
-            for index, picture in enumerate(frames):
-                image = av.VideoFrame.from_ndarray(picture, format="bgr24")
-                image.pts, image.time_base = index, Fraction(1, script.RATE_HZ)
-                out.mux(video.encode(image))
-                begin, end = (k * voice.RATE_HZ // script.RATE_HZ for k in (index, index + 1))
-                part = np.ascontiguousarray(track[None, begin:end], dtype=np.float32)
-                sound = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
-                sound.sample_rate, sound.pts, sound.time_base = voice.RATE_HZ, begin, Fraction(1, voice.RATE_HZ)
-                out.mux(audio.encode(sound))
-            out.mux(video.encode(None))
-            out.mux(audio.encode(None))
-    except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ReactdiffError(f"the demo clip cannot be written ({reason})", where=str(path)) from error
+    wrong, what = (av.FFmpegError, OSError, ValueError), "the demo clip cannot be written"
+    with (
+        explained(wrong, what, where=path),
+        whole_path(path) as new,
+        av.open(str(new), "w", "mp4", options={"movflags": "faststart"}) as out,
+    ):
+        video = out.add_stream("libx264", rate=script.RATE_HZ)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        video.options = {"crf": "22", "preset": "slow", "g": str(script.RATE_HZ), "bf": "0", "threads": "1"}
+        audio = out.add_stream("aac", rate=voice.RATE_HZ)
+        audio.bit_rate = 48_000
+        audio.layout = "mono"
+        for index, picture in enumerate(frames):
+            image = av.VideoFrame.from_ndarray(picture, format="bgr24")
+            image.pts, image.time_base = index, Fraction(1, script.RATE_HZ)
+            out.mux(video.encode(image))
+            begin, end = (k * voice.RATE_HZ // script.RATE_HZ for k in (index, index + 1))
+            part = np.ascontiguousarray(track[None, begin:end], dtype=np.float32)
+            sound = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
+            sound.sample_rate, sound.pts, sound.time_base = voice.RATE_HZ, begin, Fraction(1, voice.RATE_HZ)
+            out.mux(audio.encode(sound))
+        out.mux(video.encode(None))
+        out.mux(audio.encode(None))
 
 
 def main(path: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, bounded
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, bounded, sides
 from reactdiff_ros.simulator.rendered.head import EYE_PITCH_RAD, EYE_YAW_RAD
 from tools.demo.voice import Samples, Sentence, brightness, loudness
 
@@ -163,7 +163,7 @@ def _talk(c: NDArray[np.float64], t: NDArray[np.float64], track: Samples, rate_h
         "mouthLowerDown": 0.35 * loud * spread, "mouthUpperUp": 0.20 * loud,
     }  # fmt: skip
     for name, value in moved.items():
-        for column in [INDEX[side] for side in (name, f"{name}Left", f"{name}Right") if side in INDEX]:
+        for column in sides(name):
             c[:, column] = np.clip(c[:, column] + value, 0, 1)
     second = np.hanning(RATE_HZ)
     return np.asarray(np.clip(np.convolve(loud, second / second.sum(), mode="same") * 2.0, 0, 1))

@@ -11,13 +11,13 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from reactdiff_ros.avatar.wire import to_json
-from reactdiff_ros.errors import MediaError, ReactdiffError
+from reactdiff_ros.errors import MediaError, ReactdiffError, explained
 from reactdiff_ros.evaluation.bench.machine import commit
 
 KILLED: Final = "killed"
@@ -47,7 +47,11 @@ def read_journal(path: Path) -> list[Leg]:
         MediaError: it is no journal, or cannot be read.
     """
     legs: list[Leg] = []
-    try:
+    if not path.exists():
+        return legs
+    wrong = (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError)
+    what, todo = "this file holds no journal of a long run", "move it away, or give another folder"
+    with explained(wrong, what, where=path, todo=todo, error=MediaError):
         whole, _, _ = path.read_bytes().rpartition(b"\n")
         for line in map(json.loads, whole.splitlines()):
             if "begun" in line:
@@ -57,12 +61,6 @@ def read_journal(path: Path) -> list[Leg]:
                 legs[-1].minutes.append(line["minute"])
             else:
                 legs[-1].ended = str(line["ended"])
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
-        raise MediaError(
-            "this file holds no journal of a long run", where=str(path), todo="move it away, or give another folder"
-        ) from error
     return legs
 
 
@@ -103,19 +101,13 @@ class LongRun:
         """
         if sum(leg.seconds for leg in read_journal(self.path)) >= self.seconds:
             return True
-        try:
+        with _writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise _unwritten(self.path, error) from error
         try:
-            try:
+            todo = "wait for it, or give another folder"
+            with explained(OSError, "another long run writes this journal", where=self.path, todo=todo):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise ReactdiffError(
-                    "another long run writes this journal", where=str(self.path),
-                    todo="wait for it, or give another folder",
-                ) from error  # fmt: skip
             leg = OpenLeg(self, read_journal(self.path), file)
             os.ftruncate(file, self.path.read_bytes().rfind(b"\n") + 1)  # half a line would spoil the next one
             leg.write(begun={**_surroundings(), **facts})
@@ -159,15 +151,16 @@ class OpenLeg:
         # Numbers that are not finite are null: one bad figure is no reason to end after hours.
         data = (to_json({"leg": len(self.before) + 1, **line}) + "\n").encode()
         end = os.lseek(self._file, 0, os.SEEK_END)
-        try:
-            written = os.write(self._file, data)
-            while written < len(data):
-                written += os.write(self._file, data[written:])
-            os.fsync(self._file)
-        except OSError as error:
-            with suppress(OSError):
-                os.ftruncate(self._file, end)
-            raise _unwritten(self._run.path, error) from error
+        with _writing(self._run.path):
+            try:
+                written = os.write(self._file, data)
+                while written < len(data):
+                    written += os.write(self._file, data[written:])
+                os.fsync(self._file)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(self._file, end)
+                raise
 
 
 def _surroundings() -> dict[str, Any]:
@@ -178,8 +171,5 @@ def _surroundings() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _unwritten(path: Path, error: OSError) -> ReactdiffError:
-    return ReactdiffError(
-        f"the journal cannot be written ({error.strerror or error})", where=str(path),
-        todo="free some space and start it again: it resumes after its last minute",
-    )  # fmt: skip
+def _writing(path: Path) -> AbstractContextManager[None]:
+    return explained(OSError, "the journal cannot be written (a run resumes after its last minute)", where=path)
