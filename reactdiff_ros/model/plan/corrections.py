@@ -96,9 +96,7 @@ def heeding(style: Style, negative: float) -> Style:
     if negative == 0.0:
         return style
     return replace(
-        style,
-        responsiveness=(1.0 - negative) * style.responsiveness,
-        smiling=max(style.smiling - 2.0 * negative, -1.0),
+        style, responsiveness=(1.0 - negative) * style.responsiveness, smiling=max(style.smiling - 2.0 * negative, -1.0)
     )
 
 
@@ -150,12 +148,6 @@ class Mood:
 
     def __init__(self, batch: int) -> None:
         self._smiles = np.full((2, batch), ORDINARY_SMILE)
-
-    def copy(self) -> Mood:
-        """An independent copy of the state."""
-        other = Mood(self._smiles.shape[1])
-        other._smiles = self._smiles.copy()
-        return other
 
     def step(self, speaker: SpeakerBatch) -> FloatArray:
         """How much more than usual (B,) each listener is to smile after the next frame, in units of `smiling`.
