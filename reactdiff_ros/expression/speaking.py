@@ -23,15 +23,7 @@ from typing import Final
 import numpy as np
 
 from reactdiff_ros.clock import NS, to_ns, to_s
-from reactdiff_ros.coefficients import (
-    COEFFICIENT_COUNT,
-    HEAD_PITCH,
-    HEAD_ROLL,
-    HEAD_YAW,
-    INDEX,
-    MOUTH,
-    NAMES,
-)
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, HEAD_ROLL, HEAD_YAW, INDEX, MOUTH, NAMES
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression.gestures import GESTURES, merge
 from reactdiff_ros.expression.motion import Array, approach, ramp

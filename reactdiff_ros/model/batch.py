@@ -91,16 +91,14 @@ class ListenerBatch:
 
     Args:
         choice: of the quality; None: it stays as the listeners' settings say.
-        deadline_s: a plan that takes longer, from when it was due, missed its deadline.
     """
 
-    def __init__(self, choice: QualityChoice | None = None, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(self, choice: QualityChoice | None = None) -> None:
         self.choice = choice
         self.plans = 0
         """Made so far."""
         self.misses = 0
-        """Plans that missed their deadline."""
-        self._deadline_s = deadline_s
+        """Plans that were ready more than DEADLINE_S after they were due."""
         self._members: dict[str, Listener] = {}
         self._drawing: Round | None = None
         self._tried: dict[str, float] = {}
@@ -207,7 +205,7 @@ class ListenerBatch:
                 reactions[name] = member.answer(request, drawn.get(name), compute_s)
         seconds = now_s - done.due_s
         self.plans += len(reactions)
-        if seconds > self._deadline_s:
+        if seconds > DEADLINE_S:
             self.misses += len(reactions)
         if self.choice is not None and drawn:
             before = self.choice.quality
@@ -379,15 +377,13 @@ class QualityChoice:
     Args:
         steps: of the best quality.
         candidates: of the best quality.
-        deadline_s: within which a round of plans must be ready after it was due.
     """
 
-    def __init__(self, steps: int, candidates: int, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(self, steps: int, candidates: int) -> None:
         self.rungs = ladder(steps, candidates)
         self.level = 0
         """0 is the best."""
         self.changes = 0
-        self._deadline_s = deadline_s
         self._rounds: deque[tuple[float, float, int]] = deque(maxlen=512)
         self._changed_s: float | None = None
         self._late_s: float | None = None
@@ -403,7 +399,7 @@ class QualityChoice:
     def exhausted(self) -> bool:
         """The lowest quality is in force and still too slow."""
         slow = self._slow_s(self.quality)
-        return self.level == len(self.rungs) - 1 and slow is not None and slow > self._deadline_s
+        return self.level == len(self.rungs) - 1 and slow is not None and slow > DEADLINE_S
 
     def record(self, now_s: float, seconds: float, drawn: int | None = None) -> Quality:
         """A round was ready at `now_s`, `seconds` after it was due. The quality from now on.
@@ -419,13 +415,13 @@ class QualityChoice:
         slow = self._slow_s(self.quality)
         if slow is None:
             return self.quality
-        if slow > FULL * self._deadline_s:
+        if slow > FULL * DEADLINE_S:
             self._late_s = now_s
             self._lower(now_s)
         elif self.level and self._quiet(now_s):
             better = self.rungs[self.level - 1]
             estimated = self._slow_s(better, choosing=True)
-            if estimated is not None and estimated <= ROOM * self._deadline_s:
+            if estimated is not None and estimated <= ROOM * DEADLINE_S:
                 self._rose_s = now_s
                 self._change(self.level - 1, now_s)
         return self.quality
@@ -453,7 +449,7 @@ class QualityChoice:
         self._rose_s = None
         below = range(self.level + 1, len(self.rungs))
         estimated = [(level, self._slow_s(self.rungs[level])) for level in below]
-        fits = [level for level, slow in estimated if slow is not None and slow <= FULL * self._deadline_s]
+        fits = [level for level, slow in estimated if slow is not None and slow <= FULL * DEADLINE_S]
         self._change(fits[0] if fits else below[-1], now_s)
 
     def _quiet(self, now_s: float) -> bool:

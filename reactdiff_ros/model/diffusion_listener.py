@@ -100,11 +100,13 @@ class DiffusionListener(PolicyListener):
         networks: Networks | None = None,
     ) -> None:
         config = config or ListenerConfig()
-        self._networks = networks or Networks(find_weights(config.model_dir), config.threads)
+        self.networks = networks or Networks(find_weights(config.model_dir), config.threads)
+        """What it plans with."""
         self._quality = (config.steps, config.candidates)
         self.timer = timer
         self._compute_s = 0.0
-        self._grid = SpeakerGrid(self._networks, keep=int(self._networks.ages[0]) + 9 + MOST_LATE)
+        self.grid = SpeakerGrid(self.networks, keep=int(self.networks.ages[0]) + 9 + MOST_LATE)
+        """What it knows of the speaker."""
         self._watch = EvidenceWatch()
         self._all_candidates = config.publish_candidates
         super().__init__(seed=seed, config=config)
@@ -115,25 +117,15 @@ class DiffusionListener(PolicyListener):
             steps=self._quality[0], guidance=self._config.guidance, hop=self._clock.hop,
             candidates=self._quality[1],
         )  # fmt: skip
-        self._planner = Planner(self._networks, [self._seed], how)
-        self._frames = live_frames(how, self._networks.shape["horizon"])
-        self._grid.clear()
+        self._planner = Planner(self.networks, [self._seed], how)
+        self._frames = live_frames(how, self.networks.shape["horizon"])
+        self.grid.clear()
         self._watch.clear()
         self._head = Level(1.0)
         self._gate = NodGate()
         self._empathy = Empathy(self._seed)
         self._drawn: deque[Step] = deque(maxlen=MOST_STEPS)
         """Its last plans, oldest first."""
-
-    @property
-    def networks(self) -> Networks:
-        """What it plans with."""
-        return self._networks
-
-    @property
-    def grid(self) -> SpeakerGrid:
-        """What it knows of the speaker."""
-        return self._grid
 
     def set_quality(self, steps: int, candidates: int) -> None:
         """Plan with this many steps and candidates from now on; see `batch.QualityChoice`."""
@@ -152,7 +144,7 @@ class DiffusionListener(PolicyListener):
         last = self._drawn[-1].draft.slot
         recent = [step for step in self._drawn if last - step.draft.slot <= REPEAT_S * REACTION_RATE_HZ]
         stamp_ns = self._clock.grid.time_ns(last)
-        return Question(stamp_ns, recent, tuple(self._grid.history), self._empathy.tilt)
+        return Question(stamp_ns, recent, tuple(self.grid.history), self._empathy.tilt)
 
     def control(self, control: ListenerControl) -> None:
         """Change style; a new attitude or responsiveness acts at once, also in the middle of a greeting."""
@@ -170,20 +162,20 @@ class DiffusionListener(PolicyListener):
 
     @property
     def _backend(self) -> str:
-        return f"{self._networks.backend} {self._networks.name}"
+        return f"{self.networks.backend} {self.networks.name}"
 
     def _observed(self, frame: SpeakerFrame) -> None:
-        self._grid.push(frame)
+        self.grid.push(frame)
         self._empathy.observe(frame)
         self._watch.observe(frame, speaks=self._engagement.other_speaks(frame.stamp_ns))
-        if self._last_slot is not None:
-            since = self._clock.grid.slot(frame.stamp_ns) + 1 - self._last_slot
+        if self._clock.last_slot is not None:
+            since = self._clock.grid.slot(frame.stamp_ns) + 1 - self._clock.last_slot
             self._evidence = self._evidence or self._watch.clear_change(since)
 
     def _reaction(self, slot: int, reason: str) -> Reaction:
         begin = self.timer() if self.timer is not None else 0.0
         request = self.request(slot, reason)
-        drawn = None if request.draft is None else draw_plan(self._networks, request.draft)
+        drawn = None if request.draft is None else draw_plan(self.networks, request.draft)
         seconds = self.timer() - begin if self.timer is not None else 0.0
         return self.answer(request, drawn, seconds)
 
@@ -240,10 +232,10 @@ class DiffusionListener(PolicyListener):
         style = greeting(self._style, met_s, self._config.greeting_s, self._empathy.pleased)
         conditions = conditioning(heeding(style, self._empathy.negative), self._turn)
         newest = slot - 1 - lead - int(conditions.late[0])
-        speaker, missing = self._grid.tokens(newest, self._networks.ages)
+        speaker, missing = self.grid.tokens(newest, self.networks.ages)
         return self._planner.draft(
             slot, speaker[None], missing[None], conditions, lead=lead, frames=self._frames,
-            mood=self._grid.mood(newest), all_candidates=self._all_candidates,
+            mood=self.grid.mood(newest), all_candidates=self._all_candidates,
         )  # fmt: skip
 
     def _shown(self, request: PlanRequest, drawn: Drawn | None) -> tuple[FloatArray, int]:
@@ -258,13 +250,13 @@ class DiffusionListener(PolicyListener):
         noise = request.draft.noise[:, which : which + 1]
         alone = replace(request.draft, noise=noise, ranks=None, all_candidates=False)
         self._drawn.append(Step(alone, request.answers))
-        if "empathy" not in self._networks.learnt:
+        if "empathy" not in self.networks.learnt:
             plan = answered(plan, request.answers, self._empathy.tilt)
         return presented(plan, request.presence, request.head), followed
 
     def _lead(self, slot: int) -> int:
         """Slots between the newest evidence and the plan; the grid is filled up where that is too many."""
-        longest = self._networks.shape["max_lead"] - HORIZON_FRAMES
-        self._grid.advance(slot - 1 - longest)
-        newest = self._grid.newest
+        longest = self.networks.shape["max_lead"] - HORIZON_FRAMES
+        self.grid.advance(slot - 1 - longest)
+        newest = self.grid.newest
         return longest if newest is None else int(np.clip(slot - 1 - newest, 0, longest))

@@ -25,11 +25,7 @@ from reactdiff_ros.model.speaker.grid import Staged
 from reactdiff_ros.types import REACTION_RATE_HZ, Explanation, FloatArray
 from reactdiff_ros.worker import Worker
 
-CUES: Final = {
-    "face": ("expression", "affect"),
-    "head_and_gaze": ("pose_gaze",),
-    "voice": ("mfcc", "prosody"),
-}
+CUES: Final = {"face": ("expression", "affect"), "head_and_gaze": ("pose_gaze",), "voice": ("mfcc", "prosody")}
 """What is hidden, by the encoder's streams; for CUE_S."""
 CUE_S: Final = 4.0
 REPEAT_S: Final = 1.0

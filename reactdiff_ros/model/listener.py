@@ -164,27 +164,28 @@ class PlanClock:
     def __init__(self, hop_s: float) -> None:
         self.grid = Grid()
         self.hop = max(round(to_ns(hop_s) / self.grid.period_ns), 1)
-        self._last_slot: int | None = None
+        self.last_slot: int | None = None
+        """First slot of the last plan."""
 
     def reset(self) -> None:
         """Forget the last plan: the next one is due at once."""
-        self._last_slot = None
+        self.last_slot = None
 
     def jumped_back(self, now_ns: int) -> bool:
         """The clock is more than half a second before the last plan."""
-        return self._last_slot is not None and now_ns < self.grid.time_ns(self._last_slot) - JUMP_NS
+        return self.last_slot is not None and now_ns < self.grid.time_ns(self.last_slot) - JUMP_NS
 
     def due(self, now_ns: int, *, evidence: bool) -> tuple[int, str] | None:
         """First slot of the plan that is due at `now_ns` and why ("hop", "evidence"), or None."""
         slot = self.grid.slot(now_ns) + 1
-        since = self.hop if self._last_slot is None else slot - self._last_slot
+        since = self.hop if self.last_slot is None else slot - self.last_slot
         if since >= self.hop:
             reason = "hop"
         elif evidence and since >= 1:
             reason = "evidence"
         else:
             return None
-        self._last_slot = slot
+        self.last_slot = slot
         return slot, reason
 
 
@@ -201,6 +202,10 @@ class PolicyListener:
     """The content of plans depends on frames. Then stamps are those of the newest frame seen; else None."""
     DELAYED: ClassVar[bool] = True
     """The reaction delay is a delayed view of the speaker; else the policy makes it itself."""
+    _newest: SpeakerFrame | None
+    _evidence: bool
+    _engaged: bool
+    _turn: Turn
 
     def __init__(self, *, seed: int, config: ListenerConfig, error: str = "") -> None:
         self._config, self._error, self._seed = config, error, seed
@@ -212,11 +217,6 @@ class PolicyListener:
         self._delayed = DelayedView()
         self._clock = PlanClock(config.hop_s)
         self._plans = self._dropped = 0
-        self._newest: SpeakerFrame | None = None
-        self._evidence = self._engaged = False
-        self._presence = Level(0.0)
-        self._last_slot: int | None = None
-        self._turn: Turn = "idle"
         self._start()
 
     @property
@@ -270,7 +270,7 @@ class PolicyListener:
             self.reset()
             if newest is not None and newest.stamp_ns <= now_ns:
                 self.observe(newest)
-        if not self._alive(now_ns):
+        if not self._engagement.alive(now_ns):
             return None
         engaged, turn = self._engagement.engaged(now_ns), self._engagement.turn(now_ns)
         evidence = self._evidence or engaged != self._engaged or turn != self._turn
@@ -310,11 +310,7 @@ class PolicyListener:
         self._newest = None
         self._evidence = self._engaged = False
         self._presence = Level(0.0)
-        self._last_slot = None
         self._turn = "idle"
-
-    def _alive(self, now_ns: int) -> bool:
-        return self._engagement.alive(now_ns)
 
     def _observed(self, frame: SpeakerFrame) -> None:
         """Called with every frame in order, as it is seen: `delay_s` late, and without the robot's own voice."""
@@ -356,5 +352,4 @@ class PolicyListener:
 
     def _levels(self, slot: int) -> Frames:
         """Share of the face that is shown, (HORIZON_FRAMES,): 1 while engaged, else 0; continuous."""
-        self._last_slot = slot
         return self._presence.frames(slot, 1.0 if self._engaged else 0.0)

@@ -54,13 +54,12 @@ class Region:
 class Detection:
     """A face box of the full-range detector.
 
-    `region` is the square to run the mesh in; `eyes` the midpoint between the eyes (px), `score` 0..1.
+    `region` is the square to run the mesh in; `score` 0..1.
     """
 
     region: Region
     box: tuple[float, float, float, float]
     """x, y of the upper left corner, width, height in px."""
-    eyes: tuple[float, float]
     score: float
 
 
@@ -222,6 +221,5 @@ def _detection(points: Array, score: float) -> Detection | None:
     return Detection(
         region=Region(x + width / 2, y + height / 2, REGION_MARGIN * max(width, height), angle),
         box=(x, y, width, height),
-        eyes=((right_eye[0] + left_eye[0]) / 2, (right_eye[1] + left_eye[1]) / 2),
         score=score,
     )

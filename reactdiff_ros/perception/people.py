@@ -137,7 +137,6 @@ class _Seen:
     """One person over the pictures."""
 
     first_ns: int
-    seen_ns: int
     contact: float = 0.0
     settled: bool = False
     stayed: bool = False
@@ -182,11 +181,6 @@ class PeopleInView:
         """Belief that this person speaks now, by id."""
         return self._speaking
 
-    @property
-    def floor(self) -> Mapping[int, float]:
-        """Belief that it is they whose voice is heard, or was heard last, by id; `OUT_OF_VIEW` is one of them."""
-        return self._speaker.of
-
     def passes_by(self, track: Track) -> bool:
         """They have only moved through the picture, and do not look at the robot."""
         seen = self._seen[track.person_id]
@@ -213,7 +207,7 @@ class PeopleInView:
         return People(self._stamp_ns or 0, persons, target, min(1.0, towards[ROBOT] + 0.5 * unseen), frame_id)
 
     def _look_at(self, track: Track, stamp_ns: int, dt: float, focal_px: float) -> _Seen:
-        seen = self._seen.get(track.person_id) or _Seen(stamp_ns, stamp_ns)
+        seen = self._seen.get(track.person_id) or _Seen(stamp_ns)
         if track.reading is not None:
             share = 1.0 - math.exp(-dt / 0.4) if seen.position_m is not None else 1.0
             seen.contact += share * (track.reading.gaze.contact - seen.contact)
@@ -227,7 +221,6 @@ class PeopleInView:
             seen.settled = False
         elif age >= _SETTLED_S or (seen.contact > 0.5 and age > 0.3):
             seen.settled = seen.stayed = True
-        seen.seen_ns = stamp_ns
         return seen
 
     def _listen(self, tracks: tuple[Track, ...], dt: float, voice: Voice | None, own: bool) -> None:

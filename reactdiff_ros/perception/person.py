@@ -242,7 +242,6 @@ class Reading:
 
     coefficients: Array
     confidence: Array
-    neutral_confidence: float
     gaze: Gaze
     position_m: Array
     affect: Affect
@@ -309,7 +308,6 @@ class Person:
         return Reading(
             coefficients=c.bounded(values).astype(np.float64),
             confidence=sure,
-            neutral_confidence=self.neutral.confidence,
             gaze=_gaze(values, sure),
             position_m=position,
             affect=_affect(probabilities, values, sure),

@@ -83,24 +83,21 @@ class SpeakerPerception:
 
     def reset(self) -> None:
         """Back to the beginning: no person known, no sound heard. Person ids go on counting."""
-        self._flush()
-        self._forget_sound()
-        self._pictures, self._sounds = StampGuard(), StampGuard()
-        self._slot = None
-
-    def _forget_sound(self) -> None:
-        if self._voice is not None:
-            self._voice.reset()
-        if self._microphones is not None:
-            self._microphones.reset()
-
-    def _flush(self) -> None:
         self._tracker.flush()
         self._chooser.flush()
         self._company.flush()
         self._people = None
         self._last = self._picture_ns = self._robot_until_ns = None
         self._robot_speaks = False
+        self._pictures, self._sounds = StampGuard(), StampGuard()
+        self._forget_sound()
+
+    def _forget_sound(self) -> None:
+        if self._voice is not None:
+            self._voice.reset()
+        if self._microphones is not None:
+            self._microphones.reset()
+        self._slot = None
 
     def robot_speaking(self, speaking: bool, now_ns: int) -> None:
         """The robot itself speaks (repeated; lapses after 1 s) or has ended.
@@ -127,10 +124,8 @@ class SpeakerPerception:
             self.dropped_pictures += 1
             return self._last
         if verdict == "jump":
-            self._flush()
-            self._forget_sound()
-            self._sounds = StampGuard()
-            self._slot = None
+            self.reset()
+            self._pictures.check(picture.stamp_ns)
         stamp = picture.stamp_ns
         self._picture_ns, self._slot = stamp, None
         voice = self._heard(stamp)
@@ -165,7 +160,6 @@ class SpeakerPerception:
         voice = self._loaded_voice()
         if verdict == "jump":
             self._forget_sound()
-            self._slot = None
             if self._picture_ns is not None and self._picture_ns - sound.end_ns > NS // 2:
                 self._picture_ns = None
         if self._microphones is not None:

@@ -165,8 +165,6 @@ class OverRobot:
 _HISTORY_NS: Final = 2 * NS
 _DRIFT_NS: Final = 2 * NS
 """Time constant with which the sample clock follows the stamps."""
-
-
 _JITTER_NS: Final = 40_000_000
 """Stamps that differ by less from the count of samples are continuous sound."""
 _KEEP_NS: Final = NS // 2
@@ -203,16 +201,11 @@ class _Moment:
     clean: bool
 
     def voice(self) -> Voice:
+        hop = self.hop
         return Voice(
-            speech_probability=self.speech_probability,
-            speaking=self.speaking,
-            mfcc=self.hop.mfcc,
-            pitch_hz=self.hop.pitch_hz,
-            loudness_dbfs=self.hop.loudness_dbfs,
-            pause_s=self.pause_s,
-            utterance_s=self.utterance_s,
-            clean=self.clean,
-        )
+            self.speech_probability, self.speaking, hop.mfcc, hop.pitch_hz, hop.loudness_dbfs, self.pause_s,
+            self.utterance_s, self.clean,
+        )  # fmt: skip
 
 
 class VoiceExtractor:
@@ -317,17 +310,8 @@ class VoiceExtractor:
         if self._history and end_ns <= self._history[-1].end_ns:  # the stamps were corrected by more than a hop
             return
         heard = self._utterances
-        self._history.append(
-            _Moment(
-                end_ns,
-                hop,
-                self._probability,
-                heard.speaking,
-                heard.pause_s(end_ns),
-                heard.utterance_s(end_ns),
-                self._clean,
-            )
-        )
+        timing = heard.speaking, heard.pause_s(end_ns), heard.utterance_s(end_ns)
+        self._history.append(_Moment(end_ns, hop, self._probability, *timing, self._clean))
         while self._history[0].end_ns < end_ns - _HISTORY_NS:
             self._history.popleft()
 

@@ -6,15 +6,14 @@ from collections import deque
 from collections.abc import Callable
 
 import numpy as np
+from engine_drive import MS, eyes
+from engine_drive import TICK as TICK_NS
 
-from reactdiff_ros.coefficients import HEAD_PITCH, INDEX
+from reactdiff_ros.coefficients import HEAD_PITCH
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
 from reactdiff_ros.perception.config import PerceptionConfig
 from reactdiff_ros.perception.person import OneEuro
 from reactdiff_ros.types import GazeTarget, HeadPose
-
-MS = 1_000_000
-TICK_NS = 20 * MS
 
 
 def turn(pitch: float, yaw: float, roll: float) -> np.ndarray:
@@ -42,21 +41,8 @@ def seen_by_camera(person: np.ndarray, head: np.ndarray, config: ExpressionConfi
     return optical(turn(c.camera_pitch_rad, c.camera_yaw_rad, c.camera_roll_rad).T @ on_head)
 
 
-def eyes_of(face: np.ndarray, config: ExpressionConfig) -> tuple[float, float]:
-    """Pitch (down) and yaw (left) of the eyes in the head, rad."""
-
-    def of(name: str) -> float:
-        return float(face[INDEX[name]])
-
-    left = of("eyeLookOutLeft") - of("eyeLookInLeft")
-    right = of("eyeLookInRight") - of("eyeLookOutRight")
-    down = of("eyeLookDownLeft") - of("eyeLookUpLeft")
-    return down * config.eye_pitch_full_rad, (left + right) / 2 * config.eye_yaw_full_rad
-
-
-def off_the_person(person: np.ndarray, head: np.ndarray, eyes: tuple[float, float]) -> float:
-    """Angle between where eyes in a head at `head` look and the person, rad."""
-    pitch, yaw = eyes
+def off_the_person(person: np.ndarray, head: np.ndarray, yaw: float, pitch: float) -> float:
+    """Angle between where eyes of this yaw and pitch in a head at `head` look and the person, rad."""
     line = turn(*head[:3]) @ turn(pitch, yaw, 0.0)[:, 0]
     to_person = person / np.linalg.norm(person)
     return float(np.arccos(np.clip(line @ to_person, -1.0, 1.0)))
@@ -101,7 +87,7 @@ def live(
             engine.on_gaze_target(pictures.popleft()[1], now)
         before(now)
         face = engine.tick(now).coefficients.astype(np.float64)
-        rows.append((off_the_person(there, head, eyes_of(faces[0], config)), head[0], head[1], face))
+        rows.append((off_the_person(there, head, *eyes(faces[0], config)), head[0], head[1], face))
         faces.append(face)
     off, pitch, yaw, shown = zip(*rows, strict=True)
     return {"off": np.array(off), "pitch": np.array(pitch), "yaw": np.array(yaw), "faces": np.array(shown)}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, LOWER, UPPER
 from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.types import EXPRESSION_CLASSES, MFCC_COUNT, Affect, Gaze, Reaction, SpeakerFrame, Voice
 
@@ -75,13 +75,18 @@ SLOT = 40_000_000
 LATENCY = 25_000_000
 
 
-def drive(listener: Listener, frames: Iterable[SpeakerFrame], seed: int = 0, latency: int = LATENCY) -> list[Reaction]:
-    """All plans of a session."""
-    listener.reset(seed)
+def drive(
+    listener: Listener, frames: Iterable[SpeakerFrame], seed: int | None = 0,
+    before: Callable[[int, SpeakerFrame], None] = lambda i, item: None,
+) -> list[Reaction]:  # fmt: skip
+    """All plans of a session that starts anew (None: goes on); `before` is called with each frame's number."""
+    if seed is not None:
+        listener.reset(seed)
     plans = []
-    for item in frames:
+    for i, item in enumerate(frames):
+        before(i, item)
         listener.observe(item)
-        plan = listener.plan(item.stamp_ns + latency)
+        plan = listener.plan(item.stamp_ns + LATENCY)
         if plan is not None:
             plans.append(plan)
     return plans
@@ -96,3 +101,10 @@ def shown(plans: list[Reaction]) -> np.ndarray:
         i = (plan.start_ns - first) // SLOT
         out[i : i + len(plan.coefficients)] = plan.coefficients
     return out[: length - 12]
+
+
+def assert_face(faces: np.ndarray) -> None:
+    """Coefficients (..., 58) are finite and within their limits."""
+    assert np.isfinite(faces).all()
+    assert (faces >= LOWER).all()
+    assert (faces <= UPPER).all()

@@ -59,17 +59,13 @@ def test_one_graph_draws_what_the_loop_draws(weights, cpu, half, strong, listene
     np.testing.assert_allclose(drawn, cpu.stretch(job), atol=0.05 if half else 1e-4)
 
 
-def test_no_cuda_is_a_sentence(weights, monkeypatch) -> None:
-    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(BackendError, match=r"no CUDA.*onnxruntime-gpu"):
-        OnnxRuntimeCuda(weights)
-
-
-def test_a_silent_fall_to_the_cpu_is_an_error(weights, monkeypatch) -> None:
-    # As onnxruntime-gpu does where its library cannot be loaded: it lists CUDA, and makes a session on the CPU.
-    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: providers)
-    with pytest.raises(BackendError, match="fell back to the CPU"):
+@pytest.mark.parametrize(
+    ("providers", "why"), [([], r"no CUDA.*onnxruntime-gpu"), (["CUDAExecutionProvider"], "fell back to the CPU")]
+)
+def test_no_cuda_and_a_silent_fall_to_the_cpu_are_a_sentence(weights, monkeypatch, providers, why) -> None:
+    """Where its library cannot be loaded, onnxruntime-gpu lists CUDA, and makes a session on the CPU."""
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [*providers, "CPUExecutionProvider"])
+    with pytest.raises(BackendError, match=why):
         OnnxRuntimeCuda(weights)
 
 
@@ -94,27 +90,20 @@ def test_auto_takes_what_is_faster_here(weights, monkeypatch) -> None:
 
         name = property(lambda self: "onnxruntime-cuda-fp16")
 
-    class Timer:
-        """Every other call took as long as `durations` tells: first the CPU's, then CUDA's."""
-
-        def __init__(self, durations) -> None:
-            self.times = iter([t for d in durations for _ in range(5) for t in (0.0, d)])
-
-        def __call__(self) -> float:
-            return next(self.times)
+    def opened(backend, *durations, **how):
+        """Every other reading of the clock is that much later: first for the CPU's calls, then for CUDA's."""
+        times = iter([t for d in durations for _ in range(5) for t in (0.0, d)])
+        return open_backend(weights, Wanted(backend, **how), lambda: next(times))
 
     monkeypatch.setitem(__import__("sys").modules, "polygraphy", None)
     monkeypatch.setattr("reactdiff_ros.model.backends.opening.OnnxRuntimeCuda", Quick)
-    slow = open_backend(weights, Wanted("auto"), Timer([0.01, 0.02]))
+    slow = opened("auto", 0.01, 0.02)
     assert slow.serving.name == "onnxruntime-cpu"
-    assert "10.0 ms" in slow.state()
-    assert "20.0 ms" in slow.state()
-    quick = open_backend(weights, Wanted("auto"), Timer([0.02, 0.01]))
-    assert quick.serving.name == "onnxruntime-cuda-fp16"
-    many = open_backend(weights, Wanted("auto", listeners=3), Timer([0.02, 0.01]))
+    assert all(text in slow.state() for text in ("10.0 ms", "20.0 ms"))
+    assert opened("auto", 0.02, 0.01).serving.name == "onnxruntime-cuda-fp16"
+    many = opened("auto", 0.02, 0.01, listeners=3)
     assert "one stretch of 3 listeners: onnxruntime-cpu 20.0 ms" in many.state()
-    asked = open_backend(weights, Wanted("cuda"), Timer([0.01, 0.02]))
-    assert asked.serving.name == "onnxruntime-cuda-fp16"
+    assert opened("cuda", 0.01, 0.02).serving.name == "onnxruntime-cuda-fp16"
 
 
 @pytest.fixture
@@ -123,12 +112,8 @@ def cuda_that_is_the_cpu(monkeypatch) -> None:
     pytest.importorskip("onnx", reason="onnx is not installed (requirements/test.txt)")
     monkeypatch.setattr(onnxruntime_backend, "CUDA", "CPUExecutionProvider")
     monkeypatch.setattr(onnxruntime_backend, "DEVICE", "cpu")
-    make = onnxruntime_backend.OnnxRuntimeCuda._session
-    monkeypatch.setattr(
-        onnxruntime_backend.OnnxRuntimeCuda,
-        "_session",
-        lambda self, model, where, capture=False: make(self, model, where),
-    )
+    make = OnnxRuntimeCuda._session
+    monkeypatch.setattr(OnnxRuntimeCuda, "_session", lambda self, model, where, capture=False: make(self, model, where))
 
 
 def test_bound_buffers_give_what_the_cpu_gives(weights, cpu, cuda_that_is_the_cpu) -> None:
@@ -229,20 +214,29 @@ def gpu(weights: Weights, tmp_path: Path) -> Gpu:
     return Gpu(weights, tmp_path / "engines")
 
 
-def test_engines_are_built_once_and_draw_what_the_cpu_draws(gpu: Gpu) -> None:
-    first = gpu.backend()
+def test_the_cpu_serves_until_engines_are_built_and_when_they_fail_and_they_are_built_once(gpu: Gpu) -> None:
+    gpu.gate.clear()
+    first, job = gpu.backend(), probe(gpu.weights.shape, 1)
+    before = first.serving.stretch(job)
+    assert first.serving.name == "onnxruntime-cpu"
+    assert "until the engines of TensorRT 10.3 are ready" in first.state()
+    gpu.gate.set()
     first.tensorrt.wait(30)
     assert first.serving.name == "tensorrt-fp32", first.state()
     assert gpu.built == [v.name for v in variants((1,))] == list(first.tensorrt.built_s)
-    job = probe(gpu.weights.shape, 1, ROWS + 6, 2)
-    for work in (job, guided(job)):
-        # In two parts, whose matrices may be summed in another order.
+    np.testing.assert_array_equal(first.serving.stretch(job), before)
+    many = probe(gpu.weights.shape, 1, ROWS + 6, 2)  # in two parts, whose matrices may be summed in another order
+    for work in (many, guided(many)):
         np.testing.assert_allclose(first.serving.stretch(work), gpu.cpu.stretch(work), rtol=0, atol=1e-4)
+    for engine in gpu.engines:
+        engine.fault = BackendError("TensorRT failed on the GPU")
+    np.testing.assert_array_equal(first.serving.stretch(job), before)
+    assert first.serving.name == "onnxruntime-cpu"
+    assert "failed while running" in first.state()
     first.close()
     second = gpu.backend()
     second.tensorrt.wait(30)
-    assert len(second.tensorrt.cached) == 4
-    assert second.tensorrt.built_s == {}
+    assert (len(second.tensorrt.cached), second.tensorrt.built_s) == (4, {})
     second.close()
 
 
@@ -274,31 +268,4 @@ def test_a_build_that_fails_leaves_the_cpu_and_says_why(gpu: Gpu, answer: tuple[
     assert opened.serving.name == "onnxruntime-cpu"
     assert why in opened.state()
     assert why in gpu.log[-1]
-    opened.close()
-
-
-def test_the_cpu_serves_while_engines_are_built_and_the_switch_changes_nothing(gpu: Gpu) -> None:
-    gpu.gate.clear()
-    opened = gpu.backend()
-    job = probe(gpu.weights.shape, 1)
-    before = opened.serving.stretch(job)
-    assert opened.serving.name == "onnxruntime-cpu"
-    assert "until the engines of TensorRT 10.3 are ready" in opened.state()
-    gpu.gate.set()
-    opened.tensorrt.wait(30)
-    assert opened.serving.name == "tensorrt-fp32"
-    np.testing.assert_array_equal(opened.serving.stretch(job), before)
-    opened.close()
-
-
-def test_a_gpu_that_fails_while_running_leaves_the_face_going(gpu: Gpu) -> None:
-    opened = gpu.backend()
-    opened.tensorrt.wait(30)
-    job = probe(gpu.weights.shape, 1)
-    before = opened.serving.stretch(job)
-    for engine in gpu.engines:
-        engine.fault = BackendError("TensorRT failed on the GPU")
-    np.testing.assert_array_equal(opened.serving.stretch(job), before)
-    assert opened.serving.name == "onnxruntime-cpu"
-    assert "failed while running" in opened.state()
     opened.close()

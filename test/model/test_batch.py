@@ -13,12 +13,7 @@ from speaker_frames import LATENCY, drive, session
 from reactdiff_ros.errors import ConfigError, MessageError
 from reactdiff_ros.model.backends.runtime import Networks
 from reactdiff_ros.model.backends.weights import find_weights
-from reactdiff_ros.model.batch import (
-    DEADLINE_S,
-    ListenerBatch,
-    Quality,
-    QualityChoice,
-)  # fmt: skip
+from reactdiff_ros.model.batch import DEADLINE_S, ListenerBatch, Quality, QualityChoice
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.policies import make_listener
@@ -43,11 +38,10 @@ def make(any_weights, networks):
 
 def speakers(count: int, seconds: float = 3.0) -> dict[str, list[SpeakerFrame]]:
     """Frames of as many different people."""
-
-    def of(i: int) -> list[SpeakerFrame]:
-        return list(session(seconds, smile=lambda t: 0.7 * (int(2 * t + i) % 3 == 1), talk=i % 2 == 0))
-
-    return {f"r{i}": of(i) for i in range(count)}
+    return {
+        f"r{i}": list(session(seconds, smile=lambda t, i=i: 0.7 * (int(2 * t + i) % 3 == 1), talk=i % 2 == 0))
+        for i in range(count)
+    }
 
 
 def together(
@@ -191,63 +185,32 @@ def test_one_batch_has_one_set_of_networks(make, any_weights):
 # Rounds and quality
 
 
-class SlowRuntime:
-    """Draws really, in an imagined time of `step_ms` for a step of a candidate, one round after another."""
-
-    def __init__(self, batch: ListenerBatch, step_ms: float) -> None:
-        self.batch, self.step_ms = batch, step_ms
-        self.times: list[float] = []
-        self.sizes: list[tuple[int, int]] = []
-
-    def play(self, frames, first: int, last: int) -> None:
-        """Frames `first` .. `last` of every listener at 25 Hz; each round ends before what comes after it."""
-        found, ready_s = None, 0.0
-        for k in range(first, last):
-            at_s = 50.0 + 0.04 * k
-            while found is not None and ready_s <= at_s:
-                found, ready_s = self._finish(found, ready_s, frames, k - 1)
-            for name, mine in frames.items():
-                self.batch.observe(name, mine[k])
-            started = self._start(frames, k, at_s)
-            if started[0] is not None:
-                found, ready_s = started
-        if found is not None:
-            self._finish(found, ready_s, frames, last - 1)
-
-    def _start(self, frames, k, now_s):
-        found = self.batch.due({name: mine[k].stamp_ns + LATENCY for name, mine in frames.items()}, now_s)
-        if found is None:
-            return None, 0.0
-        drafts = [r.draft for r in found.requests.values() if r.draft]
-        work = [d.how.steps * (1 + 0.35 * (d.noise.shape[1] - 1)) for d in drafts]
-        self.sizes += [(d.how.steps, d.noise.shape[1]) for d in drafts]
-        return found, now_s + 1e-3 * self.step_ms * max(work, default=0.0)
-
-    def _finish(self, found, ready_s, frames, k):
-        self.batch.finished(found.draw(), 0.0, ready_s)
-        self.times.append(ready_s - found.due_s)
-        return self._start(frames, k, ready_s)
-
-
 def test_a_slow_runtime_gets_fewer_candidates_and_steps_and_then_no_deadline_is_missed(make):
+    """Draws really, in an imagined time of 9 ms for a step of a candidate."""
     batch, frames = ListenerBatch(QualityChoice(4, 4)), speakers(2, 10.0)
     for i, name in enumerate(frames):
         batch.join(name, make(seed=i, steps=4, candidates=4))
-    runtime = SlowRuntime(batch, 9.0)
-    runtime.play(frames, 0, 100)
-    assert batch.misses > 0
+    sizes, taken = [], []
+    for k in range(250):
+        now_s = 50.0 + 0.04 * k
+        found = due(batch, frames, k, now_s)
+        if found is not None:
+            size = {(r.draft.how.steps, r.draft.noise.shape[1]) for r in found.requests.values()}
+            took_s = max(0.009 * steps * (1 + 0.35 * (candidates - 1)) for steps, candidates in size)
+            batch.finished(found.draw(), took_s, now_s + took_s)
+            sizes.append(size)
+            taken.append(took_s)
+        if k == 100:
+            missed = batch.misses
+    assert batch.misses == missed > 0
     assert batch.choice.quality == Quality(3, 1)
-    missed = batch.misses
-    runtime.play(frames, 100, 250)
-    assert batch.misses == missed
-    assert set(runtime.sizes[-20:]) == {(3, 1)}
-    assert max(runtime.times[-20:]) <= DEADLINE_S
+    assert all(size == {(3, 1)} for size in sizes[-20:])
+    assert max(taken[-20:]) <= DEADLINE_S
     figures = batch.figures()
-    assert figures["quality"] == "4 of 5"
-    assert (figures["quality_steps"], figures["quality_candidates"]) == ("3", "1")
-    joins = make(steps=4, candidates=4)
-    batch.join("late", joins)
-    assert (joins.state().settings["steps"], joins.state().settings["candidates"]) == (3, 1)
+    assert (figures["quality"], figures["quality_steps"], figures["quality_candidates"]) == ("4 of 5", "3", "1")
+    late = make(steps=4, candidates=4)
+    batch.join("late", late)
+    assert (late.state().settings["steps"], late.state().settings["candidates"]) == (3, 1)
 
 
 def test_the_wait_behind_a_round_of_others_counts(make):
@@ -270,29 +233,18 @@ def test_the_wait_behind_a_round_of_others_counts(make):
 HOP_S = 0.16
 
 
-class Machine:
-    """A runtime that needs `unit_s` for a step, more for several candidates, and `fixed_s` for each plan.
-
-    As in life, all candidates are drawn at every fifth plan only.
+def rounds(choice: QualityChoice, start_s: float, end_s: float, unit_s: float, fixed_s: float, share: float):
+    """Times of rounds on a runtime that needs `unit_s` for a step, `share` more for each candidate beyond the first,
+    and `fixed_s` for each plan; all candidates are drawn at every fifth only.
     """
-
-    def __init__(self, unit_s: float, fixed_s: float = 0.001, share: float = 0.35) -> None:
-        self.unit_s, self.fixed_s, self.share = unit_s, fixed_s, share
-        self.now_s, self.plans = 100.0, 0
-        self.times: list[float] = []
-
-    def run(self, choice: QualityChoice, seconds: float, noise=lambda: 1.0) -> list[float]:
-        """Plan for this long; times of the plans."""
-        first, end = len(self.times), self.now_s + seconds
-        while self.now_s < end:
-            self.plans += 1
-            q = choice.quality
-            drawn = q.candidates if self.plans % 5 == 0 else 1
-            seconds_taken = (self.fixed_s + self.unit_s * q.steps * (1 + self.share * (drawn - 1))) * noise()
-            self.now_s += max(HOP_S, seconds_taken)
-            self.times.append(seconds_taken)
-            choice.record(self.now_s, seconds_taken, drawn)
-        return self.times[first:]
+    now_s, count, times = start_s, 0, []
+    while now_s < end_s:
+        count += 1
+        drawn = choice.quality.candidates if count % 5 == 0 else 1
+        times.append(fixed_s + unit_s * choice.quality.steps * (1 + share * (drawn - 1)))
+        now_s += max(HOP_S, times[-1])
+        choice.record(now_s, times[-1], drawn)
+    return times
 
 
 @given(
@@ -300,13 +252,12 @@ class Machine:
     steps=st.integers(1, 32), candidates=st.integers(1, 16),
 )  # fmt: skip
 def test_on_any_machine_that_can_plans_are_in_time_and_quality_settles(unit_s, fixed_s, share, steps, candidates):
-    choice, machine = QualityChoice(steps, candidates), Machine(unit_s, fixed_s, share)
-    lowest = choice.rungs[-1]
-    machine.run(choice, 900)
+    choice = QualityChoice(steps, candidates)
+    rounds(choice, 0.0, 900.0, unit_s, fixed_s, share)
     changes = choice.changes
-    late = machine.run(choice, 300)
+    late = rounds(choice, 901.0, 1200.0, unit_s, fixed_s, share)
     assert choice.changes - changes <= 2
-    if fixed_s + unit_s * lowest.steps <= DEADLINE_S:
+    if fixed_s + unit_s * choice.rungs[-1].steps <= DEADLINE_S:
         allowed = 12 * (choice.changes - changes)  # those by which a try at a better quality is found too dear
         assert sum(t > DEADLINE_S for t in late) <= allowed
     else:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from speaker_frames import frame, session
+from speaker_frames import SLOT, frame, session
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import HEAD_ROLL, INDEX, SMILE
@@ -53,6 +54,8 @@ from reactdiff_ros.styles import Style, load_styles
 from reactdiff_ros.types import EXPRESSION_CLASSES, REACTION_RATE_HZ, Affect, SpeakerFrame
 
 RNG = np.random.default_rng(0)
+BROW = INDEX["browInnerUp"]
+
 # Style
 
 
@@ -63,10 +66,9 @@ def test_a_style_becomes_conditions_within_their_ranges() -> None:
         assert (given.controls <= CONTROL_UPPER).all()
         assert (given.controls_given == 1).all()
         assert (given.style_given == 0).all()
-    at = CONTROL_NAMES.index
-    assert conditioning(Style()).controls[0, at("responsiveness")] == 0.0
-    assert conditioning(Style(responsiveness=1.0)).controls[0, at("responsiveness")] == 1.0
-    assert conditioning(Style(delay_s=0.7)).controls[0, at("delay")] == pytest.approx(0.7)
+    for name in CONTROL_NAMES:
+        moved = conditioning(Style(**{"delay_s" if name == "delay" else name: 0.4})).controls[0]
+        assert moved == pytest.approx([0.4 * (name == other) for other in CONTROL_NAMES])
 
 
 def test_a_greeting_opens_a_listener_to_whoever_smiles_and_leaves_a_cool_one_alone() -> None:
@@ -207,15 +209,11 @@ def choose(choice, slot, plans):
     return which
 
 
-def shown_by(choose, rounds=4000, count=10):
-    rng = np.random.default_rng(0)
-    return np.stack([plans[choose(i, plans)] for i in range(rounds) for plans in [candidates(rng, count)]])
-
-
 def test_the_choice_shows_what_a_single_candidate_shows():
-    choice = Choice(5, 10)
-    chosen = shown_by(lambda i, plans: choose(choice, i * HOLD_SLOTS, plans))
-    single = shown_by(lambda i, plans: 0)
+    choice, rng = Choice(5, 10), np.random.default_rng(0)
+    drawn = [candidates(rng, 10) for _ in range(4000)]
+    chosen = np.stack([plans[choose(choice, i * HOLD_SLOTS, plans)] for i, plans in enumerate(drawn)])
+    single = np.stack([plans[0] for plans in drawn])
     assert chosen[..., 43].var() == pytest.approx(single[..., 43].var(), rel=0.1)
     assert (chosen[:, 0, 43] > 0.15).mean() == pytest.approx((single[:, 0, 43] > 0.15).mean(), rel=0.1)
     assert chosen[..., 52].var() == pytest.approx(single[..., 52].var(), rel=0.1)
@@ -350,166 +348,122 @@ def test_rates_are_bounded_whatever_comes_in() -> None:
 # Empathy
 
 
-def expressing(label: str, stamp_ns: int, smile: float = 0.0) -> SpeakerFrame:
-    """A frame in which this expression of someone who is known was read for sure."""
-    probabilities = np.eye(len(EXPRESSION_CLASSES), dtype=np.float32)[EXPRESSION_CLASSES.index(label)]
-    known = replace(frame(stamp_ns, smile), neutral_confidence=1.0)
-    return replace(known, affect=Affect(label, probabilities, 0.0, 0.0))
+def face(valence: float = 0.0, known: float = 1.0, **read: float) -> SpeakerFrame:
+    """Someone whose expressions were read with these probabilities; `known`: how well their neutral is."""
+    probabilities = np.array([read.get(name, 0.0) for name in EXPRESSION_CLASSES], np.float32)
+    return replace(frame(0), neutral_confidence=known, affect=Affect("neutral", probabilities, valence, 0.0))
 
 
-def after_expression(label: str, seconds: float = 2.0, seed: int = 0) -> tuple[Empathy, int]:
-    """Plans of 4 frames while someone shows this expression; the next plan's slot."""
-    empathy = Empathy(seed)
-    for slot in range(round(25 * seconds)):
-        empathy.observe(expressing(label, slot * 40_000_000))
-        empathy.look(slot * 40_000_000, 0)
-        if slot % 4 == 0:
-            empathy.frames(slot, 8)
-    return empathy, round(25 * seconds)
+def watched(
+    faces: Sequence[SpeakerFrame], *, seed: int = 0, every: int = 1, delay_ns: int = 0
+) -> tuple[Empathy, np.ndarray]:
+    """After these faces, one a slot; and the levels (plans, 8, 5) of a plan at every so many of them."""
+    empathy, levels = Empathy(seed), []
+    for slot, seen in enumerate(faces):
+        empathy.observe(replace(seen, stamp_ns=slot * SLOT))
+        empathy.look(slot * SLOT, delay_ns)
+        if slot % every == 0:
+            levels.append(empathy.frames(slot, 8))
+    return empathy, np.array(levels)
+
+
+def shows(faces: Sequence[SpeakerFrame], smile: float = 0.0, seed: int = 0) -> np.ndarray:
+    """The last plan (8, 58), where the networks smile so much."""
+    empathy, levels = watched(faces, seed=seed)
+    plan = np.zeros((1, 8, 58), np.float32)
+    plan[..., list(SMILE)] = smile
+    return answered(plan, levels[-1], empathy.tilt)[0]
 
 
 @pytest.mark.parametrize("label", ["angry", "disgust", "fear", "sad"])
 def test_nothing_is_smiled_at_that_hurts(label: str) -> None:
-    empathy, slot = after_expression(label)
-    face = np.full((2, 8, 58), 0.6, dtype=np.float32)
-    shown = answered(face, empathy.frames(slot, 8), empathy.tilt)
-    assert shown[..., list(SMILE)].max() < 0.02
-    assert empathy.negative == 1.0
-    assert empathy.pleased == 0.0
+    faces = [face(**{label: 1.0})] * 50
+    assert shows(faces, 0.6)[:, SMILE].max() < 0.02
+    empathy, _ = watched(faces)
+    assert (empathy.negative, empathy.pleased) == (1.0, 0.0)
     assert heeding(Style(smiling=0.3, responsiveness=0.8), empathy.negative) == Style(smiling=-1.0, responsiveness=0.0)
 
 
 @pytest.mark.parametrize("label", ["angry", "sad", "surprise"])
 def test_an_unsure_expression_of_a_stranger_counts_less_and_a_sure_one_in_full(label: str) -> None:
-    shown = {}
-    for sure in (0.5, 1.0):
-        for known in (0.0, 1.0, float("nan")):
-            empathy = Empathy(0)
-            for slot in range(20):
-                face = replace(expressing(label, slot * 40_000_000), neutral_confidence=known)
-                seen = sure * face.affect.probabilities + (1 - sure) * (np.array(EXPRESSION_CLASSES) == "neutral")
-                empathy.observe(replace(face, affect=replace(face.affect, probabilities=seen)))
-                empathy.look(slot * 40_000_000, 0)
-                levels = empathy.frames(slot, 8)
-            shown[sure, known] = answered(np.zeros((1, 8, 58), np.float32), levels, 0.0)[0, -1, INDEX["browInnerUp"]]
-    assert 0.0 <= shown[0.5, 0.0] < 0.5 * shown[0.5, 1.0]
-    assert shown[1.0, 0.0] == pytest.approx(shown[1.0, 1.0], rel=0.1)
-    assert np.isfinite(list(shown.values())).all()
+    raised = {
+        (sure, known): shows([face(known=known, **{label: sure, "neutral": 1 - sure})] * 20)[-1, BROW]
+        for sure in (0.5, 1.0)
+        for known in (0.0, 1.0, float("nan"))
+    }
+    assert 0.0 <= raised[0.5, 0.0] < 0.5 * raised[0.5, 1.0]
+    assert raised[1.0, 0.0] == pytest.approx(raised[1.0, 1.0], rel=0.1)
+    assert np.isfinite(list(raised.values())).all()
 
 
-def test_smiles_are_held_back_while_someone_looks_unhappy_and_not_for_a_moment_or_after_a_smile() -> None:
+@pytest.mark.parametrize(
+    ("valences", "happy_slots", "low", "high"),
+    [
+        ([-0.3] * 100, 0, 0.0, 0.1),
+        ([-0.03] * 100, 0, 0.59, 0.61),
+        ([float("nan")] * 100, 0, 0.59, 0.61),
+        ([0.2] * 98 + [-0.3] * 2, 0, 0.59, 0.61),
+        ([-0.3] * 60, 50, 0.5, 0.61),
+        ([-0.3] * 60 + [0.3] * 100, 0, 0.5, 0.61),
+    ],
+    ids=["unhappy", "hardly", "not known", "for a moment", "after a smile", "not any more"],
+)
+def test_smiles_are_held_back_while_someone_looks_unhappy(valences, happy_slots, low, high) -> None:
     """No expression is sure: perception reads a calm face whose valence is below 0."""
-
-    def smile(valences: list[float], label: str = "neutral") -> float:
-        empathy = Empathy(0)
-        for slot, valence in enumerate(valences):
-            face = expressing(label if slot < 50 else "neutral", slot * 40_000_000)
-            assert face.affect is not None
-            empathy.observe(replace(face, affect=replace(face.affect, valence=valence)))
-            empathy.look(slot * 40_000_000, 0)
-            levels = empathy.frames(slot, 8)
-        return float(answered(np.full((1, 8, 58), 0.6, dtype=np.float32), levels, 0.0)[0, -1, list(SMILE)].max())
-
-    assert smile([-0.3] * 100) < 0.1
-    assert smile([-0.03] * 100) == pytest.approx(0.6, abs=0.01)
-    assert smile([float("nan")] * 100) == pytest.approx(0.6, abs=0.01)
-    assert smile([0.2] * 98 + [-0.3] * 2) == pytest.approx(0.6, abs=0.01)
-    assert smile([-0.3] * 60, "happy") > 0.5
-    assert smile([-0.3] * 60 + [0.3] * 100) > 0.5
+    faces = [face(v, **{"happy" if i < happy_slots else "neutral": 1.0}) for i, v in enumerate(valences)]
+    assert low <= shows(faces, 0.6)[-1, SMILE].max() <= high
 
 
 @pytest.mark.parametrize(("other", "hurts"), [("fear", False), ("sad", False), ("angry", True), ("disgust", True)])
 def test_who_smiled_just_now_is_not_afraid_but_may_be_angry(other: str, hurts: bool) -> None:
     """A lively face is read as happy and afraid in turn."""
-    empathy, smiling = Empathy(0), np.full((1, 8, 58), 0.6, dtype=np.float32)
-    for slot in range(100):
-        likely = ("happy", other) if slot % 20 < 10 else (other, "happy")
-        seen = np.zeros(len(EXPRESSION_CLASSES), dtype=np.float32)
-        seen[[EXPRESSION_CLASSES.index(name) for name in likely]] = 0.5, 0.4
-        face = expressing("neutral", slot * 40_000_000)
-        assert face.affect is not None
-        empathy.observe(replace(face, affect=replace(face.affect, probabilities=seen)))
-        empathy.look(slot * 40_000_000, 0)
-        levels = empathy.frames(slot, 8)
-    assert (answered(smiling, levels, empathy.tilt)[0, -1, list(SMILE)].max() < 0.2) == hurts
-    still = answered(np.zeros_like(smiling), levels, empathy.tilt)[0, -1]
-    assert (still[INDEX["browInnerUp"]] > 0.2) == hurts
-    assert still[INDEX["browInnerUp"]] < 0.05 or hurts
+    in_turn = [face(happy=0.5, **{other: 0.4}), face(happy=0.4, **{other: 0.5})]
+    faces = [in_turn[slot % 20 >= 10] for slot in range(100)]
+    assert (shows(faces, 0.6)[-1, SMILE].max() < 0.2) == hurts
+    raised = shows(faces)[-1, BROW]
+    assert raised > 0.2 if hurts else raised < 0.05
 
 
 def test_surprise_that_goes_on_is_answered_less_and_a_new_one_as_much_as_the_first() -> None:
-    empathy, raised = Empathy(0), {}
-    for slot in range(0, 1250, 4):
-        label = "neutral" if 500 <= slot < 1000 else "surprise"
-        empathy.observe(expressing(label, slot * 40_000_000))
-        empathy.look(slot * 40_000_000, 0)
-        raised[slot] = empathy.frames(slot, 4)[0, RAISED]
+    faces = [face(**{"neutral" if 500 <= slot < 1000 else "surprise": 1.0}) for slot in range(1040)]
+    raised = watched(faces)[1][:, 0, RAISED]
     assert raised[32] > 0.6
     assert 0.1 < raised[400] < 0.3
     assert raised[1032] == pytest.approx(raised[32], abs=0.01)
-
-
-def test_surprise_which_may_be_fear_gets_a_small_smile_at_most() -> None:
-    empathy, slot = after_expression("surprise")
-    face = np.full((1, 8, 58), 0.6, dtype=np.float32)
-    assert answered(face, empathy.frames(slot, 8), empathy.tilt)[..., list(SMILE)].max() < 0.15
-    empathy, slot = after_expression("neutral")
-    assert answered(face, empathy.frames(slot, 8), empathy.tilt)[..., list(SMILE)].min() == pytest.approx(0.6)
+    assert shows(faces[:50], 0.6)[:, SMILE].max() < 0.15, "it may be fear"
 
 
 @pytest.mark.parametrize(
     ("label", "raised"),
     [("sad", ("browInnerUp", "mouthFrownLeft")), ("surprise", ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")),
-     ("fear", ("browInnerUp",)), ("contempt", ("browOuterUpLeft", "mouthPressLeft"))],
+     ("fear", ("browInnerUp",)), ("contempt", ("browOuterUpLeft", "mouthPressLeft")), ("neutral", ())],
 )  # fmt: skip
 def test_an_expression_gets_an_answer_that_one_sees(label: str, raised: tuple[str, ...]) -> None:
-    still = np.zeros((1, 8, 58), dtype=np.float32)
-    empathy, slot = after_expression(label)
-    shown = answered(still, empathy.frames(slot, 8), empathy.tilt)[0, -1]
-    assert min(shown[INDEX[name]] for name in raised) > 0.2
-    empathy, slot = after_expression("neutral")
-    assert not answered(still, empathy.frames(slot, 8), empathy.tilt).any()
+    shown = shows([face(**{label: 1.0})] * 50)[-1]
+    assert all(shown[INDEX[name]] > 0.2 for name in raised)
+    assert shown.any() == bool(raised)
 
 
 def test_the_head_tilts_to_one_side_in_concern_and_each_listener_has_its_own() -> None:
-    rolls = []
-    for seed in (0, 1):
-        empathy, slot = after_expression("sad", seed=seed)
-        rolls.append(
-            answered(np.zeros((1, 8, 58), np.float32), empathy.frames(slot, 8), empathy.tilt)[0, -1, HEAD_ROLL]
-        )
-    assert rolls[0] == -rolls[1] != 0.0
+    left, right = (shows([face(sad=1.0)] * 50, seed=seed)[-1, HEAD_ROLL] for seed in (0, 1))
+    assert left == -right != 0.0
 
 
 def test_answers_come_and_go_without_a_step() -> None:
     """Plans overlap: what the last plan had for a frame is what the next one begins with."""
-    empathy, last = Empathy(0), None
-    for slot in range(0, 200, 4):
-        label = "sad" if 20 <= slot < 100 else "neutral"
-        empathy.observe(expressing(label, slot * 40_000_000))
-        empathy.look(slot * 40_000_000, 0)
-        levels = empathy.frames(slot, 8)
-        assert (levels >= 0).all()
-        assert (levels <= 1).all()
-        assert np.abs(np.diff(levels, axis=0)).max() < 0.15
-        if last is not None:
-            np.testing.assert_allclose(levels[0], last[4], atol=1e-9)
-        last = levels
+    _, levels = watched([face(**{"sad" if 20 <= slot < 100 else "neutral": 1.0}) for slot in range(200)], every=4)
+    assert levels.min() >= 0
+    assert levels.max() <= 1
+    assert np.abs(np.diff(levels, axis=1)).max() < 0.15
+    np.testing.assert_allclose(levels[1:, 0], levels[:-1, 4], atol=1e-9)
 
 
 def test_a_delay_delays_the_answer_and_a_lost_face_ends_it() -> None:
-    prompt, late = Empathy(0), Empathy(0)
-    for slot in range(10):
-        for empathy, delay_ns in ((prompt, 0), (late, NS)):
-            empathy.observe(expressing("sad", slot * 40_000_000))
-            empathy.look(slot * 40_000_000, delay_ns)
+    (prompt, _), (late, _) = (watched([face(sad=1.0)] * 10, delay_ns=delay_ns) for delay_ns in (0, NS))
     assert (prompt.negative, late.negative) == (1.0, 0.0)
     prompt.look(3 * NS, 0)
     assert prompt.negative == 0.0
 
 
 def test_where_no_expression_was_read_the_smile_counts() -> None:
-    empathy = Empathy(0)
-    empathy.observe(replace(frame(0, 0.8), affect=None))
-    empathy.look(0, 0)
-    assert empathy.pleased == 1.0
+    assert watched([replace(frame(0, 0.8), affect=None)])[0].pleased == 1.0

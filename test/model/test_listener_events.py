@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from speaker_frames import LATENCY, START_NS, drive, session, shown, voice
+from speaker_frames import SLOT, START_NS, drive, session, shown, voice
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION, UPPER
@@ -29,18 +29,14 @@ def make(random_weights):
 
 def speaking_robot(listener, seconds, sound):
     """Plans while the robot speaks from 2 s on; `sound(t)` is what the microphone hears."""
-    listener.reset(0)
-    plans = []
-    for item in session(seconds, smile=0.3, talk=True):
-        time_s = (item.stamp_ns - START_NS) / NS
-        if time_s >= 2.0:
+
+    def own(i, item):
+        if i >= 50:
             listener.robot_speaking(True, item.stamp_ns)
-        heard = replace(item, voice=sound(time_s), sound_stamp_ns=item.stamp_ns)
-        listener.observe(heard)
-        plan = listener.plan(item.stamp_ns + LATENCY)
-        if plan is not None:
-            plans.append(plan)
-    return plans
+
+    frames = session(seconds, smile=0.3, talk=True)
+    heard = (replace(f, voice=sound((f.stamp_ns - START_NS) / NS), sound_stamp_ns=f.stamp_ns) for f in frames)
+    return drive(listener, heard, before=own)
 
 
 def test_the_robots_own_voice_changes_not_a_single_bit(make):
@@ -50,7 +46,6 @@ def test_the_robots_own_voice_changes_not_a_single_bit(make):
     listener = make()
     silent = speaking_robot(listener, 5, lambda time_s: voice(time_s < 1.9))
     loud = speaking_robot(listener, 5, own_voice)
-    assert len(silent) == len(loud)
     for a, b in zip(silent, loud, strict=True):
         assert (a.start_ns, a.reason, a.turn) == (b.start_ns, b.reason, b.turn)
         np.testing.assert_array_equal(a.coefficients, b.coefficients)
@@ -88,13 +83,11 @@ def pitch_of_an_eager_listener(rate):
     networks.nods = AtRate(rate)
     config = ListenerConfig(style="responsive", greeting_s=0.0, candidates=1, steps=2)
     listener = DiffusionListener(seed=3, config=config, networks=networks)
-    plans = []
-    for i, item in enumerate(session(12, smile=0.3, talk=True)):
+
+    def own(i, item):
         listener.robot_speaking(50 <= i < 200, item.stamp_ns)
-        listener.observe(item)
-        plan = listener.plan(item.stamp_ns + LATENCY)
-        plans += [] if plan is None else [plan]
-    return shown(plans)[:, HEAD_PITCH]
+
+    return shown(drive(listener, session(12, smile=0.3, talk=True), 3, own))[:, HEAD_PITCH]
 
 
 def test_while_the_robot_speaks_no_nod_is_shown_whatever_the_style_and_the_head_of_nods_say():
@@ -125,45 +118,31 @@ def test_a_nod_that_the_robots_words_cut_off_does_not_come_back_when_they_end():
 def test_controls_act_from_the_next_plan_on(make):
     frames = list(session(4, smile=0.3, talk=True))
 
-    def plans(control):
+    def plans(**control):
         listener = make()
-        out = []
-        for i, item in enumerate(frames):
-            if i == 50 and control is not None:
-                listener.control(control)
-            listener.observe(item)
-            plan = listener.plan(item.stamp_ns + LATENCY)
-            if plan is not None:
-                out.append(plan)
-        return out, listener.state().settings
 
-    base, _ = plans(None)
+        def change(i, item):
+            if i == 50:
+                listener.control(ListenerControl(**control))
+
+        return drive(listener, frames, before=change), listener.state().settings
+
+    base, _ = plans()
+    late = [p.start_ns > frames[50].stamp_ns for p in base]
     for name in ("attitude", "responsiveness", "smiling", "nodding", "liveliness", "delay_s"):
-        changed, settings = plans(ListenerControl(**{name: 0.9}))
+        changed, settings = plans(**{name: 0.9})
         assert settings[name] == pytest.approx(0.9)
         differs = [not np.array_equal(a.coefficients, b.coefficients) for a, b in zip(base, changed, strict=True)]
-        before = [p.start_ns <= frames[50].stamp_ns for p in base]
-        assert not any(d for d, early in zip(differs, before, strict=True) if early), name
-        assert all(d for d, early in zip(differs, before, strict=True) if not early), name
+        assert differs == late, name
 
 
 def test_after_a_pause_of_the_process_it_plans_for_now_from_a_face_that_has_faded(make):
     """Neither frames nor plans for 3 s, then all that waited at once: one plan, whose first frame joins the neutral."""
-    listener = make()
     frames = list(session(6, smile=0.5, talk=True))
-    listener.reset(0)
-    plans = []
-    for i, item in enumerate(frames):
-        paused = 50 <= i < 125
-        if paused:
-            continue
-        listener.observe(item)
-        plan = listener.plan(item.stamp_ns + LATENCY)
-        if plan is not None:
-            plans.append(plan)
+    plans = drive(make(), [*frames[:50], *frames[125:]])
     resumed = frames[125].stamp_ns
     first = next(p for p in plans if p.start_ns > resumed)
-    assert first.start_ns - resumed <= 2 * 40_000_000
+    assert first.start_ns - resumed <= 2 * SLOT
     usual = max(np.abs(np.diff(p.coefficients, axis=0)).max() for p in plans)
     assert np.abs(first.coefficients[0]).max() <= usual
     assert first.picture_stamp_ns == resumed

@@ -5,21 +5,21 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from policy_drive import FRAME, MS, frame, run, shown, talk, voice
+from speaker_frames import assert_face
 
-from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_ROLL, HEAD_YAW, INDEX, LOWER, SMILE, UPPER
+from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_ROLL, HEAD_YAW, INDEX, SMILE
 from reactdiff_ros.errors import ConfigError, MessageError
 from reactdiff_ros.model.listener import Listener, ListenerConfig
 from reactdiff_ros.model.plan.level import HORIZON_FRAMES
 from reactdiff_ros.model.policies import fallback_listener, make_listener
 from reactdiff_ros.model.policies.moves import Moves, Nod
-from reactdiff_ros.model.speaker.engagement import DelayedView, Engagement
+from reactdiff_ros.model.speaker.engagement import DelayedView
 from reactdiff_ros.types import ListenerControl, SpeakerFrame
 
 SIMPLE = ("rules", "mime", "random", "idle")
@@ -48,33 +48,23 @@ def test_contract_of_plans(policy: str) -> None:
     assert isinstance(listener, Listener)
     assert listener.name == policy
     assert listener.plan(0) is None, "nothing was observed yet"
-    plans = run(listener, 60, lambda t: talk(t, smile=0.6 * (t % 10 > 7)))
+    plans = run(listener, 100, lambda t: talk(t, smile=0.6 * (t % 9 > 6)))
     for plan in plans:
         assert plan.coefficients.shape == (HORIZON_FRAMES, 58)
         assert plan.coefficients.dtype == np.float32
-        assert np.isfinite(plan.coefficients).all()
-        assert (plan.coefficients >= LOWER).all()
-        assert (plan.coefficients <= UPPER).all()
-        assert plan.start_ns % FRAME == 0
-        assert plan.policy == policy
-        assert plan.engaged
-    starts = np.array([p.start_ns for p in plans])
-    assert (np.diff(starts) >= FRAME).all()
-    assert np.diff(starts).max() == 160 * MS
+        assert_face(plan.coefficients)
+        assert (plan.start_ns % FRAME, plan.policy, plan.engaged) == (0, policy, True)
+    hops = np.diff([p.start_ns for p in plans])
+    assert hops.min() >= FRAME
+    assert hops.max() == 160 * MS
     assert sum(p.reason == "hop" for p in plans) > 0.8 * len(plans)
     assert listener.state().plans == len(plans)
-
-
-@pytest.mark.parametrize("policy", SIMPLE)
-def test_a_plan_continues_the_last_one(policy: str) -> None:
-    plans = run(make_listener(policy, seed=3), 120, lambda t: talk(t, smile=0.7 * (t % 9 > 6)))
     limit = 0.4 if policy == "mime" else 0.25  # the mime copies this speaker, whose smile is a step
     for old, new in itertools.pairwise(plans):
         at = (new.start_ns - old.start_ns) // FRAME
-        step = np.abs(new.coefficients[0] - old.coefficients[at - 1])
-        assert step[:52].max() < limit
-        assert step[52:].max() < 0.05
-        assert np.abs(np.diff(new.coefficients[:, :52], axis=0)).max() < limit
+        joined = np.concatenate([old.coefficients[at - 1 : at], new.coefficients])
+        assert np.abs(np.diff(joined[:, :52], axis=0)).max() < limit, "a plan continues the last one"
+        assert np.abs(joined[1, 52:] - joined[0, 52:]).max() < 0.05
 
 
 @pytest.mark.parametrize("policy", SIMPLE)
@@ -130,37 +120,30 @@ def test_no_nods_to_silence_and_none_while_the_robot_speaks() -> None:
     assert nods(quiet) == []
     listener = make_listener("rules", seed=2)
 
-    def while_robot_speaks(time_s: float) -> object:
+    def while_robot_speaks(time_s: float) -> SpeakerFrame:
         listener.robot_speaking(True, round(time_s * 25) * FRAME)
         return talk(time_s)
 
-    assert nods(shown(run(listener, 60, while_robot_speaks))[1]) == []  # type: ignore[arg-type]
+    assert nods(shown(run(listener, 60, while_robot_speaks))[1]) == []
 
 
 def test_without_a_microphone_a_moving_jaw_is_talk() -> None:
-    def silent_talk(time_s: float, *, jaw: bool) -> object:
-        values = np.zeros(58)
-        talking = time_s % 4.0 < 3.2
-        values[INDEX["jawOpen"]] = 0.15 + 0.12 * np.sin(time_s * 22) if jaw and talking else 0.0
-        return frame(round(time_s * 25) * FRAME, coefficients=values)
+    def silent_talk(time_s: float, *, jaw: bool) -> SpeakerFrame:
+        opening = 0.15 + 0.12 * np.sin(time_s * 22) if jaw and time_s % 4.0 < 3.2 else 0.0
+        return frame(round(time_s * 25) * FRAME, coefficients=np.eye(58)[INDEX["jawOpen"]] * opening)
 
-    moving = run(make_listener("rules", seed=2), 120, lambda t: silent_talk(t, jaw=True))  # type: ignore[arg-type,return-value]
-    still = run(make_listener("rules", seed=2), 120, lambda t: silent_talk(t, jaw=False))  # type: ignore[arg-type,return-value]
+    moving = run(make_listener("rules", seed=2), 120, lambda t: silent_talk(t, jaw=True))
+    still = run(make_listener("rules", seed=2), 60, lambda t: silent_talk(t, jaw=False))
     assert len(nods(shown(moving)[1])) >= 4
     assert nods(shown(still)[1]) == []
     assert all(p.engaged for p in still), "no microphone is not silence"
 
 
 def test_mime_is_a_mirror_with_a_lag() -> None:
-    def face(time_s: float) -> object:
-        values = np.zeros(58)
-        values[INDEX["mouthSmileLeft"]] = 0.8 if time_s >= 3.0 else 0.0
-        values[HEAD_YAW] = 0.3 if time_s >= 3.0 else 0.0
-        values[HEAD_ROLL] = 0.2 if time_s >= 3.0 else 0.0
-        return frame(round(time_s * 25) * FRAME, coefficients=values)
-
-    config = ListenerConfig(mime_lag_s=0.6)
-    times, faces = shown(run(make_listener("mime", seed=0, config=config), 6, face))  # type: ignore[arg-type]
+    face = np.zeros(58)
+    face[[INDEX["mouthSmileLeft"], HEAD_YAW, HEAD_ROLL]] = 0.8, 0.3, 0.2
+    listener = make_listener("mime", seed=0, config=ListenerConfig(mime_lag_s=0.6))
+    times, faces = shown(run(listener, 6, lambda t: frame(round(t * 25) * FRAME, coefficients=face * (t >= 3.0))))
     right = faces[:, INDEX["mouthSmileRight"]]
     onset = float(times[np.argmax(right > 0.4)])
     assert 3.6 <= onset <= 3.75
@@ -194,8 +177,7 @@ def test_wild_frames_make_no_wild_plan(policy: str, seed: int) -> None:
         listener.observe(broken)
         plan = listener.plan(i * FRAME)
         if plan is not None:
-            assert np.isfinite(plan.coefficients).all()
-            assert (np.abs(plan.coefficients) <= 1.0).all()
+            assert_face(plan.coefficients)
 
 
 def test_malformed_frames_are_refused() -> None:
@@ -231,36 +213,18 @@ def test_names_of_policies_and_fallback() -> None:
 # Movements: what missed its time is postponed a little or dropped, never late
 
 
-START = 1_000 * MS
+@pytest.mark.parametrize(("late_ms", "least_deg"), [(100, 4.8), (200, 0.0)])
+def test_a_nod_that_missed_its_start_by_little_begins_now_and_whole_and_later_not_at_all(late_ms, least_deg) -> None:
+    moves, start = Moves(), 1000 * MS
+    moves.add(Nod(start, 1.6, (math.radians(5.0),)))
+    now = start + late_ms * MS
+    moves.planned(now)
+    pitch = np.degrees([moves.value(now + i * FRAME)[HEAD_PITCH] for i in range(30)])
+    assert pitch[0] == 0.0
+    assert pitch.max() > least_deg if least_deg else not pitch.any()
 
 
-def nod(start_ns: int) -> Nod:
-    return Nod(start_ns, 1.6, (math.radians(5.0),))
-
-
-def pitch(moves: Moves, first_ns: int) -> np.ndarray:
-    return np.array([moves.value(first_ns + i * FRAME)[HEAD_PITCH] for i in range(30)])
-
-
-def test_a_nod_that_missed_its_start_by_little_begins_now_and_whole() -> None:
-    moves = Moves()
-    moves.add(nod(START))
-    moves.planned(START + 100 * MS)
-    shown = pitch(moves, START + 100 * MS)
-    assert shown[0] == 0.0
-    assert math.degrees(shown.max()) > 4.8
-
-
-def test_a_nod_that_missed_its_start_by_more_is_dropped() -> None:
-    moves = Moves()
-    moves.add(nod(START))
-    moves.planned(START + 200 * MS)
-    assert not pitch(moves, START + 200 * MS).any()
-
-
-@given(
-    st.lists(st.tuples(st.integers(1, 200), st.integers(0, 1000)), min_size=1, max_size=60),
-)
+@given(st.lists(st.tuples(st.integers(1, 200), st.integers(0, 1000)), min_size=1, max_size=60))
 def test_a_delayed_view_is_in_order_and_as_late_as_asked(steps: list[tuple[int, int]]) -> None:
     view, now_ms, last = DelayedView(), 0, -1
     for step_ms, delay_ms in steps:
@@ -298,7 +262,7 @@ def faces(seconds: float = 60.0, seeds: int = 2, policy: str = "rules", **contro
 
 
 def smile(shown_faces: np.ndarray) -> float:
-    return float(shown_faces[:, list(SMILE)].mean())
+    return float(smile_of(shown_faces).mean())
 
 
 def share_of_nods(shown_faces: np.ndarray) -> float:
@@ -321,7 +285,7 @@ def brows_and_head(shown_faces: np.ndarray) -> float:
 )
 def test_each_control_acts_monotonically_on_the_rules(control, values, measure) -> None:
     sizes = [measure(faces(**{control: value})) for value in values]
-    assert all(b > 1.05 * a for a, b in pairwise(sizes)), sizes
+    assert all(b > 1.05 * a for a, b in itertools.pairwise(sizes)), sizes
 
 
 def onset_s(policy: str, delay_s: float, seed: int = 0) -> float:
@@ -329,8 +293,7 @@ def onset_s(policy: str, delay_s: float, seed: int = 0) -> float:
     listener = make_listener(policy, seed=seed, config=ListenerConfig(smile_share=1.0))
     listener.control(ListenerControl(delay_s=delay_s))
     times, shown_faces = shown(run(listener, 9, lambda t: talk(t, smile=0.7 * (4 <= t < 7))))
-    curve = shown_faces[:, list(SMILE)].mean(axis=1)
-    return float(times[np.argmax(curve > 0.1)]) - 4.0
+    return float(times[np.argmax(smile_of(shown_faces) > 0.1)]) - 4.0
 
 
 @pytest.mark.parametrize("policy", ["rules", "mime"])
@@ -365,16 +328,3 @@ def test_start_values_go_before_the_style_also_where_they_are_zero() -> None:
     for wrong in ({"nodding": 2.0}, {"delay_s": -0.1}, {"attitude": float("inf")}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             ListenerConfig(**wrong)
-
-
-def test_a_person_who_turns_away_for_a_moment_is_not_met_again() -> None:
-    engagement = Engagement(ListenerConfig())
-    assert engagement.met_s(0) == math.inf
-    times = [*np.arange(0, 3, 0.04), *np.arange(8, 9, 0.04), *np.arange(30, 31, 0.04)]
-    met = {}
-    for t in times:
-        engagement.observe(frame(round(t * 1e9)))
-        met[round(t, 2)] = engagement.met_s(round(t * 1e9))
-    assert met[2.0] == pytest.approx(2.0)
-    assert met[8.4] == pytest.approx(8.4)
-    assert met[30.0] == 0.0

@@ -140,17 +140,8 @@ def frames_of(path):
 
 
 def mean_smile(listener, frames, seed):
-    """Mean smile of what is committed, from the clip's first plan to its end."""
-    listener.reset(seed)
-    shown = {}
-    for frame in frames:
-        listener.observe(frame)
-        plan = listener.plan(frame.stamp_ns + 30_000_000)
-        if plan is not None:
-            for i, face in enumerate(plan.coefficients):
-                shown[plan.start_ns + i * 40_000_000] = face[list(SMILE)].mean()
-    end = frames[-1].stamp_ns + 30_000_000
-    return np.mean([smile for time, smile in shown.items() if time <= end])
+    """Mean smile of what is shown, from the clip's first plan to its end."""
+    return shown(drive(listener, frames, seed))[:, SMILE].mean()
 
 
 @pytest.mark.clips

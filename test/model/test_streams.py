@@ -5,9 +5,9 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from speaker_frames import frame, voice
+from speaker_frames import SLOT, assert_face, drive, frame, voice
 
-from reactdiff_ros.coefficients import BLINK, EYE_LOOK, LOWER, UPPER
+from reactdiff_ros.coefficients import BLINK, EYE_LOOK
 from reactdiff_ros.model.backends.runtime import Networks
 from reactdiff_ros.model.backends.weights import find_weights
 from reactdiff_ros.model.diffusion.conditions import CONTROL_NAMES
@@ -15,9 +15,9 @@ from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, from_frame
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.model.plan.corrections import conditioning
 from reactdiff_ros.model.streams import SPEAKERS, free_run, speaker_tokens
 
-SLOT = 40_000_000
 FAST = Sampling(steps=2, guidance=1.5, hop=4, lead=0, smooth=False)
 
 
@@ -49,10 +49,8 @@ def tokens(networks):
 
 
 def run(networks, tokens, how=FAST, count=4, **more):
-    return free_run(
-        networks, tokens, ordinary(count), speaker_of=np.arange(count) % len(tokens), seeds=np.arange(count), how=how,
-        **more,
-    )  # fmt: skip
+    given = {"speaker_of": np.arange(count) % len(tokens), "seeds": np.arange(count), "how": how, **more}
+    return free_run(networks, tokens, ordinary(count), **given)
 
 
 @pytest.mark.parametrize(("candidates", "delay_s"), [(1, 0.0), (3, 0.0), (1, 0.4)])
@@ -64,38 +62,25 @@ def test_the_live_listener_fed_frame_by_frame_shows_the_same(networks, random_we
     )  # fmt: skip
     listener = DiffusionListener(seed=7, config=config)
     live = np.zeros((len(frames) + 20, 58), dtype=np.float32)
-    for i, item in enumerate(frames):
-        listener.observe(item)
-        plan = listener.plan(item.stamp_ns + SLOT // 2)
-        if plan is not None:
-            assert plan.reason == "hop"
-            slot = plan.start_ns // SLOT
-            assert slot == i + 1
-            live[slot : slot + len(plan.coefficients)] = plan.coefficients
+    for plan in drive(listener, frames, 7):
+        assert plan.reason == "hop"
+        slot = plan.start_ns // SLOT
+        live[slot : slot + len(plan.coefficients)] = plan.coefficients
     how = Sampling(steps=3, guidance=1.5, hop=4, lead=0, candidates=candidates)
-    conditions = listener_conditions(listener)
     batch = free_run(
-        networks, speaker_tokens(networks, batch_of(frames)), conditions, speaker_of=np.zeros(1, dtype=int),
-        seeds=np.array([7]), how=how, first=1,
+        networks, speaker_tokens(networks, batch_of(frames)), conditioning(listener._style),
+        speaker_of=np.zeros(1, dtype=int), seeds=np.array([7]), how=how, first=1,
     )[0]  # fmt: skip
     compared = [i for i in range(58) if i not in (*EYE_LOOK, *BLINK)]  # those are other layers' work
     assert batch[20:110, compared].std(0).max() > 0.02
     np.testing.assert_allclose(live[20:110, compared], batch[20:110, compared], atol=1e-4)
 
 
-def listener_conditions(listener):
-    from reactdiff_ros.model.plan.corrections import conditioning
-
-    return conditioning(listener._style)
-
-
 def test_a_stream_is_its_own_whatever_runs_beside_it(networks, tokens):
     count = SPEAKERS + 3
     together = run(networks, tokens, count=count, workers=2)
-    alone = free_run(
-        networks, tokens, ordinary(1), speaker_of=np.array([1]), seeds=np.array([SPEAKERS]), how=FAST,
-    )  # fmt: skip
     assert SPEAKERS % 3 == 1
+    alone = run(networks, tokens[1:2], count=1, seeds=np.array([SPEAKERS]))
     np.testing.assert_allclose(together[SPEAKERS], alone[0], atol=1e-4)
 
 
@@ -132,15 +117,9 @@ def test_streams_are_causal(networks, tokens):
 def test_what_was_shown_before_is_continued(networks, tokens):
     shown = np.zeros((2, 20, 58), dtype=np.float32)
     shown[1, :, 43:45] = 0.9
-    how = replace(FAST, recall=16)
-    face = free_run(
-        networks, tokens, ordinary(2), speaker_of=np.zeros(2, dtype=int), seeds=np.zeros(2, dtype=int), how=how,
-        shown=shown,
-    )  # fmt: skip
+    face = run(networks, tokens[:1], count=2, seeds=np.zeros(2, dtype=int), shown=shown)
     assert np.abs(face[0, :4] - face[1, :4]).max() > 0.01
-    neutral = free_run(
-        networks, tokens, ordinary(1), speaker_of=np.zeros(1, dtype=int), seeds=np.zeros(1, dtype=int), how=how,
-    )  # fmt: skip
+    neutral = run(networks, tokens[:1], count=1)
     np.testing.assert_allclose(face[0], neutral[0], atol=1e-4)
 
 
@@ -149,9 +128,7 @@ def test_what_was_shown_before_is_continued(networks, tokens):
 def test_any_hop_and_block(networks, tokens, hop, block):
     face = run(networks, tokens[:, :30], how=replace(FAST, hop=hop, block=block, smooth=True), count=2)
     assert face.shape == (2, 30, 58)
-    assert np.isfinite(face).all()
-    assert (face >= LOWER).all()
-    assert (face <= UPPER).all()
+    assert_face(face)
 
 
 def test_guidance_of_one_is_the_network_as_trained_and_zero_is_blind(networks, tokens):

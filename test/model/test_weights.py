@@ -97,16 +97,6 @@ def test_unreadable_manifest(copied, text):
         find_weights(copied)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"format": 1}, {"shape": {}}, {"shape": {"width": "x"}}, {"shape": []}, {"name": 3}, {"parameters": None}],
-)
-def test_weights_of_another_format(copied, changes):
-    rewrite(copied, **changes)
-    with pytest.raises(WeightsError, match=r"another (format|version).*"):
-        Networks(find_weights(copied))
-
-
 DEEP: list = []
 for _ in range(500):
     DEEP = [DEEP]
@@ -115,6 +105,14 @@ for _ in range(500):
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
+        ({"format": 1}, "of another format"),
+        ({"shape": {"width": "x"}}, "of another format"),
+        ({"shape": []}, "of another format"),
+        ({"name": 3}, "of another format"),
+        ({"parameters": None}, "of another format"),
+        ({"conditions": ["attitude"]}, "another version"),
+        ({"groups": {"face": [0, 28]}}, "another version"),
+        ({"groups": None}, "another version"),
         ({"files": [f"{name}.onnx" for name in GRAPHS]}, "of another format"),
         ({"files": {}}, "of another format"),
         ({"files": dict.fromkeys([f"{name}.onnx" for name in GRAPHS], 3)}, "names a file"),
@@ -144,14 +142,14 @@ def test_a_manifest_that_means_nothing(shipped, changes, why):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("size", [10**6, 10**12, 10**300])
-@pytest.mark.parametrize("name", sorted(LIVE_SHAPE))
-def test_sizes_are_looked_at_before_anything_is_allocated(shipped, name, size):
-    rewrite(shipped, shape={**LIVE_SHAPE, name: size})
+@pytest.mark.parametrize("size", [10**6, 10**300])
+def test_sizes_are_looked_at_before_anything_is_allocated(shipped, size):
     tracemalloc.start()
     try:
-        with pytest.raises(WeightsError, match="size in the manifest of the model's weights is too large"):
-            find_weights(shipped)
+        for name in LIVE_SHAPE:
+            rewrite(shipped, shape={**LIVE_SHAPE, name: size})
+            with pytest.raises(WeightsError, match="size in the manifest of the model's weights is too large"):
+                find_weights(shipped)
         assert tracemalloc.get_traced_memory()[1] < 2_000_000
     finally:
         tracemalloc.stop()
@@ -169,25 +167,21 @@ def test_no_file_beyond_the_folder_is_opened(shipped, name, monkeypatch):
     assert not opened
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"conditions": ["attitude"]}, {"groups": {"face": [0, 28]}}, {"groups": None}, {"shape": {"width": 32}}],
-)
-def test_weights_whose_inputs_mean_something_else(copied, changes):
-    rewrite(copied, **changes)
+@pytest.mark.parametrize("shape", [{}, {"width": 32}])
+def test_networks_of_other_sizes(copied, shape):
+    rewrite(copied, shape=shape)
     with pytest.raises(WeightsError, match="for another version"):
         Networks(find_weights(copied))
 
 
 def test_shipped_graphs_give_what_torch_gave_for_whole_sequences():
-    check_graphs(find_weights())
-
-
-def check_graphs(weights):
     """The encoder streamed frame by frame, the autoencoder on a sequence, beside what the export recorded."""
+    weights = find_weights()
     record = json.loads((weights.folder / "check.json").read_text())
     networks = Networks(weights)
-    features, observed = check_features(record["frames"])
+    t = np.arange(record["frames"])[:, None]  # as training.export.check_features, which needs torch
+    features = np.cos(0.37 * t + 1.7 * np.arange(FEATURE_COUNT)).astype(np.float32)
+    observed = ((t // 7 + np.arange(STREAM_COUNT)) % 4 > 0).astype(np.float32)
     cache = networks.new_cache()
     for i in range(record["frames"]):
         token, new = networks.encode(features[i : i + 1], observed[i : i + 1], cache.past())
@@ -196,19 +190,11 @@ def check_graphs(weights):
             np.testing.assert_allclose(token[0, :16], record["tokens"][str(i)], atol=1e-4)
     listener = 0.2 * np.cos(0.1 * np.arange(40)[:, None] + np.arange(58)).astype(np.float32)
     latents = networks.latents(listener[None])
-    np.testing.assert_allclose(latents[0, -1], record["latents"], atol=1e-3)
-    faces, attributes = networks.decode(latents), networks.attributes(latents)
-    assert faces.shape == (1, 40 - 2 * VAE_CONTEXT, 58)
-    assert attributes.shape == (1, 40 - 2 * VAE_CONTEXT, 25)
-    np.testing.assert_allclose(faces[0, -1], record["faces"], atol=1e-3)
-    np.testing.assert_allclose(attributes[0, -1], record["attributes"], atol=1e-3)
-
-
-def check_features(frames):
-    """As training.export.check_features, which needs torch."""
-    t = np.arange(frames)[:, None]
-    features = np.cos(0.37 * t + 1.7 * np.arange(FEATURE_COUNT)).astype(np.float32)
-    return features, ((t // 7 + np.arange(STREAM_COUNT)) % 4 > 0).astype(np.float32)
+    made = {"latents": latents, "faces": networks.decode(latents), "attributes": networks.attributes(latents)}
+    for name, width in (("faces", 58), ("attributes", 25)):
+        assert made[name].shape == (1, 40 - 2 * VAE_CONTEXT, width)
+    for name, values in made.items():
+        np.testing.assert_allclose(values[0, -1], record[name], atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ class World:
             side = region.side / 1.5
             box = (region.x - side / 2, region.y - side / 2, side, side)
             if actor.detectable:
-                found.append(Detection(region, box, (actor.x, actor.y), 0.9))
+                found.append(Detection(region, box, 0.9))
         return found
 
     def mesh(self, rgb: np.ndarray, region: Region) -> np.ndarray | None:

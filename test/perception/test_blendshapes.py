@@ -72,10 +72,7 @@ def test_what_landmarks_cannot_show_is_never_observed():
     assert 20 <= (sure[:52] > 0.3).sum() <= 40
 
 
-@pytest.mark.parametrize(
-    "worse",
-    [{"yaw": 0.7}, {"pitch": 0.7}, {"unit_px": 12.0}, {"residual": 0.2}, {"known": 0.0}],
-)
+@pytest.mark.parametrize("worse", [{"yaw": 0.7}, {"pitch": 0.7}, {"unit_px": 12.0}, {"residual": 0.2}, {"known": 0.0}])
 def test_confidence_falls_in_bad_conditions(worse):
     good, bad = b.confidence(**GOOD), b.confidence(**{**GOOD, **worse})
     smile = list(c.SMILE)

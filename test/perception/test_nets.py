@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -21,9 +20,6 @@ from reactdiff_ros.resources import resource_path
 STORED = Path(__file__).with_name("mediapipe_faces.npz")
 """MediaPipe's box and meshes of one picture of the demo clip: rows of `regions` are x, y, side, angle."""
 STORED_PICTURE = 40
-LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409, 78, 308, 13, 14)
-TURNS = ((0.0, 0.0, 1.0), (0.5, 0.1, 1.0), (-0.4, -0.1, 1.2), (0.0, 0.2, 0.9))
-"""Regions beside the detector's own: more rad, right and up by parts of the side, sides as large."""
 
 
 @given(
@@ -118,12 +114,6 @@ def apart(points: Array, others: Array) -> Array:
     return distances
 
 
-def turned(region: Region) -> Iterator[Region]:
-    for angle, aside, larger in TURNS:
-        x, y = region.x + aside * region.side, region.y - aside / 2 * region.side
-        yield Region(x, y, region.side * larger, region.angle + angle)
-
-
 def demo_picture() -> RGB:
     clip = MediaClip(resource_path("demo/speaker.mp4"))
     return to_rgb(next(islice(clip.pictures(), STORED_PICTURE, None)).bgr, 960)[0]
@@ -166,46 +156,3 @@ def test_the_files_are_what_the_converter_makes(mediapipe):
 
     for name in SOURCES:
         assert converted(name) == resource_path(f"models/face/{name}").read_bytes()
-
-
-def overlap(box: Array, other: Array) -> float:
-    """Intersection over union of two boxes x, y, width, height."""
-    sides = np.minimum(box[:2] + box[2:], other[:2] + other[2:]) - np.maximum(box[:2], other[:2])
-    common = float(np.prod(sides.clip(0)))
-    return common / float(np.prod(box[2:]) + np.prod(other[2:]) - common)
-
-
-@pytest.mark.clips
-@pytest.mark.parametrize(
-    ("name", "side"),
-    [
-        ("facenet_passers_by_4s.mp4", 960),
-        ("sadtalker_wda_katiehill_8s.mp4", 512),
-        ("liveportrait_s32_profile_dark_6s.mp4", 320),
-        ("liveportrait_d6_expressive_music_34s.mp4", 480),
-        ("pyfeat_face_noface_6s.mov", 480),
-    ],
-)
-def test_faces_are_read_as_by_mediapipe(clips, nets, mediapipe, name, side):
-    distances, seen = [], []
-    for item in islice(MediaClip(clips(name)).pictures(), 0, 100, 10):
-        picture = to_rgb(item.bgr, side)[0]
-        found, expected = nets.detect(picture, 0.5), mediapipe.detect(picture)
-        assert len(found) == len(expected)
-        for face, (box, score) in zip(found, expected, strict=True):
-            assert overlap(np.array(face.box), box) > 0.999
-            assert face.score == pytest.approx(score, abs=1e-4)
-            cut = np.ascontiguousarray(picture[:, : max(64, round(face.region.x + 0.1 * face.region.side))])
-            for shown, region in [*((picture, region) for region in turned(face.region)), (cut, face.region)]:
-                points, others = nets.mesh(shown, region), mediapipe.mesh(shown, region)
-                assert (points is None) == (others is None)
-                seen.append(points is not None)
-                if points is not None:
-                    distances.append(apart(points, others))
-    assert sum(seen) > 5
-    table = np.array(distances)
-    assert np.median(table) < 1e-4
-    assert np.quantile(table, 0.99) < 1e-3
-    assert np.quantile(table[:, LIPS], 0.99) < 2e-3
-    assert np.quantile(table[:, 468:], 0.99) < 2e-3
-    assert table.max() < 5e-3

@@ -64,20 +64,12 @@ def test_a_person_is_learnt_within_seconds():
     assert neutral.confidence > 0.8
 
 
-def test_a_smile_from_the_first_picture_stays_a_smile():
-    neutral = PersonalNeutral()
-    feed(neutral, moved("cornerUpL", 0.12), 60.0, mouth=True)
-    i = m.INDEX["cornerUpL"]
-    assert neutral.value[i] - PRIOR[i] <= REACH * SPREAD[i] + 1e-9
-    assert 0.12 - (neutral.value[i] - PRIOR[i]) > 0.04
-
-
-def test_a_long_smile_does_not_move_a_learnt_neutral_much():
-    neutral = PersonalNeutral()
-    feed(neutral, PRIOR, 20.0)
-    feed(neutral, moved("cornerUpL", 0.12), 30.0, start_s=20.0, mouth=True)
-    i = m.INDEX["cornerUpL"]
-    assert abs(neutral.value[i] - PRIOR[i]) < 0.02
+@pytest.mark.parametrize(("learnt_s", "smile_s", "most"), [(0.0, 60.0, 0.08), (20.0, 30.0, 0.02)])
+def test_a_long_smile_stays_a_smile_and_moves_a_learnt_neutral_hardly(learnt_s, smile_s, most):
+    neutral, i = PersonalNeutral(), m.INDEX["cornerUpL"]
+    feed(neutral, PRIOR, learnt_s)
+    feed(neutral, moved("cornerUpL", 0.12), smile_s, start_s=learnt_s, mouth=True)
+    assert abs(neutral.value[i] - PRIOR[i]) < min(most, REACH * SPREAD[i] + 1e-9)
 
 
 def test_speech_and_blinks_do_not_shift_it():
@@ -89,18 +81,6 @@ def test_speech_and_blinks_do_not_shift_it():
         neutral.observe(k * 40 * MS, values, 0.0, CALM)
     assert neutral.value[m.INDEX["gap"]] < 0.10
     assert neutral.value[m.INDEX["lidR"]] == pytest.approx(0.31, abs=0.01)
-
-
-def test_nothing_seen_after_a_moment_changes_the_neutral_before_it():
-    rng = np.random.default_rng(1)
-    series = PRIOR + rng.normal(0, 0.02, (200, m.COUNT))
-    one, two = PersonalNeutral(), PersonalNeutral()
-    for k in range(100):
-        one.observe(k * 40 * MS, series[k], 0.0, CALM)
-        two.observe(k * 40 * MS, series[k], 0.0, CALM)
-    before = one.value.copy()
-    two.observe(100 * 40 * MS, series[100] * 3, 1.0, CALM)
-    assert (one.value == before).all()
 
 
 @pytest.mark.parametrize(("smile", "least", "most"), [(0.0, 0.0, 0.1), (0.15, 0.3, 1.0)])

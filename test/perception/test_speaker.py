@@ -1,3 +1,5 @@
+"""Perception as one object: frames with their stamps, whatever comes in and in whatever order."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -119,20 +121,19 @@ def test_regions_are_where_the_faces_are_in_the_picture_as_it_came(mirror):
     assert (left + right) / 2 == pytest.approx(1.0 - middle if mirror else middle, abs=0.02)
 
 
-def test_mirrored_pictures_are_turned_back():
-    class Mirrored(World):
+@pytest.mark.parametrize(("mirror", "left"), [(False, 200), (True, 0)])
+def test_mirrored_pictures_are_turned_back(mirror, left):
+    class Looks(World):
         """Remembers the colour at the left edge of what the networks get."""
 
         def detect(self, rgb, min_score):
             self.left = int(rgb[0, 0, 0])
             return []
 
-    bgr = np.zeros((64, 64, 3), np.uint8)
+    world, bgr = Looks(), np.zeros((64, 64, 3), np.uint8)
     bgr[:, :8] = 200
-    for mirror, expected in ((False, 200), (True, 0)):
-        world = Mirrored()
-        SpeakerPerception(PerceptionConfig(mirror=mirror), voice=Ear(), nets=world).observe_picture(Picture(1, bgr))
-        assert world.left == expected
+    SpeakerPerception(PerceptionConfig(mirror=mirror), voice=Ear(), nets=world).observe_picture(Picture(1, bgr))
+    assert world.left == left
 
 
 def test_late_pictures_are_dropped_and_counted():
@@ -164,9 +165,7 @@ def test_without_pictures_sound_alone_makes_25_frames_a_second():
     stamps = [f.stamp_ns for f in frames]
     assert set(np.diff(stamps)) == {40 * MS}
     for frame in frames:
-        assert frame.picture_stamp_ns is None
-        assert frame.person_id == -1
-        assert not frame.face_present
+        assert (frame.picture_stamp_ns, frame.person_id, frame.face_present) == (None, -1, False)
         assert frame.voice is not None
         assert frame.sound_stamp_ns is not None
         assert frame.sound_stamp_ns <= frame.stamp_ns

@@ -1,3 +1,5 @@
+"""One face and a few: who is followed, under which id, and who is the target."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -84,8 +86,7 @@ def test_somebody_else_gets_a_new_id(yaw):
     stage.world.actors = []
     frames += stage.play(0.2)
     stage.world.actors = [Actor(320, seed=2, yaw=yaw)]
-    frames += stage.play(1.5)
-    assert ids(frames) == [-1, 1, -1, 2]
+    assert ids(frames + stage.play(1.5)) == [-1, 1, -1, 2]
 
 
 def test_a_mesh_that_no_detector_confirms_does_not_last():

@@ -236,8 +236,8 @@ def _cuda(weights: Weights, wanted: Wanted, cpu: OnnxRuntimeCpu, timer: Callable
     return Opened(serving)
 
 
-def probe(shape: dict[str, int], steps: int, listeners: int = 1, candidates: int = 1, frames: int = 4) -> Stretch:
-    """A stretch of noise, for a try and for its time."""
+def probe(shape: dict[str, int], steps: int, listeners: int = 1, candidates: int = 1) -> Stretch:
+    """A stretch of noise of 4 frames, for a try and for its time."""
     noise = np.random.Generator(np.random.Philox(0))
 
     def normal(*size: int) -> Any:
@@ -248,7 +248,7 @@ def probe(shape: dict[str, int], steps: int, listeners: int = 1, candidates: int
         normal(listeners, heard, shape["width"]), normal(listeners, own, shape["latent"]),
         np.zeros((listeners, condition_count(shape["max_lead"])), dtype=np.float32),
         np.zeros((listeners, candidates, 1 + heard + own), dtype=np.float32),
-        normal(listeners, candidates, frames, shape["latent"]), tuple(angles(steps)),
+        normal(listeners, candidates, 4, shape["latent"]), tuple(angles(steps)),
     )  # fmt: skip
 
 

@@ -119,11 +119,8 @@ def blank(*shape: int) -> SpeakerBatch:
     )  # fmt: skip
 
 
-def from_frame(frame: SpeakerFrame, *, deaf: bool = False) -> SpeakerBatch:
-    """A SpeakerFrame as a batch of one. `deaf`: leave the voice out (the robot itself speaks).
-
-    Whatever is malformed (wrong shape, NaN) counts as unobserved; nothing is raised.
-    """
+def from_frame(frame: SpeakerFrame) -> SpeakerBatch:
+    """A SpeakerFrame as a batch of one. What is malformed (wrong shape, NaN) counts as unobserved; nothing raises."""
     b = blank(1)
     b.camera[0] = frame.picture_stamp_ns is not None
     b.face[0] = b.camera[0] and bool(frame.face_present)
@@ -131,7 +128,7 @@ def from_frame(frame: SpeakerFrame, *, deaf: bool = False) -> SpeakerBatch:
     if b.mesh[0]:
         _read_face(b, frame)
     voice = frame.voice
-    if voice is not None and frame.sound_stamp_ns is not None and not deaf and np.isfinite(voice.speech_probability):
+    if voice is not None and frame.sound_stamp_ns is not None and np.isfinite(voice.speech_probability):
         b.microphone[0] = True
         b.speech_probability[0] = voice.speech_probability
         b.speaking[0] = voice.speaking
@@ -176,13 +173,6 @@ class Featurizer:
         self._pitch_weight = np.zeros(batch, dtype=np.float32)
         self._log_pitch = np.zeros(batch, dtype=np.float32)
         self._peak = np.full(batch, -25.0, dtype=np.float32)
-
-    def copy(self) -> Featurizer:
-        """An independent copy of the state."""
-        other = Featurizer(len(self._weight))
-        for name in ("_weight", "_mfcc", "_pitch_weight", "_log_pitch", "_peak"):
-            setattr(other, name, getattr(self, name).copy())
-        return other
 
     def step(self, b: SpeakerBatch) -> tuple[FloatArray, FloatArray]:
         """Features (B, FEATURE_COUNT) and observation flags (B, STREAM_COUNT) of the next grid frame."""

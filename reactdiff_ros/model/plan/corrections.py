@@ -96,9 +96,7 @@ def heeding(style: Style, negative: float) -> Style:
     if negative == 0.0:
         return style
     return replace(
-        style,
-        responsiveness=(1.0 - negative) * style.responsiveness,
-        smiling=max(style.smiling - 2.0 * negative, -1.0),
+        style, responsiveness=(1.0 - negative) * style.responsiveness, smiling=max(style.smiling - 2.0 * negative, -1.0)
     )
 
 
@@ -159,12 +157,6 @@ class Mood:
     def __init__(self, batch: int) -> None:
         self._smiles = np.full((2, batch), ORDINARY_SMILE)
         self._broad = np.zeros(batch)
-
-    def copy(self) -> Mood:
-        """An independent copy of the state."""
-        other = Mood(self._smiles.shape[1])
-        other._smiles, other._broad = self._smiles.copy(), self._broad.copy()
-        return other
 
     def step(self, speaker: SpeakerBatch) -> FloatArray:
         """What the next frame leaves (B, 2): how much more than usual each listener is to smile, in units of `smiling`,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -36,12 +37,6 @@ class Reader:
 
     def __init__(self, batch: int) -> None:
         self._featurizer, self._mood = Featurizer(batch), Mood(batch)
-
-    def copy(self) -> Reader:
-        """An independent copy of the state."""
-        other = Reader(0)
-        other._featurizer, other._mood = self._featurizer.copy(), self._mood.copy()
-        return other
 
     def step(self, speaker: SpeakerBatch) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Features (B, FEATURE_COUNT), what was observed (B, STREAM_COUNT), moods (B, 2), after the next frame."""
@@ -186,7 +181,7 @@ class SpeakerGrid:
         self.history.append(replace(self.history[-1], slot=slot))
 
     def _stage(self, slot: int) -> None:
-        self._after = self._before.copy()
+        self._after = deepcopy(self._before)
         features, observed, mood = self._after.step(self._batch)
         self.staged.append(Staged(slot, features, observed, mood[0]))
         if len(self.staged) > BACKLOG:
