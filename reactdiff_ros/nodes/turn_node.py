@@ -18,7 +18,7 @@ from reactdiff_ros.messages import (
     speech_state_value,
 )
 from reactdiff_ros.nodes.base import ReactdiffNode
-from reactdiff_ros.nodes.health import Level
+from reactdiff_ros.nodes.health import Level, newest
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.resampling import Resampler, mono
 from reactdiff_ros.turns.config import TurnsConfig
@@ -142,9 +142,7 @@ class TurnNode(ReactdiffNode):
                 self._last = event
                 self.publish(self._events, fill_turn_event(msg.TurnEvent(), event))
             self.publish(self._signals, fill_turn_signals(msg.TurnSignals(), step.signals))
-            stamps = (step.signals.picture_stamp_ns, step.signals.sound_stamp_ns)
-            newest = max((s for s in stamps if s is not None), default=None)
-            self.meter.output(self.steady_ns(), None if newest is None else (now_ns - newest) / 1e6)
+            self.counted(newest(step.signals.picture_stamp_ns, step.signals.sound_stamp_ns))
         if self._asker is not None:
             pause_ns, samples = self._tracker.asks(), self._sound.samples
             if pause_ns is not None and (heard := samples()) is not None:

@@ -128,12 +128,25 @@ class RosGraph:
         self.processes.append(process)
         return process
 
+    def add(self, node: Any) -> None:
+        """Handle what arrives at a further node of the test."""
+        self._executor.add_node(node)
+
+    def remove(self, node: Any) -> None:
+        """End that."""
+        self._executor.remove_node(node)
+
     def listen(self, *topics: str) -> None:
         """Keep every message of these topics of the table in `received`, with the steady time of its receipt."""
         for topic in topics:
             kind, qos = _spec(topic)
             qos.depth = max(qos.depth, 10)  # of several publishers, where the table has one value each
             self.node.create_subscription(kind, topic, lambda m, t=topic: self.received[t].append(m), qos)
+
+    def clear(self, *topics: str) -> None:
+        """Forget what was received, on these topics or on all."""
+        for topic in topics or self.received:
+            self.received[topic].clear()
 
     def publish(self, topic: str, message: Any) -> None:
         """Publish on a topic of the table."""
