@@ -106,7 +106,7 @@ class TurnNode(ReactdiffNode):
         """What decides, and the floor."""
         if not hasattr(self, "_tracker"):
             return {}
-        return {**{n: v for n, v in self.values.items() if n != "autostart"}, "floor": self._tracker.floor.holder}
+        return {**super().settings(), "floor": self._tracker.floor.holder}
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
@@ -144,8 +144,8 @@ class TurnNode(ReactdiffNode):
             self.publish(self._signals, fill_turn_signals(msg.TurnSignals(), step.signals))
             self.counted(newest(step.signals.picture_stamp_ns, step.signals.sound_stamp_ns))
         if self._asker is not None:
-            pause_ns, samples = self._tracker.asks(), self._sound.samples
-            if pause_ns is not None and (heard := samples()) is not None:
+            pause_ns = self._tracker.asks()
+            if pause_ns is not None and (heard := self._sound.samples()) is not None:
                 self._asker.put(_ASK, (pause_ns, heard))
 
     # In the asker's thread
