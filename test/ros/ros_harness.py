@@ -171,12 +171,13 @@ class RosGraph:
             self._executor.spin_once(timeout_sec=left)
 
     def until(self, condition: Callable[[], Any], timeout_s: float = 20.0, what: str = "") -> Any:
-        """Handle what arrives until the condition holds; its value. Fails with the nodes' logs after the timeout."""
+        """Handle what arrives until the condition holds; its value. Fails with the nodes' logs after the timeout.
+
+        The nodes go on, for the next try and for the tests that share them.
+        """
         end = time.monotonic() + timeout_s
         while not (value := condition()):
             if time.monotonic() > end:
-                for running in self.processes:  # where each of them is: faulthandler writes it
-                    running.stop(signal.SIGABRT)
                 logs = "\n".join(f"--- {p.name}\n{p.log[-3000:]}" for p in self.processes)
                 pytest.fail(f"{what or 'the condition'} not within {timeout_s:g} s\n{logs}")
             self._executor.spin_once(timeout_sec=0.05)
