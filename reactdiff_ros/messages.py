@@ -97,8 +97,7 @@ def _flat(values: FloatArray) -> array.array[float]:
     return array.array("f", np.ascontiguousarray(values, dtype=np.float32).tobytes())
 
 
-@cache
-def _fields(kind: Any) -> tuple[tuple[str, str, Any], ...]:
+def _converted(kind: type) -> tuple[tuple[str, str, Any], ...]:
     """Name, field of the message and type of what `_fill` and `_read` convert: the rest (what may be None, values of
     other kinds) is their callers'.
     """
@@ -108,6 +107,9 @@ def _fields(kind: Any) -> tuple[tuple[str, str, Any], ...]:
         if simple or name.endswith("_ns"):
             found.append((name, _NAMES.get(name, name.removesuffix("_ns")), hint))
     return tuple(found)
+
+
+_fields: Final[Callable[[type], tuple[tuple[str, str, Any], ...]]] = cache(_converted)
 
 
 def _fill(message: M, value: Any) -> M:
