@@ -1,6 +1,7 @@
 """Starts the nodes of config/nodes.json. Arguments: ros2 launch reactdiff_ros listener.launch.py --show-args.
 
-Only the standard library, launch and launch_ros are imported: the nodes' own environment may be another one.
+Only the standard library, launch and launch_ros are imported: the nodes' own environment may be another one. It is
+asked for what is in force (`reactdiff config show`): which nodes, and with which arguments and parameters.
 """
 
 import json
@@ -19,7 +20,6 @@ from launch.actions import (
     SetEnvironmentVariable,
 )
 from launch.event_handlers import OnShutdown
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
 
@@ -31,86 +31,26 @@ RESPAWN_DELAY_S = 0.5
 def generate_launch_description():
     """The launch description that ros2 launch asks for."""
     table = json.loads((SHARE / "config" / "nodes.json").read_text(encoding="utf-8"))
-    arguments = [
-        DeclareLaunchArgument(
-            a["name"], default_value=a["default"], description=a["description"], choices=a.get("choices")
-        )
-        for a in table["arguments"]
-    ]
-    lab = {}
+    found = {}
     # First, for it must see what was given before the defaults are filled in.
-    first = OpaqueFunction(function=read_settings, args=[[a["name"] for a in table["arguments"]], lab])
-    return LaunchDescription([first, *arguments, OpaqueFunction(function=start, args=[table, lab])])
+    first = OpaqueFunction(function=read_settings, args=[table["arguments"], found])
+    last = OpaqueFunction(function=start, args=[table, found])
+    return LaunchDescription([first, *map(declared, table["arguments"]), last])
 
 
-def read_settings(context, names, lab, **fixed):
-    """The lab's own settings: arguments of these names become defaults here, parameters a file for `start`."""
+def declared(argument):
+    """An argument of the table."""
+    return DeclareLaunchArgument(
+        argument["name"], default_value=argument["default"], description=argument["description"],
+        choices=argument.get("choices"),
+    )  # fmt: skip
+
+
+def read_settings(context, arguments, found, **fixed):
+    """What is in force where these arguments are given, or `fixed`, into `found`."""
+    names = [a["name"] for a in arguments]
     given = {n: context.launch_configurations[n].strip() for n in names if n in context.launch_configurations}
-    found = settings(given | fixed)
-    for name in names:
-        setting = found["arguments"][name]
-        # One that is given may come back as well: a robot by the name of its overlay.
-        if setting["from"].startswith(tuple(found["files"])):
-            context.launch_configurations[name] = setting["value"]
-    lab["files"], lab["ros_parameters"] = found["files"], found["ros_parameters"]
-
-
-def start(context, table, lab):
-    """What to start under the arguments given."""
-    arguments = {a["name"]: LaunchConfiguration(a["name"]).perform(context).strip() for a in table["arguments"]}
-    if arguments["camera"] == "browser" and arguments["microphone"] == "default":
-        arguments["microphone"] = "browser"
-    if arguments["clip"] not in ("", "none"):
-        if arguments["camera"] != "browser":
-            arguments["camera"] = arguments["microphone"] = "none"
-        arguments["clip"] = str(Path(arguments["clip"]).expanduser().absolute())
-    if arguments["use_sim_time"] == "true":
-        defaults = {a["name"]: a["default"] for a in table["arguments"]}
-        for device in ("camera", "microphone"):
-            arguments[device] = "none" if arguments[device] == defaults[device] else arguments[device]
-    if arguments["record_to"]:
-        arguments["record_to"] = str(Path(arguments["record_to"]).expanduser().absolute())
-    files = parameter_files(arguments, lab)
-    pushed = context.launch_configurations.get("ros_namespace", "")
-    nodes = [
-        node_action(node, arguments, files, pushed)
-        for node in table["nodes"]
-        if node["when"] == "always" or starts(node, arguments[node["when"]])
-    ]
-    return [*discovery(arguments["lan"] == "true"), *nodes, *remarks(arguments, lab), removal(files[0])]
-
-
-def starts(node, value):
-    """Whether this value of its argument starts the node."""
-    return value not in ("", "none", "false", *node.get("unless", ())) and value in node.get("only", (value,))
-
-
-def removal(file):
-    """Takes the file of settings away at the end; a node that is started again until then reads it."""
-    return RegisterEventHandler(OnShutdown(on_shutdown=lambda *_: Path(file).unlink(missing_ok=True)))
-
-
-def remarks(arguments, lab):
-    """What whoever starts it should know."""
-    if lab["files"]:
-        yield LogInfo(msg=f"settings of {', '.join(lab['files'])}")
-    if arguments["use_sim_time"] == "true":
-        yield LogInfo(msg="the nodes wait for /clock, as of 'ros2 bag play --clock 200'")
-
-
-def discovery(lan):
-    """DDS stays on this machine unless told otherwise: by the newer variable, and by humble's."""
-    if os.environ.get("ROS_DISTRO") == "humble":
-        return [SetEnvironmentVariable("ROS_LOCALHOST_ONLY", "0" if lan else "1")]
-    return [SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET" if lan else "LOCALHOST")]
-
-
-def parameter_files(arguments, lab):
-    """What follows from the robot's profile and the lab's settings, then the user's file."""
-    with tempfile.NamedTemporaryFile("w", prefix="reactdiff_settings_", suffix=".yaml", delete=False) as file:
-        json.dump(lab["ros_parameters"], file)
-    users = [str(Path(arguments["params_file"]).expanduser())] if arguments["params_file"] else []
-    return [file.name, *users]
+    found.update(settings(given | fixed))
 
 
 def settings(given):
@@ -126,6 +66,52 @@ def settings(given):
     if read.returncode:
         raise RuntimeError(read.stderr.strip() or "the settings cannot be read: reactdiff config show")
     return json.loads(read.stdout)
+
+
+def start(context, table, found):
+    """What is to be started."""
+    arguments = {name: setting["value"] for name, setting in found["arguments"].items()}
+    nodes = [node for node in table["nodes"] if node["name"] in found["parameters"]]
+    return actions(context, nodes, arguments, found)
+
+
+def actions(context, nodes, arguments, found, own=None):
+    """These nodes of the table with what is in force; `own`: parameters before those of the arguments."""
+    for name in ("clip", "record_to"):
+        if arguments[name] not in ("", "none"):
+            arguments[name] = str(Path(arguments[name]).expanduser().absolute())
+    files = parameter_files(arguments, found)
+    pushed = context.launch_configurations.get("ros_namespace", "")
+    started = [node_action(node, arguments, [*files, *([own] if own else [])], pushed) for node in nodes]
+    return [*discovery(arguments["lan"] == "true"), *started, *remarks(arguments, found), removal(files[0])]
+
+
+def removal(file):
+    """Takes the file of settings away at the end; a node that is started again until then reads it."""
+    return RegisterEventHandler(OnShutdown(on_shutdown=lambda *_: Path(file).unlink(missing_ok=True)))
+
+
+def remarks(arguments, found):
+    """What whoever starts it should know."""
+    if found["files"]:
+        yield LogInfo(msg=f"settings of {', '.join(found['files'])}")
+    if arguments["use_sim_time"] == "true":
+        yield LogInfo(msg="the nodes wait for /clock, as of 'ros2 bag play --clock 200'")
+
+
+def discovery(lan):
+    """DDS stays on this machine unless told otherwise: by the newer variable, and by humble's."""
+    if os.environ.get("ROS_DISTRO") == "humble":
+        return [SetEnvironmentVariable("ROS_LOCALHOST_ONLY", "0" if lan else "1")]
+    return [SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET" if lan else "LOCALHOST")]
+
+
+def parameter_files(arguments, found):
+    """What follows from the robot's profile and the lab's settings, then the user's file."""
+    with tempfile.NamedTemporaryFile("w", prefix="reactdiff_settings_", suffix=".yaml", delete=False) as file:
+        json.dump(found["ros_parameters"], file)
+    users = [str(Path(arguments["params_file"]).expanduser())] if arguments["params_file"] else []
+    return [file.name, *users]
 
 
 def enclave(node, namespace, pushed):

@@ -10,10 +10,8 @@ from pathlib import Path
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import LaunchConfiguration
 from launch_ros.parameter_descriptions import ParameterValue
 
-SHARE = Path(__file__).parent.parent
 NODE = "reaction_node"
 OWN = {
     "listeners": "Namespaces of the robots, with commas between, each with =SEED where wanted: robot1, robot2=7.",
@@ -35,11 +33,11 @@ ONE = launch_file_of_one()
 
 def generate_launch_description():
     """The launch description that ros2 launch asks for."""
-    table = json.loads((SHARE / "config" / "nodes.json").read_text(encoding="utf-8"))
-    lab = {}
+    table = json.loads((ONE.SHARE / "config" / "nodes.json").read_text(encoding="utf-8"))
+    found = {}
     # First, for it must see what was given before the defaults are filled in.
-    first = OpaqueFunction(function=read_settings, args=[table, lab])
-    return LaunchDescription([first, *declared(table), OpaqueFunction(function=start, args=[table, lab])])
+    first = OpaqueFunction(function=read_settings, args=[table, found])
+    return LaunchDescription([first, *declared(table), OpaqueFunction(function=start, args=[table, found])])
 
 
 def reaction_node(table):
@@ -59,32 +57,23 @@ def declared(table):
         DeclareLaunchArgument(name, default_value="", description=f"{what} Empty: as the lab's settings have it.")
         for name, what in OWN.items()
     ]
-    return [*own, *(
-        DeclareLaunchArgument(
-            a["name"], default_value=a["default"], description=a["description"], choices=a.get("choices")
-        )
-        for a in shared(table)
-    )]  # fmt: skip
+    return [*own, *map(ONE.declared, shared(table))]
 
 
-def read_settings(context, table, lab):
+def read_settings(context, table, found):
     """The lab's own settings, without the overlay of any robot: this node is everybody's."""
-    ONE.read_settings(context, [a["name"] for a in shared(table)], lab, robot="none")
+    ONE.read_settings(context, shared(table), found, robot="none")
 
 
-def start(context, table, lab):
+def start(context, table, found):
     """The node under the arguments given."""
-
-    def given(name):
-        return LaunchConfiguration(name).perform(context).strip()
-
-    settled = lab["ros_parameters"].get(f"/**/{NODE}", {}).get("ros__parameters", {})
-    if not (given("listeners") or settled.get("listeners")):
+    own = {name: context.launch_configurations[name].strip() for name in OWN}
+    lab = found["ros_parameters"].get(f"/**/{NODE}", {}).get("ros__parameters", {})
+    if not (own["listeners"] or lab.get("listeners")):
         raise RuntimeError("listeners is empty: name the robots, such as listeners:='robot1, robot2=7'")
-    arguments = {a["name"]: given(a["name"]) for a in shared(table)} | {"namespace": ""}
-    types = {p["name"]: ONE.TYPES[p["type"]] for p in reaction_node(table)["parameters"]}
-    own = {name: ParameterValue(given(name), value_type=types[name]) for name in OWN if given(name)}
-    files = ONE.parameter_files(arguments, lab)
-    pushed = context.launch_configurations.get("ros_namespace", "")
-    node = ONE.node_action(reaction_node(table), arguments, [*files, *([own] if own else [])], pushed)
-    return [*ONE.discovery(arguments["lan"] == "true"), node, *ONE.remarks(arguments, lab), ONE.removal(files[0])]
+    node = reaction_node(table)
+    types = {p["name"]: ONE.TYPES[p["type"]] for p in node["parameters"]}
+    own = {name: ParameterValue(value, value_type=types[name]) for name, value in own.items() if value}
+    names = {a["name"] for a in shared(table)}
+    arguments = {n: s["value"] if n in names else "" for n, s in found["arguments"].items()}
+    return ONE.actions(context, [node], arguments, found, own)

@@ -2,8 +2,9 @@
 
 A message may be of any library that gives it the interface's field names: rclpy's classes, or those of `rosbags` where
 there is no ROS. So this module imports neither: who has a library makes the empty message, and `fill_*` fills it.
-A stamp of zero in a message is None in a value: nothing of that kind was consumed. float32 arrays pass as numpy arrays
-(fixed size) or `array.array` (variable size), the fast paths of rclpy.
+Fields have the names of the values' (`_NAMES` has the others) and are converted by the values' types, see `_fill` and
+`_read`. A stamp of zero in a message is None in a value: nothing of that kind was consumed. float32 arrays pass as
+numpy arrays (fixed size) or `array.array` (variable size), the fast paths of rclpy.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import array
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, TypeVar, get_args
+from functools import cache
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -24,7 +26,6 @@ from .errors import MessageError
 from .types import (
     EXPRESSION_CLASSES,
     Affect,
-    Alphabet,
     Explanation,
     ExpressionFrame,
     FloatArray,
@@ -38,11 +39,10 @@ from .types import (
     Reaction,
     Sound,
     SpeakerFrame,
-    SpeechPhase,
     SpeechState,
     SpeechTiming,
+    Turn,
     TurnEvent,
-    TurnEventKind,
     TurnSignals,
     Voice,
 )
@@ -55,12 +55,16 @@ UNCHANGED: Final = -100.0
 """ListenerControl.UNCHANGED."""
 CLEAN: Final = "/clean"
 """The frame id of sound without the robot's own voice ends so (`Sound.clean`)."""
-_MODES = ("listening", "idle", "neutral")
 M = TypeVar("M", bound=Any)
 """A message class: `fill_*` fill an empty message and return it."""
-_TURNS = ("listening", "robot_speaking", "idle")
-_CONTROL_FIELDS = {"delay_s": "delay"}
-"""Controls whose field of the message is called otherwise: units are in its comments."""
+V = TypeVar("V")
+"""A value of `types`."""
+_NAMES: Final = {
+    "rate_hz": "frame_rate", "commit_frames": "commit", "compute_s": "compute_time", "delay_s": "delay",
+    "silence_s": "silence", "starts_s": "starts", "ends_s": "ends", "yaw_rad": "gaze_yaw", "pitch_rad": "gaze_pitch",
+    "contact": "gaze_contact", "label": "expression", "probabilities": "expression_probabilities",
+}  # fmt: skip
+"""Fields of values whose field of the message is called otherwise: units are in its comments."""
 
 
 def fill_stamp(stamp: M, ns: int | None) -> M:
@@ -81,11 +85,6 @@ def from_stamp(stamp: Any) -> int:
     return int(stamp.sec) * NS + int(stamp.nanosec)
 
 
-def optional_stamp(stamp: Any) -> int | None:
-    """A Time to int ns, zero to None."""
-    return from_stamp(stamp) or None
-
-
 def _finite(values: Any, what: str) -> FloatArray:
     """`values` as float32. Raises MessageError when one is not finite."""
     result = np.asarray(values, dtype=np.float32)
@@ -94,14 +93,83 @@ def _finite(values: Any, what: str) -> FloatArray:
     return result
 
 
-def _number(value: float, what: str) -> float:
-    if not math.isfinite(value):
-        raise MessageError(f"{what} is not finite")
-    return float(value)
-
-
 def _flat(values: FloatArray) -> array.array[float]:
     return array.array("f", np.ascontiguousarray(values, dtype=np.float32).tobytes())
+
+
+def _converted(kind: type) -> tuple[tuple[str, str, Any], ...]:
+    """Name, field of the message and type of what `_fill` and `_read` convert: the rest (what may be None, values of
+    other kinds) is their callers'.
+    """
+    found = []
+    for name, hint in get_type_hints(kind).items():
+        simple = hint in (int, float, bool, str, tuple[str, ...], FloatArray) or get_origin(hint) is Literal
+        if simple or name.endswith("_ns"):
+            found.append((name, _NAMES.get(name, name.removesuffix("_ns")), hint))
+    return tuple(found)
+
+
+_fields: Final[Callable[[type], tuple[tuple[str, str, Any], ...]]] = cache(_converted)
+
+
+def _fill(message: M, value: Any) -> M:
+    """The fields of a value into those of a message: `*_ns: int` into its header, `*_ns: int | None` into Times."""
+    for name, field, hint in _fields(type(value)):
+        given = getattr(value, name)
+        if name.endswith("_ns"):
+            fill_stamp(message.header.stamp if hint is int else getattr(message, field), given)
+        elif name == "frame_id":
+            message.header.frame_id = given
+        elif hint == FloatArray:
+            fixed = isinstance(there := getattr(message, field), np.ndarray) and there.size
+            setattr(message, field, given if fixed else _flat(given))
+        elif hint in (int, float, bool):
+            setattr(message, field, hint(given))  # which may be numpy's
+        else:
+            setattr(message, field, list(given) if hint == tuple[str, ...] else given)
+    return message
+
+
+def _read(kind: type[V], message: Any, what: str, **own: Any) -> V:
+    """A value from the fields of a message, but for its `own`, which are given.
+
+    A field that is missing, in an older bag, has the value's default.
+
+    Raises:
+        MessageError: a number is not finite, or a text is not one of its choices; the sentence is about `what`.
+    """
+    values = dict(own)
+    for name, field, hint in _fields(kind):
+        if name in own:
+            continue
+        if name.endswith("_ns"):
+            ns = from_stamp(message.header.stamp if hint is int else getattr(message, field))
+            values[name] = ns if hint is int else ns or None
+        elif name == "frame_id":
+            values[name] = message.header.frame_id
+        elif hasattr(message, field):
+            values[name] = _plain(getattr(message, field), hint, field, what)
+    return kind(**values)
+
+
+def _plain(found: Any, hint: Any, field: str, what: str) -> Any:
+    if hint == FloatArray:
+        return _finite(found, f"{field} of {what}")
+    if hint is float and not math.isfinite(found):
+        raise MessageError(f"{field} of {what} is not finite")
+    if hint in (int, float, bool):
+        return hint(found)
+    if get_origin(hint) is Literal and found not in get_args(hint):
+        raise MessageError(f"unknown {field} {found!r:.40} of {what}", todo=f"give {', '.join(get_args(hint))}")
+    return tuple(found) if hint == tuple[str, ...] else found
+
+
+def _fill_point(point: Any, metres: FloatArray) -> None:
+    point.x, point.y, point.z = (float(v) for v in metres)
+
+
+def _point(point: Any, what: str) -> FloatArray:
+    return _finite((point.x, point.y, point.z), what)
 
 
 # Sound
@@ -145,112 +213,50 @@ def pcm_sound(stamp_ns: int, rate_hz: int, channels: int, samples: np.ndarray[An
 
 def fill_speaker(message: M, frame: SpeakerFrame) -> M:
     """SpeakerFrame into its message."""
-    fill_header(message.header, frame.stamp_ns, frame.frame_id)
-    fill_stamp(message.picture_stamp, frame.picture_stamp_ns)
-    fill_stamp(message.sound_stamp, frame.sound_stamp_ns)
-    message.person_id = frame.person_id
-    message.face_present = frame.face_present
-    message.mesh_present = frame.mesh_present
-    message.neutral_confidence = float(frame.neutral_confidence)
-    message.coefficients = frame.coefficients
-    message.confidence = frame.confidence
+    _fill(message, frame)
     if frame.gaze is not None:
         message.gaze_observed = True
-        message.gaze_yaw = float(frame.gaze.yaw_rad)
-        message.gaze_pitch = float(frame.gaze.pitch_rad)
-        message.gaze_contact = float(frame.gaze.contact)
+        _fill(message, frame.gaze)
     if frame.position_m is not None:
         message.position_observed = True
         _fill_point(message.position, frame.position_m)
     if frame.affect is not None:
         message.affect_observed = True
-        message.expression = frame.affect.label
-        message.expression_probabilities = frame.affect.probabilities
-        message.valence = float(frame.affect.valence)
-        message.arousal = float(frame.affect.arousal)
+        _fill(message, frame.affect)
     if frame.voice is not None:
-        fill_voice(message.voice, frame.voice)
+        message.voice.observed = True
+        _fill(message.voice, frame.voice)
     return message
-
-
-def fill_voice(message: M, voice: Voice) -> M:
-    """Voice into its message."""
-    message.observed = True
-    message.speaking = bool(voice.speaking)
-    message.speech_probability = float(voice.speech_probability)
-    message.mfcc = voice.mfcc
-    message.pitch_hz = float(voice.pitch_hz)
-    message.loudness_dbfs = float(voice.loudness_dbfs)
-    message.pause_s = float(voice.pause_s)
-    message.utterance_s = float(voice.utterance_s)
-    message.clean = voice.clean
-    return message
-
-
-def _fill_point(point: Any, metres: FloatArray) -> None:
-    point.x, point.y, point.z = (float(v) for v in metres)
 
 
 def speaker_value(message: Any) -> SpeakerFrame:
     """The message to SpeakerFrame. Raises MessageError for what is not finite or not possible."""
-    confidence = _finite(message.confidence, "the confidence of a speaker frame")
-    if confidence.min() < 0.0 or confidence.max() > 1.0:
-        raise MessageError("the confidence of a speaker frame is outside 0 to 1")
-    gaze = position = None
-    if message.gaze_observed:
-        gaze = Gaze(
-            yaw_rad=_number(message.gaze_yaw, "the gaze of a speaker frame"),
-            pitch_rad=_number(message.gaze_pitch, "the gaze of a speaker frame"),
-            contact=_number(message.gaze_contact, "the gaze contact of a speaker frame"),
-        )
-    if message.position_observed:
-        p = message.position
-        position = _finite((p.x, p.y, p.z), "the position of a speaker frame")
-    return SpeakerFrame(
-        stamp_ns=from_stamp(message.header.stamp),
-        picture_stamp_ns=optional_stamp(message.picture_stamp),
-        sound_stamp_ns=optional_stamp(message.sound_stamp),
-        person_id=int(message.person_id),
-        face_present=bool(message.face_present),
-        mesh_present=bool(message.mesh_present),
-        coefficients=_finite(message.coefficients, "a coefficient of a speaker frame"),
-        confidence=confidence,
-        neutral_confidence=_number(message.neutral_confidence, "the neutral confidence of a speaker frame"),
-        gaze=gaze,
-        position_m=position,
-        affect=_affect_value(message) if message.affect_observed else None,
+    what = "a speaker frame"
+    frame = _read(
+        SpeakerFrame, message, what,
+        gaze=_read(Gaze, message, what) if message.gaze_observed else None,
+        position_m=_point(message.position, f"the position of {what}") if message.position_observed else None,
+        affect=_affect_value(message, what) if message.affect_observed else None,
         voice=voice_value(message.voice) if message.voice.observed else None,
-        frame_id=message.header.frame_id,
-    )
+    )  # fmt: skip
+    if frame.confidence.min() < 0.0 or frame.confidence.max() > 1.0:
+        raise MessageError(f"the confidence of {what} is outside 0 to 1")
+    return frame
 
 
-def _affect_value(message: Any) -> Affect:
+def _affect_value(message: Any, what: str) -> Affect:
     if message.expression not in EXPRESSION_CLASSES:
-        raise MessageError(f"unknown expression {message.expression!r} in a speaker frame")
-    probabilities = _finite(message.expression_probabilities, "the affect of a speaker frame")
-    missing = len(EXPRESSION_CLASSES) - len(probabilities)  # older bags have no contempt
-    return Affect(
-        label=message.expression,
-        probabilities=np.pad(probabilities, (0, max(missing, 0))),
-        valence=_number(message.valence, "the valence of a speaker frame"),
-        arousal=_number(message.arousal, "the arousal of a speaker frame"),
-    )
+        raise MessageError(f"unknown expression {message.expression!r:.40} of {what}")
+    affect = _read(Affect, message, what)
+    missing = len(EXPRESSION_CLASSES) - len(affect.probabilities)  # older bags have no contempt
+    return replace(affect, probabilities=np.pad(affect.probabilities, (0, max(missing, 0))))
 
 
 def voice_value(message: Any) -> Voice:
     """The message to Voice. Raises MessageError for what is not finite; a pause may be NaN (no one has spoken yet)."""
     if math.isinf(message.pause_s):
         raise MessageError("the pause of a voice is not finite")
-    return Voice(
-        speech_probability=_number(message.speech_probability, "the speech probability of a voice"),
-        speaking=bool(message.speaking),
-        mfcc=_finite(message.mfcc, "the MFCC of a voice"),
-        pitch_hz=_number(message.pitch_hz, "the pitch of a voice"),
-        loudness_dbfs=_number(message.loudness_dbfs, "the loudness of a voice"),
-        pause_s=float(message.pause_s),
-        utterance_s=_number(message.utterance_s, "the utterance of a voice"),
-        clean=bool(getattr(message, "clean", False)),  # older bags do not know
-    )
+    return _read(Voice, message, "a voice", pause_s=float(message.pause_s))
 
 
 def fill_gaze(message: M, target: GazeTarget) -> M:
@@ -262,9 +268,7 @@ def fill_gaze(message: M, target: GazeTarget) -> M:
 
 def gaze_value(message: Any) -> GazeTarget:
     """PointStamped to GazeTarget. Raises MessageError for what is not finite."""
-    p = message.point
-    position = _finite((p.x, p.y, p.z), "a gaze target")
-    return GazeTarget(stamp_ns=from_stamp(message.header.stamp), position_m=position, frame_id=message.header.frame_id)
+    return _read(GazeTarget, message, "", position_m=_point(message.point, "a gaze target"))
 
 
 # Listener
@@ -290,8 +294,8 @@ def head_pose_value(message: Any) -> HeadPose:
     """
     p, q = message.pose.position, message.pose.orientation
     w, x, y, z = q.w, q.x, q.y, q.z
-    norm = math.sqrt(w * w + x * x + y * y + z * z) if all(map(math.isfinite, (w, x, y, z))) else 0.0
-    if not all(map(math.isfinite, (p.x, p.y, p.z))) or not 0.9 < norm < 1.1:
+    norm = math.hypot(w, x, y, z)
+    if not all(map(math.isfinite, (p.x, p.y, p.z))) or not 0.9 < norm < 1.1:  # a NaN is not between them
         raise MessageError("a pose of the head is not finite, or its rotation is not a unit quaternion")
     w, x, y, z = w / norm, x / norm, y / norm, z / norm
     pitch = math.asin(min(max(2 * (w * y - z * x), -1.0), 1.0))
@@ -303,54 +307,27 @@ def head_pose_value(message: Any) -> HeadPose:
 
 def fill_reaction(message: M, reaction: Reaction) -> M:
     """Reaction into its message."""
-    fill_header(message.header, reaction.start_ns)
-    message.frame_rate = float(reaction.rate_hz)
+    _fill(message, reaction)
     message.horizon = len(reaction.coefficients)
-    message.commit = reaction.commit_frames
-    message.engaged = bool(reaction.engaged)
-    message.seed = reaction.seed
-    message.policy = reaction.policy
-    message.backend = reaction.backend
-    message.compute_time = float(reaction.compute_s)
-    message.candidate = reaction.candidate
     message.candidate_count = 1 if reaction.candidates is None else len(reaction.candidates)
-    message.reason = reaction.reason
-    message.turn = reaction.turn
-    fill_stamp(message.picture_stamp, reaction.picture_stamp_ns)
-    fill_stamp(message.sound_stamp, reaction.sound_stamp_ns)
-    message.coefficients = _flat(reaction.coefficients)
     return message
 
 
 def reaction_value(message: Any) -> Reaction:
     """The message to Reaction (without the other candidates). Raises MessageError for a plan that cannot be."""
-    horizon = int(message.horizon)
+    horizon, what = int(message.horizon), "a reaction"
     if not 1 <= horizon <= MAX_HORIZON or len(message.coefficients) != horizon * COEFFICIENT_COUNT:
         raise MessageError(
-            f"a reaction of {horizon} frames carries {len(message.coefficients)} numbers",
+            f"{what} of {horizon} frames carries {len(message.coefficients)} numbers",
             todo=f"give 1 to {MAX_HORIZON} frames of {COEFFICIENT_COUNT}",
         )
-    if not (math.isfinite(message.frame_rate) and 1.0 <= message.frame_rate <= 1000.0):
-        raise MessageError(f"a reaction of {message.frame_rate} frames a second")
+    if not 1.0 <= message.frame_rate <= 1000.0:
+        raise MessageError(f"{what} of {message.frame_rate} frames a second")
     if not 1 <= message.commit <= horizon:
-        raise MessageError(f"a reaction of {horizon} frames commits {message.commit}")
-    coefficients = _finite(np.frombuffer(message.coefficients, dtype=np.float32), "a coefficient of a reaction")
-    return Reaction(
-        start_ns=from_stamp(message.header.stamp),
-        rate_hz=float(message.frame_rate),
-        coefficients=coefficients.reshape(horizon, COEFFICIENT_COUNT),
-        commit_frames=int(message.commit),
-        engaged=bool(message.engaged),
-        seed=int(message.seed),
-        policy=message.policy,
-        backend=message.backend,
-        compute_s=_number(message.compute_time, "the compute time of a reaction"),
-        picture_stamp_ns=optional_stamp(message.picture_stamp),
-        sound_stamp_ns=optional_stamp(message.sound_stamp),
-        candidate=int(message.candidate),
-        reason=message.reason,
-        turn=message.turn if message.turn in _TURNS else "listening",
-    )
+        raise MessageError(f"{what} of {horizon} frames commits {message.commit}")
+    coefficients = _finite(message.coefficients, f"a coefficient of {what}").reshape(horizon, COEFFICIENT_COUNT)
+    turn = message.turn if message.turn in get_args(Turn) else "listening"
+    return _read(Reaction, message, what, coefficients=coefficients, turn=turn)
 
 
 def fill_candidates(message: M, reaction: Reaction) -> M:
@@ -370,72 +347,47 @@ def candidates_value(message: Any) -> tuple[FloatArray, int]:
     count, horizon = int(message.count), int(message.horizon)
     if count < 1 or horizon < 1 or len(message.coefficients) != count * horizon * COEFFICIENT_COUNT:
         raise MessageError(f"{count} candidates of {horizon} frames carry {len(message.coefficients)} numbers")
-    if not (math.isfinite(message.frame_rate) and message.frame_rate > 0.0):
+    if not 0.0 < message.frame_rate < math.inf:
         raise MessageError(f"candidates of {message.frame_rate} frames a second")
     if message.chosen >= count:
         raise MessageError(f"candidate {message.chosen} of {count} was chosen")
-    values = _finite(np.frombuffer(message.coefficients, dtype=np.float32), "a coefficient of a candidate")
+    values = _finite(message.coefficients, "a coefficient of a candidate")
     return values.reshape(count, horizon, COEFFICIENT_COUNT), int(message.chosen)
 
 
 def fill_explanation(message: M, value: Explanation) -> M:
     """Explanation into its message."""
-    fill_header(message.header, value.stamp_ns)
-    message.cues = list(value.cues)
-    message.smile, message.brows = _flat(value.smile), _flat(value.brows)
-    message.nods_per_min = _flat(value.nods_per_min)
-    return message
+    return _fill(message, value)
 
 
 def explanation_value(message: Any) -> Explanation:
     """The message to Explanation. Raises MessageError where its lists do not fit."""
-    rows = [_finite(getattr(message, n), f"{n} of an explanation") for n in ("smile", "brows", "nods_per_min")]
-    if not message.cues or any(len(row) != len(message.cues) for row in rows):
-        raise MessageError(f"an explanation of {len(message.cues)} cues has {[len(row) for row in rows]} values")
-    return Explanation(from_stamp(message.header.stamp), tuple(message.cues), *rows)
+    found = _read(Explanation, message, "an explanation")
+    lengths = [len(row) for row in (found.smile, found.brows, found.nods_per_min)]
+    if not found.cues or set(lengths) != {len(found.cues)}:
+        raise MessageError(f"an explanation of {len(found.cues)} cues has {lengths} values")
+    return found
 
 
 def fill_expression(message: M, frame: ExpressionFrame) -> M:
     """ExpressionFrame into its message."""
-    fill_header(message.header, frame.stamp_ns)
-    message.mode = frame.mode
-    message.layers = list(frame.layers)
-    message.coefficients = frame.coefficients
-    fill_stamp(message.picture_stamp, frame.picture_stamp_ns)
-    fill_stamp(message.sound_stamp, frame.sound_stamp_ns)
-    fill_stamp(message.reaction_picture_stamp, frame.reaction_picture_stamp_ns)
-    fill_stamp(message.reaction_sound_stamp, frame.reaction_sound_stamp_ns)
-    return message
+    return _fill(message, frame)
 
 
 def expression_value(message: Any) -> ExpressionFrame:
     """The message to ExpressionFrame. Raises MessageError for what is not finite or an unknown mode."""
-    if message.mode not in _MODES:
-        raise MessageError(f"unknown mode {message.mode!r} of an expression frame")
-    return ExpressionFrame(
-        stamp_ns=from_stamp(message.header.stamp),
-        coefficients=_finite(message.coefficients, "a coefficient of an expression frame"),
-        mode=message.mode,
-        layers=tuple(message.layers),
-        picture_stamp_ns=optional_stamp(message.picture_stamp),
-        sound_stamp_ns=optional_stamp(message.sound_stamp),
-        reaction_picture_stamp_ns=optional_stamp(message.reaction_picture_stamp),
-        reaction_sound_stamp_ns=optional_stamp(message.reaction_sound_stamp),
-    )
+    return _read(ExpressionFrame, message, "an expression frame")
 
 
 def fill_control(message: M, control: ListenerControl, stamp_ns: int = 0) -> M:
     """ListenerControl into its message."""
     fill_header(message.header, stamp_ns)
-    message.style = control.style
-    for name in RANGES:
-        setattr(message, _CONTROL_FIELDS.get(name, name), float(getattr(control, name)))
-    return message
+    return _fill(message, control)
 
 
 def control_value(message: Any) -> ListenerControl:
     """The message to ListenerControl; NaN and UNCHANGED leave a setting. Raises MessageError for infinities."""
-    values = {name: float(getattr(message, _CONTROL_FIELDS.get(name, name))) for name in RANGES}
+    values = {name: float(getattr(message, _NAMES.get(name, name))) for name in RANGES}
     for name, value in values.items():
         if math.isinf(value):
             raise MessageError(f"{name} of a listener control is infinite")
@@ -459,95 +411,63 @@ def gesture_value(message: Any) -> tuple[str, float]:
 
 def fill_mouth(message: M, mouth: Mouth) -> M:
     """Mouth into its message."""
-    fill_header(message.header, mouth.start_ns)
-    message.utterance = mouth.utterance
-    message.frame_rate = float(mouth.rate_hz)
+    _fill(message, mouth)
     message.frames = len(mouth.coefficients)
-    message.coefficients = _flat(mouth.coefficients)
-    message.closure, message.accent = _flat(mouth.closure), _flat(mouth.accent)
-    message.level = _flat(mouth.level)
     return message
 
 
 def mouth_value(message: Any) -> Mouth:
     """The message to Mouth, clipped to 0..1. Raises MessageError for sizes that do not fit or what is not finite."""
     frames, rate = int(message.frames), float(message.frame_rate)
-    if not (math.isfinite(rate) and 10.0 <= rate <= 1000.0) or not 1 <= frames <= MAX_MOUTH_S * rate:
+    if not 10.0 <= rate <= 1000.0 or not 1 <= frames <= MAX_MOUTH_S * rate:
         raise MessageError(f"a mouth of {frames} frames at {rate:g} a second", todo=f"give at most {MAX_MOUTH_S:g} s")
-    rows = [_finite(getattr(message, n), f"the {n} of a mouth") for n in ("coefficients", "closure", "accent", "level")]
+    mouth = _read(Mouth, message, "a mouth")
+    rows = [mouth.coefficients, mouth.closure, mouth.accent, mouth.level]
     if [len(row) for row in rows] != [frames * len(MOUTH), frames, frames, frames]:
         raise MessageError(f"a mouth of {frames} frames carries {[len(row) for row in rows]} numbers")
     coefficients, closure, accent, level = (np.clip(row, 0.0, 1.0) for row in rows)
-    start_ns = from_stamp(message.header.stamp)
-    return Mouth(message.utterance, start_ns, coefficients.reshape(frames, -1), closure, accent, level, rate)
+    shape = coefficients.reshape(frames, -1)
+    return replace(mouth, coefficients=shape, closure=closure, accent=accent, level=level)
 
 
 def fill_timing(message: M, timing: SpeechTiming) -> M:
     """SpeechTiming into its message."""
-    fill_header(message.header, timing.start_ns)
-    message.utterance, message.alphabet = timing.utterance, timing.alphabet
-    message.symbols = list(timing.symbols)
-    message.starts, message.ends = _flat(timing.starts_s), _flat(timing.ends_s)
-    return message
+    return _fill(message, timing)
 
 
 def timing_value(message: Any) -> SpeechTiming:
     """The message to SpeechTiming. Raises MessageError for an unknown alphabet or times that cannot be."""
-    if message.alphabet not in get_args(Alphabet):
-        raise MessageError(f"speech timing in {message.alphabet!r:.40}", todo=f"give {', '.join(get_args(Alphabet))}")
-    starts, ends = (_finite(row, "a time of speech timing") for row in (message.starts, message.ends))
-    symbols = tuple(message.symbols)
+    timing = _read(SpeechTiming, message, "speech timing")
+    symbols, starts, ends = timing.symbols, timing.starts_s, timing.ends_s
     if not len(symbols) == len(starts) == len(ends) <= MAX_SYMBOLS:
         raise MessageError(f"speech timing of {len(symbols)} symbols has {len(starts)} starts and {len(ends)} ends")
     if (starts < 0.0).any() or (ends < starts).any() or (np.diff(starts) < 0.0).any():
         raise MessageError("speech timing has times that do not rise", todo="give each symbol its start before its end")
-    return SpeechTiming(message.utterance, from_stamp(message.header.stamp), message.alphabet, symbols, starts, ends)
+    return timing
 
 
 def fill_speech_state(message: M, state: SpeechState) -> M:
     """SpeechState into its message."""
-    fill_header(message.header, state.stamp_ns)
-    message.phase, message.utterance, message.text = state.phase, state.utterance, state.text
-    fill_stamp(message.start, state.start_ns)
-    fill_stamp(message.end, state.end_ns)
-    message.emotion, message.intensity = state.emotion, float(state.intensity)
-    return message
+    return _fill(message, state)
 
 
 def speech_state_value(message: Any) -> SpeechState:
     """The message to SpeechState. Raises MessageError for an unknown phase or emotion."""
-    if message.phase not in get_args(SpeechPhase):
-        raise MessageError(f"unknown phase {message.phase!r:.40} of a speech state")
-    if message.emotion not in EXPRESSION_CLASSES:
-        raise MessageError(f"unknown emotion {message.emotion!r:.40} of a speech state")
-    return SpeechState(
-        stamp_ns=from_stamp(message.header.stamp),
-        phase=message.phase,
-        utterance=message.utterance,
-        text=message.text,
-        start_ns=optional_stamp(message.start),
-        end_ns=optional_stamp(message.end),
-        emotion=message.emotion,
-        intensity=min(max(_number(message.intensity, "the intensity of a speech state"), 0.0), 2.0),
-    )
+    state = _read(SpeechState, message, "a speech state")
+    if state.emotion not in EXPRESSION_CLASSES:
+        raise MessageError(f"unknown emotion {state.emotion!r:.40} of a speech state")
+    return replace(state, intensity=min(max(state.intensity, 0.0), 2.0))
 
 
 # Turns
 
 
-_SIGNALS: Final = ("p_speaking", "p_eot", "p_now", "p_future", "p_backchannel", "p_user_starts", "p_barge_in")
+_SIGNALS: Final = tuple(name for name in TurnSignals.__slots__ if name.startswith("p_"))
 
 
 def fill_turn_signals(message: M, signals: TurnSignals) -> M:
     """TurnSignals into its message."""
-    fill_header(message.header, signals.stamp_ns)
-    for name in _SIGNALS:
-        setattr(message, name, float(getattr(signals, name)))
-    message.silence = float(signals.silence_s)
-    fill_stamp(message.picture_stamp, signals.picture_stamp_ns)
-    fill_stamp(message.sound_stamp, signals.sound_stamp_ns)
-    message.model = signals.model
-    return message
+    return _fill(message, signals)
 
 
 def turn_signals_value(message: Any) -> TurnSignals:
@@ -556,29 +476,17 @@ def turn_signals_value(message: Any) -> TurnSignals:
     for name, value in values.items():
         if not (math.isnan(value) or 0.0 <= value <= 1.0):
             raise MessageError(f"{name} of turn signals is {value:g}, outside 0 to 1")
-    return TurnSignals(
-        stamp_ns=from_stamp(message.header.stamp),
-        **values,
-        silence_s=float(message.silence),
-        picture_stamp_ns=optional_stamp(message.picture_stamp),
-        sound_stamp_ns=optional_stamp(message.sound_stamp),
-        model=message.model,
-    )
+    return _read(TurnSignals, message, "turn signals", **values, silence_s=float(message.silence))
 
 
 def fill_turn_event(message: M, event: TurnEvent) -> M:
     """TurnEvent into its message."""
-    fill_header(message.header, event.stamp_ns)
-    message.kind, message.confidence, message.utterance = event.kind, float(event.confidence), event.utterance
-    return message
+    return _fill(message, event)
 
 
 def turn_event_value(message: Any) -> TurnEvent:
     """The message to TurnEvent. Raises MessageError for an unknown kind."""
-    if message.kind not in get_args(TurnEventKind):
-        raise MessageError(f"unknown turn event {message.kind!r:.40}")
-    confidence = _number(message.confidence, "the confidence of a turn event")
-    return TurnEvent(from_stamp(message.header.stamp), message.kind, confidence, message.utterance)
+    return _read(TurnEvent, message, "a turn event")
 
 
 # People
@@ -586,39 +494,20 @@ def turn_event_value(message: Any) -> TurnEvent:
 
 def fill_people(message: M, people: People, make_person: Callable[[], Any]) -> M:
     """People into its message; `make_person` makes an empty Person message."""
-    fill_header(message.header, people.stamp_ns, people.frame_id)
-    message.target, message.robot_addressed = people.target, float(people.robot_addressed)
-    message.persons = [_filled_person(make_person(), person) for person in people.persons]
-    return message
-
-
-def _filled_person(message: M, person: PersonSeen) -> M:
-    message.person_id = person.person_id
-    if person.position_m is not None:
-        message.position_observed = True
-        _fill_point(message.position, person.position_m)
-    message.speaking, message.attention = float(person.speaking), float(person.attention)
-    message.addressed = float(person.addressed)
+    _fill(message, people)
+    message.persons = [_fill(make_person(), person) for person in people.persons]
+    for filled, person in zip(message.persons, people.persons, strict=True):
+        if person.position_m is not None:
+            filled.position_observed = True
+            _fill_point(filled.position, person.position_m)
     return message
 
 
 def people_value(message: Any) -> People:
     """The message to People. Raises MessageError for what is not finite."""
-    return People(
-        stamp_ns=from_stamp(message.header.stamp),
-        persons=tuple(_person_value(person) for person in message.persons),
-        target=int(message.target),
-        robot_addressed=_number(message.robot_addressed, "robot_addressed of people"),
-        frame_id=message.header.frame_id,
-    )
+    return _read(People, message, "people", persons=tuple(map(_person_value, message.persons)))
 
 
 def _person_value(message: Any) -> PersonSeen:
-    p = message.position
-    return PersonSeen(
-        person_id=int(message.person_id),
-        position_m=_finite((p.x, p.y, p.z), "the position of a person") if message.position_observed else None,
-        speaking=_number(message.speaking, "speaking of a person"),
-        attention=_number(message.attention, "attention of a person"),
-        addressed=_number(message.addressed, "addressed of a person"),
-    )
+    position = _point(message.position, "the position of a person") if message.position_observed else None
+    return _read(PersonSeen, message, "a person", position_m=position)

@@ -28,8 +28,7 @@ from reactdiff_ros.capture.visits import Host, Visits
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.errors import DeviceError, MessageError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.launching.choices import page_choices
-from reactdiff_ros.launching.compared_face import ComparedFace
+from reactdiff_ros.launching.compared_face import ComparedFace, page_choices
 from reactdiff_ros.launching.listening_face import ListeningFace
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.explain import Explainer

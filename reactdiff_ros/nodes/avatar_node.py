@@ -17,8 +17,7 @@ from reactdiff_ros.avatar.event_loop import EventLoop
 from reactdiff_ros.avatar.wire import speaker_status
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.errors import DeviceError, ReactdiffError
-from reactdiff_ros.launching.choices import page_choices
-from reactdiff_ros.launching.compared_face import ComparedFace
+from reactdiff_ros.launching.compared_face import ComparedFace, page_choices
 from reactdiff_ros.launching.process import capture_address
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.messages import (
@@ -292,7 +291,7 @@ class AvatarNode(ReactdiffNode):
             return
         self._server.show(frame)
         self._shown_ns = self.running_ns()
-        self.meter.output(self.steady_ns(), (self.now_ns() - frame.stamp_ns) / 1e6)
+        self.counted(frame.stamp_ns)
 
     def _on_voice(self, message: Any) -> None:
         """Sound for the pages. While one plays it, `robot_speaking` is true, until its end."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import importlib
 import platform
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.action import ActionServer, CancelResponse
@@ -19,10 +20,14 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.errors import ConfigError, DeviceError, ReactdiffError
 from reactdiff_ros.launching.table import Parameter, Qos, load_table
 from reactdiff_ros.nodes.health import ReportingNode
 from reactdiff_ros.worker import Worker
+
+POLL_S: Final = 0.1
+END_S: Final = 3.0
+"""Longest wait for a thread at the deactivation. One that is stuck in a driver is left to end on its own."""
 
 
 def interface(name: str, kind: str) -> Any:
@@ -150,6 +155,16 @@ def descriptor(spec: Parameter) -> ParameterDescriptor:
     return described
 
 
+class Device(Protocol):
+    """A camera or microphone."""
+
+    def reconnect(self, now_ns: int) -> bool:
+        """Whether it is open, or can be opened now. Raises DeviceError."""
+
+    def close(self) -> None:
+        """Give it back."""
+
+
 _RETURN = TransitionCallbackReturn
 _T = TypeVar("_T")
 
@@ -174,6 +189,7 @@ class ReactdiffNode(ReportingNode):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._unwatched = Unwatched()
         self._active_entities: list[tuple[Callable[[Any], object], Any]] = []
+        self._threads: list[tuple[threading.Event, threading.Thread]] = []
         self._publishers_by_name: dict[str, Any] = {}
         self.values = Parameters(self, self.spec.parameters, lambda: self.life in ("inactive", "active")).values
         self.create_timer(1.0, self._guarded("status", self.report), clock=self._steady)
@@ -283,30 +299,29 @@ class ReactdiffNode(ReportingNode):
         service = self.create_service(interface(spec.type, "srv"), name, answer)
         self._active_entities.append((self.destroy_service, service))
 
-    def offer(self, name: str, accepted: Callable[[Any], None], cancelled: Callable[[Any], None]) -> bool:
-        """Offer an action of the table until deactivation; False where its package is missing.
+    def offer(self, name: str, accepted: Callable[[Any, Any], None], cancelled: Callable[[Any], None]) -> None:
+        """Offer an action of the table until deactivation, where its package is installed.
 
-        `accepted` takes the goal's handle and must see to it that `execute` of it is called with the end; `cancelled`
-        takes the handle of a goal that is to stop.
+        `accepted` takes the goal's handle and the action's class, and must see to it that `execute` of the handle is
+        called with the end; `cancelled` takes the handle of a goal that is to stop.
         """
         spec = next(a for a in self.spec.actions if a.name == name)
         try:
             kind = interface(spec.type, "action")
         except ImportError:
             if spec.requires:
-                return False
+                return
             raise
 
         def cancel(handle: Any) -> CancelResponse:
             self._guarded(name, cancelled)(handle)
             return CancelResponse.ACCEPT
 
+        begin = self._guarded(name, lambda handle: accepted(handle, kind))
         server = ActionServer(
-            self, kind, name, lambda _: None, handle_accepted_callback=self._guarded(name, accepted),
-            cancel_callback=cancel,
+            self, kind, name, lambda _: None, handle_accepted_callback=begin, cancel_callback=cancel
         )  # fmt: skip
         self._active_entities.append((ActionServer.destroy, server))
-        return True
 
     def every(self, seconds: float, callback: Callable[[], None]) -> None:
         """Call back at this period of the steady clock until deactivation."""
@@ -318,6 +333,43 @@ class ReactdiffNode(ReportingNode):
         self.workers.append(worker)
         worker.start()
         return worker
+
+    def thread(self, name: str, run: Callable[[threading.Event], None]) -> None:
+        """Start a thread that may wait for a device or a file, until deactivation: then its event is set."""
+        stopping = threading.Event()
+        thread = threading.Thread(target=run, args=(stopping,), name=name, daemon=True)
+        self._threads.append((stopping, thread))
+        thread.start()
+
+    def end_threads(self) -> None:
+        """End what `thread` began, before the deactivation does."""
+        for stopping, thread in self._threads:
+            stopping.set()
+            thread.join(END_S)
+        self._threads.clear()
+
+    def read(self, name: str, device: Device, take: Callable[[threading.Event], None]) -> None:
+        """A thread that opens a device as soon as it can be and calls `take` while it is open, until deactivation.
+
+        A DeviceError is the problem `name`, and the device is tried again.
+        """
+
+        def run(stopping: threading.Event) -> None:
+            while not stopping.is_set():
+                try:
+                    if device.reconnect(self.steady_ns()):
+                        take(stopping)
+                    else:
+                        stopping.wait(POLL_S)
+                except DeviceError as error:
+                    if not stopping.is_set():
+                        self.problem(name, str(error))
+                except Exception as error:
+                    self.failed(error, f"the {name} reader")
+                    stopping.wait(POLL_S)
+            device.close()
+
+        self.thread(name, run)
 
     def publish(self, publisher: Any, message: Any) -> None:
         """Publish from any thread; when ROS is being shut down meanwhile or another thread withdraws it, nothing."""
@@ -437,6 +489,7 @@ class ReactdiffNode(ReportingNode):
         try:
             self.stop()
         finally:
+            self.end_threads()
             for worker in self.workers:
                 worker.stop()
                 self.meter.dropped.update(worker.dropped)

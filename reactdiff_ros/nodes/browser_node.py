@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import array
 import os
 import socket
 import struct
 import threading
+from functools import partial
 from typing import Any
 
-from sensor_msgs.msg import CompressedImage
-from std_msgs.msg import Bool, Header
+from std_msgs.msg import Bool
 
 from reactdiff_ros import msg
 from reactdiff_ros.capture.browser import Picture
-from reactdiff_ros.capture.visits import END_S, POLL_S, Host, Visits
+from reactdiff_ros.capture.visits import POLL_S, Host, Visits
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.launching.process import capture_address
-from reactdiff_ros.messages import fill_audio, fill_header
+from reactdiff_ros.messages import fill_audio
 from reactdiff_ros.nodes.base import ReactdiffNode
-from reactdiff_ros.nodes.camera_node import camera_info
+from reactdiff_ros.nodes.camera_node import camera_info, jpeg_message
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.types import Sound
@@ -45,14 +44,13 @@ class BrowserNode(ReactdiffNode):
 
     def start(self) -> None:
         """Wait for visitors."""
-        self._stopping = threading.Event()
         self._visits = Visits(
             Host(
                 take=self._publish, there=self._tell, changed=self.report, failed=self.failed, now_ns=self.now_ns,
                 bad=lambda what: self.problem("visitor", what, Level.WARN), steady_ns=self.steady_ns,
             )
         )  # fmt: skip
-        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listening: socket.socket | None = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._listening.bind(capture_address(os.environ, self.get_namespace()))
         except OSError as error:
@@ -60,18 +58,17 @@ class BrowserNode(ReactdiffNode):
             raise ReactdiffError(f"visitors cannot be received, {error.strerror}", where=self.NAME) from error
         self._listening.listen(8)
         self._listening.settimeout(POLL_S)
-        self._door = threading.Thread(target=self._accept, name="visitors", daemon=True)
-        self._door.start()
+        self.thread("visitors", partial(self._accept, self._listening))
         self.serve("~/pass_seat_on", self._pass_on)
         self._tell(False)
 
     def stop(self) -> None:
         """Say goodbye to the visitor."""
-        if getattr(self, "_door", None) is not None:
-            self._stopping.set()
-            self._door.join(END_S)
+        self.end_threads()
+        listening, self._listening = getattr(self, "_listening", None), None
+        if listening is not None:
             self._visits.close()
-            self._listening.close()
+            listening.close()
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
@@ -95,15 +92,15 @@ class BrowserNode(ReactdiffNode):
             self._size = (0, 0)
             self.solved("visitor")
 
-    def _accept(self) -> None:
-        while not self._stopping.is_set():
+    def _accept(self, listening: socket.socket, stopping: threading.Event) -> None:
+        while not stopping.is_set():
             try:
-                line, _ = self._listening.accept()
+                line, _ = listening.accept()
             except TimeoutError:
                 continue
             except OSError as error:
                 self.failed(error, "the visitors' door")
-                self._stopping.wait(POLL_S)
+                stopping.wait(POLL_S)
                 continue
             if _user_of(line) not in (os.getuid(), 0):
                 line.close()
@@ -114,14 +111,12 @@ class BrowserNode(ReactdiffNode):
         if isinstance(found, Sound):
             self.publish(self._sounds, fill_audio(msg.AudioChunk(), found, "microphone"))
         else:
-            header = fill_header(Header(), found.stamp_ns, str(self.values["frame_id"]))
-            message = CompressedImage(header=header, format="bgr8; jpeg compressed bgr8")
-            message.data = array.array("B", found.jpeg)
+            message = jpeg_message(found.jpeg, found.stamp_ns, str(self.values["frame_id"]))
             self.publish(self._pictures, message)
             field_deg = float(self.values["horizontal_fov_deg"])
-            self.publish(self._infos, camera_info(header, found.width, found.height, field_deg))
+            self.publish(self._infos, camera_info(message.header, found.width, found.height, field_deg))
             self._size = (found.width, found.height)
-            self.meter.output(self.steady_ns(), (self.now_ns() - found.stamp_ns) / 1e6)
+            self.counted(found.stamp_ns)
         self.meter.dropped["camera/image_raw/compressed"] = self._visits.dropped
         self.meter.dropped["audio"] = self._visits.lost
 

@@ -6,6 +6,7 @@ import array
 import math
 import threading
 from dataclasses import replace
+from functools import partial
 
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import Header
@@ -20,9 +21,6 @@ from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
 
 SILENT_NS = 3 * NS
-POLL_S = 0.1
-END_S = 3.0
-"""Longest wait for the reader thread at shutdown. A thread stuck in the driver is left to end on its own."""
 
 
 class CameraNode(ReactdiffNode):
@@ -38,23 +36,14 @@ class CameraNode(ReactdiffNode):
         self._config = replace(self.configured(CameraConfig), source=source)
         self._pictures = self.advertise("camera/image_raw/compressed")
         self._infos = self.advertise("camera/camera_info")
-        self._size, self._rate_hz = (0, 0), 0.0
         self.backend = "opencv"
 
     def start(self) -> None:
         """Start the reader."""
-        self._stopping = threading.Event()
-        self._seen_ns = self.steady_ns()
+        self._size, self._rate_hz = (0, 0), 0.0
+        self._seen_ns = self._due_ns = self.steady_ns()
         self._camera = Camera(self._config, self.now_ns)
-        given = (self._camera, self._stopping)
-        self._reader = threading.Thread(target=self._read_until, args=given, name="camera", daemon=True)
-        self._reader.start()
-
-    def stop(self) -> None:
-        """Stop the reader and give the camera back."""
-        if getattr(self, "_reader", None) is not None:
-            self._stopping.set()
-            self._reader.join(END_S)
+        self.read("camera", self._camera, partial(self._take, self._camera))
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
@@ -76,38 +65,26 @@ class CameraNode(ReactdiffNode):
         again = f"{camera} gives the same picture again and again"
         self.set_problem("frozen", again if frozen and not silent else "", Level.WARN)
 
-    def _read_until(self, camera: Camera, stopping: threading.Event) -> None:
-        due_ns = self.steady_ns()
-        while not stopping.is_set():
-            try:
-                was_open = camera.is_open
-                if not camera.reconnect(self.steady_ns()):
-                    stopping.wait(POLL_S)
-                    continue
-                frame = camera.read()
-                if stopping.is_set():
-                    break
-                if not was_open:
-                    self._size, self._rate_hz = camera.size, camera.rate_hz
-                self._publish(frame)
-                self.solved("camera", f"camera {self.values['device']} is there")
-                due_ns = self._pace(camera, stopping, due_ns)
-            except DeviceError as error:
-                if not camera.ended and not stopping.is_set():  # a file begins again at its end
-                    self.problem("camera", str(error))
-            except Exception as error:
-                self.failed(error, "the camera reader")
-                stopping.wait(POLL_S)
-        camera.close()
-
-    def _pace(self, camera: Camera, stopping: threading.Event, due_ns: int) -> int:
-        """A file gives its pictures at once: wait for the time of the next one."""
+    def _take(self, camera: Camera, stopping: threading.Event) -> None:
+        try:
+            frame = camera.read()
+        except DeviceError:
+            self._size = (0, 0)
+            if camera.ended:  # a file, which begins again
+                return
+            raise
+        if stopping.is_set():
+            return
+        if not self._size[0]:
+            self._size, self._rate_hz = camera.size, camera.rate_hz
+        self._publish(frame)
+        self.solved("camera", f"camera {self.values['device']} is there")
         if camera.paced:
-            return self.steady_ns()
-        rate = camera.rate_hz or self._config.fps or 30.0
-        due_ns = max(due_ns + round(NS / rate), self.steady_ns() - NS)
-        stopping.wait(max(0, due_ns - self.steady_ns()) / NS)
-        return due_ns
+            self._due_ns = self.steady_ns()
+        else:  # a file gives its pictures at once: wait for the time of the next one
+            rate = camera.rate_hz or self._config.fps or 30.0
+            self._due_ns = max(self._due_ns + round(NS / rate), self.steady_ns() - NS)
+            stopping.wait(max(0, self._due_ns - self.steady_ns()) / NS)
 
     def _publish(self, frame: CameraFrame) -> None:
         self._seen_ns = self.steady_ns()
@@ -119,12 +96,17 @@ class CameraNode(ReactdiffNode):
             data = encode_jpeg(frame.bgr, int(self.values["jpeg_quality"]))
         else:
             return
-        header = fill_header(Header(), frame.stamp_ns, str(self.values["frame_id"]))
-        message = CompressedImage(header=header, format="bgr8; jpeg compressed bgr8")
-        message.data = array.array("B", data)
+        message = jpeg_message(data, frame.stamp_ns, str(self.values["frame_id"]))
         self.publish(self._pictures, message)
-        self.publish(self._infos, camera_info(header, width, height, float(self.values["horizontal_fov_deg"])))
-        self.meter.output(self.steady_ns(), (self.now_ns() - frame.stamp_ns) / 1e6)
+        self.publish(self._infos, camera_info(message.header, width, height, float(self.values["horizontal_fov_deg"])))
+        self.counted(frame.stamp_ns)
+
+
+def jpeg_message(data: bytes, stamp_ns: int, frame_id: str) -> CompressedImage:
+    """A JPEG as a message."""
+    message = CompressedImage(header=fill_header(Header(), stamp_ns, frame_id), format="bgr8; jpeg compressed bgr8")
+    message.data = array.array("B", data)
+    return message
 
 
 def camera_info(header: Header, width: int, height: int, horizontal_fov_deg: float) -> CameraInfo:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import array
 import threading
 from functools import partial
 from typing import Any
-
-from sensor_msgs.msg import CompressedImage
-from std_msgs.msg import Header
 
 from reactdiff_ros import msg
 from reactdiff_ros.capture.decode import encode_jpeg
 from reactdiff_ros.capture.media import ClipPicture, ClipPlayer, ClipSound, MediaClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError, ReactdiffError
-from reactdiff_ros.messages import fill_audio, fill_header
+from reactdiff_ros.messages import fill_audio
 from reactdiff_ros.nodes.base import ReactdiffNode
+from reactdiff_ros.nodes.camera_node import jpeg_message
 from reactdiff_ros.nodes.health import RATE_NS, Level, Meter
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.types import Sound
 
 TOPIC = "camera/image_raw/compressed"
 RETRY_S = 2.0
-END_S = 3.0
-"""Longest wait for the player thread at shutdown. A thread stuck in the file system is left to end on its own."""
 SIM_POLL_S = 0.005
 """Simulated time is looked at this often."""
 
@@ -46,16 +41,8 @@ class ClipNode(ReactdiffNode):
         """Start the player."""
         self._ended = self._visited = False
         self.subscribe("camera/visitor", self._on_visitor)
-        self._stopping = threading.Event()
         self._due = Meter()
-        self._player = threading.Thread(target=self._play_until, args=(self._stopping,), name="player", daemon=True)
-        self._player.start()
-
-    def stop(self) -> None:
-        """Stop the player."""
-        if getattr(self, "_player", None) is not None:
-            self._stopping.set()
-            self._player.join(END_S)
+        self.thread("player", self._play_until)
 
     def _on_visitor(self, message: Any) -> None:
         self._visited = bool(message.data)
@@ -123,12 +110,9 @@ class ClipNode(ReactdiffNode):
     def _publish_picture(self, picture: ClipPicture, stamp: int) -> None:
         if self._visited:
             return
-        message = CompressedImage(
-            header=fill_header(Header(), stamp, str(self.values["frame_id"])), format="bgr8; jpeg compressed bgr8"
-        )
-        message.data = array.array("B", encode_jpeg(picture.bgr, int(self.values["jpeg_quality"])))
-        self.publish(self._pictures, message)
-        self.meter.output(self.steady_ns(), (self.now_ns() - stamp) / 1e6)
+        data = encode_jpeg(picture.bgr, int(self.values["jpeg_quality"]))
+        self.publish(self._pictures, jpeg_message(data, stamp, str(self.values["frame_id"])))
+        self.counted(stamp)
 
     def _publish_sound(self, sound: ClipSound, stamp: int) -> None:
         value = Sound(stamp, sound.rate_hz, sound.samples)

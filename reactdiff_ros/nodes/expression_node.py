@@ -22,7 +22,7 @@ from reactdiff_ros.messages import (
 )
 from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.controls import CONTROL, LATEST, LOOK_S, ControlInbox, Controls, Sent
-from reactdiff_ros.nodes.health import Level
+from reactdiff_ros.nodes.health import Level, newest
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.types import EXPRESSION_RATE_HZ
 
@@ -135,10 +135,9 @@ class ExpressionNode(ReactdiffNode):
         if not self.simulated() and self._sent_ns and steady - self._sent_ns > LATE_S * NS:
             self.deadline_misses += 1
         self._sent_ns = steady
-        newest = max((s for s in (frame.picture_stamp_ns, frame.sound_stamp_ns) if s is not None), default=0)
-        fresh = newest > self._newest_ns
-        self._newest_ns = newest
-        self.meter.output(steady, (now - newest) / 1e6 if fresh else None)
+        newest_ns = newest(frame.picture_stamp_ns, frame.sound_stamp_ns) or 0
+        self.meter.output(steady, (now - newest_ns) / 1e6 if newest_ns > self._newest_ns else None)
+        self._newest_ns = newest_ns
 
 
 def main() -> int:

@@ -127,6 +127,11 @@ class Meter:
         return float(p50), float(p99)
 
 
+def newest(*stamps_ns: int | None) -> int | None:
+    """The newest of the stamps that there are."""
+    return max((stamp for stamp in stamps_ns if stamp is not None), default=None)
+
+
 class Limiter:
     """Lets a repeated remark through at first and then at most once a period of a steady clock.
 
@@ -265,22 +270,21 @@ class EventLog:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._logger, name)
 
+    # rclpy remembers where a line was logged, and refuses another severity from there: one call each.
+
     def info(self, sentence: str, event: str = NOTE) -> None:
         """Something that people may want to know."""
-        line = self._line("info", sentence, event)
-        if line:
+        if line := self._line("info", sentence, event):
             self._logger.info(line)
 
     def warning(self, sentence: str, event: str = NOTE) -> None:
         """Something that may be wrong."""
-        line = self._line("warning", sentence, event)
-        if line:
+        if line := self._line("warning", sentence, event):
             self._logger.warning(line)
 
     def error(self, sentence: str, event: str = NOTE) -> None:
         """Something that is wrong."""
-        line = self._line("error", sentence, event)
-        if line:
+        if line := self._line("error", sentence, event):
             self._logger.error(line)
 
     def _line(self, level: str, sentence: str, event: str) -> str:
@@ -387,6 +391,10 @@ class ReportingNode(LifecycleNode):  # type: ignore[misc]
 
     def observe_health(self) -> None:
         """Called before every report of an active node: state or solve problems that depend on time."""
+
+    def counted(self, evidence_ns: int | None) -> None:
+        """One output was published; its latency is since this stamp, None: it carries no (new) evidence."""
+        self.meter.output(self.steady_ns(), None if evidence_ns is None else (self.now_ns() - evidence_ns) / 1e6)
 
     # Clocks and the log
 

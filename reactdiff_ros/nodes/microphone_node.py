@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 
 from reactdiff_ros import msg
 from reactdiff_ros.capture.echo import EchoCanceller
 from reactdiff_ros.capture.microphone import Microphone, MicrophoneConfig
-from reactdiff_ros.errors import DeviceError, MissingExtraError
+from reactdiff_ros.errors import MissingExtraError
 from reactdiff_ros.messages import fill_audio, sound_value
-from reactdiff_ros.nodes.base import ReactdiffNode
+from reactdiff_ros.nodes.base import POLL_S, ReactdiffNode
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.types import Sound
 
-POLL_S = 0.1
 CHUNK_S = 0.02
-END_S = 3.0
-"""Longest wait for the reader thread at shutdown. A thread stuck in the sound system is left to end on its own."""
 
 
 class MicrophoneNode(ReactdiffNode):
@@ -43,19 +41,9 @@ class MicrophoneNode(ReactdiffNode):
         self._echo = self._canceller() if self.values["cancel_echo"] else None
         if self._echo is not None:
             self.subscribe("speech/audio", self._on_voice)
-        self._stopping = threading.Event()
-        self._heard = threading.Event()
-        self._microphone = Microphone(self._config, self.now_ns, on_sound=self._heard.set)
-        given = (self._microphone, self._stopping, self._heard)
-        self._reader = threading.Thread(target=self._read_until, args=given, name="microphone", daemon=True)
-        self._reader.start()
-
-    def stop(self) -> None:
-        """Stop the reader and give the microphone back."""
-        if getattr(self, "_reader", None) is not None:
-            self._stopping.set()
-            self._heard.set()
-            self._reader.join(END_S)
+        heard = threading.Event()
+        self._microphone = Microphone(self._config, self.now_ns, on_sound=heard.set)
+        self.read("microphone", self._microphone, partial(self._take, self._microphone, heard))
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
@@ -89,26 +77,14 @@ class MicrophoneNode(ReactdiffNode):
                 return
             sound = cleaned
         self.publish(self._sounds, fill_audio(msg.AudioChunk(), sound, str(self.values["frame_id"])))
-        self.meter.output(self.steady_ns(), (self.now_ns() - sound.end_ns) / 1e6)
+        self.counted(sound.end_ns)
 
-    def _read_until(self, microphone: Microphone, stopping: threading.Event, heard: threading.Event) -> None:
-        while not stopping.is_set():
-            try:
-                if not microphone.reconnect(self.steady_ns()):
-                    stopping.wait(POLL_S)
-                    continue
-                heard.wait(POLL_S)
-                heard.clear()
-                for sound in microphone.read(self.now_ns()):
-                    self._hand_on(sound)
-                    self.solved("microphone", f"{microphone.name} is there")
-            except DeviceError as error:
-                if not stopping.is_set():
-                    self.problem("microphone", str(error))
-            except Exception as error:
-                self.failed(error, "the microphone reader")
-                stopping.wait(POLL_S)
-        microphone.close()
+    def _take(self, microphone: Microphone, heard: threading.Event, _stopping: threading.Event) -> None:
+        heard.wait(POLL_S)
+        heard.clear()
+        for sound in microphone.read(self.now_ns()):
+            self._hand_on(sound)
+            self.solved("microphone", f"{microphone.name} is there")
 
 
 def main() -> int:

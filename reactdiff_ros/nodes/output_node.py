@@ -145,7 +145,7 @@ class OutputNode(ReactdiffNode):
             values = [float(value) for value in bounded(frame.coefficients)]
             header = fill_header(Header(), frame.stamp_ns)
             self.publish(self._publisher, self._message(header=header, names=NAMES, values=values))
-        self.meter.output(self.steady_ns(), (self.now_ns() - frame.stamp_ns) / 1e6)
+        self.counted(frame.stamp_ns)
 
     def _send_to(self, output: UdpOutput) -> Callable[[str, ExpressionFrame], None]:
         def send(_kind: str, frame: ExpressionFrame) -> None:

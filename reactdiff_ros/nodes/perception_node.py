@@ -459,7 +459,7 @@ class PerceptionNode(ReactdiffNode):
         self.publish(self._frames, fill_speaker(msg.SpeakerFrame(), frame))
         if target is not None:
             self.publish(self._gaze_targets, fill_gaze(PointStamped(), target))
-        self.meter.output(self.steady_ns(), (self.now_ns() - frame.stamp_ns) / 1e6)
+        self.counted(frame.stamp_ns)
         speaker = f"person {frame.person_id}" if frame.person_id >= 0 else "no one"
         if speaker == "no one" and frame.voice is not None and frame.voice.speaking:
             speaker = "a voice"

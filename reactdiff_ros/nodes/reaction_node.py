@@ -46,7 +46,7 @@ from reactdiff_ros.model.plan.planner import Drawn
 from reactdiff_ros.model.policies import fallback_listener, make_listener
 from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.controls import CONTROL, LATEST, LOOK_S, ControlInbox, Controls
-from reactdiff_ros.nodes.health import Level, Meter
+from reactdiff_ros.nodes.health import Level, Meter, newest
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.types import REACTION_RATE_HZ, Explanation, ListenerState, Reaction, SpeakerFrame
 from reactdiff_ros.worker import Worker
@@ -90,13 +90,8 @@ class Member:
     """Its namespace; "" is the node's own."""
     seed: int
     listener: Listener
-    reactions: Any
-    """Publishers."""
-    candidates: Any
-    explanations: Any
-    latest: Any
-    status: Any = None
-    """Publisher; None if the node's own status covers it."""
+    publishers: Mapping[str, Any]
+    """By topic; one without a namespace has no status of its own, for the node's covers it."""
     subscriptions: list[Any] = field(default_factory=list)
     inbox: ControlInbox = field(init=False)
     meter: Meter = field(default_factory=Meter)
@@ -244,6 +239,11 @@ _REACTION, _CANDIDATES, _STATUS = "listener/reaction", "listener/reaction/candid
 _EXPLANATION = "listener/reaction/explanation"
 
 
+def _topics(name: str) -> tuple[str, ...]:
+    """What a listener in this namespace publishes."""
+    return (_REACTION, _CANDIDATES, _EXPLANATION, LATEST, *([_STATUS] if name else []))
+
+
 class ReactionNode(ReactdiffNode):
     """`speaker/frame` in, `listener/reaction` out, for one listener or many.
 
@@ -288,10 +288,8 @@ class ReactionNode(ReactdiffNode):
             self._model.live()
 
     def _member(self, name: str, seed: int) -> Member:
-        topics = (_REACTION, _CANDIDATES, _EXPLANATION, LATEST)
-        reactions, candidates, explanations, latest = (self.advertise(topic, name) for topic in topics)
-        status = self.advertise(_STATUS, name) if name else None
-        return Member(name, seed, self._listener(seed), reactions, candidates, explanations, latest, status)
+        publishers = {topic: self.advertise(topic, name) for topic in _topics(name)}
+        return Member(name, seed, self._listener(seed), publishers)
 
     def _listener(self, seed: int) -> Listener:
         """The model, as others that are there already; where its weights cannot be used, the rules."""
@@ -365,15 +363,8 @@ class ReactionNode(ReactdiffNode):
         for name, seed in wanted.items():
             if name not in kept:
                 member = self._member(name, seed)
-                for publisher in (
-                    member.reactions,
-                    member.candidates,
-                    member.explanations,
-                    member.latest,
-                    member.status,
-                ):
-                    if publisher is not None:
-                        publisher.on_activate(None)
+                for publisher in member.publishers.values():
+                    publisher.on_activate(None)
                 self._open(member)
                 kept[name] = member
         self._members = kept
@@ -387,7 +378,7 @@ class ReactionNode(ReactdiffNode):
         self._withdraw(member.name)
 
     def _withdraw(self, name: str) -> None:
-        for topic in (_REACTION, _CANDIDATES, _EXPLANATION, LATEST, *([_STATUS] if name else [])):
+        for topic in _topics(name):
             self.withdraw(topic, name)
 
     def _look_for_controls(self) -> None:
@@ -455,11 +446,10 @@ class ReactionNode(ReactdiffNode):
             self._tried_ns = self.steady_ns()
             self._worker.put(_WEIGHTS, None)
         for member in self._members.values():
-            if member.status is not None:
-                status = member_status(
-                    member, self.now_ns(), self.steady_ns(), member in silent, self._rounds.figures()
-                )
-                self.publish(member.status, status)
+            if publisher := member.publishers.get(_STATUS):
+                figures = self._rounds.figures()
+                status = member_status(member, self.now_ns(), self.steady_ns(), member in silent, figures)
+                self.publish(publisher, status)
 
     # In the worker's thread
 
@@ -492,7 +482,7 @@ class ReactionNode(ReactdiffNode):
                 self._fresh.setdefault(member.name, member.heard_ns)
         elif topic == CONTROL:
             if member.controls.take(message, member.listener.control):
-                self.publish(member.latest, member.controls.message())
+                self.publish(member.publishers[LATEST], member.controls.message())
                 self.solved(kind)
         else:
             member.listener.robot_speaking(bool(message.data), self.now_ns())
@@ -555,7 +545,7 @@ class ReactionNode(ReactdiffNode):
         for name in names:
             member = self._members.get(name)
             if member is not None and isinstance(member.listener, ShowsCandidates):
-                asked = self.is_heard(member.candidates)
+                asked = self.is_heard(member.publishers[_CANDIDATES])
                 member.listener.show_candidates(asked or bool(self.values["publish_candidates"]))
         due = self._rounds.due(dict.fromkeys(names, now_ns), time.perf_counter())
         if due is None:
@@ -577,14 +567,14 @@ class ReactionNode(ReactdiffNode):
             self._plan(waited, self.now_ns())
 
     def _publish(self, member: Member, reaction: Reaction) -> None:
-        self.publish(member.reactions, fill_reaction(msg.Reaction(), reaction))
+        self.publish(member.publishers[_REACTION], fill_reaction(msg.Reaction(), reaction))
         if reaction.candidates is not None:
-            self.publish(member.candidates, fill_candidates(msg.ReactionCandidates(), reaction))
-        if isinstance(member.listener, DiffusionListener) and self.is_heard(member.explanations):
+            self.publish(member.publishers[_CANDIDATES], fill_candidates(msg.ReactionCandidates(), reaction))
+        if isinstance(member.listener, DiffusionListener) and self.is_heard(member.publishers[_EXPLANATION]):
             self._explainer.ask(member.name, member.listener)
-        newest = max((s for s in (reaction.picture_stamp_ns, reaction.sound_stamp_ns) if s is not None), default=0)
-        latency_ms = (self.now_ns() - newest) / 1e6 if newest > member.newest_ns else None
-        member.newest_ns = newest
+        newest_ns = newest(reaction.picture_stamp_ns, reaction.sound_stamp_ns) or 0
+        latency_ms = (self.now_ns() - newest_ns) / 1e6 if newest_ns > member.newest_ns else None
+        member.newest_ns = newest_ns
         for meter in (self.meter, member.meter):
             meter.output(self.steady_ns(), latency_ms)
 
@@ -593,7 +583,7 @@ class ReactionNode(ReactdiffNode):
     def _explained(self, name: str, why: Explanation) -> None:
         member = self._members.get(name)
         if member is not None:
-            self.publish(member.explanations, fill_explanation(msg.Explanation(), why))
+            self.publish(member.publishers[_EXPLANATION], fill_explanation(msg.Explanation(), why))
 
     # In the drawing thread, or in the worker's
 

@@ -1,36 +1,41 @@
-"""The robot's own speech: a text becomes sound, lips and words; the voice of another program gets its lips."""
+"""The robot's own speech: a text becomes sound, lips and words; the voice of another program gets its lips.
+
+A text is asked for by one of three actions: ours, PAL's TTS, or ROS4HRI's Say.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 from std_msgs.msg import Bool
 
 from reactdiff_ros import msg
+from reactdiff_ros.action import Say
 from reactdiff_ros.clock import NS, Backoff
 from reactdiff_ros.errors import ConfigError, DeviceError, MessageError, MissingExtraError
 from reactdiff_ros.messages import (
     fill_audio,
     fill_mouth,
     fill_speech_state,
+    fill_stamp,
     fill_timing,
     sound_value,
     timing_value,
     turn_event_value,
 )
-from reactdiff_ros.nodes.actions import Goals
-from reactdiff_ros.nodes.base import ReactdiffNode, interface
+from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
-from reactdiff_ros.speech.engines import Engine
+from reactdiff_ros.speech.engines import Engine, Manner
 from reactdiff_ros.speech.lips import Lips
 from reactdiff_ros.speech.player import Player
-from reactdiff_ros.speech.utterance import Placed
+from reactdiff_ros.speech.utterance import Heard, Placed
 from reactdiff_ros.speech.visemes import timed_mouth
-from reactdiff_ros.speech.voice import Listening, Request, Voice
+from reactdiff_ros.speech.voice import Listening, Request, Result, Voice
 from reactdiff_ros.types import Mouth, Sound, SpeechPhase, SpeechState
 
 REPEAT_NS: Final = NS // 5
@@ -47,8 +52,84 @@ FADE_NS: Final = 40_000_000
 CLOSING_S: Final = 0.16
 """How long the mouth then takes to close."""
 DEVICE, PAGE = "device", "page"
-ACTIONS: Final = ("say", "tts_engine/tts", "skill/say")
 BARGE_IN: Final = "the person took the floor"
+
+
+def asked(goal: Any) -> tuple[str, Manner]:
+    """(text, manner) of a goal of any of the three. Raises ConfigError for an emotion or intensity that cannot be."""
+    if isinstance(goal, Say.Goal):
+        return goal.text, Manner(goal.voice, goal.emotion or "neutral", float(goal.intensity) or 1.0)
+    return str(goal.input), Manner(str(getattr(goal, "voice", "") or getattr(goal, "locale", "")))
+
+
+def feedback(kind: Any, heard: Heard) -> Any:
+    """A word as feedback of the action `kind`."""
+    message = kind.Feedback()
+    if hasattr(message, "word"):
+        message.word = heard.word
+    if isinstance(message, Say.Feedback):
+        fill_stamp(message.stamp, heard.stamp_ns)
+    return message
+
+
+def outcome(kind: Any, result: Result) -> Any:
+    """The end as result of the action `kind`."""
+    message = kind.Result()
+    for name, value in (
+        ("spoken_text", result.text), ("aborted", result.aborted), ("message", result.message),
+        ("text", result.text), ("error_msg", result.message),
+    ):  # fmt: skip
+        if hasattr(message, name):
+            setattr(message, name, value)
+    return message
+
+
+class Goals:
+    """Goals of clients as requests of the voice, and back.
+
+    Args:
+        say: takes the request.
+        stop: takes the name of a request that is to stop.
+        name: gives an id for an utterance.
+    """
+
+    def __init__(self, say: Callable[[Request], None], stop: Callable[[str], None], name: Callable[[], str]) -> None:
+        self._say, self._stop, self._name = say, stop, name
+        self._names: dict[bytes, str] = {}
+
+    def accepted(self, handle: Any, kind: Any) -> None:
+        """A client's goal: said, or ended at once with the sentence that says why not."""
+        name = self._name()
+        key = bytes(handle.goal_id.uuid)
+
+        def done(result: Result) -> None:
+            self._names.pop(key, None)
+            handle.execute(lambda goal: _finish(goal, kind, result))
+
+        try:
+            text, manner = asked(handle.request)
+            request = Request(name, text, manner, lambda heard: handle.publish_feedback(feedback(kind, heard)), done)
+        except Exception as error:
+            done(Result("", True, str(error)))
+            return
+        self._names[key] = name
+        self._say(request)
+
+    def cancelled(self, handle: Any) -> None:
+        """A client cancels its goal."""
+        name = self._names.get(bytes(handle.goal_id.uuid))
+        if name is not None:
+            self._stop(name)
+
+
+def _finish(handle: Any, kind: Any, result: Result) -> Any:
+    if handle.is_cancel_requested:
+        handle.canceled()
+    elif result.aborted:
+        handle.abort()
+    else:
+        handle.succeed()
+    return outcome(kind, result)
 
 
 class SpeechNode(ReactdiffNode):
@@ -85,8 +166,8 @@ class SpeechNode(ReactdiffNode):
         self.work(self._voice.worker)
         self._voice.start()
         self._goals = Goals(self._say, lambda name: self._voice.stop("it was cancelled", name), self._name)
-        for name in ACTIONS:
-            self._offer(name)
+        for action in self.spec.actions:
+            self.offer(action.name, self._goals.accepted, self._goals.cancelled)
         self.subscribe("speech/audio", self._on_others_sound)
         self.subscribe("speech/timing", self._on_others_timing)
         self.subscribe("turn/event", self._on_event)
@@ -107,16 +188,6 @@ class SpeechNode(ReactdiffNode):
         """What the diagnostics say when all is well."""
         where = self._player.name if self._player is not None and self._player.is_open else ""
         return f"{self._engine.name} speaks{' through ' + where if where else ''}"
-
-    def _offer(self, name: str) -> None:
-        spec = next(a for a in self.spec.actions if a.name == name)
-        try:
-            kind = interface(spec.type, "action")
-        except ImportError:
-            if spec.requires:
-                return
-            raise
-        self.offer(name, lambda handle: self._goals.accepted(handle, kind), self._goals.cancelled)
 
     def _name(self) -> str:
         self._count += 1

@@ -18,7 +18,7 @@ from reactdiff_ros.messages import (
     speech_state_value,
 )
 from reactdiff_ros.nodes.base import ReactdiffNode
-from reactdiff_ros.nodes.health import Level
+from reactdiff_ros.nodes.health import Level, newest
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.resampling import Resampler, mono
 from reactdiff_ros.turns.config import TurnsConfig
@@ -106,7 +106,7 @@ class TurnNode(ReactdiffNode):
         """What decides, and the floor."""
         if not hasattr(self, "_tracker"):
             return {}
-        return {**{n: v for n, v in self.values.items() if n != "autostart"}, "floor": self._tracker.floor.holder}
+        return {**super().settings(), "floor": self._tracker.floor.holder}
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
@@ -142,12 +142,10 @@ class TurnNode(ReactdiffNode):
                 self._last = event
                 self.publish(self._events, fill_turn_event(msg.TurnEvent(), event))
             self.publish(self._signals, fill_turn_signals(msg.TurnSignals(), step.signals))
-            stamps = (step.signals.picture_stamp_ns, step.signals.sound_stamp_ns)
-            newest = max((s for s in stamps if s is not None), default=None)
-            self.meter.output(self.steady_ns(), None if newest is None else (now_ns - newest) / 1e6)
+            self.counted(newest(step.signals.picture_stamp_ns, step.signals.sound_stamp_ns))
         if self._asker is not None:
-            pause_ns, samples = self._tracker.asks(), self._sound.samples
-            if pause_ns is not None and (heard := samples()) is not None:
+            pause_ns = self._tracker.asks()
+            if pause_ns is not None and (heard := self._sound.samples()) is not None:
                 self._asker.put(_ASK, (pause_ns, heard))
 
     # In the asker's thread

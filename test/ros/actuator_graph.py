@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ NODE, STATE, EXPRESSION = "actuator_node", "actuator/state", "listener/expressio
 PROFILE = (
     head_of("head")
     + """\
+head: {pitch: {neck: 0.01745329}}
 drivers:
   board: {type: maestro, port: BOARD, timeout_s: 1.5}
   bus: {type: feetech, port: BUS}
@@ -50,6 +52,9 @@ joints:
     output: {driver: bus, id: 2}
 """
 )
+LOWERED = 2047 + 25 * 4096 / 360
+"""Counts at which the neck may be let go."""
+NEAR = 6.0
 JAW_COUNTS_A_TICK = 120 / 50 * 4096 / 360
 """What the jaw's speed limit allows between two commands."""
 
@@ -63,7 +68,7 @@ def schedule(policy: int, priority: int) -> None:
 class Bench:
     """Rig, graph and node."""
 
-    def __init__(self, folder: Path, **parameters: object) -> None:
+    def __init__(self, folder: Path) -> None:
         path = folder / "head.yaml"
         tty = folder / "tty_head_"
         path.write_text(PROFILE.replace("BOARD", f"{tty}board").replace("BUS", f"{tty}bus"))
@@ -75,7 +80,7 @@ class Bench:
         save_calibration(folder / "calibration.json", self.rig.calibrations)
         self.graph = RosGraph(folder)
         self.graph.listen(STATE)
-        given: dict[str, Any] = {
+        self._start: dict[str, Any] = {
             "robot": str(path),
             "calibration": str(folder / "calibration.json"),
             "state_dir": str(folder / "state"),
@@ -83,7 +88,6 @@ class Bench:
             "answer_ms": 40.0,
             "state_hz": 50.0,
         }
-        self._start = given | parameters
         self.node: Any = None
         self._faces: Any = None
 
@@ -105,8 +109,9 @@ class Bench:
         self.rig.__enter__()
         schedule(os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, PRIORITY)
 
-    def start(self) -> None:
-        self.node = self.graph.start(NODE, **self._start)
+    def start(self, **parameters: object) -> None:
+        """Start the node, with further parameters."""
+        self.node = self.graph.start(NODE, **self._start | parameters)
         self.graph.wait_active(NODE)
         self.graph.until(lambda: self.graph.received[STATE], what="its state")
 
@@ -156,6 +161,30 @@ class Bench:
             pass
         assert not answer.success, answer.message
         return str(answer.message)
+
+    def disarm(self) -> None:
+        """As at the beginning of a test: reset, without torque."""
+        self.call("reset")
+        self.call("enable", data=False)
+        self.until("disarmed")
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """End the node; the exit status."""
+        self.graph.processes.remove(self.node)
+        return int(self.node.stop(number))
+
+    def restart(self, **parameters: object) -> None:
+        """Kill it and start the next one."""
+        self.end(signal.SIGKILL)
+        self.graph.spin(1.0)  # what it sent before is not taken for the next one's
+        self.graph.received[STATE].clear()
+        self.graph.diagnostics.clear()
+        self.start(**parameters)
+        self.graph.until(lambda: "being opened" not in self.said.message, START_S, "its hardware was asked")
+
+    def holds(self) -> list[bool]:
+        """Whether jaw and neck have torque."""
+        return [self.jaw.motor.torque, self.neck.motor.torque]
 
     def enable(self) -> None:
         """Until it follows."""

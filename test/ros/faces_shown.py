@@ -1,4 +1,4 @@
-"""Faces that a test publishes, the robot's at the rate of the real ones, and the speaker's."""
+"""Faces that a test publishes at the rate of the real ones: the robot's, and the speaker's."""
 
 from __future__ import annotations
 
@@ -45,10 +45,13 @@ def show_until(graph: RosGraph, state: str) -> None:
     pytest.fail(f"not {state}: {said[-1:]}\n{graph.processes[0].log[-2000:]}")
 
 
-def somebody(now_ns: int, *, smile: float = 0.0, speaking: bool = False, face: bool = True, heard: bool = True) -> Any:
-    """A frame of somebody 1 m away, as its message."""
-    values = np.zeros(58, np.float32)
-    values[list(SMILE)] = smile * face
+def somebody(
+    now_ns: int, *, smile: float = 0.0, speaking: bool = False, face: bool = True, heard: bool = True,
+    face_of: np.ndarray | None = None,
+) -> Any:  # fmt: skip
+    """A frame of somebody 1 m away, as its message; `face_of`: all their coefficients."""
+    values = np.zeros(58, np.float32) if face_of is None else face_of
+    values[list(SMILE)] += smile * face
     confidence, position_m = np.full(58, 0.9 * face, np.float32), np.array([0, 0, 1], np.float32) if face else None
     voice = Voice(0.9 if speaking else 0.05, speaking, np.zeros(26, np.float32), 120.0 if speaking else 0.0, -30, 0, 0)
     return fill_speaker(
@@ -58,3 +61,27 @@ def somebody(now_ns: int, *, smile: float = 0.0, speaking: bool = False, face: b
             position_m, None, voice if heard else None,
         ),
     )  # fmt: skip
+
+
+def feed(graph: RosGraph, seconds: float, make: Callable[[int, float], Any] | None = None) -> None:
+    """25 frames of somebody a second for so long; `make(now_ns, time_s)` gives each."""
+    begin = time.monotonic()
+    feed_until(graph, lambda: time.monotonic() - begin >= seconds, make, timeout_s=2 * seconds + 10.0)
+
+
+def feed_until(
+    graph: RosGraph, condition: Callable[[], Any], make: Callable[[int, float], Any] | None = None,
+    topics: tuple[str, ...] = ("speaker/frame",), *, timeout_s: float = 60.0, what: str = "",
+) -> None:  # fmt: skip
+    """As `feed`, on these topics, until the condition holds; fails after the timeout."""
+    begin = time.monotonic()
+    while not condition():
+        passed = time.monotonic() - begin
+        if passed > timeout_s:
+            logs = "\n".join(process.log[-1500:] for process in graph.processes)
+            pytest.fail(f"{what or 'the condition'} not within {timeout_s:g} s\n{logs}")
+        now_ns = graph.node.get_clock().now().nanoseconds
+        message = somebody(now_ns) if make is None else make(now_ns, passed)
+        for topic in topics:
+            graph.publish(topic, message)
+        graph.spin(0.04)

@@ -128,12 +128,25 @@ class RosGraph:
         self.processes.append(process)
         return process
 
+    def add(self, node: Any) -> None:
+        """Handle what arrives at a further node of the test."""
+        self._executor.add_node(node)
+
+    def remove(self, node: Any) -> None:
+        """End that."""
+        self._executor.remove_node(node)
+
     def listen(self, *topics: str) -> None:
         """Keep every message of these topics of the table in `received`, with the steady time of its receipt."""
         for topic in topics:
             kind, qos = _spec(topic)
             qos.depth = max(qos.depth, 10)  # of several publishers, where the table has one value each
             self.node.create_subscription(kind, topic, lambda m, t=topic: self.received[t].append(m), qos)
+
+    def clear(self, *topics: str) -> None:
+        """Forget what was received, on these topics or on all."""
+        for topic in topics or self.received:
+            self.received[topic].clear()
 
     def publish(self, topic: str, message: Any) -> None:
         """Publish on a topic of the table."""
@@ -158,12 +171,13 @@ class RosGraph:
             self._executor.spin_once(timeout_sec=left)
 
     def until(self, condition: Callable[[], Any], timeout_s: float = 20.0, what: str = "") -> Any:
-        """Handle what arrives until the condition holds; its value. Fails with the nodes' logs after the timeout."""
+        """Handle what arrives until the condition holds; its value. Fails with the nodes' logs after the timeout.
+
+        The nodes go on, for the next try and for the tests that share them.
+        """
         end = time.monotonic() + timeout_s
         while not (value := condition()):
             if time.monotonic() > end:
-                for running in self.processes:  # where each of them is: faulthandler writes it
-                    running.stop(signal.SIGABRT)
                 logs = "\n".join(f"--- {p.name}\n{p.log[-3000:]}" for p in self.processes)
                 pytest.fail(f"{what or 'the condition'} not within {timeout_s:g} s\n{logs}")
             self._executor.spin_once(timeout_sec=0.05)

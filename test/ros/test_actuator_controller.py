@@ -42,31 +42,47 @@ class Controller:
             self._states.publish(JointState(name=names, position=[*self.positions.values(), 7.0]))
 
 
-@pytest.fixture
-def graph(tmp_path):
-    graph = RosGraph(tmp_path)
-    graph.listen(STATE)
-    graph.start(NODE, robot="ros2_control", state_dir=str(tmp_path), lock_dir=str(tmp_path))
-    graph.wait_active(NODE)
-    yield graph
-    assert set(graph.close()) == {0}
-    assert not [p.name for p in graph.processes if "Traceback" in p.log]
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    """Two robots, one of them in a namespace."""
+    folder = tmp_path_factory.mktemp("controller")
+    with RosGraph(folder) as graph:
+        graph.listen(STATE)
+        for place, kept in (("/", folder), ("/robot1", folder / "kept")):
+            graph.start(
+                NODE, "-r", f"__ns:={place}", robot="ros2_control", state_dir=str(kept), lock_dir=str(folder)
+            )  # fmt: skip
+        graph.wait_active(NODE)
+        graph.connect(EXPRESSION)
+        yield graph
 
 
-def enable(graph, data=True):
-    return graph.call("std_srvs/SetBool", f"/{NODE}/enable", data=data)
+def enable(graph):
+    return graph.call("std_srvs/SetBool", f"/{NODE}/enable", data=True)
+
+
+@pytest.mark.parametrize("place", ["", "robot1/"])
+def test_a_controller_that_is_not_there_is_said_by_its_full_name(graph, place):
+    missing = f"/{place}head_controller/joint_trajectory has no subscriber"
+    graph.until(lambda: missing in graph.sentence(f"{place}{NODE}"), what=missing)
 
 
 def test_a_controller_is_followed_from_where_it_is_and_missed_when_it_goes(graph):
-    graph.connect(EXPRESSION)
-    graph.until(
-        lambda: "/head_controller/joint_trajectory has no subscriber" in graph.sentence(NODE),
-        what="no controller is said",
-    )
     assert not enable(graph).success
     controller = Controller(graph)
     graph.until(lambda: graph.received[STATE] and not graph.received[STATE][-1].obstacles, what="no obstacles")
     assert controller.goals == []
+
+    other = rclpy.create_node("dancer", context=graph.node.context, use_global_arguments=False)
+    other.create_publisher(JointTrajectory, COMMANDS, 10)
+    seen = lambda: any("dancer" in obstacle for obstacle in graph.received[STATE][-1].obstacles)  # noqa: E731
+    graph.until(seen, what="a second publisher of commands is seen")
+    answer = enable(graph)
+    assert not answer.success
+    assert "/actuator_node and /dancer publish /head_controller/joint_trajectory" in answer.message
+    other.destroy_node()
+    graph.until(lambda: not graph.received[STATE][-1].obstacles, what="it has gone")
+
     answer = enable(graph)
     assert answer.success, answer.message
     show_until(graph, "following")
@@ -83,32 +99,3 @@ def test_a_controller_is_followed_from_where_it_is_and_missed_when_it_goes(graph
     controller.says = False
     show_until(graph, "stopped")
     assert "/joint_states does not report its position" in graph.received[STATE][-1].fault
-
-
-def test_in_a_namespace_it_speaks_to_the_controller_there(tmp_path):
-    graph = RosGraph(tmp_path)
-    graph.start(
-        NODE, "-r", "__ns:=/robot1", robot="ros2_control", state_dir=str(tmp_path / "kept"), lock_dir=str(tmp_path)
-    )
-    missing = "/robot1/head_controller/joint_trajectory has no subscriber"
-    try:
-        graph.until(
-            lambda: missing in graph.sentence(f"robot1/{NODE}"), what="the controller of the namespace is missed"
-        )
-    finally:
-        assert set(graph.close()) == {0}
-
-
-def test_a_second_publisher_of_commands_is_named_and_prevents_enabling(graph):
-    Controller(graph)
-    other = rclpy.create_node("dancer", context=graph._context, use_global_arguments=False)
-    other.create_publisher(JointTrajectory, COMMANDS, 10)
-    try:
-        graph.connect(EXPRESSION)
-        seen = lambda: any("dancer" in o for m in graph.received[STATE][-1:] for o in m.obstacles)  # noqa: E731
-        graph.until(seen, what="it is seen")
-        answer = enable(graph)
-        assert not answer.success
-        assert "/actuator_node and /dancer publish /head_controller/joint_trajectory" in answer.message
-    finally:
-        other.destroy_node()

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import os
 import signal
-import urllib.request
 
 import numpy as np
 import pytest
 from bag_of_clip import command
-from ros_harness import RosGraph
-from std_msgs.msg import Header
+from faces_shown import somebody
+from ros_harness import RosGraph, ask
+from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import Header, String
 
 from reactdiff_ros import msg
 from reactdiff_ros.clock import NS
-from reactdiff_ros.messages import fill_audio, fill_header, fill_speaker
+from reactdiff_ros.messages import fill_audio, fill_header
 from reactdiff_ros.recordings.bags.storage import BagFiles, study_of
-from reactdiff_ros.types import Sound, SpeakerFrame
+from reactdiff_ros.types import Sound
 
 pytestmark = pytest.mark.ros
 
@@ -26,19 +27,16 @@ PICTURE, AUDIO, FRAME, MARKER = "camera/image_raw/compressed", "audio", "speaker
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory):
-    graph = RosGraph(tmp_path_factory.mktemp("record"))
-    graph.start("reaction_node", policy="mime", seed=11)
-    graph.url = graph.page(graph.start("avatar_node", port=18974))
-    yield graph
-    assert set(graph.close()) == {0}
-    assert not [p.name for p in graph.processes if "Traceback" in p.log]
+    with RosGraph(tmp_path_factory.mktemp("record")) as graph:
+        graph.listen("listener/status")
+        graph.start("reaction_node", policy="mime", seed=11)
+        graph.url = graph.page(graph.start("avatar_node", port=18974))
+        yield graph
 
 
 @pytest.fixture(scope="module")
 def speak(graph):
-    """Publishes one picture, one chunk of sound, one speaker frame and one mark, a few times."""
-    from sensor_msgs.msg import CompressedImage
-    from std_msgs.msg import String
+    """Publishes pictures, chunks of sound and speaker frames, five each, and one mark."""
 
     def speaking(recorder, mark="trial 1"):
         graph.connect(FRAME)
@@ -46,12 +44,10 @@ def speak(graph):
         graph.until(lambda: "bag=" in settings(graph), 20.0, "the recorder's status")
         for i in range(5):
             now = graph.node.get_clock().now().nanoseconds
-            zeros, ones = np.zeros(58, np.float32), np.ones(58, np.float32)
-            frame = SpeakerFrame(now, now, None, 1, True, True, zeros, ones, 1.0, *[None] * 4)
             graph.publish(PICTURE, CompressedImage(header=fill_header(Header(), now), format="jpeg", data=b"picture"))
             sound = Sound(now, 16000, np.full((320, 1), i, np.int16))
             graph.publish(AUDIO, fill_audio(msg.AudioChunk(), sound, "microphone"))
-            graph.publish(FRAME, fill_speaker(msg.SpeakerFrame(), frame))
+            graph.publish(FRAME, somebody(now))
             graph.spin(0.1)
         graph.publish(MARKER, String(data=mark))
         graph.until(lambda: f"marked: {mark}" in recorder.log, 10.0, "the mark")
@@ -67,14 +63,11 @@ def settings(graph) -> str:
 
 @pytest.fixture(autouse=True)
 def listens(graph):
-    if "listener/status" not in graph.received:
-        graph.listen("listener/status")
-    graph.received["listener/status"] = []
+    graph.clear("listener/status")
 
 
 def page_says(graph) -> str:
-    with urllib.request.urlopen(f"{graph.url}api/status", timeout=5) as answer:
-        return str(json.load(answer)["graph"].get("recording", ""))
+    return str(ask(graph.url)[1]["graph"].get("recording", ""))
 
 
 @pytest.fixture

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import rclpy
 import yaml
 from command_lines import commands
+from rclpy.event_handler import PublisherEventCallbacks
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
 from ros_harness import START_S, NodeProcess, RosGraph
 
@@ -22,6 +22,7 @@ from reactdiff_ros import msg
 from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, SMILE
 from reactdiff_ros.errors import ConfigError, MessageError
 from reactdiff_ros.messages import fill_control
+from reactdiff_ros.nodes.base import interface
 from reactdiff_ros.nodes.controls import CONTROL, END_NS, HISTORY_NS, LATEST, Controls, Sent
 from reactdiff_ros.recordings.bags.storage import BagFiles
 from reactdiff_ros.types import ListenerControl
@@ -30,29 +31,6 @@ pytestmark = pytest.mark.ros
 
 EXPRESSION, STATUS = "listener/expression", "listener/status"
 NODES = ("reaction_node", "expression_node")
-
-PUB = """
-import sys, time
-import rclpy
-import yaml
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from reactdiff_ros.nodes.base import interface
-topic, kind, values, durability, wait, keep_s = sys.argv[1:]
-rclpy.init()
-node = rclpy.create_node("publisher_of_a_test")
-profile = QoSProfile(depth=10, durability=DurabilityPolicy[durability])
-publisher = node.create_publisher(interface(kind, "msg"), topic, profile)
-while publisher.get_subscription_count() < int(wait):
-    time.sleep(0.1)
-message = interface(kind, "msg")()
-for name, value in yaml.safe_load(values).items():
-    setattr(message, name, type(getattr(message, name))(value))
-publisher.publish(message)
-print("published", flush=True)
-time.sleep(float(keep_s))
-rclpy.shutdown()
-"""
-"""As ros2topic's verb pub: QoS `default` of rclpy unless told otherwise, at least one match, then 0.1 s and the end."""
 
 
 def sent(sent_ns: int, *, live: bool, **values: Any) -> Sent:
@@ -129,15 +107,13 @@ def test_a_control_that_cannot_be_applied_is_as_if_it_had_not_come() -> None:
 
 
 @pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    graph = RosGraph(tmp_path_factory.mktemp("control"))
-    graph.start("reaction_node", policy="rules")
-    graph.start("expression_node")
-    graph.listen(EXPRESSION, STATUS)
-    graph.wait_active(*NODES)
-    yield graph
-    assert set(graph.close()) == {0}
-    assert not [p.name for p in graph.processes if "Traceback" in p.log]
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RosGraph]:
+    with RosGraph(tmp_path_factory.mktemp("control")) as graph:
+        graph.start("reaction_node", policy="rules")
+        graph.start("expression_node")
+        graph.listen(EXPRESSION, STATUS)
+        graph.wait_active(*NODES)
+        yield graph
 
 
 @contextmanager
@@ -156,34 +132,44 @@ def styles(graph: RosGraph) -> list[str]:
     return [graph.settings(name).get("style", "") for name in NODES]
 
 
-def pub(graph: RosGraph, topic: str, kind: str, values: str, *, latched: bool = False, wait: int = 1) -> Any:
-    """A program that publishes once; a latched one stays."""
-    how = ["TRANSIENT_LOCAL", "0", "600"] if latched else ["VOLATILE", str(wait), "0.1"]
-    log = graph.folder / "published.log"
-    with log.open("w") as output:
-        program = subprocess.Popen(
-            [sys.executable, "-c", PUB, topic, kind, values, *how],
-            env=graph.environment, stdout=output, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-
-    def done() -> bool:
-        assert program.poll() in (None, 0), log.read_text()
-        return "published" in log.read_text() if latched else program.poll() is not None
-
+@contextmanager
+def publishing(graph: RosGraph, topic: str, kind: str, values: dict[str, Any], wait: int = 0) -> Iterator[None]:
+    """A node that has published a message, after so many listened, or else a latched one; ends with the context."""
+    missed: list[Any] = []
+    node = rclpy.create_node("publisher_of_a_test", context=graph.node.context, use_global_arguments=False)
+    events = PublisherEventCallbacks(incompatible_qos=missed.append)
+    durability = DurabilityPolicy.VOLATILE if wait else DurabilityPolicy.TRANSIENT_LOCAL
+    profile = QoSProfile(depth=10, durability=durability)
+    publisher = node.create_publisher(interface(kind, "msg"), topic, profile, event_callbacks=events)
+    graph.add(node)
     try:
-        graph.until(done, START_S, f"{topic} is published")
-    except BaseException:
-        program.kill()
-        raise
-    assert "incompatible" not in log.read_text(), "a warning that is not true"
-    return program
+        graph.until(lambda: publisher.get_subscription_count() >= wait, START_S, f"who listens to {topic}")
+        message = interface(kind, "msg")()
+        for name, value in values.items():
+            setattr(message, name, type(getattr(message, name))(value))
+        publisher.publish(message)
+        yield
+        assert not missed, "a warning that is not true"
+    finally:
+        graph.remove(node)
+        node.destroy_node()
 
 
-def parsed(line: str) -> SimpleNamespace:
-    """A line of `ros2 topic pub` as that reads it; options that this does not know fail."""
+def pub(graph: RosGraph, topic: str, kind: str, values: dict[str, Any], wait: int = 1) -> None:
+    """As `ros2 topic pub --once`: at least one match, then 0.1 s and the end."""
+    with publishing(graph, topic, kind, values, wait):
+        graph.spin(0.1)
+
+
+def control(graph: RosGraph, style: str, wait: int = 1) -> None:
+    pub(graph, f"/{CONTROL}", "reactdiff_ros/msg/ListenerControl", {"style": style}, wait)
+
+
+def parsed(line: str) -> tuple[str, str, dict[str, Any]]:
+    """Topic, type and values of a line of `ros2 topic pub`; options that this does not know fail."""
     once, topic, kind, values = shlex.split(line, comments=True)[3:]
     assert once == "--once", line
-    return SimpleNamespace(topic=topic, kind=kind, values=values, fields=yaml.safe_load(values))
+    return topic, kind, yaml.safe_load(values)
 
 
 LINES = commands("ros2 topic pub")
@@ -191,23 +177,23 @@ LINES = commands("ros2 topic pub")
 
 @pytest.mark.parametrize("line", LINES)
 def test_every_line_of_the_documentation_that_publishes_acts(graph: RosGraph, line: str, tmp_path: Path) -> None:
-    report = parsed(line)
-    if report.topic == "/study/marker":
+    topic, kind, values = parsed(line)
+    if topic == "/study/marker":
         with recording(graph, tmp_path / "bag") as recorder:
-            pub(graph, report.topic, report.kind, report.values)
-            graph.until(lambda: f"marked: {report.fields['data']}" in recorder.log, what=line)
+            pub(graph, topic, kind, values)
+            graph.until(lambda: f"marked: {values['data']}" in recorder.log, what=line)
         return
     since = len(graph.received[EXPRESSION])
-    pub(graph, report.topic, report.kind, report.values)
-    if report.topic == "/listener/control":
-        style = report.fields.pop("style", None)
-        numbers = {n: f"{v:g}" for n, v in report.fields.items()}
+    pub(graph, topic, kind, values)
+    if topic == "/listener/control":
+        style = values.pop("style", None)
+        numbers = {n: f"{v:g}" for n, v in values.items()}
         graph.until(lambda: numbers.items() <= graph.settings("reaction_node").items(), what=f"{numbers}")
         if style is not None:
             graph.until(lambda: styles(graph) == [style, style], what=style)
     else:
-        assert report.topic == "/listener/gesture"
-        index = {"nod": HEAD_PITCH, "smile": SMILE[0], "brow_raise": INDEX["browInnerUp"]}[report.fields["name"]]
+        assert topic == "/listener/gesture"
+        index = {"nod": HEAD_PITCH, "smile": SMILE[0], "brow_raise": INDEX["browInnerUp"]}[values["name"]]
 
         def moved() -> bool:
             faces = [m.coefficients[index] for m in graph.received[EXPRESSION][since:]]
@@ -216,71 +202,23 @@ def test_every_line_of_the_documentation_that_publishes_acts(graph: RosGraph, li
         graph.until(moved, what=f"the face moves: {line}")
 
 
-def change(graph: RosGraph, node: str, *labels: str) -> None:
-    from lifecycle_msgs.msg import Transition
-
-    for label in labels:
-        number = {"configure": 1, "cleanup": 2, "activate": 3, "deactivate": 4}[label]
-        wanted = Transition(id=number)
-        assert graph.call("lifecycle_msgs/ChangeState", f"/{node}/change_state", transition=wanted).success
-    graph.received[STATUS].clear()
-
-
 @pytest.mark.parametrize("node", NODES)
 def test_a_control_that_one_node_missed_reaches_it_and_undoes_the_older(graph: RosGraph, node: str) -> None:
     """`--once` publishes as soon as one subscription is there, which need not be that of every node."""
-    kind = "reactdiff_ros/msg/ListenerControl"
-    pub(graph, CONTROL, kind, "{style: serious}")
+    control(graph, "serious")
     graph.until(lambda: styles(graph) == ["serious", "serious"], what="the style")
-    change(graph, node, "deactivate")
-    pub(graph, CONTROL, kind, "{style: warm}")
-    change(graph, node, "activate")
+    assert graph.change(node, "deactivate")
+    control(graph, "warm")
+    assert graph.change(node, "activate")
+    graph.clear(STATUS)
     graph.until(lambda: styles(graph) == ["warm", "warm"], what="the newer style")
-
-
-@pytest.mark.parametrize("node", NODES)
-def test_a_node_that_was_killed_has_the_style_again(graph: RosGraph, node: str) -> None:
-    pub(graph, CONTROL, "reactdiff_ros/msg/ListenerControl", "{style: enthusiastic}", wait=2)
-    graph.until(lambda: styles(graph) == ["enthusiastic", "enthusiastic"], what="the style")
-    process = next(p for p in graph.processes if p.name == node)
-    process.process.kill()
-    process.process.wait()
-    graph.processes.remove(process)
-    graph.received[STATUS].clear()
-    graph.start(node, **({"policy": "rules"} if node == "reaction_node" else {}))
-    graph.until(lambda: styles(graph) == ["enthusiastic", "enthusiastic"], START_S, "the style again")
-
-
-def test_what_a_latched_publisher_sent_before_a_node_started_reaches_it(graph: RosGraph) -> None:
-    """And ordinary publishers go on being heard beside it."""
-    kind = "reactdiff_ros/msg/ListenerControl"
-    latched = pub(graph, "/late/listener/control", kind, "{style: sceptical}", latched=True)
-    try:
-        heard: list[Any] = []
-        from reactdiff_ros.msg import ListenerStatus
-
-        graph.node.create_subscription(ListenerStatus, "/late/listener/status", heard.append, 10)
-        late = graph.start("expression_node", "-r", "__ns:=/late")
-
-        def style(name: str) -> bool:
-            return bool(heard) and f"style={name}" in heard[-1].settings
-
-        graph.until(lambda: style("sceptical"), START_S, "the style that was sent before")
-        graph.spin(HISTORY_NS / 1e9 + 1.0)  # what fetched it is over
-        pub(graph, "/late/listener/control", kind, "{style: calm}")
-        graph.until(lambda: style("calm"), what="the ordinary publisher's style")
-        assert "incompatible QoS" not in late.log
-        assert late.stop() == 0
-    finally:
-        latched.kill()
-        latched.wait()
 
 
 def test_the_recorder_keeps_what_ordinary_publishers_sent_and_what_was_set_before(
     graph: RosGraph, tmp_path: Path
 ) -> None:
     with recording(graph, tmp_path / "bag"):
-        pub(graph, CONTROL, "reactdiff_ros/msg/ListenerControl", "{style: calm}", wait=3)
+        control(graph, "calm", wait=3)
         graph.until(lambda: styles(graph) == ["calm", "calm"], what="the style")
         before = written(graph)
         graph.until(lambda: written(graph) > before + 3, what="what was sent later is recorded")
@@ -298,6 +236,33 @@ def written(graph: RosGraph) -> int:
 
 def recorded(path: Path, topic: str) -> list[str]:
     """The styles in a bag's messages of a topic."""
-    from reactdiff_ros.msg import ListenerControl as ControlMessage
+    return [deserialize_message(r.raw, msg.ListenerControl).style for r in BagFiles(path).records({f"/{topic}"})]
 
-    return [deserialize_message(r.raw, ControlMessage).style for r in BagFiles(path).records({f"/{topic}"})]
+
+def test_what_a_latched_publisher_sent_before_a_node_started_reaches_it(graph: RosGraph) -> None:
+    """And ordinary publishers go on being heard beside it."""
+    topic, kind = f"/late/{CONTROL}", "reactdiff_ros/msg/ListenerControl"
+    graph.listen(f"late/{STATUS}")
+    style = lambda: graph.settings("expression_node", "late").get("style")  # noqa: E731
+    with publishing(graph, topic, kind, {"style": "sceptical"}):
+        late = graph.start("expression_node", "-r", "__ns:=/late")
+        graph.until(lambda: style() == "sceptical", START_S, "the style that was sent before")
+        graph.spin(HISTORY_NS / 1e9 + 1.0)  # what fetched it is over
+        pub(graph, topic, kind, {"style": "calm"})
+        graph.until(lambda: style() == "calm", what="the ordinary publisher's style")
+        assert "incompatible QoS" not in late.log
+        assert late.stop() == 0
+
+
+@pytest.mark.parametrize(("node", "style"), list(zip(NODES, ("enthusiastic", "sceptical"), strict=True)))
+def test_a_node_that_was_killed_has_the_style_again(graph: RosGraph, node: str, style: str) -> None:
+    """At the end of the file: for long DDS counts a killed node among those that listen."""
+    control(graph, style, wait=2)
+    graph.until(lambda: styles(graph) == [style, style], what="the style")
+    process = next(p for p in graph.processes if p.name == node)
+    process.process.kill()
+    process.process.wait()
+    graph.processes.remove(process)
+    graph.received[STATUS].clear()
+    graph.start(node, **({"policy": "rules"} if node == "reaction_node" else {}))
+    graph.until(lambda: styles(graph) == [style, style], START_S, "the style again")

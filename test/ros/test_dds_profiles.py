@@ -1,4 +1,6 @@
-"""Which settings of Fast DDS a node takes: found quickly after a restart, room for pictures, the user's own first."""
+"""Which settings of Fast DDS a node takes: found quickly after a restart, room for pictures, the user's own first; and
+who can reach a robot.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ from pathlib import Path
 import pytest
 from ros_harness import free_domain
 
-from reactdiff_ros.launching.process import ALONE, DISCOVERY, ONLY, PEERS, RANGE, use_profile
+from reactdiff_ros.launching.process import (
+    ALONE,
+    DISCOVERY,
+    ONLY,
+    PEERS,
+    RANGE,
+    use_profile,
+    wider_than_this_machine,
+)
 from reactdiff_ros.resources import share_path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,3 +123,33 @@ def test_two_machines_find_each_other_without_multicast():
     rows = json.loads(done.stdout)
     assert all(share > 0.8 for row in rows for share in row["arrived"].values()), rows
     assert rows[0]["to_lab_kb_s"] < rows[1]["to_lab_kb_s"] < rows[2]["to_lab_kb_s"]
+
+
+SECURE = {"ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_STRATEGY": "Enforce"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "why"),
+    [
+        ({RANGE: "LOCALHOST"}, ""),
+        ({RANGE: "OFF", PEERS: "192.0.2.1"}, ""),
+        ({RANGE: "SUBNET", ONLY: "1"}, ""),
+        ({ONLY: "1", PEERS: "192.0.2.1"}, ""),
+        ({ONLY: "1", "ROS_DISTRO": "humble"}, ""),
+        ({RANGE: "SUBNET", **SECURE}, ""),
+        ({}, f"({RANGE} is not set): set {RANGE}=LOCALHOST,"),
+        ({RANGE: ""}, f"({RANGE} is not set)"),
+        ({RANGE: "SUBNET"}, f"({RANGE} is SUBNET)"),
+        ({RANGE: "SYSTEM_DEFAULT", ONLY: "0"}, f"({RANGE} is SYSTEM_DEFAULT)"),
+        ({RANGE: "localhost"}, f"({RANGE} is localhost)"),
+        ({RANGE: "LOCALHOST", PEERS: "192.0.2.1"}, f"({PEERS} names 192.0.2.1)"),
+        ({RANGE: "LOCALHOST", "ROS_DISTRO": "humble"}, f"({ONLY} is not 1): set {ONLY}=1,"),
+        ({RANGE: "SUBNET", **SECURE, "ROS_SECURITY_STRATEGY": "Permissive"}, "is SUBNET)"),
+    ],
+)
+def test_a_robot_that_other_machines_can_reach_has_one_sentence_and_one_that_they_cannot_none(environment, why):
+    sentence = wider_than_this_machine(environment)
+    assert why in sentence
+    assert sentence.startswith("other machines can move this robot (") == bool(why)
+    assert bool(sentence) == bool(why)
+    assert "\n" not in sentence

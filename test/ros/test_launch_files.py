@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import io
+import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -12,9 +14,9 @@ import pytest
 import yaml
 from loaded_files import loaded
 
+from reactdiff_ros.cli.main import main
 from reactdiff_ros.launching.configuration import robot_parameters
 from reactdiff_ros.launching.table import load_table
-from reactdiff_ros.resources import share_path
 
 TABLE = load_table()
 MODULES = (
@@ -33,9 +35,6 @@ class StandIn(ModuleType):
         class Kept(SimpleNamespace):
             def __init__(self, *args: Any, **kwargs: Any) -> None:
                 super().__init__(kind=name, given=args, **kwargs)
-
-            def perform(self, context: Context) -> Any:
-                return context[self.given[0]]
 
         return Kept
 
@@ -77,25 +76,36 @@ def of_kind(actions: Any, kind: str) -> list[Any]:
     return [action for action in actions if action.kind == kind]
 
 
-def table_of_nodes() -> Any:
-    return json.loads(share_path("config/nodes.json").read_text())
+def ran(module: Any, /, **arguments: str) -> list[Any]:
+    """What a launch file starts where these arguments are given, as `ros2 launch` runs it."""
+    context, actions = Context(arguments), []
+    for action in module.generate_launch_description().given[0]:
+        if action.kind == "OpaqueFunction":
+            actions += action.function(context, *action.args) or ()
+        else:
+            context.setdefault(action.given[0], action.default_value)
+    return actions
+
+
+def shown(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+    """The command `reactdiff` in this process, which costs a tenth of one of its own."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main(command[1:])
+    return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
 
 
 # listener.launch.py
 
 
 @pytest.fixture
-def listener(load):
+def listener(load, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", shown)
     return load("listener.launch.py")
 
 
 def started(listener, **arguments):
-    table, lab = table_of_nodes(), {}
-    context = Context(arguments)
-    assert listener.read_settings(context, [a["name"] for a in table["arguments"]], lab) is None
-    for argument in table["arguments"]:
-        context.setdefault(argument["name"], argument["default"])
-    actions = listener.start(context, table, lab)
+    actions = ran(listener, **arguments)
     return {a.name: a for a in of_kind(actions, "LifecycleNode")}, actions
 
 
@@ -109,7 +119,8 @@ def test_it_starts_what_the_table_says(listener):
         assert all(n.respawn and n.package == "reactdiff_ros" for n in nodes.values())
 
 
-def test_it_hands_on_arguments_and_files_and_removes_its_own_at_the_end(listener, monkeypatch, tmp_path):
+def test_it_hands_on_arguments_and_files_and_removes_its_own_at_the_end(load, monkeypatch, tmp_path):
+    listener = load("listener.launch.py")
     mine, files = tmp_path / "mine.yaml", tmp_path / "files"
     mine.write_text("{}")
     files.mkdir()
@@ -183,44 +194,28 @@ def test_a_wrong_argument_is_one_sentence_before_anything_starts(listener, monke
 @pytest.mark.parametrize(
     ("pushed", "given", "enclave"),
     [
-        ({}, "", "/reactdiff/camera_node"),
-        ({}, "robot1", "/reactdiff/robot1/camera_node"),
-        ({"ros_namespace": "/lab"}, "", "/reactdiff/lab/camera_node"),
-        ({"ros_namespace": "/lab"}, "robot1", "/reactdiff/lab/robot1/camera_node"),
-        ({"ros_namespace": "/lab"}, "/robot1", "/reactdiff/robot1/camera_node"),
+        ("", "", "/reactdiff/camera_node"), ("", "robot1", "/reactdiff/robot1/camera_node"),
+        ("/lab", "", "/reactdiff/lab/camera_node"), ("/lab", "robot1", "/reactdiff/lab/robot1/camera_node"),
+        ("/lab", "/robot1", "/reactdiff/robot1/camera_node"),
     ],
-)
+)  # fmt: skip
 def test_the_enclave_is_of_the_namespace_in_force(listener, pushed, given, enclave):
     """PushRosNamespace goes before a relative namespace, as launch_ros joins them."""
-    nodes, _ = started(listener, namespace=given, **pushed)
-    assert nodes["camera_node"].arguments[-1] == enclave
+    assert listener.enclave("camera_node", given, pushed) == enclave
 
 
 # listeners.launch.py: one reaction_node for many robots
 
 
-@pytest.fixture
-def listeners(load):
-    return load("listeners.launch.py")
-
-
-def start_many(listeners, /, **arguments):
-    table, lab = table_of_nodes(), {}
-    context = Context(arguments)
-    listeners.read_settings(context, table, lab)
-    for argument in listeners.declared(table):
-        context.setdefault(argument.given[0], argument.default_value)
-    actions = listeners.start(context, table, lab)
-    (node,) = of_kind(actions, "LifecycleNode")
-    return node, actions
-
-
-def test_one_node_for_all_robots(listeners):
-    first, *declared, last = listeners.generate_launch_description().given[0]
-    assert (first.function, last.function) == (listeners.read_settings, listeners.start), "settings before defaults"
-    names = {a.given[0] for a in declared}
+def test_one_node_for_all_robots(load, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", shown)
+    listeners = load("listeners.launch.py")
+    with pytest.raises(RuntimeError, match="listeners is empty"):
+        ran(listeners)
+    names = {a.given[0] for a in of_kind(listeners.generate_launch_description().given[0], "DeclareLaunchArgument")}
     assert names == {"listeners", "seed", "policy", "backend", "params_file", "lan", "use_sim_time"}
-    node, actions = start_many(listeners, listeners="robot1, robot2=7", lan="true", policy="rules", seed="4")
+    actions = ran(listeners, listeners="robot1, robot2=7", lan="true", policy="rules", seed="4")
+    (node,) = of_kind(actions, "LifecycleNode")
     discovery = [a.given for a in of_kind(actions, "SetEnvironmentVariable")]
     assert discovery == [("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")]
     assert (node.executable, node.namespace, node.respawn) == ("reaction_node", "", True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import re
 import threading
 import time
 from types import SimpleNamespace
@@ -20,11 +23,14 @@ from reactdiff_ros.avatar import AvatarConfig
 from reactdiff_ros.capture.camera import CameraFrame
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.nodes import avatar_node, camera_node, clip_node, microphone_node, perception_node
+from reactdiff_ros.launching.condition import CONDITION_VARIABLE, Condition, veil
+from reactdiff_ros.launching.process import wider_than_this_machine
+from reactdiff_ros.nodes import avatar_node, base, camera_node, clip_node, microphone_node, perception_node
 from reactdiff_ros.nodes.actuator_node import ActuatorNode
 from reactdiff_ros.nodes.avatar_node import AvatarNode
 from reactdiff_ros.nodes.expression_node import ExpressionNode
 from reactdiff_ros.nodes.health import Level, Meter
+from reactdiff_ros.nodes.reaction_node import BlindReactionNode
 from reactdiff_ros.recordings.graph import recorder_node
 from reactdiff_ros.resources import demo_clip_path
 
@@ -38,6 +44,8 @@ def context():
     yield
     rclpy.shutdown()
     claim.close()
+    gc.unfreeze()  # what an active node has frozen: ruckig's binding would say at the end that it leaks
+    gc.collect()  # a node that could not be made is in the domain all the same
 
 
 def until(condition, what):
@@ -173,7 +181,7 @@ def test_device_that_hangs_at_the_deactivation_has_one_reader_afterwards(monkeyp
     devices = [Hung(), Hung()]
     given = iter(devices)
     monkeypatch.setattr(module, name, lambda *_, **__: next(given))
-    monkeypatch.setattr(module, "END_S", 0.05)
+    monkeypatch.setattr(base, "END_S", 0.05)
     node = running(getattr(module, f"{name}Node"))
     first, second = devices
     until(lambda: first.readers, "the first reader")
@@ -357,4 +365,62 @@ def test_a_path_that_cannot_be_is_one_sentence_and_no_mistake_of_ours(context, k
         assert node.trigger_activate().name == "FAILURE"
     assert said in node.health.summary("").sentence
     assert "failed:" not in node.health.last_error
+    node.destroy_node()
+
+
+def test_a_stop_that_cannot_be_kept_acts_and_says_so(running, tmp_path):
+    (tmp_path / "file").write_text("")
+
+    def screen():
+        node = ActuatorNode()
+        node.values.update(robot="screen", state_dir=str(tmp_path / "file"), lock_dir="")
+        return node
+
+    node = running(screen)
+    answer = node._on_stop(None, SimpleNamespace())
+    assert answer.success
+    assert "but a software stop cannot be kept" in answer.message
+    until(lambda: node._actuation.state.software_stop, "the stop")
+
+
+def test_the_actuator_says_who_can_reach_its_robot(monkeypatch, running, tmp_path):
+    # Nothing leaves this machine here: only the name of the distribution makes its settings look too wide.
+    monkeypatch.setenv("ROS_DISTRO", "humble")
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    monkeypatch.delenv("ROS_LOCALHOST_ONLY", raising=False)
+    logged = []
+
+    def screen():
+        node = ActuatorNode()
+        node.values.update(robot="screen", state_dir=str(tmp_path), lock_dir="")
+        monkeypatch.setattr(node.get_logger(), "warning", lambda sentence, event="": logged.append(sentence))
+        return node
+
+    node = running(screen)
+    said = wider_than_this_machine(os.environ)
+    node.report()
+    node.report()
+    assert logged.count(said) == 1
+    # Another warning is what the user must know first.
+    assert "it has no joints" in node.health.summary("").sentence
+    node.solved("obstacles")
+    assert node.health.summary("") == (Level.WARN, said)
+
+
+@pytest.mark.parametrize("veiled", [False, True])
+def test_a_condition_that_cannot_run_or_be_read_is_not_named(monkeypatch, context, capfd, tmp_path, veiled):
+    secret = Condition("warm", "p01", "seal", {"policy": "model"})
+    monkeypatch.setenv(CONDITION_VARIABLE, veil(secret, bytes(16)) if veiled else "no veil")
+    if not veiled:
+        with pytest.raises(ConfigError, match="condition cannot be read"):
+            BlindReactionNode()
+        return
+    node = BlindReactionNode()
+    node.values["model_dir"] = str(tmp_path)
+    assert node.trigger_configure().name == "FAILURE"
+    assert node.life == "unconfigured"
+    said = node.health.last_error + "".join(capfd.readouterr())
+    assert "cannot run" in said
+    assert "study check" in said
+    assert not re.search(r"weights|rules|model\b", said)
     node.destroy_node()

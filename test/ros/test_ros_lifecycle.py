@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import signal
 from collections import Counter
@@ -10,8 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 import rclpy
-from ros_harness import RosGraph
+from ros_harness import RosGraph, free_domain
 
+from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.nodes import health
 from reactdiff_ros.nodes.expression_node import ExpressionNode
@@ -26,6 +28,7 @@ def graph(tmp_path_factory):
     graph = RosGraph(tmp_path_factory.mktemp("lifecycle"))
     yield graph
     graph.close()  # some of the nodes end with an error
+    assert not [p.name for p in graph.processes if "Traceback" in p.log]
 
 
 @pytest.fixture(scope="module")
@@ -103,44 +106,40 @@ def test_configure_fails_with_one_sentence_and_can_be_tried_again(graph, node):
     assert graph.set_parameter(NAME, "style", "neutral").successful
     assert graph.change(NAME, "configure")
     assert graph.change(NAME, "cleanup")
-    assert "Traceback" not in node.log
 
 
 def test_second_node_of_the_name_leaves_with_one_sentence(graph, node):
     second = graph.start(NAME)
+    other = graph.start(NAME, "-r", "__ns:=/other", blink_rate_per_min=20)  # a whole number for a number
     assert second.ended() == 2
     assert second.log.count(f"a node /{NAME} already runs") == 1
-    assert "Traceback" not in second.log
     assert node.process.poll() is None
-    other = graph.start(NAME, "-r", "__ns:=/other")
     graph.until(lambda: graph.state(f"other/{NAME}") == "active", 40.0, "the node of another namespace")
-    assert other.stop() == 0
+    assert other.stop(signal.SIGHUP) == 0
+    assert "finalized" in other.log
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["-p", "intensity:=9.0"], "intensity"),
-        (["-p", "blink_rate_per_min:=.nan"], "blink_rate_per_min"),
-        (["-p", "seed:=soon"], "seed"),
-        (["--params-file", "/no/such/file.yaml"], "/no/such/file.yaml"),
-    ],
-)
-def test_bad_start_value_ends_the_node_with_one_sentence(graph, arguments, said):
-    node = graph.start(NAME, "-r", "__ns:=/bad", *arguments)
-    assert node.ended() == 2
-    assert said in node.log
-    assert "Traceback" not in node.log
+def test_bad_start_value_ends_the_node_with_one_sentence(graph):
+    bad = {
+        "blink_rate_per_min": graph.start(NAME, "-r", "__ns:=/bad", "-p", "blink_rate_per_min:=.nan"),
+        "/no/such/file.yaml": graph.start(NAME, "-r", "__ns:=/worse", "--params-file", "/no/such/file.yaml"),
+    }
+    for said, process in bad.items():
+        assert process.ended() == 2
+        assert said in process.log
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signal_ends_cleanly(graph, number):
-    namespace = f"signal{int(number)}"
-    node = graph.start(NAME, "-r", f"__ns:=/{namespace}", blink_rate_per_min=20)  # a whole number for a number
-    graph.until(lambda: graph.state(f"{namespace}/{NAME}") == "active", 40.0, "active")
-    assert node.stop(number) == 0
-    assert "Traceback" not in node.log
-    assert "finalized" in node.log
+@pytest.mark.parametrize(("name", "value"), [("intensity", "9.0"), ("seed", "soon")])
+def test_start_values_are_checked_as_parameters_are(name, value):
+    domain, claim = free_domain()
+    with claim:
+        rclpy.init(args=["--ros-args", "-p", f"{name}:={value}"], domain_id=domain)
+        try:
+            with pytest.raises(ConfigError, match=name):
+                ExpressionNode()
+        finally:
+            rclpy.shutdown()
+            gc.collect()  # a node that could not be made is in the domain all the same
 
 
 def test_signal_during_the_start_ends_cleanly(graph):
@@ -149,7 +148,12 @@ def test_signal_during_the_start_ends_cleanly(graph):
     caught = lambda: int(re.search(r"SigCgt:\s*(\w+)", status.read_text())[1], 16) >> (signal.SIGTERM - 1) & 1  # noqa: E731
     graph.until(caught, 20.0, "the handler")  # the imports follow
     assert node.stop(signal.SIGINT) == 0
-    assert "Traceback" not in node.log
+
+
+def test_signal_ends_cleanly(graph, node):
+    """All nodes of all graphs are ended by SIGTERM."""
+    assert node.stop(signal.SIGINT) == 0
+    assert "finalized" in node.log
 
 
 @pytest.fixture
