@@ -101,6 +101,9 @@ def test_long_speech_over_the_robots_is_a_barge_in_and_short_speech_a_backchanne
     assert 0.1 <= (noticed_ns - ns(2.0)) / NS <= 0.5
     _, events = converse([(2.0, 2.3)], [(1.0, 6.0)], **how)
     assert kinds(events) == ["robot_started", "user_backchannel", "robot_stopped"]
+    tracker = TurnTracker(READOUT, DUPLEX)
+    converse([(2.0, 4.5)], [(1.0, 6.0)], seconds=4.0, tracker=tracker, clean="clean" in how)
+    assert tracker.floor.holder == "user", "who takes the floor has it while both speak"
 
 
 def test_pieces_of_speech_over_the_robots_count_together():
