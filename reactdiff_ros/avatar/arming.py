@@ -11,13 +11,12 @@ the token protects it: 10,000 tries a second for a thousand years find one of 74
 from __future__ import annotations
 
 import asyncio
-import hmac
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from reactdiff_ros.avatar.access import checked_token
+from reactdiff_ros.avatar.access import checked_token, same_token
 
 COMMANDS: Final = ("arm", "disarm", "reset")
 TOKEN_VARIABLE: Final = "REACTDIFF_PAGE_TOKEN"
@@ -94,8 +93,7 @@ class RobotConsole:
         """The answer where this is not the operator's token, or None."""
         if not isinstance(token, str) or not token.strip():
             return Answer(403, "The token is missing: type the one that the terminal prints.")
-        given = token.strip().lower().encode(errors="backslashreplace")  # JSON may hold half a character
-        if not hmac.compare_digest(given, self._token.encode()):
+        if not same_token(token.strip().lower(), self._token):
             return Answer(403, "The token is wrong: type the one that the terminal prints.")
         return None
 

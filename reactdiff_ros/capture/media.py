@@ -113,24 +113,27 @@ class MediaClip:
         Raises:
             MediaError: not one picture or chunk could be decoded.
         """
+        return self._read(self._picture, self._sound)
+
+    def pictures(self) -> Iterator[ClipPicture]:
+        """The pictures alone; sound is not decoded."""
+        return (item for item in self._read(self._picture, None) if isinstance(item, ClipPicture))
+
+    def sound(self) -> Iterator[ClipSound]:
+        """The sound alone; pictures are not decoded."""
+        return (item for item in self._read(None, self._sound) if isinstance(item, ClipSound))
+
+    def _read(self, picture: _Track | None, sound: _Track | None) -> Iterator[ClipItem]:
         # One reader a track: bounded memory however badly the tracks are interleaved.
-        pictures = [] if self._picture is None else self._pictures(self._picture)
-        sounds = [] if self._sound is None else self._sounds(self._sound)
+        pictures = [] if picture is None else self._pictures(picture)
+        sounds = [] if sound is None else self._sounds(sound)
         item = None
         for item in heapq.merge(pictures, sounds, key=lambda item: item.offset_ns):
             yield item
-        if item is None:
+        if item is None and (picture, sound) == (self._picture, self._sound):
             raise MediaError(
                 "nothing could be decoded: the file has no usable pictures or sound", where=str(self.path), todo=_REMEDY
             )
-
-    def pictures(self) -> Iterator[ClipPicture]:
-        """The pictures alone."""
-        return (item for item in self.pictures_and_sound() if isinstance(item, ClipPicture))
-
-    def sound(self) -> Iterator[ClipSound]:
-        """The sound alone."""
-        return (item for item in self.pictures_and_sound() if isinstance(item, ClipSound))
 
     def _open(self) -> Any:
         try:

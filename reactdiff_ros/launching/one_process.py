@@ -19,7 +19,7 @@ from typing import Final
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.arming import RobotConsole, new_token
-from reactdiff_ros.avatar.event_loop import EventLoop
+from reactdiff_ros.avatar.web import EventLoop
 from reactdiff_ros.avatar.wire import speaker_status
 from reactdiff_ros.capture.browser import Picture as Jpeg
 from reactdiff_ros.capture.compressed import decode_compressed

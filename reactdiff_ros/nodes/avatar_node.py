@@ -13,7 +13,7 @@ from reactdiff_ros import msg
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.access import LINK_VARIABLE, LinkAccess, checked_token, links
 from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, RobotConsole, new_token
-from reactdiff_ros.avatar.event_loop import EventLoop
+from reactdiff_ros.avatar.web import EventLoop
 from reactdiff_ros.avatar.wire import speaker_status
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.errors import DeviceError, ReactdiffError

@@ -9,9 +9,9 @@ from typing import Any
 from std_msgs.msg import Header
 
 from reactdiff_ros.avatar.config import OutputsConfig, parse_targets
-from reactdiff_ros.avatar.event_loop import EventLoop
 from reactdiff_ros.avatar.formats import LiveLinkEncoder, VmcEncoder
 from reactdiff_ros.avatar.outputs import ArkitServer, Feed, UdpOutput
+from reactdiff_ros.avatar.web import EventLoop
 from reactdiff_ros.coefficients import NAMES, bounded
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.messages import expression_value, fill_header

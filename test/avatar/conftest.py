@@ -40,9 +40,12 @@ def serve(started: Callable[[Any], Awaitable[Any]]) -> Callable[..., Awaitable[A
     return lambda **settings: started(AvatarServer(AvatarConfig(**{"port": 0, **settings})))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Chromium]:
-    with Chromium((1280, 720)) as chromium:
+    """One browser for all pages of a run; it has a camera and a microphone, and finds this machine as robot.lan."""
+    media = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+    alone = ("--autoplay-policy=no-user-gesture-required", "--host-resolver-rules=MAP robot.lan 127.0.0.1")
+    with Chromium((1280, 720), (*media, *alone)) as chromium:
         yield chromium
 
 

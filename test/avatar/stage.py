@@ -19,6 +19,7 @@ from reactdiff_ros.types import ExpressionFrame
 from tools.chromium import Chromium, Page, find_chromium
 
 TOKEN = "abcde-fghjk-mnp23"
+PHONE = (390, 844)
 IN_BROWSER = [
     pytest.mark.browser,
     pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed"),
@@ -33,10 +34,14 @@ def in_browser(test: Any) -> Any:
 
 
 @contextmanager
-def opened(browser: Chromium, url: str, ready: str = "window.reactdiff", seconds: float = 10.0) -> Iterator[Page]:
-    """A page that is `ready`; it is closed afterwards."""
+def opened(
+    browser: Chromium, url: str, ready: str = "window.reactdiff", seconds: float = 10.0, *, phone: bool = False
+) -> Iterator[Page]:
+    """A page that is `ready`, of the size of a screen or of a `phone`; it is closed afterwards."""
     page = browser.open(url)
     try:
+        if phone:
+            page.resize(*PHONE)
         page.until(ready, seconds)
         yield page
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -80,18 +81,16 @@ async def test_the_right_token_moves_the_robot(ask: Ask, actuator: Actuator) -> 
     assert "arm, disarm, reset or stop" in sentence
 
 
-@pytest.mark.parametrize(
-    "body", [{}, {"token": ""}, {"token": None}, {"token": 5}, {"token": TOKEN[:-1]}, {"token": "ä"}]
-)
-@pytest.mark.parametrize("command", ["arm", "disarm", "reset"])
-async def test_no_servo_moves_without_the_token(
-    ask: Ask, actuator: Actuator, command: str, body: dict[str, object]
-) -> None:
-    status, sentence = await ask(command, body)
-    assert status == 403
-    assert sentence.count(".") == 1
-    assert "the terminal prints" in sentence
+async def test_no_servo_moves_without_the_token(ask: Ask, actuator: Actuator) -> None:
+    """Wrong ones lock out no one: before, ten of them from anyone refused the right one too, for a minute."""
+    bodies = [{}, {"token": ""}, {"token": None}, {"token": 5}, {"token": TOKEN[:-1]}, {"token": "ä"}]
+    for command, body in itertools.product(("arm", "disarm", "reset"), bodies):
+        status, sentence = await ask(command, body)
+        assert status == 403
+        assert sentence.count(".") == 1
+        assert "the terminal prints" in sentence
     assert actuator.done == []
+    assert (await ask("disarm", {"token": TOKEN}))[0] == 200
 
 
 async def test_other_sites_do_not_reach_the_robot(ask: Ask, server: AvatarServer, actuator: Actuator) -> None:
@@ -108,15 +107,6 @@ async def test_other_sites_do_not_reach_the_robot(ask: Ask, server: AvatarServer
             assert status == 403
             assert "another site" in sentence or "is not one that this page is served under" in sentence
     assert actuator.done == []
-
-
-async def test_wrong_tokens_lock_out_no_one(ask: Ask, actuator: Actuator) -> None:
-    """Before, ten of them from anyone refused the right one too, for a minute: no one could disarm."""
-    for _ in range(30):
-        assert (await ask("arm", {"token": "wrong"}))[0] == 403
-    for command in ("arm", "disarm", "reset"):
-        assert (await ask(command, {"token": TOKEN}))[0] == 200
-    assert actuator.done == ["arm", "disarm", "reset"]
 
 
 @pytest.mark.parametrize("token", ["", "1", "abcde-fgh23", "a" * 15, "a" * 129, "abcde fghjk mnp23", "ä" * 16])

@@ -18,12 +18,6 @@ from reactdiff_ros.capture.browser import HEAD, PICTURE, acknowledge
 from tools.chromium import Chromium, Page
 
 pytestmark = IN_BROWSER
-FLAGS = (
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-    "--host-resolver-rules=MAP robot.lan 127.0.0.1",
-)
 READY = "window.reactdiff && !document.getElementById('visitor').hidden"
 _numbers = itertools.count()
 
@@ -73,12 +67,6 @@ class Visited(Stage):
         super().close()
 
 
-@pytest.fixture(scope="module")
-def phone() -> Iterator[Chromium]:
-    with Chromium((390, 844), FLAGS) as browser:
-        yield browser
-
-
 @pytest.fixture
 def stage() -> Iterator[Visited]:
     with Visited() as stage:
@@ -87,8 +75,8 @@ def stage() -> Iterator[Visited]:
 
 
 @pytest.fixture
-def page(stage: Visited, phone: Chromium) -> Iterator[Page]:
-    with opened(phone, stage.url, READY) as page:
+def page(stage: Visited, browser: Chromium) -> Iterator[Page]:
+    with opened(browser, stage.url, READY, phone=True) as page:
         yield page
 
 
@@ -104,23 +92,20 @@ def says(page: Page, words: str, state: str) -> None:
     assert page.value("document.getElementById('visitor').getBoundingClientRect().right") <= 390
 
 
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
+def test_a_camera_that_cannot_be_opened(stage: Visited, page: Page) -> None:
+    for error, words in (
         ("NotAllowedError", "not allowed for this page: allow it"),
         ("NotFoundError", "has no camera"),
         ("NotReadableError", "in use by another program: close it"),
         ("OverconstrainedError", "choose another"),
         ("AbortError", "cannot be opened (why)"),
-    ],
-)
-def test_a_camera_that_cannot_be_opened(stage: Visited, page: Page, error: str, words: str) -> None:
-    refused = f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('why', '{error}'); }}"
-    page.value(f"({refused}, 0)")
-    press(page)
-    says(page, words, "off")
+    ):
+        refused = f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('why', '{error}'); }}"
+        page.value(f"({refused}, 0)")
+        press(page)
+        says(page, words, "off")
+        assert page.value("document.getElementById('visit-button').textContent") == "Use my camera"
     assert stage.pictures == 0
-    assert page.value("document.getElementById('visit-button').textContent") == "Use my camera"
 
 
 def test_without_a_microphone_the_camera_alone(stage: Visited, page: Page) -> None:
@@ -136,7 +121,7 @@ def test_without_a_microphone_the_camera_alone(stage: Visited, page: Page) -> No
 
 
 def test_a_slow_line_is_told_and_its_end_too(stage: Visited, page: Page) -> None:
-    stage.delay_s = 0.3
+    stage.delay_s = 1.0  # a busy machine takes a few pictures a second only
     press(page)
     says(page, "The network is slow", "live")
     stage.delay_s = 0.0
@@ -144,18 +129,18 @@ def test_a_slow_line_is_told_and_its_end_too(stage: Visited, page: Page) -> None
     assert page.value("reactdiff.visitor().state") == "live"
 
 
-@pytest.mark.parametrize(("ahead_s", "words"), [(5.0, "5 s ahead of the robot's"), (-61.2, "61 s behind the robot's")])
-def test_a_clock_that_is_off_is_told(stage: Visited, page: Page, ahead_s: float, words: str) -> None:
+def test_a_clock_that_is_off_is_told(stage: Visited, page: Page) -> None:
     press(page)
     page.until("reactdiff.visitor().sent > 1", 20)
-    stage.say(ahead_s=ahead_s)
-    says(page, words, "live")
+    for ahead_s, words in ((5.0, "5 s ahead of the robot's"), (-61.2, "61 s behind the robot's")):
+        stage.say(ahead_s=ahead_s)
+        says(page, words, "live")
 
 
-def test_a_hidden_page_pauses_and_says_so(stage: Visited, page: Page, phone: Chromium) -> None:
+def test_a_hidden_page_pauses_and_says_so(stage: Visited, page: Page, browser: Chromium) -> None:
     press(page)
     page.until("reactdiff.visitor().sent > 1", 20)
-    other = phone.open(stage.url + "faces")
+    other = browser.open(stage.url + "faces")
     page.until("reactdiff.visitor().state === 'off'")
     assert page.value("reactdiff.visitor().sentence") == "Paused: this page was hidden."
     other.close()
@@ -189,13 +174,12 @@ def test_the_end_of_a_visit_has_its_reason(stage: Visited, page: Page) -> None:
     says(page, "The connection to the robot was lost: press again.", "off")
 
 
-def test_a_page_that_may_have_no_camera_says_what_helps(stage: Visited, phone: Chromium) -> None:
-    with opened(phone, stage.url.replace("127.0.0.1", "robot.lan"), READY) as page:
-        press(page)
-        says(page, "started with --https", "off")
-
-
-def test_a_browser_that_is_too_old_says_so(stage: Visited, page: Page) -> None:
+def test_a_page_that_may_have_no_camera_and_a_browser_that_is_too_old_say_so(
+    stage: Visited, page: Page, browser: Chromium
+) -> None:
     page.value("delete window.OffscreenCanvas")
     press(page)
     says(page, "too old", "off")
+    with opened(browser, stage.url.replace("127.0.0.1", "robot.lan"), READY, phone=True) as other:
+        press(other)
+        says(other, "started with --https", "off")

@@ -166,6 +166,11 @@ def test_the_panel_opens_and_tells(stage: Drawing) -> None:
         }
     )
     page.key("p")
+    robot = "[...document.querySelectorAll('.choices button')].find(b => b.textContent === 'robot')"
+    page.until(f"{robot}.querySelectorAll('path').length > 3")  # looks are chosen by their faces
+    page.value(f"{robot}.click()")
+    page.until(f"reactdiff.state().look === 'robot' && {robot}.getAttribute('aria-pressed') === 'true'")
+    page.value("reactdiff.wear('soft')")
     page.until("document.getElementById('panel').innerText.includes('the microphone is gone')")
     assert "41.5" not in page.value("document.getElementById('panel').innerText"), "a second click"
     page.value("document.querySelector('#numbers summary').click()")
@@ -175,19 +180,6 @@ def test_the_panel_opens_and_tells(stage: Drawing) -> None:
         assert expected in text
     page.value("document.getElementById('panel-button').click()")
     assert page.value("document.getElementById('panel').hidden")
-
-
-def test_looks_are_chosen_by_their_faces(stage: Drawing) -> None:
-    page = stage.page
-    page.key("p")
-    try:
-        robot = "[...document.querySelectorAll('.choices button')].find(b => b.textContent === 'robot')"
-        page.until(f"{robot}.querySelectorAll('path').length > 3")
-        page.value(f"{robot}.click()")
-        page.until(f"reactdiff.state().look === 'robot' && {robot}.getAttribute('aria-pressed') === 'true'")
-    finally:
-        page.value("reactdiff.wear('soft')")
-        page.key("p")
 
 
 MESH = """import("./mesh.js").then(({ Mesh, wires }) => {
@@ -336,7 +328,7 @@ def test_sixty_pictures_a_second(stage: Drawing, record_property: Any, look: str
     stage.page.until(f"reactdiff.wear('{look}').then(() => reactdiff.state().look === '{look}')")
     count = """new Promise((done) => { let n = 0; const start = performance.now();
       const tick = () => { n += 1; const t = performance.now() - start;
-        if (t > 2000) done(n * 1000 / t); else requestAnimationFrame(tick); };
+        if (t > 700) done(n * 1000 / t); else requestAnimationFrame(tick); };
       requestAnimationFrame(tick); })"""
     fps = stage.page.value(count)
     record_property("fps", fps)

@@ -23,17 +23,6 @@ def face(**shown: float) -> np.ndarray:
     return values
 
 
-@pytest.mark.parametrize("look", looks())
-def test_every_look_is_drawn_and_a_smile_is_seen_in_its_picture(look: str) -> None:
-    drawing = FaceDrawing(look, 160, 120)
-    neutral = drawing.picture(face(), 1.0)
-    smiling = drawing.picture(face(mouthSmile=0.8, cheekSquint=0.5, eyeSquint=0.4), 5.0)
-    assert neutral.shape == smiling.shape == (120, 160, 3)
-    assert neutral.std() > 5
-    changed = np.abs(neutral.astype(int) - smiling).max(axis=2) > 40
-    assert 0.001 < changed.mean() < 0.5
-
-
 def test_the_same_faces_give_the_same_drawings() -> None:
     drawn = []
     for _ in range(2):
@@ -53,25 +42,20 @@ def test_a_drawing_refers_to_nothing_outside_itself() -> None:
     assert rasterised(svg).shape == (100, 100, 3)
 
 
-@pytest.mark.parametrize("look", ["", "nosuch", "../soft", "keys", "pixel"])
-def test_a_look_that_cannot_be_drawn_is_refused_with_the_ones_that_can(look: str) -> None:
-    with pytest.raises(ConfigError, match="no look"):
-        FaceDrawing(look)
+def test_a_look_that_cannot_be_drawn_is_refused_with_the_ones_that_can() -> None:
+    for look in ("", "nosuch", "../soft", "keys", "pixel"):
+        with pytest.raises(ConfigError, match="no look"):
+            FaceDrawing(look)
 
 
-def test_a_look_in_a_file_is_drawn_and_its_errors_are_said_with_line_and_key(tmp_path: Path) -> None:
+def test_a_look_in_a_file_is_drawn_unless_it_is_of_pixels(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text('{"colour": {"head": "#123456"}}')
     drawn = [FaceDrawing(look, 100, 100).svg(face(), 0.0) for look in ("soft", str(path))]
     assert ["#123456" in svg for svg in drawn] == [False, True]
-    for text, sentence in (
-        ('{\n"eye": {"width": 900}}', "width cannot be 900 (FILE, line 2, eye.width): give a number from 20 to 130"),
-        ('{"style": {"pixels": 12}}', "only browsers draw a look of pixels (FILE, style.pixels): use one of"),
-    ):
-        path.write_text(text)
-        with pytest.raises(ConfigError) as refused:
-            FaceDrawing(str(path))
-        assert str(refused.value).startswith(sentence.replace("FILE", str(path)))
+    path.write_text('{"style": {"pixels": 12}}')
+    with pytest.raises(ConfigError, match=r"only browsers draw a look of pixels .*style\.pixels.*use one of"):
+        FaceDrawing(str(path))
 
 
 def test_values_that_are_no_numbers_are_refused() -> None:
@@ -97,9 +81,16 @@ SOUNDS = {
 }
 
 
-@pytest.mark.parametrize("look", [name for name in looks() if name != "eyes"])
-def test_the_sounds_of_speech_are_told_apart_in_every_look(look: str) -> None:
+@pytest.mark.parametrize("look", looks())
+def test_a_smile_is_seen_and_the_sounds_of_speech_are_told_apart(look: str) -> None:
     drawing = FaceDrawing(look, 320, 240)
+    neutral = drawing.picture(face(), 1.0)
+    smiling = drawing.picture(face(mouthSmile=0.8, cheekSquint=0.5, eyeSquint=0.4), 5.0)
+    assert neutral.shape == smiling.shape == (240, 320, 3)
+    assert neutral.std() > 5
+    assert 0.001 < (np.abs(neutral.astype(int) - smiling).max(axis=2) > 40).mean() < 0.5
+    if look == "eyes":  # it has no mouth
+        return
     pictures = {name: drawing.picture(values, 10.0 * i).astype(int) for i, (name, values) in enumerate(SOUNDS.items())}
     for one, other in itertools.combinations(SOUNDS, 2):
         changed = (np.abs(pictures[one] - pictures[other]).max(axis=2) > 60).mean()

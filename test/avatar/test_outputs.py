@@ -1,4 +1,4 @@
-"""What a user may write as outputs, and the sentence for what not."""
+"""Outputs: what a user may write, which face is sent when, receivers that are not there, and ARKit's websocket."""
 
 from __future__ import annotations
 
@@ -20,14 +20,12 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import ConfigError
 
-# ---- What a user may write as outputs, and the sentence for what not.
-
 
 def test_everything_stays_on_this_machine_unless_another_is_named():
-    targets = parse_targets("vmc, live_link,arkit,topic")
-    assert [t.kind for t in targets] == ["vmc", "live_link", "arkit", "topic"]
-    assert {t.host for t in targets} == {"127.0.0.1", ""}
-    assert [t.port for t in targets] == [39539, 11111, 8770, 0]
+    here = [Target("vmc", "127.0.0.1", 39539), Target("live_link", "127.0.0.1", 11111)]
+    assert list(parse_targets("vmc, live_link,arkit,topic")) == [
+        *here, Target("arkit", "127.0.0.1", 8770), Target("topic", "", 0)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -78,22 +76,14 @@ def test_settings_out_of_range_are_refused(wrong):
         OutputsConfig(**wrong)
 
 
-# ---- What is sent when the listener goes quiet.
-
-
 MS = 1_000_000
-
-
-def test_neutral_before_the_first_frame():
-    sent = Feed(0.2, 0.3).substitute(5, 17)
-    assert sent is not None
-    assert sent.mode == "neutral"
-    assert sent.stamp_ns == 17
-    assert not sent.coefficients.any()
 
 
 def test_the_face_fades_to_neutral_and_stays_there():
     feed, face = Feed(0.2, 0.3), faces(1)[0]
+    first = feed.substitute(5, 17)
+    assert first is not None, "neutral before the first frame"
+    assert (first.mode, first.stamp_ns, bool(first.coefficients.any())) == ("neutral", 17, False)
     feed.take(frame(face), 0)
     assert [feed.substitute(age * MS, START_NS) for age in range(20, 201, 20)] == [None] * 10
     last, weights = face, []
@@ -135,9 +125,6 @@ def test_substitutes_are_finite_and_never_older_than_the_last_frame(times, fade_
         if sent is not None:
             assert np.isfinite(sent.coefficients).all()
             assert sent.stamp_ns >= START_NS
-
-
-# ---- Receivers that are not there, hosts that do not exist, networks that cannot be reached.
 
 
 def udp(host, port=40001, encode=None):
@@ -186,12 +173,12 @@ def test_unknown_host_is_said_and_tried_again_every_two_seconds(monkeypatch):
     sender.close()
 
 
-@pytest.mark.parametrize("host", ["255.255.255.255", "239.0.0.1", "0.0.0.0"])
-def test_a_face_is_not_sent_to_everybody(host):
-    sender = udp(host)
-    sender.send(frame(), 0)
-    assert sender.sent == 0
-    assert "many machines" in sender.problem
+def test_a_face_is_not_sent_to_everybody():
+    for host in ("255.255.255.255", "239.0.0.1", "0.0.0.0"):
+        sender = udp(host)
+        sender.send(frame(), 0)
+        assert sender.sent == 0
+        assert "many machines" in sender.problem
 
 
 def test_a_network_that_goes_is_opened_again():
@@ -218,16 +205,13 @@ def test_a_network_that_goes_is_opened_again():
         sender.close()
 
 
-# ---- ARKit JSON, received by plain websocket clients.
-
-
 @pytest.fixture
 async def server(started):
     return await started(ArkitServer(Target("arkit", "127.0.0.1", 0), ("https://avatar.example.org",)))
 
 
-async def test_arkit_two_seconds_at_50_hz_arrive_whole_and_in_order(server, session):
-    values = faces(100)
+async def test_arkit_frames_arrive_whole_and_in_order(server, session):
+    values = faces(25)
     async with session.ws_connect(server.url) as client:
         await until(lambda: server.clients == 1)
         got = []
@@ -238,7 +222,7 @@ async def test_arkit_two_seconds_at_50_hz_arrive_whole_and_in_order(server, sess
             got.append(json.loads(message.data))
     stamps = np.array([g["stamp"] for g in got])
     np.testing.assert_allclose(np.diff(stamps), STEP_NS / 1e9, atol=1e-5)
-    assert [g["frame"] for g in got] == list(range(1, 101))
+    assert [g["frame"] for g in got] == list(range(1, 26))
     for g, face in zip(got, values, strict=True):
         assert g["type"] == "arkit"
         assert g["mode"] == "listening"
@@ -249,17 +233,12 @@ async def test_arkit_two_seconds_at_50_hz_arrive_whole_and_in_order(server, sess
         assert np.linalg.norm(g["head"]["quaternion"]) == pytest.approx(1.0, abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("origin", "welcome"),
-    [(None, True), ("http://localhost:3000", True), ("http://127.0.0.1", True), ("https://avatar.example.org", True),
-     ("https://evil.example.com", False), ("null", False), ("http://localhost.evil.com", False), ("http://[", False)],
-)  # fmt: skip
-async def test_pages_of_other_sites_are_refused(server, session, origin, welcome):
-    headers = {} if origin is None else {"Origin": origin}
-    if welcome:
-        async with session.ws_connect(server.url, headers=headers):
+async def test_pages_of_other_sites_are_refused(server, session):
+    for origin in ("http://localhost:3000", "http://127.0.0.1", "https://avatar.example.org"):
+        async with session.ws_connect(server.url, headers={"Origin": origin}):
             await until(lambda: server.clients == 1)
-    else:
+        await until(lambda: server.clients == 0)
+    for origin in ("https://evil.example.com", "null", "http://localhost.evil.com", "http://["):
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-            await session.ws_connect(server.url, headers=headers)
+            await session.ws_connect(server.url, headers={"Origin": origin})
         assert caught.value.status == 403

@@ -25,6 +25,7 @@ from reactdiff_ros.capture.browser import (
     is_picture,
     jpeg_size,
 )
+from reactdiff_ros.capture.visits import Visitor, VisitorQueue
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.types import Sound
@@ -52,7 +53,9 @@ def compared() -> BrowserStream:
 
 
 def test_a_picture_has_the_time_of_its_capture_on_our_clock() -> None:
+    assert BrowserStream().ahead_s == 0.0
     stream, now_ns = compared(), START_NS + NS
+    assert stream.ahead_s == pytest.approx(AHEAD_NS / NS, abs=0.01)
     found = stream.receive(message(PICTURE, now_ns - 20_000_000, jpeg()), now_ns)
     assert isinstance(found, Picture)
     assert (found.width, found.height) == (64, 48)
@@ -119,11 +122,6 @@ def test_the_clocks_agree_to_half_a_round_trip_under_jitter_and_drift(seed: int,
     assert worst < 12_000_000
 
 
-def test_how_far_the_pages_clock_is_off_is_known() -> None:
-    assert BrowserStream().ahead_s == 0.0
-    assert compared().ahead_s == pytest.approx(AHEAD_NS / NS, abs=0.01)
-
-
 def test_a_clock_that_was_set_is_followed_at_once() -> None:
     clock = RemoteClock()
     clock.answered(START_NS, START_NS + 2_000_000, START_NS + 4_000_000)
@@ -184,7 +182,7 @@ def test_a_malformed_message_has_one_sentence(bad: bytes, why: str) -> None:
         compared().receive(bad, START_NS + NS)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200), st.booleans())
 def test_no_bytes_break_it(content: bytes, headed: bool) -> None:
     stream = compared()
@@ -201,3 +199,31 @@ def test_a_picture_is_acknowledged_by_its_number() -> None:
     assert is_picture(sent)
     assert REPLY.unpack(acknowledge(sent)) == (1, PICTURE, 0, 77)
     assert not is_picture(message(SOUND, START_NS))
+
+
+def test_only_who_is_seen_is_sent_away() -> None:
+    queue = VisitorQueue(3)
+    assert queue.pass_on() == (False, "No visitor's camera is in use.")
+    first, second = queue.enter(), queue.enter()
+    assert first is not None
+    assert second is not None
+    assert queue.pass_on()[0]
+    assert (first.sent_away, second.sent_away) == (True, False)
+
+
+@given(st.lists(st.integers(0, 6), max_size=40))
+def test_there_is_always_one_seen_and_never_more_than_there_are_places(moves: list[int]) -> None:
+    """One at a time, the others in order of arrival."""
+    queue, here = VisitorQueue(4), list[Visitor]()
+    for move in moves:
+        if move < 4 and move < len(here):
+            queue.leave(here.pop(move))
+        elif move == 6:
+            assert queue.pass_on()[0] is bool(here)
+        elif (visitor := queue.enter()) is not None:
+            here.append(visitor)
+        else:
+            assert len(here) == 4
+        assert [queue.before(each) for each in here] == list(range(len(here)))
+        assert len(here) <= 4
+        assert (queue.waiting, queue.state) == (max(0, len(here) - 1), "taken" if here else "free")

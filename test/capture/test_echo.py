@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -28,11 +30,22 @@ from reactdiff_ros.capture.echo import EchoCanceller
 RATE, OWN_RATE = 16000, 22050
 T0 = 1_700_000_000 * NS
 BLOCK = RATE // 50
+PEOPLE = 8 if "REACTDIFF_FUZZ" in os.environ else 5
+VOICES = ("en-us", "en-us+f3", "de", "it")
 TEXT = (
     "I have been thinking about what you said. It is a good plan, but we need more time for it. The weather will be "
     "fine on Sunday, so we could go to the lake, take a boat, and stay there until the evening. What do you think? "
     "There is a small restaurant as well, where they have fish and bread and something to drink for everybody."
 )
+
+
+@dataclass(frozen=True)
+class Over:
+    """What the canceller leaves of someone who speaks over the robot, from the sample `begins` on."""
+
+    is_turn: bool
+    sound: NDArray[np.int16]
+    begins: int
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +56,7 @@ def robot() -> NDArray[np.int16]:
     return sound
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def voices(clips: Callable[[str], Path]) -> list[NDArray[np.float64]]:
     """3 s each of real voices that begin after a silence, at 16 kHz, their first speech after 0.1 s."""
     with av.open(str(clips("silero_test_60s.wav"))) as file:
@@ -115,7 +128,7 @@ def level_db(sound: NDArray[np.generic]) -> float:
     return float(10 * np.log10((sound.astype(float) ** 2).mean() + 1e-9))
 
 
-@pytest.mark.parametrize(("delay_s", "seed"), [(0.0, 0), (0.03, 1), (0.12, 2)])
+@pytest.mark.parametrize(("delay_s", "seed"), [(0.0, 0), (0.12, 2)])
 def test_the_robot_does_not_hear_itself(robot: NDArray[np.int16], delay_s: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     near = 0.5 * room(robot, delay_s, rng) + 20 * rng.standard_normal(int(len(robot) * RATE / OWN_RATE))
@@ -127,26 +140,39 @@ def test_the_robot_does_not_hear_itself(robot: NDArray[np.int16], delay_s: float
     assert np.mean(after > 0.5) <= 0.01
 
 
-def test_a_person_who_is_as_loud_as_the_robot_is_heard_over_it(
-    robot: NDArray[np.int16], voices: list[NDArray[np.float64]]
-) -> None:
+@pytest.fixture(scope="module")
+def spoken_over(robot: NDArray[np.int16], voices: list[NDArray[np.float64]]) -> list[Over]:
+    """People who speak on over the robot, and backchannels."""
+    engine = Engine("espeak-ng")
+    short = [engine.speak(text, Manner(voice=voice)).samples for voice in VOICES for text in ("uh-huh", "yeah")]
+    engine.close()
+    said = [(seed, person) for seed, person in enumerate(voices[:PEOPLE])]
+    for seed, sound in enumerate(short, 8):
+        loud = np.flatnonzero(np.abs(sound) > 300)
+        said.append((seed, np.pad(resampled(sound[loud[0] : loud[-1]]), RATE // 10)))
+    found = []
+    for seed, person in said:
+        near, start = over(robot, person, seed, np.random.default_rng(seed))
+        found.append(Over(seed < 8, heard(near[: start + 4 * RATE], robot), start + RATE // 10))
+    return found
+
+
+def test_a_person_who_is_as_loud_as_the_robot_is_heard_over_it(spoken_over: list[Over]) -> None:
     late_s = []
-    for seed, person in enumerate(voices[:5]):
-        rng = np.random.default_rng(seed)
-        near, start = over(robot, person, seed, rng)
-        found = np.flatnonzero(speech(heard(near, robot)) > 0.5)
-        late_s.append((found[found >= (start + RATE // 10) // 512][0] + 1) * 512 / RATE - start / RATE - 0.1)
+    for person in (each for each in spoken_over if each.is_turn):
+        found = np.flatnonzero(speech(person.sound) > 0.5)
+        late_s.append(((found[found >= person.begins // 512][0] + 1) * 512 - person.begins) / RATE)
     print("barge-in at 0 dB heard after", np.round(late_s, 2))
     assert np.median(late_s) <= 0.4
     assert np.mean(np.array(late_s) <= 0.5) >= 0.8
 
 
-def barge_in_s(sound: NDArray[np.int16], begins_s: float, config: TurnsConfig) -> float:
+def barge_in_s(over: Over, config: TurnsConfig) -> float:
     """Seconds from when the person begins until the event, while the robot speaks all the time; NaN: none."""
     tracker, extractor = TurnTracker(read_readout(), config), VoiceExtractor()
     unseen = np.zeros(c.COEFFICIENT_COUNT, np.float32)
-    for i in range(0, len(sound) - BLOCK + 1, BLOCK):
-        extractor.push(Sound(T0 + i * NS // RATE, RATE, sound[i : i + BLOCK, None], clean=True))
+    for i in range((over.begins - 2 * RATE) // BLOCK * BLOCK, len(over.sound) - BLOCK + 1, BLOCK):
+        extractor.push(Sound(T0 + i * NS // RATE, RATE, over.sound[i : i + BLOCK, None], clean=True))
         now_ns = T0 + (i + BLOCK) * NS // RATE
         if (i // BLOCK) % 2 == 0 or (found := extractor.latest(now_ns)) is None:
             continue
@@ -156,37 +182,27 @@ def barge_in_s(sound: NDArray[np.int16], begins_s: float, config: TurnsConfig) -
             SpeakerFrame(now_ns, None, heard_ns, -1, False, False, unseen, unseen, 0.0, None, None, None, voice)
         )
         for step in tracker.advance(now_ns):
-            after_s = (step.signals.stamp_ns - T0) / NS - begins_s
+            after_s = (step.signals.stamp_ns - T0) / NS - over.begins / RATE
             if after_s > 0.0 and any(event.kind == "barge_in" for event in step.events):
                 return after_s
     return math.nan
 
 
+@pytest.mark.parametrize(
+    "after_s", [0.35, pytest.param(0.4, marks=pytest.mark.slow), pytest.param(0.3, marks=pytest.mark.slow)]
+)
 def test_who_speaks_on_over_the_robot_stops_it_and_a_backchannel_seldom_does(
-    robot: NDArray[np.int16], voices: list[NDArray[np.float64]]
+    spoken_over: list[Over], after_s: float
 ) -> None:
-    engine = Engine("espeak-ng")
-    voices_of = ("en-us", "en-us+f3", "de", "it")
-    short = [engine.speak(text, Manner(voice=voice)).samples for voice in voices_of for text in ("uh-huh", "yeah")]
-    engine.close()
-    said = [(person, True) for person in voices[:8]]
-    for sound in short:
-        loud = np.flatnonzero(np.abs(sound) > 300)
-        own = resampled(sound[loud[0] : loud[-1]])
-        said.append((np.concatenate([np.zeros(RATE // 10), own, np.zeros(RATE // 10)]), False))
-    sounds = []
-    for seed, (person, _) in enumerate(said):
-        near, start = over(robot, person, seed, np.random.default_rng(seed))
-        sounds.append((heard(near[: start + 4 * RATE], robot), start / RATE + 0.1))
-    turns = np.array([is_turn for _, is_turn in said])
-    for after_s in (0.4, 0.35, 0.3):
-        late = np.array([barge_in_s(*sound, TurnsConfig(barge_in_s=after_s)) for sound in sounds])
-        delays_s, taken = np.sort(late[turns]), int(np.isfinite(late[~turns]).sum())
-        print(f"barge_in_s {after_s}: after", np.round(delays_s, 2), f"s; backchannels {taken} of {(~turns).sum()}")
-        if after_s == TurnsConfig().barge_in_s:
-            assert np.median(delays_s) <= 0.55
-            assert np.isfinite(delays_s).all()
-            assert taken <= len(short) // 2
+    """Asserted for the default of barge_in_s; the others are for docs/speech.md."""
+    late = np.array([barge_in_s(each, TurnsConfig(barge_in_s=after_s)) for each in spoken_over])
+    turns = np.array([each.is_turn for each in spoken_over])
+    delays_s, taken = np.sort(late[turns]), int(np.isfinite(late[~turns]).sum())
+    print(f"barge_in_s {after_s}: after", np.round(delays_s, 2), f"s; backchannels {taken} of {(~turns).sum()}")
+    if after_s == TurnsConfig().barge_in_s:
+        assert np.median(delays_s) <= 0.55
+        assert np.isfinite(delays_s).all()
+        assert taken <= (~turns).sum() // 2
 
 
 def test_sound_is_passed_on_as_it_is_until_the_robot_speaks() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Iterator
 
 import numpy as np
@@ -59,9 +58,10 @@ def test_emotion_changes_the_length_and_intensity_zero_does_not(espeak: Engine) 
     assert abs(length("sad", 0.0) - length("neutral", 1.0)) < 10
 
 
-@pytest.mark.parametrize("voice", ["de", "fr", "zh", "es-419"])
+@pytest.mark.parametrize("voice", ["de", "zh", "es-419"])
 def test_other_languages(espeak: Engine, voice: str) -> None:
     assert len(espeak.speak("Hallo" if voice != "zh" else "你好。", Manner(voice)).symbols) > 2
+    assert engines.find_engine("auto", voice)[0] == "espeak-ng"
 
 
 def test_an_unknown_voice_is_one_sentence_that_names_the_known_ones(espeak: Engine) -> None:
@@ -99,20 +99,16 @@ def test_a_manner_that_cannot_be(emotion: str, intensity: float, voice: str) -> 
 
 def program(code: str) -> list[str]:
     ready = 'import sys, time\nprint(\'{"ready": true, "bytes": 0}\', flush=True)\nline = sys.stdin.readline()\n'
-    return [sys.executable, "-c", ready + textwrap.dedent(code)]
+    return [sys.executable, "-c", ready + code]
 
 
 @pytest.mark.parametrize(
-    "code",
-    [
-        "", "print('what?', flush=True)", "print('[]', flush=True)", "print('{\"bytes\": -1}', flush=True)",
-        "print('{\"bytes\": 0, \"rate\": 7}', flush=True)", "print('{\"bytes\": 9}', flush=True)",
-        "print('{\"bytes\": 0, \"rate\": 16000, \"phones\": [[1]], \"words\": []}', flush=True)",
-    ],
+    "answer", ["", "what?", "[]", '{"bytes": -1}', '{"bytes": 0, "rate": 7}', '{"bytes": 9}',
+               '{"bytes": 0, "rate": 16000, "phones": [[1]], "words": []}'],
 )  # fmt: skip
-def test_an_engine_that_dies_or_answers_nonsense_is_one_sentence(code: str) -> None:
-    engine = Engine(program=program(code))
-    with pytest.raises(DeviceError, match=r"auto (ended or )?answered nonsense|auto ended"):
+def test_an_engine_that_dies_or_answers_nonsense_is_one_sentence(answer: str) -> None:
+    engine = Engine(program=program(f"print({answer!r}, flush=True)" if answer else ""))
+    with pytest.raises(DeviceError, match=r"auto (ended or )?answered nonsense"):
         engine.speak(TEXT, Manner())
     engine.close()
 
@@ -172,8 +168,3 @@ def test_pipers_lips_close_where_its_sound_is_quiet(piper: Engine) -> None:
     shut = mouth.closure[: len(level)] > 0.8
     inside = slice(round(float(found.starts_s[2]) * 100), round(float(found.starts_s[-1]) * 100))
     assert level[inside][shut[inside]].mean() < 0.4 * level[inside][~shut[inside]].mean()
-
-
-@pytest.mark.parametrize("voice", ["de", "en-us+f3"])
-def test_auto_speaks_a_named_language_with_espeak(voice: str) -> None:
-    assert engines.find_engine("auto", voice)[0] == "espeak-ng"

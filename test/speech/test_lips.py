@@ -49,7 +49,7 @@ def joined(tracks: Sequence[Mouth]) -> NDArray[np.float32]:
     return np.concatenate([np.column_stack([t.coefficients, t.closure, t.accent, t.level]) for t in tracks])
 
 
-@pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 24000, 44100, 48000, 96000, 192000])
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 192000])
 def test_frames_of_any_rate_follow_each_other_from_the_first_sample(weights: LipWeights, rate: int) -> None:
     tracks = run(weights, speech(1.0, rate), [rate // 50] * 60, rate)
     at = START_NS
@@ -97,45 +97,33 @@ def test_a_still_mouth_in_silence(weights: LipWeights) -> None:
     assert after[150:, JAW].mean() <= 0.001
 
 
-def test_loud_clipped_and_square_sound_stays_in_bounds(weights: LipWeights) -> None:
-    rng = np.random.default_rng(1)
-    for samples in (rng.integers(-32768, 32767, (16000, 1)), np.sign(speech(1.0).astype(int)) * 32767):
-        values = joined(run(weights, samples.astype(np.int16), []))
-        assert np.isfinite(values).all()
-        assert ((values >= 0) & (values <= 1)).all()
-
-
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.binary(max_size=6000), st.integers(8000, 192_000))
-def test_random_bytes(weights: LipWeights, data: bytes, rate: int) -> None:
+def test_any_sound_gives_a_mouth_within_bounds(weights: LipWeights, data: bytes, rate: int) -> None:
+    """Random bytes, then a square wave at full scale."""
     samples = np.frombuffer(data[: len(data) // 2 * 2], np.int16)[:, None]
-    values = joined([*run(weights, samples, [], rate), *run(weights, speech(0.1), [])])
+    square = (np.sign(speech(0.3).astype(int)) * 32767).astype(np.int16)
+    values = joined([*run(weights, samples, [], rate), *run(weights, square, [])])
     assert np.isfinite(values).all()
     assert ((values >= 0) & (values <= 1)).all()
 
 
-@pytest.mark.parametrize("rate", [0, 7999, 192_001])
-def test_a_wrong_rate_is_one_sentence(weights: LipWeights, rate: int) -> None:
+def test_sound_of_a_wrong_rate_is_one_sentence_and_sound_without_samples_is_nothing(weights: LipWeights) -> None:
     lips = Lips(weights)
-    with pytest.raises(MediaError, match="8000 to 192000"):
-        lips.push(Sound(START_NS, rate, speech(0.1)))
-    assert lips.push(Sound(START_NS, 16000, speech(0.2)))
-
-
-def test_sound_without_samples_or_of_a_strange_shape_is_nothing(weights: LipWeights) -> None:
-    lips = Lips(weights)
+    for rate in (0, 7999, 192_001):
+        with pytest.raises(MediaError, match="8000 to 192000"):
+            lips.push(Sound(START_NS, rate, speech(0.1)))
     for samples in (np.zeros((0, 1), np.int16), np.zeros(100, np.int16), np.zeros((100, 0), np.int16)):
         assert lips.push(Sound(START_NS, 16000, samples)) == []
     assert lips.flush() == []
+    assert lips.push(Sound(START_NS, 16000, speech(0.2)))
 
 
 def test_a_gap_or_another_rate_begins_anew_at_the_new_stamp(weights: LipWeights) -> None:
     lips = Lips(weights)
     lips.push(Sound(START_NS, 16000, speech(0.5)))
-    tracks = lips.push(Sound(START_NS + 3 * NS, 16000, speech(0.5)))
-    assert START_NS + 3 * NS in [track.start_ns for track in tracks]
-    tracks = lips.push(Sound(START_NS + 3 * NS + NS // 2, 48000, speech(0.5, 48000)))
-    assert START_NS + 3 * NS + NS // 2 in [track.start_ns for track in tracks]
+    for start_ns, rate in ((START_NS + 3 * NS, 16000), (START_NS + 3 * NS + NS // 2, 48000)):
+        assert start_ns in [track.start_ns for track in lips.push(Sound(start_ns, rate, speech(0.5, rate)))]
 
 
 def timing(symbols: str, start_ns: int = START_NS, length: float = 0.1) -> SpeechTiming:
@@ -144,8 +132,11 @@ def timing(symbols: str, start_ns: int = START_NS, length: float = 0.1) -> Speec
 
 
 def test_where_sounds_are_timed_the_table_speaks_alone(weights: LipWeights) -> None:
-    lips = Lips(weights)
-    table = lips.follow(timing("mapa"))
+    said: list[str] = []
+    lips = Lips(weights, said.append)
+    for _ in range(3):
+        table = lips.follow(timing("ma☃pa"))
+    assert len(said) == 1, "a symbol that is not known is reported once"
     assert table.closure[5] >= 0.9
     tracks = [*lips.push(Sound(START_NS, 16000, speech(2.0))), *lips.flush()]
     assert min(track.start_ns for track in tracks) >= START_NS + len(table.level) * NS // 100
@@ -159,14 +150,6 @@ def test_a_timing_that_ends_before_the_sound_is_completed_by_the_network(weights
     assert mouth.coefficients[100:200, JAW].max() > 0.03
     early = Lips(weights).whole(Sound(START_NS, 16000, speech(0.5)), timing("mamamama" * 3))
     assert len(early.level) > 200  # the table goes on where the sound ended before it
-
-
-def test_unknown_symbols_are_reported_once(weights: LipWeights) -> None:
-    said: list[str] = []
-    lips = Lips(weights, said.append)
-    for _ in range(3):
-        lips.follow(timing("m☃a"))
-    assert len(said) == 1
 
 
 def test_whole_equals_pushed(weights: LipWeights) -> None:
