@@ -257,7 +257,7 @@ def evaluate_behaviour(
     other, smile, expected = streams(with_, natural, shuffled=True), with_.truth.smile, expected_listener(with_, seed)
     # With the own speaker less with another one's: coupling of smiles, and all coefficients with what is expected.
     pairs = {
-        "smile": tuple(own_couplings(smile, smile_curve(streams)) for streams in (own, other)),
+        "smile": (own_couplings(smile, smile_curve(own)), own_couplings(smile, smile_curve(other))),
         "face": (expected_correlation(expected, own), expected_correlation(expected, other)),
     }
     figures: dict[str, Any] = {
