@@ -52,8 +52,12 @@ def backchannels(
     (with --nods): quantiles, and distances from annotated nods; amplitude and velocity over their medians, because
     their units differ.
     """
-    from reactdiff_ros.evaluation.metrics.nod_shapes import read_nods
-    from reactdiff_ros.evaluation.studies.backchannels import evaluate_backchannels, make_dialogue, read_speech
+    from reactdiff_ros.evaluation.studies.backchannels import (
+        evaluate_backchannels,
+        make_dialogue,
+        read_nods,
+        read_speech,
+    )
     from reactdiff_ros.recordings.datasets.turns import read_turns
 
     if run.output is not None:

@@ -26,14 +26,12 @@ if TYPE_CHECKING:
     from reactdiff_ros.evaluation.metrics.robot import robot_metrics as robot_metrics
 
 _HOMES = {
-    "ReactMetrics": "react",
-    "RobotMetrics": "robot",
-    "evaluate_mars": "react",
-    "evaluate_reactions": "react",
-    "export_mars": "react",
-    "load_arrays": "react",
-    "robot_metrics": "robot",
-    "target_lists": "react",
+    name: home
+    for home, names in {
+        "react": ("ReactMetrics", "evaluate_mars", "evaluate_reactions", "export_mars", "load_arrays", "target_lists"),
+        "robot": ("RobotMetrics", "robot_metrics"),
+    }.items()
+    for name in names
 }
 
 

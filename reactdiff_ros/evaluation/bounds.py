@@ -63,6 +63,8 @@ class Bound:
     high: float = math.inf
     strict: bool = False
     """The ends of the range are outside."""
+    short: str = ""
+    """Its name in the study's own "within_bounds"; "": it is not there."""
 
     def text(self) -> str:
         """The range in words; "yes" and "no" for 1 and 0."""
@@ -171,6 +173,11 @@ def judge(parts: Mapping[str, Figures]) -> list[Verdict]:
     return [verdict(bound, parts.get(bound.part, {})) for bound in BOUNDS]
 
 
+def judge_study(part: str, figures: Figures) -> dict[str, Verdict]:
+    """The verdicts of a study on its own figures, by the short names of the bounds."""
+    return {bound.short: verdict(bound, figures) for bound in BOUNDS if bound.part == part and bound.short}
+
+
 def at(path: str, without: tuple[str, ...] = ()) -> Find:
     """Reads the figures at a path of names joined by dots: `*` is every name but `without`, `a|b` both a and b."""
 
@@ -250,17 +257,23 @@ BOUNDS: Final[tuple[Bound, ...]] = (
     Bound("dyads", "the mime passes", at("mime.passes"), "a mirror must fail", 0, 0),
     Bound("response", "natural: excess of answers to a smile", at("natural.excess"),
           "people: 10 to 13 points above chance; a robot needs more, because only visible answers count",
-          *NATURAL_EXCESS),
+          *NATURAL_EXCESS,
+          short="natural excess .08 to .30"),
     Bound("response", "responsive and positive: answers", at("responsive_positive.rate"),
-          "the operator's choice must be visible", POSITIVE_RATE),
+          "the operator's choice must be visible", POSITIVE_RATE,
+          short="responsive and positive at least .70"),
     Bound("response", "negative over positive answers", over("negative.rate", "responsive_positive.rate"),
-          "the attitude must be visible", high=NEGATIVE_SHARE),
+          "the attitude must be visible", high=NEGATIVE_SHARE,
+          short="negative at most half of positive"),
     Bound("response", "placebos: answers", at("placebo.rate"), "a moved head or a lost frame is not a smile",
-          high=PLACEBO_RATE),
+          high=PLACEBO_RATE,
+          short="placebos at most .05"),
     Bound("response", "excess rises with the size of the smile", at("excess_rises_with_size"),
-          "it must see the smile, not just a change", 1, 1),
+          "it must see the smile, not just a change", 1, 1,
+          short="excess rises with size"),
     Bound("response", "nods after cues: excess, lower end of the 95 % interval", at("nods.*.excess_low"),
-          "a cue calls for a nod", 0.0, strict=True),
+          "a cue calls for a nod", 0.0, strict=True,
+          short="nods answer cues, excess surely above 0"),
     Bound("response", "wiring: frames from input to condition", at("wiring.frames_late_most"),
           "the condition must change at the next frame", high=1),
     Bound("behaviour", "smiles within 200 ms without precursors, above the chance interval", _early,
@@ -268,27 +281,37 @@ BOUNDS: Final[tuple[Bound, ...]] = (
     Bound("behaviour", "reliance on the speaker, smile, lower end", at("reliance.smile.low"), _PAST, 0.0, strict=True),
     Bound("behaviour", "reliance on the speaker, face, lower end", at("reliance.face.low"), _PAST, 0.0, strict=True),
     Bound("streams", "variance over ancestral sampling", at("variance.raw_over_ancestral.*", REFLEXES), _STREAMING,
-          *WITHIN["variance"]),
+          *WITHIN["variance"],
+          short="variance within .1 of ancestral"),
     Bound("streams", "autocorrelation, difference from ancestral sampling",
-          at("autocorrelation.raw_to_ancestral.*", REFLEXES), _STREAMING, high=WITHIN["autocorrelation"][1]),
+          at("autocorrelation.raw_to_ancestral.*", REFLEXES), _STREAMING, high=WITHIN["autocorrelation"][1],
+          short="autocorrelation within .1 of ancestral"),
     Bound("streams", "rare events over ancestral sampling", at("events_over_ancestral.*.ratio"), _STREAMING,
-          *WITHIN["events"]),
+          *WITHIN["events"],
+          short="rare events within .2 of ancestral"),
     Bound("streams", "jerk at plan borders over jerk inside plans", at("border_jerk.shown.*", REFLEXES),
-          "no seam may be visible", high=WITHIN["jerk"][1]),
+          "no seam may be visible", high=WITHIN["jerk"][1],
+          short="jerk at borders at most 1.1"),
     Bound("streams", "difference of consecutive plans over the spread of candidates", at("plan_difference.*", REFLEXES),
-          "a plan that keeps changing looks nervous", high=WITHIN["plans"][1]),
+          "a plan that keeps changing looks nervous", high=WITHIN["plans"][1],
+          short="plans differ by at most .25 of the spread"),
     Bound("streams", "power in three bands over the reference's, before smoothing",
-          at("bands_over_reference.raw.*.*", REFLEXES), "neither frozen nor trembling", *WITHIN["bands"]),
+          at("bands_over_reference.raw.*.*", REFLEXES), "neither frozen nor trembling", *WITHIN["bands"],
+          short="power .7 to 1.4 of the reference"),
     Bound("controls", "every sweep rises, at each step and in total with its 95 % interval", _rising,
           "each control must do what it says", 1, 1),
     Bound("choice", "variance with choice over without", at("variance.*", REFLEXES), _CHOICE, 0.9, 1.1),
     Bound("choice", "smiles a minute with choice over without", at("smile_rate"), _CHOICE, 0.9, 1.1),
-    Bound("sessions", "last part over the second, 95 % intervals", _ratios, "nothing may drift", *RATIO_BAND),
+    Bound("sessions", "last part over the second, 95 % intervals", _ratios, "nothing may drift", *RATIO_BAND,
+          short="every ratio's interval within .8 to 1.25"),
     Bound("sessions", "head pose, last part minus the second over its s.d., 95 % intervals", at("pose.*.low|high"),
-          "nothing may drift; a mean near 0 has no ratio", -POSE_LIMIT, POSE_LIMIT, strict=True),
-    Bound("sessions", "share of frames at a limit", at("clamped"), "nothing may saturate", high=CLAMP_LIMIT),
+          "nothing may drift; a mean near 0 has no ratio", -POSE_LIMIT, POSE_LIMIT, strict=True,
+          short="head within .25 s.d. of where it was"),
+    Bound("sessions", "share of frames at a limit", at("clamped"), "nothing may saturate", high=CLAMP_LIMIT,
+          short="clamped frames at most .005"),
     Bound("sessions", "effect of an extreme history after 10 s", at("forgetting.left"), "it must recover",
-          high=FORGOTTEN, strict=True),
+          high=FORGOTTEN, strict=True,
+          short="extreme history forgotten to .05 in 10 s"),
     Bound("autoencoder", "active units of each group", at("active_units.*"), "no group of latents may collapse", 1),
     Bound("speed", "one frame through the encoder, median ms", at("encoder_frame_ms.p50"), _SMALL, high=1.0),
     Bound("speed", "a plan with one candidate, median ms", at("plan_ms.1.p50"), _SMALL, high=40.0),

@@ -262,6 +262,22 @@ class StreamListener:
         return other
 
 
+def named(name: str, model: StreamListener | None) -> StreamListener:
+    """The listener of that name; for "model" the one that is given.
+
+    Raises:
+        ReactdiffError: none is given.
+    """
+    if name == MODEL and model is None:
+        raise ReactdiffError("there is no model to listen", todo="give one, or leave out what needs one")
+    return model if name == MODEL and model is not None else StreamListener(name)
+
+
+def usual_conditions(listener: StreamListener, count: int) -> Conditions:
+    """The default style for the model; other listeners take no conditions."""
+    return natural_conditions(count) if listener.name == MODEL else no_conditions(count)
+
+
 def temperaments(conditions: Conditions, seed: int) -> Temperament:
     """Simulated listeners with the controls that are given; the natural prior draws the others, and the traits."""
     controls = np.where(conditions.controls_given > 0, conditions.controls, np.nan).astype(np.float32)

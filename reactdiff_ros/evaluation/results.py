@@ -180,6 +180,11 @@ class Info:
     failed: tuple[str, ...] = ()
     """Recordings that could not be evaluated, a sentence each."""
 
+    @property
+    def draws_seed(self) -> int:
+        """Seed of the bootstrap: the same intervals on the page as in the run's own table."""
+        return int(self.seeds.get("bootstrap", self.seeds.get("run", 0)))
+
 
 @dataclass(frozen=True, slots=True)
 class Result:

@@ -167,7 +167,7 @@ TARGETS: dict[str, Target] = {
     "profile": _read("robot.yaml", "reactdiff_ros.actuation.robot.profile:load_profile"),
     "settings": _file("config.yaml", _settings),
     "parameters": _file("parameters.yaml", _parameters),
-    "bands": _read("bands.yaml", "reactdiff_ros.evaluation.report.behaviour:load_bands"),
+    "bands": _read("bands.yaml", "reactdiff_ros.evaluation.metrics.bands:load_bands"),
     "published": _read("published.yaml", "reactdiff_ros.evaluation.report.tables:load_published"),
     "calibration": _read("robot.json", "reactdiff_ros.actuation.robot.calibration:load_calibration"),
     "saved": _file("saved.json", _saved),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -20,6 +20,12 @@ def draws(seed: int, speakers: int, resamples: int = RESAMPLES) -> Values:
     """How often each speaker is in each resample, (resamples, speakers); rows sum to `speakers`."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(speakers, np.full(speakers, 1 / speakers), resamples).astype(np.float64)
+
+
+def group_draws(groups: Sequence[str], seed: int, resamples: int = RESAMPLES) -> Values:
+    """How often each item counts in each resample, (resamples, N), when whole groups of items are drawn."""
+    names, index = np.unique(np.array(groups, dtype=str), return_inverse=True)
+    return draws(seed, len(names), resamples)[:, index] if len(names) else np.zeros((resamples, 0))
 
 
 def interval(values: Values) -> tuple[float, float]:
@@ -77,9 +83,11 @@ def skill(value: Values, floor: Values, ceiling: Values) -> Values:
         return np.asarray(np.where(reach == 0, np.nan, (value - floor) / reach))
 
 
-def resample(weights: Values, statistic: Callable[[Values], float]) -> Values:
-    """A statistic of the weights (N,) that is no mean, for each resample."""
-    return np.array([statistic(row) for row in weights])
+def sums_ratio(weights: Values, above: Values, below: Values) -> Values:
+    """Sum of `above` (N,) over the sum of `below` in each resample, (B,): rates over unequal lengths."""
+    total = weights @ below
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(total > 0, (weights @ above) / total, np.nan))
 
 
 POINTS: Final = 5

@@ -75,6 +75,19 @@ def cross_coupling(speakers: Values, listeners: Values, lags: range = LAGS) -> M
     return total / max(len(used), 1)
 
 
+def own_couplings(speakers: Values, listeners: Values) -> Floats:
+    """(N,) coupling of each listener with its own speaker, (N, T) both, as `cross_coupling`."""
+    pairs = zip(speakers, listeners, strict=True)
+    return np.array([cross_coupling(speaker[None], listener[None])[0, 0] for speaker, listener in pairs])
+
+
+def pearson(a: Values, b: Values) -> float:
+    """Pearson's r of two curves (T,); NaN where one stands still."""
+    a, b = a - a.mean(), b - b.mean()
+    size = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / size if size > 1e-9 * max(len(a), 1) else float("nan")
+
+
 def _of_the_shared(a: Values, b: Values) -> Matrix:
     """(A, B) correlations of rows, each over the frames that both rows know."""
     (x, of_x), (y, of_y) = _centred(a), _centred(b)

@@ -107,11 +107,25 @@ def interpolated(values: Values, position: Values, axis: int, share_type: Any = 
     return np.asarray(between, dtype=np.float64)
 
 
-def episodes(on: Mask, size: Values, *, shortest_s: float = 0.0, bridge_s: float = 0.0) -> Events:
-    """Every stretch of `on` (N, T) of at least `shortest_s`; gaps of up to `bridge_s` are part of it."""
+def at_25_hz(values: NDArray[Any], rate_hz: float, axis: int = 0) -> NDArray[Any]:
+    """Curves of another frame rate on the 25 Hz grid, linearly between frames of an axis."""
+    if rate_hz == REACTION_RATE_HZ or values.shape[axis] < 2:
+        return values
+    count = int((values.shape[axis] - 1) * REACTION_RATE_HZ / rate_hz + 1e-6) + 1
+    position = np.arange(count) * rate_hz / REACTION_RATE_HZ
+    return interpolated(values, position, axis).astype(values.dtype)
+
+
+def stretches(on: Mask) -> tuple[Frames, Frames, Frames]:
+    """Row, first frame and the frame after the last of every stretch of `on` (N, T), in order."""
     edges = np.diff(np.pad(on.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     row, start = np.nonzero(edges == 1)
-    end = np.nonzero(edges == -1)[1]
+    return row, start, np.nonzero(edges == -1)[1]
+
+
+def episodes(on: Mask, size: Values, *, shortest_s: float = 0.0, bridge_s: float = 0.0) -> Events:
+    """Every stretch of `on` (N, T) of at least `shortest_s`; gaps of up to `bridge_s` are part of it."""
+    row, start, end = stretches(on)
     if bridge_s > 0 and len(row):
         joined = (row[1:] == row[:-1]) & (start[1:] - end[:-1] <= round(bridge_s * REACTION_RATE_HZ))
         row, start, end = row[np.r_[True, ~joined]], start[np.r_[True, ~joined]], end[np.r_[~joined, True]]
@@ -324,18 +338,19 @@ def _nearest(heard: list[Frames], shown: list[Frames]) -> NDArray[np.float64]:
     return np.concatenate(lags) if lags else np.zeros(0)
 
 
+def lags_to_next(asked: Frames, given: Frames) -> NDArray[np.float64]:
+    """(n,) time in s from each of the frames `asked` (n,) to the next of `given` after it; infinity: there is none."""
+    after = np.append(given.astype(np.float64), np.inf)
+    return np.asarray((after[np.searchsorted(given, asked, side="right")] - asked) / REACTION_RATE_HZ)
+
+
 def answer_lags(speaker: Values, listener: Values) -> NDArray[np.float64]:
     """How long after each onset of the speakers' smiles (N, T) the listener's next smile begins, s: those within 3 s.
 
     Unlike the nearest onset, which may lie before, this is a lag of answers: a mirror with a delay has that delay,
     however often the speaker smiles. A listener that is not related to the speaker has about 1.5 s.
     """
-    lags = []
-    for mine, theirs in zip(smile_onsets(speaker), smile_onsets(listener), strict=True):
-        after = np.searchsorted(theirs, mine, side="right")
-        answered = after < len(theirs)
-        lags.append((theirs[after[answered]] - mine[answered]) / REACTION_RATE_HZ)
-    found = np.concatenate(lags) if lags else np.zeros(0)
+    found = np.concatenate(list(map(lags_to_next, smile_onsets(speaker), smile_onsets(listener))) or [np.zeros(0)])
     return np.asarray(found[found <= FAR_S])
 
 

@@ -165,11 +165,16 @@ def speaker_distances(predictions: Iterable[Array]) -> Values:
     return out
 
 
-def speaker_diversity(distances: Values, weights: Values | None = None) -> float:
-    """FRDvs from `speaker_distances`; `weights` (N,) counts each speaker so many times (a bootstrap's draw)."""
-    w = np.ones(len(distances)) if weights is None else weights
-    pairs = float(w.sum() ** 2 - (w**2).sum())
-    return float(w @ distances @ w) / pairs if pairs > 0 else float("nan")
+def speaker_diversities(distances: Values, weights: Values) -> Values:
+    """FRDvs (B,) from `speaker_distances`, where `weights` (B, N) counts each speaker so many times (draws)."""
+    pairs = weights.sum(1) ** 2 - (weights**2).sum(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(pairs > 0, ((weights @ distances) * weights).sum(1) / pairs, np.nan))
+
+
+def speaker_diversity(distances: Values) -> float:
+    """FRDvs from `speaker_distances`; NaN for one speaker."""
+    return float(speaker_diversities(distances, np.ones((1, len(distances))))[0])
 
 
 def check_attributes(values: Array, what: str) -> None:

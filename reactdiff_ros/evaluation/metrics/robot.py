@@ -5,7 +5,9 @@ A stream is (T, 58) with a time for each frame. Everything is measured on the 25
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, LOWER, ROTATION, UPPER
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.metrics.bands import Band, load_bands
 from reactdiff_ros.evaluation.metrics.coupling import coupling, cross_coupling, lag_correlations, reach, signed_lags
 from reactdiff_ros.evaluation.metrics.events import KINDS, answer_lags, onset_lags, smile_curve
 from reactdiff_ros.evaluation.metrics.spectra import border_jerk
@@ -32,22 +35,9 @@ LATE_S: Final = (0.3, 1.0)
 PERCENTILES: Final = (50, 90, 99)
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
-    """What people do: events a minute, and whether a rule makes it in this robot (conformance) or the model does."""
-
-    low: float
-    high: float
-    kind: str
-
-
-BANDS: Final[dict[str, Band]] = {
-    "nods": Band(3.0, 7.0, "behaviour"),
-    "smiles": Band(3.7, 12.7, "behaviour"),
-    "blinks": Band(10.0, 33.0, "conformance"),
-}
-"""Events a minute of people who listen: nods of feedback, episodes of smiling (10th to 90th percentile), blinks
-(docs/evaluation.md)."""
+BANDS: Final = {kind: f"{kind}_per_minute" for kind in ("nods", "smiles", "blinks")}
+"""Kinds of events whose rates are compared with people's, and the band of each (`metrics.bands`)."""
+_shipped_bands = cache(load_bands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +49,7 @@ class RateInBand:
     low: float
     high: float
     kind: str
+    """"behaviour", or "conformance" where a rule makes it in this robot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +121,8 @@ def robot_metrics(
         heard = on_grid(speaker, times_s if speaker_times_s is None else speaker_times_s, grid, "speaker")
         lag = response_lag(heard, shown, seed)
         coupled = coupling(cross_coupling(smile_curve(heard[None]), smile_curve(one)))
-    bands = {name: _in_band(one, name, band) for name, band in BANDS.items()}
+    people = _shipped_bands()
+    bands = {kind: _in_band(one, kind, people[name]) for kind, name in BANDS.items()}
     share, hits = limits(shown)
     times, seconds = np.asarray(times_s, dtype=np.float64), len(grid) / REACTION_RATE_HZ
     after = np.clip(np.searchsorted(times, grid, side="right"), 1, len(times) - 1)
@@ -183,13 +175,16 @@ def jerk(stream: Array) -> dict[str, float]:
     return {**out, "head rotation": float(third[ROTATION].mean())}
 
 
+def at_bound(streams: Array, without: Collection[int] = ()) -> NDArray[np.bool_]:
+    """(..., 58) where coefficients (..., 58) sit at a bound, but for those of `without`; 0 is rest, not a bound."""
+    held = (streams >= UPPER - 1e-6) | ((streams <= LOWER + 1e-6) & (LOWER < 0))
+    held[..., list(without)] = False
+    return np.asarray(held)
+
+
 def limits(stream: Array) -> tuple[float, int]:
     """Share of frames (T, 58) with a coefficient at its bound, and how often one begins to sit there."""
-    # 0 is rest, not a bound; a closed lid is a blink.
-    columns = np.setdiff1d(np.arange(COEFFICIENT_COUNT), BLINK)
-    high = stream[:, columns] >= UPPER[columns] - 1e-6
-    low = (stream[:, columns] <= LOWER[columns] + 1e-6) & (LOWER[columns] < 0)
-    held = high | low
+    held = at_bound(stream, BLINK)  # a closed lid is a blink
     begins = held & ~np.vstack([np.zeros((1, held.shape[1]), dtype=bool), held[:-1]])
     return float(held.any(1).mean()), int(begins.sum())
 
@@ -228,4 +223,4 @@ def _in_band(stream: Array, name: str, band: Band) -> RateInBand:
     begun = np.concatenate([[0], np.cumsum(found.onsets()[0])])
     rates = (begun[starts + length] - begun[starts]) / (length / REACTION_RATE_HZ / 60.0)
     inside = (rates >= band.low) & (rates <= band.high)
-    return RateInBand(float(found.per_minute()[0]), float(inside.mean()), band.low, band.high, band.kind)
+    return RateInBand(float(found.per_minute()[0]), float(inside.mean()), band.low, band.high, band.about)

@@ -9,35 +9,21 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import yaml
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import (
-    BLINK,
-    EYE_LOOK,
-    HEAD_PITCH,
-    HEAD_YAW,
-    INDEX,
-    LOWER,
-    NAMES,
-    ROTATION,
-    TRANSLATION,
-    UPPER,
-)
-from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.coefficients import BLINK, EYE_LOOK, HEAD_PITCH, HEAD_YAW, INDEX, NAMES, ROTATION
+from reactdiff_ros.evaluation.estimates import NO_INTERVAL, Estimate, draws_of, estimate, varied
 from reactdiff_ros.evaluation.metrics import bootstrap, events
+from reactdiff_ros.evaluation.metrics.bands import Band
 from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
 from reactdiff_ros.evaluation.metrics.events import Events
+from reactdiff_ros.evaluation.metrics.robot import at_bound
 from reactdiff_ros.evaluation.report import summary
-from reactdiff_ros.evaluation.report.summary import NO_INTERVAL, Estimate
 from reactdiff_ros.evaluation.results import Item, System
-from reactdiff_ros.plain_yaml import parse_yaml
-from reactdiff_ros.resources import share_path
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 Values = NDArray[np.float64]
@@ -104,7 +90,7 @@ class Face:
 
 def face(coefficients: NDArray[Any], rate_hz: float) -> Face:
     """A face of a result's curve (T, 58): gaps are bridged in a line, what was never observed is 0."""
-    values = at_25_hz(np.asarray(coefficients, dtype=np.float32), rate_hz)
+    values = events.at_25_hz(np.asarray(coefficients, dtype=np.float32), rate_hz)
     known = np.isfinite(values)
     if not known.all():
         values = values.copy()
@@ -115,20 +101,11 @@ def face(coefficients: NDArray[Any], rate_hz: float) -> Face:
     return Face(values, known.any(0))
 
 
-def at_25_hz(values: NDArray[Any], rate_hz: float) -> NDArray[Any]:
-    """A curve (T, ...) of another frame rate on the 25 Hz grid, between frames in a line."""
-    if rate_hz == REACTION_RATE_HZ or len(values) < 2:
-        return values
-    frames = max(int(len(values) / rate_hz * REACTION_RATE_HZ), 1)
-    at = np.minimum(np.arange(frames) / REACTION_RATE_HZ * rate_hz, len(values) - 1)
-    return events.interpolated(values, at, 0).astype(values.dtype)
-
-
 def speech_runs(item: Item, rate_hz: float) -> list[tuple[int, int]]:
     """Stretches [start, end) of frames at 25 Hz in which the speaker talks."""
     if item.speech is None:
         return []
-    return _runs(np.nan_to_num(at_25_hz(item.speech, rate_hz)) > SPEAKING, 1)
+    return _runs(np.nan_to_num(events.at_25_hz(item.speech, rate_hz)) > SPEAKING, 1)
 
 
 class Faces:
@@ -162,7 +139,6 @@ class Faces:
         return [item for name, item in self._curves if name == system]
 
 
-FILE: Final = "config/report/human_bands.yaml"
 ENOUGH_MINUTES: Final = 10.0
 ENOUGH_EVENTS: Final = 10
 ANSWER_S: Final = 3.0
@@ -175,21 +151,6 @@ COUPLING_S: Final = 8.0
 """The shortest recording in which coupling is measured."""
 NO_BLINKS: Final = "not in these streams: the expression layer adds blinks live"
 NO_GAZE: Final = "not in these streams: the expression layer adds gaze live"
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """What people do."""
-
-    name: str
-    low: float
-    mid: float
-    high: float
-    about: str
-    """"behaviour" or "conformance"."""
-    band: str
-    """What low and high are."""
-    source: str
 
 
 Counted = tuple[float, float, list[float]]
@@ -212,23 +173,22 @@ def _coupling(own: Face, speaker: Face | None) -> Counted:
     return float(cross_coupling(speaker.smile[None, :frames], own.smile[None, :frames])[0, 0]), 0.0, []
 
 
-def answer_lags(own: Face, speaker: Face | None) -> list[float]:
+def _answer_lags(own: Face, speaker: Face | None) -> list[float]:
     """For each smile of the speaker the time until the listener's next one begins, in s; infinity: there is none."""
     if speaker is None:
         return []
-    asked, given = speaker.found["smiles"].start, own.found["smiles"].start
-    asked = asked[asked < own.frames]
-    next_one = np.append(given.astype(np.float64), np.inf)[np.searchsorted(given, asked)]
-    return [float(lag) for lag in (next_one - asked) / REACTION_RATE_HZ]
+    asked = speaker.found["smiles"].start
+    lags: list[float] = events.lags_to_next(asked[asked < own.frames], own.found["smiles"].start).tolist()
+    return lags
 
 
 def _answered(own: Face, speaker: Face | None) -> Counted:
-    lags = answer_lags(own, speaker)
+    lags = _answer_lags(own, speaker)
     return float(sum(lag <= ANSWER_S for lag in lags)), float(len(lags)), []
 
 
 def _lags(own: Face, speaker: Face | None) -> Counted:
-    return 0.0, 0.0, [lag for lag in answer_lags(own, speaker) if lag <= LAG_S]
+    return 0.0, 0.0, [lag for lag in _answer_lags(own, speaker) if lag <= LAG_S]
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,43 +239,17 @@ MEASURES: Final = (
 class Found:
     """A measure of one system: its estimate, or the reason why there is none; `samples` of medians for histograms."""
 
-    estimate: summary.Estimate | None
+    estimate: Estimate | None
     reason: str = ""
     samples: Values = field(default_factory=lambda: np.zeros(0))
 
 
-def load_bands(path: Path | None = None) -> dict[str, Band]:
-    """Bands by name, of the shipped file or of another one in its form.
-
-    Raises:
-        ConfigError: the file cannot be read, or a band lacks something.
-    """
-    where = path or share_path(FILE)
-    try:
-        rows = parse_yaml(where.read_text(encoding="utf-8"))
-        bands = {str(name): _band(str(name), row) for name, row in rows.items()}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError("the human bands cannot be read", where=str(where), todo=reason) from error
-    except (KeyError, TypeError, ValueError) as error:
-        what = "a band needs low <= mid <= high, about (behaviour or conformance), band and source"
-        raise ConfigError(what, where=str(where), todo=f"correct {error}") from error
-    return bands
-
-
-def _band(name: str, row: Any) -> Band:
-    low, mid, high = (float(row[key]) for key in ("low", "mid", "high"))
-    if not low <= mid <= high or row["about"] not in ("behaviour", "conformance"):
-        raise ValueError(name)
-    return Band(name, low, mid, high, row["about"], str(row["band"]), " ".join(str(row["source"]).split()))
-
-
-def behaviour_of(system: str, faces: Faces, items: Sequence[Item]) -> dict[str, Found]:
-    """Every measure of a system's streams by name."""
+def behaviour_of(system: str, faces: Faces, items: Sequence[Item], seed: int = 0) -> dict[str, Found]:
+    """Every measure of a system's streams by name; `seed`: of the intervals."""
     chosen = set(faces.items_of(system))
     used = [item for item in items if item.id in chosen]
     shown = [found for item in used if (found := faces.listener(system, item.id)) is not None]
-    weights = summary.weights_of(summary.groups_of(used))
+    weights = draws_of(used, seed)
     speakers = [faces.speaker(item.id) for item in used]
     return {measure.name: _found(measure, shown, speakers, weights) for measure in MEASURES}
 
@@ -328,13 +262,13 @@ def _found(measure: Measure, shown: Sequence[Face], speakers: Sequence[Face | No
     if reason:
         return Found(None, reason, samples)
     if measure.kind == "mean":
-        return Found(summary.estimate(above, weights), "", samples)
+        return Found(estimate(above, weights), "", samples)
     if measure.kind == "median":
         of_item = np.repeat(np.arange(len(counted)), [len(row[2]) for row in counted])
         return Found(_median(samples, of_item, weights), "", samples)
     above *= 100.0 if measure.kind == "share" else 1.0
-    ends = bootstrap.interval(summary.ratios(weights, above, below)) if summary.varied(weights) else NO_INTERVAL
-    return Found(summary.Estimate(float(above.sum() / below.sum()), *ends, len(above)), "", samples)
+    ends = bootstrap.interval(bootstrap.sums_ratio(weights, above, below)) if varied(weights) else NO_INTERVAL
+    return Found(Estimate(float(above.sum() / below.sum()), *ends, len(above)), "", samples)
 
 
 def _reason(measure: Measure, above: Values, below: Values, events_found: int, shown: Sequence[Face]) -> str:
@@ -355,16 +289,16 @@ def _reason(measure: Measure, above: Values, below: Values, events_found: int, s
     return "" if below.sum() > 0 else "the speakers never smile"
 
 
-def _median(samples: Values, of_item: NDArray[np.intp], weights: Values, resamples: int = 500) -> summary.Estimate:
+def _median(samples: Values, of_item: NDArray[np.intp], weights: Values, resamples: int = 500) -> Estimate:
     """Median of events; items are drawn, with all events of each."""
     order = np.argsort(samples)
     values, counts = samples[order], weights[:resamples, of_item[order]]
     total = np.cumsum(counts, axis=1)
     some = total[:, -1] > 0
     place = (total[some] < total[some, -1:] / 2).sum(1)
-    drawn = summary.varied(weights) and some.any()
+    drawn = varied(weights) and some.any()
     ends = bootstrap.interval(values[np.minimum(place, len(values) - 1)]) if drawn else NO_INTERVAL
-    return summary.Estimate(float(np.median(samples)), *ends, len(weights[0]))
+    return Estimate(float(np.median(samples)), *ends, len(weights[0]))
 
 
 HISTOGRAMS: Final[dict[str, tuple[float, float, int]]] = {
@@ -428,11 +362,11 @@ def _row(measure: Measure, band: Band | None, shown: Sequence[Shown]) -> BandRow
     return BandRow(measure, band, drawing, edges, *words, verdict(own.estimate, band))
 
 
-def verdict(estimate: Estimate, band: Band | None) -> str:
+def verdict(found: Estimate, band: Band | None) -> str:
     """Where an estimate lies: "inside" or "outside" with its whole interval, else "unclear"."""
     if band is None or band.low == band.high:
         return ""
-    low, high = (estimate.low, estimate.high) if estimate.has_interval else (estimate.value, estimate.value)
+    low, high = (found.low, found.high) if found.has_interval else (found.value, found.value)
     if band.low <= low and high <= band.high:
         return "inside"
     return "outside" if high < band.low or low > band.high else "unclear"
@@ -535,10 +469,7 @@ def _peaks(curve: NDArray[np.float64]) -> list[int]:
 
 
 def _limits(own: Face, speaker: Face | None, speech: Speech) -> Places:
-    values = own.coefficients
-    reached = values >= UPPER - 1e-6
-    moving = slice(ROTATION.start, TRANSLATION.stop)
-    reached[:, moving] |= values[:, moving] <= LOWER[moving] + 1e-6
+    reached = at_bound(own.coefficients)
     for column in np.flatnonzero(reached.any(0)):
         for start, end in _runs(reached[:, column], HIT_FRAMES):
             length = (end - start) / REACTION_RATE_HZ
@@ -553,9 +484,8 @@ def _freezes(own: Face, speaker: Face | None, speech: Speech) -> Places:
 
 
 def _runs(on: NDArray[np.bool_], least: int) -> list[tuple[int, int]]:
-    edges = np.diff(np.pad(on.astype(np.int8), 1))
-    pairs = zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True)
-    return [(start, end) for start, end in pairs if end - start >= least]
+    _, starts, ends = events.stretches(on[None])
+    return [(s, e) for s, e in zip(starts.tolist(), ends.tolist(), strict=True) if e - s >= least]
 
 
 def _missed(own: Face, speaker: Face | None, speech: Speech) -> Places:

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from reactdiff_ros import __version__
 from reactdiff_ros.avatar.drawing import FaceDrawing
 from reactdiff_ros.coefficients import bounded
+from reactdiff_ros.evaluation import estimates
+from reactdiff_ros.evaluation.metrics.bands import load_bands
 from reactdiff_ros.evaluation.report import behaviour as people
 from reactdiff_ros.evaluation.report import summary, tables
 from reactdiff_ros.evaluation.report.tables import Published, load_published, metrics_of
@@ -198,10 +200,10 @@ def build_page(
     """
     rate_hz = result.info.rate_hz
     faces = people.Faces(result.items, result.systems, rate_hz)
-    weights = summary.weights_of(summary.groups_of(result.items))
+    weights = estimates.draws_of(result.items, result.info.draws_seed)
     metrics = metrics_of(result)
     subject = result.subject
-    bands, published = people.load_bands(), load_published()
+    bands, published = load_bands(), load_published()
     progress(0.05)
     shown = _shown(result, faces)
     progress(0.2)
@@ -213,7 +215,7 @@ def build_page(
     snaps: list[Shot] = []
     if with_faces and subject is not None and subject.streams:
         strips, snaps = shots(faces, subject.name, drawn[:STRIPS], worst, lambda share: progress(0.2 + 0.75 * share))
-    groups = len(set(summary.groups_of(result.items)))
+    groups = len(set(estimates.groups_of(result.items)))
     by_id = {item.id: item for item in result.items}
     labels = {s.name: tables.label_of(s) for s in result.systems} | {people.PEOPLE: PEOPLE_LABEL}
     data = {
@@ -225,7 +227,7 @@ def build_page(
         "subject_label": tables.label_of(subject) if subject is not None else "",
         "headline": tables.headline(result, weights, behaviour) if subject is not None else {},
         "tables": tables.tables(result, metrics, weights), "roles": tables.ROLES, "directions": tables.DIRECTIONS,
-        "control": tables.control_of(result), "few": groups < summary.FEW_GROUPS, "groups": groups,
+        "control": tables.control_of(result), "few": groups < tables.FEW_GROUPS, "groups": groups,
         "published": _published(result, metrics, weights, published),
         "published_metrics": [n for n in PUBLISHED_METRICS if any(n in p.figures for p in published)],
         "timelines": [{"id": id_, "index": index, "shots": strips.get(id_, [])} for index, id_ in enumerate(drawn)],
@@ -252,7 +254,7 @@ def _shown(result: Result, faces: people.Faces) -> list[people.Shown]:
     others = [s for s in tables.ordered(result) if s is not subject and s.streams]
 
     def found(name: str) -> dict[str, people.Found]:
-        return people.behaviour_of(name, faces, result.items)
+        return people.behaviour_of(name, faces, result.items, result.info.draws_seed)
 
     drawn = [subject, *others][:MOST_COMPARED]
     out = [people.Shown(s.name, tables.label_of(s), s.role, s is subject, found(s.name)) for s in drawn]
@@ -266,7 +268,7 @@ def _published(result: Result, metrics: Mapping[str, Metric], weights: Any, rows
     subject, info = result.subject, result.info
     if not info.people or subject is None or not any(name in metrics for name in PUBLISHED_METRICS):
         return []
-    known = {name: summary.estimate_of(subject, name, weights) for name in PUBLISHED_METRICS}
+    known = {name: estimates.estimate_of(subject, name, weights) for name in PUBLISHED_METRICS}
     figures = {name: found.value for name, found in known.items() if found is not None and found.items}
     return [{"system": tables.label_of(subject), "own": True, "figures": figures}] + [
         {"system": row.system, "own": False, "figures": row.figures, "row": row, "label": row.comparable(info)}

@@ -13,10 +13,12 @@ import numpy as np
 import yaml
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.evaluation import estimates
+from reactdiff_ros.evaluation.estimates import Difference, Estimate, Values
+from reactdiff_ros.evaluation.metrics.bootstrap import group_draws
 from reactdiff_ros.evaluation.metrics.react import mean_of
 from reactdiff_ros.evaluation.report import summary
 from reactdiff_ros.evaluation.report.behaviour import ENOUGH_MINUTES, MEASURES, BandRow
-from reactdiff_ros.evaluation.report.summary import Difference, Estimate, Values
 from reactdiff_ros.evaluation.results import Class, Info, Metric, Result, System
 from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.resources import share_path
@@ -25,6 +27,7 @@ _FRC: Final = "Sum over the predictions of the best appropriate reaction's conco
 _FRD: Final = "Sum over the predictions of the warped distance to the nearest appropriate reaction."
 _SYN: Final = "Lag at which a listener's attributes correlate most with the speaker's"
 
+MADE_BY_RULES: Final = ("blinks_per_minute",)
 _TABLE: Final = (
     Metric("FRC", "Appropriateness (FRC)", "", "higher", "agreement", _FRC),
     Metric("FRC_mean", "FRC a prediction", "", "higher", "agreement", "FRC over the number of predictions."),
@@ -48,11 +51,10 @@ _TABLE: Final = (
            "Agreement of nods less what the same nods reach when moved in time."),
     Metric("pose_beyond_chance", "Head beyond chance", "", "higher", "agreement",
            "Turns plus nods less what nods reach by chance."),
-    Metric("nods_per_minute", "Nods", "1/min", "people", "behaviour", "Nods of 3 degrees and more."),
-    Metric("smiles_per_minute", "Smiles", "1/min", "people", "behaviour", "Mouth corners over 0.29 for 0.3 s or more."),
-    Metric("brow_raises_per_minute", "Brow raises", "1/min", "people", "behaviour", "Brows over 0.15 for 0.2 s."),
-    Metric("laughs_per_minute", "Laughs", "1/min", "people", "behaviour", "A wide smile with a fast jaw for 0.4 s."),
-    Metric("blinks_per_minute", "Blinks", "1/min", "people", "conformance", "Lids over half closed for up to 1 s."),
+    *(
+        Metric(m.name, m.label, "1/min", "people", "conformance" if m.name in MADE_BY_RULES else "behaviour", m.text)
+        for m in MEASURES if m.kind == "rate"
+    ),
     Metric("in_human_bands", "Time in human bands", "", "higher", "behaviour", "Share of minutes with people's rates."),
     Metric("jerk", "Jerk", "1/s³", "none", "motion", "Mean size of the third derivative; a still face has none."),
     Metric("limit_hits", "Limit hits", "1/min", "lower", "motion", "How often a coefficient comes to its bound."),
@@ -201,7 +203,7 @@ def tables(result: Result, metrics: Mapping[str, Metric], weights: Values) -> li
         ]
         forests = []
         for metric in chosen:
-            column = [summary.estimate_of(line["system"], metric.name, weights) for line in lines]
+            column = [estimates.estimate_of(line["system"], metric.name, weights) for line in lines]
             digits = summary.digits_of(column)
             rows = []
             for line, known in zip(lines, column, strict=True):
@@ -240,9 +242,9 @@ def difference(system: System, control: System | None, name: str, weights: Value
     if control is None or system is control:
         return None
     if name in system.figures and name in control.figures:
-        return summary.from_intervals(system.figures[name], control.figures[name], int(weights.shape[1]))
+        return estimates.from_intervals(system.figures[name], control.figures[name], int(weights.shape[1]))
     if name in system.values and name in control.values:
-        return summary.paired(system.values[name], control.values[name], weights)
+        return estimates.paired(system.values[name], control.values[name], weights)
     return None
 
 
@@ -251,18 +253,18 @@ def headline(result: Result, weights: Values, rows: Sequence[BandRow]) -> dict[s
 
     Args:
         result: with a listener under test.
-        weights: of `summary.weights_of`.
+        weights: of `estimates.draws_of`.
         rows: its measures of behaviour next to people's bands.
     """
     subject = result.subject
     assert subject is not None
     out: dict[str, Any] = {"fit": None, "higher": [], "inside": 0, "known": 0, "outside": [], "measures": len(MEASURES)}
-    own = summary.estimate_of(subject, "FRC", weights)
+    own = estimates.estimate_of(subject, "FRC", weights)
     if own is not None and own.items:
         gap = difference(subject, control_of(result), "FRC", weights)
         out["fit"], out["verdict"] = summary.value(own), None
         if gap is not None and gap.how != "no interval":
-            size = summary.Estimate(abs(gap.value), abs(gap.low), abs(gap.high), gap.items)
+            size = Estimate(abs(gap.value), abs(gap.low), abs(gap.high), gap.items)
             out |= {"verdict": gap.verdict, "gap": summary.value(size)}
         gaps = [(s, difference(subject, s, "FRC", weights)) for s in result.systems if s.role == "baseline"]
         out["higher"] = [label_of(s) for s, gap in gaps if gap is not None and gap.verdict == "lower"]
@@ -273,6 +275,8 @@ def headline(result: Result, weights: Values, rows: Sequence[BandRow]) -> dict[s
 
 
 ENOUGH_PAIRS: Final = 2
+FEW_GROUPS: Final = 10
+"""With fewer groups than this a percentile interval is too narrow, and pages say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,24 +349,24 @@ def compare(first: tuple[Result, System], second: tuple[Result, System], seed: i
     if not names:
         where = f"{a.name}, {b.name}"
         raise ReactdiffError("the two have no figure in common", where=where, todo="compare like with like")
-    groups = summary.groups_of(one.items), summary.groups_of(other.items)
+    groups = estimates.groups_of(one.items), estimates.groups_of(other.items)
     of_both = [groups[0][rows[id_]] for id_ in both]
-    weights = summary.weights_of(of_both, seed)
-    alone = (summary.weights_of(groups[0], seed), summary.weights_of(groups[1], seed + 1))
+    weights = group_draws(of_both, seed)
+    alone = (group_draws(groups[0], seed), group_draws(groups[1], seed + 1))
     figures = []
     for name in names:
         if name in a.figures and name in b.figures:
             x, y = a.figures[name].value, b.figures[name].value
-            gap = summary.from_intervals(b.figures[name], a.figures[name], min(len(one.items), len(other.items)))
+            gap = estimates.from_intervals(b.figures[name], a.figures[name], min(len(one.items), len(other.items)))
         elif name in a.values and name in b.values:
             mine, theirs = np.asarray(a.values[name], np.float64), np.asarray(b.values[name], np.float64)
             if pairing:
                 mine, theirs = mine[[rows[i] for i in both]], theirs[[there[i] for i in both]]
-                gap = summary.paired(theirs, mine, weights)
+                gap = estimates.paired(theirs, mine, weights)
                 known = np.isfinite(mine) & np.isfinite(theirs)
                 mine, theirs = mine[known], theirs[known]
             else:
-                gap = summary.unpaired(theirs, mine, (alone[1], alone[0]))
+                gap = estimates.unpaired(theirs, mine, (alone[1], alone[0]))
             x, y = mean_of(mine), mean_of(theirs)
         else:
             continue
@@ -382,8 +386,8 @@ def _notes(one: Result, other: Result, matched: int, pairing: bool, groups: int,
         out.append(f"The runs are of different kinds: {one.info.kind} and {other.info.kind}.")
     if one.info.compat != other.info.compat:
         out.append(f"The metrics are defined differently: {one.info.compat} and {other.info.compat}.")
-    if groups < summary.FEW_GROUPS:
-        out.append(f"Intervals over {groups} independent recordings are too narrow; take {summary.FEW_GROUPS} or more.")
+    if groups < FEW_GROUPS:
+        out.append(f"Intervals over {groups} independent recordings are too narrow; take {FEW_GROUPS} or more.")
     if figures >= 10:
         out.append(f"Of {figures} figures about {max(round(figures / 20), 1)} would differ by chance alone.")
     return tuple(out)

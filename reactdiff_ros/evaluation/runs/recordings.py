@@ -23,7 +23,7 @@ from reactdiff_ros.evaluation.results import Info, Result
 from reactdiff_ros.evaluation.runs import parts as kept
 from reactdiff_ros.evaluation.runs import run as runs
 from reactdiff_ros.evaluation.runs.parts import Part, PartResult
-from reactdiff_ros.evaluation.runs.scoring import BEHAVIOUR, MEASURES, MOTION, measured, score
+from reactdiff_ros.evaluation.runs.scoring import BEHAVIOUR, MEASURES, MOTION, measured, perceived_curves, score
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.model.listener import Listener
@@ -283,14 +283,11 @@ def listen_part(plan: LabPlan, source: Source, n: int) -> Part:
 def make_streams(plan: LabPlan, n: int, speaker: str, listener: str | None) -> PartResult:
     """See `listen_part`."""
     known = perceive(Path(speaker), None if listener is None else Path(listener))
-    batch, notes = known.speaker, list(known.notes)
-    seen = (batch.confidence[0] > 0) & batch.mesh[0][:, None]
-    face = np.where(seen, batch.coefficients[0], np.nan).astype(np.float32)
+    face, speech = perceived_curves(known.speaker, 0)
     arrays: dict[str, NDArray[Any]] = {
-        "speaker": face,
-        "speech": np.where(batch.microphone[0], batch.speech_probability[0], np.nan).astype(np.float32),
-        "speaker_attributes": attributes_of(np.nan_to_num(face)),
-    }
+        "speaker": face, "speech": speech, "speaker_attributes": attributes_of(np.nan_to_num(face)),
+    }  # fmt: skip
+    notes = list(known.notes)
     facts: dict[str, Any] = {"frames": known.count, "seconds": known.count / REACTION_RATE_HZ}
     facts["start_ns"] = known.first * GRID.period_ns
     if known.truth is not None:

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import baselines
 from reactdiff_ros.evaluation import results as rows_of
+from reactdiff_ros.evaluation.estimates import draws_of, row_of
 from reactdiff_ros.evaluation.listeners import Heard, Spec, look_ahead_s, named_errors
 from reactdiff_ros.evaluation.online import verify
 from reactdiff_ros.evaluation.results import Info, Item, Result, Role, System
 from reactdiff_ros.evaluation.runs.parts import Keep, Part, PartResult, work_off
-from reactdiff_ros.evaluation.runs.scoring import CURVES, Spread, columns, group_draws, table
+from reactdiff_ros.evaluation.runs.scoring import CURVES, Spread, columns
 from reactdiff_ros.types import FloatArray
 
 Values = NDArray[np.float64]
@@ -274,7 +275,7 @@ class Run:
                     times[kind, name].append(np.asarray(mine.arrays[f"{kind}/{name}"], dtype=np.float64))
                 if position < CURVES:
                     streams[name][items[-1].id] = mine.arrays[f"faces/{name}"][0]
-        draws = group_draws([item.group or item.id for item in items], plan.seed)
+        draws = draws_of(items, plan.seed)
         row_notes = {**rows_of.NOTES, rows_of.MIME: f"{rows_of.NOTES[rows_of.MIME]} Here {lag_s:g} s."}
         row_notes |= {rows_of.SHUFFLED: control} if control else {}
         roles: dict[str, Role] = {rows_of.SHUFFLED: "control", rows_of.GROUND_TRUTH: "reference"}
@@ -323,7 +324,7 @@ class RunOutcome:
 
 def _row(system: System, draws: Values) -> dict[str, Any]:
     """A system's figures with intervals over groups of items, its time a plan and what it declares."""
-    row: dict[str, Any] = {**table(system.values, system.figures, draws), "role": system.role}
+    row: dict[str, Any] = {**row_of(system, draws), "role": system.role}
     if len(system.compute_s):
         low, high = np.percentile(system.compute_s, [50, 95])
         row |= {"plan_ms_p50": 1e3 * float(low), "plan_ms_p95": 1e3 * float(high)}

@@ -18,7 +18,7 @@ from reactdiff_ros.evaluation.metrics.coupling import (
     reference_lags,
     signed_lags,
 )
-from reactdiff_ros.evaluation.metrics.events import answer_lags, interpolated, rates_per_minute
+from reactdiff_ros.evaluation.metrics.events import answer_lags, at_25_hz, rates_per_minute
 from reactdiff_ros.evaluation.metrics.robot import robot_metrics
 from reactdiff_ros.evaluation.results import Figure, Item, Role
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
@@ -122,7 +122,7 @@ def synchrony(predictions: FloatArray, speaker: FloatArray, rate_hz: float, comp
 
 def answers(predictions: FloatArray, speaker: FloatArray, rate_hz: float) -> dict[str, float]:
     """Median lag of answered smiles and coupling of smiles, of AU12; NaN where no one smiles."""
-    smile, shown = at_25(speaker[:, _AU12], rate_hz), at_25(predictions[..., _AU12], rate_hz)
+    smile, shown = (at_25_hz(x[..., _AU12].astype(np.float64), rate_hz, -1) for x in (speaker, predictions))
     if len(smile) < SHORTEST:
         return {"response_lag_ms": float("nan"), "smile_coupling": float("nan")}
     lags = answer_lags(np.broadcast_to(smile, shown.shape), shown)
@@ -135,14 +135,6 @@ def answers(predictions: FloatArray, speaker: FloatArray, rate_hz: float) -> dic
 
 SHORTEST: Final = 50
 """Frames of 25 Hz in which smiles can be answered."""
-
-
-def at_25(curves: FloatArray, rate_hz: float) -> Values:
-    """Curves (..., T) at `rate_hz` on the 25 Hz grid, linearly between frames."""
-    if rate_hz == REACTION_RATE_HZ:
-        return np.asarray(curves, dtype=np.float64)
-    count = int((curves.shape[-1] - 1) * REACTION_RATE_HZ / rate_hz + 1e-6) + 1
-    return interpolated(curves, np.arange(count) * rate_hz / REACTION_RATE_HZ, -1)
 
 
 class Spread:
@@ -184,15 +176,17 @@ class Spread:
         value = self.value()
         if not np.isfinite(value):
             return Figure(value)
-        distances = react.speaker_distances(np.stack(self._sketches))
-        sketched = react.speaker_diversity(distances)
-        if not sketched > 0:
-            return Figure(value, value, value)
-        weights = draws[:, self._items]
-        pairs = weights.sum(1) ** 2 - (weights**2).sum(1)
-        several = pairs > 0
-        drawn = ((weights @ distances) * weights).sum(1)[several] / pairs[several]
-        return Figure(value, *bootstrap.interval(drawn * (value / sketched)))
+        return between_speakers(react.speaker_distances(np.stack(self._sketches)), draws[:, self._items], value)
+
+
+def between_speakers(distances: Values, draws: Values, value: float | None = None) -> Figure:
+    """FRDvs with its interval, from `react.speaker_distances` (N, N) and draws (B, N).
+
+    `value`: the figure itself, where the distances are sketched; the interval is scaled to it.
+    """
+    found = react.speaker_diversity(distances)
+    drawn = react.speaker_diversities(distances, draws) * (1.0 if value is None or not found > 0 else value / found)
+    return Figure(found if value is None else value, *bootstrap.interval(drawn))
 
 
 SKETCH: Final = 4096
@@ -203,22 +197,6 @@ def _sketching(size: int) -> tuple[NDArray[np.int64], Values]:
     """Bucket and sign of each of `size` numbers, the same for every speaker and system."""
     rng = np.random.default_rng(size)
     return rng.integers(0, SKETCH, size), rng.choice([-1.0, 1.0], size)
-
-
-def group_draws(groups: Sequence[str], seed: int, resamples: int = bootstrap.RESAMPLES) -> Values:
-    """How often each item counts in each resample, (resamples, N), when groups (the same people) are drawn."""
-    names, index = np.unique(np.array(groups, dtype=str), return_inverse=True)
-    return bootstrap.draws(seed, len(names), resamples)[:, index]
-
-
-def table(values: Mapping[str, Values], figures: Mapping[str, Figure], draws: Values) -> dict[str, float]:
-    """{measure, measure_low, measure_high}: means over items with 95 % intervals, and the figures of the whole set."""
-    out: dict[str, float] = {}
-    for name, row in values.items():
-        out |= bootstrap.with_interval(name, react.mean_of(row), bootstrap.known_means(draws, row))
-    for name, figure in figures.items():
-        out |= {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
-    return out
 
 
 def columns(rows: Iterable[Mapping[str, float | None]], names: Sequence[str]) -> dict[str, Values]:
@@ -237,11 +215,16 @@ STUDY_ROLES: Final[dict[str, Role]] = {
 """Roles of the systems of studies; the others are baselines."""
 
 
+def perceived_curves(batch: SpeakerBatch, n: int) -> tuple[FloatArray, FloatArray]:
+    """What was perceived of speaker `n`: the face (T, 58) and the probability of speech (T,), NaN where unobserved."""
+    seen = (batch.confidence[n] > 0) & batch.mesh[n][:, None]
+    face = np.where(seen, batch.coefficients[n], np.nan).astype(np.float32)
+    return face, np.where(batch.microphone[n], batch.speech_probability[n], np.nan).astype(np.float32)
+
+
 def with_curves(item: Item, batch: SpeakerBatch, n: int) -> Item:
     """The item with what was perceived of speaker `n`, where its curves are kept."""
     if n >= CURVES:
         return item
-    seen = (batch.confidence[n] > 0) & batch.mesh[n][:, None]
-    speech = np.where(batch.microphone[n], batch.speech_probability[n], np.nan)
-    shown = np.where(seen, batch.coefficients[n], np.nan)
-    return replace(item, speaker=shown.astype(np.float32), speech=speech.astype(np.float32))
+    face, speech = perceived_curves(batch, n)
+    return replace(item, speaker=face, speech=speech)

@@ -4,10 +4,16 @@ The turns of a real dialogue are filled with real speech, and listeners hear it 
 Each of the two participants is a speaker once, the other one the person whose vocal backchannels are the reference.
 Only the time in which the speaker has the floor counts: until the other's turn begins, and again from the speaker's
 next word. Shapes: T frames of 25 Hz, S streams of each listener, two speakers.
+
+Shapes of nods are compared with those of a table that has a row for each measure and label (github.com/jobschepens/
+cross-modal-head-nod-analysis, data/GER_2412.csv): eight statistics, then a column for each nod. Its amplitude and
+velocity are relative to the size of a face, ours are angles; so both are divided by their own median, and only their
+spread is compared.
 """
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,15 +26,15 @@ from numpy.typing import NDArray
 from reactdiff_ros.affect import projected
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH
-from reactdiff_ros.errors import MediaError, ReactdiffError
-from reactdiff_ros.evaluation.listeners import MODEL, StreamListener, natural_conditions, no_conditions
+from reactdiff_ros.errors import MediaError
+from reactdiff_ros.evaluation.listeners import StreamListener, named, usual_conditions
 from reactdiff_ros.evaluation.metrics import bootstrap
-from reactdiff_ros.evaluation.metrics.events import nods
-from reactdiff_ros.evaluation.metrics.nod_shapes import Shapes, compared, quantiles, shapes_of
+from reactdiff_ros.evaluation.metrics.coupling import pearson
+from reactdiff_ros.evaluation.metrics.events import NOD_HALF_CYCLE_RAD, Values, moving_average, nods, stretches
 from reactdiff_ros.evaluation.plots import plot_backchannels
 from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, joined
-from reactdiff_ros.recordings.datasets.recording import speaker_of
+from reactdiff_ros.recordings.datasets.recording import DatasetError, readable_text, speaker_of
 from reactdiff_ros.recordings.datasets.turns import Turns
 from reactdiff_ros.recordings.extraction import voice_columns
 from reactdiff_ros.resampling import RATE_HZ, Resampler, mono
@@ -67,6 +73,20 @@ BREATH_S: Final = 0.1
 """What remains of pauses in the speech that is laid under an utterance, in which the person made none."""
 NOISE_DBFS: Final = -65.0
 SOUNDS: Final = (".flac", ".wav")
+
+
+Shapes = Mapping[str, Floats]
+"""Values (n,) of each of MEASURES."""
+MEASURES: Final = ("length_s", "peaks", "peaks_per_s", "amplitude", "velocity")
+RELATIVE: Final = ("amplitude", "velocity")
+"""Measures of another unit: over their median."""
+_ROWS: Final = dict(
+    zip(("length (seconds)", "peaks", "peaks per sec", "extremes amplitude", "velocity"), MEASURES, strict=True)
+)
+_STATISTICS: Final = 9
+"""Columns before those of the nods."""
+QUANTILES: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
+LEAST_NODS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +146,8 @@ def _phrases(path: Path) -> list[FloatArray]:
     samples = resampler.take(resampler.reach())
     frames = int(len(samples) / RATE_HZ * REACTION_RATE_HZ)
     heard = voice_columns(_pcm(samples), RATE_HZ, frames)
-    edges = np.diff(np.r_[0, heard["speaking"].astype(np.int8), 0])
-    spans = []
-    for first, last in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
+    spans, (_, begins, ends) = [], stretches(heard["speaking"][None])
+    for first, last in zip(begins, ends, strict=True):
         pause = heard["pause_s"][last] if last < frames else 0.0
         spans.append((first / REACTION_RATE_HZ - heard["utterance_s"][first], last / REACTION_RATE_HZ - pause))
     cuts = [(max(round(begin * RATE_HZ), 0), round(end * RATE_HZ)) for begin, end in spans]
@@ -251,11 +270,8 @@ def evaluate_backchannels(
             continue
         source = "model" if name == "shuffled" else name
         if source not in shown:
-            listener = model if source == "model" else StreamListener(source)
-            if listener is None:
-                raise ReactdiffError("there is no model to listen", todo="give one, or leave out what needs one")
             shown[source] = _pitch(
-                dialogue, listener, streams, seed,
+                dialogue, named(source, model), streams, seed,
                 lambda share, i=i: progress((i + share) / len(systems)),  # type: ignore[misc]
             )  # fmt: skip
         pitch = shown[source]
@@ -281,11 +297,10 @@ def _pitch(dialogue: Dialogue, listener: StreamListener, streams: int, seed: int
     """The head's pitch (2 S, T) of S listeners to each speaker, both speakers in turn."""
     seeds, found = 1000 * (seed + 1) + np.arange(2 * streams), []
     shows = listener.before(dialogue.speaker)
-    conditions = natural_conditions if listener.name == MODEL else no_conditions
     for first in range(0, 2 * streams, BATCH):
         drawn = seeds[first : first + BATCH]
         rows = np.arange(len(drawn)) % 2
-        found.append(shows(conditions(len(rows)), drawn, rows)[..., HEAD_PITCH])
+        found.append(shows(usual_conditions(listener, len(rows)), drawn, rows)[..., HEAD_PITCH])
         progress((first + len(rows)) / len(seeds))
     pitch: Floats = np.concatenate(found).astype(np.float64)
     return pitch
@@ -295,9 +310,7 @@ def correlation(some: Mapping[str, Any], other: Mapping[str, Any], key: str = "v
     """Pearson's r of two figures over the bins that both know; NaN where either is the same in all."""
     a, b = (np.array([row[key] for row in of.values()], dtype=np.float64) for of in (some, other))
     known = np.isfinite(a) & np.isfinite(b)
-    if known.sum() < 3 or min(a[known].std(), b[known].std()) < 1e-12:
-        return float("nan")
-    return float(np.corrcoef(a[known], b[known])[0, 1])
+    return pearson(a[known], b[known]) if known.sum() >= 3 else float("nan")
 
 
 def moments(dialogue: Dialogue, onsets: NDArray[np.int64], streams: int, seed: int) -> dict[str, Any]:
@@ -387,3 +400,84 @@ def _sums(values: NDArray[Any], cells: NDArray[np.intp]) -> Floats:
     """Sums (n,) of values (2, T) over the cells."""
     found = np.bincount(cells.ravel(), weights=values.ravel().astype(np.float64), minlength=int(cells.max()) + 1)
     return np.asarray(found, dtype=np.float64)
+
+
+# Shapes of nods beside people's
+
+
+def read_nods(path: Path) -> dict[str, Shapes]:
+    """Annotated nods by label, such as "feedback"; labels with fewer than LEAST_NODS are left out.
+
+    Raises:
+        DatasetError: the table cannot be read, lacks a measure, or holds what is no number or below 0.
+    """
+    found: dict[str, dict[str, Floats]] = {}
+    with readable_text(path, "table of nods") as file:
+        rows = csv.reader(file)
+        for row in rows:
+            name = _ROWS.get(row[0].strip()) if len(row) > _STATISTICS else None
+            if name is None:
+                continue
+            line = f"line {rows.line_num} of the table of nods"
+            try:
+                values = np.array([float(cell) for cell in row[_STATISTICS:] if cell.strip()], dtype=np.float64)
+            except ValueError as error:
+                raise DatasetError(f"{line} is not numeric", where=str(path), todo=str(error)) from error
+            if not np.isfinite(values).all() or (values < 0).any():
+                todo = "they are numbers from 0 on"
+                raise DatasetError(f"{line} has a value that no nod has", where=str(path), todo=todo)
+            found.setdefault(row[1].strip(), {})[name] = values
+    if missing := [name for name in MEASURES if not found or any(name not in of for of in found.values())]:
+        todo = f"it needs rows {', '.join(_ROWS)} for each label"
+        raise DatasetError(f"the table of nods lacks {', '.join(missing)}", where=str(path), todo=todo)
+    return {label: of for label, of in found.items() if len(of["length_s"]) >= LEAST_NODS}
+
+
+def shapes_of(pitch: Values) -> Shapes:
+    """Shapes of the nods in head pitch (N, T) in rad, down positive.
+
+    peaks: turns from down to up that stand out by NOD_HALF_CYCLE_RAD; amplitude: largest half-cycle, rad; velocity:
+    mean speed of the head within the nod, rad/s.
+    """
+    from scipy.signal import find_peaks
+
+    found, smooth = nods(pitch), moving_average(pitch, 3)
+    curves = [smooth[r, s:e] for r, s, e in zip(found.row, found.start, found.end, strict=True)]
+    peaks = np.array([len(find_peaks(c, prominence=NOD_HALF_CYCLE_RAD)[0]) for c in curves], dtype=np.float64)
+    speed = np.array([np.abs(np.diff(c)).mean() * REACTION_RATE_HZ for c in curves], dtype=np.float64)
+    values = (found.length_s, peaks, peaks / np.maximum(found.length_s, 1e-9), found.size, speed)
+    return dict(zip(MEASURES, values, strict=True))
+
+
+def compared(shown: Shapes, annotated: Mapping[str, Shapes]) -> dict[str, Any]:
+    """Quantiles of a listener's nods, and their distances from the annotated ones of each label.
+
+    w1: Wasserstein-1 distance over the annotated deviation; ks: Kolmogorov and Smirnov's statistic, the largest
+    difference of the two distribution functions. Of fewer than LEAST_NODS nods nothing but the count is given.
+    """
+    count = len(shown["length_s"])
+    if count < LEAST_NODS:
+        return {"count": count}
+    distances = {
+        label: {name: _distance(_scaled(shown, name), _scaled(real, name)) for name in MEASURES}
+        for label, real in annotated.items()
+    }
+    return {"count": count, "quantiles": quantiles(shown), "distances": distances}
+
+
+def quantiles(shapes: Shapes) -> dict[str, list[float]]:
+    """QUANTILES of each of MEASURES."""
+    return {name: [float(q) for q in np.quantile(_scaled(shapes, name), QUANTILES)] for name in MEASURES}
+
+
+def _scaled(shapes: Shapes, name: str) -> Floats:
+    values = shapes[name]
+    return values / max(float(np.median(values)), 1e-12) if name in RELATIVE else values
+
+
+def _distance(some: Floats, real: Floats) -> dict[str, float]:
+    from scipy.stats import ks_2samp, wasserstein_distance
+
+    spread = float(real.std())
+    w1 = float(wasserstein_distance(some, real)) / spread if spread > 0 else float("nan")
+    return {"w1": w1, "ks": float(ks_2samp(some, real, method="asymp").statistic)}

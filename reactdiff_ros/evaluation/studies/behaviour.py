@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.evaluation.listeners import MODEL, StreamListener, style_conditions
 from reactdiff_ros.evaluation.metrics import bootstrap
-from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
+from reactdiff_ros.evaluation.metrics.coupling import own_couplings
 from reactdiff_ros.evaluation.metrics.events import Lags, onset_lags, smile_curve
 from reactdiff_ros.evaluation.metrics.spectra import frechet_distance, two_sample_auc
 from reactdiff_ros.evaluation.plots import plot_lags
@@ -42,12 +42,6 @@ def paired_less_shuffled(paired: Floats, shuffled: Floats, seed: int, count: int
         "paired": float(paired.mean()), "shuffled": float(shuffled.mean()), "reliance": float(difference.mean()),
         "low": float(low), "high": float(high),
     }  # fmt: skip
-
-
-def smile_coupling(speaker: Values, streams: Values) -> Floats:
-    """(N,) coupling of each stream's smile (N, T, 58) to its speaker's (N, T), as in `evaluate dyads`."""
-    listener = smile_curve(streams)
-    return np.array([cross_coupling(s[None], x[None])[0, 0] for s, x in zip(speaker, listener, strict=True)])
 
 
 def expected_correlation(expected: Values, streams: Values) -> Floats:
@@ -263,7 +257,7 @@ def evaluate_behaviour(
     other, smile, expected = streams(with_, natural, shuffled=True), with_.truth.smile, expected_listener(with_, seed)
     # With the own speaker less with another one's: coupling of smiles, and all coefficients with what is expected.
     pairs = {
-        "smile": (smile_coupling(smile, own), smile_coupling(smile, other)),
+        "smile": (own_couplings(smile, smile_curve(own)), own_couplings(smile, smile_curve(other))),
         "face": (expected_correlation(expected, own), expected_correlation(expected, other)),
     }
     figures: dict[str, Any] = {

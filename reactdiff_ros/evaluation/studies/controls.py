@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION
-from reactdiff_ros.evaluation.bounds import NATURAL_EXCESS, NEGATIVE_SHARE, PLACEBO_RATE, POSITIVE_RATE
+from reactdiff_ros.coefficients import ROTATION
+from reactdiff_ros.evaluation.bounds import judge_study
 from reactdiff_ros.evaluation.listeners import MODEL, Shows, StreamListener, of_one
 from reactdiff_ros.evaluation.metrics import events
 from reactdiff_ros.evaluation.metrics.bootstrap import POINTS, Sweep
-from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
-from reactdiff_ros.evaluation.metrics.events import Ints, Paired
+from reactdiff_ros.evaluation.metrics.coupling import own_couplings
+from reactdiff_ros.evaluation.metrics.events import KINDS, Ints, Paired
 from reactdiff_ros.evaluation.plots import plot_controls, plot_responses
 from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.evaluation.studies.simulator import make_material
@@ -187,7 +187,8 @@ def bench_response(
         "excess_rises_with_size": rises([by_size[f"{size:g}"]["excess"] for size in SIZES]),
         "wiring": wiring(system, smile_trials) if system.name == MODEL else None,
     }  # fmt: skip
-    figures |= {"within_bounds": bounds(figures), "seed": seed}
+    verdicts = judge_study("response", figures)
+    figures |= {"within_bounds": {name: v.holds is True for name, v in verdicts.items()}, "seed": seed}
     progress(1.0)
     return Study(figures, {"responses.png": partial(plot_responses, curves)})
 
@@ -209,19 +210,6 @@ def wiring(model: StreamListener, trials: Trials) -> dict[str, Any]:
 def rises(values: list[float]) -> bool:
     """Ends above where it began, and falls by no more than .02 in between."""
     return bool(np.all(np.diff(values) > -0.02) and values[-1] > values[0])
-
-
-def bounds(figures: dict[str, Any]) -> dict[str, bool]:
-    """Which of the bounds hold that reactions are held to."""
-    positive = figures["responsive_positive"]["rate"]
-    return {
-        "natural excess .08 to .30": NATURAL_EXCESS[0] <= figures["natural"]["excess"] <= NATURAL_EXCESS[1],
-        "responsive and positive at least .70": positive >= POSITIVE_RATE,
-        "negative at most half of positive": figures["negative"]["rate"] <= NEGATIVE_SHARE * positive,
-        "placebos at most .05": figures["placebo"]["rate"] <= PLACEBO_RATE,
-        "excess rises with size": figures["excess_rises_with_size"],
-        "nods answer cues, excess surely above 0": all(r["excess_low"] > 0 for r in figures["nods"].values()),
-    }
 
 
 TICK_HZ: Final = 50
@@ -311,21 +299,6 @@ SMILE: Final = Insertion("smile", AT, 0.8)
 """The smile that the delay is measured with."""
 
 
-def smile_share(faces: FloatArray) -> Values:
-    """Share of the time with a smile, (N,)."""
-    return np.asarray(events.smiles(events.smile_curve(faces)).share())
-
-
-def nods_per_minute(faces: FloatArray) -> Values:
-    """Nods a minute, (N,)."""
-    return np.asarray(events.nods(faces[..., HEAD_PITCH]).per_minute())
-
-
-def brow_raises_per_minute(faces: FloatArray) -> Values:
-    """Brow raises a minute, (N,)."""
-    return np.asarray(events.brow_raises(faces).per_minute())
-
-
 def head_speed(faces: FloatArray) -> Values:
     """Root mean square speed of the head's rotation, degrees a second, (N,)."""
     head = np.moveaxis(faces[..., ROTATION].astype(np.float64), -1, 1)
@@ -335,11 +308,15 @@ def head_speed(faces: FloatArray) -> Values:
 
 Measures: TypeAlias = tuple[tuple[str, Callable[[FloatArray], Values]], ...]
 
+_SMILING: Final = ("share of time with a smile", lambda faces: KINDS["smiles"](faces).share())
 MEASURES: Final[dict[str, Measures]] = {
-    "attitude": (("share of time with a smile", smile_share),),
-    "smiling": (("share of time with a smile", smile_share),),
-    "nodding": (("nods a minute", nods_per_minute),),
-    "liveliness": (("speed of the head, degrees/s", head_speed), ("brow raises a minute", brow_raises_per_minute)),
+    "attitude": (_SMILING,),
+    "smiling": (_SMILING,),
+    "nodding": (("nods a minute", lambda faces: KINDS["nods"](faces).per_minute()),),
+    "liveliness": (
+        ("speed of the head, degrees/s", head_speed),
+        ("brow raises a minute", lambda faces: KINDS["brow_raises"](faces).per_minute()),
+    ),
 }
 """What each control is measured by; responsiveness and delay by answers to inserted smiles."""
 
@@ -358,7 +335,7 @@ class Runner:
 
     def coupling(self, faces: FloatArray) -> Values:
         """Mean correlation of each listener's smile with its own speaker's 0.3 to 2 s before, (N,)."""
-        return np.asarray(np.diag(cross_coupling(self._material.speakers.smile, events.smile_curve(faces))))
+        return own_couplings(self._material.speakers.smile, events.smile_curve(faces))
 
 
 def answer(paired: Paired) -> Values:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.clock import to_ns
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, MOUTH
 from reactdiff_ros.errors import MediaError
+from reactdiff_ros.evaluation.metrics.coupling import pearson
 from reactdiff_ros.evaluation.metrics.mesh import FaceMesh
 from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.expression.engine import ExpressionEngine
@@ -57,14 +58,6 @@ def tracks(coefficients: NDArray[Any]) -> Tracks:
     return Tracks(values[:, _JAW], values[:, _ROUND].sum(axis=1))
 
 
-def correlation(a: Array, b: Array) -> float:
-    """Pearson's r of two tracks (T,); NaN where one stands still."""
-    count = min(len(a), len(b))
-    a, b = a[:count] - a[:count].mean(), b[:count] - b[:count].mean()
-    size = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / size if size > 1e-9 * max(count, 1) else float("nan")
-
-
 def best(shown: Tracks, truth: Tracks) -> tuple[float, float, float]:
     """R of jaw and rounding, and the lag in s at which they fit best; positive: the truth is later than the mouth."""
     reach = round(LAGS_S * STEP)
@@ -72,7 +65,7 @@ def best(shown: Tracks, truth: Tracks) -> tuple[float, float, float]:
     found = []
     for lag in range(-reach, reach + 1, 2):
         a, b = slice(max(-lag, 0), count - max(lag, 0)), slice(max(lag, 0), count - max(-lag, 0))
-        pair = correlation(shown.jaw[a], truth.jaw[b]), correlation(shown.rounding[a], truth.rounding[b])
+        pair = pearson(shown.jaw[a], truth.jaw[b]), pearson(shown.rounding[a], truth.rounding[b])
         found.append((float(np.nansum(pair)), *pair, lag / STEP))
     _, jaw, rounding, lag_s = max(found)
     return jaw, rounding, lag_s
@@ -276,7 +269,7 @@ def _of_voice(takes: Sequence[Spoken], weights: LipWeights | None) -> dict[str, 
     truth, r = tracks(truth_all), dict[str, dict[str, float]]()
     for name, mouths in all_of.items():  # without a lag
         of = tracks(mouths)
-        r[name] = {"jawOpen": correlation(of.jaw, truth.jaw), "rounding": correlation(of.rounding, truth.rounding)}
+        r[name] = {"jawOpen": pearson(of.jaw, truth.jaw), "rounding": pearson(of.rounding, truth.rounding)}
     return {
         "r": r["network"],
         "closure_f1": f1(*counts.tolist()),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.listeners import StreamListener, natural_conditions, no_conditions
+from reactdiff_ros.evaluation.listeners import StreamListener, named, usual_conditions
 from reactdiff_ros.evaluation.metrics.coupling import STILL, People
 from reactdiff_ros.evaluation.metrics.events import answer_lags, smile_onsets
 from reactdiff_ros.evaluation.metrics.spectra import FLOOR, grouped_auc, seen, window_features
@@ -139,12 +139,11 @@ def evaluate_people(
     for i, name in enumerate(systems):
         if name == "shuffled":
             source = streams.get("model")
-            shown = _run(pairs, model, seed) if source is None else source
-            shown = shown[pairs.people.another()]
+            shown = (_run(pairs, "model", model, seed) if source is None else source)[pairs.people.another()]
         elif name == "real":
             shown = pairs.shown
         else:
-            shown = _run(pairs, model if name == "model" else StreamListener(name), seed)
+            shown = _run(pairs, name, model, seed)
         streams[name] = shown
         out[name] = figures_of(pairs, shown, seed, real=name == "real")
         progress((i + 1) / len(systems))
@@ -155,12 +154,9 @@ def evaluate_people(
     })  # fmt: skip
 
 
-def _run(pairs: Pairs, listener: StreamListener | None, seed: int) -> Floats:
-    if listener is None:
-        raise ReactdiffError("there is no model to listen", todo="give one, or leave out what needs one")
-    count = len(pairs.people.pair)
-    conditions = natural_conditions(count) if listener.name == "model" else no_conditions(count)
-    faces = listener.run(pairs.speaker, conditions, 1000 * (seed + 1) + np.arange(count))
+def _run(pairs: Pairs, name: str, model: StreamListener | None, seed: int) -> Floats:
+    listener, count = named(name, model), len(pairs.people.pair)
+    faces = listener.run(pairs.speaker, usual_conditions(listener, count), 1000 * (seed + 1) + np.arange(count))
     return channels_of(faces, pairs.channels)
 
 

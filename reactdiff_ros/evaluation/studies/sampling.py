@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import bounded
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.bounds import BOUNDS, verdict
+from reactdiff_ros.evaluation.bounds import judge_study
 from reactdiff_ros.evaluation.listeners import StreamListener, provenance
 from reactdiff_ros.evaluation.metrics import bootstrap, spectra
+from reactdiff_ros.evaluation.metrics.coupling import own_couplings
 from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve, smiles
 from reactdiff_ros.evaluation.metrics.spectra import Floats, Values
 from reactdiff_ros.evaluation.plots import plot_spectra
@@ -134,7 +135,11 @@ def evaluate_streams(
     rows = np.arange(min(items, _MOST_HELD))
     single = model.sampled(candidates=1)
     figures["plan_difference"] = _plan_difference(single, dyads.speaker.take(rows), conditions.take(rows))
-    figures |= judged(figures)
+    verdicts = judge_study("streams", figures)
+    figures |= {
+        "within_bounds": {name: v.holds is True for name, v in verdicts.items()},
+        "not_judged": {name: list(v.unknown) for name, v in verdicts.items() if v.unknown},
+    }
     progress(1.0)
     densities: dict[str, dict[str, Floats]] = {group.name: {} for group in GROUPS}
     for name, stream in {"raw": streams["raw"], "shown": shown, "reference": dyads.listener}.items():
@@ -215,23 +220,6 @@ def _plan_difference(model: StreamListener, speaker: SpeakerBatch, conditions: C
     return spectra.plan_difference(plans[:, first:], how.hop, spread)
 
 
-STREAM_BOUNDS: Final = (
-    "variance within .1 of ancestral", "autocorrelation within .1 of ancestral", "rare events within .2 of ancestral",
-    "jerk at borders at most 1.1", "plans differ by at most .25 of the spread", "power .7 to 1.4 of the reference",
-)  # fmt: skip
-"""Names of the bounds on streams, in the order of the table."""
-
-
-def judged(figures: dict[str, Any]) -> dict[str, Any]:
-    """Which of STREAM_BOUNDS hold (a bound on nothing does not), and which figures of each are not known."""
-    found = [verdict(bound, figures) for bound in BOUNDS if bound.part == "streams"]
-    by_name = dict(zip(STREAM_BOUNDS, found, strict=True))
-    return {
-        "within_bounds": {name: v.holds is True for name, v in by_name.items()},
-        "not_judged": {name: list(v.unknown) for name, v in by_name.items() if v.unknown},
-    }
-
-
 FULL: Final = "full"
 FIGURES: Final = (
     "smile coupling", "face with expectation", "smile reliance", "face reliance", "variance of smile",
@@ -258,7 +246,7 @@ class Trial:
         both = (tokens, tokens[behaviour.derangement(self.items)])
         shown = [model.of_tokens(t, conditions, seeds) for t in both]
         reference, own = self.dyads.listener, shown[0]
-        coupling, other_coupling = (behaviour.smile_coupling(self.dyads.truth.smile, faces) for faces in shown)
+        coupling, other_coupling = (own_couplings(self.dyads.truth.smile, smile_curve(faces)) for faces in shown)
         face, other_face = (behaviour.expected_correlation(self.expected, faces) for faces in shown)
         variance = spectra.variance_ratios(own, reference)
         return {

@@ -17,11 +17,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, LOWER, NAMES, ROTATION, UPPER
-from reactdiff_ros.evaluation.bounds import CLAMP_LIMIT, FORGOTTEN, POSE_LIMIT, RATIO_BAND
+from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, NAMES, ROTATION, UPPER
+from reactdiff_ros.evaluation.bounds import POSE_LIMIT, RATIO_BAND, judge_study
 from reactdiff_ros.evaluation.listeners import MODEL, StreamListener, style_conditions
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve, smile_onsets
+from reactdiff_ros.evaluation.metrics.robot import at_bound
 from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.model.diffusion.latents import GROUPS
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
@@ -46,6 +47,7 @@ ROWS: Final = 5
 LEAST: Final = 1e-4
 """A figure below this in both parts has no ratio that says anything."""
 FORGET_S: Final = 10.0
+_FORGOTTEN: Final = "extreme history forgotten to .05 in 10 s"
 _RESPONSE_FRAMES: Final = (8, 38)
 _RISE: Final = 0.1
 _REFLEX: Final = [*BLINK, *EYE_LOOK]
@@ -169,14 +171,6 @@ def response_excess(speaker: Values, streams: FloatArray, seed: int) -> Floats:
     return out
 
 
-def clamped_share(streams: FloatArray) -> float:
-    """Share of frames in which a coefficient sits at the bound that it must not pass (0 is no such bound)."""
-    columns = [i for i in range(COEFFICIENT_COUNT) if i not in _REFLEX]
-    high = streams[..., columns] >= UPPER[columns] - 1e-6
-    low = (streams[..., columns] <= LOWER[columns] + 1e-6) & (LOWER[columns] < 0)
-    return float((high | low).any(-1).mean())
-
-
 def evaluate_sessions(
     listener: StreamListener, *, seed: int = 0, sessions: int = 20, minutes: float = 60.0,
     bank: VoiceBank | None = None, progress: OnProgress = lambda share: None,
@@ -219,12 +213,10 @@ def evaluate_sessions(
         "forgetting": forgetting(listener, seed) if listener.name == MODEL else None,
         "sessions": sessions, "minutes": minutes, "seed": seed,
     }  # fmt: skip
+    verdicts = judge_study("sessions", figures)
+    # Nothing is to be forgotten by who is no model.
     figures["within_bounds"] = {
-        "every ratio's interval within .8 to 1.25": bool(table) and all(row["within"] for row in table.values()),
-        "head within .25 s.d. of where it was": all(row["within"] for row in pose.values()),
-        "clamped frames at most .005": figures["clamped"] <= CLAMP_LIMIT,
-        "extreme history forgotten to .05 in 10 s": figures["forgetting"] is None
-        or figures["forgetting"]["left"] < FORGOTTEN,
+        name: v.holds is True or (name == _FORGOTTEN and listener.name != MODEL) for name, v in verdicts.items()
     }
     progress(1.0)
     return Study(figures)
@@ -241,7 +233,7 @@ def _group(
         return listener.run(session.speaker, style_conditions(style, rows), seeds, session.truth)
 
     natural = run("natural")
-    out: dict[str, Values] = {"clamped": np.array(clamped_share(natural))}
+    out: dict[str, Values] = {"clamped": np.array(at_bound(natural, _REFLEX).any(-1).mean())}
     for half, index in _HALVES.items():
         shown = part(natural, index)
         out |= {f"{half} {name}": values for name, values in statistics(shown).items()}

@@ -7,7 +7,7 @@ noisy perception; they are no evidence of human likeness.
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,13 +21,14 @@ from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, HEAD_
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.baselines import best_lag, late, mime_scores, squared_distances
 from reactdiff_ros.evaluation.bounds import BANDS
+from reactdiff_ros.evaluation.estimates import row_of
 from reactdiff_ros.evaluation.listeners import StreamListener, no_conditions
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics import react as measures
 from reactdiff_ros.evaluation.metrics.events import nods
 from reactdiff_ros.evaluation.plots import plot_systems, plot_time_line
-from reactdiff_ros.evaluation.results import Figure, Info, Item, Result, Study, System
-from reactdiff_ros.evaluation.runs.scoring import CURVES, STUDY_ROLES, with_curves
+from reactdiff_ros.evaluation.results import Info, Item, Result, Study, System
+from reactdiff_ros.evaluation.runs.scoring import CURVES, STUDY_ROLES, between_speakers, with_curves
 from reactdiff_ros.model.diffusion.sampler import ordinary
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.model.streams import speaker_tokens
@@ -425,18 +426,10 @@ _AU12: Final = ATTRIBUTE_NAMES.index("AU12")
 _PITCH: Final = HEAD_PITCH - ROTATION.start
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """Figures of one system: one value a speaker, (N,) each, and the distances between speakers."""
-
-    values: dict[str, Values]
-    """By the names of SPEAKER_FIGURES."""
-    distances: Values
-    """(N, N) for FRDvs."""
-
-
-def score(streams: Streams, targets: Streams, *, workers: int = 1, progress: OnProgress = lambda share: None) -> Scores:
-    """All figures of K streams (N, K, T, ...) against M targets (N, M, T, ...) a speaker."""
+def score(
+    streams: Streams, targets: Streams, *, workers: int = 1, progress: OnProgress = lambda share: None
+) -> dict[str, Values]:
+    """SPEAKER_FIGURES (N,) of K streams (N, K, T, ...) against M targets (N, M, T, ...) a speaker."""
     wanted = [nod_times(pitch) for pitch in targets.pose[..., _PITCH]]
 
     def one(n: int) -> list[float]:
@@ -457,8 +450,7 @@ def score(streams: Streams, targets: Streams, *, workers: int = 1, progress: OnP
         for row in pool.map(one, range(len(streams))):
             rows.append(row)
             progress(len(rows) / len(streams))
-    columns = np.array(rows, dtype=np.float64).T
-    return Scores(dict(zip(SPEAKER_FIGURES, columns, strict=True)), measures.speaker_distances(streams.attributes))
+    return dict(zip(SPEAKER_FIGURES, np.array(rows, dtype=np.float64).T, strict=True))
 
 
 def evaluate(
@@ -496,25 +488,24 @@ def evaluate(
     row = int(material.stimulus.smile.std(1).argmax())
     drawn = {"smile": material.stimulus.smile[row], "speech": material.stimulus.speech[row]}
     speakers = [f"speaker{n:04d}" for n in range(items)]
-    scores, shown, out = dict[str, Scores](), dict[str, dict[str, FloatArray]](), list[System]()
+    shown, out, number = dict[str, dict[str, FloatArray]](), list[System](), material.number(BOOTSTRAP)
+    draws = bootstrap.draws(number, items, resamples)
     for i, name in enumerate(systems):
 
         def share(done: float, first: float, i: int = i) -> None:
             progress((i + first + (LISTENS if not first else 1 - LISTENS) * done) / len(systems))
 
         streams = SYSTEMS[name](material, listener, lambda done: share(done, 0.0))
-        scores[name] = score(
-            streams, material.targets, workers=listener.workers, progress=lambda done: share(done, LISTENS)
-        )
+        values = score(streams, material.targets, workers=listener.workers, progress=lambda done: share(done, LISTENS))
         smile, pitch = streams.attributes[row, 0, :, _AU12].copy(), streams.pose[row, 0, :, _PITCH].copy()
         shown[name] = {"smile": smile, "pitch": pitch}
         faces = [] if streams.faces is None else list(streams.faces[:CURVES])
         out.append(System(
-            name, STUDY_ROLES.get(name, "baseline"), values=scores[name].values,
-            figures={"FRDvs": Figure(measures.speaker_diversity(scores[name].distances))},
+            name, STUDY_ROLES.get(name, "baseline"), values=values,
+            figures={"FRDvs": between_speakers(measures.speaker_distances(streams.attributes), draws)},
             streams=dict(zip(speakers, faces, strict=False)),
         ))  # fmt: skip
-    figures = report(scores, bootstrap.draws(material.number(BOOTSTRAP), items, resamples))
+    figures = report(out, draws)
     figures.update(items=items, frames=frames, seed=seed, simulator=simulator_hash(), emotions=emotions)
     pictures = {
         "systems.png": partial(plot_systems, figures, systems),
@@ -525,24 +516,25 @@ def evaluate(
         rows = (Item(name, frames / REACTION_RATE_HZ, source="simulator") for name in speakers)
         curves = tuple(with_curves(item, material.perceived, n) for n, item in enumerate(rows))
         subject = SUBJECT if SUBJECT in systems else ""
-        data, seeds = "Simulated speakers that no training has met", {"set": seed}
+        data, seeds = "Simulated speakers that no training has met", {"set": seed, "bootstrap": number}
         return Result(replace(info, data=data, seeds=seeds, subject=subject), curves, tuple(out))
 
     return Study(figures, pictures, result)
 
 
-def report(scores: dict[str, Scores], weights: Values) -> dict[str, Any]:
+def report(systems: Sequence[System], weights: Values) -> dict[str, Any]:
     """The figures of every system with 95 % intervals, their skills, and whether the bands hold.
 
     Args:
-        scores: by system.
+        systems: with SPEAKER_FIGURES as values.
         weights: (B, N) of `bootstrap.draws`: all systems are drawn with the same speakers.
 
     Returns:
         {system: {figure, figure_low, figure_high}}, "skill": those of the model, and under its name those of every
         other system; "bands": {system: {band: bool, "all": bool}}. Skills need "oracle" and "shuffled".
     """
-    result: dict[str, Any] = {name: _figures(s, weights) for name, s in scores.items()}
+    result: dict[str, Any] = {system.name: row_of(system, weights) for system in systems}
+    scores = {system.name: system.values for system in systems}
     if FLOOR not in scores or CEILING not in scores:
         return {**result, "skill": {}, "bands": {}}
     others = {name: s for name, s in scores.items() if name not in {FLOOR, CEILING}}
@@ -561,20 +553,14 @@ def bands_of(skills: dict[str, float], frd: float, mime_frd: float | None) -> di
     return {**kept, "all": all(kept.values())}
 
 
-def _figures(scores: Scores, weights: Values) -> dict[str, float]:
-    out: dict[str, float] = {}
-    for name, values in scores.values.items():
-        out |= bootstrap.with_interval(name, float(values.mean()), bootstrap.means(weights, values))
-    resampled = bootstrap.resample(weights, lambda w: measures.speaker_diversity(scores.distances, w))
-    return out | bootstrap.with_interval("FRDvs", measures.speaker_diversity(scores.distances), resampled)
-
-
-def _skills(own: Scores, floor: Scores, ceiling: Scores, weights: Values) -> dict[str, float]:
+def _skills(
+    own: Mapping[str, Values], floor: Mapping[str, Values], ceiling: Mapping[str, Values], weights: Values
+) -> dict[str, float]:
     def skill(name: str, w: Values) -> Values:
-        return bootstrap.skill(*(bootstrap.means(w, s.values[name]) for s in (own, floor, ceiling)))
+        return bootstrap.skill(*(bootstrap.means(w, values[name]) for values in (own, floor, ceiling)))
 
     def ratio(name: str, w: Values) -> Values:
-        top, bottom = (bootstrap.means(w, s.values[name]) for s in (own, ceiling))
+        top, bottom = (bootstrap.means(w, values[name]) for values in (own, ceiling))
         return np.asarray(np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), np.nan))
 
     whole, out = np.ones((1, weights.shape[1])), dict[str, float]()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ticks import Ticks
 
-from reactdiff_ros.cli.main import main
 from reactdiff_ros.evaluation.bench import model as bench
 from reactdiff_ros.evaluation.bench.model import Clock, bench_listeners, bench_rows
 from reactdiff_ros.model.backends.weights import find_weights
@@ -38,10 +36,9 @@ def test_rows_of_the_backends_that_work_and_reasons_of_the_others(any_weights: P
     assert shares[-1] == 1.0
 
 
-def test_the_command_has_times_and_rows(any_weights: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--model", str(any_weights), "--repeats", "1", "--steps", "2", "--backend", "onnxruntime"]
-    assert main(["bench", "model", *arguments, "--json"]) == 0
-    found = json.loads(capfd.readouterr().out)
+def test_the_command_has_times_and_rows(any_weights: Path, reactdiff) -> None:
+    arguments = ["--model", any_weights, "--repeats", 1, "--steps", 2, "--backend", "onnxruntime"]
+    found, _ = reactdiff("bench", "model", *arguments, "--json")
     assert {r["backend"] for r in found["rows"]} == {"onnxruntime"}
     assert found["steps"] == 2
     assert found["plan_ms"]["10"]["p50"] > found["encoder_frame_ms"]["min"] > 0
@@ -89,10 +86,9 @@ def test_every_listener_plans_about_every_hop_and_time_is_the_timers(any_weights
     assert one["late"] == 0.0
 
 
-def test_the_command_runs_and_names_a_backend_that_does_not_work(any_weights, monkeypatch, capfd):
+def test_the_command_runs_and_names_a_backend_that_does_not_work(any_weights, monkeypatch, reactdiff):
     monkeypatch.setattr(bench, "speaker_frames", lambda clip, timer: speaker(100))
-    command = ["bench", "listeners", "--model", str(any_weights), "--listeners", "2", "--steps", "1", "--seconds", "1"]
-    assert main([*command, "--json"]) == 0
-    assert json.loads(capfd.readouterr().out)["rows"][0]["listeners"] == 2
-    if main([*command, "--backend", "tensorrt"]):
-        assert "tensorrt does not work here" in capfd.readouterr().err
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that TensorRT works on no machine
+    command = ["bench", "listeners", "--model", any_weights, "--listeners", 2, "--steps", 1, "--seconds", 1]
+    assert reactdiff(*command, "--json")[0]["rows"][0]["listeners"] == 2
+    assert "tensorrt does not work here" in reactdiff(*command, "--backend", "tensorrt", code=1)[1]

@@ -29,7 +29,7 @@ def offsets(heard: list[Sound], shown: list[tuple[int, float]]) -> list[float]:
     return offsets_ms(times, jaws, shown)
 
 
-@pytest.mark.parametrize("late_ms", [-80.0, 0.0, 35.0, 120.0])
+@pytest.mark.parametrize("late_ms", [-80.0, 35.0])
 def test_a_jaw_that_is_late_is_found_to_be_late(late_ms: float) -> None:
     heard = voice()
     times, jaws, _ = jaws_of(heard, lambda: 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -76,7 +76,6 @@ def test_blinks_brows_and_laughs() -> None:
     assert len(KINDS["laughs"](face)) == 1
 
 
-@settings(max_examples=40, deadline=None)
 @given(hnp.arrays(np.float32, (2, 60, 58), elements=st.floats(-1, 1, width=32)))
 def test_any_stream_gives_events_in_order_and_within_it(face: np.ndarray) -> None:
     face[..., HEAD_PITCH] *= 0.3
@@ -126,30 +125,27 @@ def test_a_mirror_with_a_delay_has_that_delay_however_often_the_speaker_smiles()
 
 
 def test_the_same_head_agrees_fully_and_a_still_one_earns_nothing() -> None:
-    rng = np.random.default_rng(0)
-    heads = np.cumsum(rng.standard_normal((3, 100, 3)), 1)
+    heads = np.cumsum(np.random.default_rng(0).standard_normal((3, 100, 3)), 1)
     assert correlation(heads, heads) == pytest.approx(3.0, abs=1e-6)
     assert correlation(np.zeros((3, 100, 3)), heads) == 0.0
     own = nod_times(nod(2, 5.7, 1.667, at=100) + nod(2, 5.7, 1.667, at=300))
-    assert nod_match(own, own) == 1.0
     still = nod_times(np.zeros((1, 500)))
-    assert nod_match(still, own) == nod_match(still, still) == 0.0
-
-
-def at_random(rng: np.random.Generator, per_minute: float, count: int = 10) -> list[np.ndarray]:
-    return [np.sort(rng.uniform(0, 30, rng.poisson(per_minute / 2))) for _ in range(count)]
+    assert (nod_match(own, own), nod_match(still, own), nod_match(still, still)) == (1.0, 0.0, 0.0)
 
 
 def test_nods_at_random_match_more_the_more_there_are_and_never_beyond_chance() -> None:
     rng = np.random.default_rng(0)
+
+    def at_random(per_minute: float) -> list[np.ndarray]:
+        return [np.sort(rng.uniform(0, 30, rng.poisson(per_minute / 2))) for _ in range(10)]
+
     match, beyond = {2.9: [], 7.7: []}, {2.9: [], 7.7: []}
     for _ in range(60):
-        theirs = at_random(rng, 2.9)
+        theirs = at_random(2.9)
         for rate in match:
-            mine = at_random(rng, rate)
+            mine = at_random(rate)
             match[rate].append(nod_match(mine, theirs))
             beyond[rate].append(match[rate][-1] - nod_chance(mine, theirs, 30.0))
     assert np.mean(match[7.7]) > 1.3 * np.mean(match[2.9])
     for rate, rows in beyond.items():
-        assert abs(np.mean(rows)) < 3 * np.std(rows) / len(rows) ** 0.5, rate
-        assert abs(np.mean(rows)) < 0.05
+        assert abs(np.mean(rows)) < min(3 * np.std(rows) / len(rows) ** 0.5, 0.05), rate

@@ -118,7 +118,7 @@ def test_bad_arrays_are_named_in_one_sentence(change: dict[str, object], sentenc
         evaluate_reactions(**{**some(), **change})  # type: ignore[arg-type]
 
 
-def clips(lengths: tuple[int, ...]) -> tuple[list[np.ndarray], list[list[np.ndarray]], list[np.ndarray]]:
+def clips(*lengths: int) -> tuple[list[np.ndarray], list[list[np.ndarray]], list[np.ndarray]]:
     made, real, heard = example_set(4, len(lengths), 3, 3, max(lengths))
     return (
         [m[:, :n] for m, n in zip(made, lengths, strict=True)],
@@ -142,7 +142,7 @@ def test_lists_begin_with_the_own_reaction_and_are_those_of_the_stated_seed() ->
 
 
 def test_clips_of_several_lengths_are_measured() -> None:
-    made, real, heard = clips((80, 61))
+    made, real, heard = clips(80, 61)
     found = evaluate_mars(made, real, heard, workers=2)
     assert np.isnan(found.figures["FRDvs"])
     assert found.per_speaker["FRD"].shape == (2,)
@@ -157,7 +157,7 @@ def test_clips_of_several_lengths_are_measured() -> None:
 
 
 def test_the_ground_truth_is_perfect_even_where_a_channel_is_constant() -> None:
-    made, _, heard = clips((60, 50))
+    made, _, heard = clips(60, 50)
     for rows in made:
         rows[..., 3] = 0.0
     truth = [list(rows) for rows in made]

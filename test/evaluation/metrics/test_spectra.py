@@ -39,12 +39,9 @@ def test_variance_that_rests_on_one_stream_has_a_wide_interval() -> None:
     assert rare["high"] - rare["low"] > 5 * (even["high"] - even["low"])
 
 
-def test_autocorrelation_of_a_known_process() -> None:
-    found = spectra.autocorrelations(smooth_noise(3, (20, 2000)), (1, 4))
+def test_autocorrelation_of_a_known_process_and_a_kink_at_every_border() -> None:
+    found = spectra.autocorrelations(smooth_noise(3, (20, 1000)), (1, 4))
     np.testing.assert_allclose(found.mean(1), [0.9, 0.9**4], atol=0.02)
-
-
-def test_a_kink_at_every_border_is_seen() -> None:
     stream = smooth_noise(4, keep=0.99)
     assert spectra.border_jerk(stream, 4)["smile"] == pytest.approx(1.0, abs=0.05)
     steps = np.repeat(np.random.default_rng(5).normal(size=(6, 375, 58)), 4, axis=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 from generated_sets import FACEVERSE_ORDER, react
 from run_tools import lab
 
-from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.evaluation.listeners import StreamListener, natural_conditions
 from reactdiff_ros.model.backends.weights import find_weights
@@ -22,26 +20,16 @@ FRAMES = 60
 
 
 @pytest.mark.parametrize("name", ["simulator", "policy", "rules", "mime", "random", "idle"])
-def test_every_listener_gives_streams(name: str) -> None:
-    dyads = simulate(5, 2, FRAMES, prior="natural")
-    listener = StreamListener(name)
-    first, second = (
-        listener.run(dyads.speaker, natural_conditions(2), np.array([3, 4]), dyads.stimulus) for _ in range(2)
-    )
-    assert listener.name == name
-    assert first.shape == (2, FRAMES, COEFFICIENT_COUNT)
-    np.testing.assert_array_equal(first, second)
-    assert np.isfinite(first).all()
-
-
-def test_before_speakers_each_stream_is_of_the_named_one() -> None:
+def test_every_listener_gives_streams_each_of_the_named_speaker(name: str) -> None:
     dyads, rows, seeds = simulate(5, 3, FRAMES, prior="natural"), np.array([2, 0]), np.array([3, 4])
-    for name in ("simulator", "policy", "mime"):
-        listener = StreamListener(name)
-        shows = listener.before(dyads.speaker, dyads.stimulus)
-        shown = shows(natural_conditions(2), seeds, rows)
-        some = listener.run(dyads.speaker.take(rows), natural_conditions(2), seeds, dyads.stimulus.take(rows))
-        np.testing.assert_array_equal(shown, some)
+    listener = StreamListener(name)
+    shows = listener.before(dyads.speaker, dyads.stimulus)
+    shown = shows(natural_conditions(2), seeds, rows)
+    assert shown.shape == (2, FRAMES, COEFFICIENT_COUNT)
+    assert np.isfinite(shown).all()
+    some = listener.run(dyads.speaker.take(rows), natural_conditions(2), seeds, dyads.stimulus.take(rows))
+    np.testing.assert_array_equal(shown, some)
+    if name in ("simulator", "policy", "mime"):
         assert not np.array_equal(shown, shows(natural_conditions(2), seeds, np.array([0, 1])))
 
 
@@ -56,33 +44,21 @@ def test_the_model_runs_from_tokens_as_from_speakers(random_weights: Path) -> No
     assert np.abs(other - out).max() > 1e-3
 
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "bring_your_own_listener.md"
-
-
-@pytest.fixture
-def listener(tmp_path: Path) -> str:
-    found = re.search(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+def test_the_listener_of_the_docs_is_strictly_online_and_stands_in_a_table(tmp_path: Path, reactdiff) -> None:
+    pytest.importorskip("numba")
+    page = Path(__file__).resolve().parents[3] / "docs" / "bring_your_own_listener.md"
+    found = re.search(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     assert found is not None
-    assert sum(bool(line.strip()) for line in found[1].partition("class ")[2].splitlines()) <= 32
-    path = tmp_path / "my_listener.py"
-    path.write_text(found[1])
-    return f"{path}:SmileBack"
-
-
-def test_it_is_strictly_online(listener: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["evaluate", "online", "--listener", listener, "--cuts", "8", "--seconds", "1.4", "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
+    (tmp_path / "my_listener.py").write_text(found[1])
+    listener = f"{tmp_path / 'my_listener.py'}:SmileBack"
+    few = ["--cuts", 8, "--seconds", 1.4]
+    report, _ = reactdiff("evaluate", "online", "--listener", listener, *few, "--json")
     assert report["holds"] is True
     assert report["acted"] > 0.8
-
-
-def test_it_stands_in_a_table(listener: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("numba")
     data = react(tmp_path / "react", frames=101, sound=False, splits=("val",))
     lab(tmp_path / "lab", data, FACEVERSE_ORDER, chosen=(0, 2))
-    arguments = ["evaluate", "recordings", str(tmp_path / "lab"), "--listener", listener, "--streams", "1"]
-    assert main([*arguments, "--cuts", "2", "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
+    arguments = ["--listener", listener, "--streams", 1, "--cuts", 2, "--json"]
+    report, _ = reactdiff("evaluate", "recordings", tmp_path / "lab", *arguments)
     own = report["systems"]["SmileBack"]
     assert (report["subject"], own["role"], own["causal"]) == ("SmileBack", "listener", True)
     assert report["systems"]["shuffled"]["role"] == "control"

@@ -13,7 +13,6 @@ import pytest
 from generated_sets import FACEVERSE_ORDER, react
 from run_tools import lab, own_listener
 
-from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.results import Info, Item, Result, read_result, write_result
 from reactdiff_ros.evaluation.runs.recordings import Perceived, Source, _ages, sources, unblinded
@@ -36,19 +35,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def evaluated(
-    capsys: pytest.CaptureFixture[str], folder: Path, *more: str, code: int = 0
-) -> tuple[dict[str, Any], str]:
-    arguments = ["evaluate", "recordings", str(folder), "--listener", "rules", "--streams", "2", "--cuts", "0"]
-    assert main([*arguments, "--json", *more]) == code
-    captured = capsys.readouterr()
-    return json.loads(captured.out) if captured.out else {}, captured.err
+@pytest.fixture
+def evaluated(reactdiff):
+    """The report on a folder, and its errors."""
+
+    def call(folder: Path, *more: object, code: int = 0) -> tuple[dict[str, Any], str]:
+        arguments = ["evaluate", "recordings", folder, "--listener", "rules", "--streams", 2, "--cuts", 0, "--json"]
+        found: tuple[dict[str, Any], str] = reactdiff(*arguments, *more, code=code)
+        return found
+
+    return call
 
 
-def test_with_and_without_a_recorded_listener(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_and_without_a_recorded_listener(folder: Path, tmp_path: Path, evaluated) -> None:
     output = tmp_path / "lab.npz"
     before = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-    report, error = evaluated(capsys, folder, "--output", str(output), code=1)
+    report, error = evaluated(folder, "--output", output, code=1)
     assert before == {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
     assert report["recordings"] == 3
     assert list(report["failed"]) == ["broken"]
@@ -71,19 +73,18 @@ def test_with_and_without_a_recorded_listener(folder: Path, tmp_path: Path, caps
     assert result.info.failed[0].startswith("broken: ")
 
 
-def test_a_listener_that_fails_is_no_success(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_listener_that_fails_is_no_success(folder: Path, tmp_path: Path, evaluated) -> None:
     whole = tmp_path / "whole"
     shutil.copytree(folder, whole, ignore=shutil.ignore_patterns("broken.mp4"))
-    evaluated(capsys, whole)
     broken = own_listener(tmp_path, declared="0.0", looks="1 // 0")
-    report, error = evaluated(capsys, whole, "--listener", broken, code=1)
+    report, error = evaluated(whole, "--listener", broken, code=1)
     assert set(report["failed"].values()) == {"Own did not listen"}
     assert len(report["failed"]) == report["recordings"] == 3
     assert "division" in error
     assert report["systems"]["rules"]["jerk"] > 0
 
 
-def test_a_clip_goes_through_the_whole_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_clip_goes_through_the_whole_session(tmp_path: Path, evaluated) -> None:
     av = pytest.importorskip("av")
     with av.open(str(demo_clip_path())) as source, av.open(str(tmp_path / "short.mp4"), "w") as out:
         streams = {s.index: out.add_stream_from_template(s) for s in source.streams if s.type in ("video", "audio")}
@@ -91,7 +92,7 @@ def test_a_clip_goes_through_the_whole_session(tmp_path: Path, capsys: pytest.Ca
             if packet.dts is not None and packet.stream.index in streams and packet.pts * packet.time_base < 3.0:
                 packet.stream = streams[packet.stream.index]
                 out.mux(packet)
-    report, _ = evaluated(capsys, tmp_path, "--streams", "1")
+    report, _ = evaluated(tmp_path, "--streams", 1)
     assert report["recordings"] == 1
     assert 2.5 < 60 * report["minutes"] < 4.0
     # With one recording the control is the same face half a recording later.
@@ -110,34 +111,23 @@ def test_a_pause_of_the_recording_is_no_latency() -> None:
     np.testing.assert_allclose(_ages(faces, Perceived(0, blank(1), frames=frames)), [0.1, 0.12, 0.06])
 
 
-def test_pairs_are_found_by_name_or_by_option(tmp_path: Path) -> None:
-    for name in ("a_speaker.mp4", "a_listener.mp4", "b.mov", "c.mov", "sub/d.wav", "e.npz", ".hidden.mp4", "notes.txt"):
+def test_pairs_are_found_by_name_or_by_option_and_a_bag_is_one_recording(tmp_path: Path) -> None:
+    names = ("a_speaker.mp4", "a_listener.mp4", "b.mov", "c.mov", "sub/d.wav", "e.npz", ".hidden.mp4", "notes.txt")
+    bags = ("session_07/metadata.yaml", "session_07/session_07_0.mcap", "loose/a.mcap", "loose/b.mcap")
+    for name in (*names, *bags):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"")
     found = {s.id: s for s in sources(tmp_path)}
-    assert sorted(found) == ["a_speaker", "b", "c", "e", "sub/d"]
+    assert sorted(found) == ["a_speaker", "b", "c", "e", "loose/a", "loose/b", "session_07", "sub/d"]
     assert found["a_speaker"].listener == tmp_path / "a_listener.mp4"
     assert found["sub/d"].group == "sub"
+    shutil.rmtree(tmp_path / "session_07")
     found = {s.id: s for s in sources(tmp_path, [(Path("b.mov"), tmp_path / "c.mov"), (Path("c.mov"), Path("b.mov"))])}
-    assert sorted(found) == ["a_speaker", "b", "c", "e", "sub/d"]
+    assert sorted(found) == ["a_speaker", "b", "c", "e", "loose/a", "loose/b", "sub/d"]
     assert found["b"].listener == tmp_path / "c.mov"
     with pytest.raises(ReactdiffError, match="names a file that is not there"):
         sources(tmp_path, [(Path("b.mov"), Path("x.mov"))])
-
-
-def test_a_bag_is_one_recording(tmp_path: Path) -> None:
-    bag = tmp_path / "session_07"
-    bag.mkdir()
-    (bag / "metadata.yaml").write_text("")
-    (bag / "session_07_0.mcap").write_bytes(b"")
-    single = tmp_path / "loose"
-    single.mkdir()
-    for name in ("a.mcap", "b.mcap"):
-        (single / name).write_bytes(b"")
-    assert [s.id for s in sources(tmp_path)] == ["loose/a", "loose/b", "session_07"]
-    shutil.rmtree(bag)
-    assert [s.id for s in sources(tmp_path)] == ["loose/a", "loose/b"]
 
 
 def test_conditions_reach_the_result_file(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.evaluation import baselines as simple
 from reactdiff_ros.evaluation.metrics import bootstrap
-from reactdiff_ros.evaluation.metrics.react import speaker_distances, speaker_diversity
-from reactdiff_ros.evaluation.runs.scoring import SKETCH, Spread, group_draws
+from reactdiff_ros.evaluation.metrics.react import speaker_distances, speaker_diversities, speaker_diversity
+from reactdiff_ros.evaluation.runs.scoring import SKETCH, Spread
 
 
 def predictions(count: int, frames: int) -> NDArray[np.float32]:
@@ -29,9 +29,9 @@ def spread_of(values: NDArray[np.float32]) -> Spread:
 def test_the_interval_is_that_of_the_distances(frames: int, exact: bool) -> None:
     values = predictions(24, frames)
     assert (values[0].size <= SKETCH) == exact
-    draws = group_draws([f"pair{n // 2}" for n in range(24)], seed=3)
+    draws = bootstrap.group_draws([f"pair{n // 2}" for n in range(24)], seed=3)
     distances = speaker_distances(values)
-    low, high = bootstrap.interval(bootstrap.resample(draws, lambda w: speaker_diversity(distances, w)))
+    low, high = bootstrap.interval(speaker_diversities(distances, draws))
     found = spread_of(values).figure(draws)
     assert found.value == pytest.approx(speaker_diversity(distances), rel=1e-5)
     assert (found.low, found.high) == pytest.approx((low, high), rel=1e-4 if exact else 0.05)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +12,6 @@ from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.studies.appropriateness import appropriateness
 from reactdiff_ros.recordings.labels import Named, label_of, labelled
-
-CLIPS = Path(os.environ.get("REACTDIFF_CLIPS", "/nowhere"))
 
 
 @pytest.mark.parametrize(
@@ -32,16 +30,14 @@ def test_a_name_says_who_shows_what(name: str, named: Named | None) -> None:
 
 def test_a_folder_without_labels_is_refused_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "talk.mp4").write_bytes(b"")
-    with pytest.raises(ReactdiffError, match="no labelled clip"):
-        labelled(tmp_path)
-    with pytest.raises(ReactdiffError, match="cannot be read"):
-        labelled(tmp_path / "missing")
+    for folder, words in ((tmp_path, "no labelled clip"), (tmp_path / "missing", "cannot be read")):
+        with pytest.raises(ReactdiffError, match=words):
+            labelled(folder)
 
 
-@pytest.mark.skipif(not (CLIPS / "emotions").is_dir(), reason="REACTDIFF_CLIPS has no emotions")
-def test_a_listener_does_not_smile_at_anger_and_answers_a_smile_and_grief() -> None:
-    clips = [CLIPS / "emotions" / f"dreamtalk_w009_{label}.mp4" for label in ("angry", "happy", "neutral", "sad")]
-    found = appropriateness(clips, seeds=1, progress=lambda share: None).figures
+def test_a_listener_does_not_smile_at_anger_and_answers_a_smile_and_grief(clips: Any) -> None:
+    acted = [clips("emotions") / f"dreamtalk_w009_{label}.mp4" for label in ("angry", "happy", "neutral", "sad")]
+    found = appropriateness(acted, seeds=1, progress=lambda share: None).figures
     away = found["minus_neutral"]
     assert away["angry"]["smile"] <= 0.03
     assert away["sad"]["smile"] <= 0.03
@@ -51,9 +47,8 @@ def test_a_listener_does_not_smile_at_anger_and_answers_a_smile_and_grief() -> N
     assert abs(found["gaze"]["up_minus_down"]) < 0.08
 
 
-@pytest.mark.skipif(not (CLIPS / "pyfeat_pexels_occlusion_20s.mp4").is_file(), reason="REACTDIFF_CLIPS lacks the clip")
-def test_a_listener_is_concerned_while_she_cries_and_not_when_she_laughs() -> None:
-    track = Listener(style="warm", seed=3).react(CLIPS / "pyfeat_pexels_occlusion_20s.mp4")
+def test_a_listener_is_concerned_while_she_cries_and_not_when_she_laughs(clips: Any) -> None:
+    track = Listener(style="warm", seed=3).react(clips("pyfeat_pexels_occlusion_20s.mp4"))
     smile, brows = track.faces[:, list(SMILE)].mean(axis=1), track["browInnerUp"]
     cries, laughs = (track.times >= 1.5) & (track.times < 3.0), track.times >= 14.0
     assert smile[cries].max() < 0.2

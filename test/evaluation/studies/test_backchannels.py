@@ -1,8 +1,7 @@
-"""`evaluate backchannels`: who nods in pauses is told from who nods at any time; the command and its bad input."""
+"""`evaluate backchannels`: who nods in pauses is told from who nods at any time; shapes of nods; bad input."""
 
 from __future__ import annotations
 
-import json
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -12,15 +11,13 @@ import pytest
 
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.cli import turns as command
-from reactdiff_ros.cli.main import main
-from reactdiff_ros.evaluation.metrics.nod_shapes import read_nods
 from reactdiff_ros.evaluation.studies import backchannels as study
 from reactdiff_ros.evaluation.studies.backchannels import Dialogue, make_dialogue, moments, pause_so_far, read_speech
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
-from reactdiff_ros.recordings.datasets.recording import speaker_of
+from reactdiff_ros.recordings.datasets.recording import DatasetError, speaker_of
 from reactdiff_ros.recordings.datasets.turns import read_turns
+from reactdiff_ros.resources import demo_clip_path
 
-DEMO = Path(__file__).resolve().parents[3] / "resource" / "demo" / "speaker.mp4"
 FRAMES = 15000
 
 
@@ -44,7 +41,6 @@ def dialogue() -> Dialogue:
     rng = np.random.default_rng(2)
     talks = np.zeros((2, FRAMES), dtype=bool)
     answered = np.zeros((2, FRAMES), dtype=np.int64)
-    pauses = []
     for row in range(2):
         at = 0
         while at < FRAMES - 110:
@@ -54,8 +50,7 @@ def dialogue() -> Dialogue:
             at += 50 + pause
         talks[row, at:] = True
     floor = [pause_so_far(of, np.zeros(FRAMES, dtype=bool)) for of in talks]
-    for row in range(2):
-        pauses += [(row, *pause) for pause in study.pauses_of(talks[row], floor[row])]
+    pauses = [(row, *pause) for row in range(2) for pause in study.pauses_of(talks[row], floor[row])]
     nothing = speaker_of(FRAMES)
     speaker = SpeakerBatch(**{n: np.repeat(getattr(nothing, n), 2, axis=0) for n in SpeakerBatch.__slots__})
     return Dialogue(speaker, np.stack(floor), answered, np.array(pauses, dtype=np.intp))
@@ -66,8 +61,7 @@ def test_who_nods_in_pauses_is_told_from_who_nods_at_any_time(dialogue: Dialogue
     assert found["after_pauses"]["share"] == 1.0
     assert found["after_pauses"]["ratio"] > 2.0
     assert found["after_pauses"]["low"] > 1.5
-    assert found["hazard"]["speech"]["value"] == 0.0
-    assert found["hazard"]["0_to_0.2_s"]["value"] == 0.0
+    assert found["hazard"]["speech"]["value"] == found["hazard"]["0_to_0.2_s"]["value"] == 0.0
     assert found["hazard"]["0.2_to_0.5_s"]["value"] > 0.3
     assert found["answers"]["0.7_to_1.2_s"]["value"] == pytest.approx(0.5, abs=0.1)
     assert found["answers"]["0.2_to_0.4_s"]["value"] == 0.0
@@ -90,18 +84,16 @@ def test_who_nods_in_pauses_is_told_from_who_nods_at_any_time(dialogue: Dialogue
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo speaker's voice as a file."""
     folder = tmp_path_factory.mktemp("speech")
-    chunks = list(MediaClip(DEMO).sound())
+    chunks = list(MediaClip(demo_clip_path()).sound())
     with wave.open(str(folder / "voice.wav"), "wb") as file:
-        file.setnchannels(chunks[0].samples.shape[1])
-        file.setsampwidth(2)
-        file.setframerate(chunks[0].rate_hz)
+        file.setparams((chunks[0].samples.shape[1], 2, chunks[0].rate_hz, 0, "NONE", ""))
         file.writeframes(np.concatenate([chunk.samples for chunk in chunks]).tobytes())
     return folder
 
 
 @pytest.fixture(scope="module")
 def timings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A minute: A talks, B answers, B talks, A answers."""
+    """A minute, the shortest that is read: A talks, B answers, B talks, A answers."""
     path = tmp_path_factory.mktemp("timings") / "t.csv"
     a = [(2.0 * i, 2.0 * i + 1.4) for i in range(14)]
     rows = [(b, e, "A") for b, e in a] + [(b + 30, e + 30, "B") for b, e in a]
@@ -112,39 +104,40 @@ def timings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_listener_hears_speech_when_the_speaker_talks(timings: Path, speech: Path) -> None:
-    turns = read_turns(timings)
-    assert [len(person.responses) for person in turns.people] == [1, 4]
-    voice = read_speech(speech)
-    assert len(voice[1]) > 2
-    made, again, other = (make_dialogue(turns, voice, seed=seed) for seed in (1, 1, 2))
+    turns, voice = read_turns(timings), read_speech(speech)
+    made, again = (make_dialogue(turns, voice, seed=1) for _ in range(2))
     for name in SpeakerBatch.__slots__:
         assert np.array_equal(getattr(made.speaker, name), getattr(again.speaker, name), equal_nan=True)
-    assert not np.array_equal(made.speaker.mfcc, other.speaker.mfcc)
     times = np.arange(made.pause_s.shape[1]) / 25
     for row, person in enumerate(turns.people):
-        talks = person.talks(times)
-        heard = made.speaker.speaking[row]
+        talks, heard = person.talks(times), made.speaker.speaking[row]
         assert heard[talks].mean() > 0.7
         assert heard[~talks].mean() < 0.3
         assert np.median(made.speaker.loudness_dbfs[row, ~talks]) < -50
     assert made.speaker.mesh.all()
     assert made.answered.sum(1).tolist() == [4, 1]
-    blind = make_dialogue(turns, voice, face=False).speaker
+    blind = make_dialogue(turns, voice, face=False, seed=2).speaker
+    assert not np.array_equal(made.speaker.mfcc, blind.mfcc)
     assert not blind.camera.any()
     assert blind.microphone[:, 5:].all()
 
 
-def test_the_command_says_it_all_and_draws_it(
-    timings: Path, speech: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+NAMES = ("length (seconds)", "peaks", "peaks per sec", "extremes amplitude", "velocity")
+
+
+def table(path: Path, rows: dict[str, str]) -> Path:
+    """A table of annotated nods."""
+    lines = [f"{name},feedback,6,0,0,0,0,0,0,{values}" for name, values in rows.items()]
+    path.write_text("\n".join(["Category,Label", *lines]))
+    return path
+
+
+def test_the_command_says_it_all_and_draws_it(timings: Path, speech: Path, tmp_path: Path, reactdiff) -> None:
     picture = tmp_path / "b.png"
-    nods = tmp_path / "nods.csv"
-    names = ("length (seconds)", "peaks", "peaks per sec", "extremes amplitude", "velocity")
-    nods.write_text("\n".join(f"{name},feedback,6,0,0,0,0,0,0,1,2,1,2,3,1" for name in names))
-    call = ["evaluate", "backchannels", "--timings", str(timings), "--speech", str(speech), "--nods", str(nods)]
-    more = ["--system", "people", "--system", "policy", "--streams", "1", "--output", str(picture), "--json"]
-    assert main([*call, *more]) == 0
-    report = json.loads(capfd.readouterr().out)
+    annotated = table(tmp_path / "nods.csv", dict.fromkeys(NAMES, "1,2,1,2,3,1"))
+    given = ["--timings", timings, "--speech", speech, "--nods", annotated]
+    more = ["--system", "people", "--system", "policy", "--streams", 1, "--output", picture, "--json"]
+    report, _ = reactdiff("evaluate", "backchannels", *given, *more)
     assert report["turns"] == {"A": {"talk": 15, "responses": 1}, "B": {"talk": 14, "responses": 4}}
     assert set(report["policy"]["hazard"]) == set(study.BINS)
     assert set(report["policy"]["answers"]) == set(study.LENGTH_BINS)
@@ -155,39 +148,83 @@ def test_the_command_says_it_all_and_draws_it(
 
 
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("option", "name", "code", "why"),
     [
-        ({"--speech": "empty"}, "holds no speech"),
-        ({"--speech": "broken"}, "cannot be read"),
-        ({"--speech": "silent"}, "no speech is heard"),
-        ({"--timings": "nothing.csv"}, "nothing.csv"),
-        ({"--nods": "nothing.csv"}, "nothing.csv"),
-        ({"--output": "plot.txt"}, "must end with"),
+        ("--speech", "empty", 1, "holds no speech"),
+        ("--speech", "broken", 1, "cannot be read"),
+        ("--speech", "silent", 1, "no speech is heard"),
+        ("--timings", "nothing.csv", 1, "nothing.csv"),
+        ("--nods", "nothing.csv", 1, "nothing.csv"),
+        ("--output", "plot.txt", 2, "must end with"),
     ],
 )
 def test_bad_input_is_one_sentence(
-    change: dict[str, str], why: str, timings: Path, speech: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    option: str, name: str, code: int, why: str, timings: Path, speech: Path, tmp_path: Path, reactdiff
 ) -> None:
-    for name in ("empty", "broken", "silent"):
-        (tmp_path / name).mkdir()
+    for folder in ("empty", "broken", "silent"):
+        (tmp_path / folder).mkdir()
     (tmp_path / "broken" / "a.flac").write_bytes(b"fLaC" + bytes(100))
     with wave.open(str(tmp_path / "silent" / "a.wav"), "wb") as file:
         file.setparams((1, 2, 16000, 0, "NONE", ""))
         file.writeframes(bytes(64000))
-    given = {"--timings": str(timings), "--speech": str(speech)}
-    given |= {option: str(tmp_path / name) for option, name in change.items()}
-    call = [part for pair in given.items() for part in pair]
-    assert main(["evaluate", "backchannels", *call, "--system", "people"]) in (1, 2)
-    assert why in capfd.readouterr().err
+    given = {"--timings": timings, "--speech": speech, option: tmp_path / name, "--system": "people"}
+    _, error = reactdiff("evaluate", "backchannels", *(part for pair in given.items() for part in pair), code=code)
+    assert why in error
+
+
+# Shapes of nods
+
+
+def nods(*cycles: int, degrees: float = 5.0, hz: float = 1.6) -> np.ndarray:
+    pitch = np.zeros((len(cycles), 200))
+    for row, n in zip(pitch, cycles, strict=True):
+        t = np.arange(round(n / hz * 25)) / 25
+        row[50 : 50 + len(t)] = np.radians(degrees) / 2 * (1 - np.cos(2 * np.pi * hz * t))
+    return pitch
+
+
+def test_a_nod_has_the_peaks_the_length_and_the_size_that_it_was_made_with() -> None:
+    found = study.shapes_of(nods(1, 2, 3, 5))
+    assert found["peaks"].tolist() == [1, 2, 3, 5]
+    assert found["length_s"] == pytest.approx(np.array([1, 2, 3, 5]) / 1.6, abs=0.15)
+    assert found["peaks_per_s"] == pytest.approx(found["peaks"] / found["length_s"])
+    assert np.degrees(found["amplitude"]) == pytest.approx(5.0, abs=0.5)
+    assert np.degrees(found["velocity"]) == pytest.approx(2 * 5.0 * 1.6, rel=0.2)
+
+
+def test_nods_are_at_no_distance_from_themselves_in_any_unit(tmp_path: Path) -> None:
+    found, rows = study.shapes_of(nods(1, 1, 2, 3, 4, 2)), dict[str, str]()
+    for name, measure in zip(NAMES, study.MEASURES, strict=True):
+        scale = 0.1 if measure in ("amplitude", "velocity") else 1.0
+        rows[name] = ",".join(repr(float(v)) for v in found[measure] * scale)
+    comparison = study.compared(found, study.read_nods(table(tmp_path / "nods.csv", rows)))
+    assert (comparison["count"], comparison["quantiles"]) == (6, study.quantiles(found))
+    for distance in comparison["distances"]["feedback"].values():
+        assert distance["w1"] == pytest.approx(0.0, abs=1e-9)
+    others = study.compared(study.shapes_of(nods(5, 5, 5, 5, 5)), {"feedback": found})["distances"]["feedback"]
+    assert others["peaks"]["w1"] > 1.0
+    assert others["peaks"]["ks"] == 1.0
+    assert study.compared(study.shapes_of(nods(1)), {"feedback": found}) == {"count": 1}
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        (dict.fromkeys(NAMES[:-1], "1,1"), "lacks velocity"),
+        ({**dict.fromkeys(NAMES, "1,1"), "peaks": "1,many"}, "line 3 .* not numeric"),
+        ({**dict.fromkeys(NAMES, "1,1"), "peaks": "1,-1"}, "a value that no nod has"),
+    ],
+)
+def test_a_table_without_nods_is_refused(tmp_path: Path, rows: dict[str, str], why: str) -> None:
+    with pytest.raises(DatasetError, match=why):
+        study.read_nods(table(tmp_path / "nods.csv", rows))
 
 
 @pytest.mark.clips
 def test_the_real_dialogue_and_the_real_nods(clips: Callable[[str], Path], tmp_path: Path) -> None:
     turns = read_turns(clips("turns/IFADV_DAV13U.csv"))
     assert [(len(p.talk), len(p.responses)) for p in turns.people] == [(242, 49), (132, 47)]
-    talk_min = sum(float((p.talk[:, 1] - p.talk[:, 0]).sum()) for p in turns.people) / 60
-    assert 96 / talk_min == pytest.approx(5.3, abs=3.2)  # as in 20 dialogues of the corpus
-    assert len(read_nods(clips("nods/GER_2412.csv"))["all annotations"]["length_s"]) == 1578
+    assert len(study.read_nods(clips("nods/GER_2412.csv"))["all annotations"]["length_s"]) == 1578
     (tmp_path / "one.flac").symlink_to(clips("speech/facegood/1114_2_01.flac"))
     lines = clips("turns/IFADV_DAV13U.csv").read_text().splitlines()
     (tmp_path / "t.csv").write_text("\n".join(lines[:70]))

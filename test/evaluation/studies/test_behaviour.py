@@ -23,25 +23,23 @@ def simulator() -> Study:
         return evaluate_behaviour(StreamListener("simulator"), items=24, seconds=24)
 
 
-def test_without_precursors_nobody_smiles_at_once(simulator: Study) -> None:
+def test_the_simulators_listener_is_itself(simulator: Study) -> None:
+    """It anticipates by precursors alone, relies on the speaker, and is as near to itself as the floor."""
     bins = simulator.figures["lags"]["responsive"]["without_precursors"]["bins"]
     assert bins["within_200_ms"]["excess"] < bins["within_200_ms"]["chance_high"] + 0.08
     assert bins["200_to_1000_ms"]["excess"] > bins["200_to_1000_ms"]["chance_high"]
-
-
-def test_it_relies_on_the_speaker_and_an_idle_face_does_not(simulator: Study) -> None:
     assert simulator.figures["reliance"]["face"]["low"] > 0
-    idle = evaluate_behaviour(StreamListener("idle"), items=8, seconds=8)
-    assert idle.figures["reliance"]["smile"]["reliance"] == 0
-    assert idle.figures["realism"]["classifier"]["auc"] > 0.9
-    assert all(b["share"] == 0 for b in idle.figures["lags"]["natural"]["with_precursors"]["bins"].values())
-
-
-def test_it_is_as_near_to_itself_as_the_floor(simulator: Study) -> None:
     realism = simulator.figures["realism"]
     assert realism["frechet"]["distance"] == pytest.approx(realism["frechet"]["floor"], rel=0.5)
     assert abs(realism["classifier"]["auc"] - 0.5) < 0.15
     assert np.isfinite(realism["classifier_floor"]["auc"])
+
+
+def test_an_idle_face_relies_on_nobody_and_is_told_from_people() -> None:
+    idle = evaluate_behaviour(StreamListener("idle"), items=8, seconds=8)
+    assert idle.figures["reliance"]["smile"]["reliance"] == 0
+    assert idle.figures["realism"]["classifier"]["auc"] > 0.9
+    assert all(b["share"] == 0 for b in idle.figures["lags"]["natural"]["with_precursors"]["bins"].values())
 
 
 def test_it_is_the_attention_of_the_networks(random_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +52,7 @@ def test_it_is_the_attention_of_the_networks(random_weights: Path, monkeypatch: 
     x, o = features[:, 20:].reshape(-1, features.shape[-1]), observed[:, 20:].reshape(-1, observed.shape[-1])
     seen: list[np.ndarray] = []
 
-    def attend(q, k, v, mask=None):  # type: ignore[no-untyped-def]
+    def attend(q, k, v, mask=None):
         share = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + mask, dim=-1)
         seen.append(share.mean(1)[:, 0].numpy())
         return share @ v

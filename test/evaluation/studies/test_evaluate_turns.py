@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reactdiff_ros.cli.main import main
-from reactdiff_ros.evaluation.metrics.turns import STEP_S, Decisions, balanced_accuracy, reliability, waits
-from reactdiff_ros.evaluation.studies.turns import SYSTEMS, barge_ins, of_recordings, of_timings
+from reactdiff_ros.evaluation.studies.turns import (
+    STEP_S,
+    SYSTEMS,
+    Decisions,
+    balanced_accuracy,
+    barge_ins,
+    of_recordings,
+    of_timings,
+    reliability,
+    waits,
+)
 from reactdiff_ros.recordings.datasets.spoken_turns import Silence, SpokenTurns
 from reactdiff_ros.recordings.datasets.turns import Participant, Turns
 from reactdiff_ros.turns.readout import read_readout
@@ -36,12 +45,9 @@ def test_silence_alone_waits_for_the_longest_holds_and_a_sure_read_out_does_not(
     assert sure["5_percent"]["saved"] > 0.9
 
 
-def test_a_hold_that_is_over_before_the_answer_is_not_cut():
+def test_a_hold_that_is_over_before_the_answer_is_not_cut_and_what_cannot_be_kept_is_nan():
     found = waits(decisions([True, False], [9.0, 0.3], np.full((2, STEPS), 0.5)), [0.0])
     assert found["0_percent"]["silence_alone_s"] == pytest.approx(0.3)
-
-
-def test_what_cannot_be_kept_or_has_no_ends_is_nan():
     found = waits(decisions([True, False], [9.0, 99.0], np.zeros((2, STEPS))), [0.0])
     assert np.isnan(found["0_percent"]["wait_s"])
     assert np.isnan(waits(decisions([False], [0.3], np.zeros((1, STEPS))))["5_percent"]["wait_s"])
@@ -84,49 +90,41 @@ def test_figures_of_a_dialogue(dialogue):
     json.dumps(found)
 
 
-def test_backchannels_are_mostly_no_barge_in(dialogue):
+def test_a_turn_over_the_robots_speech_is_found_within_half_a_second_and_backchannels_are_mostly_none(dialogue):
     found = barge_ins(dialogue, READOUT)
     assert found["backchannels"] > 10
     assert found["backchannels_taken"] < 0.2
-
-
-def test_a_turn_over_the_robots_speech_is_found_within_half_a_second():
     a = Participant("a", np.array([[2.0, 5.0], [22.0, 25.0]]), np.zeros((0, 2)))
     b = Participant("b", np.array([[0.5, 9.0], [20.0, 29.0]]), np.zeros((0, 2)))
     found = barge_ins(Turns((a, b), 60.0, {}), READOUT)
-    assert found["turns"] == 2
-    assert found["found"] == 1.0
+    assert (found["turns"], found["found"]) == (2, 1.0)
     assert found["delay_p90_s"] <= 0.5
 
 
-def speak(path: Path, clips) -> Path:
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory, clips) -> Path:
     """Real words, then silence."""
+    path = tmp_path_factory.mktemp("sound") / "a.wav"
     with wave.open(str(clips("webrtcvad_leak_test.wav"))) as file:
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(8000)
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
         file.writeframes(np.concatenate([samples, np.zeros(24000, "<i2")]).tobytes())
     return path
 
 
-def test_figures_of_a_recording_through_the_whole_pipeline(tmp_path, clips):
-    sound = speak(tmp_path / "a.wav", clips)
-    recording = SpokenTurns("a", sound, (Silence(9.4, 12.0, True),))
-    found = of_recordings([recording], READOUT, None)
+def test_figures_of_a_recording_through_the_whole_pipeline(sound):
+    found = of_recordings([SpokenTurns("a", sound, (Silence(9.4, 12.0, True),))], READOUT, None)
     assert found["ends"] == 1
     assert found["all"]["defaults"]["eot_wait_s"] <= 2.0
 
 
-def test_the_command(tmp_path, clips, capfd):
-    sound = speak(tmp_path / "a.wav", clips)
-    row = {"id": "a", "language": "en", "audio": sound.name, "silence_spans": [{"start": 9.4, "end": 12.0}]}
+def test_the_command(tmp_path, sound, reactdiff):
+    shutil.copy(sound, tmp_path / "a.wav")
+    row = {"id": "a", "language": "en", "audio": "a.wav", "silence_spans": [{"start": 9.4, "end": 12.0}]}
     (tmp_path / "manifest.jsonl").write_text(json.dumps(row))
-    arguments = ["--recordings", str(tmp_path), "--network", "none", "--worlds", "0", "--json"]
-    assert main(["evaluate", "turns", *arguments]) == 0
-    found = json.loads(capfd.readouterr().out)
+    recordings = ["evaluate", "turns", "--recordings", tmp_path]
+    found, _ = reactdiff(*recordings, "--network", "none", "--worlds", 0, "--json")
     assert found["recordings"]["ends"] == 1
-    assert main(["evaluate", "turns"]) == 2
-    assert main(["evaluate", "turns", "--recordings", str(tmp_path), "--network", "/nowhere.onnx"]) == 1
-    assert "/nowhere.onnx" in capfd.readouterr().err
+    reactdiff("evaluate", "turns", code=2)
+    assert "/nowhere.onnx" in reactdiff(*recordings, "--network", "/nowhere.onnx", code=1)[1]

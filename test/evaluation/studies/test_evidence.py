@@ -15,7 +15,6 @@ import pytest
 
 from reactdiff_ros.cli.common import dumps
 from reactdiff_ros.cli.evaluate import PARTS as NAMES
-from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bounds import BOUNDS, judge, verdict
 from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.evaluation.studies import evidence as module
@@ -63,18 +62,14 @@ def test_a_stored_part_is_not_measured_again(subject: Subject, tmp_path: Path, r
     assert first["parts"] == {"response": {"natural": {"excess": 0.2}}, "choice": {"x": None}}
 
 
-@pytest.mark.parametrize("error", [ReactdiffError("no voices", where="x"), ZeroDivisionError("by zero")])
 def test_a_part_that_fails_is_reported_and_the_others_go_on(
-    subject: Subject, tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch, error: Exception
+    subject: Subject, tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(subject: Subject, progress: object) -> Study:
-        raise error
-
-    monkeypatch.setitem(module.PARTS, "response", EvidencePart(fails))
+    monkeypatch.setitem(module.PARTS, "response", EvidencePart(lambda subject, progress: Study({"a": 1 // 0})))
     found, said = run(subject, tmp_path)
     assert (list(found["failed"]), list(found["parts"])) == (["response"], ["choice"])
-    assert str(error) in said[0]
-    assert str(error) in found["failed"]["response"]
+    assert "ZeroDivisionError" in said[0]
+    assert "ZeroDivisionError" in found["failed"]["response"]
 
 
 def test_a_group_of_sessions_is_stored_with_its_settings(subject: Subject, tmp_path: Path) -> None:
@@ -129,12 +124,14 @@ def test_every_part_has_a_bound_and_every_bound_a_part() -> None:
 
 
 def test_settings_hold_what_figures_depend_on(subject: Subject) -> None:
-    base = settings_of("simulator", subject)
-    assert settings_of("simulator", replace(subject, seed=1)) != base
-    assert settings_of("simulator", replace(subject, how=Sampling(steps=3))) != base
-    assert settings_of("simulator", replace(subject, bank=VoiceBank(*(np.ones((2, 3)),) * 5))) != base
-    assert settings_of("simulator", replace(subject, workers=4)) == base
-    assert settings_of("simulator", replace(subject, sizes=Sizes(trials=3))) == base
+    def changes(**what: Any) -> bool:
+        return settings_of("simulator", replace(subject, **what)) != settings_of("simulator", subject)
+
+    assert changes(seed=1)
+    assert changes(how=Sampling(steps=3))
+    assert changes(bank=VoiceBank(*(np.ones((2, 3)),) * 5))
+    assert not changes(workers=4)
+    assert not changes(sizes=Sizes(trials=3))
 
 
 def test_real_parts_give_what_their_bounds_ask_for(any_weights: Path, tmp_path: Path) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reactdiff_ros.cli.main import main
-from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_YAW
+from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_YAW, SMILE
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.studies.people import evaluate_people, figures_of, read_people
+from reactdiff_ros.evaluation.studies.people import Pairs, evaluate_people, figures_of, read_people
 from reactdiff_ros.recordings.datasets.dyads import read_pairs
 
 RATE_HZ = 30.0
@@ -40,9 +38,14 @@ def write(folder: Path, *, coupled: bool, pairs: int = 8, seconds: float = 60.0)
     return folder
 
 
-def test_a_coupling_is_found_and_an_independent_pair_is_at_chance(tmp_path: Path) -> None:
-    coupled = read_people(write(tmp_path / "coupled", coupled=True))
-    alone = read_people(write(tmp_path / "alone", coupled=False))
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Pairs:
+    """Pairs of people who do not look at each other."""
+    return read_people(write(tmp_path_factory.mktemp("alone"), coupled=False))
+
+
+def test_a_coupling_is_found_and_an_independent_pair_is_at_chance(alone: Pairs, tmp_path: Path) -> None:
+    coupled = read_people(write(tmp_path, coupled=True))
     assert coupled.channels == NAMES
     answering = figures_of(coupled, coupled.shown, 0, real=True)
     idle = figures_of(alone, alone.shown, 0, real=True)
@@ -54,35 +57,32 @@ def test_a_coupling_is_found_and_an_independent_pair_is_at_chance(tmp_path: Path
     assert answering["answered_within_3_s"] > 1.2 * answering["answered_by_chance"]
     assert 0.6 < answering["answer_lag_s"][2] < 1.2
     assert 0.3 < idle["two_sample_auc"]["all"] < 0.7
-    still = figures_of(alone, np.zeros_like(alone.shown), 0, real=False)
-    assert still["added_r2"] == dict.fromkeys(NAMES)
+    assert figures_of(alone, np.zeros_like(alone.shown), 0)["added_r2"] == dict.fromkeys(NAMES)
 
 
-def test_who_is_not_like_people_is_told_from_them(tmp_path: Path) -> None:
-    pairs = read_people(write(tmp_path, coupled=False))
-    assert figures_of(pairs, pairs.shown[::-1], 0)["two_sample_auc"]["all"] < 0.65
-    assert figures_of(pairs, 0.5 * pairs.shown + 0.2, 0)["two_sample_auc"]["all"] > 0.9
-    # what perception cannot see does not count
-    rest = pairs.shown + 1e-4
-    assert figures_of(pairs, rest, 0)["two_sample_auc"]["all"] < 0.65
+def test_who_is_not_like_people_is_told_from_them(alone: Pairs) -> None:
+    def auc(shown: np.ndarray) -> float:
+        return float(figures_of(alone, shown, 0)["two_sample_auc"]["all"])
+
+    assert auc(alone.shown[::-1]) < 0.65
+    assert auc(0.5 * alone.shown + 0.2) > 0.9
+    assert auc(alone.shown + 1e-4) < 0.65, "what perception cannot see does not count"
 
 
-def test_a_mirror_listens_to_its_own_partner_alone(tmp_path: Path) -> None:
-    pairs = read_people(write(tmp_path, coupled=False))
-    figures = evaluate_people(pairs, None, systems=("mime",)).figures["mime"]
+def test_a_mirror_listens_to_its_own_partner_alone(alone: Pairs) -> None:
+    figures = evaluate_people(alone, None, systems=("mime",)).figures["mime"]
     assert figures["partner_auc"] > 0.9
     assert set(figures["two_sample_auc"]) == {"all", *NAMES}
     assert figures["added_r2"]["smile"] > 0.3
     with pytest.raises(ReactdiffError, match="no model"):
-        evaluate_people(pairs, None, systems=("model",))
+        evaluate_people(alone, None, systems=("model",))
 
 
 def test_openface_and_affdex_tables_say_the_same(tmp_path: Path) -> None:
-    rows = 200
-    curve = np.abs(np.sin(np.arange(rows) / 20))
+    curve = np.abs(np.sin(np.arange(200) / 20))
     openface, affdex = tmp_path / "openface", tmp_path / "affdex"
-    for folder in (openface, affdex):
-        folder.mkdir()
+    openface.mkdir()
+    affdex.mkdir()
     for role, code in (("A", "I"), ("B", "W")):
         head = "frame, timestamp, confidence, success, pose_Rx, pose_Ry, AU12_r, AU01_r, AU02_r"
         lines = [
@@ -97,29 +97,26 @@ def test_openface_and_affdex_tables_say_the_same(tmp_path: Path) -> None:
     one, other = read_pairs(openface), read_pairs(affdex)
     assert [r.role for r in one] == [r.role for r in other] == ["B", "A"]
     assert (one[0].pair, one[0].session) == ("s1", "second")
-    smile = one[0].listener[:, 43]
+    smile = one[0].listener[:, SMILE[0]]
     np.testing.assert_allclose(smile[:60], curve[:60], atol=0.01)
-    np.testing.assert_allclose(other[0].listener[:, 43], smile, atol=0.01)
+    np.testing.assert_allclose(other[0].listener[:, SMILE[0]], smile, atol=0.01)
     np.testing.assert_allclose(one[0].listener[:60, HEAD_YAW], other[0].listener[:60, HEAD_YAW], atol=0.01)
-    assert not one[0].observed[60, 43]
-    assert one[0].observed[59, 43]
+    assert one[0].observed[59:61, SMILE[0]].tolist() == [True, False]
     assert not one[0].observed[:, 25].any()
     assert one[0].observed[:59, HEAD_PITCH].all()
 
 
-def test_bad_tables_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_tables_are_one_sentence(tmp_path: Path, reactdiff) -> None:
     folder = write(tmp_path / "t", coupled=False, pairs=4, seconds=20)
     path = folder / "p00.csv"
     good = path.read_text()
-    lines = good.split("\n")
+    head, *rows = good.split("\n")
     cases = {
-        "where a number belongs": "\n".join([*lines[:9], lines[9].replace("0.", "x.", 1), *lines[10:]]),
-        "is this the table of another tracker": good.replace(lines[5], "0.1333,88,0,0,0,0,0"),
-        "not evenly spaced": "\n".join([*lines[:100], *lines[400:]]),
-        "rising times": "\n".join(lines[:20]),
-        "are these ms": "\n".join(
-            [lines[0], *(f"{1000 * k}.0,{row.partition(',')[2]}" for k, row in enumerate(lines[1:]))]
-        ),
+        "where a number belongs": good.replace(rows[8], rows[8].replace("0.", "x.", 1)),
+        "is this the table of another tracker": good.replace(rows[4], "0.1333,88,0,0,0,0,0"),
+        "not evenly spaced": "\n".join([head, *rows[:99], *rows[399:]]),
+        "rising times": "\n".join([head, *rows[:19]]),
+        "are these ms": "\n".join([head, *(f"{1000 * k}.0,{row.partition(',')[2]}" for k, row in enumerate(rows))]),
     }
     for sentence, text in cases.items():
         path.write_text(text)
@@ -132,11 +129,10 @@ def test_bad_tables_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixtu
         read_pairs(folder)
     (folder / "x_A.csv").unlink()
     path.unlink()
-    assert main(["evaluate", "people", "--folder", str(folder), "--system", "real"]) == 1
-    assert "4 pairs of people" in capsys.readouterr().err
+    assert "4 pairs of people" in reactdiff("evaluate", "people", "--folder", folder, "--system", "real", code=1)[1]
 
 
-def test_gaps_and_still_channels_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_gaps_and_still_channels_are_left_out(tmp_path: Path, reactdiff) -> None:
     folder = write(tmp_path, coupled=False, pairs=6, seconds=30)
     for path in folder.glob("*.csv"):
         head, *rows = path.read_text().split("\n")
@@ -144,9 +140,7 @@ def test_gaps_and_still_channels_are_left_out(tmp_path: Path, capsys: pytest.Cap
         if path.name == "p00.csv":
             rows[: len(rows) // 2] = [row.split(",")[0] + 8 * ",NA" for row in rows[: len(rows) // 2]]
         path.write_text("\n".join([head + ",A_cheeks,B_cheeks", *rows]))
-    assert main(["evaluate", "people", "--folder", str(folder), "--system", "real", "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
+    report, _ = reactdiff("evaluate", "people", "--folder", folder, "--system", "real", "--json")
     assert report["channels"] == list(NAMES)
     assert set(report["left_out"]) == {"cheeks", "lips", "yaw", "roll", "p00/first"}
-    assert report["pairs"] == 5
-    assert report["listeners"] == 10
+    assert (report["pairs"], report["listeners"]) == (5, 10)
