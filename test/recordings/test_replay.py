@@ -120,7 +120,7 @@ def head_bag(path: Path, *, turned: float | None = TURNED, late_s: float = 0.0, 
             bag.message("/actuator/head_pose", stamp_ns, pose)
 
     study = Study("s", parameters={f"expression_node.{k}": v for k, v in parameters.items()}) if parameters else None
-    return demo_bag(path, 3.0, sound=False, also=tell, study=study)
+    return demo_bag(path, 4.0, sound=False, also=tell, study=study)
 
 
 def listened(path: Path, robot: str = "reachy_mini", *, ahead: bool = False, **given: float) -> Replayed:
