@@ -57,7 +57,8 @@ Curves = Mapping[str, FloatArray]
 PUBLISHED: Final = "github.com/daoramey/nonverbal-dynamics-VC-resolution, data/real_dyads (MIT)"
 FILE_RATE_HZ: Final = 30.0
 """Frame rate of the public files: 5400 rows for calls of three minutes; the publication does not state it."""
-_MOST: Final = {"au12_r": 5.0, "au06_r": 5.0, "gaze": 3.0}
+FEATURES: Final = ("au12_r", "au06_r", "gaze")
+_MOST: Final = dict(zip(FEATURES, (5.0, 5.0, 3.0), strict=True))
 """The largest value of each feature; the least is 0."""
 AU_FULL: Final = 3.5
 """AU intensity of a full coefficient."""
@@ -111,12 +112,12 @@ def read_dyads(folder: Path) -> list[Recording]:
 
 
 def _call(pair: str, session: str, files: dict[str, Path]) -> list[Recording]:
-    missing = [feature for feature in _MOST if feature not in files]
+    missing = [feature for feature in FEATURES if feature not in files]
     if missing:
         middle = "" if session == "first" else f"_{session}"
         path = next(iter(files.values())).with_name(f"{pair}{middle}_{missing[0]}.csv")
         raise ReactdiffError("a call lacks a file", where=str(path), todo="restore it")
-    values = {feature: _table(files[feature], feature) for feature in _MOST}
+    values = {feature: _table(files[feature], feature) for feature in FEATURES}
     length = len(values["au12_r"])
     for feature, table in values.items():
         if len(table) != length:
