@@ -213,6 +213,11 @@ _LISTENING = common.options(
 """The options of who listens and how, named as the parameters of the live nodes."""
 
 
+_TYPED: Final = click.core.ParameterSource.COMMANDLINE
+_OF_PLAYING: Final = {"rate", "loop", "namespace", "lan"}
+"""Options of --realtime alone."""
+
+
 @bag.command()
 @click.argument("bag", type=common.PATH)
 @click.option("-o", "--output", type=common.PATH, metavar="OUT_BAG", help="Bag to write: a folder that does not exist.")
@@ -239,9 +244,8 @@ def replay(
 
     With --realtime nothing is written: BAG and /clock are played to nodes that were started with use_sim_time.
     """
+    _refuse_unused(realtime)
     if realtime:
-        if output is not None or video is not None:
-            raise click.UsageError("--realtime writes nothing: record the nodes with 'reactdiff bag record'")
         topics = {name: how[name] for name in ("picture", "sound")}
         return _play(result, bag, namespace, lan, rate=rate, loop=loop, **topics)
     if output is None and video is None:
@@ -253,6 +257,18 @@ def replay(
     result.update(_replay(bag, settings, parameters, output, storage, plans, video, processes > 1))
     speed = f"{result['times_real_time']:g} times real time"
     log(f"replayed {result['recording_s']:g} s with the policy {result['policy']}, {speed}")
+
+
+def _refuse_unused(realtime: bool) -> None:
+    """Raise UsageError for an option on the command line that would change nothing, with or without --realtime."""
+    context, both = click.get_current_context(), {"bag", "realtime", "picture", "sound", "as_json"}
+    typed = (p for p in context.command.params if context.get_parameter_source(str(p.name)) is _TYPED)
+    wrong = [p.opts[-1] for p in typed if p.name not in both and (p.name in _OF_PLAYING) != realtime]
+    if wrong and realtime:
+        todo = "it writes nothing and listens with the running nodes; record them with 'reactdiff bag record'"
+        raise click.UsageError(f"{', '.join(wrong)} cannot be used with --realtime: {todo}")
+    if wrong:
+        raise click.UsageError(f"{', '.join(wrong)} can only be used with --realtime")
 
 
 def _play(result: Output, bag: Path, namespace: str | None, lan: bool, **how: Any) -> None:

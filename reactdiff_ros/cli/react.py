@@ -116,7 +116,7 @@ def extract(
     """
     from reactdiff_ros.perception import SpeakerPerception
     from reactdiff_ros.recordings.datasets.recordings import save
-    from reactdiff_ros.recordings.extraction import alone, together
+    from reactdiff_ros.recordings.extraction import alone, together, unlike_in_length
 
     pairs = [*couples, *((b, a) for a, b in couples)] if both_roles else list(couples)
     targets: dict[Path, tuple[Path, ...]] = {}
@@ -149,6 +149,8 @@ def extract(
             failed[str(target)] = str(error)
             log(str(error))
             continue
+        if len(seen) == 2 and (note := unlike_in_length(seen[0][0], seen[1][0])):
+            log(f"{target}: {note}")
         save(target, content)
         written.append({"file": str(target), "frames": content.frames, **content.about})
     result.update(output=str(output), written=written, kept=kept, failed=failed)

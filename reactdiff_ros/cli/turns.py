@@ -106,9 +106,8 @@ def turns(
     if timings is None and recordings is None:
         raise click.UsageError("give --timings or --recordings")
     from reactdiff_ros.evaluation.studies.turns import of_faces, of_recordings, of_timings
-    from reactdiff_ros.recordings.datasets.gaze import read_gaze
     from reactdiff_ros.recordings.datasets.spoken_turns import read_spoken_turns
-    from reactdiff_ros.recordings.datasets.turns import read_turns
+    from reactdiff_ros.recordings.datasets.turns import read_gaze, read_turns
     from reactdiff_ros.training.turns.voices import UNSEEN, make_endings
     from reactdiff_ros.turns.readout import read_readout
     from reactdiff_ros.turns.smart_turn import INSTALL, SmartTurn, find_network

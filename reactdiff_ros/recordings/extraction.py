@@ -37,6 +37,7 @@ _AFTER_NS: Final = NS // 2
 """The session runs on this long after the last item, so that everything waiting is perceived."""
 CONFIDENT: Final = 0.3
 """From this confidence on, a perceived coefficient counts as measured."""
+APART_S: Final = 1.0
 _FRESH_SLOTS: Final = 1
 """A listener's slot without its own picture may repeat the one before (24 pictures a second), not more."""
 
@@ -107,6 +108,15 @@ def together(
     about["listener_observed"] = round(float(observed.mean()), 4)
     who = (people or names, session or names, other_clip.path.stem)
     return Extracted(*who, track.batch.at(cut), track.stamps_ns[cut], values, observed, about)
+
+
+def unlike_in_length(speaker: Track, listener: Track) -> str:
+    """A sentence if two views of a conversation end over APART_S apart, else empty."""
+    later_s = (listener.end - speaker.end) / REACTION_RATE_HZ
+    if abs(later_s) <= APART_S:
+        return ""
+    when = "after" if later_s > 0 else "before"
+    return f"the listener's recording ends {abs(later_s):.1f} s {when} the speaker's: are they of one conversation?"
 
 
 def _listened(track: Track, first: int, end: int) -> tuple[FloatArray, NDArray[np.bool_]]:

@@ -10,7 +10,6 @@ Everything runs in this process and needs no ROS. The same seed, settings and in
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Callable
@@ -34,6 +33,7 @@ from reactdiff_ros.whole_file import write_arrays, write_whole
 
 VIDEOS: Final = (".mp4", ".mkv", ".mov")
 SOUND_HZ: Final = 16_000
+MOST_CHANNELS: Final = 32
 PAUSE_S: Final = 10.0
 """A longer time between two steps is a new beginning; all faces between them would be computed else."""
 NO_SOUND: Final = "the recording has no sound: the person is followed by sight alone"
@@ -244,12 +244,9 @@ class FaceTrack:
             bag.describe(self._tally, self.complete)
 
     def _csv(self) -> str:
-        text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(["time_s", *self.names])
-        rows.writerows(
-            [f"{t:.3f}", *(f"{v:.6g}" for v in face)] for t, face in zip(self.times, self.faces, strict=True)
-        )
+        text, kinds = io.StringIO(), ["%.3f", *["%.6g"] * COEFFICIENT_COUNT]
+        header = ",".join(("time_s", *self.names))
+        np.savetxt(text, np.column_stack([self.times, self.faces]), kinds, ",", header=header, comments="")
         return text.getvalue()
 
 
@@ -298,6 +295,11 @@ def _checked_sound(sound: NDArray[np.generic], rate_hz: int) -> NDArray[np.int16
             f"sound must be int16 or float samples (n,) or (n, channels), not {found.dtype} {found.shape}",
             todo="convert it to int16",
         )
+    if found.shape[1] > MOST_CHANNELS:
+        raise ReactdiffError(
+            f"sound of {found.shape[1]} channels is not supported", where=f"samples {found.shape}",
+            todo="pass (n, channels); samples of (channels, n) need .T",
+        )  # fmt: skip
     if found.dtype != np.int16:
         found = np.clip(np.nan_to_num(found.astype(np.float64)), -1.0, 1.0) * 32767.0
     return np.ascontiguousarray(found, dtype=np.int16)

@@ -172,10 +172,10 @@ def listen(stimulus: Stimulus, who: Temperament, seed: int | np.random.SeedSeque
     busy = np.zeros(count, dtype=np.float32)
     for t in range(frames):
         s = senses.step(t)
-        smile, laugh, _, answers = smiling.step(s)
+        smile, laugh, answers = smiling.step(s)
         dip, nods, nodded = nodding.step(s)
         moves = gesturing.step(s, nods, answers)
-        eyes, lid, _ = gazing.step(s)
+        eyes, lid = gazing.step(s)
         head = swaying.step(s)
         if empathy is not None:
             empathy.step(s)

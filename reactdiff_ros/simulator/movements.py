@@ -75,8 +75,8 @@ class Smiling:
         self._done = np.zeros(count, dtype=bool)
         self._follows = np.zeros(count, dtype=bool)
 
-    def step(self, s: Sensed) -> tuple[FloatArray, FloatArray, FloatArray, BoolArray]:
-        """The next frame: smile, laugh and swell (N,), and where an answer was decided on."""
+    def step(self, s: Sensed) -> tuple[FloatArray, FloatArray, BoolArray]:
+        """The next frame: smile and laugh (N,), and where an answer was decided on."""
         u, g = self._noise.uniform(8), self._noise.normal(10)
         mood = self._mood(s, self._moods.step(g[:3]))
         lag = lognormal(g[3], 0.42, 0.42)
@@ -84,11 +84,11 @@ class Smiling:
         times = times * np.stack([self._pace, np.ones_like(self._pace), self._pace])
         answers = self._answers(s, u, lag, times, g[7])
         self._laughs(s, u, g)
-        self._own(s, u, times, g[8], mood)
+        self._own(s, u, times, g[8])
         moves = self._moves.step()
         smile = 1 - (1 - mood) * (1 - moves[OWN]) * (1 - moves[ANSWER]) * (1 - 0.85 * moves[LAUGH])
         swell = 1 + 0.1 * self._flutter
-        return np.minimum(s.attend * smile * swell, 1), s.attend * moves[LAUGH], mood, answers
+        return np.minimum(s.attend * smile * swell, 1), s.attend * moves[LAUGH], answers
 
     def _mood(self, s: Sensed, motion: FloatArray) -> FloatArray:
         self._flutter = motion[2]
@@ -144,7 +144,7 @@ class Smiling:
         times = np.stack([0.25 + 0.2 * u[6], lognormal(g[5], 0.9, 0.5), 0.6 + 0.6 * u[7]])
         self._ask(LAUGH, joins, lognormal(g[3], 0.3, 0.5), size, times)
 
-    def _own(self, s: Sensed, u: FloatArray, times: FloatArray, size: FloatArray, mood: FloatArray) -> None:
+    def _own(self, s: Sensed, u: FloatArray, times: FloatArray, size: FloatArray) -> None:
         drive = np.exp(np.clip(3.0 * (self._level - self._base), -1.5, 1.5))
         begins = (u[7] < self._own_rate * STEP * s.attend * drive) & ~self._moves.busy[OWN]
         height = np.clip(0.34 * self._size * np.exp(0.35 * size), 0.1, 0.8)
@@ -348,14 +348,11 @@ ROW: Final = {name: i for i, name in enumerate(NAMES)}
 _RATE: Final = np.array([k.rate for k in KINDS.values()], dtype=np.float32)[:, None] / 60
 
 
-def _column(values: list[float]) -> FloatArray:
-    return np.array(values, dtype=np.float32)[:, None]
-
-
-_SIZE: Final = tuple(_column([k.size[i] for k in KINDS.values()]) for i in range(2))
-_RISE: Final = tuple(_column([k.rise[i] for k in KINDS.values()]) for i in range(2))
-_HOLD: Final = tuple(_column([k.hold[i] for k in KINDS.values()]) for i in range(2))
-_FALL: Final = tuple(_column([k.fall[i] for k in KINDS.values()]) for i in range(2))
+_SIZE, _RISE, _HOLD, _FALL = (
+    np.array([getattr(kind, part) for kind in KINDS.values()], dtype=np.float32).T[..., None]
+    for part in ("size", "rise", "hold", "fall")
+)
+"""(2, movements, 1) each."""
 _LAG: Final = 0.5
 _RHYTHM: Final = np.float32(3.0)
 """How much likelier a movement of one's own is just after the end of a phrase."""
@@ -402,7 +399,6 @@ class Gesturing:
         self._sad_chance = np.clip((0.4 + 0.3 * attitude) * more, 0.05, 0.95)
         self._cool = cool
         self.sign = np.where(who.trait("tilt_rate") > 0, 1.0, -1.0).astype(np.float32)
-        self._flip = 0.25
 
     def step(self, s: Sensed, nods: BoolArray, smiles: BoolArray) -> FloatArray:
         """(len(NAMES), N) activity, the next frame. `nods`, `smiles`: where one was begun or decided on now."""
@@ -420,7 +416,7 @@ class Gesturing:
             rise, fall = (x[0] + (x[1] - x[0]) * share for x in (_RISE, _FALL))
             hold = _HOLD[0] * np.exp(_HOLD[1] * g[:rows])
             self._moves.request(wanted, wait, size, rise, hold, fall)
-            turns = wanted[ROW["tilt"]] & (more[7] < self._flip) & (self._moves.value[ROW["tilt"]] < 0.01)
+            turns = wanted[ROW["tilt"]] & (more[7] < 0.25) & (self._moves.value[ROW["tilt"]] < 0.01)
             self.sign = np.where(turns, -self.sign, self.sign)
         return self._moves.step() * s.attend
 
@@ -487,8 +483,8 @@ class Gazing:
         self._lid = np.full(count, 9.0, dtype=np.float32)
         self._shut = np.zeros(count, dtype=np.float32)
 
-    def step(self, s: Sensed) -> tuple[FloatArray, FloatArray, BoolArray]:
-        """The next frame: eyes (2, N), yaw to the own left and pitch down in degrees; lid closure; looking away."""
+    def step(self, s: Sensed) -> tuple[FloatArray, FloatArray]:
+        """The next frame: eyes (2, N), yaw to the own left and pitch down in degrees; lid closure."""
         u, g = self._noise.uniform(8), self._noise.normal(6)
         # A speaker who yields gets the eyes back; who holds the turn is left alone a little earlier.
         speed = np.where(self._away, 1 + 2 * s.phrase_end * (1 - s.held), 1 + 0.5 * s.held + 1.5 * (1 - s.attend))
@@ -506,7 +502,7 @@ class Gazing:
         self._fixation = np.where(moves, np.clip(lognormal(g[1], 0.24, 0.5), 0.1, 1.5), self._fixation)
         self._offset = np.where(moves, _FIXATION_DEG * np.clip(g[2:4], -2, 2), self._offset)
         self._eyes = (self._eyes + _SACCADE * (self._side + self._offset - self._eyes)).astype(np.float32)
-        return self._eyes, self._blink(s, u, changes), self._away
+        return self._eyes, self._blink(s, u, changes)
 
     def _blink(self, s: Sensed, u: FloatArray, changes: BoolArray) -> FloatArray:
         rate = self._blinks * (0.85 + 1.6 * s.phrase_end * s.talk) * (0.7 + 0.3 * s.attend) * STEP

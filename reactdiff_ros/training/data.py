@@ -145,6 +145,12 @@ class Pool(Streams):
     labelled: Tensor
     twins: Tensor
 
+    @classmethod
+    def of(cls, **arrays: NDArray[Any]) -> Pool:
+        """A pool of arrays, floats as float32; what is not given is empty."""
+        given = {name: a.astype(np.float32, copy=False) if a.dtype.kind == "f" else a for name, a in arrays.items()}
+        return cls(**{f.name: torch.from_numpy(given.get(f.name, np.zeros(0, np.float32))) for f in fields(cls)})
+
     def to_latents(self, vae: ListenerVae) -> Pool:
         """The pool with the latents of this autoencoder, on its device but for what is drawn by (`DRAWN_BY`)."""
         device = vae.scale.device
@@ -227,17 +233,13 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
         others = listen(dyads.stimulus.take(again), dyads.temperament.take(again), np.random.SeedSequence([seed, 11]))
         shape = (TWINS - 1, len(rolled), config.world_frames, COEFFICIENT_COUNT)
         twins = np.concatenate([twins, others.coefficients.reshape(shape).swapaxes(0, 1)], axis=1)
-    listener = torch.from_numpy(with_margin(_one_sided(dyads.listener, dyads.temperament)))
-    return Pool(
-        features=torch.from_numpy(features), observed=torch.from_numpy(observed), listener=listener,
-        seen=torch.ones_like(listener, dtype=torch.bool), controls=torch.from_numpy(dyads.controls),
-        style=torch.from_numpy(dyads.style), style_given=torch.from_numpy(dyads.style_given.astype(np.float32)),
-        real=torch.zeros(config.worlds), salience=torch.from_numpy(salience(perceive(dyads.speaker))),
-        activity=torch.from_numpy(np.pad(dyads.activity, ((0, 0), (MARGIN, 0))).astype(np.float32)),
-        stimulus=torch.from_numpy(stimulus_and_traces(dyads.stimulus)), labels=torch.empty(0), labelled=torch.empty(0),
-        twins=torch.from_numpy(with_margin(_one_sided(twins, dyads.temperament.take(rolled)))),
-        latents=torch.empty(0), known=torch.ones(1, 1, 1, dtype=torch.bool), memory=torch.empty(0),
-        tokens=torch.empty(0),
+    listener = with_margin(_one_sided(dyads.listener, dyads.temperament))
+    return Pool.of(
+        features=features, observed=observed, listener=listener, seen=np.ones(listener.shape, bool),
+        known=np.ones((1, 1, 1), bool), controls=dyads.controls, style=dyads.style, style_given=dyads.style_given,
+        real=np.zeros(config.worlds), salience=salience(perceive(dyads.speaker)),
+        activity=np.pad(dyads.activity, ((0, 0), (MARGIN, 0))), stimulus=stimulus_and_traces(dyads.stimulus),
+        twins=with_margin(_one_sided(twins, dyads.temperament.take(rolled))),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from reactdiff_ros.attributes import ATTRIBUTE_COUNT
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.model.backends.runtime import VAE_CONTEXT
 from reactdiff_ros.model.diffusion.head_mean import AXES
@@ -238,7 +239,6 @@ class EncoderStep(nn.Module):  # type: ignore[misc]
 
 VAE_KERNEL = 3
 VAE_LAYERS = VAE_CONTEXT // (VAE_KERNEL - 1)
-ATTRIBUTE_COUNT = 25
 _SHORTEST = 0.02
 _NARROWEST = 0.1
 """A latent that the KL term has closed carries nothing: it stays small instead of its noise being blown up."""

@@ -167,7 +167,6 @@ def _piece(r: Recording, start: int, length: int) -> Recording:
     return replace(
         r, speaker=r.speaker.at(span), listener=r.listener[span], observed=r.observed[span],
         attributes=r.attributes[span] if r.attributes is not None else None,
-        motion=r.motion[span] if r.motion is not None else None,
     )  # fmt: skip
 
 
@@ -197,16 +196,12 @@ def _part(
     labels, labelled = _labels(found, known)
     count = len(found)
     smile = speaker.coefficients[..., INDEX["mouthSmileLeft"]]
-    return Pool(
-        features=torch.from_numpy(features), observed=torch.from_numpy(observed),
-        listener=torch.from_numpy(completion(with_margin(_quiet(listener)), seen)), seen=torch.from_numpy(seen),
-        controls=torch.zeros(count, CONTROL_COUNT), style=torch.from_numpy(style),
-        style_given=torch.from_numpy(given.astype(np.float32)), real=torch.ones(count),
-        salience=torch.from_numpy(held(np.clip(2 * smile, 0, 1))),
-        activity=torch.zeros(seen.shape[:2]), stimulus=torch.zeros(*smile.shape, STIMULUS_COUNT),
-        labels=torch.from_numpy(labels), labelled=torch.from_numpy(labelled),
-        twins=torch.empty(0), latents=torch.empty(0), memory=torch.empty(0), tokens=torch.empty(0),
-        known=torch.from_numpy(known),
+    return Pool.of(
+        features=features, observed=observed, listener=completion(with_margin(_quiet(listener)), seen), seen=seen,
+        known=known, controls=np.zeros((count, CONTROL_COUNT)), style=style, style_given=given.astype(np.float32),
+        real=np.ones(count),
+        salience=held(np.clip(2 * smile, 0, 1)), activity=np.zeros(seen.shape[:2]),
+        stimulus=np.zeros((*smile.shape, STIMULUS_COUNT)), labels=labels, labelled=labelled,
     )  # fmt: skip
 
 

@@ -19,7 +19,6 @@ from bag_making import START, STEP, picture, speaker_bag
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.recordings.bags import interfaces
 from reactdiff_ros.recordings.bags.read import BACK_NS, BagSource, chained, stamped, together
-from reactdiff_ros.recordings.bags.storage import is_bag
 from reactdiff_ros.recordings.bags.write import BagWriter
 
 STORAGES = ("mcap", "sqlite3")
@@ -32,14 +31,6 @@ def read(path, *topics):
 
 def kinds(items):
     return [i.kind for i in items].count("picture"), [i.kind for i in items].count("sound")
-
-
-def notes_or_sentence(path):
-    """What a user is told of a bag that may be anything."""
-    try:
-        return read(path)[0].notes
-    except MediaError as error:
-        return [str(error)]
 
 
 @pytest.fixture(scope="module")
@@ -62,34 +53,35 @@ def test_a_bag_is_read_as_it_comes(whole, storage):
     assert peak < (6 << 20 if storage == "mcap" else 2 << 20)  # a chunk of mcap is 1 MiB, and is unpacked
 
 
-def test_no_bag_is_one_sentence(tmp_path):
-    (tmp_path / "empty.mcap").touch()
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "text.mcap").write_text("this is not what it claims to be, by far not")
-    (tmp_path / "one.bag").write_bytes(b"#ROSBAG V2.0\n")
-    for name, sentence in {
-        "nothing": "there is no such bag",
-        "empty.mcap": "its file has no bytes",
-        "folder": "not a rosbag2 recording",
-        "text.mcap": "the bag cannot be read",
-        "one.bag": "ROS 1 bag",
-    }.items():
-        with pytest.raises(MediaError, match=sentence) as refused:
-            BagSource(tmp_path / name)
-        assert name in str(refused.value)
-        assert "\n" not in str(refused.value)
-    assert not is_bag(tmp_path / "folder")
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("nothing", None, "there is no such bag"), ("empty.mcap", b"", "its file has no bytes"),
+        (".", None, "not a rosbag2 recording"), ("one.bag", b"#ROSBAG V2.0\n", "ROS 1 bag"),
+        ("text.mcap", b"this is not what it claims to be, by far not", "the bag cannot be read"),
+    ],
+)  # fmt: skip
+def test_no_bag_is_one_sentence(tmp_path, name, content, sentence):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(MediaError, match=sentence) as refused:
+        BagSource(tmp_path / name)
+    assert str(tmp_path / name) in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("metadata", [True, False])
-@pytest.mark.parametrize(("storage", "share"), [(s, share) for s in STORAGES for share in (0.001, 0.1, 0.5, 0.99)])
+@pytest.mark.parametrize(("share", "metadata"), [(0.001, True), (0.1, False), (0.5, True), (0.5, False), (0.99, True)])
+@pytest.mark.parametrize("storage", STORAGES)
 def test_a_cut_file_is_a_sentence_or_gives_what_it_has(whole, tmp_path, storage, share, metadata):
     bag = shutil.copytree(whole[storage], tmp_path / "bag")
     file = next(f for f in bag.iterdir() if f.suffix != ".yaml")
     file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
     if not metadata:
         (bag / "metadata.yaml").unlink()
-    found = notes_or_sentence(bag)
+    try:
+        found = read(bag)[0].notes
+    except MediaError as error:
+        found = [str(error)]
     assert any("cannot be read" in sentence or "ends in the middle" in sentence for sentence in found), found
     assert not any("\n" in sentence for sentence in found)
 
@@ -177,10 +169,8 @@ def test_sound_of_ros_drivers(tmp_path, stamped):
 def test_sound_of_mgonzs13(tmp_path):
     types = interfaces.store_of(interfaces.SAMPLES_STAMPED)
     t = types.types
-    audio_data = t["audio_common_msgs/msg/AudioData"](
-        float32_data=np.full(320, 0.5, np.float32), int32_data=np.zeros(0, np.int32), int16_data=np.zeros(0, np.int16),
-        int8_data=np.zeros(0, np.int8), uint8_data=np.zeros(0, np.uint8),
-    )  # fmt: skip
+    none = {f"{kind}_data": np.zeros(0, kind) for kind in ("int32", "int16", "int8", "uint8")}
+    audio_data = t["audio_common_msgs/msg/AudioData"](float32_data=np.full(320, 0.5, np.float32), **none)
     info = t["audio_common_msgs/msg/AudioInfo"](format=1, channels=2, rate=16000, chunk=160)
     stamp = t["builtin_interfaces/msg/Time"](sec=100, nanosec=0)
     message = t[interfaces.SAMPLES_STAMPED](
@@ -194,8 +184,7 @@ def test_sound_of_mgonzs13(tmp_path):
     assert (item.rate_hz, item.samples.shape, int(item.samples[0, 0])) == (16000, (160, 2), 16383)
 
 
-# ---- Times of messages: used where they can be trusted, corrected by the recorder's clock where not.
-
+# ---- Times of messages: used where they can be trusted, corrected by the recorder's clock where not
 
 SECOND = 100 * NS
 regular = SECOND + np.arange(100) * NS // 25
@@ -212,6 +201,7 @@ def test_clocks_that_differ_are_shifted_onto_the_recorders():
 
 
 def test_sound_without_stamps_is_one_sound():
+    """Also after a gap."""
     jitter = np.random.default_rng(2).integers(0, 15_000_000, 50)
     received = SECOND + 20_000_000 * np.arange(1, 51) + jitter
     received[30:] += NS

@@ -9,20 +9,14 @@ from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.model.diffusion.tokens import blank
 from reactdiff_ros.model.style import style_of
-from reactdiff_ros.recordings.extraction import Reference, Track, learn_reference, seen_face
+from reactdiff_ros.recordings.extraction import Track, learn_reference, seen_face, unlike_in_length
 
 
-def track(frames: int, *, seen: slice = slice(None), confidence: float = 0.9) -> Track:
+def track(frames: int, *, seen: slice = slice(None)) -> Track:
     """Somebody who smiles every few seconds and nods, for so many frames."""
-    from dataclasses import fields
-
-    from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
-
-    one = blank(frames)
-    batch = SpeakerBatch(**{f.name: getattr(one, f.name)[None].copy() for f in fields(SpeakerBatch)})
-    time_s = np.arange(frames) / 25.0
+    batch, time_s = blank(1, frames), np.arange(frames) / 25.0
     batch.mesh[0, seen] = True
-    batch.confidence[0] = confidence
+    batch.confidence[0] = 0.9
     batch.coefficients[0][:, list(SMILE)] = 0.6 * (time_s % 6 < 2)[:, None]
     batch.coefficients[0][:, HEAD_PITCH] = 0.08 * np.sin(2 * np.pi * 1.6 * time_s) * (time_s % 9 < 1.25)
     return Track(0, batch, np.arange(frames, dtype=np.int64), np.zeros(frames, dtype=np.int64))
@@ -47,9 +41,14 @@ def test_too_little_of_a_face_is_one_sentence(frames: int, seen: slice) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_views_of_unlike_length_are_told() -> None:
+    assert unlike_in_length(track(500), track(520)) == ""
+    assert "ends 4.0 s before the speaker's" in unlike_in_length(track(500), track(400))
+    assert "ends 20.0 s after the speaker's" in unlike_in_length(track(500), track(1000))
+
+
 @pytest.mark.clips
 def test_a_clip_of_a_person_gives_a_reference(clips) -> None:
     reference = learn_reference(clips("liveportrait_d9_webcam_silent_20s.mp4"))
-    assert isinstance(reference, Reference)
     assert reference.seconds > 5
     assert reference.as_dict()["head_motion"] is not None

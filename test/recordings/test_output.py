@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
-from replay_bags import BEGIN_NS, write_bag
+from bag_making import START, demo_bag, robot_speaks
 
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.recordings.bags.storage import BagFiles, study_of
+from reactdiff_ros.recordings.replay import ReplaySettings, replay
+from reactdiff_ros.resources import demo_clip_path
 
 
 def digest(bag: Path) -> str:
@@ -24,7 +26,7 @@ def digest(bag: Path) -> str:
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bag(tmp_path_factory.mktemp("bags") / "talk", 2.0)
+    return demo_bag(tmp_path_factory.mktemp("bags") / "talk", 2.0)
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +46,8 @@ def test_topics_rates_and_stamps_are_the_graphs(out: Path) -> None:
     records = list(source.records(set(counts)))
     times = [record.received_ns for record in records]
     assert times == sorted(times)
-    assert times[0] >= BEGIN_NS
-    assert times[-1] <= BEGIN_NS + 2_200_000_000
+    assert times[0] >= START
+    assert times[-1] <= START + 2_200_000_000
 
 
 @pytest.mark.parametrize("candidates", [1, pytest.param(10, marks=pytest.mark.slow)])
@@ -75,6 +77,8 @@ def test_nothing_is_overwritten_and_faults_are_sentences(
         ([str(bag), "-o", str(tmp_path / "x"), "--set", "steps"], 2, "NAME=VALUE"),
         ([str(bag), "--video", str(tmp_path / "x.txt")], 1, "mp4"),
         ([str(bag)], 2, "OUT_BAG"),
+        ([str(bag), "--realtime", "--policy", "rules", "-o", "x"], 2, "--output, --policy cannot be used with"),
+        ([str(bag), "-o", str(tmp_path / "x"), "--rate", "2"], 2, "--rate can only be used with --realtime"),
     ):
         assert main(["bag", "replay", *arguments]) == code
         said = capsys.readouterr().err
@@ -85,9 +89,7 @@ def test_nothing_is_overwritten_and_faults_are_sentences(
 
 
 def test_the_robots_own_voice_is_not_the_others(tmp_path: Path) -> None:
-    from reactdiff_ros.recordings.replay import ReplaySettings, replay
-
-    path = write_bag(tmp_path / "own", 1.5, speaking=True)
+    path = demo_bag(tmp_path / "own", 1.5, also=robot_speaks)
     turns: dict[bool, set[str]] = {True: set(), False: set()}
     for heed in turns:
         settings = ReplaySettings(policy="rules", own_voice=heed)
@@ -97,8 +99,6 @@ def test_the_robots_own_voice_is_not_the_others(tmp_path: Path) -> None:
 
 
 def test_interrupted_it_keeps_a_bag_that_says_so(tmp_path: Path) -> None:
-    from reactdiff_ros.resources import demo_clip_path
-
     path = tmp_path / "part"
     command = [sys.executable, "-m", "reactdiff_ros.cli.main", "bag", "replay", str(demo_clip_path()), "-o", str(path)]
     with subprocess.Popen(

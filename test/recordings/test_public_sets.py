@@ -105,10 +105,6 @@ def test_neighbours_from_the_splits_own_file_or_cut_from_the_whole_matrix(tmp_pa
     assert len(pairs(root, "val")) == len(matrix)
 
 
-def spoil(path: Path, change: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
-    np.save(path, change(np.load(path)))
-
-
 def with_nan(values: NDArray[Any]) -> NDArray[Any]:
     values[40, 0, 7] = np.nan
     return values
@@ -129,7 +125,7 @@ def test_a_bad_array_is_named_with_its_file_and_field(
 ) -> None:
     root = react(tmp_path, frames=100, splits=("train",))
     path = root / "train" / "3D_FV_files" / f"{NOVICE}.npy"
-    spoil(path, change)
+    np.save(path, change(np.load(path)))
     with pytest.raises(DatasetError) as caught:
         list(public.recordings("react", root, "train"))
     assert all(word in str(caught.value) for word in [*words, str(path)]), str(caught.value)
@@ -208,13 +204,9 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_each_conversation_is_read_in_both_directions(films: Path) -> None:
-    read = list(public.recordings("dualtalk", films))
-    assert [(r.pair, r.session, r.role) for r in read] == [
-        ("UbjUDM1MiGE", "72_000", "speaker2"),
-        ("UbjUDM1MiGE", "72_000", "speaker1"),
-        ("4V6riHOB4q4", "26", "speaker2"),
-        ("4V6riHOB4q4", "26", "speaker1"),
-    ]
+    read, first, second = list(public.recordings("dualtalk", films)), ("UbjUDM1MiGE", "72_000"), ("4V6riHOB4q4", "26")
+    people = [(r.pair, r.session, r.role) for r in read]
+    assert people == [(*of, role) for of in (first, second) for role in ("speaker2", "speaker1")]
     assert [r.frames for r in read] == [80, 80, 100, 100]
     np.testing.assert_array_equal(read[0].listener, read[1].speaker.coefficients[0])
     assert read[0].speaker.mesh.all()
@@ -225,12 +217,10 @@ def test_channels_are_mapped_by_name_and_unsolved_ones_are_unobserved(films: Pat
     assert sorted(CHANNELS[:52]) == sorted(BLENDSHAPE_NAMES)
     first = next(iter(public.recordings("dualtalk", films)))
     raw = np.load(films / "ARKit_npy" / "train" / "UbjUDM1MiGE_sub_video_72_000_speaker2.npy")
-    smile = raw[:, CHANNELS.index("mouthSmileRight")]
-    np.testing.assert_allclose(first.listener[:, INDEX["mouthSmileRight"]], smile, atol=1e-6)
-    yaw = raw[:, CHANNELS.index("headYaw")]
-    np.testing.assert_allclose(first.listener[:, HEAD_YAW], yaw - np.median(yaw), atol=1e-5)
-    pitch = raw[:, CHANNELS.index("headPitch")]
-    np.testing.assert_allclose(first.listener[:, HEAD_PITCH], pitch - np.median(pitch), atol=1e-5)
+    for name in ("mouthSmileRight", "headYaw", "headPitch"):
+        values = raw[:, CHANNELS.index(name)]
+        centre = np.median(values) if name.startswith("head") else 0.0
+        np.testing.assert_allclose(first.listener[:, INDEX[name]], values - centre, atol=1e-5)
     unobserved = {*EYE_LOOK, INDEX["tongueOut"], *range(*TRANSLATION.indices(58))}
     assert set(np.flatnonzero(~OBSERVED)) == unobserved
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactdiff_ros.recordings.datasets.gaze import looks, read_gaze
 from reactdiff_ros.recordings.datasets.recording import DatasetError
 from reactdiff_ros.recordings.datasets.spoken_turns import Silence, agreed, read_spoken_turns, silences_of
+from reactdiff_ros.recordings.datasets.turns import read_gaze, within
 
 
 def write_wav(path, seconds=4.0):
@@ -134,8 +134,8 @@ def test_annotated_gaze(tmp_path):
     path = tmp_path / "g.eaf"
     path.write_text(EAF)
     spans = read_gaze(path)["spreker1"]
-    assert looks(spans, np.array([-1.0, 0.5, 1.6])).tolist() == [False, True, False]
-    assert not looks(np.zeros((0, 2)), np.array([1.0])).any()
+    assert within(spans, np.array([-1.0, 0.5, 1.6])).tolist() == [False, True, False]
+    assert not within(np.zeros((0, 2)), np.array([1.0])).any()
     for text in ("<a", "<a></a>", EAF.replace('"1500"', '"x"'), '<!DOCTYPE a [<!ENTITY b "c">]><a/>'):
         path.write_text(text)
         with pytest.raises(DatasetError, match=r"g\.eaf"):

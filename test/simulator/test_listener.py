@@ -11,13 +11,12 @@ from quiet_people import controls, nothing
 from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, HEAD_YAW, INDEX, LOWER, SMILE, UPPER
 from reactdiff_ros.evaluation.metrics.events import blinks, brow_raises, nods, smile_curve, smiles
 from reactdiff_ros.model.diffusion.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER
+from reactdiff_ros.model.diffusion.tokens import FRAME_S
 from reactdiff_ros.simulator.listener import Listening, listen
 from reactdiff_ros.simulator.movements import FULL_DEG
 from reactdiff_ros.simulator.speaker import Insertion, make_speakers, stimulus_of
 from reactdiff_ros.simulator.stimulus import Stimulus
-from reactdiff_ros.simulator.temperament import Temperament, draw_temperaments
-
-RATE = 25
+from reactdiff_ros.simulator.temperament import draw_temperaments
 
 
 def with_smile(quiet: Stimulus, frame: int, size: float) -> Stimulus:
@@ -42,6 +41,14 @@ def ordinary() -> tuple[Stimulus, Listening]:
     """200 natural listeners, a minute each."""
     stimulus = stimulus_of(make_speakers(3, 100, 1500)).take(np.repeat(np.arange(100), 2))
     return stimulus, listen(stimulus, draw_temperaments(1, 200), 5)
+
+
+@pytest.fixture(scope="module")
+def face() -> np.ndarray:
+    """Of 150 natural listeners to whom somebody talks who is there, a minute each."""
+    stimulus = stimulus_of(make_speakers(3, 300, 1500))
+    rows = np.flatnonzero((stimulus.seen.mean(1) > 0.9) & (stimulus.speech.mean(1) > 0.3))[:150]
+    return listen(stimulus.take(rows), draw_temperaments(1, len(rows)), 5).coefficients
 
 
 def test_nothing_reads_ahead() -> None:
@@ -121,7 +128,7 @@ def test_rates_and_shares_are_people_s(ordinary: tuple[Stimulus, Listening]) -> 
 def test_motion_of_the_head_has_people_s_power(ordinary: tuple[Stimulus, Listening]) -> None:
     stimulus, made = ordinary
     there = stimulus.seen.mean(1) > 0.9
-    frequency = np.fft.rfftfreq(1500, 1 / RATE)
+    frequency = np.fft.rfftfreq(1500, FRAME_S)
     measured = {HEAD_PITCH: (1.5, 1.3, 0.9, 0.6), HEAD_YAW: (1.2, 1.0, 0.6, 0.4)}
     for axis, people in measured.items():
         degrees = np.degrees(made.coefficients[there, :, axis])
@@ -143,52 +150,46 @@ def test_bad_values_do_not_spread() -> None:
     assert (face <= UPPER).all()
 
 
-@pytest.fixture(scope="module")
-def stimulus() -> Stimulus:
-    return stimulus_of(make_speakers(21, 90, 400))
+def mean_smile(face: np.ndarray) -> float:
+    return float(smile_curve(face).mean())
 
 
-@pytest.mark.parametrize(
-    ("name", "measures"),
-    [
-        ("attitude", (lambda face: smile_curve(face).mean(),)),
-        ("responsiveness", (lambda face: smile_curve(face).mean(),)),
-        ("smiling", (lambda face: smile_curve(face).mean(),)),
-        ("nodding", (lambda face: nods(face[..., HEAD_PITCH]).per_minute().mean(),)),
-        ("liveliness", (lambda face: np.diff(face[..., 52:55], axis=1).std(), lambda face: face[..., 2].mean())),
-    ],
-)
-def test_controls_act_monotonically(stimulus: Stimulus, name: str, measures) -> None:
-    index = CONTROL_NAMES.index(name)
+MEASURES = {
+    "attitude": (mean_smile,), "responsiveness": (mean_smile,), "smiling": (mean_smile,),
+    "nodding": (lambda face: nods(face[..., HEAD_PITCH]).per_minute().mean(),),
+    "liveliness": (lambda face: np.diff(face[..., 52:55], axis=1).std(), lambda face: face[..., 2].mean()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_controls_act_monotonically(name: str) -> None:
+    stimulus, index = stimulus_of(make_speakers(21, 90, 400)), CONTROL_NAMES.index(name)
     rest = dict.fromkeys(CONTROL_NAMES, 0.0) | {"responsiveness": 0.15}
     faces = []
     for value in np.linspace(CONTROL_LOWER[index], CONTROL_UPPER[index], 3):
         who = draw_temperaments(4, 90, controls=controls(**(rest | {name: float(value)})))
         faces.append(listen(stimulus, who, 6).coefficients)
-    for measure in measures:
-        least, middle, most = (float(measure(face)) for face in faces)
+    for measure in MEASURES[name]:
+        least, middle, most = map(measure, faces)
         assert least * 1.05 < middle < most / 1.05
 
 
-FRAME_S = 0.04
-
 AWAY_DEG = 6.5
-
 CUE = 20
 
 
 @pytest.fixture(scope="module")
 def dips() -> list[np.ndarray]:
     """How far heads bow in answer to a cue, in degrees, from the cue on, a row a nod."""
-    quiet = nothing(1600, 190)
+    quiet = nothing(800, 190)
     quiet.speech[:, 1:] = 1
     cue = quiet.cue.copy()
     cue[:, CUE : CUE + 6] = 1
     asked = controls(responsiveness=1.0, nodding=-1.0, liveliness=0.0, attitude=0.0)
-    who = draw_temperaments(4, 1600, controls=asked)
+    who = draw_temperaments(4, 800, controls=asked)
     plain, after = listen(quiet, who, 3), listen(replace(quiet, cue=cue), who, 3)
     one = ~plain.onsets["nod"].any(1) & (after.onsets["nod"].sum(1) == 1)
-    assert one.sum() > 600
+    assert one.sum() > 300
     dip = (after.coefficients - plain.coefficients)[one, CUE:, HEAD_PITCH]
     return list(np.degrees(dip))
 
@@ -210,19 +211,6 @@ def test_nods_have_people_s_size_pace_and_latency(dips: list[np.ndarray]) -> Non
     assert latency.min() > 0.1
     assert latency.max() < 0.85
     assert 0.3 < np.median(latency) < 0.45
-
-
-@pytest.fixture(scope="module")
-def talked_to() -> tuple[Stimulus, Temperament]:
-    """150 natural listeners to whom somebody talks who is there, a minute each."""
-    stimulus = stimulus_of(make_speakers(3, 300, 1500))
-    rows = np.flatnonzero((stimulus.seen.mean(1) > 0.9) & (stimulus.speech.mean(1) > 0.3))[:150]
-    return stimulus.take(rows), draw_temperaments(1, len(rows))
-
-
-@pytest.fixture(scope="module")
-def face(talked_to: tuple[Stimulus, Temperament]) -> np.ndarray:
-    return listen(*talked_to, 5).coefficients
 
 
 def eyes(face: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from dataclasses import fields, replace
 from operator import attrgetter
 from pathlib import Path
@@ -17,15 +17,14 @@ from reactdiff_ros.evaluation.metrics.coupling import coupling, cross_coupling
 from reactdiff_ros.evaluation.metrics.events import smile_curve
 from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT
 from reactdiff_ros.model.style import style_of
+from reactdiff_ros.recordings.datasets.dyads import read_dyads
+from reactdiff_ros.recordings.datasets.recording import stack
 from reactdiff_ros.simulator.dyads import Dyads, simulate, simulator_hash
 from reactdiff_ros.simulator.listener import listen
-from reactdiff_ros.simulator.motion import BoolArray
 from reactdiff_ros.simulator.policy import perceive
 from reactdiff_ros.simulator.seeds import PURPOSES, purpose_seed
 from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.simulator.temperament import draw_temperaments
-
-NAN = float("nan")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,7 @@ def test_a_style_is_the_other_world_s(dyads: Dyads) -> None:
 
 
 def test_given_controls_are_set_and_speakers_stay(dyads: Dyads) -> None:
-    controls = np.full((40, CONTROL_COUNT), NAN, dtype=np.float32)
+    controls = np.full((40, CONTROL_COUNT), np.nan, dtype=np.float32)
     controls[:, 0] = 0.5
     controls[3, 1], controls[23, 1] = 0.9, 0.1
     made = simulate(3, 40, 300, controls=controls)
@@ -81,38 +80,27 @@ def known(many: Dyads) -> Stimulus:
     return perceive(many.speaker)
 
 
-@pytest.mark.parametrize("t", [1, 77, 300])
+@pytest.mark.parametrize("t", [1, 77])
 def test_nothing_reads_ahead(many: Dyads, known: Stimulus, t: int) -> None:
     early = perceive(many.speaker.at(slice(t)))
     for f in fields(known):
         assert np.array_equal(getattr(early, f.name), getattr(known, f.name)[:, :t]), f.name
 
 
-@pytest.mark.parametrize(
-    ("field", "least"),
-    [("seen", 0.9), ("heard", 0.99), ("speech", 0.85), ("smile", 0.87), ("brighten", 0.5), ("laugh", 0.35),
-     ("brow_up", 0.65), ("frown", 0.45), ("sad", 0.6), ("contact", 0.55), ("phrase_end", 0.65), ("held", 0.4),
-     ("nod", 0.4), ("cue", 0.18)],
-)  # fmt: skip
-def test_the_truth_is_recovered(many: Dyads, known: Stimulus, field: str, least: float) -> None:
+RECOVERED = {
+    "seen": 0.9, "heard": 0.99, "speech": 0.85, "smile": 0.87, "brighten": 0.5, "laugh": 0.35, "brow_up": 0.65,
+    "frown": 0.45, "sad": 0.6, "contact": 0.55, "phrase_end": 0.65, "held": 0.4, "nod": 0.4, "cue": 0.18,
+}  # fmt: skip
+"""Least correlation of what is read with the truth, up to 0.24 s later."""
+
+
+def test_the_truth_is_recovered(many: Dyads, known: Stimulus) -> None:
     devices = (many.speaker.camera.mean(1) > 0.9) & (many.speaker.microphone.mean(1) > 0.9)
-    rows = slice(None) if field in {"seen", "heard"} else devices
-    truth, read = getattr(many.stimulus, field)[rows], getattr(known, field)[rows]
-    lags = (np.corrcoef(truth[:, : 600 - lag].ravel(), read[:, lag:].ravel())[0, 1] for lag in (0, 2, 4, 6))
-    assert max(lags) > least
-
-
-def found(true: BoolArray, read: BoolArray) -> int:
-    """How many true onsets are read within -0.12 to 1 s, one to one."""
-    count = 0
-    for own, theirs in zip(true, read, strict=True):
-        left = np.flatnonzero(theirs).tolist()
-        for t in np.flatnonzero(own):
-            match = next((u for u in left if -3 <= u - t <= 25), None)
-            if match is not None:
-                left.remove(match)
-                count += 1
-    return count
+    for field, least in RECOVERED.items():
+        rows = slice(None) if field in {"seen", "heard"} else devices
+        truth, read = getattr(many.stimulus, field)[rows], getattr(known, field)[rows]
+        lags = (np.corrcoef(truth[:, : 600 - lag].ravel(), read[:, lag:].ravel())[0, 1] for lag in (0, 2, 4, 6))
+        assert max(lags) > least, field
 
 
 def test_malformed_perception_is_unobserved_and_not_spread(many: Dyads) -> None:
@@ -126,15 +114,9 @@ def test_malformed_perception_is_unobserved_and_not_spread(many: Dyads) -> None:
     assert all(np.isfinite(getattr(known, f.name)).all() for f in fields(known))
 
 
-def test_the_real_calls_couple_as_people_do() -> None:
+def test_the_real_calls_couple_as_people_do(clips: Callable[[str], Path]) -> None:
     """The listener on the public calls' smiles, cheeks and gaze; no constant was fitted to them."""
-    folder = Path(os.environ.get("REACTDIFF_CLIPS") or Path(__file__).resolve().parents[3] / "shared" / "clips")
-    if not (folder / "dyads").is_dir():
-        pytest.skip(f"the recordings of pairs are not here ({folder / 'many'}); set REACTDIFF_CLIPS")
-    from reactdiff_ros.recordings.datasets.dyads import read_dyads
-    from reactdiff_ros.recordings.datasets.recording import stack
-
-    calls = read_dyads(folder / "dyads")
+    calls = read_dyads(clips("dyads"))
     speaker, _, _ = stack(calls, 2500)
     made = listen(perceive(speaker), draw_temperaments(3, len(calls)), 3)
     smile = speaker.coefficients[..., index("mouthSmileLeft")[0]]

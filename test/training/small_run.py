@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from reactdiff_ros.training.config import Shape, TrainConfig
 
 SHAPE = Shape(
@@ -19,17 +21,12 @@ CONFIG = TrainConfig(
 
 def write_dyads(folder: Path, pairs: int = 3, rows: int = 240) -> Path:
     """Calls in the published form: smiles that come and go."""
-    import numpy as np
-
     folder.mkdir(parents=True, exist_ok=True)
     t = np.arange(rows) / 30
     for pair in range(pairs):
         for session in ("", "_240p"):
             wave = np.clip(2 * np.sin(t + pair)[:, None] * [1, 0.5], 0, 5)
-            columns = {
-                "au12_r": wave, "au06_r": 0.5 * wave, "gaze": np.where(wave > 1, 3, 1),
-                "body_motion": 100 * wave + 5,
-            }  # fmt: skip
+            columns = {"au12_r": wave, "au06_r": 0.5 * wave, "gaze": np.where(wave > 1, 3, 1)}
             for name, values in columns.items():
                 lines = ["Participant_A Participant_B", *(f"{a:g} {b:g}" for a, b in values)]
                 (folder / f"s{pair}{session}_{name}.csv").write_text("\n".join(lines) + "\n")

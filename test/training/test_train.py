@@ -20,7 +20,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.backends.weights import find_weights
 from reactdiff_ros.model.diffusion.latents import GROUPS
 from reactdiff_ros.resources import resource_path
-from reactdiff_ros.training.autoencoder import TARGET, AutoencoderStep, DecoderFit, describe, labels_of, set_scale
+from reactdiff_ros.training.autoencoder import AutoencoderStep, DecoderFit, describe, labels_of, set_scale
 from reactdiff_ros.training.batches import HOP, RollOuts, continue_from, roll_out
 from reactdiff_ros.training.config import TrainConfig, config_from, fold_of
 from reactdiff_ros.training.data import MARGIN, cut, cut_at, simulated_pool
@@ -98,7 +98,6 @@ def test_the_autoencoder_learns_every_group_and_turns_its_weights() -> None:
         last = step(x, seen, labels, labelled, 0.0, i)
     assert last["attributes"] < first["attributes"]
     assert (step.kl_weight < weights).all()  # far from TARGET: less KL
-    assert TARGET < 0.1
     facts = describe(model.vae, listeners.listener)
     assert all(value > 0 for value in facts["explained"].values())
     assert facts["active_units"].keys() == facts["units"].keys() == {g.name for g in GROUPS}
@@ -139,28 +138,15 @@ def test_a_budget_ends_the_run_on_time(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_fine_tuning_starts_with_the_averaged_networks_and_keeps_the_autoencoder(tmp_path) -> None:
-    base = Trainer(config(steps=4), tmp_path / "base")
-    list(base.run())
-    folder = write_dyads(tmp_path / "dyads")
-    start = {"start_from": str(base.checkpoint)}
-    tuned = Trainer(config(steps=3, **start, dyads=str(folder), fold="1/3"), tmp_path / "tuned")
-    tuned.begin_with(read_start(base.checkpoint))
-    assert torch.equal(tuned.model.denoiser.out.weight, base.average.denoiser.out.weight)
+def test_fine_tuning_starts_with_the_averaged_networks_and_keeps_the_autoencoder(whole, tmp_path) -> None:
+    start = {"start_from": str(whole.checkpoint)}
+    tuned = Trainer(config(steps=3, **start, dyads=whole.config.dyads, fold="1/3"), tmp_path)
+    tuned.begin_with(read_start(whole.checkpoint))
+    assert torch.equal(tuned.model.denoiser.out.weight, whole.average.denoiser.out.weight)
     list(tuned.run())
-    assert torch.equal(tuned.model.vae.center, base.average.vae.center)
-    assert not torch.equal(tuned.average.denoiser.out.weight, base.average.denoiser.out.weight)
-    assert tuned.facts == base.facts
-
-
-def test_emotional_speakers_can_be_learnt_from(tmp_path) -> None:
-    assert not torch.equal(*(simulated_pool(7, config(emotions=share), None).listener for share in (0.0, 1.0)))
-    trainer = Trainer(config(emotions=1.0, steps=3), tmp_path)
-    list(trainer.run())
-    assert trainer.step == 3
-    assert trainer.skipped == 0
-    assert all(torch.isfinite(p).all() for p in trainer.model.parameters())
-    assert config_from(read_checkpoint(trainer.checkpoint)["config"]).emotions == 1.0
+    assert torch.equal(tuned.model.vae.center, whole.average.vae.center)
+    assert not torch.equal(tuned.average.denoiser.out.weight, whole.average.denoiser.out.weight)
+    assert tuned.facts == whole.facts
 
 
 def test_losses_that_are_not_finite_change_nothing(tmp_path) -> None:
@@ -177,8 +163,7 @@ def test_losses_that_are_not_finite_change_nothing(tmp_path) -> None:
 
 def test_settings_survive_a_checkpoint_and_wrong_ones_are_refused() -> None:
     c = config(ablate=("voice",), fold="2/4")
-    assert config_from(json.loads(json.dumps(c.as_dict()))) == c
-    assert config_from({**c.as_dict(), "of_another_version": 1}) == c
+    assert config_from({**json.loads(json.dumps(c.as_dict())), "of_another_version": 1}) == c
     assert fold_of("4/4") == (3, 4)
     for wrong in ("5/4", "0/4", "1", "a/b", "1/1"):
         with pytest.raises(ReactdiffError, match="a fold is i/n"):
@@ -252,51 +237,49 @@ def test_a_listener_who_did_exactly_this_is_continued_as_he_went_on(player, pool
 
 
 def same(a: Trainer, b: Trainer) -> bool:
-    pairs = [(a.model, b.model), (a.average, b.average)]
-    return all(
-        torch.equal(x, y)
-        for one, other in pairs
-        for x, y in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
-    )
+    states = ([*t.model.state_dict().values(), *t.average.state_dict().values()] for t in (a, b))
+    return all(torch.equal(x, y) for x, y in zip(*states, strict=True))
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    return config(dyads=str(write_dyads(tmp_path_factory.mktemp("dyads"))))
-
-
-@pytest.fixture(scope="module")
-def whole(settings, tmp_path_factory):
-    trainer = Trainer(settings, tmp_path_factory.mktemp("whole"))
+def whole(tmp_path_factory):
+    """A run on recorded people and on simulated ones who have emotions."""
+    folder = tmp_path_factory.mktemp("whole")
+    trainer = Trainer(config(dyads=str(write_dyads(folder / "dyads")), emotions=1.0), folder)
     list(trainer.run())
+    assert trainer.skipped == 0
+    assert all(torch.isfinite(p).all() for p in trainer.model.parameters())
+    assert config_from(read_checkpoint(trainer.checkpoint)["config"]) == trainer.config
     return trainer
 
 
-@pytest.mark.parametrize(("phase", "reached"), [("autoencoder", (2, 0)), ("decoder", (4, 0)), ("reaction", (4, 6))])
-def test_a_stopped_run_goes_on_to_the_same_bits(settings, whole, tmp_path, phase: str, reached: tuple) -> None:
-    first = Trainer(settings, tmp_path)
-    decoder, stopped = next(first.model.vae.decode_net.parameters()), []
+def test_a_run_that_is_stopped_in_every_phase_goes_on_to_the_same_bits(whole, tmp_path) -> None:
+    def until(phase: str, reached: tuple[int, int]) -> None:
+        trainer = Trainer(whole.config, tmp_path)
+        if trainer.checkpoint.exists():
+            trainer.resume()
+        decoder, stopped = next(trainer.model.vae.decode_net.parameters()), []
 
-    def stop() -> bool:
-        at = {
-            "autoencoder": first.vae_step >= 2, "decoder": first.vae_step == 4 and decoder.requires_grad,
-            "reaction": first.step >= 6,
-        }  # fmt: skip
-        stopped.append(at[phase])
-        return any(stopped)
+        def stop() -> bool:
+            at = {
+                "autoencoder": trainer.vae_step >= 2, "reaction": trainer.step >= 6, "end": False,
+                "decoder": trainer.vae_step == 4 and decoder.requires_grad,
+            }  # fmt: skip
+            stopped.append(at[phase])
+            return any(stopped)
 
-    list(first.run(stop))
-    assert (first.vae_step, first.step) == reached
-    again = Trainer(settings, tmp_path)
-    again.resume()
-    list(again.run())
-    assert again.step == 8
-    assert same(again, whole)
+        list(trainer.run(stop))
+        assert (trainer.vae_step, trainer.step) == reached
+        if phase == "end":
+            assert same(trainer, whole)
+
+    for phase, reached in {"autoencoder": (2, 0), "decoder": (4, 0), "reaction": (4, 6), "end": (4, 8)}.items():
+        until(phase, reached)
 
 
 def test_a_kept_encoder_stays_and_older_networks_learn_to_remember(whole, tmp_path) -> None:
     older = replace(config().shape, far=0, memory=0)
-    before = Trainer(config(steps=2, shape=older), tmp_path / "before")
+    before = Trainer(config(steps=2, shape=older, dyads="", roll_worlds=0), tmp_path / "before")
     list(before.run())
     tuned = Trainer(config(start_from=str(before.checkpoint), keep_encoder=True, steps=6), tmp_path / "tuned")
     tuned.begin_with(read_start(before.checkpoint))
@@ -371,13 +354,9 @@ def test_training_goes_on_while_the_disk_is_full_and_saves_when_it_is_not(tmp_pa
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [
-        (None, "there is no checkpoint"),
-        (b"broken", "cannot be read"),
-        ({"a": 1}, "not a checkpoint of reactdiff dev train"),
-        ([1, 2], "not a checkpoint of reactdiff dev train"),
-    ],
-)
+    [(None, "there is no checkpoint"), (b"broken", "cannot be read"), ({"a": 1}, "not a checkpoint"),
+     ([1, 2], "not a checkpoint")],
+)  # fmt: skip
 def test_a_wrong_checkpoint_is_one_sentence(tmp_path, content, sentence: str) -> None:
     path = tmp_path / "checkpoint.pt"
     if isinstance(content, bytes):
@@ -401,8 +380,8 @@ def fresh_precision():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16", "tf32"])
-def test_a_run_in_less_precision_stays_finite_and_goes_on(whole, tmp_path, fresh_precision, precision: str) -> None:
-    settings = config(precision=precision, steps=4, real_share=0.0)
+def test_a_run_in_less_precision_stays_finite_and_goes_on(tmp_path, fresh_precision, precision: str) -> None:
+    settings = config(precision=precision, steps=4)
     runs = []
     for folder, stops in (("whole", [99]), ("parts", [2, 99])):
         for stop in stops:
@@ -471,7 +450,7 @@ def test_the_shipped_weights_are_the_networks_that_they_were_exported_from() -> 
 
 
 def test_a_run_goes_on_from_exported_weights_and_tells_their_runs(tmp_path: Path) -> None:
-    base = Trainer(config(steps=2), tmp_path / "base")
+    base = Trainer(config(steps=2, roll_worlds=0), tmp_path / "base")
     list(base.run())
     export(base.checkpoint, tmp_path / "weights")
     tuned = Trainer(config(steps=2, seed=5, start_from=str(tmp_path / "weights")), tmp_path / "tuned")
@@ -482,10 +461,8 @@ def test_a_run_goes_on_from_exported_weights_and_tells_their_runs(tmp_path: Path
     list(tuned.run())
     shutil.rmtree(tmp_path / "weights")  # or others are exported into it
     runs = runs_of(read_checkpoint(tuned.checkpoint))
-    assert [(run["settings"].get("seed", 0), run["from"], run["known"]) for run in runs] == [
-        (0, False, True),
-        (5, True, True),
-    ]
+    told = [(run["settings"].get("seed", 0), run["from"], run["known"]) for run in runs]
+    assert told == [(0, False, True), (5, True, True)]
     again = Trainer(config(steps=2), tmp_path / "tuned")
     again.resume()
     assert again.before == tuned.before

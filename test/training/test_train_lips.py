@@ -31,7 +31,7 @@ from reactdiff_ros.training.lips import (
     shown,
     train,
 )
-from reactdiff_ros.training.voices import LANGUAGES, espeak, espeak_jobs, flite, sentence
+from reactdiff_ros.training.voices import LANGUAGES, espeak, espeak_jobs, flite
 from reactdiff_ros.types import Sound
 
 needs_voices = pytest.mark.skipif(
@@ -77,11 +77,6 @@ def test_stops_of_espeak_are_silent_before_their_burst() -> None:
         assert inside.mean() < 0.1 * level.mean()
 
 
-def test_sentences_are_of_the_seed() -> None:
-    one, same, other = (sentence(np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert one == same != other
-
-
 def test_real_lips_are_put_on_the_grid_of_the_sound() -> None:
     coefficients = np.zeros((60, 52), np.float32)
     coefficients[30:, 24] = 1.0  # jawOpen
@@ -109,16 +104,13 @@ def test_it_learns_resumes_and_writes_what_runs(takes: list[Take], tmp_path: Pat
     np.testing.assert_array_equal(moved(late, 9).targets[:-9], takes[1].targets[:-9])
     after = shown(whole, takes[0])
     assert np.corrcoef(after[:, JAW], takes[0].targets[:, JAW].astype(float))[0, 1] > 0.8
-    (tmp_path / "checkpoint.pt").unlink()
-    calls = iter(range(10_000))
-    halves = tmp_path / "halves"
+    calls, halves = iter(range(10_000)), tmp_path / "halves"
     halves.mkdir()
     run(takes, config, halves, resume=False, stopped=lambda: next(calls) >= 60, progress=lambda text: None)
     assert run(takes, config, halves, resume=True, stopped=lambda: False, progress=lambda text: None) == 120
     weights = running.read_weights(halves / FILE)
-    np.testing.assert_allclose(
-        weights.out.T, whole.out.weight.detach().numpy(), atol=2e-3
-    )  # half precision; the same bits before that
+    half = whole.out.weight.detach().numpy()  # the same bits before they were rounded
+    np.testing.assert_allclose(weights.out.T, half, atol=2e-3)
     mouth = running.Lips(weights).whole(Sound(0, 16000, np.full((16000, 1), 9000, np.int16)))
     assert np.isfinite(mouth.coefficients).all()
     assert len(running.OUTPUTS) - 2 == CLOSURE

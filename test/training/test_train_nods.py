@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from random_model import write_random_weights
 
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.backends.runtime import Networks
@@ -20,21 +20,15 @@ from reactdiff_ros.training.nods import Fit, NodNet, add_to, train_nods
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_random_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(scope="module")
-def fit(weights: Path) -> Fit:
-    small = pytest.MonkeyPatch()
-    small.setattr(nods, "SPEAKERS", 24)
-    small.setattr(nods, "FRAMES", 600)
-    small.setattr(nods, "LISTENERS", 3)
+def fit(random_weights: Path) -> Fit:
     shares: list[float] = []
-    found = train_nods(Networks(find_weights(weights)), seed=0, pools=2, steps=150, batch=512, progress=shares.append)
-    small.undo()
-    assert shares[-1] == 1.0
+    with pytest.MonkeyPatch.context() as small:
+        for name, size in (("SPEAKERS", 16), ("FRAMES", 400), ("LISTENERS", 3)):
+            small.setattr(nods, name, size)
+        networks = Networks(find_weights(random_weights))
+        found = train_nods(networks, seed=0, pools=2, steps=100, batch=512, progress=shares.append)
     assert shares == sorted(shares)
+    assert shares[-1] == 1.0
     return found
 
 
@@ -56,20 +50,17 @@ def test_the_network_that_runs_is_the_one_that_was_trained() -> None:
     np.testing.assert_allclose(net.head().rates(speaker, missing, conditions, ages)[:, 0], expected, rtol=1e-4)
 
 
-def test_a_head_among_the_weights_nods_beside_what_the_networks_draw(weights: Path, fit: Fit, tmp_path: Path) -> None:
-    import shutil
-
-    folder = tmp_path / "with"
-    shutil.copytree(weights, folder)
+def test_a_head_among_the_weights_nods_beside_the_networks(random_weights: Path, fit: Fit, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(random_weights, tmp_path / "with"))
     add_to(find_weights(folder), fit, {"seed": 0})
     card = json.loads((folder / CARD).read_text())
     found = find_weights(folder)
     assert found.nods is not None
-    assert card["weights"] == found.digest == find_weights(weights).digest
+    assert card["weights"] == found.digest == find_weights(random_weights).digest
     assert card["sha256"].startswith(found.nods.digest)
     assert (card["seed"], card["parameters"]) == (0, fit.head.count)
     networks = Networks(found)
-    tokens = np.zeros((1, 1500, networks.shape["width"] + 1), dtype=np.float32)
+    tokens = np.zeros((1, 1000, networks.shape["width"] + 1), dtype=np.float32)
 
     def pitch() -> np.ndarray:
         rows = np.zeros(8, dtype=int)

@@ -33,7 +33,7 @@ from reactdiff_ros.recordings.bags.storage import entries, is_bag
 from reactdiff_ros.recordings.blinding import Key, opened
 from reactdiff_ros.recordings.datasets.recordings import SUFFIX as EXTRACTED
 from reactdiff_ros.recordings.datasets.recordings import load as load_extracted
-from reactdiff_ros.recordings.extraction import CONFIDENT, extract_clip
+from reactdiff_ros.recordings.extraction import CONFIDENT, extract_clip, unlike_in_length
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
 from reactdiff_ros.recordings.replay.replay import Tally, open_recording, sensed_here
 from reactdiff_ros.recordings.replay.senses import RecordedPerception, Sensed, Timed, push
@@ -164,6 +164,7 @@ def perceive(speaker: Path, listener: Path | None) -> Perceived:
         try:
             other, _ = extract_clip(listener, SpeakerPerception())
             truth = _listened(track, other, speaker)
+            notes += filter(None, [unlike_in_length(track, other)])
         except MediaError as error:
             notes.append(f"the recorded listener is left out: {error}")
     return Perceived(track.first, track.batch, sensed, frames, truth, tuple(notes))

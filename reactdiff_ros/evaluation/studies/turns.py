@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import neutral
 from reactdiff_ros.perception.voice import HANG_OVER_S, VoiceExtractor
-from reactdiff_ros.recordings.datasets.gaze import looks
 from reactdiff_ros.recordings.datasets.spoken_turns import SpokenTurns
-from reactdiff_ros.recordings.datasets.turns import Participant, Turns
+from reactdiff_ros.recordings.datasets.turns import Participant, Turns, within
 from reactdiff_ros.resampling import RATE_HZ
 from reactdiff_ros.training.turns.faces import face_rows
 from reactdiff_ros.training.turns.timings import ONSET_S, TERMINAL_S, Pause, pauses_of, situation_rows, talk_of
@@ -249,10 +248,10 @@ def _gaze_columns(
         return [None] * len(times)
     cues, out = FaceCues(), []
     before = np.arange(max(pause.begin_s - 60.0, 0.0), pause.begin_s, FRAME_S)
-    for look in looks(spans, before):
+    for look in within(spans, before):
         cues.usual_contact.add(_contact(bool(look)))
     stamps = np.arange(pause.begin_s - 2.5, pause.begin_s + times[-1] + 0.001, FRAME_S)
-    seen, contact, sure = looks(spans, stamps), list(CONTACT_COLUMNS), np.ones(len(neutral()), np.float32)
+    seen, contact, sure = within(spans, stamps), list(CONTACT_COLUMNS), np.ones(len(neutral()), np.float32)
     k = 0
     for t in times:
         while k < len(stamps) and stamps[k] <= pause.begin_s + t:

@@ -2,9 +2,10 @@
 
 `read_dyads` reads the public recordings `data/real_dyads` of the repository daoramey/nonverbal-dynamics-VC-resolution
 (MIT; Diao et al., ICMI 2024): 12 pairs, three calls each. Any folder with files of that form, in it or below, will do:
-`PAIR_FEATURE.csv` or `PAIR_SESSION_FEATURE.csv`, FEATURE one of `au12_r`, `au06_r` (OpenFace intensities 0..5), `gaze`
-(codes 0..3, 3 = the partner's face) and `body_motion` (frame-difference energy); one header line that names the two
-people, then a line a frame with a number for each, separated by spaces. NA or NaN is a gap.
+`PAIR_FEATURE.csv` or `PAIR_SESSION_FEATURE.csv`, FEATURE one of `au12_r`, `au06_r` (OpenFace intensities 0..5) and
+`gaze` (codes 0..3, 3 = the partner's face); one header line that names the two people, then a line a frame with a
+number for each, separated by spaces. NA or NaN is a gap. Files of other features, such as the published `body_motion`
+(which mixes head, body and camera), are not read.
 
 The map to coefficients was fixed before any training on these recordings:
 
@@ -14,12 +15,10 @@ The map to coefficients was fixed before any training on these recordings:
 | au06_r | cheekSquintLeft, cheekSquintRight | clip(AU06 / 3.5, 0, 1) |
 | gaze, speaker | gaze contact | share of the frame's 40 ms with code 3; otherwise `AWAY_PITCH_RAD` down |
 | gaze, listener | the eight eyeLook | straight at code 3; otherwise eyeLookDown `AWAY_LOOK` (both eyes) |
-| body_motion | none | `Recording.motion`: log(1 + energy), mean 0 and deviation 1 over the call |
 
 3.5 lies between the 95th percentile of the public calls' AU12 (2.4) and OpenFace's maximum of 5, so that a broad
 smile is near 1, as in ARKit. The direction of a look elsewhere is not recorded: the pairs had cards in front of them,
-so it is read as a nominal look down. Energy of frame differences mixes head, body and camera, so it is mapped to no
-coefficient; head pose counts as unobserved.
+so it is read as a nominal look down; head pose counts as unobserved.
 
 `read_pairs` reads tables with a row for each picture, at any rate, of one of three forms:
 
@@ -58,8 +57,9 @@ Curves = Mapping[str, FloatArray]
 PUBLISHED: Final = "github.com/daoramey/nonverbal-dynamics-VC-resolution, data/real_dyads (MIT)"
 FILE_RATE_HZ: Final = 30.0
 """Frame rate of the public files: 5400 rows for calls of three minutes; the publication does not state it."""
-FEATURES: Final = ("au12_r", "au06_r", "gaze", "body_motion")
-_LIMITS: Final = {"au12_r": (0.0, 5.0), "au06_r": (0.0, 5.0), "gaze": (0.0, 3.0), "body_motion": (0.0, np.inf)}
+FEATURES: Final = ("au12_r", "au06_r", "gaze")
+_MOST: Final = dict(zip(FEATURES, (5.0, 5.0, 3.0), strict=True))
+"""The largest value of each feature; the least is 0."""
 AU_FULL: Final = 3.5
 """AU intensity of a full coefficient."""
 AT_PARTNER: Final = 3
@@ -83,7 +83,7 @@ ROLES: Final = ("A", "B")
 _GAPS: Final = {"", "na", "nan", "-nan", "-nan(ind)", "null"}
 _LEAST_ROWS: Final = 50
 _LONGEST_STEP_S: Final = 1.0
-_FEATURE: Final = re.compile(r"(?P<pair>[^_]+)(?:_(?P<session>.+))?_(?P<feature>au12_r|au06_r|gaze|body_motion)\.csv")
+_FEATURE: Final = re.compile(r"(?P<pair>[^_]+)(?:_(?P<session>.+))?_(?P<feature>au12_r|au06_r|gaze)\.csv")
 _OWN: Final = re.compile(r"(?P<pair>[^_]+)(?:_(?P<session>.+))?\.csv")
 _OPENFACE: Final = re.compile(r"(?P<pair>[^_]+)(?:_(?P<session>.+))?_(?P<role>[AB])\.csv")
 _AFFDEX: Final = re.compile(r"(?P<pair>\d{4}-\d\d-\d\d_[\d-]+)-(?P<role>[IW])-(?P<session>\w+)-.+\.csv")
@@ -124,7 +124,6 @@ def _call(pair: str, session: str, files: dict[str, Path]) -> list[Recording]:
             what = f"{len(table)} rows where au12_r of the same call has {length}"
             raise ReactdiffError(what, where=str(files[feature]), todo="all files of a call need the same rows")
     values["gaze"] = np.where(np.isnan(values["gaze"]), np.nan, values["gaze"] == AT_PARTNER)
-    values["body_motion"] = np.log1p(values["body_motion"])
     people = [
         {feature: resampled(table[:, column], FILE_RATE_HZ) for feature, table in values.items()} for column in (0, 1)
     ]
@@ -141,8 +140,7 @@ def _call(pair: str, session: str, files: dict[str, Path]) -> list[Recording]:
         batch.gaze_observed[0] = ~np.isnan(contact)
         batch.gaze[0, :, 1] = np.nan_to_num(AWAY_PITCH_RAD * (1.0 - contact))
         batch.gaze[0, :, 2] = np.nan_to_num(contact)
-        motion = _standardised(heard["body_motion"])
-        found.append(Recording("dyads", pair, session, ROLES[listener], batch, face, known, motion=motion, names=names))
+        found.append(Recording("dyads", pair, session, ROLES[listener], batch, face, known, names=names))
     return found
 
 
@@ -169,10 +167,9 @@ def _table(path: Path, feature: str) -> Curve:
         todo = "a line with two names, then a line of numbers a frame"
         raise ReactdiffError(f"no {feature} of two people", where=str(path), todo=todo)
     table = np.array(rows, dtype=np.float64)
-    low, high = _LIMITS[feature]
-    wrong = np.flatnonzero(((table < low) | (table > high) | np.isinf(table)).any(1))
+    wrong = np.flatnonzero(((table < 0.0) | (table > _MOST[feature])).any(1))
     if wrong.size:
-        what = f"{feature} of line {wrong[0] + 2} is outside {low:g} to {high:g}"
+        what = f"{feature} of line {wrong[0] + 2} is outside 0 to {_MOST[feature]:g}"
         raise ReactdiffError(what, where=str(path), todo="check the file")
     return table
 
@@ -201,11 +198,6 @@ def _face(curves: Curves, frames: int) -> tuple[FloatArray, NDArray[np.bool_]]:
         known[:, at] = ~np.isnan(curve)[:, None]
         face[:, at] = np.nan_to_num(curve)[:, None]
     return face, known
-
-
-def _standardised(values: FloatArray) -> FloatArray:
-    centred = values - np.nanmean(values) if np.isfinite(values).any() else np.zeros_like(values)
-    return np.nan_to_num(centred / max(float(np.nanstd(centred)), 1e-6)).astype(np.float32)
 
 
 def folds(recordings: Sequence[Recording], count: int = 4) -> list[tuple[list[Recording], list[Recording]]]:
@@ -270,6 +262,8 @@ def read_pairs(folder: Path) -> list[Recording]:
         match, columns = _form(path)
         if match is not None:
             call = calls.setdefault((match["pair"], match["session"] or "first"), {})
+            if twice := next((call[role][0] for role in columns if role in call), None):
+                raise ReactdiffError("a table of a call is there twice", where=f"{twice}, {path}", todo="remove one")
             call |= {role: (path, of) for role, of in columns.items()}
     if not calls:
         todo = "it needs PAIR.csv with time_s, A_smile, B_smile ..., or two OpenFace or Affdex tables of each call"
@@ -306,7 +300,10 @@ def _form(path: Path) -> tuple[re.Match[str] | None, Mapping[str, _Columns]]:
 
 def _read(path: Path, columns_of: _Columns) -> dict[str, FloatArray]:
     """Curves (T,) of the channels of one person at 25 Hz, NaN in gaps."""
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+    with (
+        explained(csv.Error, "a table of two people cannot be read", where=path),
+        path.open(encoding="utf-8", errors="replace", newline="") as file,
+    ):
         rows = csv.reader(file)
         names = [name.strip() for name in next(rows)]
         wanted = [(i, *columns_of[name]) for i, name in enumerate(names) if name in columns_of]

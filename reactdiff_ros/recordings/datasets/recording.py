@@ -53,8 +53,6 @@ class Recording:
     """(T, 58) which of them were measured; (58,) is repeated over time."""
     attributes: FloatArray | None = None
     """(T, 25) REACT's attributes of the listener, where the dataset labels them."""
-    motion: FloatArray | None = None
-    """(T,) how much the listener's picture moves, standardised logarithm: a magnitude that is no coefficient."""
     names: dict[str, str] = field(default_factory=dict)
     """What else the dataset says, for reports: split, clip, matched reactions."""
 
@@ -67,7 +65,6 @@ class Recording:
             "observed": (self.observed, (frames, COEFFICIENT_COUNT)),
             "speaker": (self.speaker.camera, (1, frames)),
             "attributes": (self.attributes, (frames, ATTRIBUTE_COUNT)),
-            "motion": (self.motion, (frames,)),
         }
         for name, (values, shape) in shapes.items():
             if values is not None and values.shape != shape:
@@ -435,18 +432,19 @@ def readable_text(path: Path, field: str) -> Iterator[Any]:
         yield file
 
 
-_INTERVAL: Final = re.compile(r'xmin = ([\d.]+)\s+xmax = ([\d.]+)\s+text = "([^"]*)"')
+_INTERVAL: Final = re.compile(r'xmin = (\S+)\s+xmax = (\S+)\s+text = "([^"]*)"')
 
 
 def text_grid(path: Path, tier: str) -> list[tuple[float, float, str]]:
     """Begin and end (s) and text of every interval of a tier of Praat's TextGrid.
 
     Raises:
-        DatasetError: missing, not text, or the tier is not there or says nothing.
+        DatasetError: missing, not text, a time is no number, or the tier is not there or says nothing.
     """
     with readable_text(path, "TextGrid") as file:
         parts = file.read().split("item [")
     rows = next((_INTERVAL.findall(part) for part in parts if f'name = "{tier}"' in part), [])
     if not any(text.strip() for _, _, text in rows):
         raise DatasetError(f"a TextGrid has no {tier}", where=str(path), todo=f'it needs a tier called "{tier}"')
-    return [(float(begin), float(end), text) for begin, end, text in rows]
+    with explained(ValueError, "a TextGrid has a time that is no number", where=path, error=DatasetError):
+        return [(float(begin), float(end), text) for begin, end, text in rows]

@@ -1,17 +1,22 @@
-"""Timed utterances of two people who talk, as turns and as listener responses.
+"""Timed utterances of two people who talk, as turns and as listener responses; and when they look at each other.
 
 A table has a row for each utterance, with `begin` and `end` in ms and the `participant`, among any other columns; no
 words are read. A listener response is told from a turn by time alone, after the "very short utterances" of Edlund,
 Heldner and Pelce (2009, "Prosodic features of very short utterances in dialogue"), which stand for backchannels in any
 language: shorter than RESPONSE_S, alone, and said while the other has the floor.
+
+Gaze is of an ELAN file (.eaf) as the IFADV corpus has them: tiers whose participant is "kijkrichting" (Dutch: direction
+of gaze) and a speaker's name, with "g" where they look at the other.
 """
 
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +31,9 @@ JOINED_S: Final = 0.5
 """Utterances of one person that are closer than this belong together: who goes on talking takes a turn."""
 SHORTEST_S, LONGEST_S = 60.0, 7200.0
 _GAPS: Final = {"", "na", "nan"}
+TIER: Final = "kijkrichting "
+CONTACT: Final = "g"
+LARGEST_BYTES: Final = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +48,7 @@ class Participant:
 
     def talks(self, times_s: Floats) -> NDArray[np.bool_]:
         """Which of the times (T,) are within a turn's utterance."""
-        begun = np.searchsorted(self.talk[:, 0], times_s, side="right")
-        return np.asarray(times_s < _latest(self.talk[:, 1], begun))
+        return within(self.talk, times_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +160,11 @@ def _responses(own: Floats, other: Floats) -> NDArray[np.bool_]:
     return np.asarray(short[np.searchsorted(begin, own[:, 0], side="right") - 1])
 
 
+def within(spans: Floats, times_s: Floats) -> NDArray[np.bool_]:
+    """Which of the times (T,) are within spans (n, 2), which are in order and do not overlap."""
+    return np.asarray(times_s < _latest(spans[:, 1], np.searchsorted(spans[:, 0], times_s, side="right")))
+
+
 def _latest(values: Floats, count: NDArray[np.intp]) -> Floats:
     """The last of the first `count` values, -inf where there is none."""
     return np.asarray(np.r_[-np.inf, values][count])
@@ -161,3 +173,36 @@ def _latest(values: Floats, count: NDArray[np.intp]) -> Floats:
 def _next(values: Floats, after: Floats) -> Floats:
     """The first of the rising values above each of `after`, inf where there is none."""
     return np.asarray(np.r_[values, np.inf][np.searchsorted(values, after, side="right")])
+
+
+def read_gaze(path: Path) -> dict[str, Floats]:
+    """By the name of a speaker: when they look at the other, rows (n, 2) of begin and end in s.
+
+    Raises:
+        DatasetError: the file cannot be read or has no such tier.
+    """
+    try:
+        data = path.read_bytes()
+        if len(data) > LARGEST_BYTES or b"<!ENTITY" in data:
+            raise ValueError("it is not an annotation")
+        root = ElementTree.fromstring(data)
+        at = {slot.get("TIME_SLOT_ID"): int(slot.get("TIME_VALUE", "-1")) for slot in root.iter("TIME_SLOT")}
+        found = {}
+        for tier in root.iter("TIER"):
+            who = tier.get("PARTICIPANT", "")
+            if not who.startswith(TIER):
+                continue
+            spans = [
+                (at[item.get("TIME_SLOT_REF1")] / 1000.0, at[item.get("TIME_SLOT_REF2")] / 1000.0)
+                for item in tier.iter("ALIGNABLE_ANNOTATION")
+                if (item.findtext("ANNOTATION_VALUE") or "").strip() == CONTACT
+            ]
+            spans = [span for span in sorted(spans) if 0.0 <= span[0] < span[1] and math.isfinite(span[1])]
+            found[who.removeprefix(TIER)] = np.array(spans).reshape(-1, 2)
+    except (OSError, ValueError, KeyError, ElementTree.ParseError) as error:
+        raise DatasetError("the annotated gaze cannot be read", where=str(path), todo="give an ELAN file") from error
+    if not found:
+        raise DatasetError(
+            "the file has no tiers of gaze", where=str(path), todo=f"participants must be called '{TIER}NAME'"
+        )
+    return found

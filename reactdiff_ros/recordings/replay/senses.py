@@ -128,11 +128,7 @@ Recording: TypeAlias = MediaClip | BagSource
 # ---- What a bag holds besides pictures and sound: the robot's own speech and head, changes of style, gestures
 
 _HEAD: Final = "actuator/head_pose"
-_OF_SPEECH: Final[dict[str, Callable[[Any, int], BagEvent]]] = {
-    MOUTH: lambda message, at_ns: BagEvent(at_ns, mouth=mouth_value(message)),
-    SPEECH_STATE: lambda message, at_ns: BagEvent(at_ns, speech=speech_state_value(message)),
-    TURN_SIGNALS: lambda message, at_ns: BagEvent(at_ns, turn=turn_signals_value(message)),
-}
+_OF_SPEECH: Final = (MOUTH, SPEECH_STATE, TURN_SIGNALS)
 _ON_HEAD: Final = "expression_node.camera_on_head"
 
 
@@ -179,21 +175,22 @@ def events_of(recording: Recording, settings: ReplaySettings) -> list[BagEvent]:
 
 
 def _event(message: BagMessage, at_ns: int) -> BagEvent | None:
+    field, value_of = _VALUES[message.kind]
     try:
-        if message.kind == BOOL:
-            return BagEvent(at_ns, speaking=bool(message.message.data))
-        if message.kind == CONTROL:
-            return BagEvent(at_ns, control=control_value(message.message))
-        if message.kind == POSE:
-            head = head_pose_value(message.message)
-            # The stamp, where it is of the pictures' clock.
-            same = abs(head.stamp_ns - at_ns) <= CLOCK_OFF_NS
-            return BagEvent(at_ns, head=HeadPose(head.stamp_ns if same else at_ns, head.pose))
-        if message.kind in _OF_SPEECH:
-            return _OF_SPEECH[message.kind](message.message, at_ns)
-        return BagEvent(at_ns, gesture=gesture_value(message.message))
+        value = value_of(message.message)
     except MessageError:
         return None
+    if isinstance(value, HeadPose) and abs(value.stamp_ns - at_ns) > CLOCK_OFF_NS:  # not of the pictures' clock
+        value = replace(value, stamp_ns=at_ns)
+    return BagEvent(at_ns, **{field: value})
+
+
+_VALUES: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
+    BOOL: ("speaking", lambda message: bool(message.data)), CONTROL: ("control", control_value),
+    GESTURE: ("gesture", gesture_value), POSE: ("head", head_pose_value), MOUTH: ("mouth", mouth_value),
+    SPEECH_STATE: ("speech", speech_state_value), TURN_SIGNALS: ("turn", turn_signals_value),
+}  # fmt: skip
+"""Type of a message -> field of `BagEvent`, and its value."""
 
 
 def merged(items: Iterable[Event], events: list[BagEvent]) -> Iterator[Event]:

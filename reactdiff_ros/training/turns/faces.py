@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import to_ns
-from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
+from reactdiff_ros.model.diffusion.tokens import FRAME_S, SpeakerBatch
 from reactdiff_ros.simulator.observation import observe
 from reactdiff_ros.simulator.speaker import make_speakers
 from reactdiff_ros.training.turns.timings import LONGEST_S, SOON_S, Rows, rows_of
@@ -18,7 +18,6 @@ from reactdiff_ros.types import Gaze, SpeakerFrame
 
 Floats = NDArray[np.float64]
 FRAMES: Final = 1500
-FRAME_S: Final = 0.04
 
 
 def face_rows(worlds: int, seed: int) -> dict[str, tuple[Rows, Floats]]:
