@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import pytest
 from cli_domain import free_domain
-from waiting import until
+from deadline import until
 
 from reactdiff_ros.cli.listen import choose_source
 from reactdiff_ros.launching.live_graph import page_answers, state_folder

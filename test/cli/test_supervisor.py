@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from waiting import until
+from deadline import until
 
 from reactdiff_ros.launching.supervisor import Limits, NodeCommand, Supervisor
 

@@ -60,7 +60,7 @@ def test_a_head_among_the_weights_nods_beside_the_networks(random_weights: Path,
     assert card["sha256"].startswith(found.nods.digest)
     assert (card["seed"], card["parameters"]) == (0, fit.head.count)
     networks = Networks(found)
-    tokens = np.zeros((1, 1000, networks.shape["width"] + 1), dtype=np.float32)
+    tokens = np.zeros((1, 1000, networks.shape["width"] + 2), dtype=np.float32)
 
     def pitch() -> np.ndarray:
         rows = np.zeros(8, dtype=int)

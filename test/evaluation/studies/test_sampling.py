@@ -92,7 +92,7 @@ def test_tables_of_networks(model: StreamListener, monkeypatch: pytest.MonkeyPat
 
 def test_a_stream_sees_the_speaker_as_late_as_its_lead_and_delay_say(model: StreamListener) -> None:
     generator = np.random.default_rng(5)
-    before = generator.standard_normal((2, 60, model.networks.shape["width"] + 1)).astype(np.float32)
+    before = generator.standard_normal((2, 60, model.networks.shape["width"] + 2)).astype(np.float32)
     after = before.copy()
     after[:, 20:] *= -1  # the speaker does something else from frame 20 on
     controls, seeds = np.zeros((2, CONTROL_COUNT), dtype=np.float32), np.array([1, 2])
