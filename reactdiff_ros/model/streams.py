@@ -16,15 +16,13 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.model.backends.runtime import Networks
 from reactdiff_ros.model.diffusion.sampler import Conditions, Sampling
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
-from reactdiff_ros.model.plan.corrections import LOOKAHEAD
+from reactdiff_ros.model.plan.corrections import LOOKAHEAD, MOODS
 from reactdiff_ros.model.plan.planner import Planner
 from reactdiff_ros.model.speaker.grid import Reader
 from reactdiff_ros.types import FloatArray
 
 SPEAKERS: Final = 64
 """Speakers who are read and encoded at a time."""
-MOODS: Final = 2
-"""Numbers of `corrections.Mood`, kept with each token."""
 LISTENERS: Final = 16
 """Listeners who are drawn together, by one thread: more are no faster, and leave threads idle at the end."""
 FEW: Final = 4

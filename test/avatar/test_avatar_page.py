@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from deadline import until
 from stage import IN_BROWSER, Shown, opened
-from waiting import wait
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.config import LOOKS
@@ -258,7 +258,7 @@ def test_candidates_are_shown_only_while_they_are_looked_at(stage: Drawing) -> N
     page.key("p")
     assert not stage.server.wanted("candidates"), "closed: nobody asks"
     page.value("document.querySelector('#candidates summary').click()")
-    wait(lambda: stage.server.wanted("candidates"))
+    until(lambda: stage.server.wanted("candidates"), timeout_s=5.0)
     page.until("document.querySelector('#candidates p').textContent.includes('waiting')")
     assert page.value(lines) == 0
     stage.server.candidates(candidates(4), 2, 25.0)
@@ -273,7 +273,7 @@ def test_candidates_are_shown_only_while_they_are_looked_at(stage: Drawing) -> N
     stage.server.status({"listener": {"policy": "rules"}})
     page.until("document.querySelector('#candidates p').textContent.includes('rules draws no candidates')")
     page.key("p")
-    wait(lambda: not stage.server.wanted("candidates"))
+    until(lambda: not stage.server.wanted("candidates"), timeout_s=5.0)
 
 
 def test_it_tells_why_only_while_that_is_looked_at(stage: Drawing) -> None:
@@ -286,7 +286,7 @@ def test_it_tells_why_only_while_that_is_looked_at(stage: Drawing) -> None:
     page.key("p")
     page.value("document.querySelector('#why summary').click()")
     try:
-        wait(lambda: stage.server.wanted("explanation"))
+        until(lambda: stage.server.wanted("explanation"), timeout_s=5.0)
         stage.server.explain(replace(why, smile=np.full(5, np.nan, np.float32)))  # a page takes no such numbers
         stage.server.explain(why)
         page.until("document.querySelector('#why p').textContent.startsWith('Smile: 50 %. Without your face it would')")
@@ -298,7 +298,7 @@ def test_it_tells_why_only_while_that_is_looked_at(stage: Drawing) -> None:
     finally:
         page.value("document.querySelector('#why summary').click()")
         page.key("p")
-    wait(lambda: not stage.server.wanted("explanation"))
+    until(lambda: not stage.server.wanted("explanation"), timeout_s=5.0)
 
 
 def test_the_page_comes_back_after_a_restart(stage: Drawing) -> None:

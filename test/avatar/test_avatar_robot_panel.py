@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from deadline import until
 from stage import IN_BROWSER, TOKEN, Stage, opened, text
-from waiting import wait
 
 from tools.chromium import Chromium, Page
 
@@ -170,7 +170,7 @@ def test_a_stop_that_hangs_says_to_cut_the_power(robot: Robot, page: Page) -> No
         assert page.value("document.getElementById('stopped').className") == "failed"
     finally:
         end.set()
-    wait(lambda: "stop" in robot.asked)
+    until(lambda: "stop" in robot.asked, timeout_s=5.0)
 
 
 def test_what_is_wrong_with_the_robot_is_shown(robot: Robot, page: Page) -> None:

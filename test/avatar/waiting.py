@@ -1,9 +1,8 @@
-"""Waiting for something, on an event loop and without one."""
+"""Waiting for something on an event loop; without one: `deadline.until`."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
 
@@ -12,11 +11,3 @@ async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0)
-
-
-def wait(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    """Wait where there is no event loop."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "in time"
-        time.sleep(0.01)

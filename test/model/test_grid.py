@@ -9,8 +9,9 @@ from speaker_frames import START_NS, frame, session
 from reactdiff_ros.model.backends.runtime import Networks
 from reactdiff_ros.model.backends.weights import find_weights
 from reactdiff_ros.model.diffusion.tokens import blank, from_frame
+from reactdiff_ros.model.plan.corrections import MOODS
 from reactdiff_ros.model.speaker.grid import BACKLOG, DEAD_SLOTS, FORGET_SLOTS, HOLD_SLOTS, SpeakerGrid
-from reactdiff_ros.model.streams import MOODS, speaker_tokens
+from reactdiff_ros.model.streams import speaker_tokens
 
 SLOT = 40_000_000
 FIRST = START_NS // SLOT

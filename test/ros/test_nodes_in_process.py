@@ -7,8 +7,10 @@ import os
 import re
 import threading
 import time
+from functools import partial
 from types import SimpleNamespace
 
+import deadline
 import numpy as np
 import pytest
 import rclpy
@@ -48,11 +50,7 @@ def context():
     gc.collect()  # a node that could not be made is in the domain all the same
 
 
-def until(condition, what):
-    end = time.monotonic() + 30.0
-    while not condition():
-        assert time.monotonic() < end, f"{what} not within 30 s"
-        threading.Event().wait(0.005)
+until = partial(deadline.until, timeout_s=30.0)
 
 
 @pytest.fixture

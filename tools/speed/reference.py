@@ -29,8 +29,9 @@ from reactdiff_ros.model.backends.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.backends.weights import Weights
 from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary
 from reactdiff_ros.model.diffusion.tokens import FEATURE_COUNT, STREAM_COUNT
+from reactdiff_ros.model.plan.corrections import MOODS
 from reactdiff_ros.model.plan.planner import faces
-from reactdiff_ros.model.streams import MOODS, free_run
+from reactdiff_ros.model.streams import free_run
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, OnProgress
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ from reactdiff_ros.model.plan.corrections import (
     AROUND,
     CALM,
     LOOKAHEAD,
+    MOODS,
     Choice,
     Nods,
     bowed,
@@ -95,9 +96,10 @@ def blank_draft(networks: Networks, how: Sampling, conditions: Conditions, noise
 
     return Draft(
         slot=0, how=networks.suited(how), speaker=zeros(len(networks.ages), s["width"]),
-        missing=zeros(len(networks.ages)) + 1, conditions=conditions, sides=zeros(COEFFICIENT_COUNT) + 1, mood=zeros(2),
-        lead=1, past=zeros(s["past"], s["latent"]) + networks.neutral, memory=at_rest(networks.neutral, count),
-        noise=noise, shown=zeros(AROUND, COEFFICIENT_COUNT), before=zeros(frames, COEFFICIENT_COUNT), dip=zeros(frames),
+        missing=zeros(len(networks.ages)) + 1, conditions=conditions, sides=zeros(COEFFICIENT_COUNT) + 1,
+        mood=zeros(MOODS), lead=1, past=zeros(s["past"], s["latent"]) + networks.neutral,
+        memory=at_rest(networks.neutral, count), noise=noise, shown=zeros(AROUND, COEFFICIENT_COUNT),
+        before=zeros(frames, COEFFICIENT_COUNT), dip=zeros(frames),
         streams=[], ranks=None, all_candidates=False,
     )  # fmt: skip
 
@@ -328,7 +330,7 @@ class Planner:
         ]
         return Draft(
             slot=slot, how=how, speaker=speaker, missing=missing, conditions=conditions, sides=self._sides, lead=lead,
-            mood=np.zeros((len(conditions), 2), dtype=np.float32) if mood is None else mood,
+            mood=np.zeros((len(conditions), MOODS), dtype=np.float32) if mood is None else mood,
             past=self._past.latents(slot - s["past"], s["past"]), memory=self._past.memory(slot), noise=np.stack(noise),
             shown=self._past.shown(slot - AROUND, AROUND), before=self._past.shown(slot, length), dip=dip,
             streams=streams, ranks=ranks, all_candidates=all_candidates,

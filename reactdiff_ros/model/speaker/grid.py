@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.clock import Grid
 from reactdiff_ros.model.backends.runtime import Networks
 from reactdiff_ros.model.diffusion.tokens import Featurizer, SpeakerBatch, blank, from_frame
-from reactdiff_ros.model.plan.corrections import Mood
+from reactdiff_ros.model.plan.corrections import MOODS, Mood
 from reactdiff_ros.types import FloatArray, SpeakerFrame
 
 HOLD_SLOTS: Final = 8
@@ -162,7 +162,7 @@ class SpeakerGrid:
 
     def mood(self, end: int) -> FloatArray:
         """The listener's mood (1, 2) at the slot `end`, 0 where that is not known."""
-        return next((slot.mood for slot in self.slots if slot.index == end), np.zeros(2, dtype=np.float32))[None]
+        return next((slot.mood for slot in self.slots if slot.index == end), np.zeros(MOODS, dtype=np.float32))[None]
 
     def _commit(self) -> None:
         """The newest slot is over: go on from it."""
