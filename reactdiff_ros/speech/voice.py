@@ -129,6 +129,7 @@ class Voice:
             earlier, self._waiting = self._waiting, request
             if not queue:
                 self._stop(REPLACED)
+            self._begin()  # not in the thread alone: a text that came before it woke would be one that waits
             self._condition.notify_all()
         if earlier is not None:
             earlier.done(Result("", True, REPLACED))
@@ -144,6 +145,11 @@ class Voice:
             self._condition.notify_all()
         if dropped is not None:
             dropped.done(Result("", True, why))
+
+    def _begin(self) -> None:
+        if self._now is None and self._waiting is not None:
+            request, self._waiting = self._waiting, None
+            self._now = (request, Utterance(request.name, request.texts, request.manner, self._delay_ns))
 
     def _stop(self, why: str) -> None:
         if self._now is None:
@@ -173,9 +179,7 @@ class Voice:
     def _step(self) -> list[Callable[[], object]]:
         """What is to be called outside the lock."""
         out, calls = self._out, list[Callable[[], object]]()
-        if self._now is None and self._waiting is not None:
-            request, self._waiting = self._waiting, None
-            self._now = (request, Utterance(request.name, request.texts, request.manner, self._delay_ns))
+        self._begin()
         if self._now is None:
             return calls
         request, utterance = self._now

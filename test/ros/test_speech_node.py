@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -154,18 +155,28 @@ def test_a_cancelled_text_is_silent_within_a_tenth_of_a_second(graph: RosGraph, 
     assert phases(graph) == ["preparing", "speaking", "stopping", "idle"]
 
 
-def test_a_new_text_replaces_or_waits(graph: RosGraph, client: Client) -> None:
+@pytest.fixture
+def queueing(graph: RosGraph) -> Iterator[Callable[[], None]]:
+    """Lets the texts of this test wait for each other from a call on."""
+
+    def set_to(what: str) -> None:
+        assert graph.set_parameter("speech_node", "while_speaking", what).successful
+
+    yield partial(set_to, "queue")
+    set_to("replace")
+
+
+def test_a_new_text_replaces_or_waits(graph: RosGraph, client: Client, queueing: Callable[[], None]) -> None:
     first = client.say(LONG)
     graph.until(lambda: first.words, what="a word")
     second = client.say("Second.")
     assert first.result()[1].message == "another text took its place"
     assert second.result()[0] == GoalStatus.STATUS_SUCCEEDED
-    assert graph.set_parameter("speech_node", "while_speaking", "queue").successful
+    queueing()
     third, fourth, fifth = client.say(LONG), client.say("Fourth."), client.say("Fifth.")
     assert (fourth.result()[0], fourth.result()[1].spoken_text) == (GoalStatus.STATUS_ABORTED, "")
     assert third.result()[0] == fifth.result()[0] == GoalStatus.STATUS_SUCCEEDED
     assert fifth.words[0][1] > third.words[-1][1]
-    assert graph.set_parameter("speech_node", "while_speaking", "replace").successful
 
 
 def test_the_person_takes_the_floor(graph: RosGraph, client: Client) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.speech.engines import Manner, Synthesis, Word
+from reactdiff_ros.speech.engines import Engine, Manner, Synthesis, Word
 from reactdiff_ros.speech.utterance import CHUNK_NS, LEAD_NS, Utterance
+from reactdiff_ros.speech.voice import REPLACED, Listening, Request, Voice
 from reactdiff_ros.timeline import Timeline
 from reactdiff_ros.types import Sound
 
@@ -105,3 +106,13 @@ def test_a_loudspeaker_that_is_late_skips_and_one_that_waits_is_silent() -> None
     assert (timeline.take(step, T0 - CHUNK_NS // 2)[step // 2 :] == 1).all()
     assert timeline.take(step, T0 + CHUNK_NS // 2)[0] == 1  # 10 ms late is not worth a cut
     assert timeline.take(step, T0 + 6 * CHUNK_NS)[0] >= 5  # 90 ms is
+
+
+def test_of_texts_that_come_at_once_the_first_is_said_and_the_newest_waits() -> None:
+    nothing = Listening(*[lambda *_: None] * 7)
+    voice, ends = Voice(Engine("espeak-ng"), lambda: 0, 0, nothing), dict[str, str]()
+    for name in ("first", "second", "third"):
+        voice.say(Request(name, "A text.", Manner(), done=lambda r, n=name: ends.update({n: r.message})), queue=True)
+    assert ends == {"second": REPLACED}
+    voice.close()
+    assert ends.keys() == {"first", "second", "third"}
