@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -38,6 +40,24 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+Reactdiff = Callable[..., tuple[dict[str, Any], str]]
+
+
+@pytest.fixture
+def reactdiff(capfd: pytest.CaptureFixture[str]) -> Reactdiff:
+    """`reactdiff("evaluate", ..., code=0)` -> the object that it prints ({} for none), and its errors."""
+    from reactdiff_ros.cli.main import main
+
+    def call(*words: object, code: int = 0) -> tuple[dict[str, Any], str]:
+        capfd.readouterr()
+        ended = main([str(word) for word in words])
+        captured = capfd.readouterr()
+        assert ended == code, captured.err
+        return (json.loads(captured.out) if captured.out.startswith("{") else {}), captured.err
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -37,8 +37,7 @@ FOLDERS = {
     "evaluation": ("bench", "metrics", ".", "report", "runs", "studies"),
     "model": ("diffusion", "backends", "plan", "speaker", ".", "policies"),
     "recordings": ("bags", "datasets", "graph", "replay", "."),
-    "simulator": (".", "rendered"),
-    "training": (".", "turns", "paper"),
+    "training": (".", "paper"),
 }
 # Heavy or peculiar imports, and the only folders that may have them.
 HOMES = {

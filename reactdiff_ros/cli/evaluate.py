@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from reactdiff_ros.cli import common, evaluation
+from reactdiff_ros.cli.backchannels import backchannels
 from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, Output, dumps, json_on_stdout, log, progress_bar
 from reactdiff_ros.cli.evaluation import PLOTS, Course, Run
-from reactdiff_ros.cli.turns import backchannels, turns
 from reactdiff_ros.resources import needing
 
 # These lists are also in the studies, which are too heavy to import for a help text; a test compares them.
@@ -44,7 +44,7 @@ def seconds_option(least: float, default: float, text: str = "Length of each spe
     return click.option("--seconds", type=Number(least, 600.0), default=default, help=text)
 
 
-@click.group(cls=common.Group)
+@click.group(cls=common.Group, checkout=("lips", "turns"))
 def evaluate() -> None:
     """Measure the behaviour of a listener."""
 
@@ -58,7 +58,6 @@ def command(function: Callable[..., int]) -> Callable[..., int]:
 
 
 command(backchannels)
-command(turns)
 
 
 @command
@@ -174,58 +173,6 @@ def people(run: Run, folder: Path, systems: tuple[str, ...]) -> None:
     listener = run.network(run.model) if {"model", "shuffled"} & {*chosen} else None
     with progress_bar("recorded pairs") as show:
         run.result.update(evaluate_people(pairs, listener, systems=chosen, seed=run.seed, progress=show).figures)
-
-
-@command
-@click.option("--sound", type=common.FILE, help="Speech, any media file.")
-@click.option("--truth", type=common.FILE, help="What its lips did: FACEGOOD's 116 weights or ARKit's 52 (.npy, .npz).")
-@click.option("--names", type=common.FILE, help="FACEGOOD's names of the 116 weights (.npy).")
-@click.option("--rate", type=Number(1.0, 1000.0), default=30.0, help="Rows of --truth a second.")
-@click.option("--timing", type=common.FILE, help="JSON: alphabet, symbols, starts, ends (s).")
-@click.option("--clip", "clips", type=common.FILE, multiple=True,
-              help="A recording of a talking person, whose lips perception reads; repeatable.")  # fmt: skip
-@click.option("--voices", is_flag=True, help="Voices of flite and espeak-ng that the network was not trained on.")
-@click.option("--piper", type=common.FILE, help="With --voices: also this voice of piper (.onnx).")
-@click.option("--python", default="python", help="Interpreter with piper-tts and onnx.")
-@click.option("--weights", type=common.FILE, show_default="the shipped weights", help="lips.npz of 'dev train-lips'.")
-@click.option(
-    "--mesh", type=common.FOLDER, help="ICT-FaceKit's folder FaceXModel: also errors of the shown face in mm."
-)
-@common.figures
-def lips(
-    sound: Path | None, truth: Path | None, names: Path | None, rate: float, timing: Path | None,
-    clips: tuple[Path, ...], voices: bool, piper: Path | None, python: str, weights: Path | None,
-    mesh: Path | None,
-) -> dict[str, Any]:  # fmt: skip
-    """Measure how well the lips follow sound.
-
-    r: correlation with known lips at the lag that fits best (lag_ms). closure_f1: closed lips found within 40 ms;
-    what counts as closed comes from --timing, else from --truth. silence: mean jaw. shuffled: the mouth of other
-    moments at its best lag. loudness: a mouth that opens with the level. rms_error: of the coefficients that move.
-    mesh_mm: largest error of a lip vertex, mean over frames; how much more a vertex of the upper face moves in truth.
-    """
-    from reactdiff_ros.evaluation.metrics.mesh import read_mesh
-    from reactdiff_ros.evaluation.studies import lips as study
-    from reactdiff_ros.recordings.lips import KnownLips, perceived_lips, read_truth, sound_of
-    from reactdiff_ros.speech.lips import read_weights
-
-    if (sound is None) != (truth is None) or (sound is None and not clips and not voices):
-        raise click.UsageError("give --sound with --truth, --clip or --voices")
-    found: dict[str, Any] = {}
-    network = read_weights(weights)
-    face = None if mesh is None else read_mesh(mesh)
-    if sound is not None and truth is not None:
-        values, rate_hz = read_truth(truth, names, rate)
-        known = KnownLips(sound.stem, sound_of(sound), values, rate_hz)
-        found |= study.evaluate(known, network, None if timing is None else study.read_timing(timing), face).figures
-    if clips:
-        found["clips"] = {path.stem: study.evaluate(perceived_lips(path), network, mesh=face).figures for path in clips}
-    if voices:
-        with progress_bar("voices") as show:
-            spoken = None if piper is None else (piper, python)
-            found["voices"] = study.evaluate_voices(network, piper_voice=spoken, progress=show).figures
-        found["silence"] = {"jawOpen": study.silent_mouth(network)}
-    return found
 
 
 @command

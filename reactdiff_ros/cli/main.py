@@ -27,13 +27,15 @@ from reactdiff_ros.cli.say import say
 from reactdiff_ros.cli.settings import config, doctor, style
 from reactdiff_ros.cli.simulate import demo, simulate
 from reactdiff_ros.cli.study import study
-from reactdiff_ros.cli.training import export, paper, train, train_expression, train_lips, train_nods, train_turns
+from reactdiff_ros.cli.training import dev, export, paper, train, train_nods
 from reactdiff_ros.errors import MissingExtraError, ReactdiffError
 from reactdiff_ros.resources import in_checkout, missing_extra, require_tools
 
 if in_checkout():
     require_tools()
-    import tools.commands  # noqa: F401  (adds to the groups what only a checkout has)
+    # They add to the groups what only a checkout has.
+    import tools.commands
+    import tools.small_networks.commands  # noqa: F401
 
 SECTIONS = {
     "Use": (listen, say, react, gallery, style, config, doctor),
@@ -41,7 +43,7 @@ SECTIONS = {
     "Recordings and studies": (bag, extract, evaluate, report, compare, study, bench),
 }
 """What `reactdiff --help` lists, in this order."""
-DEVELOPMENT = (simulate, train, train_nods, train_expression, train_turns, train_lips, export, paper, demo, docs)
+DEVELOPMENT = (simulate, train, train_nods, export, paper, demo, docs)
 
 
 class Sections(common.Group):
@@ -68,11 +70,6 @@ _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "s
 @click.version_option(__version__, prog_name="reactdiff")
 def cli() -> None:
     """Give a robot a listening face: live, causal facial reactions by latent diffusion."""
-
-
-@click.group(cls=common.Group)
-def dev() -> None:
-    """Train, simulate and export models; generate pages."""
 
 
 for _command in (*(c for commands in SECTIONS.values() for c in commands), dev, *DEVELOPMENT):

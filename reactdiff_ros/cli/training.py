@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from contextlib import closing, suppress
@@ -30,6 +29,11 @@ FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.9997, "rol
 """Defaults that --from changes: half recorded people, smaller steps."""
 _ON_RESUMING = ("threads", "workers", "minutes", "steps")
 """Settings that may differ when a run is resumed."""
+
+
+@click.group(cls=common.Group, checkout=("train-expression", "train-lips", "train-turns"))
+def dev() -> None:
+    """Train, simulate and export models; generate pages."""
 
 
 @click.command()
@@ -207,119 +211,6 @@ def train_nods(result: Output, weights: Path, voices: Path | None, seed: int, po
     result.update(file=str(path), gain_nats=fit.gain, rate=fit.rate)
     gain = f"{fit.gain:.2f} nats per nod better than a constant rate"
     log(f"{path}: {gain}, {fit.rate:.2f} times the true number of nods")
-
-
-@click.command("train-expression")
-@click.option("--clips", type=common.FOLDER, required=True, help="Folder of the recordings: OWNER/NAME/PATH each.")
-@click.option("--table", type=common.FILE, help="CSV of the recordings and labels; default: the repository's.")
-@click.option("--output", type=common.PATH, required=True, help="The JSON file to write.")
-@common.SEED
-@common.reporting
-def train_expression(result: Output, clips: Path, table: Path | None, output: Path, seed: int) -> None:
-    """Train perception's read-out of expressions.
-
-    The table has a row for each recording, or part of one, in which a person shows one expression. `python -m
-    tools.expression_clips` in the repository gets the recordings. Prints how well people are read who were left out.
-    """
-    from reactdiff_ros.recordings.labels import read_spans
-    from reactdiff_ros.training.expression import TABLE, read_clips
-    from reactdiff_ros.training.expression import train as fit
-    from reactdiff_ros.types import EXPRESSION_CLASSES
-
-    common.check_writable("the read-out", output)
-    found = fit(read_clips(read_spans(table or TABLE), clips, lambda path: log(f"reading {path}")), seed)
-    common.write_text("the read-out", output, json.dumps(found, indent=1) + "\n")
-    result.update(file=str(output), **found["people_not_trained_on"])
-    shown = found["people_not_trained_on"]
-    log(f"{output}: people who were left out: balanced accuracy {shown['balanced_accuracy']:.2f}")
-    for name, row in zip(EXPRESSION_CLASSES, shown["confusion"], strict=True):
-        log(f"  {name:9s}" + "".join(f"{share:6.2f}" for share in row))
-
-
-@click.command("train-turns")
-@click.option("--timings", type=common.FOLDER, required=True,
-              help="Folder of dialogues: a table (.csv) each with begin and end (ms) and participant.")  # fmt: skip
-@click.option("--leave-out", type=common.FILE, multiple=True, help="A dialogue to evaluate on later; repeatable.")
-@click.option("--phrases", type=common.FOLDER, metavar="DIR",
-              help="Phrases that end or go on with the same words: NAME_short_1.flac, NAME_long_1.flac.")  # fmt: skip
-@click.option("--output", type=common.PATH, required=True, help="The JSON file to write.")
-@click.option("--network", default="auto", help="smart-turn's ONNX file; auto: of pipecat-ai; none: without.")
-@click.option("--sessions", type=click.IntRange(2), default=48, help="Synthesised voices.")
-@click.option("--worlds", type=click.IntRange(8), default=48, help="Simulated faces.")
-@common.SEED
-@common.reporting
-def train_turns(
-    result: Output, timings: Path, leave_out: tuple[Path, ...], phrases: Path | None, output: Path, network: str,
-    sessions: int, worlds: int, seed: int,
-) -> None:  # fmt: skip
-    """Train the read-out of turn-taking.
-
-    Timing is learnt from real dialogues, what voice and smart-turn add from voices of espeak-ng laid under them, what
-    the face adds from simulated speakers. Prints AUC and log loss of timing over folds of conversations.
-    """
-    from reactdiff_ros.recordings.datasets.turns import read_turns
-    from reactdiff_ros.training.turns.train import Plan, about
-    from reactdiff_ros.training.turns.train import train as fit
-    from reactdiff_ros.turns.readout import written
-    from reactdiff_ros.turns.smart_turn import SmartTurn, find_network
-
-    common.check_writable("the read-out", output)
-    left = {path.resolve() for path in leave_out}
-    paths = [path for path in sorted(timings.glob("*.csv")) if path.resolve() not in left]
-    dialogues = {path.stem: read_turns(path) for path in paths}
-    file, plan = find_network(network), Plan(sessions, worlds)
-    with progress_bar("turns") as show:
-        heads, figures = fit(
-            list(dialogues.values()), seed, None if file is None else SmartTurn(file), plan, phrases, progress=show
-        )
-    stem = "none" if file is None else file.stem
-    facts = {"phrases": phrases is not None} | about(dialogues, seed, plan, stem, figures)
-    common.write_text("the read-out", output, written(heads, facts))
-    result.update(file=str(output), **facts)
-    for head, found in figures.items():
-        log(f"  {head:12s} AUC {found['auc']:.3f}, log loss {found['log_loss']:.3f} of {found['constant']:.3f}")
-
-
-@click.command("train-lips")
-@click.option("--output", type=common.FOLDER, required=True, help="Folder of the run; lips.npz in it is the network.")
-@click.option("--resume", is_flag=True, help="Resume the run from its checkpoint.")
-@common.SEED
-@click.option("--sentences", type=click.IntRange(8), default=1500, help="Sentences that espeak-ng says.")
-@click.option("--steps", type=click.IntRange(1), default=3500, help="Optimiser steps.")
-@click.option("--minutes", type=Number(0.1), help="Save the run and stop after this time; --resume continues it.")
-@click.option("--facegood", type=common.FOLDER, help="Folder of FACEGOOD's NAME.flac and NAME_bs116_30fps.npz.")
-@click.option("--names", type=common.FILE, help="FACEGOOD's names of the 116 weights (.npy).")
-@click.option("--clip", "clips", type=common.FILE, multiple=True, help="A recording of a talking person; repeatable.")
-@click.option("--phrases", type=common.FOLDER, help="Folder of sounds with a TextGrid of ARPAbet phones each.")
-@common.reporting
-def train_lips(
-    result: Output, output: Path, resume: bool, seed: int, sentences: int, steps: int, minutes: float | None,
-    facegood: Path | None, names: Path | None, clips: tuple[Path, ...], phrases: Path | None,
-) -> int:  # fmt: skip
-    """Train the network that moves the lips from sound.
-
-    Voices of espeak-ng and flite (which must be installed) carry the curves of their timed sounds; FACEGOOD's curves
-    and the lips of recorded people are added where they are given. About eight minutes on one core.
-    """
-    from time import monotonic
-
-    from reactdiff_ros.training import lips
-
-    if facegood is not None and names is None:
-        raise click.UsageError("--facegood needs --names")
-    begin = monotonic()
-    config = lips.LipConfig(seed=seed, sentences=sentences, steps=steps)
-    stop = StopFlag()
-    with progress_bar("material") as show:
-        takes = lips.material(config, output, facegood, names, clips, phrases, show)
-    log(f"{len(takes)} takes, {sum(len(t.mels) for t in takes) / 6000:.0f} minutes")
-    done = lips.run(
-        takes, config, output, resume=resume, progress=log,
-        stopped=lambda: stop.set or (minutes is not None and monotonic() - begin > 60 * minutes),
-    )  # fmt: skip
-    result.update(file=str(output / lips.FILE), steps=done, of=steps, takes=len(takes))
-    log(f"{output / lips.FILE}: {done} of {steps} steps")
-    return EXIT_DONE if done >= steps else EXIT_STOPPED
 
 
 @click.command()

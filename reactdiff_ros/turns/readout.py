@@ -2,8 +2,8 @@
 
 Each head adds what its groups of features say: log odds = timing + voice + face + network. A group that was not
 observed adds nothing, and the others are then calibrated by themselves: groups were fitted one after another, each to
-what those before left open (`training/turns.py`). So the read-out works with timing alone, and the face's share is
-what it adds.
+what those before left open (`tools/small_networks/turns`). So the read-out works with timing alone, and the face's
+share is what it adds.
 """
 
 from __future__ import annotations

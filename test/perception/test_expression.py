@@ -12,10 +12,10 @@ from hypothesis.extra.numpy import arrays
 
 from reactdiff_ros.perception.expression import FEATURES, WEIGHTS, ExpressionReader, FadingMean, shipped_weights
 from reactdiff_ros.perception.person import features_of_face
-from reactdiff_ros.simulator.rendered.head import Morphs, load_head
-from reactdiff_ros.training.expression import CRYING_FACE
 from reactdiff_ros.types import EXPRESSION_CLASSES
+from tools.demo.head import Morphs, load_head
 from tools.demo.readback import face
+from tools.small_networks.expression import CRYING_FACE
 
 HEAD = Morphs(load_head())
 

@@ -13,8 +13,8 @@ import pytest
 
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, HEAD_PITCH, HEAD_ROLL, HEAD_YAW, INDEX, neutral
 from reactdiff_ros.perception.nets import FaceNets
-from reactdiff_ros.simulator.rendered.head import EYE_PITCH_RAD, EYE_YAW_RAD
 from reactdiff_ros.types import FloatArray
+from tools.demo.head import EYE_PITCH_RAD, EYE_YAW_RAD
 from tools.demo.readback import Readback, face, looking
 from tools.demo.renderer import HeadRenderer, Scene
 

@@ -18,8 +18,8 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.perception.nets import FaceNets
 from reactdiff_ros.perception.people import direction
-from reactdiff_ros.simulator.rendered.head import EYE_YAW_RAD
 from reactdiff_ros.types import PersonSeen, Picture
+from tools.demo.head import EYE_YAW_RAD
 from tools.demo.parts import Look
 from tools.demo.readback import face
 from tools.demo.renderer import HeadRenderer, Scene

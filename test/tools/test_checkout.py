@@ -12,8 +12,10 @@ import pytest
 from reactdiff_ros import resources
 from reactdiff_ros.cli.bench import bench
 from reactdiff_ros.cli.docs import docs
+from reactdiff_ros.cli.evaluate import evaluate
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.simulate import demo
+from reactdiff_ros.cli.training import dev
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.perception.voice import VoiceExtractor
 from reactdiff_ros.resources import demo_clip_path
@@ -35,7 +37,10 @@ def test_other_files_are_one_sentence(tmp_path: Path, text: str):
     assert kept(tmp_path / "missing.json") == []
 
 
-@pytest.mark.parametrize(("words", "group"), [(("bench",), bench), (("dev", "docs"), docs), (("dev", "demo"), demo)])
+@pytest.mark.parametrize(
+    ("words", "group"),
+    [(("bench",), bench), (("dev",), dev), (("dev", "docs"), docs), (("dev", "demo"), demo), (("evaluate",), evaluate)],
+)
 def test_without_a_checkout_its_commands_say_where_to_run_them(words, group, tmp_path, capsys, monkeypatch):
     assert {*group.checkout} <= {*group.commands}
     monkeypatch.setattr(resources, "__file__", str(tmp_path / "site-packages" / "reactdiff_ros" / "resources.py"))

@@ -2,7 +2,7 @@
 
     python -m tools.demo.make_avatar
 
-Head frame and shapes are those of `simulator.rendered`. The jaw's turn and the sliding lids become straight morphs.
+Head frame and shapes are those of `tools.demo.head`. The jaw's turn and the sliding lids become straight morphs.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.avatar.model_file import shipped_avatar
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, INDEX
-from reactdiff_ros.simulator.rendered import head as topology
-from reactdiff_ros.simulator.rendered.head import HeadMesh, Morphs, Points, Triangles, load_head
 from reactdiff_ros.whole_file import whole_file
+from tools.demo import head as topology
+from tools.demo.head import HeadMesh, Morphs, Points, Triangles, load_head
 from tools.demo.parts import SIZE, Look, Scalp, darker, grid_triangles, paint, unroll, vertex_normals
 from tools.demo.renderer import rotation
 

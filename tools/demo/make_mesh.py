@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import index, neutral
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.simulator.rendered import head as topology
-from reactdiff_ros.simulator.rendered.head import (
+from reactdiff_ros.types import UINT8
+from tools.demo import head as topology
+from tools.demo.head import (
     EYE_DISTANCE_M,
     VERTEX_COUNT,
     HeadMesh,
@@ -29,7 +30,6 @@ from reactdiff_ros.simulator.rendered.head import (
     Triangles,
     outward,
 )
-from reactdiff_ros.types import UINT8
 from tools.demo.renderer import HeadRenderer, Scene
 
 ROUNDS = 8

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import INDEX
-from reactdiff_ros.simulator.rendered import head as topology
-from reactdiff_ros.simulator.rendered.head import (
+from tools.demo import head as topology
+from tools.demo.head import (
     EYEBALL_RADIUS_M,
     IRIS_RADIUS_M,
     HeadMesh,

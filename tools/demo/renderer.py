@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros import coefficients as table
-from reactdiff_ros.simulator.rendered.head import EYE_DISTANCE_M, HeadMesh, Morphs, Points, Triangles, load_head
 from reactdiff_ros.types import UINT8
+from tools.demo.head import EYE_DISTANCE_M, HeadMesh, Morphs, Points, Triangles, load_head
 from tools.demo.parts import (
     Look,
     Painter,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, bounded, sides
-from reactdiff_ros.simulator.rendered.head import EYE_PITCH_RAD, EYE_YAW_RAD
+from tools.demo.head import EYE_PITCH_RAD, EYE_YAW_RAD
 from tools.demo.voice import Samples, Sentence, brightness, loudness
 
 SECONDS = 60.0

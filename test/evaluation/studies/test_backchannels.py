@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.capture.media import MediaClip
-from reactdiff_ros.cli import turns as command
+from reactdiff_ros.cli import backchannels as command
 from reactdiff_ros.evaluation.studies import backchannels as study
 from reactdiff_ros.evaluation.studies.backchannels import Dialogue, make_dialogue, moments, pause_so_far, read_speech
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch

@@ -20,15 +20,15 @@ from reactdiff_ros.clock import to_ns
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, MOUTH
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.metrics.coupling import pearson
-from reactdiff_ros.evaluation.metrics.mesh import FaceMesh
 from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.expression.engine import ExpressionEngine
-from reactdiff_ros.recordings.lips import KnownLips
 from reactdiff_ros.speech.lips import Lips, LipWeights
 from reactdiff_ros.speech.visemes import MOUTH_NAMES, STEP, curves_of, phones_of
-from reactdiff_ros.training.closures import closure_counts, f1, runs
-from reactdiff_ros.training.voices import Spoken, espeak, flite, piper, sentence
 from reactdiff_ros.types import FloatArray, Mouth, OnProgress, Sound, SpeechTiming
+from tools.small_networks.closures import closure_counts, f1, runs
+from tools.small_networks.known_lips import KnownLips
+from tools.small_networks.mesh import FaceMesh
+from tools.small_networks.timed_voices import Spoken, espeak, flite, piper, sentence
 
 Array = NDArray[np.float64]
 LAGS_S: Final = 0.24

@@ -11,10 +11,10 @@ from reactdiff_ros.clock import to_ns
 from reactdiff_ros.model.diffusion.tokens import FRAME_S, SpeakerBatch
 from reactdiff_ros.simulator.observation import observe
 from reactdiff_ros.simulator.speaker import make_speakers
-from reactdiff_ros.training.turns.timings import LONGEST_S, SOON_S, Rows, rows_of
 from reactdiff_ros.turns.cues import FaceCues
 from reactdiff_ros.turns.features import PAUSES_S
 from reactdiff_ros.types import Gaze, SpeakerFrame
+from tools.small_networks.turns.timings import LONGEST_S, SOON_S, Rows, rows_of
 
 Floats = NDArray[np.float64]
 FRAMES: Final = 1500

@@ -12,11 +12,11 @@ import pytest
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.recordings.datasets.recording import DatasetError
 from reactdiff_ros.recordings.datasets.turns import Participant, Turns, read_turns
-from reactdiff_ros.training.turns.timings import pause_rows, pauses_of, situation_rows
-from reactdiff_ros.training.turns.train import auc, fit
-from reactdiff_ros.training.turns.voices import MARKS, phrase_endings
 from reactdiff_ros.turns.features import PAUSE
 from reactdiff_ros.turns.readout import read_readout
+from tools.small_networks.turns.timings import pause_rows, pauses_of, situation_rows
+from tools.small_networks.turns.train import auc, fit
+from tools.small_networks.turns.voices import MARKS, phrase_endings
 
 NO = np.zeros((0, 2))
 

@@ -10,11 +10,11 @@ import pytest
 
 from reactdiff_ros.coefficients import INDEX, MOUTH
 from reactdiff_ros.errors import MediaError
-from reactdiff_ros.evaluation.metrics.mesh import FACE, LIPS, NASION, REST, FaceMesh, read_mesh
-from reactdiff_ros.evaluation.studies import lips as study
-from reactdiff_ros.recordings.lips import KnownLips, from_facegood, read_truth
 from reactdiff_ros.speech.lips import Lips
 from reactdiff_ros.types import Sound
+from tools.small_networks import lips_study as study
+from tools.small_networks.known_lips import KnownLips, from_facegood, read_truth
+from tools.small_networks.mesh import FACE, LIPS, NASION, REST, FaceMesh, read_mesh
 
 
 def syllables(seconds: float = 4.0) -> Sound:

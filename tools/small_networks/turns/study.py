@@ -22,13 +22,8 @@ from numpy.typing import NDArray
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import neutral
 from reactdiff_ros.perception.voice import HANG_OVER_S, VoiceExtractor
-from reactdiff_ros.recordings.datasets.spoken_turns import SpokenTurns
 from reactdiff_ros.recordings.datasets.turns import Participant, Turns, within
 from reactdiff_ros.resampling import RATE_HZ
-from reactdiff_ros.training.turns.faces import face_rows
-from reactdiff_ros.training.turns.timings import ONSET_S, TERMINAL_S, Pause, pauses_of, situation_rows, talk_of
-from reactdiff_ros.training.turns.train import auc, entropy
-from reactdiff_ros.training.turns.voices import Endings, sound_of
 from reactdiff_ros.turns.config import TurnsConfig
 from reactdiff_ros.turns.cues import FACE, FaceCues
 from reactdiff_ros.turns.features import Features, pause_columns
@@ -36,6 +31,11 @@ from reactdiff_ros.turns.readout import ReadOut
 from reactdiff_ros.turns.smart_turn import SmartTurn
 from reactdiff_ros.turns.tracker import TurnTracker
 from reactdiff_ros.types import FloatArray, Gaze, OnProgress, Sound, SpeakerFrame, SpeechState, Voice
+from tools.small_networks.turns.faces import face_rows
+from tools.small_networks.turns.spoken_turns import SpokenTurns
+from tools.small_networks.turns.timings import ONSET_S, TERMINAL_S, Pause, pauses_of, situation_rows, talk_of
+from tools.small_networks.turns.train import auc, entropy
+from tools.small_networks.turns.voices import Endings, sound_of
 
 Floats = NDArray[np.float64]
 STEP_S: Final = 0.05

@@ -4,7 +4,7 @@ The prior is a read-out fitted to faces of the demo head whose coefficients are 
 (Ekman and Friesen) at random strengths, spoken over. Recordings of people move it as far as they are worth; weights
 are the mode of the posterior (multinomial logistic regression with a Gaussian prior). Its probabilities are those of
 people it has not seen: each person is left out once, which gives the confusion matrix and one factor that calibrates
-the confidence. Which recordings is in `expression_clips.csv`; `python -m tools.expression_clips` gets them.
+the confidence. Which recordings is in `expression_clips.csv`; `expression_clips.py` gets them.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from reactdiff_ros.perception.person import feature_spread, features_of_face
 from reactdiff_ros.perception.speaker import SpeakerPerception
 from reactdiff_ros.recordings.labels import SHOWN, VIDEOS, Span
 from reactdiff_ros.simulator.emotions import EXPRESSIONS, draw_look, move
-from reactdiff_ros.simulator.rendered.head import Morphs, load_head
 from reactdiff_ros.types import EXPRESSION_CLASSES, Picture
+from tools.demo.head import Morphs, load_head
 
 Array = NDArray[np.float64]
 Range = tuple[float, float]
@@ -104,7 +104,7 @@ def read_clips(spans: Sequence[Span], folder: Path, progress: Callable[[Path], N
     if missing := {span.file(folder) for span in spans if not span.file(folder).is_file()}:
         raise ConfigError(
             f"{len(missing)} of the table's recordings are missing, such as {min(missing)}", where=str(folder),
-            todo="python -m tools.expression_clips gets the shipped table's",
+            todo="python -m tools.small_networks.expression_clips gets the shipped table's",
         )  # fmt: skip
     neutral = {s.person: s.file(folder) for s in spans if s.label == "neutral" and _recorded_whole(s)}
     found = []

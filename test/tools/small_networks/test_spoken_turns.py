@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactdiff_ros.recordings.datasets.recording import DatasetError
-from reactdiff_ros.recordings.datasets.spoken_turns import Silence, agreed, read_spoken_turns, silences_of
 from reactdiff_ros.recordings.datasets.turns import read_gaze, within
+from tools.small_networks.turns.spoken_turns import Silence, agreed, read_spoken_turns, silences_of
 
 
 def write_wav(path, seconds=4.0):

@@ -1,6 +1,6 @@
 """Gets the public recordings that perception's read-out of expressions is trained on.
 
-    python -m tools.expression_clips DIR
+    python -m tools.small_networks.expression_clips DIR
 
 Each lies under DIR as OWNER/NAME/PATH afterwards, as `reactdiff dev train-expression --clips DIR` reads it. Needs git
 and the network; takes minutes and half a gigabyte meanwhile. What is there already is not fetched again.
@@ -16,8 +16,8 @@ from itertools import groupby
 from pathlib import Path
 
 from reactdiff_ros.recordings.labels import Span, read_spans
-from reactdiff_ros.training.expression import TABLE
 from reactdiff_ros.whole_file import whole_file
+from tools.small_networks.expression import TABLE
 
 GITHUB = "https://github.com/"
 
@@ -50,5 +50,5 @@ def _git(*words: str) -> subprocess.CompletedProcess[bytes]:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m tools.expression_clips DIR")
+        sys.exit("usage: python -m tools.small_networks.expression_clips DIR")
     sys.exit("\n".join(fetch(read_spans(TABLE), Path(sys.argv[1]))) or 0)

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.recordings.lips import KnownLips
 from reactdiff_ros.speech import lips as running
 from reactdiff_ros.speech.visemes import CLOSED, phones_of
-from reactdiff_ros.training.lips import (
+from reactdiff_ros.types import Sound
+from tools.small_networks.known_lips import KnownLips
+from tools.small_networks.lips import (
     CLOSURE,
     FILE,
     JAW,
@@ -31,12 +32,12 @@ from reactdiff_ros.training.lips import (
     shown,
     train,
 )
-from reactdiff_ros.training.voices import LANGUAGES, espeak, espeak_jobs, flite
-from reactdiff_ros.types import Sound
+from tools.small_networks.timed_voices import LANGUAGES, espeak, espeak_jobs, flite
 
 needs_voices = pytest.mark.skipif(
     shutil.which("espeak-ng") is None or shutil.which("flite") is None, reason="espeak-ng and flite are not installed"
 )
+torch.set_num_threads(1)
 CONFIG = LipConfig(sentences=8, steps=6, batch=4)
 
 

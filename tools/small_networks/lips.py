@@ -19,14 +19,14 @@ from torch import Tensor, nn
 
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import explained
-from reactdiff_ros.recordings.lips import KnownLips, perceived_lips, read_facegood
 from reactdiff_ros.speech.lips import AHEAD, BANDS, BLOCK, OUTPUTS, SHAPED, LipWeights, features_of
 from reactdiff_ros.speech.visemes import MOUTH_NAMES, NAMES, SILENCE, STEP, Phones, curves_of, phones_of
-from reactdiff_ros.training.closures import closure_counts, f1, runs
 from reactdiff_ros.training.run import CHECKPOINT, load_state, refuse_to_begin_over, save_state
-from reactdiff_ros.training.voices import FLITE, LANGUAGES, Spoken, aligned, espeak, espeak_jobs, flite, sentence
 from reactdiff_ros.types import FloatArray, Sound
 from reactdiff_ros.whole_file import write_arrays
+from tools.small_networks.closures import closure_counts, f1, runs
+from tools.small_networks.known_lips import KnownLips, perceived_lips, read_facegood
+from tools.small_networks.timed_voices import FLITE, LANGUAGES, Spoken, aligned, espeak, espeak_jobs, flite, sentence
 
 FILE: Final = "lips.npz"
 _TAKES: Final = "takes.npz"

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.errors import MediaError, MissingExtraError, ReactdiffError
 from reactdiff_ros.recordings.datasets.recording import text_grid
-from reactdiff_ros.recordings.lips import sound_of
 from reactdiff_ros.types import Alphabet, FloatArray, SpeechTiming
+from tools.small_networks.known_lips import sound_of
 
 CLOSURE_BEFORE_S: Final = {**dict.fromkeys("ptk", 0.055), **dict.fromkeys("bdgɡ", 0.03)}
 """espeak-ng times stops by their burst; they are shut for so long before it."""

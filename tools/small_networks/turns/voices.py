@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.perception.voice import VoiceExtractor
-from reactdiff_ros.recordings import lips
 from reactdiff_ros.recordings.datasets.recording import DatasetError, text_grid
 from reactdiff_ros.resampling import RATE_HZ, Resampler, mono
 from reactdiff_ros.simulator.voices import VOICE_RATE_HZ, espeak
@@ -25,6 +24,7 @@ from reactdiff_ros.turns.cues import PROSODY, VoiceCues
 from reactdiff_ros.turns.features import log_odds
 from reactdiff_ros.turns.smart_turn import SmartTurn
 from reactdiff_ros.types import FloatArray, Sound
+from tools.small_networks import known_lips
 
 Floats = NDArray[np.float64]
 MARKS: Final = (",", "and", ".", "?")
@@ -220,8 +220,8 @@ def joined_endings(parts: Sequence[Endings]) -> Endings:
 
 
 def sound_of(path: Path) -> FloatArray:
-    """16 kHz mono of a media file. Errors as `recordings.lips.sound_of`."""
-    sound = lips.sound_of(path)
+    """16 kHz mono of a media file. Errors as `known_lips.sound_of`."""
+    sound = known_lips.sound_of(path)
     resampler = Resampler(sound.rate_hz)
     resampler.push(mono(sound.samples))
     return resampler.take(resampler.reach())

@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reactdiff_ros.evaluation.studies.turns import (
+from reactdiff_ros.recordings.datasets.turns import Participant, Turns
+from reactdiff_ros.turns.readout import read_readout
+from tools.small_networks.turns.spoken_turns import Silence, SpokenTurns
+from tools.small_networks.turns.study import (
     STEP_S,
     SYSTEMS,
     Decisions,
@@ -21,9 +24,6 @@ from reactdiff_ros.evaluation.studies.turns import (
     reliability,
     waits,
 )
-from reactdiff_ros.recordings.datasets.spoken_turns import Silence, SpokenTurns
-from reactdiff_ros.recordings.datasets.turns import Participant, Turns
-from reactdiff_ros.turns.readout import read_readout
 
 READOUT = read_readout()
 STEPS = 50

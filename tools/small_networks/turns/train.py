@@ -18,12 +18,12 @@ from scipy.stats import mannwhitneyu
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.perception.voice import HANG_OVER_S
 from reactdiff_ros.recordings.datasets.turns import Turns
-from reactdiff_ros.training.turns.faces import face_rows
-from reactdiff_ros.training.turns.timings import TICK_S, Rows, pause_rows, situation_rows
-from reactdiff_ros.training.turns.voices import MARKS, Endings, joined_endings, make_endings, phrase_endings
 from reactdiff_ros.turns.readout import HEADS, Weights
 from reactdiff_ros.turns.smart_turn import SmartTurn
 from reactdiff_ros.types import OnProgress
+from tools.small_networks.turns.faces import face_rows
+from tools.small_networks.turns.timings import TICK_S, Rows, pause_rows, situation_rows
+from tools.small_networks.turns.voices import MARKS, Endings, joined_endings, make_endings, phrase_endings
 
 Floats = NDArray[np.float64]
 LEAST_DIALOGUES: Final = 4
