@@ -25,6 +25,7 @@ from .coefficients import COEFFICIENT_COUNT, MOUTH
 from .errors import MessageError
 from .types import (
     EXPRESSION_CLASSES,
+    MOST_CHANNELS,
     Affect,
     Explanation,
     ExpressionFrame,
@@ -199,8 +200,8 @@ def pcm_sound(stamp_ns: int, rate_hz: int, channels: int, samples: np.ndarray[An
     """Interleaved samples as Sound. Raises MessageError for a rate, channel count or length that cannot be."""
     if not 8000 <= rate_hz <= 192000:
         raise MessageError(f"sound of {rate_hz} Hz", todo="give 8000 to 192000 Hz")
-    if not 1 <= channels <= 32:
-        raise MessageError(f"sound of {channels} channels", todo="give 1 to 32")
+    if not 1 <= channels <= MOST_CHANNELS:
+        raise MessageError(f"sound of {channels} channels", todo=f"give 1 to {MOST_CHANNELS}")
     if len(samples) % channels:
         raise MessageError(f"{len(samples)} samples are not a multiple of {channels} channels")
     if len(samples) // channels > rate_hz:

@@ -26,6 +26,8 @@ MFCC_COUNT = 26
 REACTION_RATE_HZ = 25.0
 EXPRESSION_RATE_HZ = 50.0
 MOUTH_RATE_HZ = 100.0
+MOST_CHANNELS = 32
+"""Of a chunk of sound; what seems to have more has its axes swapped."""
 
 FaceMode = Literal["listening", "idle", "neutral"]
 Alphabet = Literal["ipa", "arpabet", "oculus", "azure"]

@@ -1,13 +1,13 @@
 """`reactdiff dev simulate`: simulated dyads, their statistics and plots; `reactdiff dev demo`: the demo speaker.
 
-Sources of the human numbers are in docs/simulator.md.
+People's figures are those of config/report/human_bands.yaml.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,6 +18,7 @@ from reactdiff_ros.errors import ReactdiffError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from reactdiff_ros.evaluation.metrics.bands import Band
     from reactdiff_ros.simulator.dyads import Dyads
     from reactdiff_ros.simulator.stimulus import Stimulus
     from reactdiff_ros.simulator.temperament import Prior
@@ -61,6 +62,7 @@ def simulate(
     axis: `listener` (dyads, listeners, frames, 58); the first listener does not depend on their number.
     """
     from reactdiff_ros.evaluation.listeners import voices_facts
+    from reactdiff_ros.evaluation.metrics.bands import load_bands
     from reactdiff_ros.resources import require
     from reactdiff_ros.simulator.dyads import simulate as run
     from reactdiff_ros.simulator.dyads import simulator_hash
@@ -79,9 +81,10 @@ def simulate(
     result.update(dyads=dyads, listeners=listeners, frames=frames, seed=seed, prior=prior, emotions=emotions)
     result.update(simulator=simulator_hash(), voices=voices_facts(bank))
     result["statistics"] = {name: values.mean() for name, values in people.items()}
-    result["human"] = {name: human.text for name, human in HUMAN.items()}
+    bands = load_bands()
+    result["human"] = {name: asdict(bands[name]) for name in people}
     for name, values in people.items():
-        log(f"{name}: {values.mean():.3g} (people: {HUMAN[name].text})")
+        log(f"{name}: {values.mean():.3g} (people: {bands[name].low:g} to {bands[name].high:g}, {bands[name].band})")
     if output is not None:
         _write(simulated, group, output)
         result["output"] = str(output)
@@ -89,7 +92,7 @@ def simulate(
         log(f"{dyads} dyads{of_each} of {frames} frames in {output}")
     if plots is not None:
         dyad = plot_dyad(simulated.stimulus, group, plots / "dyad.png")
-        result["plots"] = [str(dyad), str(plot_distributions(people, plots))]
+        result["plots"] = [str(dyad), str(plot_distributions(people, bands, plots))]
         log(f"pictures in {plots}")
 
 
@@ -157,30 +160,8 @@ def listeners_of(dyads: Dyads, seed: int, each: int, prior: Prior) -> dict[str, 
     return out
 
 
-class Human(NamedTuple):
-    """What people do: a range to draw, and in words."""
-
-    low: float
-    high: float
-    text: str
-
-
-HUMAN: Final = {
-    "smiles a minute": Human(3.7, 12.7, "8.4 in calls (10th to 90th percentile 3.7 to 12.7), 3.2 in video chat"),
-    "share of time smiling": Human(0.07, 0.81, ".40 in calls (.07 to .81), .16 in video chat"),
-    "median smile, s": Human(0.6, 2.5, "1.1 in calls (0.6 to 2.5), 1.8 in video chat"),
-    "coupling C": Human(0.11, 0.29, ".19 (interval of 12 pairs .11 to .29)"),
-    "nods a minute": Human(3.0, 5.5, "3 to 5.5 while listening, a third of them perhaps noise"),
-    "nod size, degrees": Human(4.1, 7.1, "4.1 / 5.2 / 7.1 peak to peak, quartiles"),
-    "brow raises a minute": Human(1.7, 2.5, "1.7 to 2.5"),
-    "laughs a minute": Human(0.5, 1.5, "1.0"),
-    "blinks a minute": Human(10.5, 32.5, "26 in conversation, 17 at rest; 10.5 to 32.5"),
-    "share of time looking at the partner": Human(0.75, 0.97, ".75 to .97 while listening"),
-}
-
-
 def statistics(stimulus: Stimulus, faces: FloatArray) -> dict[str, NDArray[Any]]:
-    """Each statistic of HUMAN for the listeners (B, M, T, 58) of B speakers, M of each, one value a listener.
+    """Statistics of the listeners (B, M, T, 58) of B speakers, M of each, one value a listener. Named as the bands.
 
     Of the worlds in which the speaker is seen most of the time, or of all if there is none; sizes of nods of those who
     nod.
@@ -191,7 +172,7 @@ def statistics(stimulus: Stimulus, faces: FloatArray) -> dict[str, NDArray[Any]]
     rows = rows if len(rows) else np.arange(len(faces))
     smile = stimulus.smile[rows]
     each = [_statistics(smile, faces[rows, number]) for number in range(faces.shape[1])]
-    return {name: np.concatenate([values[name] for values in each]) for name in HUMAN}
+    return {name: np.concatenate([values[name] for values in each]) for name in each[0]}
 
 
 def _statistics(speakers: FloatArray, face: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -210,16 +191,16 @@ def _statistics(speakers: FloatArray, face: NDArray[Any]) -> dict[str, NDArray[A
     size = np.bincount(nodded.row, nodded.size, len(face)) / np.maximum(np.bincount(nodded.row, None, len(face)), 1)
     nodders = size[size > 0] if (size > 0).any() else size
     return {
-        "smiles a minute": smiles(smile).per_minute(),
-        "share of time smiling": smiles(smile).share(),
-        "median smile, s": np.exp(marginals(3.5 * smile)[:, 1]),
-        "coupling C": np.diag(cross_coupling(speakers, smile)).copy(),
-        "nods a minute": nodded.per_minute(),
-        "nod size, degrees": np.degrees(nodders),
-        "brow raises a minute": brow_raises(face).per_minute(),
-        "laughs a minute": laughs(face).per_minute(),
-        "blinks a minute": blinks(face).per_minute(),
-        "share of time looking at the partner": 1.0 - away.mean(1),
+        "smiles_per_minute": smiles(smile).per_minute(),
+        "smile_share": smiles(smile).share(),
+        "smile_length_s": np.exp(marginals(3.5 * smile)[:, 1]),
+        "smile_coupling": np.diag(cross_coupling(speakers, smile)).copy(),
+        "nods_per_minute": nodded.per_minute(),
+        "nod_size_deg": np.degrees(nodders),
+        "brow_raises_per_minute": brow_raises(face).per_minute(),
+        "laughs_per_minute": laughs(face).per_minute(),
+        "blinks_per_minute": blinks(face).per_minute(),
+        "gaze_share": 1.0 - away.mean(1),
     }
 
 
@@ -266,14 +247,14 @@ def _curves(face: FloatArray) -> dict[str, FloatArray]:
     }  # fmt: skip
 
 
-def plot_distributions(people: dict[str, NDArray[Any]], folder: Path) -> Path:
+def plot_distributions(people: dict[str, NDArray[Any]], bands: dict[str, Band], folder: Path) -> Path:
     """A histogram over listeners for each statistic, with the human range shaded."""
     from reactdiff_ros.evaluation.plots import new_figure, save_figure
 
     figure = new_figure(13, 7.5)
     axes = figure.subplots(-(-len(people) // 4), 4).reshape(-1)
     for axis, (name, values) in zip(axes, people.items(), strict=False):
-        axis.axvspan(HUMAN[name].low, HUMAN[name].high, alpha=0.2, label="people")
+        axis.axvspan(bands[name].low, bands[name].high, alpha=0.2, label="people")
         axis.hist(values, bins=15, alpha=0.8, label="simulated")
         axis.axvline(float(values.mean()), color="black", linewidth=1)
         axis.set(xlabel=name, ylabel="listeners")

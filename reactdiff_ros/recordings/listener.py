@@ -28,12 +28,11 @@ from reactdiff_ros.recordings.replay.parameters import ReplaySettings, settings_
 from reactdiff_ros.recordings.replay.replay import Step, Tally, open_recording, replay
 from reactdiff_ros.resources import require
 from reactdiff_ros.session import ListeningSession
-from reactdiff_ros.types import UINT8, FloatArray, Picture, Sound, SpeakerFrame
+from reactdiff_ros.types import MOST_CHANNELS, UINT8, FloatArray, Picture, Sound, SpeakerFrame
 from reactdiff_ros.whole_file import write_arrays, write_whole
 
 VIDEOS: Final = (".mp4", ".mkv", ".mov")
 SOUND_HZ: Final = 16_000
-MOST_CHANNELS: Final = 32
 PAUSE_S: Final = 10.0
 """A longer time between two steps is a new beginning; all faces between them would be computed else."""
 NO_SOUND: Final = "the recording has no sound: the person is followed by sight alone"
