@@ -197,8 +197,8 @@ def test_no_picture_and_no_sound_acts_before_it_was_captured(listener: Diffusion
 
 
 @pytest.mark.clips
-@pytest.mark.timeout(1800)  # fifteen sessions of what ships: ten seconds of an idle processor
-@pytest.mark.parametrize("cuts", [10, pytest.param(CUTS, marks=pytest.mark.slow)])
+@pytest.mark.timeout(1800)  # nine sessions of what ships
+@pytest.mark.parametrize("cuts", [4, pytest.param(CUTS, marks=pytest.mark.slow)])
 def test_what_ships_is_causal_on_clips_of_people(
     clips: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, cuts: int
 ) -> None:

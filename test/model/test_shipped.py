@@ -154,9 +154,9 @@ def test_smiles_more_at_happy_faces_than_at_neutral_ones(clips):
     differences = [
         np.mean([mean_smile(listener, f, seed) for f in faces["happy"]])
         - np.mean([mean_smile(listener, f, seed) for f in faces["neutral"]])
-        for seed in range(10)
+        for seed in range(6)
     ]
-    assert sum(d >= 0.1 for d in differences) >= 8, differences
+    assert sum(d >= 0.1 for d in differences) >= 5, differences
 
 
 # The autoencoder on simulated listeners that it has not met: exact, without delay, in face units

@@ -27,7 +27,7 @@ from reactdiff_ros.styles import Style
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 pytestmark = pytest.mark.timeout(600)  # on a busy machine
-LISTENERS, SECONDS = 20, 10
+LISTENERS, SECONDS = 12, 8
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_each_control_moves_what_it_names(runner: Runner, ordinary: FloatArray, 
 
 @pytest.fixture(scope="module")
 def trials() -> Trials:
-    return find_trials(0, "smile", 10)
+    return find_trials(0, "smile", 6)
 
 
 def test_responsiveness_moves_the_answer_to_a_smile(shipped: StreamListener, trials: Trials) -> None:
