@@ -114,6 +114,13 @@ def ros_command() -> str:
     return "build the package from its source folder ('make setup'), or source the setup.bash of its workspace"
 
 
+def missing_for_nodes() -> str:
+    """What the nodes of this package lack, to be followed by "is not installed"; empty where they can run."""
+    if find_spec("rclpy") is None:
+        return "ROS 2"
+    return "" if find_spec("reactdiff_ros.msg") else "the ROS build of this package"
+
+
 def _source() -> Path:
     return Path(__file__).resolve().parents[1]
 

@@ -161,6 +161,6 @@ def test_the_model_listens(run: Run) -> None:
 
 
 def test_what_needs_ros_says_so(run: Run) -> None:
-    output = run("listen", "--no-ros", "--robot", "ohbot", code=2).stderr
+    output = run("listen", "--robot", "ohbot", code=2).stderr
     assert "--robot cannot be used without ROS" in output
     assert "Traceback" not in output

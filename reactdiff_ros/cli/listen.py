@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -19,7 +18,7 @@ import click
 from reactdiff_ros.cli import common
 from reactdiff_ros.cli.common import StopFlag, dumps, log
 from reactdiff_ros.cli.study import enter_blind
-from reactdiff_ros.resources import demo_clip_path, ros_command
+from reactdiff_ros.resources import demo_clip_path, missing_for_nodes, ros_command
 
 if TYPE_CHECKING:
     from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions
@@ -136,7 +135,7 @@ def listen(
         "params_file": None if params is None else str(params.absolute()),
     }  # fmt: skip
     given = read_assignments(assignments) | {name: value for name, value in options.items() if value is not None}
-    if no_ros or find_spec("rclpy") is None:
+    if no_ros or missing_for_nodes():
         given |= {name: str(value) for name, value in (("study", study), ("style", style)) if value is not None}
         return _without_ros(given, {"seed": seed, "port": port, "host": host, "https": https or None}, once, as_json)
     if study is not None:
@@ -300,13 +299,14 @@ def _without_ros(given: dict[str, str], parameters: dict[str, Any], once: bool, 
     from reactdiff_ros.launching.one_process import OneProcess
     from reactdiff_ros.launching.table import BROWSER
 
+    missing = missing_for_nodes()
     needs = sorted(given.keys() - WITHOUT_ROS)
     needs += [n for n in ("camera", "microphone") if given.get(n, BROWSER) not in (BROWSER, "none")]
     if given.get("avatar") == "none":
         needs.append("avatar none")
     if needs:
         options = ", ".join(f"--{name.removesuffix('_file')}" for name in needs)
-        todo = f"install ROS 2 for it (run '{ros_command()}')" if find_spec("rclpy") is None else "leave out --no-ros"
+        todo = f"{missing} is not installed ({ros_command()})" if missing else "leave out --no-ros"
         raise click.UsageError(f"{options} cannot be used without ROS: {todo}")
     stop = StopFlag()
     clip = Path(given["clip"]) if "clip" in given else None
@@ -323,8 +323,8 @@ def _without_ros(given: dict[str, str], parameters: dict[str, Any], once: bool, 
         settings, _ = listener_settings({n: v for n, v in set_.items() if v is not None})
         parts = settings.parts()
     shown = None if given.get("camera") == BROWSER else clip or demo_clip_path()
-    if find_spec("rclpy") is None:
-        log("ROS 2 is not installed: the listener runs in one process, for the page alone")
+    if missing:
+        log(f"{missing} is not installed: the listener runs in one process, for the page alone")
     log("the page asks its visitor for the camera" if shown is None else f"playing {shown.name} until a visitor comes")
     with OneProcess(*parts, settings.listener, avatar, shown, log, seed=settings.seed, loop=not once) as alone:
         _say_port(avatar.port, alone.url)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import click
 from reactdiff_ros.cli import common
 from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, echo, json_on_stdout, log
 from reactdiff_ros.errors import DeviceError, MissingExtraError
-from reactdiff_ros.resources import ros_command
+from reactdiff_ros.resources import missing_for_nodes, ros_command
 
 if TYPE_CHECKING:  # NumPy takes a while, and help is instant
     from reactdiff_ros.speech.engines import Manner, Synthesis
@@ -48,8 +47,8 @@ def say(
         if wav is not None:
             result.update(write_speech(spoken, manner, engine, wav))
             return EXIT_DONE
-        if find_spec("rclpy") is None:
-            raise MissingExtraError("ROS 2", ros_command())
+        if missing := missing_for_nodes():
+            raise MissingExtraError(missing, ros_command())
         from reactdiff_ros.nodes.say_client import speak_through_listener
 
         # With --json what is printed goes to stderr.

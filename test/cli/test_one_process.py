@@ -42,7 +42,7 @@ class NoRos:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, NoRos())
 import reactdiff_ros.cli.listen as listen
-listen.find_spec = lambda name: None if name == "rclpy" else True
+listen.missing_for_nodes = lambda: "ROS 2"
 from reactdiff_ros.cli.main import program
 program()
 """
