@@ -20,6 +20,7 @@ from reactdiff_ros.actuation.drivers.driver import OUTSIDE, REFUSING
 from reactdiff_ros.actuation.follow import STALL_S, ArmingError, Commands, Follower, outside
 from reactdiff_ros.actuation.hardware import Hardware, in_one_sentence, listed
 from reactdiff_ros.actuation.robot.profile import Profile
+from reactdiff_ros.actuation.tracking import LATE_S, Tracking
 
 Wish = Literal["enable", "disable", "software_stop", "reset", "leave"]
 """leave: as disable, for the end of the program: what would fall and cannot be lowered holds."""
@@ -304,6 +305,7 @@ class Actuation:
         self.profile, self.hardware = profile, hardware
         self._clock = clock
         self._follower = Follower(profile)
+        self._tracking = Tracking(profile)
         self._saved = dict(saved or {})
         self._falling = tuple(n for n, j in profile.joints.items() if j.lowered is not None)
         self._blind = tuple(n for n in profile.joints if not profile.feedback(n))
@@ -381,6 +383,7 @@ class Actuation:
         # A face may have come since the tick began.
         age_s = math.inf if face is None else max(now_s - face.received_s, 0.0)
         self._find_faults()
+        self._find_held_back(now_s)
         measured = self.hardware.measured(self._stalled_s)
         coefficients = None if face is None else face.coefficients
         commands = self._follower.tick(now_s - self._waited_s, coefficients, age_s, measured)
@@ -571,6 +574,19 @@ class Actuation:
             return
         for name, text in wrong.items():
             follower.joint_fault(name, text)
+
+    def _find_held_back(self, now_s: float) -> None:
+        """Joints that do not follow their commands. Who holds after a fault holds where it is, without force."""
+        if self._follower.state in ("disarmed", "stopped") or self._preparation is not None:
+            self._tracking.reset()
+            return
+        positions = self._follower.positions()
+        commands = {n: positions[n] for n, on in self._on.items() if on and self.hardware.takes_commands(n)}
+        measured = dict(zip(positions, self.hardware.measured(max(now_s - LATE_S, self._stalled_s)), strict=True))
+        for name in self._tracking.step(now_s, commands, measured):
+            unit, at, told = self.profile.joints[name].unit, measured[name], positions[name]
+            text = f"it is held back at {at:.4g} {unit}, {abs(told - at):.2g} from where it is to be: is it blocked?"
+            self._follower.joint_fault(name, text, at)
 
     def _apply(self, commands: Commands) -> None:
         torque = dict(zip(self.profile.joints, commands.torque, strict=True))

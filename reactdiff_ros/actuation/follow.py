@@ -358,15 +358,19 @@ class Follower:
             self._stop(release=False)
             self._lower_after_stop = True
 
-    def joint_fault(self, name: str, reason: str) -> None:
-        """A fault of one joint: it follows its `on_fault`, the others go on. Stays until `reset`."""
+    def joint_fault(self, name: str, reason: str, at: float = math.nan) -> None:
+        """A fault of one joint: it follows its `on_fault`, the others go on. Stays until `reset`.
+
+        One that holds then goes `at` where it is, so that it does not push; NaN: it stays where it stops.
+        """
         if name in self._joint_faults:
             return
         i = self.names.index(name)
         self._joint_faults[name] = reason
         joint = self._joints[i]
         down = self._down[i]
-        self._own[i] = self.ends()[i] if down is None else down
+        end = at if math.isfinite(at) else self.ends()[i]
+        self._own[i] = min(max(end, self._ends[i][0]), self._ends[i][1]) if down is None else down
         if i in self._queue:
             self._queue.remove(i)
         if joint.on_fault == "release":

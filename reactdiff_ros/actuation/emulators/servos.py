@@ -35,6 +35,8 @@ class Motor:
     goal: float = math.nan
     """Where it goes while it has torque; NaN: it stays where it is."""
     torque: bool = False
+    blocked: bool = False
+    """Something is in its way: it stays where it is."""
     time_s: float = math.nan
 
     def step(self, now_s: float) -> None:
@@ -66,6 +68,8 @@ class Motor:
             if abs(wanted) * STEP_S > abs(error):
                 wanted = error / STEP_S
         self.velocity += min(max(wanted - self.velocity, -change), change)
+        if self.blocked:
+            self.velocity = 0.0
         self.position += self.velocity * STEP_S
 
 
