@@ -42,6 +42,14 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session")
+def one_thread() -> None:
+    """Small networks are faster on one thread, also on a busy machine, and the bits are the same everywhere."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 Reactdiff = Callable[..., tuple[dict[str, Any], str]]
 
 

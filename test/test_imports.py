@@ -44,7 +44,7 @@ HOMES = {
     "rclpy": {"nodes", "recordings/graph", "evaluation/bench"},
     "mediapipe": set(),  # the networks were converted from it: tools/face_networks
     "onnxruntime": {".", "model"},  # ".": onnx_network.py
-    "kaldi_native_fbank": {"perception", "training"},
+    "kaldi_native_fbank": {"perception"},
     "av": {"capture", "recordings/replay"},
     "cv2": {"avatar", "capture", "evaluation", "recordings/replay"},
     "sounddevice": {"."},

@@ -584,8 +584,8 @@ class Actuation:
         commands = {n: positions[n] for n, on in self._on.items() if on and self.hardware.takes_commands(n)}
         measured = dict(zip(positions, self.hardware.measured(max(now_s - LATE_S, self._stalled_s)), strict=True))
         for name in self._tracking.step(now_s, commands, measured):
-            unit, at, told = self.profile.joints[name].unit, measured[name], positions[name]
-            text = f"it is held back at {at:.4g} {unit}, {abs(told - at):.3g} from where it should be: is it blocked?"
+            unit, at, goal = self.profile.joints[name].unit, measured[name], positions[name]
+            text = f"it is held back at {at:.4g} {unit}, {abs(goal - at):.3g} from where it should be: is it blocked?"
             self._follower.joint_fault(name, text, at)
 
     def _apply(self, commands: Commands) -> None:

@@ -369,8 +369,8 @@ class Follower:
         self._joint_faults[name] = reason
         joint = self._joints[i]
         down = self._down[i]
-        end = at if math.isfinite(at) else self.ends()[i]
-        self._own[i] = min(max(end, self._ends[i][0]), self._ends[i][1]) if down is None else down
+        end = min(max(at, self._motion.lower[i]), self._motion.upper[i]) if math.isfinite(at) else self.ends()[i]
+        self._own[i] = end if down is None else down
         if i in self._queue:
             self._queue.remove(i)
         if joint.on_fault == "release":

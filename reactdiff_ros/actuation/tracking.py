@@ -1,4 +1,4 @@
-"""Whether joints go where they are told to: one that is held back pushes with all its force, maybe on a finger."""
+"""Whether joints follow their commands: one that is held back pushes with all its force, maybe on a finger."""
 
 from __future__ import annotations
 
@@ -35,16 +35,19 @@ class Tracking:
 
         Args:
             now_s: steady clock.
-            commands: what each joint that takes commands was told last, in its unit.
+            commands: the last command of each joint that takes commands, in its unit.
             measured: positions of the last LATE_S, NaN where there is none.
         """
         self._commands.append((now_s, commands))
         while self._commands[0][0] < now_s - LATE_S:
             self._commands.popleft()
         for name, near in self._near.items():
-            told = [sent[name] for _, sent in self._commands if name in sent]
             position = measured.get(name, math.nan)
-            if name in commands and not min(told) - near <= position <= max(told) + near and math.isfinite(position):
+            off = abs(position - commands.get(name, math.nan)) > near
+            if off:
+                recent = [sent[name] for _, sent in self._commands if name in sent]
+                off = not min(recent) - near <= position <= max(recent) + near
+            if off:
                 self._since.setdefault(name, now_s)
             else:
                 self._since.pop(name, None)

@@ -135,9 +135,11 @@ def listen(
         "params_file": None if params is None else str(params.absolute()),
     }  # fmt: skip
     given = read_assignments(assignments) | {name: value for name, value in options.items() if value is not None}
-    if no_ros or missing_for_nodes():
+    missing = missing_for_nodes()
+    if no_ros or missing:
         given |= {name: str(value) for name, value in (("study", study), ("style", style)) if value is not None}
-        return _without_ros(given, {"seed": seed, "port": port, "host": host, "https": https or None}, once, as_json)
+        parameters = {"seed": seed, "port": port, "host": host, "https": https or None}
+        return _without_ros(missing, given, parameters, once, as_json)
     if study is not None:
         enter_blind(study, given, style)
     if once and not given.get("clip"):
@@ -284,7 +286,7 @@ WITHOUT_ROS = {"camera", "microphone", "clip", "policy", "style", "avatar", "see
 """Options of a listener in one process."""
 
 
-def _without_ros(given: dict[str, str], parameters: dict[str, Any], once: bool, as_json: bool) -> int:
+def _without_ros(missing: str, given: dict[str, str], parameters: dict[str, Any], once: bool, as_json: bool) -> int:
     """Serve the page until stopped; camera and microphone are those of its visitor.
 
     Raises:
@@ -299,7 +301,6 @@ def _without_ros(given: dict[str, str], parameters: dict[str, Any], once: bool, 
     from reactdiff_ros.launching.one_process import OneProcess
     from reactdiff_ros.launching.table import BROWSER
 
-    missing = missing_for_nodes()
     needs = sorted(given.keys() - WITHOUT_ROS)
     needs += [n for n in ("camera", "microphone") if given.get(n, BROWSER) not in (BROWSER, "none")]
     if given.get("avatar") == "none":

@@ -43,7 +43,6 @@ SECTIONS = {
     "Recordings and studies": (bag, extract, evaluate, report, compare, study, bench),
 }
 """What `reactdiff --help` lists, in this order."""
-DEVELOPMENT = (simulate, train, train_nods, export, paper, demo, docs)
 
 
 class Sections(common.Group):
@@ -58,7 +57,7 @@ class Sections(common.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with a note where a command has moved to `reactdiff dev`."""
         name, command, rest = super().resolve_command(ctx, args)
-        if command in DEVELOPMENT:
+        if command in dev.commands.values():
             log(f"'reactdiff {name}' is now 'reactdiff dev {name}': the old name works until the next release")
         return name, command, rest
 
@@ -72,10 +71,10 @@ def cli() -> None:
     """Give a robot a listening face: live, causal facial reactions by latent diffusion."""
 
 
-for _command in (*(c for commands in SECTIONS.values() for c in commands), dev, *DEVELOPMENT):
-    cli.add_command(_command)
-for _command in DEVELOPMENT:
+for _command in (simulate, train, train_nods, export, paper, demo, docs):
     dev.add_command(_command)
+for _command in (*(c for commands in SECTIONS.values() for c in commands), dev, *dev.commands.values()):
+    cli.add_command(_command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,8 +10,5 @@ collect_ignore_glob = [] if all(map(find_spec, ("torch", "accelerate", "onnx")))
 
 
 @pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
-    """Small networks are faster on one thread, also on a busy machine, and the bits are the same everywhere."""
-    import torch
-
-    torch.set_num_threads(1)
+def on_one_thread(one_thread: None) -> None:
+    """All of them."""

@@ -37,7 +37,7 @@ from tools.small_networks.timed_voices import LANGUAGES, espeak, espeak_jobs, fl
 needs_voices = pytest.mark.skipif(
     shutil.which("espeak-ng") is None or shutil.which("flite") is None, reason="espeak-ng and flite are not installed"
 )
-torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 CONFIG = LipConfig(sentences=8, steps=6, batch=4)
 
 
