@@ -268,3 +268,9 @@ def test_files_stay_readable() -> None:
     every = [*files(PACKAGE), *files(TOOLS)]
     long = {str(p.relative_to(ROOT)): n for p in every if (n := len(p.read_text().splitlines())) > 700}
     assert long == {}
+
+
+def test_every_test_file_has_a_name_of_its_own():
+    """Two of one name in different folders are one module to pytest: neither is collected in a run of both."""
+    names = [path.name for path in sorted((ROOT / "test").rglob("*.py")) if path.name != "conftest.py"]
+    assert len(names) == len(set(names)), [name for name in names if names.count(name) > 1]
