@@ -1,6 +1,6 @@
 # make listen   the robot's face listens to you (webcam and microphone, else a demo speaker)
 # make talk     a conversation: the demo speaker and the robot, or you
-# make test     all tests that this machine can run
+# make test     the tests, without the long ones: make test-long
 # make setup    the environment alone; then '. ./env.sh' in any shell. Add what other tasks need with
 #               make setup-robots, make setup-evaluate, make setup-train, make setup-test
 # make test-long, make lint, make bench, make faults, make soak, make audit, make sbom, make docs, make site, make weights, make evidence, make ablations, make demo, make picture, make avatar-bundle, make clean

@@ -26,6 +26,9 @@ idly() {
 }
 logs=$(mktemp -d)
 jobs=
+# Hundreds of processes import the same files: their bytecode is cached, but not next to the sources.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX=${PYTHONPYCACHEPREFIX:-${REACTDIFF_HOME_DIR:-$logs}/pycache}
 trap '[ -z "$jobs" ] || kill $jobs 2>/dev/null; rm -rf "$logs"' EXIT
 
 failed=

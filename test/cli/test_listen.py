@@ -222,6 +222,7 @@ def live_bench(*arguments: str) -> dict[str, Any]:
 
 
 @live
+@pytest.mark.slow
 def test_the_live_bench_measures_the_real_graph() -> None:
     """The demo speaker's: without a face it would be waited for."""
     result = live_bench("--seconds", "3")

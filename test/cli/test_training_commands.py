@@ -73,6 +73,7 @@ def test_what_train_cannot_do_is_a_sentence(arguments: list[str], sentence: str,
 
 
 @TORCH
+@pytest.mark.slow
 def test_public_sets_train_and_the_manifest_names_them(tmp_path: Path, capfd: Out) -> None:
     names = tmp_path / "names.txt"
     names.write_text("\n".join(FACEVERSE_ORDER))

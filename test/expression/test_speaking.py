@@ -321,7 +321,7 @@ def test_the_end_of_speech_that_streams_in_is_no_end() -> None:
     assert 0.3 < at_person(stack(run(engine, 120.0, listening(engine), every(40, stream)))).mean() < 0.6
 
 
-@pytest.mark.parametrize("known_end", [True, False])
+@pytest.mark.parametrize("known_end", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_gaze_of_one_who_speaks(known_end: bool) -> None:
     at, phase = conversation(known_end=known_end)
     assert 0.38 <= at[phase < 8.0].mean() <= 0.55, "share while it speaks"

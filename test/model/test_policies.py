@@ -100,6 +100,7 @@ def test_rules_mirrors_smiles_after_a_human_delay_in_a_share_of_cases() -> None:
     assert 0.25 <= np.median(amplitudes) <= 0.7
 
 
+@pytest.mark.slow
 def test_nods_have_published_rate_size_and_speed() -> None:
     count, sizes, late = 0, [], []
     for seed in range(3):

@@ -46,6 +46,7 @@ def ordinary(runner: Runner) -> FloatArray:
 
 
 @pytest.mark.parametrize("name", list(MEASURES))
+@pytest.mark.slow
 def test_each_control_moves_what_it_names(runner: Runner, ordinary: FloatArray, name: str) -> None:
     low, high = RANGES[name]
     assert getattr(Style(), name) == (low + high) / 2

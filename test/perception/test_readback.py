@@ -155,7 +155,13 @@ CONDITIONS: dict[str, tuple[Scene, dict[str, float]]] = {
 }
 
 
-@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "noisy and dark",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("light from the side", "far and turned")),
+    ],
+)
 def test_strong_faces_come_back_whatever_the_conditions(new_run: NewRun, condition: str) -> None:
     scene, pose = CONDITIONS[condition]
     run = new_run(scene, seed=3)

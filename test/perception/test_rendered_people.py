@@ -81,6 +81,7 @@ def test_who_turns_their_head_in_sight_stays_who_they_are(nets, rate_hz, turn_s)
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_whom_the_speaker_addresses_is_found(nets, record_property):
     """Two people 0.44 m apart at 0.8 m; each speaks to the robot and to the other."""
     rng = np.random.default_rng(3)

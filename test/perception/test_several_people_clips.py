@@ -140,7 +140,9 @@ TURNS = [(0, 5.0), (-1, 0.5), (1, 4.0), (0, 4.0), (-1, 0.5), (1, 5.0)]
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("others", [(), (SILENT,)], ids=["two people", "three people"])
+@pytest.mark.parametrize(
+    "others", [pytest.param((), marks=pytest.mark.slow), (SILENT,)], ids=["two people", "three people"]
+)
 def test_who_speaks_is_found_and_ids_stay(clips, nets, others, record_property):
     performers = [Performer(clips(name), rest) for name, rest in (WOMAN, MAN, *others)]
     moments = list(play(SpeakerPerception(nets=nets), performers, TURNS))

@@ -150,6 +150,7 @@ def test_a_bag_that_has_ended_is_no_missing_camera(graph, first):
     assert {graph.state(n) for n in NODES} == {"active"}
 
 
+@pytest.mark.slow
 def test_played_again_it_listens_anew_with_the_same_plans(first, play_in_full):
     again = play_in_full()
     assert all(START_NS <= f.stamp_ns <= START_NS + to_ns(SECONDS) for f in again[0])

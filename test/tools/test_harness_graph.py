@@ -34,6 +34,7 @@ def faults(*names: str, timeout_s: float = 150.0) -> dict[str, dict]:
 
 
 @pytest.mark.real_time
+@pytest.mark.slow
 def test_a_face_that_dies_comes_back_and_numbers_that_are_none_are_refused():
     rows = faults("expression-killed", "numbers-nan")
     killed, numbers = rows["expression-killed"], rows["numbers-nan"]

@@ -170,6 +170,7 @@ def test_visits_last_half_a_minute_with_absences_between(monkeypatch: pytest.Mon
     assert names(7, 13) == whole[7:]
 
 
+@pytest.mark.slow
 def test_a_stream_that_is_stopped_is_resumed_and_makes_its_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,6 +59,7 @@ def test_the_short_form_at_the_published_shapes(capfd: pytest.CaptureFixture[str
     assert len(figures["paper"]["repeats_s"][EAGER]) == 1
 
 
+@pytest.mark.slow
 def test_a_whole_run_on_small_networks(random_weights: Path) -> None:
     pytest.importorskip("torch")
     from time import perf_counter

@@ -46,6 +46,7 @@ def features_of(frames: int, seed: int = 0) -> Features:
     return Features(torch.from_numpy(video), torch.from_numpy(audio))
 
 
+@pytest.mark.slow
 def test_the_published_sizes_within_two_percent() -> None:
     counts = count_parameters(PaperConfig())
     assert counts["total"] == pytest.approx(542e6, rel=0.02)  # as published

@@ -104,6 +104,7 @@ def test_the_autoencoder_learns_every_group_and_turns_its_weights() -> None:
     assert 0 < facts["attribute_error"] < 0.5
 
 
+@pytest.mark.slow
 def test_the_decoder_learns_fine_motion_while_latents_stay() -> None:
     model = model_of(find_weights(""))
     before = {name: value.clone() for name, value in model.vae.state_dict().items()}
@@ -277,6 +278,7 @@ def test_a_run_that_is_stopped_in_every_phase_goes_on_to_the_same_bits(whole, tm
         until(phase, reached)
 
 
+@pytest.mark.slow
 def test_a_kept_encoder_stays_and_older_networks_learn_to_remember(whole, tmp_path) -> None:
     older = replace(config().shape, far=0, memory=0)
     before = Trainer(config(steps=2, shape=older, dyads="", roll_worlds=0), tmp_path / "before")
@@ -303,6 +305,7 @@ def test_a_kept_encoder_stays_and_older_networks_learn_to_remember(whole, tmp_pa
         load_networks(before.model, tuned.config.shape, dict(after), "tuned")
 
 
+@pytest.mark.slow
 def test_guidance_is_distilled_into_the_networks(whole, tmp_path) -> None:
     settings = config(start_from=str(whole.checkpoint), keep_encoder=True, speaker_guidance=2.0, condition_guidance=1.5)
     student = Trainer(settings, tmp_path)

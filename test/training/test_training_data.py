@@ -173,7 +173,9 @@ def heard(samples: np.ndarray, rate_hz: int, frames: int) -> dict[str, np.ndarra
     return {"microphone": np.ones(frames, dtype=bool)}
 
 
-@pytest.mark.parametrize("kind", ["react", "mars", "dualtalk"])
+@pytest.mark.parametrize(
+    "kind", ["mars", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("react", "dualtalk"))]
+)
 def test_a_run_learns_from_each_kind(roots, names, kind: str, tmp_path) -> None:
     given = {"data": (f"{kind}:{roots[kind]}",), "expression_names": "" if kind == "dualtalk" else names}
     chosen = config(**given, steps=2, vae_steps=2, decoder_steps=1, real_share=0.6)

@@ -47,6 +47,7 @@ def test_a_listener_does_not_smile_at_anger_and_answers_a_smile_and_grief(clips:
     assert abs(found["gaze"]["up_minus_down"]) < 0.08
 
 
+@pytest.mark.slow
 def test_a_listener_is_concerned_while_she_cries_and_not_when_she_laughs(clips: Any) -> None:
     track = Listener(style="warm", seed=3).react(clips("pyfeat_pexels_occlusion_20s.mp4"))
     smile, brows = track.faces[:, list(SMILE)].mean(axis=1), track["browInnerUp"]

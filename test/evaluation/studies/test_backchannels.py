@@ -103,6 +103,7 @@ def timings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_listener_hears_speech_when_the_speaker_talks(timings: Path, speech: Path) -> None:
     turns, voice = read_turns(timings), read_speech(speech)
     made, again = (make_dialogue(turns, voice, seed=1) for _ in range(2))
@@ -221,6 +222,7 @@ def test_a_table_without_nods_is_refused(tmp_path: Path, rows: dict[str, str], w
 
 
 @pytest.mark.clips
+@pytest.mark.slow
 def test_the_real_dialogue_and_the_real_nods(clips: Callable[[str], Path], tmp_path: Path) -> None:
     turns = read_turns(clips("turns/IFADV_DAV13U.csv"))
     assert [(len(p.talk), len(p.responses)) for p in turns.people] == [(242, 49), (132, 47)]

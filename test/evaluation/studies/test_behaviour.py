@@ -23,6 +23,7 @@ def simulator() -> Study:
         return evaluate_behaviour(StreamListener("simulator"), items=24, seconds=24)
 
 
+@pytest.mark.slow
 def test_the_simulators_listener_is_itself(simulator: Study) -> None:
     """It anticipates by precursors alone, relies on the speaker, and is as near to itself as the floor."""
     bins = simulator.figures["lags"]["responsive"]["without_precursors"]["bins"]

@@ -47,6 +47,7 @@ def test_a_sweep_is_paired_and_tells_what_does_not_rise() -> None:
         assert (flat["monotonic"], flat["rises"]) == (False, False)
 
 
+@pytest.mark.slow
 def test_every_control_rises_on_the_simulators_listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controls, "LISTENERS", 2)  # whose faces go through the expression
     found = evaluate_controls(StreamListener("simulator"), seed=0, items=16, seconds=24.0, points=2)
@@ -60,6 +61,7 @@ def test_every_control_rises_on_the_simulators_listener(tmp_path: Path, monkeypa
     assert found.pictures["controls.png"](tmp_path / "controls.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_entries_of_a_style_are_swept_for_the_model_on_more_speakers(random_weights: Path) -> None:
     model = StreamListener("model", find_weights(random_weights), Sampling(steps=1), workers=2)
     shares: list[float] = []

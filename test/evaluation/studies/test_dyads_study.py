@@ -170,6 +170,7 @@ def test_calls_that_cannot_be_compared_are_one_sentence(
     assert str(tmp_path) in error
 
 
+@pytest.mark.slow
 def test_the_published_calls_give_the_known_figures(clips: Any) -> None:
     figures = evaluate_dyads(read_calls(clips("dyads")), [], systems=("real", "random", "still"), permutations=1000)
     real, random, still = (figures.figures[name] for name in ("real", "random", "still"))

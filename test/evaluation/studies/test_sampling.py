@@ -22,6 +22,7 @@ from reactdiff_ros.model.plan.corrections import MOODS
 from reactdiff_ros.simulator.dyads import simulate
 
 
+@pytest.mark.slow
 def test_the_simulator_against_itself_is_within_and_a_damped_copy_is_not() -> None:
     one, other = (simulate(seed, 30, 1000, prior="natural").listener for seed in (1, 2))
     alike = compare({"shown": one, "raw": one, "ancestral": one}, one, 0)

@@ -69,6 +69,7 @@ def test_drift_and_a_head_that_sinks_are_seen_and_a_steady_listener_is_not_accus
 
 
 @pytest.mark.timeout(1800)  # the networks of what ships: ten seconds of an idle processor
+@pytest.mark.slow
 def test_the_shipped_listener_forgets_an_extreme_history_and_one_that_does_not_is_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

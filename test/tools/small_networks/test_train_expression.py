@@ -101,6 +101,7 @@ def test_missing_recordings_are_counted_before_any_is_read(folder: Path) -> None
         read_clips(spans, folder, lambda path: pytest.fail("one was read"))
 
 
+@pytest.mark.slow
 def test_an_acted_recording_is_read_after_the_neutral_one_too(folder: Path) -> None:
     shutil.copy(folder / "owner/name/talk.mp4", folder / "owner/name/acted.mp4")
     spans = [span("acted.mp4", "him", "happy"), span("talk.mp4", "him", "neutral")]

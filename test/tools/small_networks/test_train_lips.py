@@ -96,6 +96,7 @@ def test_other_voices_are_finite_and_of_the_seed(takes: list[Take]) -> None:
     assert np.isfinite(extreme).all()
 
 
+@pytest.mark.slow
 def test_it_learns_resumes_and_writes_what_runs(takes: list[Take], tmp_path: Path) -> None:
     config = replace(CONFIG, steps=120, batch=8)
     losses: list[float] = []

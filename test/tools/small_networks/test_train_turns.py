@@ -99,6 +99,7 @@ def made_dialogue(path: Path, seed: int) -> None:
     path.write_text("\n".join(rows))
 
 
+@pytest.mark.slow
 def test_the_command_trains_a_read_out_that_can_be_used(tmp_path, capfd):
     if shutil.which("espeak-ng") is None:
         pytest.skip("espeak-ng is not installed")
