@@ -185,7 +185,7 @@ def _repeated(draft: Draft, speaker: FloatArray, faceless: NDArray[np.bool_], pa
 
 
 def _nods(networks: Networks, draft: Draft) -> FloatArray:
-    """Nods a minute (variants,) that would begin now; 0 where the weights have no network for them."""
+    """Nods a minute (variants,) that would begin now, not yet as many as learnt; 0 without a network for them."""
     if networks.nods is None:
         return np.zeros(len(draft.speaker), dtype=np.float32)
     ages = np.full((len(draft.speaker), 1), np.max(draft.lead) + 1)

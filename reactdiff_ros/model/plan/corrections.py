@@ -44,7 +44,7 @@ from reactdiff_ros.coefficients import (
     UPPER,
     bounded,
 )
-from reactdiff_ros.model.backends.weights import NOD_CONTROLS, NodHead
+from reactdiff_ros.model.backends.weights import MOST_RATE, NOD_CONTROLS, NodHead
 from reactdiff_ros.model.diffusion.conditions import (
     CONTROL_LOWER,
     CONTROL_NAMES,
@@ -349,6 +349,11 @@ SHARPNESS: Final = 3.0
 """Nods are rare and read through perception, so the network's rates rise little at a cue. With three times as far, nods
 match those of simulated listeners by .46 more than chance instead of .23 (these each other's by .44; 24 speakers, nods
 alone), as many as before; eager listeners nod as often as those (6.0 a minute and 5.6, instead of 4.5)."""
+REMEMBERED: Final = 1.0
+"""Nods over which sharpened rates are as many as learnt ones. Sharpened alone they fall to a third where no cue is
+clear, as with a newsreader, who never looks away. See docs/tuning.md."""
+MOST_MORE: Final = 10.0
+"""How many times as many, or as few, sharpened rates are made for that."""
 _TAPE: Final = 1 << 40
 """Of the noise tapes, one that no candidate has."""
 _PEAKS: Final = np.cumsum(np.array([400, 148, 80, 40, 68]) / 736.0)
@@ -383,7 +388,7 @@ class Nods:
     """
 
     def __init__(self, head: NodHead, seeds: Sequence[int], how: Sampling) -> None:
-        self._head, self._sharpness = head, 1.0 if "sharpness" in how.without else SHARPNESS
+        self._head, self._sharp = head, "sharpness" not in how.without
         self._tapes = [NoiseTape(seed, 4) for seed in seeds]
         self.forget()
 
@@ -391,6 +396,7 @@ class Nods:
         """No nod is under way, and nothing is decided beyond now."""
         count = len(self._tapes)
         self._decided: int | None = None
+        self._learnt, self._sharpened = np.full((2, count), REMEMBERED)
         self._begin = np.zeros(count, dtype=np.int64)
         self._cycles, self._hz, self._top = np.zeros(count), np.ones(count), np.zeros(count)
 
@@ -416,12 +422,25 @@ class Nods:
         if len(undecided):
             known = nod_conditions(conditions)
             ages = np.broadcast_to(lead, len(self._tapes))[:, None] + 1 + undecided - slot
-            rates = self._head.rates(speaker, missing, known, ages, sharpness=self._sharpness)
+            rates = self._head.rates(speaker, missing, known, ages)
+            if self._sharp:
+                rates = self._as_many(rates, self._head.rates(speaker, missing, known, ages, sharpness=SHARPNESS))
             noise = np.stack([tape.frames(first, len(undecided), _TAPE) for tape in self._tapes])
             for i, frame in enumerate(undecided):
                 self._decide(int(frame), rates[:, i], noise[:, i], conditions)
             self._decided = slot + commit
         return self._dips(slot, frames)
+
+    def _as_many(self, learnt: FloatArray, sharpened: FloatArray) -> FloatArray:
+        """`sharpened` rates (N, F), times what makes them as many as the `learnt` ones over the last nods."""
+        out = np.empty_like(sharpened)
+        for i in range(out.shape[1]):
+            more = np.clip(self._learnt / self._sharpened, 1 / MOST_MORE, MOST_MORE)
+            out[:, i] = np.minimum(more * sharpened[:, i], MOST_RATE)
+            kept = np.exp(-learnt[:, i] / REMEMBERED)
+            self._learnt = kept * self._learnt + learnt[:, i]
+            self._sharpened = kept * self._sharpened + sharpened[:, i]
+        return out
 
     def _decide(self, frame: int, rates: FloatArray, noise: FloatArray, conditions: Conditions) -> None:
         length = self._cycles / self._hz * REACTION_RATE_HZ
