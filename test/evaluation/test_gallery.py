@@ -92,7 +92,6 @@ def test_what_cannot_be_drawn_is_refused_before_the_work(clip: Path, tmp_path: P
     assert not (tmp_path / "page").exists()
 
 
-@pytest.mark.slow
 def test_clips_of_one_name_do_not_overwrite_each_other(speaker: list[UINT8], tmp_path: Path) -> None:
     clips = [film(tmp_path / folder / "x.mp4", speaker[at : at + 12]) for folder, at in (("A", 0), ("B", 50))]
     page, _ = gallery(clips, RULES, tmp_path / "page")

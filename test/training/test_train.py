@@ -278,7 +278,6 @@ def test_a_run_that_is_stopped_in_every_phase_goes_on_to_the_same_bits(whole, tm
         until(phase, reached)
 
 
-@pytest.mark.slow
 def test_a_kept_encoder_stays_and_older_networks_learn_to_remember(whole, tmp_path) -> None:
     older = replace(config().shape, far=0, memory=0)
     before = Trainer(config(steps=2, shape=older, dyads="", roll_worlds=0), tmp_path / "before")

@@ -51,7 +51,6 @@ def test_the_network_that_runs_is_the_one_that_was_trained() -> None:
     np.testing.assert_allclose(net.head().rates(speaker, missing, conditions, ages)[:, 0], expected, rtol=1e-4)
 
 
-@pytest.mark.slow
 def test_a_head_among_the_weights_nods_beside_the_networks(random_weights: Path, fit: Fit, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(random_weights, tmp_path / "with"))
     add_to(find_weights(folder), fit, {"seed": 0})
