@@ -14,7 +14,7 @@ from speaker_frames import SLOT, frame, session
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import HEAD_ROLL, INDEX, SMILE
 from reactdiff_ros.evaluation.metrics.events import nods as found_nods
-from reactdiff_ros.model.backends.weights import AGES, CONDITION_COUNT, HIDDEN, LOOKS, MOST_RATE, NodHead
+from reactdiff_ros.model.backends.weights import AGES, CONDITION_COUNT, HIDDEN, LOOKS, MOST_RATE, NOD_CONTROLS, NodHead
 from reactdiff_ros.model.diffusion.conditions import (
     CONTROL_LOWER,
     CONTROL_NAMES,
@@ -330,6 +330,20 @@ def test_who_gives_no_clear_cues_is_nodded_to_as_often_as_learnt() -> None:
     late = (np.diff((pitch > 0).astype(int), axis=1) == 1)[:, 60 * 25 :].sum() / count / (seconds - 60) * 60
     learnt = rate * np.exp(-1.0)
     assert late == pytest.approx(learnt * 25 * 60 * (1 - learnt * 35), rel=0.15)
+
+
+@pytest.mark.parametrize(("name", "weight"), [("nodding", 1.0), ("responsiveness", 1.0), ("attitude", -1.0)])
+def test_nods_come_as_controls_ask(name: str, weight: float) -> None:
+    drive = np.zeros(CONDITION_COUNT, dtype=np.float32)
+    drive[NOD_CONTROLS.index(name)] = weight
+    obeys = replace(head(0.004), drive=drive)
+    counts = []
+    for value in (0.0, 1.0):
+        controls = np.zeros((30, len(CONTROL_NAMES)), dtype=np.float32)
+        controls[:, CONTROL_NAMES.index(name)] = value
+        asked = ordinary(30, controls)
+        counts.append((np.diff((nod(Nods(obeys, range(30), Sampling()), 2500, asked) > 0).astype(int)) == 1).sum())
+    assert counts[1] / counts[0] == pytest.approx(np.exp(weight), rel=0.3)
 
 
 def test_a_plan_that_is_drawn_again_keeps_what_was_decided() -> None:

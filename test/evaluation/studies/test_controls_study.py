@@ -47,10 +47,9 @@ def test_a_sweep_is_paired_and_tells_what_does_not_rise() -> None:
         assert (flat["monotonic"], flat["rises"]) == (False, False)
 
 
-@pytest.mark.slow
 def test_every_control_rises_on_the_simulators_listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controls, "LISTENERS", 2)  # whose faces go through the expression
-    found = evaluate_controls(StreamListener("simulator"), seed=0, items=16, seconds=24.0, points=2)
+    found = evaluate_controls(StreamListener("simulator"), seed=0, items=12, seconds=16.0, points=2)
     figures = found.figures
     assert set(figures["controls"]) == set(LISTENER_CONTROLS)
     assert figures["style"] == {}
