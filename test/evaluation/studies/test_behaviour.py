@@ -20,10 +20,9 @@ from reactdiff_ros.simulator.dyads import simulate
 def simulator() -> Study:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(behaviour, "EXPECTED_OF", 4)
-        return evaluate_behaviour(StreamListener("simulator"), items=24, seconds=24)
+        return evaluate_behaviour(StreamListener("simulator"), items=16, seconds=16)
 
 
-@pytest.mark.slow
 def test_the_simulators_listener_is_itself(simulator: Study) -> None:
     """It anticipates by precursors alone, relies on the speaker, and is as near to itself as the floor."""
     bins = simulator.figures["lags"]["responsive"]["without_precursors"]["bins"]
