@@ -348,12 +348,10 @@ REST_S: Final = 0.4
 SHARPNESS: Final = 3.0
 """Nods are rare and read through perception, so the network's rates rise little at a cue. With three times as far, nods
 match those of simulated listeners by .46 more than chance instead of .23 (these each other's by .44; 24 speakers, nods
-alone), as many as before; eager listeners nod as often as those (6.0 a minute and 5.6, instead of 4.5)."""
-REMEMBERED: Final = 1.0
-"""Nods over which sharpened rates are as many as learnt ones. Sharpened alone they fall to a third where no cue is
-clear, as with a newsreader, who never looks away. See docs/tuning.md."""
-MOST_MORE: Final = 10.0
-"""How many times as many, or as few, sharpened rates are made for that."""
+alone), as many as before."""
+REMEMBERED, MOST_MORE = 1.0, 10.0
+"""Nods over which sharpened rates are as many as learnt ones, and how far they are scaled for it. Sharpened alone they
+fall to a third where no cue is clear: a newsreader never looks away. See docs/tuning.md."""
 _TAPE: Final = 1 << 40
 """Of the noise tapes, one that no candidate has."""
 _PEAKS: Final = np.cumsum(np.array([400, 148, 80, 40, 68]) / 736.0)
