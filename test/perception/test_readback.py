@@ -156,11 +156,7 @@ CONDITIONS: dict[str, tuple[Scene, dict[str, float]]] = {
 
 
 @pytest.mark.parametrize(
-    "condition",
-    [
-        "noisy and dark",
-        *(pytest.param(one, marks=pytest.mark.slow) for one in ("light from the side", "far and turned")),
-    ],
+    "condition", [c if c == "noisy and dark" else pytest.param(c, marks=pytest.mark.slow) for c in CONDITIONS]
 )
 def test_strong_faces_come_back_whatever_the_conditions(new_run: NewRun, condition: str) -> None:
     scene, pose = CONDITIONS[condition]
