@@ -187,7 +187,7 @@ Shows: TypeAlias = Callable[..., FloatArray]
 """(conditions, seeds, speaker_of=None) -> streams (N, T, 58); `speaker_of` (N,): the speaker of each, else its own."""
 
 
-@dataclass
+@dataclass(eq=False)
 class StreamListener:
     """A listener as a function of whole recordings, by its name.
 

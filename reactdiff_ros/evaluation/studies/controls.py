@@ -77,8 +77,7 @@ class Trials:
     """(seed of the pool, rows)."""
     bank: VoiceBank | None = None
     _observed: dict[tuple[int, Insertion | None], tuple[SpeakerBatch, Stimulus]] = field(default_factory=dict)
-    _before: dict[tuple[str, int, Insertion | None], Shows] = field(default_factory=dict)
-    """Of the listener under test, and of simulated ones, by name."""
+    _before: dict[tuple[StreamListener, int, Insertion | None], Shows] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -97,9 +96,9 @@ class Trials:
     def before(self, system: StreamListener, insertion: Insertion | None) -> list[Shows]:
         """What a listener shows to the speakers of every pool."""
         for pool, rows in self.rows:
-            if (system.name, pool, insertion) not in self._before:
-                self._before[system.name, pool, insertion] = system.before(*self.observed(pool, rows, insertion))
-        return [self._before[system.name, pool, insertion] for pool, _ in self.rows]
+            if (system, pool, insertion) not in self._before:
+                self._before[system, pool, insertion] = system.before(*self.observed(pool, rows, insertion))
+        return [self._before[system, pool, insertion] for pool, _ in self.rows]
 
     def streams(self, system: StreamListener, one: Conditions, insertion: Insertion | None) -> FloatArray:
         """What listeners with the conditions of one show, (N, FRAMES, 58)."""

@@ -9,7 +9,7 @@ import pytest
 
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_YAW, INDEX, SMILE
 from reactdiff_ros.evaluation.bounds import judge_study
-from reactdiff_ros.evaluation.listeners import StreamListener
+from reactdiff_ros.evaluation.listeners import StreamListener, style_conditions
 from reactdiff_ros.evaluation.metrics.bootstrap import Sweep
 from reactdiff_ros.evaluation.studies import controls
 from reactdiff_ros.evaluation.studies.controls import bench_response, evaluate_controls, evaluate_gains
@@ -130,3 +130,23 @@ def test_answers_to_smiles_and_cues_are_seen_and_to_no_placebo(monkeypatch: pyte
     assert simulated["simulator"]["responsive_positive"]["excess"] > 0.1
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1.0)
+
+
+class Smiles(StreamListener):
+    """Shows one smile for ever."""
+
+    def __init__(self, smile: float) -> None:
+        super().__init__("smiles")
+        self.smile = smile
+
+    def run(
+        self, speaker: SpeakerBatch, conditions: Conditions, seeds: object, truth: Stimulus | None = None
+    ) -> FloatArray:
+        return np.full_like(speaker.coefficients, self.smile)
+
+
+def test_listeners_of_one_name_share_no_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controls, "POOL", 20)
+    trials = controls.find_trials(0, "smile", 2)
+    shown = [trials.streams(Smiles(smile), style_conditions("natural", 1), None) for smile in (0.25, 0.75)]
+    assert [float(faces.mean()) for faces in shown] == [0.25, 0.75]
