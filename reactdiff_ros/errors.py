@@ -11,10 +11,18 @@ from typing import Final
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """All but tab and line feed; and the marks that turn the direction of writing."""
 
+LONGEST: Final = 800
+"""Characters of what is wrong that are shown."""
+
 
 def printable(text: str) -> str:
     r"""`text` with every control character as its code (\u001b), which is also how JSON writes it."""
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def shortened(text: str) -> str:
+    """`text` without its middle where it is too long to read: it may quote a value of any length."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} [...] {text[-LONGEST // 4 :]}"
 
 
 def one_of(name: str, known: Iterable[str], other: str = "") -> str:
@@ -35,7 +43,7 @@ class ReactdiffError(Exception):
 
     def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
         self.what, self.where, self.todo = what, where, todo
-        sentence = what + (f" ({where})" if where else "") + (f": {todo}" if todo else "")
+        sentence = shortened(what) + (f" ({where})" if where else "") + (f": {todo}" if todo else "")
         super().__init__(printable(sentence))
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from reactdiff_ros.errors import ConfigError, explained
+from reactdiff_ros.errors import ConfigError, explained, shortened
 
 MAX_BYTES: Final = 4_000_000
 """No file of ours comes near it."""
@@ -78,7 +78,7 @@ class Problem:
     todo: str = ""
 
     def __str__(self) -> str:
-        return f"line {self.line}, {self.key}: {self.what}" + (f": {self.todo}" if self.todo else "")
+        return shortened(f"line {self.line}, {self.key}: {self.what}") + (f": {self.todo}" if self.todo else "")
 
 
 class ProblemsError(ConfigError):
