@@ -149,6 +149,7 @@ def test_controls_reach_one_of_them(robots):
     assert attitude("lab/two") != "attitude=0.75"
 
 
+@pytest.mark.real_time
 def test_one_joins_late_and_one_leaves_while_the_third_is_not_touched(robots):
     robots.feed(1.0, "one", "lab/two")
     assert robots.set("one=5, lab/two, three=8").successful
