@@ -12,7 +12,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\
 """All but tab and line feed; and the marks that turn the direction of writing."""
 
 LONGEST: Final = 800
-"""Characters of what is wrong that are shown."""
+"""Characters of what is wrong that are shown whole."""
 
 
 def printable(text: str) -> str:

@@ -141,7 +141,7 @@ def bench_response(
     smile_trials, cue_trials = find_trials(seed, "smile", trials, bank), find_trials(seed, "cue", trials, bank)
     # Streams to make: smiles, placebos, both without the event; cues for three listeners with and without one.
     steps = len(SIZES) + 2 + len(PLACEBOS) + 3 + 2 * len(NOD_SETTINGS) * (1 + len(REFERENCES))
-    done, absent = 0, dict[tuple[str, str, str], FloatArray]()
+    done, absent = 0, dict[tuple[StreamListener, str, str], FloatArray]()
 
     def streams(of: Trials, setting: str, insertion: Insertion | None, listener: StreamListener) -> FloatArray:
         nonlocal done
@@ -152,7 +152,7 @@ def bench_response(
         return found
 
     def paired(of: Trials, setting: str, insertion: Insertion, listener: StreamListener = system) -> Paired:
-        key = (listener.name, of.kind, setting)
+        key = (listener, of.kind, setting)
         if key not in absent:
             absent[key] = streams(of, setting, None, listener)
         return Paired(streams(of, setting, insertion, listener), absent[key], np.full(of.count, AT))
