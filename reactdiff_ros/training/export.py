@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,8 +45,9 @@ def export_model(model: Model, folder: Path, *, name: str, facts: dict[str, Any]
     """Write graphs, safetensors and manifest of `model` into `folder`; returns the files.
 
     They are written into a temporary folder first, so that an error leaves the files that are there; the manifest,
-    which has the hashes of all others, takes its place last. If the folder held other weights, their head for nods is
-    removed, and their generated model card is replaced by one that says that these weights are not measured.
+    which has the hashes of all others, takes its place last. If the folder held weights of another encoder, their
+    head for nods is removed; a generated model card of other weights is replaced by one that says that these are not
+    measured.
 
     Args:
         model: the networks to export.
@@ -61,7 +63,7 @@ def export_model(model: Model, folder: Path, *, name: str, facts: dict[str, Any]
         new = Path(temporary)
         files = _write(model.eval(), new, name, facts)
         digest = sha256(new / MANIFEST)[:12]  # as `weights.find_weights` has it
-        stale = () if f'"{digest}"' in _text(folder / CARD) else (CARD, NODS)
+        stale = () if f'"{encoder_digest(model)}"' in _text(folder / CARD) else (CARD, NODS)
         files = [*_card_of_the_unmeasured(folder, new, digest, name), *files]
         for file in files:
             file.replace(folder / file.name)
@@ -84,11 +86,19 @@ def _write(model: Model, folder: Path, name: str, facts: dict[str, Any]) -> list
     _describe(files, model, name, sha256(folder / TENSORS))
     manifest = {
         "format": FORMAT, "name": name, "shape": model.shape.as_dict(), "parameters": model.count(), **interface(),
-        "emphasis": model.vae.emphasis.as_manifest(), "head_mean": model.head_mean.tolist(), **facts,
-        "files": {f.name: sha256(f) for f in files},
+        "encoder": encoder_digest(model), "emphasis": model.vae.emphasis.as_manifest(),
+        "head_mean": model.head_mean.tolist(), **facts, "files": {f.name: sha256(f) for f in files},
     }  # fmt: skip
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return [*files, folder / MANIFEST]
+
+
+def encoder_digest(model: Model) -> str:
+    """First 12 hex digits of the SHA-256 of the encoder's tensors, in float16 and by name: whose tokens these are."""
+    found = hashlib.sha256()
+    for name, value in sorted(model.encoder.state_dict().items()):
+        found.update(name.encode() + value.detach().half().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()[:12]
 
 
 def _card_of_the_unmeasured(folder: Path, new: Path, digest: str, name: str) -> list[Path]:

@@ -235,7 +235,7 @@ def add_to(weights: Weights, fit: Fit, facts: dict[str, Any]) -> Path:
     with explained(OSError, "the head for nods cannot be put among the weights", where=path):
         fit.head.write(path)
         card = {
-            "weights": weights.digest, "sha256": sha256(path), "parameters": fit.head.count,
+            "encoder": weights.encoder, "sha256": sha256(path), "parameters": fit.head.count,
             "gain_nats": round(fit.gain, 3), "rate": round(fit.rate, 3), "simulator": simulator_hash(), **facts,
         }  # fmt: skip
         write_whole(weights.folder / CARD, json.dumps(card, indent=1) + "\n")

@@ -223,7 +223,7 @@ def put(folder: Path, content: bytes | None = None, **more: object) -> None:
     NodHead(**{name: np.full(shape, 0.25, dtype=np.float32) for name, shape in shapes.items()}).write(path)
     if content is not None:
         path.write_bytes(content)
-    card = {"weights": "abc", "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **more}
+    card = {"encoder": "abc", "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **more}
     (folder / CARD).write_text(json.dumps(card))
 
 
@@ -239,9 +239,9 @@ def test_a_file_gives_the_head_back(tmp_path: Path) -> None:
 
 def test_another_file_and_other_weights_are_refused(tmp_path: Path) -> None:
     put(tmp_path)
-    for weights, width, says in (("other", 4, "reads tokens of the weights abc"), ("abc", 5, "tokens is")):
+    for encoder, width, says in (("other", 4, "reads tokens of the encoder abc"), ("abc", 5, "tokens is")):
         with pytest.raises(ValueError, match=says):
-            read_nod_head(tmp_path, weights, width)
+            read_nod_head(tmp_path, encoder, width)
     (tmp_path / NODS).write_bytes(b"")
     with pytest.raises(ValueError, match="not the file"):
         read_nod_head(tmp_path, "abc", 4)
@@ -249,7 +249,7 @@ def test_another_file_and_other_weights_are_refused(tmp_path: Path) -> None:
         put(tmp_path, content)
         with pytest.raises(WRONG):
             read_nod_head(tmp_path, "abc", 4)
-    for card in ("", "[]", "{}", '{"weights": 3}', "[" * 100_000):
+    for card in ("", "[]", "{}", '{"encoder": 3}', "[" * 100_000):
         (tmp_path / CARD).write_text(card)
         with pytest.raises((*WRONG, RecursionError)):
             read_nod_head(tmp_path, "abc", 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import resource
 import shutil
@@ -111,7 +112,7 @@ def shipped(random_weights, tmp_path):
     folder = tmp_path / "live"
     shutil.copytree(random_weights, folder)
     digest = find_weights(folder).digest
-    (folder / "nods.json").write_text(json.dumps({"weights": digest, "sha256": "0"}))
+    (folder / "nods.json").write_text(json.dumps({"encoder": find_weights(folder).encoder, "sha256": "0"}))
     (folder / "nods.npz").write_bytes(b"nods")
     (folder / "README.md").write_text(CARD.format(digest))
     (folder / "LICENSE.md").write_text("Apache License")
@@ -164,9 +165,22 @@ def test_an_export_that_fails_is_a_sentence_and_leaves_what_was_there(model, shi
     assert {path.name for path in tmp_path.iterdir()} == {"run", "live"}
 
 
-def test_other_weights_come_without_the_head_and_the_figures_of_those_before(model, shipped):
+def changed(model, part):
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        next(getattr(other, part).parameters()).add_(1.0)
+    return other
+
+
+def test_other_weights_of_the_same_encoder_keep_the_head(model, shipped):
+    export_model(changed(model, "denoiser"), shipped, name="mine", facts={"simulator": "0123456789abcdef"})
+    assert {"nods.json", "nods.npz"} <= set(contents(shipped))
+    assert "not measured yet" in (shipped / "README.md").read_text()
+
+
+def test_weights_of_another_encoder_come_without_the_head_and_the_figures_of_those_before(model, shipped):
     before = contents(shipped)
-    files = export_model(model, shipped, name="mine", facts={"simulator": "0123456789abcdef"})
+    files = export_model(changed(model, "encoder"), shipped, name="mine", facts={"simulator": "0123456789abcdef"})
     weights = find_weights(shipped)
     assert weights.nods is None
     assert set(before) - set(contents(shipped)) == {"nods.json", "nods.npz"}

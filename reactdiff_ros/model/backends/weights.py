@@ -163,6 +163,8 @@ class Weights:
     """Of `corrections.REMOVABLE`, what the networks do themselves."""
     digest: str
     """First 12 hex digits of the SHA-256 of the manifest: which weights these are."""
+    encoder: str
+    """Digest of the encoder's tensors, whose tokens the head for nods reads; `digest` where the manifest has none."""
 
     def graph(self, name: str) -> Path:
         """The ONNX file of one network."""
@@ -198,14 +200,16 @@ def find_weights(folder: str | Path = "") -> Weights:
         if name not in LEFT_OUT or (where / name).exists():
             _check(where / name, wanted)
     digest = hashlib.sha256(raw).hexdigest()[:12]
-    nods = _nods(where, digest, shape.get("width", 0))
+    encoder = str(manifest.get("encoder", digest))
+    nods = _nods(where, encoder, shape.get("width", 0))
     learnt = frozenset(manifest.get("learnt", ()))
-    return Weights(where, shape, manifest["name"], manifest["simulator"], counts, emphasis, mean, nods, learnt, digest)
+    name, simulator = manifest["name"], manifest["simulator"]
+    return Weights(where, shape, name, simulator, counts, emphasis, mean, nods, learnt, digest, encoder)
 
 
-def _nods(where: Path, digest: str, width: int) -> NodHead | None:
+def _nods(where: Path, encoder: str, width: int) -> NodHead | None:
     try:
-        return read_nod_head(where, digest, width)
+        return read_nod_head(where, encoder, width)
     except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile) as error:
         raise WeightsError(
             f"the network that says when to nod does not fit: {error}", where=str(where / CARD),
@@ -331,8 +335,8 @@ def _shapes(width: int) -> dict[str, tuple[int, ...]]:
     }  # fmt: skip
 
 
-def read_nod_head(folder: Path, weights: str, width: int) -> NodHead | None:
-    """The head in the folder of the weights with that digest, for tokens of `width`; None where there is none.
+def read_nod_head(folder: Path, encoder: str, width: int) -> NodHead | None:
+    """The head in the folder of weights, for tokens of `width` of that `Weights.encoder`; None where there is none.
 
     Raises:
         ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, RecursionError: what is there is none,
@@ -342,8 +346,8 @@ def read_nod_head(folder: Path, weights: str, width: int) -> NodHead | None:
     if not card.exists():
         return None
     described = json.loads(card.read_text(encoding="utf-8"))
-    if described["weights"] != weights:
-        raise ValueError(f"it reads tokens of the weights {str(described['weights'])[:40]}, these are {weights}")
+    if described["encoder"] != encoder:
+        raise ValueError(f"it reads tokens of the encoder {str(described['encoder'])[:40]}, these have {encoder}")
     content = (folder / NODS).read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != described["sha256"]:
