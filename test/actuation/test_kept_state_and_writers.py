@@ -271,7 +271,12 @@ def test_a_command_names_all_joints_for_a_controller_refuses_a_part():
     driver.heard(names, [1.5, -0.5], robot.now_s)
     assert driver.arm("tilt", -0.5) is None
     driver.command({"tilt": -0.4})
-    assert robot.sent[-1] == {"neck_tilt": -0.4}  # outside its limits it gets no command
+    assert robot.sent[-1] == {"neck_tilt": -0.4}  # far outside its limits it gets no command
+    driver.stop()
+    driver.heard(names, [1.08, -0.5], robot.now_s)
+    assert driver.arm("tilt", -0.5) is None
+    driver.command({"tilt": -0.4})
+    assert robot.sent[-1] == {"neck_pan": 1.08, "neck_tilt": -0.4}  # a little outside it stays where it stands
 
 
 def test_a_joint_of_a_controller_that_stands_a_little_outside_makes_no_step_and_comes_in():

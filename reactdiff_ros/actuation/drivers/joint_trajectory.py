@@ -20,7 +20,7 @@ class TrajectoryDriver(Driver):
 
     A command names all joints, for a JointTrajectoryController refuses one that lacks some (its parameter
     allow_partial_joints_goal is false by default): a joint that is not armed stays at its last command, or
-    where it was measured when the first of the others got one.
+    where it was measured when the first of the others got one, also where that is a little beyond an end.
 
     Args:
         config: of the profile.
@@ -108,7 +108,7 @@ class TrajectoryDriver(Driver):
         for joint in self.axes.keys() - self._goal.keys() - mine.keys():
             found = self.reading(joint)
             position = None if found is None else found.position
-            if position is not None and position == self.axes[joint].clamped(position):
+            if position is not None and self._begin_at(joint, position) is None:
                 self._goal[joint] = position
         self._goal |= mine
         goal = {self.axes[j].name: self._goal[j] for j in self.axes if j in self._goal}
