@@ -82,13 +82,9 @@ def reason_of(error: BaseException) -> str:
 
 @contextmanager
 def explained(
-    kinds: type[BaseException] | tuple[type[BaseException], ...],
-    what: str,
-    *,
-    where: object = "",
-    todo: str = "",
+    kinds: type[BaseException] | tuple[type[BaseException], ...], what: str, *, where: object = "", todo: str = "",
     error: type[ReactdiffError] = ReactdiffError,
-) -> Iterator[None]:
+) -> Iterator[None]:  # fmt: skip
     """Errors of these `kinds` in the block become one sentence for the user, an `error`.
 
     `todo`: what the user can do; by default it is the reason that the system or the library gives.

@@ -1,8 +1,8 @@
 """Values of the rooms <-> messages of ROS' interfaces, both ways without loss; what comes from outside is validated.
 
 A message may be of any library that gives it the interface's field names: rclpy's classes, or those of `rosbags` where
-there is no ROS. So this module imports neither: who has a library makes the empty message, and `fill_*` fills it.
-Fields have the names of the values' (`_NAMES` has the others) and are converted by the values' types, see `_fill` and
+there is no ROS. So this module imports neither: who has a library makes the empty message, and `fill*` fills it.
+Fields have the names of the values' (`_NAMES` has the others) and are converted by the values' types, see `fill` and
 `_read`. A stamp of zero in a message is None in a value: nothing of that kind was consumed. float32 arrays pass as
 numpy arrays (fixed size) or `array.array` (variable size), the fast paths of rclpy.
 """
@@ -57,7 +57,7 @@ UNCHANGED: Final = -100.0
 CLEAN: Final = "/clean"
 """The frame id of sound without the robot's own voice ends so (`Sound.clean`)."""
 M = TypeVar("M", bound=Any)
-"""A message class: `fill_*` fill an empty message and return it."""
+"""A message class: `fill*` fill an empty message and return it."""
 V = TypeVar("V")
 """A value of `types`."""
 _NAMES: Final = {
@@ -99,7 +99,7 @@ def _flat(values: FloatArray) -> array.array[float]:
 
 
 def _converted(kind: type) -> tuple[tuple[str, str, Any], ...]:
-    """Name, field of the message and type of what `_fill` and `_read` convert: the rest (what may be None, values of
+    """Name, field of the message and type of what `fill` and `_read` convert: the rest (what may be None, values of
     other kinds) is their callers'.
     """
     found = []
@@ -113,7 +113,7 @@ def _converted(kind: type) -> tuple[tuple[str, str, Any], ...]:
 _fields: Final[Callable[[type], tuple[tuple[str, str, Any], ...]]] = cache(_converted)
 
 
-def _fill(message: M, value: Any) -> M:
+def fill(message: M, value: Any) -> M:
     """The fields of a value into those of a message: `*_ns: int` into its header, `*_ns: int | None` into Times."""
     for name, field, hint in _fields(type(value)):
         given = getattr(value, name)
@@ -187,12 +187,8 @@ def fill_audio(message: M, sound: Sound, frame_id: str) -> M:
 
 def sound_value(message: Any) -> Sound:
     """AudioChunk to Sound. Raises MessageError for a rate, channel count or length that cannot be."""
-    sound = pcm_sound(
-        from_stamp(message.header.stamp),
-        int(message.sample_rate),
-        int(message.channels),
-        np.frombuffer(message.samples, dtype=np.int16),
-    )
+    samples = np.frombuffer(message.samples, dtype=np.int16)
+    sound = pcm_sound(from_stamp(message.header.stamp), int(message.sample_rate), int(message.channels), samples)
     return replace(sound, clean=True) if message.header.frame_id.endswith(CLEAN) else sound
 
 
@@ -214,19 +210,19 @@ def pcm_sound(stamp_ns: int, rate_hz: int, channels: int, samples: np.ndarray[An
 
 def fill_speaker(message: M, frame: SpeakerFrame) -> M:
     """SpeakerFrame into its message."""
-    _fill(message, frame)
+    fill(message, frame)
     if frame.gaze is not None:
         message.gaze_observed = True
-        _fill(message, frame.gaze)
+        fill(message, frame.gaze)
     if frame.position_m is not None:
         message.position_observed = True
         _fill_point(message.position, frame.position_m)
     if frame.affect is not None:
         message.affect_observed = True
-        _fill(message, frame.affect)
+        fill(message, frame.affect)
     if frame.voice is not None:
         message.voice.observed = True
-        _fill(message.voice, frame.voice)
+        fill(message.voice, frame.voice)
     return message
 
 
@@ -308,7 +304,7 @@ def head_pose_value(message: Any) -> HeadPose:
 
 def fill_reaction(message: M, reaction: Reaction) -> M:
     """Reaction into its message."""
-    _fill(message, reaction)
+    fill(message, reaction)
     message.horizon = len(reaction.coefficients)
     message.candidate_count = 1 if reaction.candidates is None else len(reaction.candidates)
     return message
@@ -356,11 +352,6 @@ def candidates_value(message: Any) -> tuple[FloatArray, int]:
     return values.reshape(count, horizon, COEFFICIENT_COUNT), int(message.chosen)
 
 
-def fill_explanation(message: M, value: Explanation) -> M:
-    """Explanation into its message."""
-    return _fill(message, value)
-
-
 def explanation_value(message: Any) -> Explanation:
     """The message to Explanation. Raises MessageError where its lists do not fit."""
     found = _read(Explanation, message, "an explanation")
@@ -368,11 +359,6 @@ def explanation_value(message: Any) -> Explanation:
     if not found.cues or set(lengths) != {len(found.cues)}:
         raise MessageError(f"an explanation of {len(found.cues)} cues has {lengths} values")
     return found
-
-
-def fill_expression(message: M, frame: ExpressionFrame) -> M:
-    """ExpressionFrame into its message."""
-    return _fill(message, frame)
 
 
 def expression_value(message: Any) -> ExpressionFrame:
@@ -383,7 +369,7 @@ def expression_value(message: Any) -> ExpressionFrame:
 def fill_control(message: M, control: ListenerControl, stamp_ns: int = 0) -> M:
     """ListenerControl into its message."""
     fill_header(message.header, stamp_ns)
-    return _fill(message, control)
+    return fill(message, control)
 
 
 def control_value(message: Any) -> ListenerControl:
@@ -412,7 +398,7 @@ def gesture_value(message: Any) -> tuple[str, float]:
 
 def fill_mouth(message: M, mouth: Mouth) -> M:
     """Mouth into its message."""
-    _fill(message, mouth)
+    fill(message, mouth)
     message.frames = len(mouth.coefficients)
     return message
 
@@ -431,11 +417,6 @@ def mouth_value(message: Any) -> Mouth:
     return replace(mouth, coefficients=shape, closure=closure, accent=accent, level=level)
 
 
-def fill_timing(message: M, timing: SpeechTiming) -> M:
-    """SpeechTiming into its message."""
-    return _fill(message, timing)
-
-
 def timing_value(message: Any) -> SpeechTiming:
     """The message to SpeechTiming. Raises MessageError for an unknown alphabet or times that cannot be."""
     timing = _read(SpeechTiming, message, "speech timing")
@@ -445,11 +426,6 @@ def timing_value(message: Any) -> SpeechTiming:
     if (starts < 0.0).any() or (ends < starts).any() or (np.diff(starts) < 0.0).any():
         raise MessageError("speech timing has times that do not rise", todo="give each symbol its start before its end")
     return timing
-
-
-def fill_speech_state(message: M, state: SpeechState) -> M:
-    """SpeechState into its message."""
-    return _fill(message, state)
 
 
 def speech_state_value(message: Any) -> SpeechState:
@@ -466,11 +442,6 @@ def speech_state_value(message: Any) -> SpeechState:
 _SIGNALS: Final = tuple(name for name in TurnSignals.__slots__ if name.startswith("p_"))
 
 
-def fill_turn_signals(message: M, signals: TurnSignals) -> M:
-    """TurnSignals into its message."""
-    return _fill(message, signals)
-
-
 def turn_signals_value(message: Any) -> TurnSignals:
     """The message to TurnSignals. Raises MessageError for a probability outside 0..1 (NaN is allowed)."""
     values = {name: float(getattr(message, name)) for name in _SIGNALS}
@@ -478,11 +449,6 @@ def turn_signals_value(message: Any) -> TurnSignals:
         if not (math.isnan(value) or 0.0 <= value <= 1.0):
             raise MessageError(f"{name} of turn signals is {value:g}, outside 0 to 1")
     return _read(TurnSignals, message, "turn signals", **values, silence_s=float(message.silence))
-
-
-def fill_turn_event(message: M, event: TurnEvent) -> M:
-    """TurnEvent into its message."""
-    return _fill(message, event)
 
 
 def turn_event_value(message: Any) -> TurnEvent:
@@ -495,8 +461,8 @@ def turn_event_value(message: Any) -> TurnEvent:
 
 def fill_people(message: M, people: People, make_person: Callable[[], Any]) -> M:
     """People into its message; `make_person` makes an empty Person message."""
-    _fill(message, people)
-    message.persons = [_fill(make_person(), person) for person in people.persons]
+    fill(message, people)
+    message.persons = [fill(make_person(), person) for person in people.persons]
     for filled, person in zip(message.persons, people.persons, strict=True):
         if person.position_m is not None:
             filled.position_observed = True

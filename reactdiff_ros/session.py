@@ -17,18 +17,7 @@ from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.perception import gaze_target
 from reactdiff_ros.settings import check_settings, setting
-from reactdiff_ros.types import (
-    EXPRESSION_RATE_HZ,
-    ExpressionFrame,
-    Mouth,
-    People,
-    Picture,
-    Reaction,
-    Sound,
-    SpeakerFrame,
-    SpeechState,
-    TurnSignals,
-)
+from reactdiff_ros.types import EXPRESSION_RATE_HZ, ExpressionFrame, People, Picture, Reaction, Sound, SpeakerFrame
 
 TICKS: Final = Grid(int(NS / EXPRESSION_RATE_HZ))
 JUMP_NS: Final = NS // 2
@@ -90,12 +79,9 @@ class ListeningSession:
     """
 
     def __init__(
-        self,
-        perception: Perception,
-        listener: Listener,
-        expression: ExpressionEngine,
+        self, perception: Perception, listener: Listener, expression: ExpressionEngine,
         config: SessionConfig | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.perception, self.listener, self.expression = perception, listener, expression
         self._latency_ns = to_ns((config or SessionConfig()).picture_latency_s)
         self.rejected = 0
@@ -171,7 +157,7 @@ class ListeningSession:
             return
         if isinstance(item, Picture) and self.perception.people is not None:
             with suppress(MessageError):  # counted by the expression
-                self.people(self.perception.people, now_ns)
+                self.expression.on_people(self.perception.people, now_ns)
         for frame in frames:
             self.observe(frame, now_ns)
             heard.append(frame)
@@ -194,22 +180,6 @@ class ListeningSession:
         self.perception.robot_speaking(speaking, now_ns)
         self.listener.robot_speaking(speaking, now_ns)
         self.expression.on_robot_speaking(speaking, now_ns)
-
-    def mouth(self, mouth: Mouth, now_ns: int) -> None:
-        """What the robot's own speech does with the mouth. Raises MessageError if it is malformed."""
-        self.expression.on_mouth(mouth, now_ns)
-
-    def speech(self, state: SpeechState, now_ns: int) -> None:
-        """What the robot's own speech does; `robot_speaking` is given apart, as on its topic."""
-        self.expression.on_speech(state, now_ns)
-
-    def people(self, people: People, now_ns: int) -> None:
-        """Who is in view. Raises MessageError if it is malformed."""
-        self.expression.on_people(people, now_ns)
-
-    def turn(self, signals: TurnSignals, now_ns: int) -> None:
-        """Who has the floor."""
-        self.expression.on_turn(signals, now_ns)
 
     def _plan(self, now_ns: int, plans: list[Reaction]) -> None:
         reaction = self.listener.plan(now_ns)

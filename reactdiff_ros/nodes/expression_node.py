@@ -10,7 +10,7 @@ from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
 from reactdiff_ros.launching.condition import blind_condition, blind_settings, impose
 from reactdiff_ros.launching.process import FACE, prioritise
 from reactdiff_ros.messages import (
-    fill_expression,
+    fill,
     gaze_value,
     gesture_value,
     head_pose_value,
@@ -129,7 +129,7 @@ class ExpressionNode(ReactdiffNode):
         if now == 0 or 0 <= self._last_ns - now < NS // 2:
             return  # simulated time has not begun or is frozen, or this tick already has its face
         frame = self._engine.tick(now)
-        self.publish(self._expressions, fill_expression(msg.ExpressionFrame(), frame))
+        self.publish(self._expressions, fill(msg.ExpressionFrame(), frame))
         self._last_ns = now
         steady = self.steady_ns()
         if not self.simulated() and self._sent_ns and steady - self._sent_ns > LATE_S * NS:

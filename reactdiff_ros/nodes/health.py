@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import IntEnum
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -121,10 +121,19 @@ class Meter:
         """Median and 99th percentile over the last 5 s; NaN where there was none."""
         with self._lock:
             recent = [ms for t, ms in self._latencies if t > now_ns - LATENCY_WINDOW_NS]
-        if not recent:
-            return float("nan"), float("nan")
-        p50, p99 = np.percentile(recent, (50, 99))
+        p50, p99 = np.percentile(recent, (50, 99)) if recent else (np.nan, np.nan)
         return float(p50), float(p99)
+
+
+def status_message(
+    meter: Meter, now_ns: int, steady_ns: int, settings: Mapping[str, Any], **fields: Any
+) -> msg.ListenerStatus:
+    """A status of these `fields`, settings as texts, and what the meter says now. `now_ns`: of the node's clock."""
+    p50, p99 = meter.latency_ms(steady_ns)
+    return msg.ListenerStatus(
+        header=fill_header(Header(), now_ns), rate=meter.rate_hz(steady_ns), latency_p50=p50, latency_p99=p99,
+        settings=[f"{name}={value}" for name, value in settings.items()], **fields,
+    )  # fmt: skip
 
 
 def newest(*stamps_ns: int | None) -> int | None:
@@ -511,30 +520,17 @@ class ReportingNode(LifecycleNode):  # type: ignore[misc]
         now = self.steady_ns()
         level, sentence = self.worst_problem()
         dropped = self.meter.dropped + sum((w.dropped for w in self.workers), Counter[str]())
-        p50, p99 = self.meter.latency_ms(now)
-        status = msg.ListenerStatus(
-            header=fill_header(Header(), self.now_ns()),
-            stage=self.NAME,
-            level=int(level),
-            message=sentence,
-            rate=self.meter.rate_hz(now),
-            latency_p50=p50,
-            latency_p99=p99,
-            dropped=dropped.total(),
-            settings=[f"{n}={v}" for n, v in self.settings().items()],
-            backend=self.backend,
-            last_error=self.health.last_error,
-        )
+        status = status_message(
+            self.meter, self.now_ns(), now, self.settings(), stage=self.NAME, level=int(level), message=sentence,
+            dropped=dropped.total(), backend=self.backend, last_error=self.health.last_error,
+        )  # fmt: skip
         values = {"state": self.life, "rate_hz": f"{status.rate:g}", "dropped": str(status.dropped)}
         values |= self.figures()
         values |= {f"dropped {topic}": str(n) for topic, n in dropped.items()}
         diagnostic = DiagnosticStatus(
-            level=bytes([level]),
-            name=self.get_fully_qualified_name().lstrip("/"),
-            hardware_id=self.hardware_id(),
-            message=sentence,
-            values=[KeyValue(key=k, value=v) for k, v in values.items()],
-        )
+            level=bytes([level]), name=self.get_fully_qualified_name().lstrip("/"), hardware_id=self.hardware_id(),
+            message=sentence, values=[KeyValue(key=k, value=v) for k, v in values.items()],
+        )  # fmt: skip
         try:
             self._status.publish(status)
             self._diagnostics.publish(DiagnosticArray(header=status.header, status=[diagnostic]))

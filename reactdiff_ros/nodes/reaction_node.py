@@ -17,7 +17,6 @@ from functools import partial
 from typing import Any, ClassVar, cast
 
 from rcl_interfaces.msg import SetParametersResult
-from std_msgs.msg import Header
 
 from reactdiff_ros import msg
 from reactdiff_ros.clock import NS, Grid
@@ -32,7 +31,7 @@ from reactdiff_ros.launching.condition import (
     impose,
 )
 from reactdiff_ros.launching.table import LONGEST_NAMESPACE
-from reactdiff_ros.messages import fill_candidates, fill_explanation, fill_header, fill_reaction, speaker_value
+from reactdiff_ros.messages import fill, fill_candidates, fill_reaction, speaker_value
 from reactdiff_ros.model.backends.base import Precision
 from reactdiff_ros.model.backends.opening import Opened, Wanted, open_backend
 from reactdiff_ros.model.backends.runtime import Networks
@@ -46,7 +45,7 @@ from reactdiff_ros.model.plan.planner import Drawn
 from reactdiff_ros.model.policies import fallback_listener, make_listener
 from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.controls import CONTROL, LATEST, LOOK_S, ControlInbox, Controls
-from reactdiff_ros.nodes.health import Level, Meter, newest
+from reactdiff_ros.nodes.health import Level, Meter, newest, status_message
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.types import REACTION_RATE_HZ, Explanation, ListenerState, Reaction, SpeakerFrame
 from reactdiff_ros.worker import Worker
@@ -129,22 +128,14 @@ def member_status(
         shared: settings of the whole batch.
     """
     state = member.listener.state()
-    p50, p99 = member.meter.latency_ms(steady_ns)
     fine = f"{state.policy} on {state.backend}" + ("" if state.engaged else ", no one to listen to")
     silence = f"nothing comes on {member.topic('speaker/frame')}: perception_node is missing or inactive"
-    return msg.ListenerStatus(
-        header=fill_header(Header(), now_ns),
-        stage="reaction_node",
-        level=int(Level.WARN if silent or state.error else Level.OK),
-        message=silence if silent else state.error or fine,
-        rate=member.meter.rate_hz(steady_ns),
-        latency_p50=p50,
-        latency_p99=p99,
-        dropped=state.dropped,
-        settings=[f"{n}={v}" for n, v in ({"seed": member.seed} | member_settings(state) | dict(shared)).items()],
-        backend=state.backend,
+    return status_message(
+        member.meter, now_ns, steady_ns, {"seed": member.seed} | member_settings(state) | dict(shared),
+        stage="reaction_node", level=int(Level.WARN if silent or state.error else Level.OK),
+        message=silence if silent else state.error or fine, dropped=state.dropped, backend=state.backend,
         last_error=state.error,
-    )
+    )  # fmt: skip
 
 
 BUILD_LOG_S = 10.0
@@ -183,9 +174,7 @@ class ModelBackend:
         """
         if self._networks is None:
             weights = find_weights(self._config.model_dir)
-            opened = open_backend(
-                weights, self._wanted, time.perf_counter, threads=self._config.threads, log=self._log
-            )  # fmt: skip
+            opened = open_backend(weights, self._wanted, time.perf_counter, threads=self._config.threads, log=self._log)
             if self._replays:
                 opened.serving.why = "time is simulated, and a replay gives the same plans on any machine"
             self._opened = opened
@@ -583,7 +572,7 @@ class ReactionNode(ReactdiffNode):
     def _explained(self, name: str, why: Explanation) -> None:
         member = self._members.get(name)
         if member is not None:
-            self.publish(member.publishers[_EXPLANATION], fill_explanation(msg.Explanation(), why))
+            self.publish(member.publishers[_EXPLANATION], fill(msg.Explanation(), why))
 
     # In the drawing thread, or in the worker's
 

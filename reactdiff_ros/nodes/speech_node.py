@@ -18,11 +18,10 @@ from reactdiff_ros.action import Say
 from reactdiff_ros.clock import NS, Backoff
 from reactdiff_ros.errors import ConfigError, DeviceError, MessageError, MissingExtraError
 from reactdiff_ros.messages import (
+    fill,
     fill_audio,
     fill_mouth,
-    fill_speech_state,
     fill_stamp,
-    fill_timing,
     sound_value,
     timing_value,
     turn_event_value,
@@ -217,7 +216,7 @@ class SpeechNode(ReactdiffNode):
     def _on_placed(self, utterance: str, placed: Placed) -> None:
         timing = placed.timing(utterance)
         self._own_timings.append(timing.start_ns)
-        self.publish(self._timings, fill_timing(msg.SpeechTiming(), timing))
+        self.publish(self._timings, fill(msg.SpeechTiming(), timing))
         mouth = timed_mouth(timing)
         self._tracks.append(mouth)
         self._publish_mouths([mouth])
@@ -243,7 +242,7 @@ class SpeechNode(ReactdiffNode):
             self.publish(self._mouths, fill_mouth(msg.Mouth(), mouth))
 
     def _on_state(self, state: SpeechState) -> None:
-        self.publish(self._states, fill_speech_state(msg.SpeechState(), state))
+        self.publish(self._states, fill(msg.SpeechState(), state))
         speaks = state.phase != "idle" and state.start_ns is not None
         if speaks != self._speaks or (speaks and self.steady_ns() - self._spoke_ns >= REPEAT_NS):
             self._tell_speaking(speaks)

@@ -10,13 +10,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros import msg
 from reactdiff_ros.clock import NS
-from reactdiff_ros.messages import (
-    fill_turn_event,
-    fill_turn_signals,
-    sound_value,
-    speaker_value,
-    speech_state_value,
-)
+from reactdiff_ros.messages import fill, sound_value, speaker_value, speech_state_value
 from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.health import Level, newest
 from reactdiff_ros.nodes.runner import run
@@ -140,8 +134,8 @@ class TurnNode(ReactdiffNode):
         for step in self._tracker.advance(now_ns):
             for event in step.events:
                 self._last = event
-                self.publish(self._events, fill_turn_event(msg.TurnEvent(), event))
-            self.publish(self._signals, fill_turn_signals(msg.TurnSignals(), step.signals))
+                self.publish(self._events, fill(msg.TurnEvent(), event))
+            self.publish(self._signals, fill(msg.TurnSignals(), step.signals))
             self.counted(newest(step.signals.picture_stamp_ns, step.signals.sound_stamp_ns))
         if self._asker is not None:
             pause_ns = self._tracker.asks()

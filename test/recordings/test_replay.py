@@ -18,7 +18,7 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import HEAD_YAW, INDEX, MOUTH
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
-from reactdiff_ros.messages import fill_header, fill_mouth, fill_speech_state
+from reactdiff_ros.messages import fill, fill_header, fill_mouth
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.perception import SpeakerPerception
@@ -181,7 +181,7 @@ def spoken_bag(path: Path) -> Path:
     def say(bag: BagWriter, stamp_ns: int) -> None:
         if stamp_ns == said_ns:
             bag.message("/speech/mouth", said_ns, fill_mouth(empty("reactdiff_ros/msg/Mouth"), track))
-            bag.message("/speech/state", said_ns, fill_speech_state(empty("reactdiff_ros/msg/SpeechState"), state))
+            bag.message("/speech/state", said_ns, fill(empty("reactdiff_ros/msg/SpeechState"), state))
 
     return demo_bag(path, 2.0, sound=False, also=say)
 

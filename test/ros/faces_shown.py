@@ -12,7 +12,7 @@ from ros_harness import RosGraph
 
 from reactdiff_ros import msg
 from reactdiff_ros.coefficients import INDEX, SMILE
-from reactdiff_ros.messages import fill_expression, fill_speaker
+from reactdiff_ros.messages import fill, fill_speaker
 from reactdiff_ros.types import ExpressionFrame, SpeakerFrame, Voice
 
 
@@ -25,7 +25,7 @@ def show(graph: RosGraph, publish: Callable[[Any], None], seconds: float, coeffi
     for _ in range(round(50 * seconds)):
         now_ns = graph.node.get_clock().now().nanoseconds
         frame = ExpressionFrame(now_ns, values, "listening", ("reaction",), None, None, None, None)
-        publish(fill_expression(msg.ExpressionFrame(), frame))
+        publish(fill(msg.ExpressionFrame(), frame))
         due_s = max(due_s + 0.02, time.monotonic())
         graph.spin(due_s - time.monotonic())
 

@@ -87,13 +87,13 @@ persons = st.builds(t.PersonSeen, st.integers(-1, 2**31 - 1), st.none() | floats
 people = st.builds(t.People, stamp, st.lists(persons, max_size=4).map(tuple), st.integers(-1, 99), unit, text)
 KINDS = {
     "Mouth": (mouths, m.fill_mouth, m.mouth_value),
-    "SpeechTiming": (timings, m.fill_timing, m.timing_value),
-    "SpeechState": (states, m.fill_speech_state, m.speech_state_value),
-    "TurnSignals": (turns, m.fill_turn_signals, m.turn_signals_value),
-    "TurnEvent": (events, m.fill_turn_event, m.turn_event_value),
+    "SpeechTiming": (timings, m.fill, m.timing_value),
+    "SpeechState": (states, m.fill, m.speech_state_value),
+    "TurnSignals": (turns, m.fill, m.turn_signals_value),
+    "TurnEvent": (events, m.fill, m.turn_event_value),
     "SpeakerFrame": (frames, m.fill_speaker, m.speaker_value),
     "Reaction": (plans, m.fill_reaction, m.reaction_value),
-    "ExpressionFrame": (faces, m.fill_expression, m.expression_value),
+    "ExpressionFrame": (faces, m.fill, m.expression_value),
     "ListenerControl": (controls, m.fill_control, m.control_value),
 }
 
@@ -184,13 +184,13 @@ def test_candidates_round_trip_and_a_face_is_in_no_frame():
     assert (chosen, m.fill_reaction(msg.Reaction(), plan).candidate_count) == (2, 4)
     face = t.ExpressionFrame(5, np.zeros(58, np.float32), "idle", (), None, None, None, None)
     # TF tools look for every frame that a header names.
-    assert m.fill_expression(msg.ExpressionFrame(), face).header.frame_id == ""
+    assert m.fill(msg.ExpressionFrame(), face).header.frame_id == ""
 
 
 def test_explanation_round_trip_and_one_that_does_not_fit():
     rows = np.arange(9, dtype=np.float32).reshape(3, 3)
     why = t.Explanation(7, ("plan", "face", "voice"), *rows)
-    message = m.fill_explanation(msg.Explanation(), why)
+    message = m.fill(msg.Explanation(), why)
     found = m.explanation_value(message)
     assert (found.stamp_ns, found.cues) == (7, why.cues)
     assert np.array_equal([found.smile, found.brows, found.nods_per_min], rows)

@@ -17,7 +17,7 @@ from ros_harness import RosGraph
 from reactdiff_ros import msg
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, MOUTH, SMILE
-from reactdiff_ros.messages import fill_mouth, fill_speaker, fill_speech_state
+from reactdiff_ros.messages import fill, fill_mouth, fill_speaker
 from reactdiff_ros.types import Mouth, SpeakerFrame, SpeechState, Voice
 
 pytestmark = pytest.mark.ros
@@ -181,10 +181,10 @@ def test_the_own_speech_moves_the_mouth_at_its_time_and_a_stop_ends_it(graph):
     track = Mouth("one", now + NS // 2, coefficients, none, none, level)
     graph.publish(MOUTH_TOPIC, fill_mouth(msg.Mouth(), track))
     state = SpeechState(now, "speaking", "one", "", track.start_ns, track.start_ns + 3 * NS)
-    graph.publish(STATE_TOPIC, fill_speech_state(msg.SpeechState(), state))
+    graph.publish(STATE_TOPIC, fill(msg.SpeechState(), state))
     feed(graph, 1.5)
     stopped = graph.node.get_clock().now().nanoseconds
-    graph.publish(STATE_TOPIC, fill_speech_state(msg.SpeechState(), replace(state, stamp_ns=stopped, phase="stopping")))
+    graph.publish(STATE_TOPIC, fill(msg.SpeechState(), replace(state, stamp_ns=stopped, phase="stopping")))
     feed(graph, 1.0)
     frames = graph.received[EXPRESSION][since:]
     at = np.array([f.header.stamp.sec * NS + f.header.stamp.nanosec for f in frames])

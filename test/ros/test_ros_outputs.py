@@ -17,7 +17,7 @@ pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make
 
 from reactdiff_ros import msg
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, NAMES
-from reactdiff_ros.messages import fill_expression
+from reactdiff_ros.messages import fill
 from reactdiff_ros.types import ExpressionFrame
 
 websocket = pytest.importorskip("websocket")
@@ -68,7 +68,7 @@ def speak(graph, seconds):
     for number in range(round(50 * seconds)):
         stamps.append(graph.node.get_clock().now().nanoseconds)
         frame = ExpressionFrame(stamps[-1], face(number), "listening", ("reaction",), None, None, None, None)
-        graph.publish(EXPRESSION, fill_expression(msg.ExpressionFrame(), frame))
+        graph.publish(EXPRESSION, fill(msg.ExpressionFrame(), frame))
         due = max(due + 0.02, time.monotonic())
         graph.spin(due - time.monotonic())
     return stamps

@@ -15,7 +15,7 @@ from std_msgs.msg import Bool
 
 from reactdiff_ros import msg
 from reactdiff_ros.clock import NS
-from reactdiff_ros.messages import fill_audio, fill_speaker, fill_speech_state, turn_event_value, turn_signals_value
+from reactdiff_ros.messages import fill, fill_audio, fill_speaker, turn_event_value, turn_signals_value
 from reactdiff_ros.types import Sound, SpeechState
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "turns"))
@@ -44,7 +44,7 @@ class Talk:
             self.graph.publish("audio", fill_audio(msg.AudioChunk(), sound, "microphone"))
             speaks = next((i for i, (b, e) in enumerate(robot) if b <= self.t < e), None)
             state = SpeechState(now_ns, "idle") if speaks is None else SpeechState(now_ns, "speaking", f"u{speaks}")
-            self.graph.publish("speech/state", fill_speech_state(msg.SpeechState(), state))
+            self.graph.publish("speech/state", fill(msg.SpeechState(), state))
             if flag is not None:
                 self.graph.publish("robot_speaking", Bool(data=flag))
             self.t += 0.04

@@ -223,7 +223,7 @@ class BagWriter:
 
     def expression(self, frame: ExpressionFrame) -> None:
         """The face of a tick, at its time."""
-        self.filled(EXPRESSION, interfaces.EXPRESSION, frame.stamp_ns, messages.fill_expression, frame)
+        self.filled(EXPRESSION, interfaces.EXPRESSION, frame.stamp_ns, messages.fill, frame)
 
     @contextmanager
     def _telling(self) -> Iterator[None]:

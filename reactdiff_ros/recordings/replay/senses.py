@@ -340,11 +340,11 @@ def _tell(session: ListeningSession, event: BagEvent) -> None:
     if event.speaking is not None:
         session.robot_speaking(event.speaking, event.offset_ns)
     if event.mouth is not None:
-        session.mouth(event.mouth, event.offset_ns)
+        session.expression.on_mouth(event.mouth, event.offset_ns)
     if event.speech is not None:
-        session.speech(event.speech, event.offset_ns)
+        session.expression.on_speech(event.speech, event.offset_ns)
     if event.turn is not None:
-        session.turn(event.turn, event.offset_ns)
+        session.expression.on_turn(event.turn, event.offset_ns)
     if event.control is not None:
         session.listener.control(event.control)
         session.expression.control(event.control)
