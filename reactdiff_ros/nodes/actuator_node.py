@@ -42,50 +42,27 @@ if TYPE_CHECKING:
 
 
 def state_message(
-    profile: Profile,
-    hardware: Hardware,
-    status: Status,
-    stamp_ns: int,
-    *,
-    rate_hz: float,
-    jitter_ms: float,
+    profile: Profile, hardware: Hardware, status: Status, stamp_ns: int, *, rate_hz: float, jitter_ms: float,
     latency_ms: float,
-) -> msg.ActuatorState:
+) -> msg.ActuatorState:  # fmt: skip
     """Everything that is known of the robot now; the arrays have the profile's order."""
     commands = status.commands
     readings = [hardware.reading(name) for name in profile.joints]
     faults = commands.joint_faults if status.armed else status.faults
+    unknown = math.nan
     return msg.ActuatorState(
-        header=fill_header(Header(), stamp_ns),
-        robot=profile.name,
-        state=status.state,
-        armed=status.armed,
-        software_stop=status.software_stop,
-        fault=commands.fault,
-        message=status.message,
-        obstacles=list(status.obstacles),
-        joints=list(profile.joints),
-        units=[str(joint.unit) for joint in profile.joints.values()],
-        target=list(commands.target),
-        command=list(commands.position),
-        measured=status.measured,
-        limited=commands.limited,
+        header=fill_header(Header(), stamp_ns), robot=profile.name, state=status.state, armed=status.armed,
+        software_stop=status.software_stop, fault=commands.fault, message=status.message,
+        obstacles=list(status.obstacles), joints=list(profile.joints),
+        units=[str(joint.unit) for joint in profile.joints.values()], target=list(commands.target),
+        command=list(commands.position), measured=status.measured, limited=commands.limited,
         torque=[on is not False for on in status.torque.values()],
-        load=[_number(None if r is None else r.load) for r in readings],
-        temperature=[_number(None if r is None else r.temperature_c) for r in readings],
-        joint_fault=[faults.get(name, "") for name in profile.joints],
-        rate=rate_hz,
-        jitter_p99=jitter_ms,
-        input_age=status.input_age_s if math.isfinite(status.input_age_s) else math.nan,
-        latency_p99=latency_ms,
-        return_began=commands.return_began_s,
-        return_took=commands.return_took_s,
-        stalls=status.stalls,
-    )
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+        load=[unknown if r is None or r.load is None else float(r.load) for r in readings],
+        temperature=[unknown if r is None or r.temperature_c is None else float(r.temperature_c) for r in readings],
+        joint_fault=[faults.get(name, "") for name in profile.joints], rate=rate_hz, jitter_p99=jitter_ms,
+        input_age=status.input_age_s if math.isfinite(status.input_age_s) else unknown, latency_p99=latency_ms,
+        return_began=commands.return_began_s, return_took=commands.return_took_s, stalls=status.stalls,
+    )  # fmt: skip
 
 
 TO_SI: Final = {"rad": 1.0, "m": 1.0, "deg": math.pi / 180.0}
@@ -220,12 +197,9 @@ class BusThread(Worker):
     """
 
     def __init__(
-        self,
-        actuation: Actuation,
-        ticked: Callable[[Status], None],
-        failed: Callable[[Exception, str], None],
+        self, actuation: Actuation, ticked: Callable[[Status], None], failed: Callable[[Exception, str], None],
         before: Callable[[], None] = lambda: None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__("bus", lambda *_: None, {}, failed)
         self._actuation, self._ticked, self._report = actuation, ticked, failed
         self._before = before
@@ -348,23 +322,16 @@ class ActuatorNode(ReactdiffNode):
         calibrations, problem = self._calibrations()
         self._controllers = Controllers(self)
         drivers: dict[str, Any] = make_drivers(
-            profile,
-            calibrations,
-            time.monotonic,
-            send=self._controllers.send,
-            resolve=self.resolve_topic_name,
+            profile, calibrations, time.monotonic, send=self._controllers.send, resolve=self.resolve_topic_name,
             lock_folder=written_path(str(self.values["lock_dir"])) if self.values["lock_dir"] else None,
             answer_s=float(self.values["answer_ms"]) / 1000.0,
-        )
+        )  # fmt: skip
         topics = {name: drivers[name] for name, config in profile.drivers.items() if config.type == "joint_trajectory"}
         self._actuation = Actuation(
-            profile,
-            Hardware(profile, drivers, time.monotonic, time.sleep),
-            time.monotonic,
-            saved=self._kept.commands(),
+            profile, Hardware(profile, drivers, time.monotonic, time.sleep), time.monotonic,
+            saved=self._kept.commands(), stopped=self._kept.stopped,
             uncalibrated=tuple(j for j in calibrated_joints(profile) if j not in calibrations),
-            stopped=self._kept.stopped,
-        )
+        )  # fmt: skip
         self._actuation.obstacle("calibration", problem)
         self._reported = ("", 0, float("nan"))
         self._stall_ns = 0
@@ -373,11 +340,8 @@ class ActuatorNode(ReactdiffNode):
         self._changed = self.create_guard_condition(self._guarded(STATE, self._publish_state))
         self._last_state = self._actuation.state.state
         self._look_for_writers()
-        self._faces, self._polled_s, self._flood_hz = (
-            self.poll(EXPRESSION, depth=FACES, raw=True),
-            time.monotonic(),
-            0.0,
-        )
+        self._faces = self.poll(EXPRESSION, depth=FACES, raw=True)
+        self._polled_s, self._flood_hz = time.monotonic(), 0.0
         self._thread = BusThread(self._actuation, self._ticked, self.failed, self._guarded(EXPRESSION, self._take_face))
         self.work(self._thread)
         self._joints.start()
@@ -419,18 +383,15 @@ class ActuatorNode(ReactdiffNode):
 
     def settings(self) -> dict[str, Any]:
         """Effective settings, and the figures of the thread."""
-        given = super().settings()
-        if getattr(self, "_thread", None) is None:
+        given, thread = super().settings(), getattr(self, "_thread", None)
+        if thread is None:
             return given
-        assert self._thread is not None
         commands = self._actuation.state.commands
         return given | {
-            "profile_rate_hz": self._profile.rate_hz,
-            "realtime": self._thread.realtime,
-            "jitter_p99_ms": f"{1000.0 * self._thread.schedule.jitter_p99_s():.2f}",
-            "return_began_s": f"{commands.return_began_s:.3f}",
-            "return_took_s": f"{commands.return_took_s:.3f}",
-        }
+            "profile_rate_hz": self._profile.rate_hz, "realtime": thread.realtime,
+            "jitter_p99_ms": f"{1000.0 * thread.schedule.jitter_p99_s():.2f}",
+            "return_began_s": f"{commands.return_began_s:.3f}", "return_took_s": f"{commands.return_took_s:.3f}",
+        }  # fmt: skip
 
     def observe_health(self) -> None:
         """One problem for each kind of fault, in force as long as it lasts."""
@@ -532,14 +493,9 @@ class ActuatorNode(ReactdiffNode):
         self._report_changes(status)
         _, latency_ms = self.meter.latency_ms(self.steady_ns())
         message = state_message(
-            self._profile,
-            self._actuation.hardware,
-            status,
-            self.now_ns(),
-            rate_hz=thread.schedule.rate_hz(),
-            jitter_ms=1000.0 * thread.schedule.jitter_p99_s(),
-            latency_ms=latency_ms,
-        )
+            self._profile, self._actuation.hardware, status, self.now_ns(), rate_hz=thread.schedule.rate_hz(),
+            jitter_ms=1000.0 * thread.schedule.jitter_p99_s(), latency_ms=latency_ms,
+        )  # fmt: skip
         self.publish(self._states, message)
 
     def _publish_head(self) -> None:

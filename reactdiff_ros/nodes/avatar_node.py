@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+from functools import partial
 from typing import Any, Final
 
 from std_msgs.msg import Bool, Header
@@ -96,10 +97,6 @@ class Services:
         if response is None:
             raise DeviceError("no answer came", where=who)
         return bool(response.success), str(response.message)
-
-    async def pass_on(self) -> tuple[bool, str]:
-        """End the visit of who is seen."""
-        return await self.ask(PASS_ON)
 
 
 class RobotWatch:
@@ -195,8 +192,7 @@ class AvatarNode(ReactdiffNode):
         capture = capture_address(os.environ, self.get_namespace())
         self._server = AvatarServer(
             self._config, self._robot.console, link_token=self._link_token, capture=capture,
-            pass_on=self._others.pass_on,
-            choices=page_choices(), choose=self._choose,
+            pass_on=partial(self._others.ask, PASS_ON), choices=page_choices(), choose=self._choose,
         )  # fmt: skip
         self._compared = ComparedFace(self._server.compare, self.failed, self._listener_seed)
         self._guard = StampGuard()
@@ -311,10 +307,8 @@ class AvatarNode(ReactdiffNode):
 
     def _tell_speaking(self) -> None:
         now = self.steady_ns()
-        unheard = (
-            "no one hears the robot's voice: press 'Hear the robot' on its page" if now < self._unheard_until else ""
-        )
-        self.set_problem("voice", unheard, Level.WARN)
+        unheard = "no one hears the robot's voice: press 'Hear the robot' on its page"
+        self.set_problem("voice", unheard if now < self._unheard_until else "", Level.WARN)
         if self._voice_until:
             speaks = now < self._voice_until
             self._voice_until = self._voice_until if speaks else 0
@@ -329,9 +323,8 @@ class AvatarNode(ReactdiffNode):
         elif kind == "compare":
             self._compared.choose(name)
         else:
-            self.publish(
-                self._gestures, msg.Gesture(header=fill_header(Header(), self.now_ns()), name=name, strength=1.0)
-            )
+            header = fill_header(Header(), self.now_ns())
+            self.publish(self._gestures, msg.Gesture(header=header, name=name, strength=1.0))
 
     def _on_candidates(self, message: Any) -> None:
         values, chosen = candidates_value(message)
@@ -384,20 +377,16 @@ class AvatarNode(ReactdiffNode):
         problems = [s.message for s in worst_first if s.level >= Level.WARN]
         listener = stages.get("reaction_node")
         values = {} if listener is None else {**_settings(listener), "backend": listener.backend}
-        latencies = {name: round(s.latency_p50, 1) for name, s in stages.items() if math.isfinite(s.latency_p50)}
+        visitor = self._visitor()
         status = {
             "speaker": speaker_status(None if self.running_ns() - self._speaker_ns > SILENT_NS else self._speaker),
             "rates_hz": {name: round(s.rate, 1) for name, s in stages.items()},
-            "latency_ms": latencies,
-            "listener": values,
-            "compared": self._compared.name,
-            "recording": self._recording(),
+            "latency_ms": {n: round(s.latency_p50, 1) for n, s in stages.items() if math.isfinite(s.latency_p50)},
+            "listener": values, "compared": self._compared.name, "recording": self._recording(),
             "voice": self.count_publishers(self.resolve_topic_name("speech/audio")) > 0,
-            "visitor": self._visitor().get("visitor", ""),
-            "visitors_waiting": int(self._visitor().get("waiting", "0")),
-            "stages": self._stage_status(),
-            "last_error": (problems or errors or [""])[0],
-        }
+            "visitor": visitor.get("visitor", ""), "visitors_waiting": int(visitor.get("waiting", "0")),
+            "stages": self._stage_status(), "last_error": (problems or errors or [""])[0],
+        }  # fmt: skip
         actuator = self._robot.status(self.steady_ns())
         if actuator is not None:
             status["actuator"] = actuator

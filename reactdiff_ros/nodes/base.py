@@ -318,9 +318,7 @@ class ReactdiffNode(ReportingNode):
             return CancelResponse.ACCEPT
 
         begin = self._guarded(name, lambda handle: accepted(handle, kind))
-        server = ActionServer(
-            self, kind, name, lambda _: None, handle_accepted_callback=begin, cancel_callback=cancel
-        )  # fmt: skip
+        server = ActionServer(self, kind, name, lambda _: None, handle_accepted_callback=begin, cancel_callback=cancel)
         self._active_entities.append((ActionServer.destroy, server))
 
     def every(self, seconds: float, callback: Callable[[], None]) -> None:

@@ -44,13 +44,9 @@ class GraphWatch:
         self._context = rclpy.Context()
         rclpy.init(args=[], context=self._context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node(
-            "reactdiff_supervisor",
-            namespace=namespace or "/",
-            context=self._context,
-            use_global_arguments=False,
-            start_parameter_services=False,
-            enable_rosout=False,
-        )
+            "reactdiff_supervisor", namespace=namespace or "/", context=self._context, use_global_arguments=False,
+            start_parameter_services=False, enable_rosout=False,
+        )  # fmt: skip
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         # Latched, as our nodes publish them: the last report of a node that was found late is not lost.

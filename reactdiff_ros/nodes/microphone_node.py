@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -28,19 +29,19 @@ class MicrophoneNode(ReactdiffNode):
         """Check the settings; the microphone itself is opened by the reader."""
         device = str(self.values["device"]).strip()
         self._config = MicrophoneConfig(
-            device=None if device in ("", "default") else device,
-            rate_hz=int(self.values["sample_rate"]) or None,
-            channels=int(self.values["channels"]) or None,
-            block_s=CHUNK_S,
-        )
+            device=None if device in ("", "default") else device, rate_hz=int(self.values["sample_rate"]) or None,
+            channels=int(self.values["channels"]) or None, block_s=CHUNK_S,
+        )  # fmt: skip
         self._sounds = self.advertise("audio")
         self.backend = "portaudio"
 
     def start(self) -> None:
         """Start the reader, and hear the robot's own voice where it can be taken out."""
-        self._echo = self._canceller() if self.values["cancel_echo"] else None
-        if self._echo is not None:
-            self.subscribe("speech/audio", self._on_voice)
+        self._echo: EchoCanceller | None = None
+        if self.values["cancel_echo"]:
+            with suppress(MissingExtraError):  # people are then not heard while the robot speaks: that is no fault
+                self._echo = EchoCanceller()
+                self.subscribe("speech/audio", self._on_voice)
         heard = threading.Event()
         self._microphone = Microphone(self._config, self.now_ns, on_sound=heard.set)
         self.read("microphone", self._microphone, partial(self._take, self._microphone, heard))
@@ -55,12 +56,6 @@ class MicrophoneNode(ReactdiffNode):
     def observe_health(self) -> None:
         """Count what was not read in time."""
         self.meter.dropped["audio"] = self._microphone.dropped + self._microphone.overflows
-
-    def _canceller(self) -> EchoCanceller | None:
-        try:
-            return EchoCanceller()
-        except MissingExtraError:  # people are then not heard while the robot speaks: no fault of the microphone
-            return None
 
     def _on_voice(self, message: Any) -> None:
         if self._echo is not None:

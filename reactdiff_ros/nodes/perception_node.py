@@ -6,6 +6,7 @@ import random
 import string
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -19,7 +20,7 @@ from reactdiff_ros.capture.compressed import decode_compressed
 from reactdiff_ros.capture.decode import decode_image
 from reactdiff_ros.capture.other_sound import StampedBytes, sampled_sound
 from reactdiff_ros.clock import NS, StampGuard
-from reactdiff_ros.coefficients import INDEX
+from reactdiff_ros.coefficients import sides
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.messages import fill_gaze, fill_header, fill_people, fill_speaker, from_stamp, sound_value
 from reactdiff_ros.nodes.base import ReactdiffNode
@@ -98,18 +99,13 @@ class PictureDecoder:
             message.encoding, message.height, message.width, message.step, message.data, bool(message.is_bigendian)
         )
         if self._bridge is not None:
-            pixels = self._by_bridge(message, pixels)
+            with suppress(Exception):
+                pixels = np.asarray(self._bridge.imgmsg_to_cv2(message, desired_encoding="bgr8"))
         return self._picture(message, pixels)
 
     def compressed(self, message: Any) -> Picture:
         """A CompressedImage as Picture. Raises MessageError when it is malformed."""
         return self._picture(message, decode_compressed(message.format, message.data))
-
-    def _by_bridge(self, message: Any, pixels: UINT8) -> UINT8:
-        try:
-            return np.asarray(self._bridge.imgmsg_to_cv2(message, desired_encoding="bgr8"))
-        except Exception:
-            return pixels
 
     def _picture(self, message: Any, pixels: UINT8) -> Picture:
         focal = None if self._focal is None else self._focal[0] * pixels.shape[1] / self._focal[1]
@@ -117,29 +113,14 @@ class PictureDecoder:
 
 
 ACTION_UNITS = 99
-# FACS unit -> the ARKit coefficients whose mean represents it.
-FACS: dict[int, tuple[str, ...]] = {
-    1: ("browInnerUp",),
-    2: ("browOuterUpLeft", "browOuterUpRight"),
-    4: ("browDownLeft", "browDownRight"),
-    5: ("eyeWideLeft", "eyeWideRight"),
-    6: ("cheekSquintLeft", "cheekSquintRight"),
-    7: ("eyeSquintLeft", "eyeSquintRight"),
-    9: ("noseSneerLeft", "noseSneerRight"),
-    10: ("mouthUpperUpLeft", "mouthUpperUpRight"),
-    12: ("mouthSmileLeft", "mouthSmileRight"),
-    14: ("mouthDimpleLeft", "mouthDimpleRight"),
-    15: ("mouthFrownLeft", "mouthFrownRight"),
-    16: ("mouthLowerDownLeft", "mouthLowerDownRight"),
-    17: ("mouthShrugLower",),
-    18: ("mouthPucker",),
-    20: ("mouthStretchLeft", "mouthStretchRight"),
-    22: ("mouthFunnel",),
-    24: ("mouthPressLeft", "mouthPressRight"),
-    26: ("jawOpen",),
-    28: ("mouthRollLower", "mouthRollUpper"),
-    43: ("eyeBlinkLeft", "eyeBlinkRight"),
-}
+FACS: Final[dict[int, tuple[str, ...]]] = {
+    1: ("browInnerUp",), 2: ("browOuterUp",), 4: ("browDown",), 5: ("eyeWide",), 6: ("cheekSquint",),
+    7: ("eyeSquint",), 9: ("noseSneer",), 10: ("mouthUpperUp",), 12: ("mouthSmile",), 14: ("mouthDimple",),
+    15: ("mouthFrown",), 16: ("mouthLowerDown",), 17: ("mouthShrugLower",), 18: ("mouthPucker",),
+    20: ("mouthStretch",), 22: ("mouthFunnel",), 24: ("mouthPress",), 26: ("jawOpen",),
+    28: ("mouthRollLower", "mouthRollUpper"), 43: ("eyeBlink",),
+}  # fmt: skip
+"""FACS unit -> the ARKit coefficients whose mean represents it; a name without its side means both."""
 _LABELS = {"disgust": "disgusted", "fear": "scared", "surprise": "surprised"}
 
 
@@ -148,12 +129,14 @@ def action_units(frame: SpeakerFrame) -> tuple[FloatArray, FloatArray]:
     intensity = np.zeros(ACTION_UNITS, dtype=np.float32)
     confidence = np.zeros(ACTION_UNITS, dtype=np.float32)
     for unit, names in FACS.items():
-        indices = [INDEX[n] for n in names]
+        indices = [index for name in names for index in sides(name)]
         intensity[unit] = frame.coefficients[indices].mean()
         confidence[unit] = frame.confidence[indices].min()
     return intensity, confidence
 
 
+_MARKS: Final = {"faces": "", "persons": "p", "voices": "v"}
+"""What ids of each kind have before their number."""
 ATTENTIVE: Final = 0.5
 """Attention from which a person counts as engaged, and belief from which they count as speaking."""
 
@@ -184,18 +167,14 @@ class Humans:
         self._ids, self._levels = IdsList, (EngagementLevel.DISENGAGED, EngagementLevel.ENGAGED)
         self._advertise, self._retire = advertise, retire
         self._mark, self._score = mark, score
-        names = ("faces", "persons", "voices")
-        self._tracked = {name: advertise(IdsList, f"/humans/{name}/tracked", False) for name in names}
+        self._tracked = {kind: advertise(IdsList, f"/humans/{kind}/tracked", False) for kind in _MARKS}
         self._publishers: dict[int, dict[str, Any]] = {}
         self._told: dict[tuple[int, str], Any] = {}
 
     def publish(
-        self,
-        frame: SpeakerFrame,
-        faces: tuple[int, ...],
-        regions: Mapping[int, tuple[float, float, float, float]],
+        self, frame: SpeakerFrame, faces: tuple[int, ...], regions: Mapping[int, tuple[float, float, float, float]],
         people: People | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Ids of all in sight, and where in the picture; expression and action units of the speaker; who are people
         rather than passers-by, whether they look at the robot, and who speaks.
 
@@ -203,8 +182,8 @@ class Humans:
         """
         stamp = fill_header(Header(), frame.stamp_ns, frame.frame_id)
         persons = () if people is None else tuple(p.person_id for p in people.persons)
-        for name, mark, ids in (("faces", "", faces), ("persons", "p", persons), ("voices", "v", persons)):
-            self._tracked[name].publish(self._ids(header=stamp, ids=[self._name(i, mark) for i in ids]))
+        for kind, ids in (("faces", faces), ("persons", persons), ("voices", persons)):
+            self._tracked[kind].publish(self._ids(header=stamp, ids=[self._name(i, _MARKS[kind]) for i in ids]))
         for gone in set(self._publishers) - set(faces):
             for publisher in self._publishers.pop(gone).values():
                 self._retire(publisher)
@@ -227,18 +206,12 @@ class Humans:
     def _publish_speaker(self, frame: SpeakerFrame, stamp: Any) -> None:
         if frame.person_id < 0 or not frame.mesh_present:
             return
-        if frame.affect is not None:
-            affect = frame.affect
+        if (affect := frame.affect) is not None:
             self._send(
-                frame.person_id,
-                "faces",
-                "expression",
-                header=stamp,
-                expression=_LABELS.get(affect.label, affect.label),
-                valence=float(affect.valence),
-                arousal=float(affect.arousal),
-                confidence=float(affect.probabilities.max()),
-            )
+                frame.person_id, "faces", "expression", header=stamp,
+                expression=_LABELS.get(affect.label, affect.label), valence=float(affect.valence),
+                arousal=float(affect.arousal), confidence=float(affect.probabilities.max()),
+            )  # fmt: skip
         intensity, confidence = action_units(frame)
         self._send(frame.person_id, "faces", "facs", header=stamp, intensity=intensity, confidence=confidence)
 
@@ -257,8 +230,7 @@ class Humans:
     def _send(self, person: int, kind: str, topic: str, *, latched: bool = False, **values: Any) -> None:
         publishers = self._publishers.setdefault(person, {})
         if topic not in publishers:
-            mark = {"faces": "", "persons": "p", "voices": "v"}[kind]
-            name = f"/humans/{kind}/{self._name(person, mark)}/{topic}"
+            name = f"/humans/{kind}/{self._name(person, _MARKS[kind])}/{topic}"
             publishers[topic] = self._advertise(self._kinds[topic], name, latched)
         publishers[topic].publish(self._kinds[topic](**values))
 
