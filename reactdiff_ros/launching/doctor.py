@@ -214,9 +214,9 @@ def _speech_engine() -> Iterator[Finding]:
         yield Finding("speech", NOTE, f"{error.what}: the robot cannot speak", error.todo)
 
 
-def check_gpu(board: Path = BOARD) -> Iterator[Finding]:
+def check_gpu() -> Iterator[Finding]:
     """What can compute the model: GPU, ONNX Runtime, and TensorRT if there is a GPU."""
-    gpu = _gpu(board)
+    gpu = _gpu()
     yield gpu
     providers = ask_python(
         "import onnxruntime as o; print(o.__version__ + ': ' + ', '.join(p.replace('ExecutionProvider', '')"
@@ -238,8 +238,8 @@ def check_gpu(board: Path = BOARD) -> Iterator[Finding]:
     yield Finding("tensorrt", NOTE, what, "pip install -r requirements/tensorrt.txt; see docs/gpu.md")
 
 
-def _gpu(board: Path) -> Finding:
-    name = board.read_bytes().rstrip(b"\0").decode(errors="replace") if board.is_file() else ""
+def _gpu() -> Finding:
+    name = _text(BOARD).rstrip("\0")
     installed = shutil.which("nvidia-smi") is not None
     answer = ask(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]) if installed else None
     lines = [line for line in answer.stdout.splitlines() if line.strip()] if answer is not None else []
@@ -303,12 +303,11 @@ def check_microphone() -> Iterator[Finding]:
         yield Finding("microphone", OK, f"{answer.default} ({len(answer.inputs)} inputs)")
 
 
-def check_groups(dev: Path = DEV, may_open: Callable[[Path], bool] | None = None) -> Iterator[Finding]:
+def check_groups() -> Iterator[Finding]:
     """Permission to open the devices."""
-    may_open = may_open or (lambda path: os.access(path, os.R_OK | os.W_OK))
-    for kind, patterns in KINDS.items():
-        devices = _devices(dev, patterns)
-        closed = next((path for path in devices if not may_open(path)), None)
+    found = {kind: _devices(DEV, patterns) for kind, patterns in KINDS.items()}
+    for kind, devices in found.items():
+        closed = next((path for path in devices if not os.access(path, os.R_OK | os.W_OK)), None)
         if closed is not None:
             group, user = kind, getpass.getuser()
             with suppress(OSError, KeyError):
@@ -320,8 +319,8 @@ def check_groups(dev: Path = DEV, may_open: Callable[[Path], bool] | None = None
             yield Finding("groups", ERROR, sentence, todo)
         elif devices:
             yield Finding("groups", OK, f"{kind}: {', '.join(map(str, devices[:4]))} can be opened")
-    if not any(_devices(dev, patterns) for patterns in KINDS.values()):
-        yield Finding("groups", NOTE, f"no camera, sound card, serial port or I2C bus in {dev}")
+    if not any(found.values()):
+        yield Finding("groups", NOTE, f"no camera, sound card, serial port or I2C bus in {DEV}")
 
 
 def check_serial(
@@ -418,18 +417,15 @@ SHM_FREE: Final = 32_000_000
 SEGMENTS: Final = ("fastrtps_*", "fastdds_*", "sem.fastrtps_*", "sem.fastdds_*")
 
 
-def check_dds(environment: Mapping[str, str] | None = None) -> Iterator[Finding]:
+def check_dds() -> Iterator[Finding]:
     """The environment variables of DDS."""
-    environment = os.environ if environment is None else environment
+    environment = os.environ
     found = [*_dds_variables(environment), *(p for v in PROFILES for p in _dds_profile(v, environment.get(v, "")))]
     yield from found
     if not any(finding.level == ERROR for finding in found):
         middleware = environment.get("RMW_IMPLEMENTATION") or "default middleware"
-        reach = "".join(
-            f", {what} {environment[variable]}"
-            for variable, what in (("ROS_STATIC_PEERS", "peers"), ("ROS_DISCOVERY_SERVER", "discovery server"))
-            if environment.get(variable)
-        )
+        others = {"ROS_STATIC_PEERS": "peers", "ROS_DISCOVERY_SERVER": "discovery server"}
+        reach = "".join(f", {what} {environment[name]}" for name, what in others.items() if environment.get(name))
         text = "'reactdiff listen' uses the network only with --lan"
         yield Finding("dds", OK, f"{middleware}, domain {environment.get('ROS_DOMAIN_ID') or 0}{reach}; {text}")
 
@@ -617,17 +613,16 @@ def check_files() -> Iterator[Finding]:
     from reactdiff_ros.actuation.robot.calibration import calibration_path, load_calibration
     from reactdiff_ros.styles import load_styles, user_styles_path
 
-    styles = user_styles_path()
-    files: list[tuple[str, Path, Callable[[Path], Sized], str]] = []
-    if styles.exists():
-        files.append(("styles", styles, load_styles, f"correct {styles}, or move it away"))
-    for path in sorted(calibration_path("any").parent.glob("*.json")):
-        files.append(("calibration", path, load_calibration, f"reactdiff robot calibrate {path.stem}"))
-    for name, path, load, todo in files:
+    def checked(name: str, path: Path, load: Callable[[Path], Sized], todo: str) -> Finding:
         try:
-            yield Finding(name, OK, f"{len(load(path))} in {path}")
+            return Finding(name, OK, f"{len(load(path))} in {path}")
         except ReactdiffError as error:
-            yield failed(name, error, todo)
+            return failed(name, error, todo)
+
+    if (styles := user_styles_path()).exists():
+        yield checked("styles", styles, load_styles, f"correct {styles}, or move it away")
+    for path in sorted(calibration_path("any").parent.glob("*.json")):
+        yield checked("calibration", path, load_calibration, f"reactdiff robot calibrate {path.stem}")
 
 
 def check_port() -> Iterator[Finding]:

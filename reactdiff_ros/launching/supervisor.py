@@ -38,11 +38,10 @@ except OSError as error:
 
 @dataclass(frozen=True)
 class NodeCommand:
-    """One node: its name, the program (an absolute path) with its arguments, its own variables and timeouts."""
+    """One node: its name, the program (an absolute path) with its arguments, and its own timeouts."""
 
     name: str
     command: tuple[str, ...]
-    environment: Mapping[str, str] = field(default_factory=dict)
     silent_s: float | None = None
     """In place of `Limits.silent_s`."""
     term_s: float | None = None
@@ -191,13 +190,9 @@ class Supervisor:
         output = self._open_log(child)
         try:
             child.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=sys.stderr if self.log_dir is None else output or subprocess.DEVNULL,
-                stderr=subprocess.STDOUT,
-                env={**self.environment, **child.node.environment},
-                start_new_session=True,
-            )
+                command, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, env=dict(self.environment),
+                stdout=sys.stderr if self.log_dir is None else output or subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
         except OSError as error:
             # No process or no memory left: as if the node had died, so that it is tried again.
             self._schedule(child, self.clock(), f"could not be started ({error.strerror})")

@@ -107,17 +107,8 @@ class Topic:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """A service that a node offers."""
-
-    name: str
-    type: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """An action that a node offers."""
+class Offer:
+    """A service or an action of a node."""
 
     name: str
     type: str
@@ -176,8 +167,8 @@ class Node:
     parameters: tuple[Parameter, ...]
     publishers: tuple[Topic, ...]
     subscribers: tuple[Topic, ...]
-    services: tuple[Service, ...]
-    actions: tuple[Action, ...] = ()
+    services: tuple[Offer, ...]
+    actions: tuple[Offer, ...] = ()
     unless: tuple[str, ...] = ()
     """Values of the argument `when` that do not start it."""
     only: tuple[str, ...] = ()
@@ -302,22 +293,18 @@ def load_table() -> Table:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         qos = {entry["name"]: Qos(**entry) for entry in data["qos"]}
-        arguments = tuple(
-            Argument(**entry | {"choices": tuple(entry.get("choices", ()))}) for entry in data["arguments"]
-        )
+        arguments = tuple(Argument(**e | {"choices": tuple(e.get("choices", ()))}) for e in data["arguments"])
         return Table(tuple(_node(entry, data["common"]) for entry in data["nodes"]), arguments, qos)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError("the table of nodes cannot be read", where=str(path), todo=repr(error)) from error
 
 
 def _node(data: dict[str, Any], common: dict[str, Any]) -> Node:
-    kinds: dict[str, Any] = {
-        "parameters": _parameter, "publishers": Topic, "subscribers": Topic, "services": Service,
-    }  # fmt: skip
+    kinds: dict[str, Any] = {"parameters": _parameter, "publishers": Topic, "subscribers": Topic, "services": Offer}
     items: dict[str, Any] = {
         name: tuple(kind(**entry) for entry in common[name] + data[name]) for name, kind in kinds.items()
     }
-    items["actions"] = tuple(Action(**entry) for entry in data.get("actions", ()))
+    items["actions"] = tuple(Offer(**entry) for entry in data.get("actions", ()))
     values = {name: tuple(data.get(name, ())) for name in ("unless", "only")}
     return Node(**{"large_messages": False, **data, **items, **values})
 
