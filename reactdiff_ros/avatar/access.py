@@ -45,11 +45,8 @@ def checked_token(token: str, variable: str) -> str:
     """`token`, which `variable` of the environment may have given. Raises ConfigError if it could be guessed."""
     if _FORM.fullmatch(token):
         return token
-    raise ConfigError(
-        "the token is too short, or has characters that a token may not have",
-        where=variable,
-        todo="give 16 to 128 letters, digits, - and _, or leave it out",
-    )
+    what = "the token is too short, or has characters that a token may not have"
+    raise ConfigError(what, where=variable, todo="give 16 to 128 letters, digits, - and _, or leave it out")
 
 
 def same_token(given: str, token: str) -> bool:
@@ -76,11 +73,8 @@ class LinkAccess:
     def refuses(self, request: web.Request) -> web.Response | None:
         """The answer to a request without the token, or None."""
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-        given = (
-            request.query.get(QUERY, ""),
-            request.cookies.get(_cookie(request), ""),
-            bearer.strip() if scheme.lower() == "bearer" else "",
-        )
+        own = bearer.strip() if scheme.lower() == "bearer" else ""
+        given = (request.query.get(QUERY, ""), request.cookies.get(_cookie(request), ""), own)
         if any([same_token(one, self.token) for one in given]):
             return None
         return web.Response(status=ASKS, text=_ASKING, content_type="text/html", headers={"WWW-Authenticate": "Bearer"})
@@ -168,12 +162,6 @@ def host_name(host: str) -> str | None:
     return name.rstrip(".") or None if name else None
 
 
-def host_names() -> frozenset[str]:
-    """What other machines may call this one."""
-    own = socket.gethostname().lower()
-    return frozenset({own, own if own.endswith(".local") else own + ".local"})
-
-
 class Guard:
     """Checks the Host and Origin headers of every request.
 
@@ -186,8 +174,9 @@ class Guard:
         self._names = LOCAL_NAMES | {name.lower().strip("[]").rstrip(".") for name in (bound, *extra)}
         address = _address(bound)
         self._any_address = address is not None and address.is_unspecified
-        if self._any_address:
-            self._names |= host_names()
+        if self._any_address:  # what other machines may call this one
+            own = socket.gethostname().lower()
+            self._names |= {own, own if own.endswith(".local") else own + ".local"}
 
     @property
     def names(self) -> frozenset[str]:

@@ -89,14 +89,14 @@ class Certificates:
                 path = self._folder / "server.pem"
                 server = _read(path)
                 if server is None or not _serves(server, authority, wanted, now):
-                    server = _new_server(authority, wanted | (_host_names(server) if server else set()), now)
+                    held = _held(server) if server else ()  # other listeners of this machine may have asked for names
+                    hosts = {name for name in held if isinstance(name, x509.DNSName)}
+                    server = _new_server(authority, wanted | hosts, now)
                     _write(path, server)
                 self.context.load_cert_chain(path)
         except OSError as error:
-            raise ReactdiffError(
-                "the page's certificate cannot be kept", where=str(self._folder),
-                todo=f"{error.strerror or error}; set state_dir of avatar_node to a folder that can be written to",
-            ) from error  # fmt: skip
+            todo = f"{error.strerror or error}; set state_dir of avatar_node to a folder that can be written to"
+            raise ReactdiffError("the page's certificate cannot be kept", where=str(self._folder), todo=todo) from error
         self._authority, self._server = authority, server
         return before is not None and before.certificate != authority.certificate
 
@@ -162,11 +162,6 @@ def _names(given: Iterable[str]) -> set[x509.GeneralName]:
             if name.isascii() and 0 < len(name) <= 253:
                 found.add(x509.DNSName(name.lower().rstrip(".")))
     return found
-
-
-def _host_names(identity: _Identity) -> set[x509.GeneralName]:
-    """The host names of a server's certificate: other listeners of this machine may have asked for them."""
-    return {name for name in _held(identity) if isinstance(name, x509.DNSName)}
 
 
 def _held(server: _Identity) -> set[x509.GeneralName]:

@@ -76,11 +76,8 @@ class AvatarConfig:
 # ---- Outputs to other people's avatars
 
 DEFAULTS: Final[dict[str, tuple[str, int]]] = {
-    "vmc": ("127.0.0.1", 39539),
-    "live_link": ("127.0.0.1", 11111),
-    "arkit": ("127.0.0.1", 8770),
-    "topic": ("", 0),
-}
+    "vmc": ("127.0.0.1", 39539), "live_link": ("127.0.0.1", 11111), "arkit": ("127.0.0.1", 8770), "topic": ("", 0),
+}  # fmt: skip
 """Host and port of each kind: the standard ports of VMC and Live Link, one of our own for the websocket."""
 VMC_NAMES: Final = ("arkit", "perfect_sync")
 _LABEL: Final = r"[A-Za-z0-9_\-]{1,63}"
@@ -110,9 +107,7 @@ class OutputsConfig:
 
     targets: tuple[Target, ...] = ()
     vmc_names: str = setting(
-        "arkit",
-        "Names of the VMC blend shapes: ARKit (jawOpen) or Perfect Sync clips (JawOpen).",
-        choices=VMC_NAMES,
+        "arkit", "Names of the VMC blend shapes: ARKit (jawOpen) or Perfect Sync clips (JawOpen).", choices=VMC_NAMES
     )
     subject: str = setting("reactdiff", "Live Link subject name, 1 to 64 printable characters.")
     origins: tuple[str, ...] = setting(

@@ -46,12 +46,6 @@ def head_quaternion(coefficients: FloatArray) -> Quaternion:
     return x * cz + y * sz, y * cz - x * sz, z * cz + w * sz, w * cz - z * sz
 
 
-def unity_quaternion(quaternion: Quaternion) -> Quaternion:
-    """The same rotation in Unity's left-handed axes (+x to the face's own right, +y up, +z out of the face)."""
-    x, y, z, w = quaternion
-    return x, -y, -z, w
-
-
 def eye_angles(coefficients: FloatArray) -> tuple[tuple[float, float], tuple[float, float]]:
     """(yaw, pitch) of the left and of the right eye in rad, relative to the head: + is to the own right, and down."""
 
@@ -80,20 +74,13 @@ def arkit_json(frame: ExpressionFrame, number: int) -> str:
     rounded = [round(float(v), DIGITS) for v in values]
     pitch, yaw, roll = rounded[BLENDSHAPE_COUNT : BLENDSHAPE_COUNT + 3]
     head = {
-        "pitch": pitch,
-        "yaw": yaw,
-        "roll": roll,
-        "quaternion": [round(q, DIGITS + 2) for q in head_quaternion(values)],
-        "position": rounded[TRANSLATION],
-    }
+        "pitch": pitch, "yaw": yaw, "roll": roll,
+        "quaternion": [round(q, DIGITS + 2) for q in head_quaternion(values)], "position": rounded[TRANSLATION],
+    }  # fmt: skip
     content = {
-        "type": "arkit",
-        "frame": number,
-        "stamp": frame.stamp_ns / NS,
-        "mode": frame.mode,
-        "blendshapes": dict(zip(BLENDSHAPE_NAMES, rounded[:BLENDSHAPE_COUNT], strict=True)),
-        "head": head,
-    }
+        "type": "arkit", "frame": number, "stamp": frame.stamp_ns / NS, "mode": frame.mode,
+        "blendshapes": dict(zip(BLENDSHAPE_NAMES, rounded[:BLENDSHAPE_COUNT], strict=True)), "head": head,
+    }  # fmt: skip
     return json.dumps(content, separators=(",", ":"), allow_nan=False)
 
 
@@ -205,7 +192,8 @@ class VmcEncoder:
         if self._began_ns is None or frame.stamp_ns < self._began_ns:
             self._began_ns = frame.stamp_ns
         values = bounded(frame.coefficients)
-        rotation = unity_quaternion(head_quaternion(values))
+        x, y, z, w = head_quaternion(values)
+        rotation = x, -y, -z, w  # Unity's axes are left-handed: +x to the face's own right, +y up, +z out of the face
         bundle = self._bundles.OscBundleBuilder(self._bundles.IMMEDIATELY)
         parts: list[tuple[str, tuple[str | int | float, ...]]] = [
             ("/VMC/Ext/OK", (1,)),

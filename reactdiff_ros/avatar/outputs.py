@@ -119,7 +119,9 @@ class UdpOutput:
             self._try_ns = now_ns + RETRY_NS
         else:
             self.sent += 1
-            self._sent_well()
+            self._good += 1
+            if self._good >= 2:  # a refusal is known one datagram later, so a single good send proves nothing
+                self.problem = ""
 
     def close(self) -> None:
         """Close the socket. Twice is fine."""
@@ -151,12 +153,6 @@ class UdpOutput:
         self._socket = opened
         self._good = 0
         return True
-
-    def _sent_well(self) -> None:
-        # A refusal is known one datagram later, so a single good send proves nothing.
-        self._good += 1
-        if self._good >= 2 and self.problem:
-            self.problem = ""
 
     def _report(self, what: str, todo: str) -> None:
         self._good = 0

@@ -21,15 +21,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from reactdiff_ros.avatar.access import (
-    OPERATOR,
-    Guard,
-    LinkAccess,
-    is_this_machine,
-    links,
-    own_addresses,
-    reached,
-)
+from reactdiff_ros.avatar.access import OPERATOR, Guard, LinkAccess, is_this_machine, links, own_addresses, reached
 from reactdiff_ros.avatar.arming import Answer, RobotConsole
 from reactdiff_ros.avatar.capture import CaptureRelay
 from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
@@ -58,14 +50,9 @@ CERTIFICATE: Final = "reactdiff.crt"
 NO_STORE: Final = {"Cache-Control": "no-store"}
 _NO_JSON: Final = "Commands are JSON."
 CONTENT_TYPES = {
-    ".html": "text/html",
-    ".js": "text/javascript",
-    ".css": "text/css",
-    ".json": "application/json",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".webmanifest": "application/manifest+json",
-}
+    ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json",
+    ".svg": "image/svg+xml", ".png": "image/png", ".webmanifest": "application/manifest+json",
+}  # fmt: skip
 
 
 def load_pages(look: str, folders: tuple[str, ...] = ("page",)) -> dict[str, bytes]:
@@ -149,9 +136,8 @@ class PageServer(WebServer):
                 return web.Response(status=422, text=f"{error}\n")
         if name not in (*LOOKS, "keys"):
             raise web.HTTPNotFound(text="There is no such look.\n")
-        return web.Response(
-            body=shipped(name).read_bytes(), content_type="application/json", headers={"Cache-Control": "no-cache"}
-        )
+        body, headers = shipped(name).read_bytes(), {"Cache-Control": "no-cache"}
+        return web.Response(body=body, content_type="application/json", headers=headers)
 
     async def _model(self, _request: web.Request) -> web.StreamResponse:
         """The avatar's file that the face was started with, or the package's own."""
@@ -388,11 +374,8 @@ class AvatarServer(PageServer):
 
     def fresh(self) -> bool:
         """Whether an expression came within the last `stale_s`."""
-        return (
-            self._loop is not None
-            and self._message is not None
-            and self._loop.time() - self._shown_at <= self.config.stale_s
-        )
+        loop = self._loop
+        return loop is not None and self._message is not None and loop.time() - self._shown_at <= self.config.stale_s
 
     def _report(self) -> dict[str, Any]:
         fresh, clients = self.fresh(), tuple(self._clients)
@@ -400,24 +383,15 @@ class AvatarServer(PageServer):
         return {
             "graph": self._status,
             "page": {
-                "url": self.url,
-                "shared": bool(self.link_token),
+                "url": self.url, "shared": bool(self.link_token),
                 "trust": next(iter(reached(self.trust[0])), "") if self.trust[0] else "",
-                "look": self.config.look,
-                "choices": bool(self._choices) and not self.link_token,
-                "clients": len(clients),
-                "clients_fps": [c.fps for c in clients],
-                "frames": self._count,
-                "frames_dropped": self.dropped,
-                "frames_rejected": self._rejected,
-                "clients_refused": self._refused_clients,
-                "bad_inputs": self._past_bad_inputs,
-                "fresh": fresh,
-                "stale_s": self.config.stale_s,
-                "reason": reason,
-                "last_error": self._error,
+                "look": self.config.look, "choices": bool(self._choices) and not self.link_token,
+                "clients": len(clients), "clients_fps": [c.fps for c in clients], "frames": self._count,
+                "frames_dropped": self.dropped, "frames_rejected": self._rejected,
+                "clients_refused": self._refused_clients, "bad_inputs": self._past_bad_inputs, "fresh": fresh,
+                "stale_s": self.config.stale_s, "reason": reason, "last_error": self._error,
             },
-        }
+        }  # fmt: skip
 
     def stats(self) -> dict[str, Any]:
         """Counters of the page for status and diagnostics: url, clients, fps, frames, dropped, last_error."""

@@ -56,12 +56,9 @@ class Client:
     """
 
     def __init__(
-        self,
-        opened: web.WebSocketResponse,
-        transport: asyncio.Transport | None,
-        queue: int,
+        self, opened: web.WebSocketResponse, transport: asyncio.Transport | None, queue: int,
         understood: Callable[[Client, dict[str, Any]], bool] | None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._socket, self._transport, self._understood = opened, transport, understood
         self.waiting: deque[bytes | str] = deque(maxlen=queue)
         self._sounds: deque[bytes] = deque(maxlen=SOUNDS)
@@ -273,17 +270,12 @@ class WebServer:
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
                     continue
-                raise DeviceError(
-                    f"{self.name} cannot be served, {error.strerror or error}", where=f"{self._host}:{port}",
-                    todo="set another host or port",
-                ) from error  # fmt: skip
-        what = "the port is" if len(self._ports) == 1 else "all ports are"
-        span = str(self._ports[0]) if len(self._ports) == 1 else f"{self._ports[0]} to {self._ports[-1]}"
-        raise DeviceError(
-            f"{self.name} cannot be served, {what} in use",
-            where=f"{self._host}:{span}",
-            todo="stop what uses it or set another port",
-        )
+                what, where = f"{self.name} cannot be served, {error.strerror or error}", f"{self._host}:{port}"
+                raise DeviceError(what, where=where, todo="set another host or port") from error
+        one = len(self._ports) == 1
+        what = f"{self.name} cannot be served, {'the port is' if one else 'all ports are'} in use"
+        span = str(self._ports[0]) if one else f"{self._ports[0]} to {self._ports[-1]}"
+        raise DeviceError(what, where=f"{self._host}:{span}", todo="stop what uses it or set another port")
 
     async def _hang_up(self, _app: web.Application) -> None:
         for client in list(self._clients):

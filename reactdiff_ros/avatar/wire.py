@@ -98,15 +98,9 @@ def encode_voice(sound: Sound) -> bytes:
 
 
 def encode_robot(
-    state: str,
-    generation: int,
-    time_s: float,
-    position: float,
-    coefficients: FloatArray,
-    targets: Sequence[float],
-    commands: Sequence[float],
-    limited: Sequence[bool],
-) -> bytes:
+    state: str, generation: int, time_s: float, position: float, coefficients: FloatArray, targets: Sequence[float],
+    commands: Sequence[float], limited: Sequence[bool],
+) -> bytes:  # fmt: skip
     """One tick of a robot's preview. Raises ValueError for an unknown state or joints that do not agree."""
     if state not in ROBOT_STATES or not len(targets) == len(commands) == len(limited):
         raise ValueError(f"no tick of a robot: {state!r}, {len(targets)} targets, {len(commands)} commands")
@@ -119,12 +113,9 @@ def encode_robot(
 
 def frame_as_dict(frame: ExpressionFrame) -> dict[str, Any]:
     """`frame` for the REST interface: coefficients by name."""
-    return {
-        **_stamps(frame),
-        "mode": frame.mode,
-        "layers": list(frame.layers),
-        "coefficients": dict(zip(NAMES, (round(float(v), 6) for v in bounded(frame.coefficients)), strict=True)),
-    }
+    values = (round(float(v), 6) for v in bounded(frame.coefficients))
+    coefficients = dict(zip(NAMES, values, strict=True))
+    return {**_stamps(frame), "mode": frame.mode, "layers": list(frame.layers), "coefficients": coefficients}
 
 
 def candidate_curves(candidates: FloatArray, chosen: int, rate_hz: float) -> dict[str, Any]:
@@ -162,18 +153,14 @@ def speaker_status(frame: SpeakerFrame | None) -> dict[str, Any]:
     if frame is None:
         return {"present": False, "seen": "nothing comes from perception"}
     values: dict[str, Any] = {
-        "present": frame.face_present,
-        "person": frame.person_id,
-        "camera": frame.picture_stamp_ns is not None,
+        "present": frame.face_present, "person": frame.person_id, "camera": frame.picture_stamp_ns is not None,
         "microphone": frame.sound_stamp_ns is not None,
-    }
+    }  # fmt: skip
     if frame.voice is not None:
         values |= {"speaking": frame.voice.speaking, "loudness_dbfs": round(frame.voice.loudness_dbfs)}
     if frame.affect is not None:
         values |= {"expression": frame.affect.label, "valence": round(frame.affect.valence, 2)}
     if frame.gaze is not None:
         values["looks_here"] = round(frame.gaze.contact, 2)
-    values["coefficients"] = {
-        name: round(float(value), 2) for name, value in zip(BLENDSHAPE_NAMES, frame.coefficients, strict=False)
-    }
-    return values
+    shapes = zip(BLENDSHAPE_NAMES, frame.coefficients, strict=False)
+    return values | {"coefficients": {name: round(float(value), 2) for name, value in shapes}}
