@@ -19,7 +19,7 @@ TOOLS = ROOT / "tools"
 # What every room may know: the values, their basis, time, errors, and where shipped files and settings are.
 SHARED = {
     "types", "affect", "attributes", "coefficients", "clock", "errors", "messages", "onnx_network", "pictures",
-    "plain_yaml", "portaudio", "resampling", "resources", "settings", "style_words", "styles", "timeline",
+    "plain_json", "plain_yaml", "portaudio", "resampling", "resources", "settings", "style_words", "styles", "timeline",
     "whole_file", "worker",
 }  # fmt: skip
 # A room imports the shared values alone.

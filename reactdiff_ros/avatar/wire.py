@@ -58,6 +58,7 @@ from reactdiff_ros.coefficients import (
     bounded,
     brows_raised,
 )
+from reactdiff_ros.plain_json import finite
 from reactdiff_ros.types import ExpressionFrame, FloatArray, Sound, SpeakerFrame
 
 VERSION = 1
@@ -135,17 +136,7 @@ def candidate_curves(candidates: FloatArray, chosen: int, rate_hz: float) -> dic
 
 def to_json(value: Any) -> str:
     """Compact JSON: NaN and infinities are null, NumPy becomes lists, what JSON does not know its text."""
-    return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False, default=str)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, (np.generic, np.ndarray)):
-        value = value.tolist()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(k): _finite(v) for k, v in value.items()}
-    return [_finite(v) for v in value] if isinstance(value, (list, tuple)) else value
+    return json.dumps(finite(value), separators=(",", ":"), allow_nan=False, default=str)
 
 
 def speaker_status(frame: SpeakerFrame | None) -> dict[str, Any]:

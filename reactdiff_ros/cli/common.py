@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from reactdiff_ros.errors import ConfigError, MissingExtraError, explained, one_of, printable
+from reactdiff_ros.plain_json import finite
 from reactdiff_ros.resources import require_tools
 
 if TYPE_CHECKING:
@@ -155,19 +156,6 @@ def assignment(word: str) -> tuple[str, str]:
     if not separator or not name:
         raise click.UsageError(f"{word!r} is not NAME:=VALUE, such as record:=true")
     return name, value
-
-
-def finite(value: Any) -> Any:
-    """`value` with NaN and infinities as None, numpy scalars and arrays as Python's own, in all depths."""
-    if isinstance(value, dict):
-        return {str(k): finite(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(v) for v in value]
-    if hasattr(value, "tolist"):
-        return finite(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def dumps(value: Any, *, indent: int | None = None) -> str:
@@ -381,15 +369,14 @@ STOP_SIGNALS: Final = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "S
 
 
 class Press:
-    """Tells a new Ctrl-C from a copy of the last one. `clock`: steady, s."""
+    """Tells a new Ctrl-C from a copy of the last one."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._last_s = float("-inf")
 
     def is_copy(self) -> bool:
         """Whether the signal that has just arrived is a copy."""
-        now_s = self._clock()
+        now_s = time.monotonic()
         if now_s - self._last_s < AGAIN_S:
             return True
         self._last_s = now_s
