@@ -36,12 +36,13 @@ class Grid:
 class StampGuard:
     """Watches one stream of stamps for backward jumps (a bag that loops, a clock that was set).
 
-    A jump back of more than `tolerance_ns` is a new time line: history must be flushed. A smaller step
+    A jump back of more than TOLERANCE_NS is a new time line: history must be flushed. A smaller step
     back is an out-of-order message, to be dropped.
     """
 
-    def __init__(self, tolerance_ns: int = NS // 2) -> None:
-        self._tolerance_ns = tolerance_ns
+    TOLERANCE_NS = NS // 2
+
+    def __init__(self) -> None:
         self._newest_ns: int | None = None
 
     def check(self, stamp_ns: int) -> str:
@@ -50,7 +51,7 @@ class StampGuard:
         if newest is None or stamp_ns > newest:
             self._newest_ns = stamp_ns
             return "ok"
-        if newest - stamp_ns > self._tolerance_ns:
+        if newest - stamp_ns > self.TOLERANCE_NS:
             self._newest_ns = stamp_ns
             return "jump"
         return "late"

@@ -75,9 +75,9 @@ def written_path(text: str | Path) -> Path:
 USER_FOLDERS: Final = MappingProxyType({"CONFIG": ".config", "STATE": ".local/state", "CACHE": ".cache"})
 
 
-def user_folder(kind: Literal["CONFIG", "STATE", "CACHE"], environment: Mapping[str, str] = os.environ) -> Path:
+def user_folder(kind: Literal["CONFIG", "STATE", "CACHE"]) -> Path:
     """`reactdiff_ros` in the user's folder of that kind, see USER_FOLDERS (XDG Base Directory Specification 0.8)."""
-    given = environment.get(f"XDG_{kind}_HOME")
+    given = os.environ.get(f"XDG_{kind}_HOME")
     return (Path(given) if given else Path.home() / USER_FOLDERS[kind]) / "reactdiff_ros"
 
 

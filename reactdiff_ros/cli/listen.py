@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
@@ -378,16 +378,16 @@ def page_links(graph: LiveGraph | OneProcess) -> list[str]:
     return links(url, graph.link_token) if page_status(url) == ASKS else [url]
 
 
-def qr_code(link: str, out: TextIO | None = None) -> str:
-    """`link` as a QR code in block characters; empty where `out` (stdout) is no terminal, or one that has none."""
-    out, picture = out or sys.stdout, StringIO()
-    if not out.isatty():
+def qr_code(link: str) -> str:
+    """`link` as a QR code in block characters; empty where stdout is no terminal, or one that has none."""
+    if not sys.stdout.isatty():
         return ""
     # An installation from a distribution's packages has no segno: the link is printed all the same.
     with suppress(ModuleNotFoundError, UnicodeEncodeError):
         import segno
 
+        picture = StringIO()
         segno.make(link, error="l", micro=False).terminal(picture, compact=True)
-        picture.getvalue().encode(getattr(out, "encoding", None) or "ascii")
+        picture.getvalue().encode(getattr(sys.stdout, "encoding", None) or "ascii")
         return picture.getvalue()
     return ""

@@ -70,9 +70,9 @@ SETTINGS: Final = ("policy", "style", "styles_file", "hop_s", "guidance", "nod_r
 """What a condition may set."""
 
 
-def blind_condition(environment: Mapping[str, str] | None = None) -> Condition | None:
+def blind_condition() -> Condition | None:
     """The condition that this process runs blind; None: none. Raises ConfigError for a veil that cannot be lifted."""
-    text = (os.environ if environment is None else environment).get(CONDITION_VARIABLE, "").strip()
+    text = os.environ.get(CONDITION_VARIABLE, "").strip()
     return unveil(text) if text else None
 
 

@@ -14,7 +14,6 @@ Both hold `arguments` of the table of nodes and `parameters` by node, "*" meanin
 from __future__ import annotations
 
 import os
-import os.path
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -85,21 +84,18 @@ SHIPPED: Final = "as shipped"
 GIVEN: Final = "given"
 
 
-def settings_path(environment: Mapping[str, str] | None = None) -> Path | None:
+def settings_path() -> Path | None:
     """The lab's file, whether it is there or not; None: REACTDIFF_CONFIG says that none shall be read.
 
     Errors as `written_path`.
     """
-    environment = os.environ if environment is None else environment
-    named = environment.get(VARIABLE, "")
+    named = os.environ.get(VARIABLE, "")
     if named == NO_FILE:
         return None
-    if named:
-        return written_path(named).absolute()
-    return user_folder("CONFIG", environment) / "config.yaml"
+    return written_path(named).absolute() if named else user_folder("CONFIG") / "config.yaml"
 
 
-def lab_settings(given: Mapping[str, str], environment: Mapping[str, str] | None = None) -> LabSettings:
+def lab_settings(given: Mapping[str, str]) -> LabSettings:
     """The files' settings for a listener to which these arguments of the table are `given` on the command line.
 
     What is given stays out of the result's arguments: it wins. A device that is given, or a clip, or simulated time,
@@ -110,11 +106,10 @@ def lab_settings(given: Mapping[str, str], environment: Mapping[str, str] | None
         ConfigError: a file that REACTDIFF_CONFIG names is missing, or one cannot be read.
         ProblemsError: a file is wrong.
     """
-    environment = os.environ if environment is None else environment
-    path = settings_path(environment)
+    path = settings_path()
     if path is None:
         return LabSettings()
-    if environment.get(VARIABLE) and not _is_there(path):
+    if os.environ.get(VARIABLE) and not _is_there(path):
         todo = f"write them, or set {VARIABLE} to another file or '{NO_FILE}'"
         raise ConfigError("the settings are missing", where=str(path), todo=todo)
     found = read_settings(path) if _is_there(path) else LabSettings()
@@ -306,14 +301,9 @@ def parameters_of_robot(settled: Mapping[str, str]) -> dict[str, Any] | None:
     Raises:
         ConfigError: there is no such robot, or its profile is wrong.
     """
-    page = settled["avatar"] != "none"
-    return robot_parameters(settled["robot"], recorded=recorded_pictures(settled), page=page)
-
-
-def recorded_pictures(settled: Mapping[str, str]) -> bool:
-    """Whether pictures are those of a clip, a bag or a video file, by the arguments of the table of nodes."""
     playing = settled["clip"] not in ("", "none") or settled["use_sim_time"] == "true"
-    return playing or os.path.isfile(settled["camera"])
+    recorded = playing or os.path.isfile(settled["camera"])
+    return robot_parameters(settled["robot"], recorded=recorded, page=settled["avatar"] != "none")
 
 
 def turns_with_head(robot: str) -> bool:

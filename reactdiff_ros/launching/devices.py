@@ -49,15 +49,10 @@ class Microphones:
     problem: str = ""
 
 
-def cameras(folder: Path = Path("/dev")) -> list[Camera]:
-    """Every capture device in `folder`, lowest index first. Opening asks the driver and starts no stream."""
-    found = []
-    for path in folder.glob("video*"):
-        if path.name[5:].isdigit():
-            camera = _camera(path, int(path.name[5:]))
-            if camera is not None:
-                found.append(camera)
-    return sorted(found, key=lambda camera: camera.index)
+def cameras() -> list[Camera]:
+    """Every capture device in /dev, lowest index first. Opening asks the driver and starts no stream."""
+    paths = sorted((int(path.name[5:]), path) for path in Path("/dev").glob("video*") if path.name[5:].isdigit())
+    return [camera for index, path in paths if (camera := _camera(path, index)) is not None]
 
 
 def _camera(path: Path, index: int) -> Camera | None:
@@ -66,9 +61,8 @@ def _camera(path: Path, index: int) -> Camera | None:
     try:
         device = os.open(path, os.O_RDWR | os.O_NONBLOCK)
     except PermissionError:
-        return Camera(
-            index, str(path), f"no permission to open {path}: add yourself to the group 'video' and log in again"
-        )
+        problem = f"no permission to open {path}: add yourself to the group 'video' and log in again"
+        return Camera(index, str(path), problem)
     except OSError as error:
         return Camera(index, str(path), f"{path} cannot be opened: {error.strerror}")
     try:
@@ -91,12 +85,9 @@ class MicrophoneQuestion:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _ASK_PORTAUDIO],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+            [sys.executable, "-c", _ASK_PORTAUDIO], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
 
     def answer(self, timeout_s: float = 3.0) -> Microphones:
         """What there is; after `timeout_s` nothing, with the problem named."""

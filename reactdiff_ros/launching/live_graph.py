@@ -10,7 +10,6 @@ import re
 import shutil
 import socket
 import ssl
-import struct
 import time
 import urllib.error
 import urllib.request
@@ -31,7 +30,8 @@ from reactdiff_ros.launching.configuration import (
     robot_parameters,
     turns_with_head,
 )
-from reactdiff_ros.launching.supervisor import Limits, NodeCommand, Supervisor
+from reactdiff_ros.launching.process import peer_of
+from reactdiff_ros.launching.supervisor import NodeCommand, Supervisor
 from reactdiff_ros.launching.table import LONGEST_NAMESPACE, Node, Value, load_table
 from reactdiff_ros.resources import ros_command
 from reactdiff_ros.settings import user_folder
@@ -218,9 +218,7 @@ def _holder(address: str) -> str:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, suppress(OSError):
         probe.settimeout(0.2)
         probe.connect(address)
-        size = struct.calcsize("3i")
-        pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-        return f" (process {pid})"
+        return f" (process {peer_of(probe)[0]})"
     return ""
 
 
@@ -247,9 +245,7 @@ class LiveGraph:
         folder: for logs and parameter files; emptied first.
     """
 
-    def __init__(
-        self, options: LiveOptions, log: Callable[[str], None], folder: Path, limits: Limits | None = None
-    ) -> None:
+    def __init__(self, options: LiveOptions, log: Callable[[str], None], folder: Path) -> None:
         from reactdiff_ros.avatar.access import LINK_VARIABLE, checked_token, new_link_token
         from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, new_token
 
@@ -280,7 +276,7 @@ class LiveGraph:
         self.environment.setdefault("ROS_LOG_DIR", str(folder / "ros"))
         # The nodes' alone: this process would pass them on to whatever it starts.
         secrets = {TOKEN_VARIABLE: self.page_token, LINK_VARIABLE: self.link_token}
-        self.supervisor = Supervisor((), ChainMap(secrets, self.environment), log, folder, limits or Limits())
+        self.supervisor = Supervisor((), ChainMap(secrets, self.environment), log, folder)
 
     def __enter__(self) -> LiveGraph:
         return self

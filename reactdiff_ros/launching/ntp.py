@@ -13,9 +13,10 @@ REPLY: Final = struct.Struct("!BB30xIIII")
 EPOCH_S: Final = 2_208_988_800
 NTP_PORT: Final = 123
 TRIES: Final = 4
+TIMEOUT_S: Final = 1.0
 
 
-def clock_offset(host: str, port: int = NTP_PORT, timeout_s: float = 1.0) -> tuple[float, float]:
+def clock_offset(host: str, port: int = NTP_PORT) -> tuple[float, float]:
     """(how far another machine's clock is ahead, round trip of the best answer), both in s.
 
     Raises:
@@ -24,7 +25,7 @@ def clock_offset(host: str, port: int = NTP_PORT, timeout_s: float = 1.0) -> tup
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
     found: list[tuple[float, float]] = []
     with socket.socket(family, socket.SOCK_DGRAM) as query:
-        query.settimeout(timeout_s)
+        query.settimeout(TIMEOUT_S)
         query.connect(address)
         for _ in range(TRIES):
             sent_s, start_s = time.time(), time.perf_counter()

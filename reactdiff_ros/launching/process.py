@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from typing import Final
@@ -32,6 +33,13 @@ _SHARE: Final = 3
 def capture_address(environment: Mapping[str, str], namespace: str) -> str:
     """Where browser_node takes what the page's server hands over: an abstract socket for each listener."""
     return f"\0reactdiff_ros-capture/{environment.get('ROS_DOMAIN_ID') or '0'}{namespace.rstrip('/')}"
+
+
+def peer_of(line: socket.socket) -> tuple[int, int]:
+    """Process and user at the other end of a local socket. Raises OSError."""
+    form = struct.Struct("3i")
+    process, user, _ = form.unpack(line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, form.size))
+    return process, user
 
 
 def use_profile(

@@ -290,11 +290,11 @@ def _cause(code: int, log: str) -> str:
     return f"exit code {code}" + (f", {lines[-1][:200]}" if lines and code else "")
 
 
-def _tail(path: Path, offset: int, limit: int = 65536) -> str:
+def _tail(path: Path, offset: int) -> str:
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(offset, size - limit))
+            file.seek(max(offset, size - 65536))
             return file.read().decode(errors="replace")
     except OSError:
         return ""

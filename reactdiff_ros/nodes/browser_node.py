@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 import threading
 from functools import partial
 from typing import Any
@@ -15,7 +14,7 @@ from reactdiff_ros import msg
 from reactdiff_ros.capture.browser import Picture
 from reactdiff_ros.capture.visits import POLL_S, Host, Visits
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.launching.process import capture_address
+from reactdiff_ros.launching.process import capture_address, peer_of
 from reactdiff_ros.messages import fill_audio
 from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.camera_node import camera_info, jpeg_message
@@ -102,7 +101,7 @@ class BrowserNode(ReactdiffNode):
                 self.failed(error, "the visitors' door")
                 stopping.wait(POLL_S)
                 continue
-            if _user_of(line) not in (os.getuid(), 0):
+            if peer_of(line)[1] not in (os.getuid(), 0):
                 line.close()
             else:
                 self._visits.enter(line)
@@ -119,11 +118,6 @@ class BrowserNode(ReactdiffNode):
             self.counted(found.stamp_ns)
         self.meter.dropped["camera/image_raw/compressed"] = self._visits.dropped
         self.meter.dropped["audio"] = self._visits.lost
-
-
-def _user_of(line: socket.socket) -> int:
-    form = struct.Struct("3i")
-    return int(form.unpack(line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, form.size))[1])
 
 
 def main() -> int:
