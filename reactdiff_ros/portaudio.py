@@ -12,10 +12,7 @@ from reactdiff_ros.errors import DeviceError, explained
 Kind = Literal["microphone", "loudspeaker"]
 _SIDES = {"microphone": "input", "loudspeaker": "output"}
 _CHOOSE = "choose another with 'python3 -m sounddevice'"
-_TODO = {
-    "microphone": f"plug one in or {_CHOOSE}",
-    "loudspeaker": f"{_CHOOSE}, or press 'Hear the robot' on its page",
-}
+_TODO = {"microphone": f"plug one in or {_CHOOSE}", "loudspeaker": f"{_CHOOSE}, or press 'Hear the robot' on its page"}
 
 
 class AudioDevice:

@@ -181,8 +181,7 @@ class Preview:
         self.generation = 1
         self._mark = self._state_of_file()
         self.profile = load_profile(path)
-        self._follower = Follower(self.profile)
-        self._ticks = self._played = self._tried = 0
+        self.restart()
 
     def restart(self) -> None:
         """From the clip's beginning, the robot at neutral and at rest."""

@@ -57,14 +57,8 @@ def policy(table: Table, namespace: str = "") -> str:
     rights["reactdiff_supervisor"] = {"publish": named("/parameter_events"), "subscribe": heard}
     rights["bag_player"] = {"publish": named(*BAG_PLAYS, "/parameter_events")}
     rights["reactdiff_mark"] = {"publish": named("study/marker", "/parameter_events")}
-    said = named(*OPERATOR_PUBLISHES, "/rosout", "/parameter_events")
-    heard_by_all = published | {"/rosout", "/clock"}
-    rights["operator"] = {
-        "publish": said,
-        "subscribe": heard_by_all,
-        "request": served,
-        "call": offered,
-    }
+    said, everything = named(*OPERATOR_PUBLISHES, "/rosout", "/parameter_events"), published | {"/rosout", "/clock"}
+    rights["operator"] = {"publish": said, "subscribe": everything, "request": served, "call": offered}
 
     root = ET.Element("policy", version="0.2.0")
     enclaves = ET.SubElement(root, "enclaves")

@@ -264,10 +264,7 @@ KINDS: Final = {
     "i2c": ("i2c-*",),
 }
 """Devices by the group that usually owns them."""
-INTRUDERS: Final = {
-    "ModemManager": "sudo systemctl mask --now ModemManager",
-    "brltty": "sudo apt-get remove brltty",
-}
+INTRUDERS: Final = {"ModemManager": "sudo systemctl mask --now ModemManager", "brltty": "sudo apt-get remove brltty"}
 """Programs that open serial ports to look for modems and Braille displays, and the command that ends them."""
 SLOW_FTDI_MS: Final = 4
 """An FTDI adapter with a larger latency timer delays each servo's answer."""

@@ -12,14 +12,7 @@ from reactdiff_ros.model.diffusion.sampler import Sampling
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import Listener, ListenerConfig
 from reactdiff_ros.perception import gaze_target
-from reactdiff_ros.types import (
-    EXPRESSION_RATE_HZ,
-    REACTION_RATE_HZ,
-    ExpressionFrame,
-    ListenerControl,
-    ListenerState,
-    SpeakerFrame,
-)
+from reactdiff_ros.types import EXPRESSION_RATE_HZ, REACTION_RATE_HZ, ExpressionFrame, ListenerControl, SpeakerFrame
 from reactdiff_ros.worker import Worker, nothing
 
 _FRAME, _STYLE = "frame", "style"
@@ -79,10 +72,6 @@ class ListeningFace:
     def slow(self) -> bool:
         """Plans come late even at the lowest quality."""
         return self._rounds.choice is not None and self._rounds.choice.exhausted
-
-    def state(self) -> ListenerState:
-        """The listener's."""
-        return self.listener.state()
 
     def observe(self, frame: SpeakerFrame) -> None:
         """What perception says of the speaker now."""

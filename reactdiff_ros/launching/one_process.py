@@ -78,6 +78,8 @@ class OneProcess:
             avatar, RobotConsole(_no_robot, self.page_token), link_token=secrets.token_urlsafe(16), capture=self._line,
             pass_on=self._pass_on, choices=page_choices(), choose=self._choose,
         )  # fmt: skip
+        self.link_token = self._server.link_token
+        """What the page's link holds; empty: it is served to this machine alone."""
         self._explainer = Explainer(lambda _, why: self._server.explain(why), time.perf_counter, self._failed)
         self._face = ListeningFace(listener, expression, config, self._server.show, self._failed, self._planned)
         self._compared = ComparedFace(self._server.compare, self._failed, lambda: seed, lambda: listener)
@@ -91,21 +93,6 @@ class OneProcess:
             media = MediaClip(clip)
             self._player = threading.Thread(target=self._play, args=(media, loop), name="clip", daemon=True)
 
-    @property
-    def url(self) -> str:
-        """Of the page, as this machine opens it."""
-        return self._server.url
-
-    @property
-    def link_token(self) -> str:
-        """What the page's link holds; empty: it is served to this machine alone."""
-        return self._server.link_token
-
-    @property
-    def trust(self) -> tuple[str, str]:
-        """Address of the page of the certificate and its fingerprint; empty without."""
-        return self._server.trust
-
     def __enter__(self) -> OneProcess:
         """Serve and listen. Raises DeviceError if no port could be bound."""
         sys.setswitchinterval(0.001)  # the face's 20 ms must not wait for perception's Python
@@ -113,10 +100,13 @@ class OneProcess:
         self._face.warm()
         self._loop = EventLoop()
         try:
-            self._loop.call(self._server.start())
+            self.url = self._loop.call(self._server.start())
+            """Of the page, as this machine opens it."""
         except BaseException:
             self._loop.close()
             raise
+        self.trust = self._server.trust
+        """Address of the page of the certificate and its fingerprint; empty without."""
         self._face.start()
         for worker in self._workers:
             worker.start()
@@ -204,7 +194,7 @@ class OneProcess:
             self._explainer.ask("", self._face.listener)
 
     def _report(self) -> None:
-        state = self._face.state()
+        state = self._face.listener.state()
         self._compared.keep(self._server.wanted("compared"))
         if self._face.slow:
             self._tell(SLOW)

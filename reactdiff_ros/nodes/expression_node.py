@@ -64,7 +64,7 @@ class ExpressionNode(ReactdiffNode):
         self._sent_ns = 0
         self._reaction_ns, self._speaker_ns = self.running_ns(), self.running_ns() - SILENT_NS
         self.subscribe("listener/reaction", self._on_reaction)
-        self.subscribe("gaze_target", self._on_gaze_target)
+        self.subscribe("gaze_target", lambda m: self._engine.on_gaze_target(gaze_value(m), self.now_ns()))
         self.subscribe("actuator/head_pose", self._on_head_pose)
         self.subscribe("speaker/frame", self._on_speaker)
         self.subscribe("robot_speaking", lambda m: self._engine.on_robot_speaking(bool(m.data), self.now_ns()))
@@ -98,9 +98,6 @@ class ExpressionNode(ReactdiffNode):
         reaction = reaction_value(message)
         self.check_clock("listener/reaction", reaction.start_ns)
         self._engine.on_reaction(reaction, self.now_ns())
-
-    def _on_gaze_target(self, message: Any) -> None:
-        self._engine.on_gaze_target(gaze_value(message), self.now_ns())
 
     def _on_head_pose(self, message: Any) -> None:
         head = head_pose_value(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from std_msgs.msg import Header
@@ -61,7 +62,8 @@ class OutputNode(ReactdiffNode):
                 self._servers.append(ArkitServer(target, self._config.origins))
             else:
                 output = UdpOutput(target, self._encoders[target.kind]().encode)
-                worker = Worker(f"output {target}", self._send_to(output), {"frame": WAITING}, self.failed)
+                send = partial(self._send, output)
+                worker = Worker(f"output {target}", send, {"frame": WAITING}, self.failed)
                 self._senders.append((output, self.work(worker)))
         if self._servers:
             self._loop = EventLoop()
@@ -147,11 +149,8 @@ class OutputNode(ReactdiffNode):
             self.publish(self._publisher, self._message(header=header, names=NAMES, values=values))
         self.counted(frame.stamp_ns)
 
-    def _send_to(self, output: UdpOutput) -> Callable[[str, ExpressionFrame], None]:
-        def send(_kind: str, frame: ExpressionFrame) -> None:
-            output.send(frame, self.steady_ns())
-
-        return send
+    def _send(self, output: UdpOutput, _kind: str, frame: ExpressionFrame) -> None:
+        output.send(frame, self.steady_ns())
 
 
 def main() -> int:

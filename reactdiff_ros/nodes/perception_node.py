@@ -356,22 +356,17 @@ class PerceptionNode(ReactdiffNode):
             ("audio_info", self._bytes.on_info),
             (_SAMPLES, partial(self._worker.put, _SAMPLES)),
         ):
-            try:
+            with suppress(ImportError):  # not installed, which is the usual case
                 self.subscribe(topic, callback)
-            except ImportError:
-                continue  # not installed, which is the usual case
 
     def _make_humans(self) -> Any:
-        if not self.values["humans"]:
-            return None
-        try:
-            return Humans(
-                lambda kind, topic, latched: self.create_publisher(kind, topic, self.qos["latched"] if latched else 10),
-                self.destroy_publisher, "".join(random.choices(string.ascii_lowercase, k=5)),
-                float(self.values["min_detection_score"]),
-            )  # fmt: skip
-        except ImportError:
-            return None
+        def advertise(kind: Any, topic: str, latched: bool) -> Any:
+            return self.create_publisher(kind, topic, self.qos["latched"] if latched else 10)
+
+        mark, score = "".join(random.choices(string.ascii_lowercase, k=5)), float(self.values["min_detection_score"])
+        with suppress(ImportError):
+            return Humans(advertise, self.destroy_publisher, mark, score) if self.values["humans"] else None
+        return None
 
     # In the worker
 
