@@ -10,11 +10,9 @@ import difflib
 import json
 import math
 import re
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from http.client import HTTPException
 from typing import Any, Final
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
@@ -104,6 +102,10 @@ def asked(text: str, endpoint: str, model: str, key: str = "") -> dict[str, floa
     Raises:
         ReactdiffError: the endpoint does not answer, or its answer holds no controls.
     """
+    # Here alone, and slow to load: the nodes have this module too.
+    import urllib.request
+    from http.client import HTTPException
+
     ranges = ", ".join(f"{name} ({low:g} to {high:g})" for name, (low, high) in RANGES.items())
     messages = [{"role": "system", "content": _ASKED.format(ranges=ranges)}, {"role": "user", "content": text}]
     body = json.dumps({"model": model, "messages": messages, "temperature": 0}).encode()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, Number, Output, StopFlag, log, progress_bar, ros_namespace
+from reactdiff_ros.cli.common import Number, Output, StopFlag, log, progress_bar, ros_namespace
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.settings import POLICIES, RANGES
@@ -161,7 +161,7 @@ def _domain_without_listener(namespace: str | None) -> int | None:
 @click.argument("text")
 @common.NAMESPACE
 @common.LAN
-def mark(text: str, namespace: str | None, lan: bool) -> int:
+def mark(text: str, namespace: str | None, lan: bool) -> None:
     """Mark an event in the running recording.
 
     For example: reactdiff bag mark "condition B begins".
@@ -173,7 +173,6 @@ def mark(text: str, namespace: str | None, lan: bool) -> int:
 
     send_mark(text.strip(), namespace=ros_namespace(namespace), wait_s=MARK_WAIT_S)
     log(f"marked: {text.strip()}")
-    return EXIT_DONE
 
 
 def join_graph(namespace: str | None, lan: bool) -> None:
@@ -213,7 +212,6 @@ _LISTENING = common.options(
 """The options of who listens and how, named as the parameters of the live nodes."""
 
 
-_TYPED: Final = click.core.ParameterSource.COMMANDLINE
 _OF_PLAYING: Final = {"rate", "loop", "namespace", "lan"}
 """Options of --realtime alone."""
 
@@ -262,7 +260,7 @@ def replay(
 def _refuse_unused(realtime: bool) -> None:
     """Raise UsageError for an option on the command line that would change nothing, with or without --realtime."""
     context, both = click.get_current_context(), {"bag", "realtime", "picture", "sound", "as_json"}
-    typed = (p for p in context.command.params if context.get_parameter_source(str(p.name)) is _TYPED)
+    typed = (p for p in context.command.params if context.get_parameter_source(str(p.name)) is common.TYPED)
     wrong = [p.opts[-1] for p in typed if p.name not in both and (p.name in _OF_PLAYING) != realtime]
     if wrong and realtime:
         todo = "it writes nothing and listens with the running nodes; record them with 'reactdiff bag record'"

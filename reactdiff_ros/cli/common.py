@@ -32,7 +32,7 @@ else:
     _Choice = click.Choice  # generic from click 8.2 on
 Command = TypeVar("Command", bound=Callable[..., Any])
 EXIT_DONE, EXIT_ERROR, EXIT_USAGE, EXIT_MISSING = 0, 1, 2, 3
-_TYPED: Final = click.core.ParameterSource.COMMANDLINE
+TYPED: Final = click.core.ParameterSource.COMMANDLINE
 EXIT_STOPPED = 130
 """Stopped by Ctrl-C before the work was complete: a command that follows with && does not start."""
 
@@ -323,7 +323,7 @@ def usage_errors(kind: type[Exception] = ConfigError) -> Iterator[None]:
 def _with_option(sentence: str) -> str:
     """A sentence about a parameter or argument of the nodes, by its option if the user set it with one."""
     found, context = re.match(r"the (?:argument|parameter) (\w+)", sentence), click.get_current_context(silent=True)
-    if found is not None and context is not None and context.get_parameter_source(found[1]) is _TYPED:
+    if found is not None and context is not None and context.get_parameter_source(found[1]) is TYPED:
         option = next(o.opts[0] for o in context.command.params if o.name == found[1])
         return option + sentence[found.end() :]
     return sentence

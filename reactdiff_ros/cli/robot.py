@@ -156,7 +156,7 @@ def preview(robot: str, frames: Path | None, output: Path | None, force: bool, p
 @common.reporting
 def calibrate(
     result: Output, robot: str, ports: tuple[str, ...], joints: tuple[str, ...], output: Path | None, dry_run: bool
-) -> int:
+) -> None:
     """Calibrate the servos of ROBOT (a shipped profile or a file) joint by joint. Stay next to the robot.
 
     Servos cannot be armed before they are calibrated. You move bus servos by hand to neutral and to both ends; then
@@ -186,7 +186,7 @@ def calibrate(
         lines = list(dry_plan(chosen, wanted, drivers_of(chosen, wanted, clock)))
         result.update(robot=profile.name, file=str(path), dry_run=True, would_send=lines)
         result.say("\n".join([*lines, f"would write {path}", "dry run: nothing was opened, sent or written"]))
-        return EXIT_DONE
+        return
     none = "there is no standard input for your answers"
     with explained((AttributeError, OSError, ValueError), none, todo="run it in a terminal", error=ConfigError):
         console = Console(sys.stdin.fileno(), echo)
@@ -198,14 +198,13 @@ def calibrate(
     result.say(f"{path}: {count} joint{'' if count == 1 else 's'} calibrated{backup}")
     if result["missing"]:
         result.say(f"not calibrated yet, and therefore not armed: {', '.join(result['missing'])}")
-    return EXIT_DONE
 
 
 @robot.command()
 @_ROBOT
 @click.option("--folder", type=common.FOLDER, metavar="DIR",
               help="Folder of ports and profile. Default: a temporary folder.")  # fmt: skip
-def emulate(robot: str, folder: Path | None) -> int:
+def emulate(robot: str, folder: Path | None) -> None:
     """Emulate the servos of ROBOT, to try calibration and drivers without hardware.
 
     They are emulated on pseudo-terminals until Ctrl-C. A copy of the profile with the emulated ports is written to the
@@ -241,7 +240,6 @@ def emulate(robot: str, folder: Path | None) -> int:
             echo("ended")
         finally:
             path.unlink(missing_ok=True)
-    return EXIT_DONE
 
 
 def _write_profile(rig: Rig, folder: Path) -> Path:

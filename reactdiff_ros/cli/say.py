@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli import common
-from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, echo, json_on_stdout, log
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, Output, echo, log
 from reactdiff_ros.errors import DeviceError, MissingExtraError
 from reactdiff_ros.resources import missing_for_nodes, ros_command
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:  # NumPy takes a while, and help is instant
 @click.option("--wav", type=common.FILE, help="Write the sound to this file; needs neither ROS nor a listener.")
 @click.option("--engine", type=common.Choice(["auto", "espeak-ng", "piper"]), default="auto",
               help="With --wav: what makes the sound.")  # fmt: skip
-@common.JSON
+@common.reporting
 def say(
-    text: tuple[str, ...], voice: str, emotion: str, intensity: float, namespace: str, wav: Path | None, engine: str,
-    as_json: bool,
+    result: Output, text: tuple[str, ...], voice: str, emotion: str, intensity: float, namespace: str, wav: Path | None,
+    engine: str,
 ) -> int:  # fmt: skip
     """Let the robot speak TEXT; its lips move with it. Words are printed as they are heard.
 
@@ -43,17 +43,16 @@ def say(
     with common.usage_errors():
         manner = Manner(voice, emotion, intensity)
         spoken = prepared(words)
-    with json_on_stdout(as_json) as result:
-        if wav is not None:
-            result.update(write_speech(spoken, manner, engine, wav))
-            return EXIT_DONE
-        if missing := missing_for_nodes():
-            raise MissingExtraError(missing, ros_command())
-        from reactdiff_ros.nodes.say_client import speak_through_listener
+    if wav is not None:
+        result.update(write_speech(spoken, manner, engine, wav))
+        return EXIT_DONE
+    if missing := missing_for_nodes():
+        raise MissingExtraError(missing, ros_command())
+    from reactdiff_ros.nodes.say_client import speak_through_listener
 
-        # With --json what is printed goes to stderr.
-        result.update(speak_through_listener(spoken, manner, namespace, lambda word: echo(f"{word} ", nl=False)))
-        echo("")
+    # With --json what is printed goes to stderr.
+    result.update(speak_through_listener(spoken, manner, namespace, lambda word: echo(f"{word} ", nl=False)))
+    echo("")
     if result["aborted"]:
         log(result["message"] or "it was stopped")
     return EXIT_ERROR if result["aborted"] else EXIT_DONE

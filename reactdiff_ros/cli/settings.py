@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _STYLES = click.option(
     "--file", "path", type=common.FILE, help="File of your own styles. Default: ~/.config/reactdiff_ros/styles.yaml."
 )
-_GAINS = ("intensity", "upper_face", "lower_face", "head")
 
 
 @click.group(cls=common.Group)
@@ -97,12 +96,13 @@ def style() -> None:
 @common.reporting
 def list_styles(result: Output, path: Path | None) -> None:
     """List all styles with their settings."""
+    from reactdiff_ros.style_words import NEUTRAL
     from reactdiff_ros.styles import DEFAULT_STYLE, style_book
 
     for name, entry in style_book(str(path or "")).items():
         values = {key: value for key, value in entry.settings().items() if key != "style"}
         result[name] = {**values, "reference": list(entry.reference) or None}
-        text = ", ".join(f"{k} {v:g}" for k, v in values.items() if v != (1.0 if k in _GAINS else 0.0))
+        text = ", ".join(f"{k} {v:g}" for k, v in values.items() if v != NEUTRAL[k])
         text = text or ("the default" if name == DEFAULT_STYLE else f"same as {DEFAULT_STYLE}")
         result.say(f"{name}: {text}{', with a reference' if entry.reference else ''}")
 

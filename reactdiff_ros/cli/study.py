@@ -105,7 +105,7 @@ def check(path: Path) -> int:
 @study.command()
 @click.argument("path", metavar="SESSIONS", type=common.FILE)
 @click.argument("session", metavar="ID")
-def veil(path: Path, session: str) -> int:
+def veil(path: Path, session: str) -> None:
     """Print the encoded condition of session ID, for ros2 launch and systemd.
 
     It is the value of the environment variable REACTDIFF_CONDITION.
@@ -113,7 +113,6 @@ def veil(path: Path, session: str) -> int:
     from reactdiff_ros.recordings.blinding import SessionsFile
 
     echo(SessionsFile(path).veil_of(session))
-    return EXIT_DONE
 
 
 @study.command("open")
