@@ -22,7 +22,7 @@ from reactdiff_ros.settings import RANGES as RANGES
 from reactdiff_ros.settings import format_problem, setting, user_folder, written_path
 from reactdiff_ros.style_words import described
 from reactdiff_ros.types import ListenerControl
-from reactdiff_ros.whole_file import write_whole
+from reactdiff_ros.whole_file import file_state, write_whole
 
 LISTENER_CONTROLS: Final = ("attitude", "responsiveness", "smiling", "nodding", "liveliness", "delay_s")
 """Those that the listener obeys; the rest are gains that the expression room applies to any listener's plan."""
@@ -82,7 +82,7 @@ class StyleBook(Mapping[str, Style]):
 
     def __init__(self, user: Path | None = None) -> None:
         self._user = user
-        self._state = self._user_state()
+        self._state = user and file_state(user)
         self._styles = self._load()
 
     def __getitem__(self, name: str) -> Style:
@@ -91,7 +91,7 @@ class StyleBook(Mapping[str, Style]):
         Raises:
             ConfigError: a description of which no word is known.
         """
-        state = self._user_state()
+        state = self._user and file_state(self._user)
         if name not in self._styles or state != self._state:
             try:
                 self._styles, self._state = self._load(), state
@@ -107,14 +107,6 @@ class StyleBook(Mapping[str, Style]):
 
     def __len__(self) -> int:
         return len(self._styles)
-
-    def _user_state(self) -> tuple[int, ...] | None:
-        """What changes when the user's file is written; None while there is none."""
-        try:
-            now = None if self._user is None else self._user.stat()
-        except OSError:
-            now = None
-        return None if now is None else (now.st_mtime_ns, now.st_size, now.st_ino)
 
     def _load(self) -> dict[str, Style]:
         styles = load_styles()

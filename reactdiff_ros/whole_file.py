@@ -64,6 +64,14 @@ def write_durably(path: Path, text: str) -> None:
         sync_folder(folder.parent)
 
 
+def file_state(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written: its time, size and inode; None while there is none."""
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_mtime_ns, found.st_size, found.st_ino
+    return None
+
+
 def sync_folder(folder: Path) -> None:
     """Wait until the disk has the names in a folder, after one was made or removed. Raises OSError."""
     if sys.platform == "win32":  # which opens no folders

@@ -36,7 +36,7 @@ from reactdiff_ros.coefficients import (
     sides,
 )
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.whole_file import whole_file
+from reactdiff_ros.whole_file import file_state, whole_file
 
 SIDES: Final = ("Left", "Right")
 RELOAD_S: Final = 0.5
@@ -179,7 +179,7 @@ class Preview:
         """CLIP, PAUSED, or the coefficient that is tried."""
         self.error = ""
         self.generation = 1
-        self._mark = self._state_of_file()
+        self._mark = file_state(path)
         self.profile = load_profile(path)
         self.restart()
 
@@ -209,7 +209,7 @@ class Preview:
 
         Returns: whether the description changed.
         """
-        mark = self._state_of_file()
+        mark = file_state(self.path)
         if mark == self._mark:
             return False
         self._mark = mark
@@ -224,13 +224,6 @@ class Preview:
         self.generation += 1
         self._follower = Follower(profile)
         return True
-
-    def _state_of_file(self) -> tuple[int, int, int] | None:
-        try:
-            found = self.path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
 
     @property
     def position(self) -> float:

@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.errors import ConfigError, ReactdiffError, explained
 from reactdiff_ros.launching.access_policies import enclave
 from reactdiff_ros.launching.configuration import (
     parameters_of_robot,
@@ -286,11 +286,8 @@ class LiveGraph:
 
     def start(self, nodes: Iterable[Node]) -> None:
         """Start these nodes, those that run already excepted."""
-        try:
+        with explained(OSError, "parameters cannot be written", where=self._folder):
             commands = [node_command(node, self.options, self._folder) for node in nodes]
-        except OSError as error:
-            where = str(self._folder)
-            raise ReactdiffError("parameters cannot be written", where=where, todo=str(error.strerror)) from error
         for command in commands:
             self.supervisor.add(command)
         self.supervisor.start(command.name for command in commands)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.signals import SignalHandlerOptions
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
@@ -19,7 +18,7 @@ except ImportError:  # humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
 from reactdiff_ros.launching.live_graph import LiveGraph, NodeReport
-from reactdiff_ros.launching.process import use_profile
+from reactdiff_ros.nodes.small_node import small_node
 
 
 def published_ns(info: dict[str, Any]) -> int:
@@ -40,14 +39,9 @@ class GraphWatch:
     def __init__(self, namespace: str, on_report: Callable[[NodeReport], None], domain: int | None = None) -> None:
         self._prefix = f"{namespace}/".lstrip("/")
         self._on_report = on_report
-        use_profile()
-        self._context = rclpy.Context()
-        rclpy.init(args=[], context=self._context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
-        self.node = rclpy.create_node(
-            "reactdiff_supervisor", namespace=namespace or "/", context=self._context, use_global_arguments=False,
-            start_parameter_services=False, enable_rosout=False,
-        )  # fmt: skip
-        self._executor = SingleThreadedExecutor(context=self._context)
+        self._stack = ExitStack()
+        self.node = self._stack.enter_context(small_node("reactdiff_supervisor", namespace, domain=domain))
+        self._executor = SingleThreadedExecutor(context=self.node.context)
         self._executor.add_node(self.node)
         # Latched, as our nodes publish them: the last report of a node that was found late is not lost.
         qos = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -68,8 +62,7 @@ class GraphWatch:
     def close(self) -> None:
         """Leave the graph."""
         self._executor.shutdown(timeout_sec=0.2)
-        self.node.destroy_node()
-        self._context.try_shutdown()
+        self._stack.close()
 
     def _hear(self, message: DiagnosticArray) -> None:
         for status in message.status:

@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import rclpy
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
 
 from reactdiff_ros.action import Say
 from reactdiff_ros.errors import DeviceError
-from reactdiff_ros.launching.process import use_profile
+from reactdiff_ros.nodes.small_node import small_node
 from reactdiff_ros.speech.engines import Manner
 
 FIND_S: Final = 4.0
@@ -34,19 +32,15 @@ def speak_through_listener(text: str, manner: Manner, namespace: str, heard: Cal
     Raises:
         DeviceError: no listener that speaks was found, or it ended meanwhile.
     """
-    use_profile()
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node("reactdiff_say", namespace=namespace, start_parameter_services=False)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    client = ActionClient(node, Say, "say")
-    try:
-        return _spoken(executor, client, text, manner, heard)
-    finally:
-        executor.shutdown(timeout_sec=0.5)
-        client.destroy()
-        node.destroy_node()
-        rclpy.try_shutdown()
+    with small_node("reactdiff_say", namespace) as node:
+        executor = SingleThreadedExecutor(context=node.context)
+        executor.add_node(node)
+        client = ActionClient(node, Say, "say")
+        try:
+            return _spoken(executor, client, text, manner, heard)
+        finally:
+            executor.shutdown(timeout_sec=0.5)
+            client.destroy()
 
 
 def _spoken(executor: Any, client: Any, text: str, manner: Manner, heard: Callable[[str], object]) -> dict[str, Any]:

@@ -11,24 +11,23 @@ import heapq
 import struct
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import rclpy
 from builtin_interfaces.msg import Time
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 
 from reactdiff_ros import msg
 from reactdiff_ros.capture.media import ClipSound
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.launching.process import use_profile
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.messages import fill_audio, fill_stamp
 from reactdiff_ros.nodes.base import interface, qos_profile
+from reactdiff_ros.nodes.small_node import small_node
 from reactdiff_ros.recordings.bags.interfaces import COMPRESSED
 from reactdiff_ros.recordings.bags.read import SPEAKING, BagSource
 from reactdiff_ros.types import Sound
@@ -158,13 +157,8 @@ class Player:
     def __init__(self, script: Script, settings: PlaySettings) -> None:
         self._script, self._settings = script, settings
         self.played = Played()
-        use_profile(pictures=True)
-        self._context = rclpy.Context()
-        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node(
-            "bag_player", namespace=settings.namespace or "/", context=self._context, use_global_arguments=False,
-            start_parameter_services=False, enable_rosout=False,
-        )  # fmt: skip
+        self._stack = ExitStack()
+        self._node = self._stack.enter_context(small_node("bag_player", settings.namespace, pictures=True))
         self._clock = self._node.create_publisher(Clock, "/clock", QoSProfile(depth=10))
         table = load_table()
         specs = {t.name: t for node in table.nodes for t in node.subscribers}
@@ -180,8 +174,7 @@ class Player:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._node.destroy_node()
-        self._context.try_shutdown()
+        self._stack.close()
 
     def wait_for_listener(self, stop: Callable[[], bool]) -> None:
         """Wait for subscribers of the pictures (without them, of the sound) and of /clock.

@@ -17,24 +17,22 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-import rclpy
 import yaml
 from rcl_interfaces.srv import GetParameters
 from rclpy.duration import Duration
 from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
-from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.launching.condition import recorded, sealed
-from reactdiff_ros.launching.process import use_profile
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.msg import ListenerStatus
 from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
+from reactdiff_ros.nodes.small_node import small_node
 from reactdiff_ros.recordings.bags.storage import Event, Study
 from reactdiff_ros.recordings.bags.write import BagWriter
 from reactdiff_ros.resources import missing_extra
@@ -387,14 +385,7 @@ def record_until_stopped(values: dict[str, str], *, namespace: str, use_sim_time
 
 def send_mark(text: str, *, namespace: str, wait_s: float) -> None:
     """Publish `text` on study/marker and wait until it has arrived. Raises ReactdiffError: no recorder runs."""
-    use_profile()
-    context = rclpy.Context()
-    rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node(
-        "reactdiff_mark", namespace=namespace or "/", context=context, use_global_arguments=False,
-        start_parameter_services=False, enable_rosout=False,
-    )  # fmt: skip
-    try:
+    with small_node("reactdiff_mark", namespace) as node:
         publisher = node.create_publisher(String, "study/marker", QoSProfile(depth=10))
         end = time.monotonic() + wait_s
         while not publisher.get_subscription_count():
@@ -405,6 +396,3 @@ def send_mark(text: str, *, namespace: str, wait_s: float) -> None:
         publisher.publish(String(data=text))
         if not publisher.wait_for_all_acked(Duration(seconds=wait_s)):
             raise ReactdiffError("the recorder did not take the mark", todo="is it overloaded? Mark it again")
-    finally:
-        node.destroy_node()
-        context.try_shutdown()
