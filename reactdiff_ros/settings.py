@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeGuard
 
 from reactdiff_ros.errors import ConfigError, explained
 
@@ -46,6 +46,11 @@ def setting(
     """
     metadata = {"about": about, "unit": unit, "low": low, "high": high, "choices": choices}
     return field(default=default, metadata=metadata)
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value from outside is a number; true and false, which Python counts as such, are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def format_problem(value: object, known: int) -> tuple[str, str] | None:
@@ -104,7 +109,7 @@ def check_settings(config: Any, where: str) -> None:
                 continue
             unit = "" if item.metadata["unit"] == "1" else f" {item.metadata['unit']}"
             todo = f"give {low:g} to {high:g}{unit}"
-            if isinstance(number, bool) or not isinstance(number, (int, float)):
+            if not is_number(number):
                 raise ConfigError(f"{item.name} = {value!r} is not a number", where=where, todo=todo)
             if isinstance(item.default, int) and number != number // 1:
                 raise ConfigError(f"{item.name} = {value!r} is not a whole number", where=where, todo=todo)

@@ -18,7 +18,7 @@ from typing import Any, Final
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.resources import share_path
-from reactdiff_ros.settings import RANGES
+from reactdiff_ros.settings import RANGES, is_number
 
 LONGEST: Final = 400
 """Characters of a description."""
@@ -124,14 +124,11 @@ def asked(text: str, endpoint: str, model: str, key: str = "") -> dict[str, floa
         values = json.loads(found[0]) if found else {}
     except (ValueError, RecursionError):
         values = {}
-    given = {name: _within(name, values[name]) for name in RANGES if _is_number(values.get(name))}
+    numbers = {name: value for name in RANGES if is_number(value := values.get(name)) and abs(value) < math.inf}
+    given = {name: _within(name, value) for name, value in numbers.items()}
     if not given:
         raise ReactdiffError("the model's answer holds no controls", where=model, todo="try again, or another model")
     return given
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
 
 
 def _within(name: str, value: float) -> float:

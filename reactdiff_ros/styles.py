@@ -19,7 +19,7 @@ from reactdiff_ros.errors import ConfigError, explained, one_of
 from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.resources import share_path
 from reactdiff_ros.settings import RANGES as RANGES
-from reactdiff_ros.settings import format_problem, setting, user_folder, written_path
+from reactdiff_ros.settings import format_problem, is_number, setting, user_folder, written_path
 from reactdiff_ros.style_words import described
 from reactdiff_ros.types import ListenerControl
 from reactdiff_ros.whole_file import file_state, write_whole
@@ -247,6 +247,6 @@ def _reference(values: object, name: str, where: str) -> tuple[float | None, ...
 
 
 def _number(value: object, low: float, high: float, what: str, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+    if not is_number(value) or not low <= value <= high:
         raise ConfigError(f"{what} is not a number in range", where=where, todo=f"give {low:g} to {high:g}")
     return float(value)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reactdiff_ros.errors import ConfigError, one_of
+from reactdiff_ros.settings import is_number
 
 SUFFIX: Final = ".json"
 _MOST_BYTES: Final = 64 * 1024
@@ -43,9 +44,8 @@ def read_look(path: Path) -> dict[str, dict[str, Any]]:
     except OSError as error:
         raise ConfigError("the look cannot be read", where=str(path), todo=f"{error.strerror}".lower()) from error
     except json.JSONDecodeError as error:
-        raise ConfigError(
-            "the look is not JSON", where=f"{path}, line {error.lineno}", todo=error.msg.lower()
-        ) from error
+        where = f"{path}, line {error.lineno}"
+        raise ConfigError("the look is not JSON", where=where, todo=error.msg.lower()) from error
     except (UnicodeDecodeError, RecursionError) as error:
         raise ConfigError("the look is not JSON", where=str(path), todo="give UTF-8 text") from error
     for part, key, problem, todo in _problems(look):
@@ -90,5 +90,4 @@ def _wanted(value: Any, entry: list[Any]) -> str:
         right = isinstance(value, str) and _COLOUR.fullmatch(value)
         return "" if right else "give a colour such as #3fbfae"
     least, most = entry[1:3]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return "" if number and least <= value <= most else f"give a number from {least:g} to {most:g}"
+    return "" if is_number(value) and least <= value <= most else f"give a number from {least:g} to {most:g}"

@@ -21,6 +21,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from reactdiff_ros.avatar.connections import BoundedServer, kept
 from reactdiff_ros.errors import DeviceError
+from reactdiff_ros.settings import is_number
 
 MESSAGE_BYTES: Final = 4096
 BACKLOG_BYTES: Final = 4096
@@ -165,7 +166,7 @@ class Client:
         except (ValueError, RecursionError):
             return False
         fps = report.get("fps") if isinstance(report, dict) else None
-        if not isinstance(fps, (int, float)) or isinstance(fps, bool) or not 0 <= fps <= 1000:
+        if not is_number(fps) or not 0 <= fps <= 1000:
             return False
         if not self._understood(self, report):
             return False

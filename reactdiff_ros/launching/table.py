@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 
 from reactdiff_ros.errors import ConfigError, one_of
 from reactdiff_ros.resources import share_path
+from reactdiff_ros.settings import is_number
 
 Value = bool | int | float | str
 Kind = Literal["bool", "int", "double", "string"]
@@ -63,11 +64,10 @@ class Parameter:
         Raises:
             ConfigError: of another type, not finite, out of range, or not one of the choices.
         """
-        number = isinstance(value, int | float) and not isinstance(value, bool)
         result: Value
-        if self.kind == "string" and number:
+        if self.kind == "string" and is_number(value):
             result = str(value)
-        elif self.kind == "double" and isinstance(value, int | float) and number:
+        elif self.kind == "double" and is_number(value):
             result = float(value)
         elif isinstance(value, bool | int | float | str) and type(value) is _KINDS[self.kind]:
             result = value
