@@ -34,15 +34,9 @@ Alphabet = Literal["ipa", "arpabet", "oculus", "azure"]
 """Of timed speech sounds: phones in IPA or ARPAbet, visemes of Oculus (15) or Azure (ids 0 to 21)."""
 SpeechPhase = Literal["idle", "preparing", "speaking", "stopping"]
 TurnEventKind = Literal[
-    "user_started",
-    "eot_eager",
-    "eot",
-    "eot_cancelled",
-    "user_backchannel",
-    "barge_in",
-    "robot_started",
+    "user_started", "eot_eager", "eot", "eot_cancelled", "user_backchannel", "barge_in", "robot_started",
     "robot_stopped",
-]
+]  # fmt: skip
 """eot: the person's turn has ended; eot_eager: it probably has; eot_cancelled: the person goes on after all."""
 Turn = Literal["listening", "robot_speaking", "idle"]
 """Whose turn it is, as the listener sees it: the other's, the robot's own, or no one is there to listen to."""

@@ -82,12 +82,11 @@ def listener_settings(
         todo = "give both nodes the same, or --seed"
         raise ConfigError("a listener in one process has one seed", where=str(params_file), todo=todo)
     settings = ListenerSettings(
-        policy=str(reaction["policy"]),
-        seed=seeds.pop(),
+        policy=str(reaction["policy"]), seed=seeds.pop(),
         perception=nodes["perception_node"].configured(PerceptionConfig, values["perception_node"]),
         listener=nodes["reaction_node"].configured(ListenerConfig, reaction),
         expression=nodes["expression_node"].configured(ExpressionConfig, values["expression_node"]),
-    )
+    )  # fmt: skip
     return settings, values
 
 

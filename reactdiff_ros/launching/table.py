@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from reactdiff_ros.errors import ConfigError, one_of
 from reactdiff_ros.resources import share_path
@@ -33,12 +33,7 @@ def chosen(value: object, choices: tuple[str, ...]) -> bool:
     return not choices or value in choices or (bool(own) and str(value).endswith(own))
 
 
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
-
-_T = TypeVar("_T", bound=_Named)
+_T = TypeVar("_T", "Parameter", "Topic", "Node")
 _Config = TypeVar("_Config")
 
 
