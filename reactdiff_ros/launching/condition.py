@@ -92,8 +92,7 @@ def impose(condition: Condition, node: str, values: dict[str, Any]) -> None:
         check_settings(condition.settings)
     except ConfigError:
         raise cannot(condition) from None
-    declared = {p.name: p for p in load_table().node(node).parameters}
-    values.update({n: declared[n].checked(v) for n, v in condition.settings.items() if n in declared})
+    values.update(load_table().node(node).checked(condition.settings))
 
 
 def blind_settings(condition: Condition) -> dict[str, str]:

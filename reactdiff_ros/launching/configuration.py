@@ -392,7 +392,7 @@ def _matching(node: Node, namespace: str, content: Any, origin: str) -> dict[str
         words = {"**": r"(?:/[^/]+)*", "*": "/[^/]+"}
         pattern = "".join(words.get(part, "/" + re.escape(part)) for part in path.split("/") if part)
         if re.fullmatch(pattern, full):
-            found |= {p.name: Setting(p.checked(values[p.name]), origin) for p in node.parameters if p.name in values}
+            found |= {name: Setting(value, origin) for name, value in node.checked(values).items()}
     return found
 
 

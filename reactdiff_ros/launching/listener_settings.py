@@ -95,6 +95,5 @@ def _values(node: Node, files: list[list[tuple[str, dict[str, object]]]], given:
     for entries in files:
         for path, parameters in entries:
             if path.rpartition("/")[2] in (node.name, "*", "**"):
-                values |= {n: node.parameter(n).checked(v) for n, v in parameters.items() if n in values}
-    values |= {n: node.parameter(n).checked(v) for n, v in given.items() if n in values}
-    return values
+                values |= node.checked(parameters)
+    return values | node.checked(given)

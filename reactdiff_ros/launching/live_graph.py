@@ -129,8 +129,7 @@ def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
         for name, argument in node.arguments.items()
         if argument in options.arguments
     }
-    declared = {p.name for p in node.parameters}
-    parameters |= {n: node.parameter(n).checked(v) for n, v in options.parameters.items() if n in declared}
+    parameters |= node.checked(options.parameters)
     settled = load_table().settled(dict(options.arguments))
     arguments = ["--ros-args", "-r", f"__ns:={options.namespace or '/'}"]
     arguments += ["--enclave", enclave(node.name, options.namespace)]

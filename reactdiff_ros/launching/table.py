@@ -189,6 +189,10 @@ class Node:
         """The named parameter. Raises ConfigError when the node has none of that name."""
         return _named(self.parameters, name, f"{self.name} has no parameter {name}")
 
+    def checked(self, values: Mapping[str, object]) -> dict[str, Value]:
+        """Of these `values`, those that the node has parameters for. Errors as `Parameter.checked`."""
+        return {p.name: p.checked(values[p.name]) for p in self.parameters if p.name in values}
+
     def topic(self, name: str, direction: Literal["publishers", "subscribers"]) -> Topic:
         """The named topic. Raises ConfigError when the table has none of that name."""
         topics = self.publishers if direction == "publishers" else self.subscribers
@@ -257,9 +261,7 @@ def check_parameters(content: object, table: Table) -> None:
         name = path.rpartition("/")[2]
         for node in table.nodes:
             if name in (node.name, "*", "**"):
-                known = {p.name: p for p in node.parameters}
-                for parameter in known.keys() & values.keys():
-                    known[parameter].checked(values[parameter])
+                node.checked(values)
 
 
 def parameter_entries(content: object, path: str = "") -> Iterator[tuple[str, dict[str, object]]]:
