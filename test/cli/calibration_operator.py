@@ -112,14 +112,11 @@ class Operator:
     USUAL = (("Enter: again", "q"), ("y or n", "y"), ("Enter", ""), ("which one", "1"), ("is this its neutral", ""))
 
     def __init__(
-        self,
-        rig: Hardware,
-        poses: dict[str, list[int]],
-        answers: list[tuple[str, str | Callable[[], object]]] | None = None,
+        self, rig: Hardware, poses: dict[str, list[int]], answers: list[tuple[str, str | Callable[[], object]]]
     ) -> None:
         self.rig, self.said = rig, list[str]()
         self._poses = {name: list(ways) for name, ways in poses.items()}
-        self._answers = list(answers or [])
+        self._answers = answers
         self._joint = ""
         self._read, self._write = os.pipe()
         self.console = Console(self._read, self.hear)
@@ -166,13 +163,11 @@ class Operator:
                 self.say(said)
                 return
 
-    def calibrate(self, path: Path, **changes: Any) -> dict[str, Any]:
+    def calibrate(self, path: Path) -> dict[str, Any]:
         """The whole calibration of the rig's robot, by this operator."""
         profile = self.rig.profile
         options = {"answer_s": 0.15, "lock_folder": path.parent, "i2c": lambda _: self.rig.i2c}
-        given: dict[str, Any] = {"ports": {}, "others": [], **changes}
-        joints = wanted_joints(profile, given.pop("joints", ()))
         with self.console.catching():
             return calibrate_robot(
-                given.pop("profile", profile), joints, path, self.console, self.rig.time, **given, **options
+                profile, wanted_joints(profile, ()), path, self.console, self.rig.time, ports={}, others=[], **options
             )

@@ -123,13 +123,13 @@ def test_segments_of_killed_programs_are_found_and_used_ones_are_not(tmp_path: P
 
 
 class TimeServer:
-    """An NTP server on loopback whose clock is ahead by `ahead_s`; `stratum` 16: it does not know the time."""
+    """An NTP server on loopback whose clock is ahead by `ahead_s`."""
 
-    def __init__(self, ahead_s: float, stratum: int = 2) -> None:
+    def __init__(self, ahead_s: float) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self.port = int(self._socket.getsockname()[1])
-        self._ahead, self._stratum = ahead_s, stratum
+        self._ahead = ahead_s
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
@@ -138,7 +138,7 @@ class TimeServer:
             seconds, part = struct.unpack_from("!II", query, 40)
             answer_s = seconds + part / 2**32 + self._ahead
             stamp = struct.pack("!II", int(answer_s), int(answer_s % 1 * 2**32))
-            self._socket.sendto(struct.pack("!BB30x", 0x24, self._stratum) + stamp + stamp, sender)
+            self._socket.sendto(struct.pack("!BB30x", 0x24, 2) + stamp + stamp, sender)
 
 
 @pytest.mark.parametrize(("ahead_s", "level"), [(0.0, OK), (0.5, ERROR), (-3.0, ERROR)])

@@ -103,13 +103,9 @@ def test_without_a_robot_the_face_is_flat_where_a_page_shows_it(
 
 def test_wrong_options_are_sentences(tmp_path: Path) -> None:
     for wrong in (
-        {"parameters": {"seed": -1}},
-        {"parameters": {"nonsense": 1}},
-        {"namespace": "robot1"},
-        {"namespace": "/9"},
-        {"namespace": "/" + "a" * LONGEST_NAMESPACE},
-        {"params_file": tmp_path},
-    ):
+        {"parameters": {"seed": -1}}, {"parameters": {"nonsense": 1}}, {"namespace": "robot1"}, {"namespace": "/9"},
+        {"namespace": "/" + "a" * LONGEST_NAMESPACE}, {"params_file": tmp_path},
+    ):  # fmt: skip
         with pytest.raises(ConfigError):
             LiveOptions(**wrong)
     for arguments in ({"policy": "clairvoyant"}, {"robot": "nobody's"}):

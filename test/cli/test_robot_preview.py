@@ -84,14 +84,6 @@ def own(tmp_path: Path, robot: str = "ohbot") -> Path:
     return path
 
 
-def still(seconds: float = 2.0, **coefficients: float) -> Frames:
-    times = np.arange(round(seconds * 50)) / 50
-    values = np.zeros((len(times), 58))
-    for name, value in coefficients.items():
-        values[:, INDEX[name]] = value
-    return Frames(values, times, 0)
-
-
 def test_it_moves_as_robot_simulate_does(tmp_path: Path) -> None:
     frames = sequence()
     short = Frames(frames.coefficients[:600], frames.times[:600], 0)
@@ -103,7 +95,7 @@ def test_it_moves_as_robot_simulate_does(tmp_path: Path) -> None:
 
 
 def test_one_coefficient_is_tried(tmp_path: Path) -> None:
-    preview = Preview(own(tmp_path), still(), "clip")
+    preview = Preview(own(tmp_path), Frames(np.zeros((100, 58)), np.arange(100) / 50, 0), "clip")
     assert not preview.obey({"fps": 25, "play": "mouthGrin"})
     assert preview.obey({"fps": 25, "play": "headYaw"})
     asked = np.array([preview.tick()[1] for _ in range(round(TRY_S * 50))])
