@@ -257,16 +257,14 @@ def _one_sided(listener: FloatArray, who: Temperament) -> FloatArray:
 def with_margin(listener: FloatArray) -> FloatArray:
     """Listeners (..., T, 58) with MARGIN frames of neutral face before."""
     before = [(0, 0)] * (listener.ndim - 2) + [(MARGIN, 0), (0, 0)]
-    padded: FloatArray = np.pad(listener, before).astype(np.float32)
-    return padded
+    return np.asarray(np.pad(listener, before), np.float32)
 
 
 def stimulus_and_traces(stimulus: Stimulus) -> FloatArray:
     """(W, T, STIMULUS_COUNT) what the speaker does, and traces of what was done lately."""
     now = [getattr(stimulus, name) for name in STIMULUS_NAMES]
     traces = [_trace(getattr(stimulus, name), seconds) for name, seconds in TRACED]
-    stacked: FloatArray = np.stack([*now, *traces], axis=-1).astype(np.float32)
-    return stacked
+    return np.asarray(np.stack([*now, *traces], axis=-1), np.float32)
 
 
 def _trace(values: FloatArray, seconds: float) -> FloatArray:
@@ -297,8 +295,7 @@ def held(values: FloatArray) -> FloatArray:
     """The largest of the last SALIENT_FRAMES values."""
     padded = np.pad(values, ((0, 0), (SALIENT_FRAMES - 1, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, SALIENT_FRAMES, axis=1)
-    held: FloatArray = np.clip(windows.max(-1), 0, 1).astype(np.float32)
-    return held
+    return np.asarray(np.clip(windows.max(-1), 0, 1), np.float32)
 
 
 # --- sequences ---------------------------------------------------------------------------------------------------

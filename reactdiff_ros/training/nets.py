@@ -74,8 +74,7 @@ class Attention(nn.Module):  # type: ignore[misc]
 
     def join(self, x: Tensor) -> Tensor:
         """(N, heads, T, D / heads) to (N, T, D), projected."""
-        joined: Tensor = self.out(x.transpose(1, 2).flatten(2))
-        return joined
+        return self.out(x.transpose(1, 2).flatten(2))
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attention of x (N, Q, D) over memory (N, K, D)."""
@@ -196,8 +195,7 @@ class Encoder(nn.Module):  # type: ignore[misc]
         voice = self.norm_voice(self.voice(streams[self.faces :], heard))
         f = face[:, :1] + self.face_to_voice(face[:, :1], voice, key_mask(heard))
         v = voice[:, :1] + self.voice_to_face(voice[:, :1], face, key_mask(seen))
-        merged: Tensor = self.merge(torch.cat([f[:, 0], v[:, 0]], dim=-1))
-        return merged
+        return self.merge(torch.cat([f[:, 0], v[:, 0]], dim=-1))
 
     def forward(self, features: Tensor, observed: Tensor) -> Tensor:
         """Tokens (B, T, D) of whole sequences."""
@@ -212,8 +210,7 @@ class Encoder(nn.Module):  # type: ignore[misc]
         x = self.fuse(features.flatten(0, 1), observed.flatten(0, 1)).reshape(batch, frames, -1)
         for layer in self.layers:
             x = layer(x, number)
-        tokens: Tensor = self.norm(x)
-        return tokens
+        return self.norm(x)
 
 
 class EncoderStep(nn.Module):  # type: ignore[misc]
@@ -271,8 +268,7 @@ class CausalConvs(nn.Module):  # type: ignore[misc]
         h = self.first(x).transpose(1, 2)
         for conv in self.convs:
             h = h + F.gelu(conv(F.pad(h, (VAE_KERNEL - 1, 0))), approximate="tanh")
-        out: Tensor = self.last(h.transpose(1, 2))
-        return out
+        return self.last(h.transpose(1, 2))
 
 
 class ListenerVae(nn.Module):  # type: ignore[misc]
@@ -365,8 +361,7 @@ class ListenerVae(nn.Module):  # type: ignore[misc]
 
     def decode_raw(self, z: Tensor) -> Tensor:
         """Coefficients of latents before whitening."""
-        out: Tensor = self.decode_net(z) * self.scale
-        return out
+        return self.decode_net(z) * self.scale
 
     def attributes(self, latents: Tensor) -> Tensor:
         """REACT's 25 attributes (B, T, 25) of whitened latents: 15 action units 0..1, valence and arousal -1..1, and 8
@@ -409,8 +404,7 @@ class DenoiserLayer(nn.Module):  # type: ignore[misc]
         mixed = self.cross.join(attend(self.cross.split(self.cross.q(h)), keys, values, mask))
         x = x + mixed.unflatten(1, (stretches, frames))
         h = self.norm3(x) * m[4] + m[5]
-        out: Tensor = x + self.mlp(h)
-        return out
+        return x + self.mlp(h)
 
 
 class Denoiser(nn.Module):  # type: ignore[misc]
@@ -465,8 +459,7 @@ class Denoiser(nn.Module):  # type: ignore[misc]
         one = torch.zeros(_MODULATIONS, 1, device=angle.device)
         one[list(_SCALES)] = 1.0
         own = torch.stack([layer.modulation + one for layer in self.layers])
-        modulated: Tensor = (level.unflatten(-1, (1, _MODULATIONS, -1)) + own).flatten(2, 3)
-        return modulated
+        return (level.unflatten(-1, (1, _MODULATIONS, -1)) + own).flatten(2, 3)
 
     def velocity(self, z: Tensor, angle: Tensor, context: Context, mask: Tensor) -> Tensor:
         """Velocity (N, M, H, L) of noisy latents `z` at noise angles (N, M), or (N, 1) where all stretches have one.
@@ -484,8 +477,7 @@ class Denoiser(nn.Module):  # type: ignore[misc]
         m = modulations.split(1, dim=2)
         for i, (layer, k, v) in enumerate(zip(self.layers, keys.unbind(1), values.unbind(1), strict=True)):
             x = layer(x, k, v, rows, m[_MODULATIONS * i : _MODULATIONS * (i + 1)])
-        out: Tensor = self.out(self.norm(x))
-        return out
+        return self.out(self.norm(x))
 
 
 AUX_NAMES: Final = (

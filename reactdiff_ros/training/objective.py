@@ -371,7 +371,7 @@ class Objective(nn.Module):  # type: ignore[misc]
         losses["level"] = level_loss(clean, p.target, p.before[:, -1], p.known, p.weight)
         total = losses["velocity"] + LEVEL * losses["level"]
         if not self.config.keep_encoder:
-            losses["auxiliary"], losses["stimulus"] = self._auxiliary(s, self._tokens(s))
+            losses["auxiliary"], losses["stimulus"] = self._auxiliary(s, self.model.encoder(s.features, s.observed))
             total = total + AUXILIARY * losses["auxiliary"] + AUXILIARY * losses["stimulus"]
         total = total + MOTION * (losses["speed"] + losses["acceleration"]) + COOCCURRENCE * losses["cooccurrence"]
         return total, losses
@@ -395,15 +395,12 @@ class Objective(nn.Module):  # type: ignore[misc]
             guided = guided + (b - 1) * (both - untold)
         return torch.where(d.unguided[..., None, None], unheard, guided)
 
-    def _tokens(self, s: Sequences) -> Tensor:
-        tokens: Tensor = self.model.encoder(s.features, s.observed)
-        return tokens
-
     def _heard(self, s: Sequences, p: Plans) -> tuple[Tensor, Tensor]:
         shape = self.config.shape
         if s.tokens.numel():
             return gathered(s.tokens, p, shape, s.offset)
-        return gathered(F.pad(self._tokens(s), (0, 0, reach_back(shape), 0)), p, shape)
+        tokens = self.model.encoder(s.features, s.observed)
+        return gathered(F.pad(tokens, (0, 0, reach_back(shape), 0)), p, shape)
 
     def _decoded(self, s: Sequences, d: Drawn, clean: Tensor) -> dict[str, Tensor]:
         """Losses on what some of the clean estimates (N, M, H, L) look like, decoded by the frozen autoencoder."""

@@ -250,8 +250,7 @@ def _quiet(listener: FloatArray) -> FloatArray:
     padded = np.concatenate([listener[..., :1, :]] * 2 + [listener] + [listener[..., -1:, :]] * 2, axis=-2)
     n = listener.shape[-2]
     parts = [weight * padded[..., i : i + n, :] for i, weight in enumerate((1, 4, 6, 4, 1))]
-    smoothed: FloatArray = (np.sum(parts, axis=0) / 16).astype(np.float32)
-    return smoothed
+    return np.asarray(np.sum(parts, axis=0) / 16, np.float32)
 
 
 def _settled(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -91,8 +91,7 @@ def comparable(weights: Weights, folder: Path) -> tuple[Model, Weights]:
 
 
 def _back(tensor: Tensor) -> FloatArray:
-    array: FloatArray = tensor.float().cpu().numpy()
-    return array
+    return np.asarray(tensor.float().cpu())
 
 
 def torch_backend(weights: Weights, threads: int) -> Backend:

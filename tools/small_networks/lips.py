@@ -358,8 +358,7 @@ def shown(net: LipNet, take: Take) -> FloatArray:
     mels = np.concatenate([take.mels, np.repeat(take.mels[-1:], more, axis=0)]).astype(np.float32)
     with torch.no_grad():
         outputs, _ = net(torch.from_numpy(mels[None]))
-    found: FloatArray = outputs[0, AHEAD : AHEAD + len(take.mels)].numpy()
-    return found
+    return np.asarray(outputs[0, AHEAD : AHEAD + len(take.mels)])
 
 
 def gains_of(given: Sequence[FloatArray], meant: Sequence[FloatArray]) -> FloatArray:

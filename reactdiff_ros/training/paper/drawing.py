@@ -183,8 +183,7 @@ def draw_window(model: PaperModel, past: Tensor, known: Tensor, speaker: Tensor,
 
     def noise_of(x: Tensor, step: int) -> Tensor:
         steps = torch.full((len(x),), step, device=x.device)
-        noise: Tensor = model.denoiser(torch.where(mask > 0, past, x), known, steps, condition)
-        return noise
+        return model.denoiser(torch.where(mask > 0, past, x), known, steps, condition)
 
     config = model.config
     noise = randoms(tuple(past.shape), seed, past)

@@ -60,8 +60,7 @@ class MultiHead(nn.Module):  # type: ignore[misc]
             for layer, x in ((self.query, query), (self.key, key), (self.value, value))
         )
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
-        out: Tensor = self.out(mixed.transpose(1, 2).flatten(-2))
-        return out
+        return self.out(mixed.transpose(1, 2).flatten(-2))
 
 
 class Fusion(nn.Module):  # type: ignore[misc]
@@ -78,8 +77,7 @@ class Fusion(nn.Module):  # type: ignore[misc]
     def forward(self, query: Tensor, other: Tensor, bias: Tensor) -> Tensor:
         """(B, T, query), (B, T, other) -> (B, T, hidden)."""
         q = self.query(query)
-        out: Tensor = self.norm(q + self.attention(q, self.key(other), self.value(other), bias))
-        return out
+        return self.norm(q + self.attention(q, self.key(other), self.value(other), bias))
 
 
 class MultiModality(nn.Module):  # type: ignore[misc]
@@ -108,8 +106,7 @@ class MultiModality(nn.Module):  # type: ignore[misc]
         heard = self.audio(speech, mfcc, bias)
         for layer in self.between:
             seen = layer(seen, heard, bias)
-        out: Tensor = self.out(seen)
-        return out
+        return self.out(seen)
 
 
 class DecoderLayer(nn.Module):  # type: ignore[misc]
@@ -126,8 +123,7 @@ class DecoderLayer(nn.Module):  # type: ignore[misc]
         """(B, T, width) twice -> (B, T, width)."""
         x = self.norms[0](x + self.drop(self.own(x, x, x, bias)))
         x = self.norms[1](x + self.drop(self.latents(x, latents, latents, bias)))
-        out: Tensor = self.norms[2](x + self.drop(self.forward_step(x)))
-        return out
+        return self.norms[2](x + self.drop(self.forward_step(x)))
 
 
 class Decoder(nn.Module):  # type: ignore[misc]
@@ -182,8 +178,7 @@ class Residual(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """(B, channels, L), (B, embedding) -> (B, out, L)."""
-        out: Tensor = self.skip(x) + self.leave(self.enter(x) + self.embedding(embedding)[..., None])
-        return out
+        return self.skip(x) + self.leave(self.enter(x) + self.embedding(embedding)[..., None])
 
 
 class Attend(nn.Module):  # type: ignore[misc]
@@ -199,8 +194,7 @@ class Attend(nn.Module):  # type: ignore[misc]
         """(B, channels, L) -> the same."""
         query, key, value = self.inputs(self.norm(x)).transpose(1, 2).chunk(3, dim=-1)
         mixed = functional.scaled_dot_product_attention(query, key, value)
-        out: Tensor = x + self.out(mixed.transpose(1, 2))
-        return out
+        return x + self.out(mixed.transpose(1, 2))
 
 
 class Stage(nn.Module):  # type: ignore[misc]
@@ -212,8 +206,7 @@ class Stage(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """(B, channels, L), (B, embedding) -> (B, out, L')."""
-        out: Tensor = self.scale(self.attend(self.block(x, embedding)))
-        return out
+        return self.scale(self.attend(self.block(x, embedding)))
 
 
 class UNet(nn.Module):  # type: ignore[misc]
@@ -276,8 +269,7 @@ class UNet(nn.Module):  # type: ignore[misc]
             h = stage(h, embedding)
         for stage in self.up:
             h = stage(torch.cat([h, skips.pop()], 1), embedding)
-        out: Tensor = self.leave(h)
-        return out
+        return self.leave(h)
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,8 +341,7 @@ class PaperModel(nn.Module):  # type: ignore[misc]
 
     def encode_streams(self, video: Tensor, audio: Tensor) -> Tensor:
         """The same of `Features` one by one, for export."""
-        out: Tensor = self.encoder(self.streams(video, audio))
-        return out
+        return self.encoder(self.streams(video, audio))
 
     def decode(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Coefficients (B, T, 58), with the mean face, and attributes (B, T, 25)."""
