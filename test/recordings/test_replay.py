@@ -161,8 +161,7 @@ def test_poses_are_of_the_pictures_clock(tmp_path: Path, late_s: float, stamps: 
     settings, _ = settings_as_live(robot="reachy_mini")
     events = events_of(open_recording(head_bag(tmp_path / "x", late_s=late_s)), settings)
     assert len(events) > 50
-    heads = [event.head for event in events]
-    assert heads[0] is not None
+    heads = [event.value for event in events]
     assert heads[0].stamp_ns == events[0].offset_ns - (round(late_s * NS) if stamps == "own" else 0)
     assert heads[0].pose.tolist() == pytest.approx([0, TURNED, 0, 0, 0, 0], abs=1e-6)
 
@@ -201,7 +200,7 @@ def test_the_own_speech_of_a_bag_is_shown_again(tmp_path: Path) -> None:
 
 def along(stamps_s: list[float]) -> tuple[list[float], Steady]:
     steady = Steady()
-    events = [BagEvent(round(s * NS), None) for s in stamps_s]
+    events = [BagEvent(round(s * NS)) for s in stamps_s]
     return [round(e.offset_ns / NS, 3) for e in steady.of(events)], steady
 
 
@@ -227,7 +226,7 @@ def test_whatever_comes_the_line_is_steady(stamps: list[int]) -> None:
     steady = Steady()
     newest: int | None = None
     kept = 0
-    for event in steady.of([BagEvent(s, None) for s in stamps]):
+    for event in steady.of([BagEvent(s) for s in stamps]):
         kept += 1
         if newest is not None:
             assert -STEP_BACK_NS <= event.offset_ns - newest <= LONGEST_GAP_NS

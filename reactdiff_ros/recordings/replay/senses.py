@@ -36,14 +36,11 @@ from reactdiff_ros.types import (
     ExpressionFrame,
     HeadPose,
     ListenerControl,
-    Mouth,
     People,
     Picture,
     Reaction,
     Sound,
     SpeakerFrame,
-    SpeechState,
-    TurnSignals,
 )
 
 # ---- What a recording holds
@@ -58,24 +55,12 @@ STRAYS: Final = 25
 class BagEvent:
     """Something of a recording that is neither picture nor sound, at `offset_ns` on its time line.
 
-    All None: nothing but the time.
+    `kind`: the type of its message, one of those in `_TOLD`; "": nothing but the time. `value`: what it says.
     """
 
     offset_ns: int
-    speaking: bool | None = None
-    """The robot itself speaks (True, repeated) or has ended (False)."""
-    control: ListenerControl | None = None
-    """A change of style."""
-    gesture: tuple[str, float] | None = None
-    """A gesture's name and strength."""
-    head: HeadPose | None = None
-    """Where the head of the robot was that carried the camera."""
-    mouth: Mouth | None = None
-    """What the robot's own speech did with its mouth."""
-    speech: SpeechState | None = None
-    """What the robot's own speech did."""
-    turn: TurnSignals | None = None
-    """Who had the floor."""
+    kind: str = ""
+    value: Any = None
 
 
 Event: TypeAlias = ClipItem | BagEvent
@@ -175,22 +160,30 @@ def events_of(recording: Recording, settings: ReplaySettings) -> list[BagEvent]:
 
 
 def _event(message: BagMessage, at_ns: int) -> BagEvent | None:
-    field, value_of = _VALUES[message.kind]
     try:
-        value = value_of(message.message)
+        value = _TOLD[message.kind][0](message.message)
     except MessageError:
         return None
     if isinstance(value, HeadPose) and abs(value.stamp_ns - at_ns) > CLOCK_OFF_NS:  # not of the pictures' clock
         value = replace(value, stamp_ns=at_ns)
-    return BagEvent(at_ns, **{field: value})
+    return BagEvent(at_ns, message.kind, value)
 
 
-_VALUES: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
-    BOOL: ("speaking", lambda message: bool(message.data)), CONTROL: ("control", control_value),
-    GESTURE: ("gesture", gesture_value), POSE: ("head", head_pose_value), MOUTH: ("mouth", mouth_value),
-    SPEECH_STATE: ("speech", speech_state_value), TURN_SIGNALS: ("turn", turn_signals_value),
-}  # fmt: skip
-"""Type of a message -> field of `BagEvent`, and its value."""
+def _control(session: ListeningSession, change: ListenerControl, _: int) -> None:
+    session.listener.control(change)
+    session.expression.control(change)
+
+
+_TOLD: Final[dict[str, tuple[Callable[[Any], Any], Callable[[ListeningSession, Any, int], object]]]] = {
+    BOOL: (lambda message: bool(message.data), ListeningSession.robot_speaking),
+    MOUTH: (mouth_value, lambda session, mouth, at_ns: session.expression.on_mouth(mouth, at_ns)),
+    SPEECH_STATE: (speech_state_value, lambda session, state, at_ns: session.expression.on_speech(state, at_ns)),
+    TURN_SIGNALS: (turn_signals_value, lambda session, turn, at_ns: session.expression.on_turn(turn, at_ns)),
+    CONTROL: (control_value, _control),
+    POSE: (head_pose_value, lambda session, pose, at_ns: session.expression.on_head_pose(pose, at_ns, own=False)),
+    GESTURE: (gesture_value, lambda session, made, at_ns: session.expression.on_gesture(made[0], at_ns, made[1])),
+}
+"""Type of a message -> its value, and who is told it at which time."""
 
 
 def merged(items: Iterable[Event], events: list[BagEvent]) -> Iterator[Event]:
@@ -328,30 +321,12 @@ def push(session: ListeningSession, event: Event) -> list[ExpressionFrame]:
     elif isinstance(event, ClipSound):
         session.push_sound(Sound(event.offset_ns, event.rate_hz, event.samples, event.clean))
     faces = session.advance(event.offset_ns)
-    if isinstance(event, BagEvent):
+    if isinstance(event, BagEvent) and event.kind:
         try:
-            _tell(session, event)
+            _TOLD[event.kind][1](session, event.value, event.offset_ns)
         except ReactdiffError:
             session.rejected += 1
     return faces
-
-
-def _tell(session: ListeningSession, event: BagEvent) -> None:
-    if event.speaking is not None:
-        session.robot_speaking(event.speaking, event.offset_ns)
-    if event.mouth is not None:
-        session.expression.on_mouth(event.mouth, event.offset_ns)
-    if event.speech is not None:
-        session.expression.on_speech(event.speech, event.offset_ns)
-    if event.turn is not None:
-        session.expression.on_turn(event.turn, event.offset_ns)
-    if event.control is not None:
-        session.listener.control(event.control)
-        session.expression.control(event.control)
-    if event.head is not None:
-        session.expression.on_head_pose(event.head, event.offset_ns, own=False)
-    if event.gesture is not None:
-        session.expression.on_gesture(event.gesture[0], event.offset_ns, event.gesture[1])
 
 
 def sense(
