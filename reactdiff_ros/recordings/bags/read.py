@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import heapq
 import re
+import struct
 from array import array
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -32,7 +33,7 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError, MessageError
 from reactdiff_ros.messages import sound_value
 from reactdiff_ros.recordings.bags import interfaces
-from reactdiff_ros.recordings.bags.storage import PICTURES, SUFFIXES, BagFiles, Study, Topic, choose, is_bag, study_of
+from reactdiff_ros.recordings.bags.storage import PICTURES, SUFFIXES, BagFiles, Study, choose, is_bag, study_of
 from reactdiff_ros.types import Sound
 
 Times = NDArray[np.int64]
@@ -45,7 +46,6 @@ CLOCK_OFF_NS: Final = NS // 2
 CHAIN_NS: Final = NS // 10
 """Chunks of sound without stamps are one sound as long as they arrive within this of when they should."""
 SPEAKING: Final = "robot_speaking"
-_PICTURE, _SOUND = 0, 1
 _MOST_FAULTS = 20
 
 
@@ -236,7 +236,9 @@ class BagSource:
             MediaError: not one message of pictures or sound can be read.
         """
         kinds = {t.name: t.kind for t in (self._choice.picture, self._choice.sound) if t is not None}
-        info_topics = self._info_topics()
+        sound, info_topics = self._choice.sound, set[str]()
+        if sound is not None and sound.kind in (interfaces.BYTES, interfaces.BYTES_STAMPED):
+            info_topics = {*self.topics_of(interfaces.BYTES_INFO)}
         stamps = {name: array("q") for name in kinds}
         received = {name: array("q") for name in kinds}
         order: list[int] = []
@@ -248,7 +250,7 @@ class BagSource:
                 received[topic].append(received_ns)
                 order.append(names.index(topic))
             elif info is None:
-                info = self._read_or_none(self.files.topics[topic], raw)
+                info = self._message(topic, raw)
         if not order:
             why = f" ({self.files.cut_short})" if self.files.cut_short else ""
             raise MediaError(f"no picture and no sound of the bag can be read{why}", where=str(self.path))
@@ -263,17 +265,12 @@ class BagSource:
         lines = together(lines)
         return Survey(lines, _floor(lines, names, order), info)
 
-    def _info_topics(self) -> set[str]:
-        sound = self._choice.sound
-        if sound is None or sound.kind not in (interfaces.BYTES, interfaces.BYTES_STAMPED):
-            return set()
-        return {t.name for t in self.files.topics.values() if t.kind == interfaces.BYTES_INFO}
-
-    def _read_or_none(self, topic: Topic, raw: bytes) -> Any:
+    def _message(self, topic: str, raw: bytes) -> Any:
+        """With the fields of its type; None, and counted, where it is malformed or of an unknown type."""
         try:
-            return topic.reader()(raw)
+            return self.files.topics[topic].reader()(raw)
         except MessageError as error:
-            self._fault(topic.name, error)
+            self._fault(topic, error)
             return None
 
     def pictures_and_sound(self) -> Iterator[ClipItem]:
@@ -302,19 +299,18 @@ class BagSource:
             first = next(iter(self._faults.values()), [0, "it holds nothing"])[1]
             raise MediaError(f"nothing in the bag could be decoded: {first}", where=str(self.path))
 
-    def _sorted(self) -> Iterator[tuple[int, int, int, str, bytes]]:
-        """(stamp, pictures first, order of the file, topic, bytes), sorted."""
+    def _sorted(self) -> Iterator[tuple[int, bool, int, str, bytes]]:
+        """(stamp, not a picture, order of the file, topic, bytes), sorted."""
         survey = self.survey
         done = dict.fromkeys(survey.lines, 0)
-        waiting: list[tuple[int, int, int, str, bytes]] = []
+        waiting: list[tuple[int, bool, int, str, bytes]] = []
         last = len(survey.floor) - 1
         for n, (topic, _, raw) in enumerate(self.files.records(set(survey.lines))):
             if n >= last:  # the file grew since the survey
                 break
             stamp_ns = int(survey.lines[topic].stamps[done[topic]])
             done[topic] += 1
-            order = _PICTURE if topic == self.picture_topic else _SOUND
-            heapq.heappush(waiting, (stamp_ns, order, n, topic, raw))
+            heapq.heappush(waiting, (stamp_ns, topic != self.picture_topic, n, topic, raw))
             while waiting and waiting[0][0] < survey.floor[n + 1]:
                 yield heapq.heappop(waiting)
         yield from sorted(waiting)
@@ -328,17 +324,10 @@ class BagSource:
 
         A message that is malformed or of an unknown type is left out and counted.
         """
-        readers: dict[str, Callable[[bytes], Any]] = {}
-        for record in self.files.records(set(topics)):
-            topic = self.files.topics[record.topic]
-            try:
-                if topic.name not in readers:
-                    readers[topic.name] = topic.reader()
-                message = readers[topic.name](record.raw)
-            except MessageError as error:
-                self._fault(topic.name, error)
-                continue
-            yield BagMessage(topic.name, topic.kind, record.received_ns, message)
+        for topic, received_ns, raw in self.files.records(set(topics)):
+            message = self._message(topic, raw)
+            if message is not None:
+                yield BagMessage(topic, self.files.topics[topic].kind, received_ns, message)
 
     def _fault(self, topic: str, error: MessageError) -> None:
         kind = topic + re.sub(r"\d+", "#", error.what)
@@ -371,23 +360,21 @@ def _floor(lines: dict[str, Timeline], names: list[str], order: list[int]) -> Ti
 
 
 def _order(raw: bytes) -> str:
-    """Byte order of CDR data, by the second byte of its encapsulation header."""
-    return "little" if len(raw) > 1 and raw[1] & 1 else "big"
+    """Byte order of CDR data, for struct, by the second byte of its encapsulation header."""
+    return "<" if raw[1] & 1 else ">"
 
 
 def _stamp(raw: bytes) -> int:
     """The stamp of a message that begins with a Header; 0 where the bytes are too few."""
     if len(raw) < 12:
         return 0
-    order: Any = _order(raw)
-    seconds = int.from_bytes(raw[4:8], order, signed=True)
-    return seconds * NS + int.from_bytes(raw[8:12], order)
+    seconds, nanoseconds = struct.unpack_from(f"{_order(raw)}iI", raw, 4)
+    return int(seconds * NS + nanoseconds)
 
 
 def _length(raw: bytes) -> int:
     """The length of the sequence that a message begins with."""
-    order: Any = _order(raw)
-    return min(int.from_bytes(raw[4:8], order), len(raw))
+    return min(struct.unpack_from(f"{_order(raw)}I", raw, 4)[0], len(raw)) if len(raw) >= 8 else 0
 
 
 def _decoder(kind: str, read: Callable[[bytes], Any], info: Any) -> Callable[[int, bytes], ClipItem]:
