@@ -110,12 +110,7 @@ class AutoencoderStep:
         guess = vae.attributes_raw(z.detach())
         attribute = masked_mean((guess - labels)[:, late].square().mean(-1), labelled[:, late])
         loss = (squares + jitter + self.kl_weight.to(kl.device) * kl).sum() + 10.0 * attribute
-        for group in self.optimizer.param_groups:
-            group["lr"] = _falling(done)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.vae.parameters(), 5.0)
-        self.optimizer.step()
+        _descend(self.optimizer, loss, done, 5.0)
         self._turn(squares.detach().cpu(), x, seen)
         losses = {"attributes": float(attribute.detach())}
         for i, name in enumerate(GROUP_NAMES):
@@ -158,18 +153,18 @@ class DecoderFit:
         error, seen = (self.vae.decode_raw(latents) - x)[:, late], seen[:, late]
         level = masked_mean((error / self._level).square(), seen)
         fine = masked_mean((torch.diff(error, n=2, dim=1) / self._bend).square(), seen[:, 2:])
-        for group in self.optimizer.param_groups:
-            group["lr"] = _falling(done)
-        self.optimizer.zero_grad(set_to_none=True)
-        (level + _FINE * fine).backward()
-        torch.nn.utils.clip_grad_norm_(self.vae.decode_net.parameters(), 1.0)
-        self.optimizer.step()
+        _descend(self.optimizer, level + _FINE * fine, done, 1.0)
         return {"level": float(level.detach()), "fine": float(fine.detach())}
 
 
-def _falling(done: float) -> float:
-    """Learning rate when `done` (0..1) of a phase is over."""
-    return _PEAK * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, done: float, longest: float) -> None:
+    """A step when `done` (0..1) of a phase is over, for which gradients are shortened to `longest`."""
+    (group,) = optimizer.param_groups
+    group["lr"] = _PEAK * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(group["params"], longest)
+    optimizer.step()
 
 
 def draw_listeners(pool: Pool, real: Pool | None, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
