@@ -15,7 +15,7 @@ from reactdiff_ros.settings import POLICIES
 
 if TYPE_CHECKING:
     from reactdiff_ros.model.speaker.grid import Track
-    from reactdiff_ros.recordings.extraction import Source
+    from reactdiff_ros.recordings.replay.senses import Recording
     from reactdiff_ros.session import Perception
 
 
@@ -127,7 +127,7 @@ def extract(
         targets[target] = source
     if not targets:
         raise click.UsageError("give FILES or --pair SPEAKER LISTENER")
-    known: dict[Path, tuple[Track, Source]] = {}
+    known: dict[Path, tuple[Track, Recording]] = {}
     written, kept, failed = list[dict[str, Any]](), list[str](), dict[str, str]()
     perception: Perception | None = None
     for number, (target, source) in enumerate(targets.items()):
@@ -158,7 +158,7 @@ def extract(
     return EXIT_ERROR if failed else EXIT_DONE
 
 
-def _perceived(path: Path, topics: tuple[str, str], perception: Perception) -> tuple[Track, Source]:
+def _perceived(path: Path, topics: tuple[str, str], perception: Perception) -> tuple[Track, Recording]:
     """The person in a file, frame by frame. Raises MediaError if it cannot be read."""
     from reactdiff_ros.recordings.bags.read import BagSource, open_source
     from reactdiff_ros.recordings.extraction import extract_source

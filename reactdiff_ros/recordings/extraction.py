@@ -10,28 +10,26 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.model.diffusion.conditions import STYLE_NAMES
 from reactdiff_ros.model.diffusion.tokens import blank
 from reactdiff_ros.model.speaker.grid import Track, onto_grid
 from reactdiff_ros.model.style import SHORTEST_S, style_of
-from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception
+from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.perception.voice import VoiceExtractor
-from reactdiff_ros.recordings.bags.read import BagSource, open_source
+from reactdiff_ros.recordings.bags.read import open_source
 from reactdiff_ros.recordings.datasets.recording import filled_in
 from reactdiff_ros.recordings.datasets.recordings import Extracted
-from reactdiff_ros.recordings.replay.senses import Steady, sense
+from reactdiff_ros.recordings.replay.senses import Recording, Steady, sense
 from reactdiff_ros.session import Perception, SessionConfig
-from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, Sound, SpeakerFrame
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, Sound, SpeakerFrame, Voice
 
-Source: TypeAlias = MediaClip | BagSource
 _GRID: Final = Grid()
 _AFTER_NS: Final = NS // 2
 """The session runs on this long after the last item, so that everything waiting is perceived."""
@@ -43,7 +41,7 @@ _FRESH_SLOTS: Final = 1
 
 
 def extract_source(
-    clip: Source, perception: Perception, progress: Callable[[float], None] = lambda seconds: None
+    clip: Recording, perception: Perception, progress: Callable[[float], None] = lambda seconds: None
 ) -> Track:
     """One media file or bag on the grid. Stamps are the source's own: a file begins at 0. `perception` is reset first.
 
@@ -65,15 +63,7 @@ def extract_source(
     return onto_grid(frames)
 
 
-def extract_clip(
-    path: Path, perception: Perception, progress: Callable[[float], None] = lambda seconds: None
-) -> tuple[Track, Source]:
-    """The media file or bag at `path` on the grid, and itself. Errors as `open_source` and `extract_source`."""
-    clip = open_source(path)
-    return extract_source(clip, perception, progress), clip
-
-
-def alone(track: Track, clip: Source) -> Extracted:
+def alone(track: Track, clip: Recording) -> Extracted:
     """A speaker without a listener."""
     name = clip.path.stem
     about = {"files": [clip.path.name], **_shares(track), "sound": clip.has_sound}
@@ -81,7 +71,7 @@ def alone(track: Track, clip: Source) -> Extracted:
 
 
 def together(
-    speaker: tuple[Track, Source], listener: tuple[Track, Source], people: str = "", session: str = ""
+    speaker: tuple[Track, Recording], listener: tuple[Track, Recording], people: str = "", session: str = ""
 ) -> Extracted:
     """A speaker and the one who listened, filmed at the same time, over the slots that both have.
 
@@ -134,27 +124,33 @@ def _shares(track: Track) -> dict[str, float]:
     return {name: round(float(values.mean()), 4) for name, values in shares.items()}
 
 
-def voice_columns(samples: NDArray[np.int16], rate_hz: int, frames: int) -> dict[str, NDArray[Any]]:
-    """The voice's columns of SpeakerBatch, each (frames, ...), of the sound of a dataset's clip.
-
-    Through the real extractor, in chunks of 20 ms; frame k is what was heard before k * 40 ms.
+def hearing(samples: NDArray[np.int16], rate_hz: int) -> Callable[[int], tuple[Voice, int] | None]:
+    """What the real extractor, given the sound (n, channels) in chunks of 20 ms, says at times (ns) that only rise.
 
     Raises:
         WeightsError: the voice activity network is missing.
     """
-    extractor = VoiceExtractor()
-    silence = blank(frames)
+    extractor, step, pushed = VoiceExtractor(), max(1, rate_hz // 50), 0
+
+    def heard_at(now_ns: int) -> tuple[Voice, int] | None:
+        nonlocal pushed
+        while pushed * NS // rate_hz < now_ns and pushed < len(samples):
+            extractor.push(Sound(pushed * NS // rate_hz, rate_hz, samples[pushed : pushed + step]))
+            pushed += step
+        return extractor.latest(now_ns)
+
+    return heard_at
+
+
+def voice_columns(samples: NDArray[np.int16], rate_hz: int, frames: int) -> dict[str, NDArray[Any]]:
+    """The voice's columns of SpeakerBatch, each (frames, ...), of the sound of a dataset's clip.
+
+    Frame k is what was heard before k * 40 ms. Errors as `hearing`.
+    """
+    silence, heard_at = blank(frames), hearing(samples, rate_hz)
     out = {name: getattr(silence, name).copy() for name in _VOICE_FIELDS}
-    step = max(1, rate_hz // 50)
-    starts = iter(range(0, len(samples), step))
-    pushed = 0
     for k in range(frames):
-        now_ns = _GRID.time_ns(k)
-        while pushed * NS // rate_hz < now_ns and (start := next(starts, None)) is not None:
-            chunk = samples[start : start + step]
-            extractor.push(Sound(start * NS // rate_hz, rate_hz, chunk))
-            pushed = start + len(chunk)
-        heard = extractor.latest(now_ns)
+        heard = heard_at(_GRID.time_ns(k))
         if heard is not None:
             out["microphone"][k] = True
             for name in _VOICE_FIELDS[1:]:
@@ -200,7 +196,7 @@ def learn_reference(path: Path, progress: Callable[[float], None] = lambda secon
     Raises:
         MediaError: it cannot be read, is too short, or shows a face too seldom.
     """
-    track, _ = extract_clip(path, SpeakerPerception(PerceptionConfig()), progress)
+    track = extract_source(open_source(path), SpeakerPerception(), progress)
     coefficients, observed = seen_face(track, str(path))
     values, given = style_of(coefficients[None], observed)
     style = tuple(round(float(v), 3) if g else None for v, g in zip(values[0], given[0], strict=True))

@@ -33,7 +33,7 @@ from reactdiff_ros.recordings.bags.storage import entries, is_bag
 from reactdiff_ros.recordings.blinding import Key, opened
 from reactdiff_ros.recordings.datasets.recordings import SUFFIX as EXTRACTED
 from reactdiff_ros.recordings.datasets.recordings import load as load_extracted
-from reactdiff_ros.recordings.extraction import CONFIDENT, extract_clip, unlike_in_length
+from reactdiff_ros.recordings.extraction import CONFIDENT, extract_source, unlike_in_length
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
 from reactdiff_ros.recordings.replay.replay import Tally, open_recording, sensed_here
 from reactdiff_ros.recordings.replay.senses import RecordedPerception, Sensed, Timed, push
@@ -162,7 +162,7 @@ def perceive(speaker: Path, listener: Path | None) -> Perceived:
     notes, truth = tally.notes(), None
     if listener is not None:
         try:
-            other, _ = extract_clip(listener, SpeakerPerception())
+            other = extract_source(open_recording(listener), SpeakerPerception())
             truth = _listened(track, other, speaker)
             notes += filter(None, [unlike_in_length(track, other)])
         except MediaError as error:

@@ -19,10 +19,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.clock import NS
+from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import neutral
-from reactdiff_ros.perception.voice import HANG_OVER_S, VoiceExtractor
+from reactdiff_ros.perception.voice import HANG_OVER_S
 from reactdiff_ros.recordings.datasets.turns import Participant, Turns, within
+from reactdiff_ros.recordings.extraction import hearing
 from reactdiff_ros.resampling import RATE_HZ
 from reactdiff_ros.turns.config import TurnsConfig
 from reactdiff_ros.turns.cues import FACE, FaceCues
@@ -30,12 +31,12 @@ from reactdiff_ros.turns.features import Features, pause_columns
 from reactdiff_ros.turns.readout import ReadOut
 from reactdiff_ros.turns.smart_turn import SmartTurn
 from reactdiff_ros.turns.tracker import TurnTracker
-from reactdiff_ros.types import FloatArray, Gaze, OnProgress, Sound, SpeakerFrame, SpeechState, Voice
+from reactdiff_ros.types import FloatArray, Gaze, OnProgress, SpeakerFrame, SpeechState, Voice
 from tools.small_networks.turns.faces import face_rows
 from tools.small_networks.turns.spoken_turns import SpokenTurns
 from tools.small_networks.turns.timings import ONSET_S, TERMINAL_S, Pause, pauses_of, situation_rows, talk_of
 from tools.small_networks.turns.train import auc, entropy
-from tools.small_networks.turns.voices import Endings, sound_of
+from tools.small_networks.turns.voices import Endings, pcm_of, sound_of
 
 Floats = NDArray[np.float64]
 STEP_S: Final = 0.05
@@ -228,7 +229,7 @@ def _decisions(
             if t < HANG_OVER_S - 1e-9 or (not pause.ends and t > pause.end_s - pause.begin_s):
                 continue
             features = Features(
-                situation=np.zeros(0), pause=pause_columns(pause.floor, _ns(pause.begin_s + t)), voice=voice,
+                situation=np.zeros(0), pause=pause_columns(pause.floor, to_ns(pause.begin_s + t)), voice=voice,
                 face=None if faces is None else faces[row][step],
                 network=network if t >= HANG_OVER_S + ANSWER_S else None,
             )  # fmt: skip
@@ -255,10 +256,10 @@ def _gaze_columns(
     k = 0
     for t in times:
         while k < len(stamps) and stamps[k] <= pause.begin_s + t:
-            at_ns, gazes = _ns(stamps[k] + 10.0), Gaze(0.0, 0.0, _contact(bool(seen[k])))
+            at_ns, gazes = to_ns(stamps[k] + 10.0), Gaze(0.0, 0.0, _contact(bool(seen[k])))
             cues.see(SpeakerFrame(at_ns, at_ns, None, 0, True, True, neutral(), sure, 1.0, gazes, None, None, None))
             k += 1
-        values = cues.values(_ns(pause.begin_s + t + 10.0))
+        values = cues.values(to_ns(pause.begin_s + t + 10.0))
         columns = None if values is None else weights.mean.copy()
         if columns is not None and values is not None:
             columns[contact] = values[contact]
@@ -331,8 +332,8 @@ def _noticed(person: Participant, other: Participant, seconds: float, readout: R
         t = k * FRAME_S
         tracker.push_frame(_heard_frame(audible, t))
         speaks = bool(((other.talk[:, 0] <= t) & (other.talk[:, 1] > t)).any())
-        tracker.push_speech(SpeechState(_ns(t), "speaking" if speaks else "idle"))
-        found += [t for s in tracker.advance(_ns(t)) for e in s.events if e.kind == "barge_in"]
+        tracker.push_speech(SpeechState(to_ns(t), "speaking" if speaks else "idle"))
+        found += [t for s in tracker.advance(to_ns(t)) for e in s.events if e.kind == "barge_in"]
     return np.array(found)
 
 
@@ -345,8 +346,13 @@ def _heard_frame(own: Floats, t: float) -> SpeakerFrame:
         0.0 if speaking else float(t - ended[-1]) if len(ended) else float("nan"),
         float(t - own[i, 0]) if speaking else 0.0,
     )  # fmt: skip
+    return _faceless(to_ns(t), voice, to_ns(t))
+
+
+def _faceless(now_ns: int, voice: Voice, sound_ns: int) -> SpeakerFrame:
+    """What is perceived of someone who is heard and not seen."""
     nothing = np.zeros(len(neutral()), np.float32)
-    return SpeakerFrame(_ns(t), None, _ns(t), -1, False, False, nothing, nothing, 0.0, None, None, None, voice)
+    return SpeakerFrame(now_ns, None, sound_ns, -1, False, False, nothing, nothing, 0.0, None, None, None, voice)
 
 
 # Recordings with marked turns
@@ -394,23 +400,13 @@ def listen(
     recording: SpokenTurns, sound: FloatArray, readout: ReadOut, network: SmartTurn | None
 ) -> dict[int, Features]:
     """What the tracker knows at each tick (of 50 ms, by its number), as live: frames of sound 25 times a second."""
-    extractor, tracker = VoiceExtractor(), TurnTracker(readout, TurnsConfig(full_duplex=True))
-    pcm = np.clip(np.rint(sound * 32768.0), -32768, 32767).astype(np.int16)[:, None]
-    step, pushed = RATE_HZ // 50, 0
+    heard_at, tracker = hearing(pcm_of(sound), RATE_HZ), TurnTracker(readout, TurnsConfig(full_duplex=True))
     waiting: list[tuple[int, int, float]] = []
     out: dict[int, Features] = {}
-    nothing = np.zeros(len(neutral()), np.float32)
     for k in range(1, int(len(sound) / RATE_HZ / FRAME_S)):
-        now_ns = _ns(k * FRAME_S)
-        while pushed * NS // RATE_HZ < now_ns and pushed < len(pcm):
-            extractor.push(Sound(pushed * NS // RATE_HZ, RATE_HZ, pcm[pushed : pushed + step]))
-            pushed += step
-        heard = extractor.latest(now_ns)
-        if heard is not None:
-            voice, end_ns = heard
-            tracker.push_frame(
-                SpeakerFrame(now_ns, None, end_ns, -1, False, False, nothing, nothing, 0.0, None, None, None, voice)
-            )
+        now_ns = to_ns(k * FRAME_S)
+        if (heard := heard_at(now_ns)) is not None:
+            tracker.push_frame(_faceless(now_ns, *heard))
         t = k * FRAME_S
         waits_for = any(s.begin_s - OVERLAP_S <= t < s.begin_s + LONGEST_S for s in recording.silences)
         speaks = not waits_for and any(begin <= t < end for begin, end in recording.other)
@@ -423,7 +419,7 @@ def listen(
             out[tick.signals.stamp_ns // (NS // 20)] = tick.features
         asked_ns = tracker.asks()
         if asked_ns is not None and network is not None:
-            waiting.append((now_ns + _ns(ANSWER_S), asked_ns, network.probability(sound[: now_ns * RATE_HZ // NS])))
+            waiting.append((now_ns + to_ns(ANSWER_S), asked_ns, network.probability(sound[: now_ns * RATE_HZ // NS])))
     return out
 
 
@@ -457,7 +453,3 @@ def of_faces(readout: ReadOut, worlds: int, seed: int) -> dict[str, Any]:
         early = (rows.time_s >= HANG_OVER_S) & (rows.time_s < 0.6)
         out[head] = {"auc": auc(logits[early], rows.labels[early]), "samples": int(early.sum())}
     return out
-
-
-def _ns(seconds: float) -> int:
-    return round(seconds * NS)

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.perception.voice import VoiceExtractor
 from reactdiff_ros.recordings.datasets.recording import DatasetError, text_grid
+from reactdiff_ros.recordings.extraction import hearing
 from reactdiff_ros.resampling import RATE_HZ, Resampler, mono
 from reactdiff_ros.simulator.voices import VOICE_RATE_HZ, espeak
 from reactdiff_ros.turns.cues import PROSODY, VoiceCues
 from reactdiff_ros.turns.features import log_odds
 from reactdiff_ros.turns.smart_turn import SmartTurn
-from reactdiff_ros.types import FloatArray, Sound
+from reactdiff_ros.types import FloatArray
 from tools.small_networks import known_lips
 
 Floats = NDArray[np.float64]
@@ -159,18 +159,12 @@ def _session(language: str, voice: str, rng: np.random.Generator) -> tuple[Float
 
 
 def _measured(sound: FloatArray, ends_s: Sequence[float], network: SmartTurn | None) -> list[tuple[Floats, float]]:
-    extractor, cues = VoiceExtractor(), VoiceCues()
-    pcm = np.clip(np.rint(sound * 32768.0), -32768, 32767).astype(np.int16)[:, None]
-    step, pushed, out = RATE_HZ // 50, 0, []
-    frame = 0
+    heard_at, cues = hearing(pcm_of(sound), RATE_HZ), VoiceCues()
+    out, frame = [], 0
     for end_s in ends_s:
         until_ns = round((end_s + 0.24) * NS)
         while (now_ns := frame * NS // 25) <= until_ns:
-            while pushed * NS // RATE_HZ < now_ns and pushed < len(pcm):
-                extractor.push(Sound(pushed * NS // RATE_HZ, RATE_HZ, pcm[pushed : pushed + step]))
-                pushed += step
-            heard = extractor.latest(now_ns)
-            if heard is not None:
+            if (heard := heard_at(now_ns)) is not None:
                 cues.hear(*heard)
             frame += 1
         values = cues.values()
@@ -225,6 +219,11 @@ def sound_of(path: Path) -> FloatArray:
     resampler = Resampler(sound.rate_hz)
     resampler.push(mono(sound.samples))
     return resampler.take(resampler.reach())
+
+
+def pcm_of(sound: FloatArray) -> NDArray[np.int16]:
+    """(n, 1) of mono sound (n,) in -1..1."""
+    return np.asarray(np.clip(np.rint(sound * 32768.0), -32768, 32767), np.int16)[:, None]
 
 
 def _words_end_s(path: Path) -> list[float]:
