@@ -25,7 +25,7 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, NAMES
 from reactdiff_ros.errors import MediaError, ReactdiffError, explained
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings, settings_as_live
-from reactdiff_ros.recordings.replay.replay import Step, Tally, open_recording, replay
+from reactdiff_ros.recordings.replay.replay import ReplayBag, Step, Tally, open_recording, replay
 from reactdiff_ros.resources import require
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import MOST_CHANNELS, UINT8, FloatArray, Picture, Sound, SpeakerFrame
@@ -234,8 +234,6 @@ class FaceTrack:
         write_video(path, recording, on_slots(self._steps), look=look, processes=processes, progress=progress)
 
     def _save_bag(self, path: Path) -> None:
-        from reactdiff_ros.recordings.replay.replay import ReplayBag
-
         recording = open_recording(self._path, self._settings)
         with ReplayBag(path, recording, self._settings, self._values, plans=True) as bag:
             for step in self._steps:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,10 +71,11 @@ def recordings(
     """
     if kind == "dualtalk":
         path = existing(folder / "metadata" / f"{split}.jsonl", f"list of the {split} split")
-        for line in _lines(path):
-            for listener in (1, 0):
-                files = _talk_files(folder, line, listener, split, path, voice_of is not None)
-                yield recording_from(files, voice_of)
+        with readable_text(path, "list of conversations") as file:
+            lines = [(number, line) for number, line in enumerate(file, start=1) if line.strip()]
+        for line, listener in product(lines, (1, 0)):
+            files = _talk_files(folder, line, listener, split, path, voice_of is not None)
+            yield recording_from(files, voice_of)
         return
     folder_of(folder / split, f"the {split} split")
     listed: Sequence[ClipPair | Item] = pairs(folder, split) if kind == "react" else items(folder, split)
@@ -479,13 +481,6 @@ _TO: Final = np.array([INDEX[name] for name in _SHAPES] + [HEAD_YAW, HEAD_PITCH,
 OBSERVED: Final[NDArray[np.bool_]] = np.array(
     [i in _TO and not (name.startswith("eyeLook") or name == "tongueOut") for name, i in INDEX.items()]
 )
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    with readable_text(path, "list of conversations") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield number, line
 
 
 def _talk_files(folder: Path, line: tuple[int, str], listener: int, split: str, listing: Path, heard: bool) -> Files:

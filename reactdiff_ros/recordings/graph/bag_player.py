@@ -233,7 +233,9 @@ class Player:
             now = start_ns + round(rate * elapsed)
             while item is not None and item.at_ns <= now:
                 self._tell(item.at_ns if item.at_ns > start_ns else start_ns)
-                self._publish(item)
+                self._publishers[item.topic].publish(item.message)
+                self.played.pictures += item.topic == script.picture
+                self.played.sounds += item.topic == script.sound
                 self.played.late_ms = max(self.played.late_ms, (now - item.at_ns) / rate / 1e6)
                 end_ns = item.at_ns + round(AFTER_S * NS)
                 item = next(items, None)
@@ -251,11 +253,6 @@ class Player:
 
     def _tell(self, now_ns: int) -> None:
         self._clock.publish(Clock(clock=fill_stamp(Time(), now_ns)))
-
-    def _publish(self, item: Due) -> None:
-        self._publishers[item.topic].publish(item.message)
-        self.played.pictures += item.topic == self._script.picture
-        self.played.sounds += item.topic == self._script.sound
 
 
 def play(

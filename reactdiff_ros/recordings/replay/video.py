@@ -100,8 +100,9 @@ def write_video(
     options = {"movflags": "faststart"} if kind != "matroska" else {}
     try:
         with whole_path(path, private=True) as part:  # it shows a person
-            pictures = _rendered(_drawn(faces, look), processes)
-            with pictures as drawn, av.open(str(part), "w", kind, options=options) as out:
+            drawing = FaceDrawing(look, LISTENER_WIDTH, HEIGHT)
+            pictures = (drawing.svg(face.coefficients, index / RATE_HZ) for index, face in enumerate(faces))
+            with _rendered(pictures, processes) as drawn, av.open(str(part), "w", kind, options=options) as out:
                 film = _Film(out, faces[0].stamp_ns, recording.has_sound)
                 count = film.shoot(recording, drawn, len(faces), progress)
             prepare(path)
@@ -137,7 +138,10 @@ class _Film:
             while item is not None and item.offset_ns <= now_ns:
                 self._take(item)
                 item = _next(items)
-            self._show(index, np.hstack([self._panel, _captioned(face, "listener")]))
+            picture = np.hstack([self._panel, _captioned(face, "listener")])
+            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+            frame.pts, frame.time_base = index, Fraction(1, RATE_HZ)
+            self._out.mux(self._video.encode(frame))
             done = index + 1
             if not progress(done / count):
                 break
@@ -151,11 +155,6 @@ class _Film:
             self._panel = _captioned(_fitted(item.bgr), "speaker")
         elif self._track is not None:
             self._track.add(item)
-
-    def _show(self, index: int, picture: UINT8) -> None:
-        frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
-        frame.pts, frame.time_base = index, Fraction(1, RATE_HZ)
-        self._out.mux(self._video.encode(frame))
 
 
 def _next(items: Iterator[Any]) -> Any:
@@ -242,11 +241,6 @@ def _captioned(panel: UINT8, text: str) -> UINT8:
     return panel
 
 
-def _drawn(faces: Sequence[ExpressionFrame], look: str) -> Iterator[str]:
-    drawing = FaceDrawing(look, LISTENER_WIDTH, HEIGHT)
-    return (drawing.svg(face.coefficients, index / RATE_HZ) for index, face in enumerate(faces))
-
-
 def _ahead(pool: ProcessPoolExecutor, drawn: Iterator[str]) -> Iterator[UINT8]:
     """Pictures in order; the pool works a few ahead of the one that is needed."""
     waiting: deque[Future[UINT8]] = deque()
@@ -264,12 +258,9 @@ def _rendered(drawn: Iterator[str], processes: int) -> Iterator[Iterator[UINT8]]
         yield map(rasterised, drawn)
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_ignore_interrupt)
+    ignored = (signal.SIGINT, signal.SIG_IGN)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=signal.signal, initargs=ignored)
     try:
         yield _ahead(pool, drawn)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _ignore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
