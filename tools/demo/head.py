@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ EYE_DISTANCE_M = 0.063
 IRIS_RADIUS_M = 0.0058
 EYEBALL_RADIUS_M = 0.0120
 LANDMARK_PX_PER_M = 3000.0
+HEAD_CENTRE = np.array([0.0, -0.03, -0.09])
 
 # Rows of FaceMesh's topology. Eyes: corner to corner along the upper lid, and along the lower lid; right eye.
 UPPER_LID = (33, 246, 161, 160, 159, 158, 157, 173, 133)
@@ -82,24 +82,22 @@ class HeadMesh:
         return np.array(centres)
 
 
-def outward(vertices: Points, triangles: Triangles) -> Triangles:
+def outward(vertices: Points, triangles: Triangles, centre: Points = HEAD_CENTRE) -> Triangles:
     """`triangles` turned so that each is counter-clockwise seen from outside (from the front, where it is flat)."""
     a, b, c = (vertices[triangles[:, i]] for i in range(3))
-    normal = np.cross(b - a, c - a)
-    centre = np.array([0.0, -0.03, -0.09])
-    inward = np.einsum("ij,ij->i", normal, (a + b + c) / 3 - centre) < 0
+    inward = np.einsum("ij,ij->i", np.cross(b - a, c - a), (a + b + c) / 3 - centre) < 0
     turned = triangles.copy()
     turned[inward] = turned[inward][:, [0, 2, 1]]
     return turned
 
 
-def load_head(path: Path | None = None) -> HeadMesh:
-    """The head that ships with the package, or the one in `path`.
+def load_head() -> HeadMesh:
+    """The head that ships with the package.
 
     Raises:
         ReactdiffError: the file is missing or does not hold a head.
     """
-    path = path or resource_path("demo/head.npz")
+    path = resource_path("demo/head.npz")
     wrong, todo = (OSError, KeyError, ValueError), "make it again: python -m tools.demo.make_mesh"
     with explained(wrong, "the demo head cannot be read", where=path, todo=todo):
         with np.load(path, allow_pickle=False) as data:
@@ -118,6 +116,10 @@ EYE_YAW_RAD = 0.60
 """Turn of the eyeball at eyeLookIn/Out 1."""
 EYE_PITCH_RAD = 0.60
 """Turn of the eyeball at eyeLookUp/Down 1."""
+
+
+_SIDES = (("Right", -1.0), ("Left", 1.0))
+"""And where x grows."""
 
 
 def _smoothstep(x: Weights) -> Weights:
@@ -217,14 +219,11 @@ class Morphs:
     def _set(self, name: str, weight: Weights, vector: tuple[float, float, float]) -> None:
         self.linear[INDEX[name]] += weight[:, None] * np.array(vector)
 
-    def _sides(self) -> tuple[tuple[str, float], ...]:
-        return (("Right", -1.0), ("Left", 1.0))
-
     def _mouth_shapes(self) -> None:
         v, y0 = self.v, self.mouth_y
         around = self._around(0, y0, 0.034, 0.85)
-        lip_side = {side: _smoothstep((s * v[:, 0] / self.mouth_half + 0.25) / 0.6) for side, s in self._sides()}
-        for side, s in self._sides():
+        lip_side = {side: _smoothstep((s * v[:, 0] / self.mouth_half + 0.25) / 0.6) for side, s in _SIDES}
+        for side, s in _SIDES:
             corner = self._around(s * self.mouth_half, self.corner_y, 0.020)
             pull = np.where(self.lips, self.across**2 * (s * v[:, 0] > 0), corner)
             self._set(f"mouthSmile{side}", pull, (s * 0.0090, 0.0095, -0.0060))
@@ -271,7 +270,7 @@ class Morphs:
 
     def _close_lids(self, v: Points, c: Weights) -> Points:
         out = v.copy()
-        for eye, (side, _) in enumerate(self._sides()):
+        for eye, (side, _) in enumerate(_SIDES):
             upper, lower, upper_ring, lower_ring = (list(row) for row in self.lids[eye])
             blink, wide, squint = (c[INDEX[f"eye{n}{side}"]] for n in ("Blink", "Wide", "Squint"))
             down, up = c[INDEX[f"eyeLookDown{side}"]], c[INDEX[f"eyeLookUp{side}"]]
@@ -324,7 +323,7 @@ class Morphs:
         height = np.exp(-(((v[:, 1] - brow_y) / 0.016) ** 2)) * keep
         along = np.clip((np.abs(v[:, 0]) - inner_x) / (outer_x - inner_x), 0, 1)
         fade = np.exp(-((np.maximum(np.abs(v[:, 0]) - outer_x, 0) / 0.012) ** 2))
-        for side, s in self._sides():
+        for side, s in _SIDES:
             own = _smoothstep((s * v[:, 0] + 0.006) / 0.012)
             self._set(f"browDown{side}", height * fade * own * (1 - 0.45 * along), (-s * 0.0022, -0.0080, 0.0012))
             self._set(f"browOuterUp{side}", height * fade * own * _smoothstep((along - 0.1) / 0.6), (0, 0.0095, 0))
@@ -332,7 +331,7 @@ class Morphs:
 
     def _cheek_and_nose_shapes(self) -> None:
         y0 = self.mouth_y
-        for side, s in self._sides():
+        for side, s in _SIDES:
             self._set(f"cheekSquint{side}", self._around(s * 0.040, y0 + 0.038, 0.016), (0, 0.0045, 0.0025))
             self._set("cheekPuff", self._around(s * 0.042, y0 + 0.004, 0.022), (s * 0.010, 0, 0.008))
             self._set(f"noseSneer{side}", self._around(s * 0.012, y0 + 0.036, 0.012), (0, 0.0050, 0.001))

@@ -20,7 +20,7 @@ from reactdiff_ros.avatar.model_file import shipped_avatar
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, INDEX
 from reactdiff_ros.whole_file import whole_file
 from tools.demo import head as topology
-from tools.demo.head import HeadMesh, Morphs, Points, Triangles, load_head
+from tools.demo.head import HeadMesh, Morphs, Points, Triangles, load_head, outward
 from tools.demo.parts import SIZE, Look, Scalp, darker, grid_triangles, paint, unroll, vertex_normals
 from tools.demo.renderer import rotation
 
@@ -71,13 +71,13 @@ def eye(mesh: HeadMesh, side: int, look: Look) -> Solid:
     dark, iris, white = (14.0, 14.0, 16.0), look.iris, (228.0, 232.0, 236.0)
     ring_colours = [dark, dark, iris, iris, darker(iris, 0.85), darker(iris, 0.35), white, *[white] * 7]
     colours = np.repeat(np.array(ring_colours), len(phi), axis=0)
-    name, outward = ("Right", -1.0) if side == 0 else ("Left", 1.0)
+    name, aside = ("Right", -1.0) if side == 0 else ("Left", 1.0)
     morphs = {}
-    for direction, yaw, pitch in (("Out", outward, 0.0), ("In", -outward, 0.0), ("Down", 0.0, 1.0), ("Up", 0.0, -1.0)):
+    for direction, yaw, pitch in (("Out", aside, 0.0), ("In", -aside, 0.0), ("Down", 0.0, 1.0), ("Up", 0.0, -1.0)):
         turn = rotation(pitch * topology.EYE_PITCH_RAD, yaw * topology.EYE_YAW_RAD, 0.0)
         morphs[f"eyeLook{direction}{name}"] = radius * (unit @ turn.T - unit)
     vertices = mesh.eye_centres[side] + radius * unit
-    triangles = _outward(vertices, grid_triangles(len(rings), len(phi)))
+    triangles = outward(vertices, grid_triangles(len(rings), len(phi)), vertices.mean(axis=0))
     return Solid(f"eye{name}", vertices, triangles, colours, morphs=morphs)
 
 
@@ -115,15 +115,8 @@ def neck(look: Look) -> Solid:
         [np.stack([a * np.sin(phi), np.full_like(phi, y), b * np.cos(phi) - 0.075], 1) for a, b, y in rows]
     )
     shade = np.repeat(np.array([darker(look.skin, f) for f in (0.55, 0.66, 0.8, 0.84)]), len(phi), axis=0)
-    return Solid("neck", vertices, _outward(vertices, grid_triangles(len(rows), len(phi))), shade)
-
-
-def _outward(vertices: Points, triangles: Triangles) -> Triangles:
-    a, b, c = (vertices[triangles[:, i]] for i in range(3))
-    inward = np.einsum("ij,ij->i", np.cross(b - a, c - a), (a + b + c) / 3 - vertices.mean(axis=0)) < 0
-    turned = triangles.copy()
-    turned[inward] = turned[inward][:, [0, 2, 1]]
-    return turned
+    triangles = outward(vertices, grid_triangles(len(rows), len(phi)), vertices.mean(axis=0))
+    return Solid("neck", vertices, triangles, shade)
 
 
 class Writer:
