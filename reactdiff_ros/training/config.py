@@ -206,13 +206,9 @@ class TrainConfig:
         """Whether the sound of public sets is read."""
         return bool(self.data) and self.sound and {"voice", "real"}.isdisjoint(self.ablate)
 
-    def as_dict(self) -> dict[str, Any]:
-        """All settings as plain values."""
-        return asdict(self)
-
 
 def config_from(values: dict[str, Any]) -> TrainConfig:
-    """The settings that `TrainConfig.as_dict` gave; unknown ones, of another version, are left out."""
+    """The settings that `asdict` gave; unknown ones, of another version, are left out."""
     known = {f.name for f in fields(TrainConfig)}
     given = {name: value for name, value in values.items() if name in known}
     given["shape"] = shape_of(values["shape"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -171,7 +171,7 @@ def runs_of(state: dict[str, Any]) -> list[dict[str, Any]]:
     The manifest and the model card report them.
     """
     config, before = state["config"], list(state.get("before", ()))
-    plain = TrainConfig().as_dict()
+    plain = asdict(TrainConfig())
     given = {name: config.get(name, plain[name]) for name in plain.keys() - _LEFT_OUT}
     tuned = bool(config.get("start_from"))
     settings = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -131,7 +131,7 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         save_state(self.checkpoint, {
-            "format": FORMAT, "config": self.config.as_dict(), "simulator": simulator_hash(), "facts": self.facts,
+            "format": FORMAT, "config": asdict(self.config), "simulator": simulator_hash(), "facts": self.facts,
             "before": self.before, "people": self.people,
             "step": self.step, "vae_step": self.vae_step, "spent_s": self.spent(), "model": self.model.state_dict(),
             "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),

@@ -6,6 +6,7 @@ import copy
 import json
 import resource
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def test_a_drawn_stretch_is_what_torch_draws(model, networks, count, candidates,
 
 
 def checkpoint_of(model, path):
-    config = TrainConfig(shape=model.shape, steps=1).as_dict()
+    config = asdict(TrainConfig(shape=model.shape, steps=1))
     states = {name: model.state_dict() for name in ("model", "average")}
     facts = {"format": CHECKPOINTS, "simulator": "none", "step": 1, "vae_step": 1}
     save_state(path, {**facts, "config": config, **states})

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -164,7 +164,7 @@ def test_losses_that_are_not_finite_change_nothing(tmp_path) -> None:
 
 def test_settings_survive_a_checkpoint_and_wrong_ones_are_refused() -> None:
     c = config(ablate=("voice",), fold="2/4")
-    assert config_from({**json.loads(json.dumps(c.as_dict())), "of_another_version": 1}) == c
+    assert config_from({**json.loads(json.dumps(asdict(c))), "of_another_version": 1}) == c
     assert fold_of("4/4") == (3, 4)
     for wrong in ("5/4", "0/4", "1", "a/b", "1/1"):
         with pytest.raises(ReactdiffError, match="a fold is i/n"):
@@ -420,7 +420,7 @@ def test_two_processes_train_the_same_networks(tmp_path) -> None:
 
 def state(done: int, **settings) -> dict:
     rest = {"vae_step": 1, "model": {}, "average": {}}
-    return {"config": TrainConfig(**settings).as_dict(), "simulator": "hash", "step": done, **rest}
+    return {"config": asdict(TrainConfig(**settings)), "simulator": "hash", "step": done, **rest}
 
 
 def test_people_that_an_earlier_run_saw_were_seen(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -278,7 +278,7 @@ def bench_reference(
             round_of(f"{plan.samples} samples, {fastest}", {ten[fastest]: windows[fastest], clip: own}, 1.0)
     progress(1.0)
     result = ratios_and_parts(plan, times, ten, clip)
-    result["paper"] |= {"parameters": counts, "shapes": config.as_dict()}
+    result["paper"] |= {"parameters": counts, "shapes": asdict(config)}
     result["ours"] |= {"parameters": weights.parameters, "weights": networks.name}
     return {
         **result, "threads": threads, "torch": str(torch.__version__), "onnxruntime": version("onnxruntime"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -113,10 +113,6 @@ class PaperConfig:
     def late(self) -> int:
         """Frames by which the speaker's window ends before the listener's: what is not yet known of the speaker."""
         return self.hop - 1 if self.protocol == "online" else 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a checkpoint."""
-        return asdict(self)
 
 
 def from_dict(values: Mapping[str, Any]) -> PaperConfig:

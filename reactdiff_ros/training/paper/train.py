@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -255,7 +255,7 @@ class Trainer:
             self._log({"validation": total / count}, None)
             if total / count < self.best:
                 self.best = total / count
-                state = {"config": self.config.as_dict(), "model": self.model.state_dict(), "validation": self.best}
+                state = {"config": asdict(self.config), "model": self.model.state_dict(), "validation": self.best}
                 where = {"part": PARTS[self.part], "epoch": self.epoch}
                 save_state(self.folder / MODEL, {"format": FORMAT, **state, **where})
 
@@ -278,7 +278,7 @@ class Trainer:
 
     def _save(self) -> None:
         state = {name: getattr(self, name) for name in ("part", "epoch", "step", "best")}
-        state |= {"config": self.config.as_dict(), "model": self.model.state_dict()}
+        state |= {"config": asdict(self.config), "model": self.model.state_dict()}
         state |= {"optimiser": self._optimiser.state_dict(), "average": self._average}
         save_state(self.checkpoint, {"format": FORMAT, **state})
 
