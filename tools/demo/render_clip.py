@@ -1,4 +1,4 @@
-"""Makes the bundled demo clip: `python -m tools.demo.render_clip [OUT.mp4]`. Takes 3 minutes."""
+"""Makes the bundled demo clip: `reactdiff dev demo render`. Takes 3 minutes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.errors import ReactdiffError, explained
+from reactdiff_ros.errors import explained
 from reactdiff_ros.types import UINT8
 from reactdiff_ros.whole_file import whole_path
 from tools.demo import script, voice
@@ -77,10 +77,3 @@ def main(path: str) -> None:
     coefficients, places = script.perform(track, voice.RATE_HZ)
     with click.progressbar(pictures(coefficients, places), len(places), "pictures", file=sys.stderr) as shown:
         write_clip(Path(path), shown, track)
-
-
-if __name__ == "__main__":
-    try:
-        main(sys.argv[1] if len(sys.argv) > 1 else "resource/demo/speaker.mp4")
-    except ReactdiffError as error:
-        sys.exit(f"error: {error}")

@@ -28,8 +28,7 @@ START_S: Final = 0.8
 """A killed process is not back before."""
 BUS_HEAD: Final = "bus_head"
 """A head whose servos answer one by one, made for this harness."""
-Undo = Callable[[], None]
-Begin = Callable[["GraphLab"], Undo]
+Begin = Callable[["GraphLab"], Callable[[], object]]
 
 
 @dataclass(frozen=True)

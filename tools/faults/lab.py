@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from tools.faults.relay import Relay
 
-Undo = Callable[[], None]
+Undo = Callable[[], object]
 REPEAT_S: Final = 0.04
 SLOW: Final = 20
 """A slow process runs in one of this many steps."""
@@ -97,7 +97,7 @@ class GraphLab:
     def kill(self, node: str) -> Undo:
         """SIGKILL."""
         os.kill(self._graph.supervisor.pids()[node], signal.SIGKILL)
-        return _nothing
+        return lambda: None
 
     def stop(self, node: str) -> Undo:
         """SIGSTOP; undone by SIGCONT, if it is still the same process."""
@@ -168,7 +168,7 @@ class GraphLab:
         """Simulated time and the stamps of all that is played jump back."""
         assert self._relay.clock is not None
         self._relay.clock.jump(-seconds)
-        return _nothing
+        return lambda: None
 
     def busy(self, processes: int) -> Undo:
         """Processes that compute for nothing."""
@@ -220,11 +220,7 @@ class GraphLab:
         whole = network.read_bytes()
         network.write_bytes(whole[: len(whole) // 2])
         self.kill("reaction_node")
-
-        def undo() -> None:
-            network.write_bytes(whole)
-
-        return undo
+        return partial(network.write_bytes, whole)
 
     def second(self, node: str) -> Undo:
         """A second instance of a node, which must refuse to start."""
@@ -261,10 +257,6 @@ class GraphLab:
         assert robot is not None
         robot.do(partial(action, wrong=True))
         return lambda: robot.do(partial(action, wrong=False))
-
-
-def _nothing() -> None:
-    """The end of an event."""
 
 
 # What is done to emulated servos, called in their process (`EmulatedRobot.do`).

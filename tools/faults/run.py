@@ -177,10 +177,7 @@ class FaultRun:
     """One graph, and faults one after another. A context manager: at its end no process is left.
 
     Args:
-        options: with a clip and the avatar.
-        robot: profile whose servos are emulated; "" for none.
-        log: receives one sentence for every event that a user should know.
-        stopped: asked several times a second; True ends the run.
+        options, robot, log, stopped: as for `run_faults`; with a clip and the avatar.
         place: where the graph runs; already entered.
 
     Raises:

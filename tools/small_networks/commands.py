@@ -77,7 +77,7 @@ def train_turns(
     file, plan = find_network(network), Plan(sessions, worlds)
     with progress_bar("turns") as show:
         heads, figures = fit(
-            list(dialogues.values()), seed, None if file is None else SmartTurn(file), plan, phrases, progress=show
+            list(dialogues.values()), seed, None if file is None else SmartTurn(file), plan, phrases, show
         )
     stem = "none" if file is None else file.stem
     facts = {"phrases": phrases is not None} | about(dialogues, seed, plan, stem, figures)

@@ -183,17 +183,10 @@ def replay(
     each: Callable[[Step], None] = lambda step: None,
     timer: Callable[[], float] = time.perf_counter,
 ) -> Replayed:
-    """Replay a whole recording and return the listener on the 25 Hz grid.
+    """Replay a whole recording and return the listener on the 25 Hz grid; arguments as in `steps`.
 
-    Args:
-        recording: a media file or bag by its path, or a readable one.
-        settings: who listens and how.
-        listener: takes the place of `settings.policy`.
-        tally: filled while it goes on.
-        ahead: see `steps`.
-        progress: takes the seconds of the recording that are done; returns False to stop there.
-        each: takes every step, with the faces at 50 Hz.
-        timer: seconds of a monotonic clock.
+    `progress` takes the seconds of the recording that are done and returns False to stop there; `each` takes every
+    step, with the faces at 50 Hz.
 
     Raises:
         MediaError: the recording cannot be opened, or nothing of it can be decoded. One that breaks off later gives

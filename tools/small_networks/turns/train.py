@@ -50,9 +50,8 @@ class Plan:
 
 
 def train(
-    dialogues: Sequence[Turns], seed: int, network: SmartTurn | None, plan: Plan | None = None,
-    phrases: Path | None = None,
-    progress: OnProgress = lambda share: None,
+    dialogues: Sequence[Turns], seed: int, network: SmartTurn | None, plan: Plan, phrases: Path | None,
+    progress: OnProgress,
 ) -> tuple[dict[str, dict[str, Weights]], dict[str, Any]]:  # fmt: skip
     """Weights of all heads, and figures: log loss and AUC over folds of conversations, and gains of each group.
 
@@ -61,7 +60,6 @@ def train(
     Raises:
         ReactdiffError: fewer than LEAST_DIALOGUES dialogues, or espeak-ng is missing.
     """
-    plan = plan or Plan()
     if len(dialogues) < LEAST_DIALOGUES:
         raise ReactdiffError(
             f"the read-out is trained on {LEAST_DIALOGUES} dialogues at least, and {len(dialogues)} were given",
