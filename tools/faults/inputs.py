@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 from typing import Final
 
 import cv2
@@ -25,14 +26,8 @@ def nothing(_stamp_ns: int, _jpeg: Jpeg) -> tuple[int, Jpeg] | None:
 
 def frozen() -> PictureFault:
     """The first picture over and over, with new stamps."""
-    kept: list[Jpeg] = []
-
-    def fault(stamp_ns: int, jpeg: Jpeg) -> tuple[int, Jpeg]:
-        if not kept:
-            kept.append(jpeg)
-        return stamp_ns, kept[0]
-
-    return fault
+    kept: dict[str, Jpeg] = {}
+    return lambda stamp_ns, jpeg: (stamp_ns, kept.setdefault("first", jpeg))
 
 
 def black(stamp_ns: int, jpeg: Jpeg) -> tuple[int, Jpeg]:
@@ -67,14 +62,8 @@ def shifted(seconds: float) -> PictureFault:
 
 def jumping(seconds: float) -> PictureFault:
     """Every second picture is stamped this much later than it was captured."""
-    count = 0
-
-    def fault(stamp_ns: int, jpeg: Jpeg) -> tuple[int, Jpeg]:
-        nonlocal count
-        count += 1
-        return stamp_ns + (round(seconds * NS) if count % 2 else 0), jpeg
-
-    return fault
+    late_ns = cycle((round(seconds * NS), 0))
+    return lambda stamp_ns, jpeg: (stamp_ns + next(late_ns), jpeg)
 
 
 def mute(_sound: Sound) -> Sound | None:

@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
+from itertools import count, cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
@@ -111,13 +112,12 @@ class GraphLab:
 
     def slow(self, node: str) -> Undo:
         """A twentieth of the processor's time, for a process."""
-        pid, count = self._graph.supervisor.pids()[node], 0
+        pid, steps = self._graph.supervisor.pids()[node], count(1)
 
         def work() -> None:
-            nonlocal count
-            count += 1
-            if self._graph.supervisor.pids().get(node) == pid and count % SLOW in (0, 1):
-                os.kill(pid, signal.SIGSTOP if count % SLOW else signal.SIGCONT)
+            step = next(steps) % SLOW
+            if self._graph.supervisor.pids().get(node) == pid and step in (0, 1):
+                os.kill(pid, signal.SIGSTOP if step else signal.SIGCONT)
 
         return self._repeat(work, lambda: self._continue(node, pid))
 
@@ -149,11 +149,10 @@ class GraphLab:
 
     def control_edges(self) -> Undo:
         """Every control at the ends of its range in turn."""
-        high = False
+        highs = cycle((True, False))
 
         def work() -> None:
-            nonlocal high
-            high = not high
+            high = next(highs)
             self._relay.control({name: ends[high] for name, ends in RANGES.items()})
 
         return self._repeat(work, lambda: self._relay.control({}, style="natural"))
@@ -366,29 +365,21 @@ class Pages:
         return True
 
 
-class PageProbe:
-    """A thread that asks the avatar's page every PROBE_S whether its face is fresh.
+def repeated(work: Callable[[], None], seconds: float) -> Callable[[], None]:
+    """Do `work` in a thread after every `seconds`, until the returned function is called."""
+    stop = threading.Event()
 
-    Args:
-        url: returns the page's present address, None = none.
-        answered: called with the time (machine's clock, ns) and whether the face is fresh; without an answer it is not.
-    """
+    def run() -> None:
+        while not stop.wait(seconds):
+            work()
 
-    def __init__(self, url: Callable[[], str | None], answered: Callable[[int, bool], None]) -> None:
-        self._url, self._answered = url, answered
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="page probe", daemon=True)
-        self._thread.start()
+    def close() -> None:
+        stop.set()
+        thread.join(2.0)
 
-    def close(self) -> None:
-        """Stop asking."""
-        self._stop.set()
-        self._thread.join(2.0)
-
-    def _run(self) -> None:
-        while not self._stop.wait(PROBE_S):
-            url = self._url()
-            self._answered(time.time_ns(), url is not None and page_is_fresh(url))
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return close
 
 
 def page_is_fresh(url: str) -> bool:

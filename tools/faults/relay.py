@@ -6,7 +6,6 @@ It runs inside `GraphWatch.spin`, in the process of the harness.
 from __future__ import annotations
 
 import array
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -38,6 +37,7 @@ from reactdiff_ros.nodes.graph_watch import GraphWatch, published_ns
 from reactdiff_ros.types import ListenerControl as ControlValue
 from tools.faults.account import Report, Shown, Trace
 from tools.faults.inputs import PictureFault, SoundFault
+from tools.faults.lab import repeated
 
 PICTURE, SOUND = "camera/image_raw/compressed", "audio"
 BEFORE: Final = "fault_bench"
@@ -63,9 +63,7 @@ class BagClock:
         self._publisher = node.create_publisher(Clock, "/clock", QoSProfile(depth=10))
         self._ahead_ns = 0
         self._paused_ns: int | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
-        self._thread.start()
+        self.close = repeated(self._publish, CLOCK_S)
 
     @property
     def paused(self) -> bool:
@@ -102,15 +100,9 @@ class BagClock:
         """Forward, or back."""
         self._ahead_ns += round(seconds * NS)
 
-    def close(self) -> None:
-        """Stop publishing."""
-        self._stop.set()
-        self._thread.join(2.0)
-
-    def _run(self) -> None:
-        while not self._stop.wait(CLOCK_S):
-            if not self.paused:
-                self._publisher.publish(Clock(clock=fill_stamp(Time(), self.now_ns())))
+    def _publish(self) -> None:
+        if not self.paused:
+            self._publisher.publish(Clock(clock=fill_stamp(Time(), self.now_ns())))
 
 
 class Relay:

@@ -42,7 +42,7 @@ from tools.faults.account import (
     watchdog_violations,
 )
 from tools.faults.catalogue import BUS_HEAD, Fault, chosen, robot_profile
-from tools.faults.lab import GraphLab, PageProbe, expired, watchdog_due_s
+from tools.faults.lab import PROBE_S, GraphLab, expired, page_is_fresh, repeated, watchdog_due_s
 from tools.faults.places import PLACES, SOURCE, NotHereError, Place
 from tools.faults.relay import REMAPS, Relay
 
@@ -207,8 +207,7 @@ class FaultRun:
             run.start(self._command)
             self._relay = relay = Relay(run.watch, clock=self._place.clock)
             stack.callback(relay.close)
-            probe = PageProbe(lambda: run.graph.url, lambda t, fresh: relay.trace.pages.append((t, fresh)))
-            stack.callback(probe.close)
+            stack.callback(repeated(self._ask_page, PROBE_S))
             self._lab = GraphLab(run.graph, relay, weights, self._place, run.servos)
             run.on_step = self._lab.step
             run.until_active()
@@ -226,6 +225,12 @@ class FaultRun:
         if command.name != SOURCE:
             return command
         return replace(command, command=(*command.command, *(word for remap in REMAPS for word in ("-r", remap))))
+
+    def _ask_page(self) -> None:
+        """Whether the avatar's page answers now that its face is fresh; without an answer it is not."""
+        url, relay = self._run.graph.url, self._relay
+        assert relay is not None
+        relay.trace.pages.append((time.time_ns(), url is not None and page_is_fresh(url)))
 
     def _hear(self, sentence: str) -> None:
         """What the supervisor reports to the user."""

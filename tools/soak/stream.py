@@ -138,8 +138,9 @@ class Visits:
         while True:
             end_ns = self.now.begin_ns
             self.absent = False
+            spans_ns = (int(self._scale * s * NS) for s in VISIT_S)
             try:
-                for item in self._present():
+                for item in () if self.now.clip in self._broken else _looped(self.now, *spans_ns):
                     end_ns = max(end_ns, _end_ns(item))
                     yield item
             except MediaError as error:
@@ -153,12 +154,6 @@ class Visits:
                 yield item
             self.now = self._visit(self.now.number + 1, end_ns)
 
-    def _present(self) -> Iterator[ClipItem]:
-        if self.now.clip in self._broken:
-            return iter(())
-        shortest_ns, longest_ns = (int(self._scale * s * NS) for s in VISIT_S)
-        return _looped(self.now.clip, self.now.begin_ns, shortest_ns, longest_ns)
-
     def _visit(self, number: int, begin_ns: int) -> Visit:
         round_, place = divmod(number, len(self._clips))
         order = np.random.default_rng([self._seed, 83, round_]).permutation(len(self._clips))
@@ -166,13 +161,13 @@ class Visits:
         return Visit(number, self._clips[order[place]], begin_ns, int(self._scale * absent_s * NS))
 
 
-def _looped(clip: MediaClip, begin_ns: int, shortest_ns: int, longest_ns: int) -> Iterator[ClipItem]:
-    pass_ns = begin_ns
-    while pass_ns < begin_ns + shortest_ns:
+def _looped(visit: Visit, shortest_ns: int, longest_ns: int) -> Iterator[ClipItem]:
+    pass_ns = visit.begin_ns
+    while pass_ns < visit.begin_ns + shortest_ns:
         end_ns = pass_ns
-        for item in clip.pictures_and_sound():
+        for item in visit.clip.pictures_and_sound():
             moved = item._replace(offset_ns=pass_ns + item.offset_ns)
-            if moved.offset_ns > begin_ns + longest_ns:
+            if moved.offset_ns > visit.begin_ns + longest_ns:
                 return
             end_ns = max(end_ns, _end_ns(moved))
             yield moved

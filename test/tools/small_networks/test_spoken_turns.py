@@ -18,9 +18,7 @@ from tools.small_networks.turns.spoken_turns import Silence, agreed, read_spoken
 def write_wav(path, seconds=4.0):
     path.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16000)
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
         noise = np.random.default_rng(0).integers(-300, 300, round(16000 * seconds))
         file.writeframes(noise.astype("<i2").tobytes())
 
