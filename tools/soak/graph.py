@@ -120,16 +120,15 @@ class SoakRecorder(GraphRecorder):
 
     def forget(self, before_ns: int) -> None:
         """Forget what was published before."""
+
+        def recent(rows: list[Any]) -> list[Any]:
+            return [row for row in rows if row[0] >= before_ns]
+
         old = self.recording
-        self.recording = Recording(
-            published={topic: [t for t in times if t >= before_ns] for topic, times in old.published.items()},
-            pictures=[p for p in old.pictures if p[0] >= before_ns],
-            speaker=[s for s in old.speaker if s[0] >= before_ns],
-            reactions=[r for r in old.reactions if r[0] >= before_ns],
-            expressions=[e for e in old.expressions if e[0] >= before_ns],
-        )
-        self.heard = [heard for heard in self.heard if heard.published_ns >= before_ns]
-        self.faces = [face for face in self.faces if face[0] >= before_ns]
+        published = {topic: [t for t in times if t >= before_ns] for topic, times in old.published.items()}
+        kept = (recent(rows) for rows in (old.pictures, old.speaker, old.reactions, old.expressions))
+        self.recording = Recording(published, *kept)
+        self.heard, self.faces = recent(self.heard), recent(self.faces)
 
     def _speaker(self, message: Any, info: dict[str, Any]) -> None:
         super()._speaker(message, info)

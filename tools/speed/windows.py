@@ -8,7 +8,7 @@ published, are random ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,10 +22,8 @@ from reactdiff_ros.training.nets import Model
 from reactdiff_ros.training.paper.config import PaperConfig
 from reactdiff_ros.training.paper.drawing import solve
 from reactdiff_ros.training.paper.networks import Features, PaperModel
+from tools.speed.reference import WINDOW, Window
 
-WINDOW: Final = 50
-Window = Callable[[int, int], dict[str, float]]
-"""(steps, samples) -> seconds of the parts "encode", "steps" and "decode" of one window."""
 Timer = Callable[[], float]
 Graph = Callable[[dict[str, Any]], list[Any]]
 """Inputs by name, in the order of the network's arguments -> outputs; all numpy."""
