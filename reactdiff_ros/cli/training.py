@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -328,7 +328,7 @@ def train_paper(
             bar.label = f"{last.part} epoch {last.epoch + 1}: {losses}"
             bar.update(last.step - bar.pos)
     model = output / MODEL
-    result.update(model=str(model), checkpoint=str(trainer.checkpoint), config=config.as_dict(), stopped=stop.set)
+    result.update(model=str(model), checkpoint=str(trainer.checkpoint), config=asdict(config), stopped=stop.set)
     result.update(step=None if last is None else last.step, steps=trainer.steps)
     log(f"stopped and saved: {trainer.checkpoint}" if stop.set else f"done: {model}")
     return EXIT_STOPPED if stop.set else EXIT_DONE
