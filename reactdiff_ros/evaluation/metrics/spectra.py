@@ -146,7 +146,7 @@ def plan_difference(plans: Values, hop: int, spread: Floats) -> dict[str, float]
 
 
 WINDOW: Final = 50
-_RIDGE: Final = 1e-3
+FOLDS: Final = 4
 
 
 def window_features(values: Values, frames: int = WINDOW) -> Floats:
@@ -194,7 +194,7 @@ def frechet_distance(some: Values, reference: Values, other: Values) -> dict[str
     return {"distance": distance, "floor": floor, "windows": len(features[1])}
 
 
-def two_sample_auc(some: Values, reference: Values, seed: int, folds: int = 4) -> dict[str, float]:
+def two_sample_auc(some: Values, reference: Values, seed: int) -> dict[str, float]:
     """Area under the curve of a classifier that tells windows of `some` from those of `reference`, both (N, T, 58).
 
     Cross-validated by speaker; with its deviation over the folds. Noise of FLOOR is added to both.
@@ -203,16 +203,16 @@ def two_sample_auc(some: Values, reference: Values, seed: int, folds: int = 4) -
     x = np.stack([window_features(seen(x, FLOOR, seed, 62, i)[..., used]) for i, x in enumerate((some, reference))])
     _, count, windows, width = x.shape
     y, owner = np.repeat([1.0, 0.0], count * windows), np.tile(np.repeat(np.arange(count), windows), 2)
-    return grouped_auc(x.reshape(-1, width), y, owner, seed, folds)
+    return grouped_auc(x.reshape(-1, width), y, owner, seed)
 
 
-def grouped_auc(x: Floats, y: Floats, group: NDArray[np.intp], seed: int, folds: int = 4) -> dict[str, float]:
+def grouped_auc(x: Floats, y: Floats, group: NDArray[np.intp], seed: int) -> dict[str, float]:
     """Area under the curve of a logistic classifier of y (W,), 0 or 1, from features (W, F) and their squares,
     cross-validated by `group` (W,) from 0; with its deviation over the folds.
     """
-    of_fold = np.random.default_rng([seed, 61]).permutation(int(group.max()) + 1) % folds
+    of_fold = np.random.default_rng([seed, 61]).permutation(int(group.max()) + 1) % FOLDS
     areas = []
-    for fold in range(folds):
+    for fold in range(FOLDS):
         test = of_fold[group] == fold
         if len(np.unique(y[test])) < 2 or len(np.unique(y[~test])) < 2:
             continue
@@ -226,12 +226,12 @@ def grouped_auc(x: Floats, y: Floats, group: NDArray[np.intp], seed: int, folds:
     return {"auc": float(np.mean(areas)), "sd_over_folds": float(np.std(areas))}
 
 
-def logistic(x: Floats, y: Floats, ridge: float = 0.02, steps: int = 25) -> Floats:
+def logistic(x: Floats, y: Floats) -> Floats:
     """Weights (1 + F,) of a ridge-penalised logistic regression by Newton's method; the first is the constant."""
     z = np.concatenate([np.ones((len(x), 1)), x], axis=1)
     weights = np.zeros(z.shape[1])
-    penalty = np.r_[_RIDGE, np.full(x.shape[1], ridge)] * len(x) / x.shape[1] ** 0.5
-    for _ in range(steps):
+    penalty = np.r_[1e-3, np.full(x.shape[1], 0.02)] * len(x) / x.shape[1] ** 0.5
+    for _ in range(25):
         p = 1 / (1 + np.exp(-np.clip(z @ weights, -30, 30)))
         gradient = z.T @ (p - y) + penalty * weights
         curvature = (z * (p * (1 - p))[:, None]).T @ z + np.diag(penalty + 1e-9)

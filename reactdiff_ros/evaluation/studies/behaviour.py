@@ -34,10 +34,10 @@ Floats = NDArray[np.float64]
 _MOVES = 0.01
 
 
-def paired_less_shuffled(paired: Floats, shuffled: Floats, seed: int, count: int = 2000) -> dict[str, float]:
+def paired_less_shuffled(paired: Floats, shuffled: Floats, seed: int) -> dict[str, float]:
     """Mean difference over items (N,) with its 95 % bootstrap interval."""
     difference = paired - shuffled
-    low, high = bootstrap.mean_interval(difference, np.random.default_rng([seed, 51]), count)
+    low, high = bootstrap.mean_interval(difference, np.random.default_rng([seed, 51]))
     return {
         "paired": float(paired.mean()), "shuffled": float(shuffled.mean()), "reliance": float(difference.mean()),
         "low": float(low), "high": float(high),

@@ -36,28 +36,25 @@ from reactdiff_ros.simulator.seeds import purpose_seed
 from reactdiff_ros.simulator.voices import VoiceBank
 from reactdiff_ros.types import FloatArray, OnProgress
 
+CANDIDATES: Final = 10
 
-def choice_figures(
-    model: StreamListener, tokens: FloatArray, conditions: Conditions, *, speaker_of: NDArray[np.integer[Any]],
-    seeds: NDArray[np.integer[Any]], candidates: int = 10, seed: int = 0,
-) -> dict[str, Any]:  # fmt: skip
-    """Variance of each group of coefficients, smiles a minute and share of smiling with a choice over without.
 
-    Args:
-        model: its `how.candidates` is not used.
-        tokens: (S, T, D), see `model.streams.speaker_tokens`.
-        conditions: of the N listeners.
-        speaker_of: (N,) which speaker each listener listens to.
-        seeds: (N,) of their noise.
-        candidates: K.
-        seed: of the bootstrap.
+def evaluate_choice(
+    listener: StreamListener, *, seed: int = 0, items: int = 400, seconds: float = 40.0,
+    bank: VoiceBank | None = None, progress: OnProgress = lambda share: None,
+) -> Study:  # fmt: skip
+    """Variance of each group of coefficients, smiles a minute and share of smiling with a choice over without, for
+    `items` held-out simulated speakers.
 
-    Returns:
-        "variance": group -> ratio; "smile_rate", "smile_share" and "smile_mean": ratios (NaN without any smile);
-        "intervals": {"low", "high"} of each of these, in the same places: 95 %, listeners drawn together.
+    "variance": group -> ratio; "smile_rate", "smile_share" and "smile_mean": ratios (NaN without any smile);
+    "intervals": {"low", "high"} of each of these, in the same places: 95 %, listeners drawn together.
     """
+    dyads = simulate(purpose_seed("evaluate", seed, 13), items, round(seconds * 25), bank, prior="natural")
+    progress(0.05)
+    tokens, conditions = speaker_tokens(listener.networks, dyads.speaker), ordinary(items, dyads.controls)
     many, single = (
-        model.sampled(candidates=count).of_tokens(tokens, conditions, seeds, speaker_of) for count in (candidates, 1)
+        listener.sampled(candidates=count).of_tokens(tokens, conditions, seed + 1 + np.arange(items))
+        for count in (CANDIDATES, 1)
     )
     curves = [smile_curve(s) for s in (many, single)]
     found = [smiles(curve) for curve in curves]
@@ -66,36 +63,22 @@ def choice_figures(
         "smile_share": [f.share() for f in found],
         "smile_mean": [curve.mean(1) for curve in curves],
     }
-    drawn = bootstrap.draws(seed, len(single))
+    drawn = bootstrap.draws(seed, items)
     ratios = {name: bootstrap.ratio(drawn, *pair) for name, pair in of_each.items()}
-    return {
-        "candidates": candidates,
+    return Study({
+        "candidates": CANDIDATES,
         "variance": spectra.variance_ratios(many, single),
         **{name: row["ratio"] for name, row in ratios.items()},
         "intervals": {
             "variance": spectra.variance_ratio_intervals(many, single, drawn),
             **{name: {"low": row["low"], "high": row["high"]} for name, row in ratios.items()},
         },
-    }
-
-
-def evaluate_choice(
-    listener: StreamListener, *, seed: int = 0, items: int = 400, seconds: float = 40.0,
-    bank: VoiceBank | None = None, progress: OnProgress = lambda share: None,
-) -> Study:  # fmt: skip
-    """`choice_figures` for `items` held-out simulated speakers."""
-    dyads = simulate(purpose_seed("evaluate", seed, 13), items, round(seconds * 25), bank, prior="natural")
-    progress(0.05)
-    tokens, rows = speaker_tokens(listener.networks, dyads.speaker), np.arange(items)
-    figures = choice_figures(
-        listener, tokens, ordinary(items, dyads.controls), speaker_of=rows, seeds=seed + 1 + rows, seed=seed
-    )
-    return Study({**figures, "items": items, "seconds": seconds})
+        "items": items, "seconds": seconds,
+    })  # fmt: skip
 
 
 ANCESTRAL_STEPS: Final = 24
 RARE: Final = ("brow_raises", "nods", "blinks", "laughs", "smiles")
-CANDIDATES: Final = 10
 HELD_FRAMES: Final = 75
 BEFORE_FRAMES: Final = 100
 _MOST_HELD: Final = 32

@@ -118,14 +118,8 @@ def statistics(streams: FloatArray) -> dict[str, Floats]:
     return out
 
 
-def pose_moments(streams: FloatArray) -> Floats:
-    """Mean and variance over time (2, R, 3) of pitch, yaw and roll of R streams (R, T, 58)."""
-    turned = streams[..., ROTATION].astype(np.float64)
-    return np.stack([turned.mean(1), turned.var(1)])
-
-
 def pose_drift(second: Floats, last: Floats, seed: int) -> dict[str, dict[str, Any]]:
-    """How far the mean of each angle of the head has moved between two parts (2, R, 3) of `pose_moments`.
+    """How far the mean of each angle of the head has moved between two parts: of each its mean and variance (2, R, 3).
 
     Means over the sessions, rad; "difference": of the last part from the second, over the s.d. within the second,
     with its 95 % bootstrap interval, sessions drawn together. Heads that drift apart widen it. "within": all of it
@@ -237,8 +231,9 @@ def _group(
     for half, index in _HALVES.items():
         shown = part(natural, index)
         out |= {f"{half} {name}": values for name, values in statistics(shown).items()}
-        out[f"{half} pose"] = pose_moments(shown)
-    del natural, shown  # an hour of it is large, and so is the next
+        turned = shown[..., ROTATION].astype(np.float64)
+        out[f"{half} pose"] = np.stack([turned.mean(1), turned.var(1)])
+    del natural, shown, turned  # an hour of it is large, and so is the next
     responsive = run("responsive")
     for half, index in _HALVES.items():
         smile = part(session.smile, index)

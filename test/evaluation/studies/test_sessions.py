@@ -13,10 +13,7 @@ from reactdiff_ros.evaluation.listeners import StreamListener
 from reactdiff_ros.evaluation.studies import sessions
 from reactdiff_ros.evaluation.studies.sessions import PARTS, VISIT, evaluate_sessions, forgetting
 from reactdiff_ros.model.backends.weights import find_weights
-from reactdiff_ros.model.diffusion.sampler import Conditions
-from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.model.streams import free_run
-from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.types import FloatArray
 
 
@@ -36,9 +33,7 @@ class Smiles(StreamListener):
         super().__init__("smiles")
         self.drift, self.bow = drift, bow
 
-    def run(
-        self, speaker: SpeakerBatch, conditions: Conditions, seeds: object, truth: Stimulus | None = None
-    ) -> FloatArray:
+    def run(self, speaker, conditions, seeds, truth=None):
         rows, frames = speaker.camera.shape
         out = np.zeros((rows, frames, 58), dtype=np.float32)
         t = np.arange(frames) / 25
