@@ -17,21 +17,15 @@ BLOCK_S: Final = 0.4
 """Speakers are compared in blocks of this length."""
 
 
-def late(values: FloatArray, frames: int) -> FloatArray:
-    """(..., T, D) shifted by `frames`, less than T; the first frame is held before."""
-    return np.concatenate(
-        [np.repeat(values[..., :1, :], frames, -2), values[..., : values.shape[-2] - frames, :]], axis=-2
-    )
-
-
-def late_by(attributes: FloatArray, lag_s: float, rate_hz: float) -> FloatArray:
-    """(T, 25) shifted by `lag_s`; the first frame is held before."""
-    return late(attributes, min(round(lag_s * rate_hz), len(attributes) - 1))
+def late(values: FloatArray, lag_s: float, rate_hz: float) -> FloatArray:
+    """(..., T, D) shifted by `lag_s`; the first frame is held before."""
+    at = np.maximum(np.arange(values.shape[-2]) - round(lag_s * rate_hz), 0)
+    return values.take(at, -2)
 
 
 def mime_scores(speaker: FloatArray, targets: Sequence[FloatArray], rate_hz: float) -> list[float]:
     """One prediction's FRC at each of MIME_LAGS_S; the best lag is that of the highest mean over a set."""
-    return [best_correlation(late_by(speaker, lag_s, rate_hz)[None], targets) for lag_s in MIME_LAGS_S]
+    return [best_correlation(late(speaker, lag_s, rate_hz)[None], targets) for lag_s in MIME_LAGS_S]
 
 
 def best_lag(scores: Sequence[Sequence[float]]) -> float:
@@ -46,9 +40,7 @@ def noise(count: int, frames: int, seed: int) -> FloatArray:
 
 def fitted(sequence: FloatArray, frames: int) -> FloatArray:
     """A sequence (T', D) made `frames` long: cut, or its last frame held."""
-    if len(sequence) >= frames:
-        return sequence[:frames]
-    return np.concatenate([sequence, np.repeat(sequence[-1:], frames - len(sequence), 0)])
+    return sequence.take(np.minimum(np.arange(frames), len(sequence) - 1), 0)
 
 
 def mean_reactions(

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT, AU, EXPRESSION, VALENCE_AROUSAL
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.evaluation.metrics.coupling import lag_correlations, reach, reference_lags, signed_lags
 from reactdiff_ros.types import REACTION_RATE_HZ, OnProgress
 
@@ -140,6 +140,8 @@ def distance(predictions: Array, targets: Sequence[Array] | Array) -> float:
 
 def diversity(predictions: Array) -> float:
     """FRDiv of one speaker: mean squared difference between its predictions, 2 x their unbiased variance."""
+    if len(predictions) < 2:  # nothing to differ from
+        return float("nan")
     return 2.0 * float(np.var(predictions, axis=0, ddof=1, dtype=np.float64).mean())
 
 
@@ -284,11 +286,6 @@ def mean_of(values: Values) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def diversity_of(predictions: Array) -> float:
-    """FRDiv of one speaker; NaN for a single prediction."""
-    return diversity(predictions) if len(predictions) > 1 else float("nan")
-
-
 def between_speakers(prediction: Sequence[Array] | Array) -> float:
     """FRDvs of a set with as many frames for each speaker: the closed form 2 x variance over speakers. NaN for one."""
     if len(prediction) < 2:
@@ -326,7 +323,7 @@ class Work:
         return {
             "FRC": self.each("FRC", lambda pair: agreement(*pair), pairs, 0.0, 0.1),
             "FRD": self.each("FRD", lambda pair: distance(*pair), pairs, 0.1, 0.9),
-            "FRDiv": self.each("FRDiv", diversity_of, predictions, 0.9, 0.91),
+            "FRDiv": self.each("FRDiv", diversity, predictions, 0.9, 0.91),
             "FRVar": self.each("FRVar", variance, predictions, 0.91, 0.92),
         }
 
@@ -576,14 +573,13 @@ def export_mars(folder: Path, predictions: Mapping[str, Array], *, count: int = 
         if values.ndim != 3 or values.shape[0] != count or values.shape[2] != ATTRIBUTE_COUNT:
             raise ReactdiffError(f"its shape {values.shape} is not ({count}, frames, 25)", where=name)
         check_attributes(values, name)
-        try:
+        with (
+            explained(OSError, "predictions cannot be written", where=path),
+            explained(FileExistsError, "the file is there already", where=path, todo="choose another folder"),
+        ):
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as file:
                 np.save(file, np.asarray(values, dtype=np.float32), allow_pickle=False)
-        except FileExistsError as error:
-            raise ReactdiffError("the file is there already", where=str(path), todo="choose another folder") from error
-        except OSError as error:
-            raise ReactdiffError("predictions cannot be written", where=str(path), todo=str(error.strerror)) from error
         paths.append(path)
     return paths
 

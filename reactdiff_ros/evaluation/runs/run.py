@@ -128,7 +128,7 @@ def predictions(
 
     rows = {name: mine.arrays[f"attributes/{name}"] for name in mine.facts["listeners"]}
     rows[rows_of.GROUND_TRUTH] = many(mine.arrays["truth_attributes"])
-    rows[rows_of.MIME] = many(baselines.late_by(mine.arrays["speaker_attributes"], lag_s, rate_hz))
+    rows[rows_of.MIME] = many(baselines.late(mine.arrays["speaker_attributes"], lag_s, rate_hz))
     rows[rows_of.RANDOM] = baselines.noise(plan.streams, frames, number(plan.seed, n, _NOISE))
     if "sequence" in reference.arrays:
         row = int(reference.arrays["row"][n])

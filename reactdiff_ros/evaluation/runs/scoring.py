@@ -100,7 +100,7 @@ def score(
     return {
         "FRC": react.best_correlation(predictions, targets),
         "FRD": react.distance(predictions, targets),
-        "FRDiv": react.diversity_of(predictions),
+        "FRDiv": react.diversity(predictions),
         "FRVar": react.variance(predictions),
         **synchrony(predictions, speaker, rate_hz, compat),
         **answers(predictions, speaker, rate_hz),

@@ -268,7 +268,7 @@ def _at_best_lag(material: Material, face: FloatArray, progress: OnProgress) -> 
     for own, targets in zip(attributes_of(face), material.targets.attributes, strict=True):
         progress(len(scores) / material.items)
         scores.append(mime_scores(own, targets, REACTION_RATE_HZ))
-    shown = late(face, round(best_lag(scores) * REACTION_RATE_HZ))
+    shown = late(face, best_lag(scores), REACTION_RATE_HZ)
     return copies(streams_of(shown, material.items), STREAMS)
 
 
@@ -372,12 +372,12 @@ def nod_times(pitch: Array) -> list[Array]:
     return [found.start[found.row == row] / REACTION_RATE_HZ for row in range(len(pitch))]
 
 
-def matched(first: Array, second: Array, tolerance_s: float = TOLERANCE_S) -> int:
-    """How many events of two sorted lists pair up one to one within the tolerance: the largest possible number."""
+def matched(first: Array, second: Array) -> int:
+    """How many events of two sorted lists pair up one to one within TOLERANCE_S: the largest possible number."""
     i = j = count = 0
     while i < len(first) and j < len(second):
         gap = first[i] - second[j]
-        if abs(gap) <= tolerance_s:
+        if abs(gap) <= TOLERANCE_S:
             i, j, count = i + 1, j + 1, count + 1
         elif gap < 0:
             i += 1
@@ -393,10 +393,9 @@ def nod_match(predictions: list[Array], targets: list[Array]) -> float:
     a handful of nods each, the best of ten is met by chance. A pair without a nod on both sides counts 0, so that a
     still head earns nothing.
     """
-    total = 0.0
-    for mine in predictions:
-        total += float(np.mean([2.0 * matched(mine, o) / max(len(mine) + len(o), 1) for o in targets]))
-    return total
+    return sum(
+        float(np.mean([2.0 * matched(mine, o) / max(len(mine) + len(o), 1) for o in targets])) for mine in predictions
+    )
 
 
 def nod_chance(predictions: list[Array], targets: list[Array], length_s: float) -> float:
@@ -474,15 +473,7 @@ def evaluate(
         emotions: share of the speakers who have emotional episodes.
         progress: receives the completed fraction.
         resamples: of the bootstrap.
-
-    Raises:
-        ReactdiffError: a system is unknown, or the model is asked for without weights.
     """
-    unknown = [name for name in systems if name not in SYSTEMS]
-    if unknown:
-        raise ReactdiffError("unknown system", where=", ".join(unknown), todo=f"use some of {', '.join(SYSTEMS)}")
-    if SUBJECT in systems and listener.weights is None:
-        raise ReactdiffError("the model cannot be evaluated without its weights", todo="give a folder of weights")
     frames = round(seconds * REACTION_RATE_HZ)
     material = make_material(seed, items, frames, bank, emotions=emotions)
     row = int(material.stimulus.smile.std(1).argmax())
@@ -557,7 +548,10 @@ def _skills(
     own: Mapping[str, Values], floor: Mapping[str, Values], ceiling: Mapping[str, Values], weights: Values
 ) -> dict[str, float]:
     def skill(name: str, w: Values) -> Values:
-        return bootstrap.skill(*(bootstrap.means(w, values[name]) for values in (own, floor, ceiling)))
+        """0: the floor's; 1: the ceiling's; NaN where these are equal."""
+        mine, least, most = (bootstrap.means(w, values[name]) for values in (own, floor, ceiling))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.where(most == least, np.nan, (mine - least) / (most - least)))
 
     def ratio(name: str, w: Values) -> Values:
         top, bottom = (bootstrap.means(w, values[name]) for values in (own, ceiling))
@@ -566,5 +560,7 @@ def _skills(
     whole, out = np.ones((1, weights.shape[1])), dict[str, float]()
     for find, names, suffix in ((skill, SKILLS, ""), (ratio, RATIOS, "_ratio")):
         for name in names:
-            out |= bootstrap.with_interval(f"{name}{suffix}", float(find(name, whole)[0]), find(name, weights))
+            low, high = bootstrap.interval(find(name, weights))
+            out[f"{name}{suffix}"] = float(find(name, whole)[0])
+            out |= {f"{name}{suffix}_low": low, f"{name}{suffix}_high": high}
     return out

@@ -50,7 +50,7 @@ def test_the_mime_takes_the_lag_at_which_listeners_are_late() -> None:
     scores = []
     for seed in range(4):
         speaker = walk(400, seed)
-        listener = simple.late_by(speaker, 0.8, 25.0)
+        listener = simple.late(speaker, 0.8, 25.0)
         scores.append(simple.mime_scores(speaker, [walk(300, 50 + seed), listener], 25.0))
     assert simple.best_lag(scores) == 0.8
     assert simple.best_lag([]) == 0.0

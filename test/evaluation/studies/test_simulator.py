@@ -63,7 +63,7 @@ def test_the_mime_copies_what_the_speaker_truly_does_and_the_perceived_one_what_
     assert np.corrcoef(material.shown[..., smile].ravel(), truth.ravel())[0, 1] > 0.9
     assert np.abs(material.shown[..., HEAD_PITCH] - material.speakers.head[..., 0]).max() < 1e-6
     mirror = study.in_mirror(material.shown)
-    lags = [streams_of(late(mirror, round(25 * lag)), 5).attributes for lag in MIME_LAGS_S]
+    lags = [streams_of(late(mirror, lag, 25.0), 5).attributes for lag in MIME_LAGS_S]
     targets = material.targets.attributes
     scores = [np.mean([correlation(o, t) for o, t in zip(a, targets, strict=True)]) for a in lags]
     assert np.array_equal(streams["mime"].attributes[:, :1], lags[int(np.argmax(scores))])
