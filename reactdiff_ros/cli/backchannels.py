@@ -10,7 +10,6 @@ from reactdiff_ros.cli import common, evaluation
 from reactdiff_ros.cli.common import log, progress_bar
 from reactdiff_ros.cli.evaluation import Run
 
-# Also in the study, which is too heavy to import for a help text; a test compares them.
 SYSTEMS = ("people", "model", "shuffled", "rules", "policy")
 PICTURES = (".png", ".pdf", ".svg")
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import explained
 from reactdiff_ros.evaluation.metrics.bootstrap import sweeps_in
-from reactdiff_ros.evaluation.metrics.events import Lags
+from reactdiff_ros.evaluation.metrics.events import SHIFTS, Lags
+from reactdiff_ros.types import REACTION_RATE_HZ
 from reactdiff_ros.whole_file import whole_file
 
 Values = NDArray[np.floating[Any]]
@@ -35,11 +36,8 @@ def new_axes(rows: int = 1, columns: int = 1, size: tuple[float, float] = (5.2, 
 
 def save_figure(figure: Any, path: Path) -> Path:
     """Write a figure whole, with the folders that it needs. Raises ReactdiffError when that fails."""
-    try:
-        with whole_file(path) as file:
-            figure.savefig(file, format=path.suffix[1:])
-    except OSError as error:
-        raise ReactdiffError("a picture cannot be written", where=str(path), todo=str(error.strerror)) from error
+    with explained(OSError, "a picture cannot be written", where=path), whole_file(path) as file:
+        figure.savefig(file, format=path.suffix[1:])
     return path
 
 
@@ -62,7 +60,7 @@ def plot_lags(lags: Mapping[str, Lags], path: Path) -> Path:
     edges = np.arange(-3.0, 3.01, 0.2)
     for axis, (name, found) in zip(axes[0], lags.items(), strict=True):
         axis.hist(found.lags_s, edges, label="observed", alpha=0.6)
-        level = np.histogram(found.chance_lags_s, edges)[0] / max(found.shifts, 1)
+        level = np.histogram(found.chance_lags_s, edges)[0] / SHIFTS
         axis.stairs(level, edges, label="chance", color="black")
         axis.set(title=name.replace(", ", ",\n"), xlabel="onset after the speaker's, s", ylabel="smiles")
         axis.legend()
@@ -109,14 +107,12 @@ def plot_systems(result: Mapping[str, Any], systems: Sequence[str], path: Path) 
     return save_figure(figure, path)
 
 
-def plot_time_line(
-    speaker: Mapping[str, Values], listeners: Mapping[str, Mapping[str, Values]], path: Path, rate_hz: float = 25.0
-) -> Path:
+def plot_time_line(speaker: Mapping[str, Values], listeners: Mapping[str, Mapping[str, Values]], path: Path) -> Path:
     """One speaker's smile and speech over what each system does (but noise): smile, and the head's pitch in degrees."""
     shown = {name: own for name, own in listeners.items() if name != "random"}
     figure, axes = new_axes(len(shown) + 1, 1)
     figure.set_size_inches(9, 1.3 * len(axes))
-    time = np.arange(len(speaker["smile"])) / rate_hz
+    time = np.arange(len(speaker["smile"])) / REACTION_RATE_HZ
     axes[0, 0].fill_between(time, speaker["speech"], step="mid", alpha=0.2, label="speech")
     axes[0, 0].plot(time, speaker["smile"], label="smile")
     axes[0, 0].set(title="speaker", ylim=(0, 1))

@@ -104,12 +104,19 @@ def style_of(
     return values.astype(np.float32), given
 
 
-def smoothed(curves: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+def smoothed(curves: NDArray[np.floating[Any]], width: int) -> NDArray[np.float64]:
     """Centred mean over `width` (odd) frames of the last axis; the edges repeat the first and last value."""
     half = width // 2
     first, last = np.repeat(curves[..., :1], half + 1, -1), np.repeat(curves[..., -1:], half, -1)
-    total = np.cumsum(np.concatenate([first, curves, last], -1), axis=-1)
+    total = np.cumsum(np.concatenate([first, curves, last], -1), axis=-1, dtype=np.float64)
     return np.asarray((total[..., width:] - total[..., :-width]) / width)
+
+
+def stretches(on: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Row, first frame and the frame after the last of every stretch of `on` (N, T), in order."""
+    edges = np.diff(np.pad(on.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    row, start = np.nonzero(edges == 1)
+    return row, start, np.nonzero(edges == -1)[1]
 
 
 def _log_rate(events: NDArray[np.int64], seconds: float, ordinary: float) -> NDArray[np.float64]:
@@ -119,9 +126,7 @@ def _log_rate(events: NDArray[np.int64], seconds: float, ordinary: float) -> NDA
 
 def _episodes(on: NDArray[np.bool_], shortest: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """(N, T) within an episode of at least `shortest` frames, and how many there are, (N,)."""
-    edges = np.diff(np.pad(on.astype(np.int8), ((0, 0), (1, 1))), axis=1)
-    row, start = np.nonzero(edges == 1)
-    end = np.nonzero(edges == -1)[1]
+    row, start, end = stretches(on)
     keep = end - start >= shortest
     steps = np.zeros((on.shape[0], on.shape[1] + 1), dtype=np.int64)
     np.add.at(steps, (row[keep], start[keep]), 1)
@@ -138,8 +143,8 @@ def _nods(pitch: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.flo
         points = np.r_[0, turns, len(curve) - 1]
         swing = np.diff(curve[points])
         fast = (np.abs(swing) >= _SWING) & (np.diff(points) <= _HALF_CYCLE)
-        edges = np.diff(np.r_[0, fast.astype(np.int8), 0])
-        runs = zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True)
+        _, begins, ends = stretches(fast[None])
+        runs = zip(begins, ends, strict=True)
         found = [top for a, b in runs if b - a >= 2 and (top := float(np.abs(swing[a:b]).max())) >= _NOD]
         counts[row] = len(found)
         sizes[row] = np.mean(found) if found else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
 from typing import Any, Final
 
 import yaml
@@ -30,13 +30,14 @@ class Band:
     source: str
 
 
-def load_bands(path: Path | None = None) -> dict[str, Band]:
-    """Bands by name, of the shipped file or of another one in its form.
+@cache
+def load_bands() -> dict[str, Band]:
+    """Bands of the shipped file by name.
 
     Raises:
         ConfigError: the file cannot be read, or a band lacks something.
     """
-    where = path or share_path(FILE)
+    where = share_path(FILE)
     try:
         rows = parse_yaml(where.read_text(encoding="utf-8"))
         bands = {str(name): _band(str(name), row) for name, row in rows.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
@@ -70,19 +69,6 @@ def ratio(weights: Values, some: Values, other: Values) -> dict[str, float]:
     return {"ratio": point, **ratio_interval(means(weights, some), means(weights, other))}
 
 
-def with_interval(name: str, point: float, resampled: Values) -> dict[str, float]:
-    """{name, name_low, name_high}."""
-    low, high = interval(resampled)
-    return {name: point, f"{name}_low": low, f"{name}_high": high}
-
-
-def skill(value: Values, floor: Values, ceiling: Values) -> Values:
-    """(value - floor) / (ceiling - floor): 0 = the floor's, 1 = the ceiling's. NaN where these are equal."""
-    reach = ceiling - floor
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(reach == 0, np.nan, (value - floor) / reach))
-
-
 def sums_ratio(weights: Values, above: Values, below: Values) -> Values:
     """Sum of `above` (N,) over the sum of `below` in each resample, (B,): rates over unequal lengths."""
     total = weights @ below
@@ -94,39 +80,34 @@ POINTS: Final = 5
 """Values of a control, evenly over its range."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """A setting at V values: what was measured on N streams at each."""
+def mean_and_half(values: Values) -> tuple[float, float]:
+    """Mean of those values (N,) that are defined, with half of its 95 % interval (normal); NaN of nothing."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return float("nan"), float("nan")
+    return float(known.mean()), 1.96 * float(known.std()) / len(known) ** 0.5
 
-    measure: str
-    values: tuple[float, ...]
-    measured: Values
-    """(V, N); NaN where it is not defined for a stream."""
 
-    def figures(self) -> dict[str, Any]:
-        """Mean and 95 % interval at each value, and the rise from end to end.
+def swept(measure: str, values: Sequence[float], measured: Values) -> dict[str, Any]:
+    """Figures of a setting at V values: mean and 95 % interval at each, and the rise from end to end.
 
-        "monotonic": every step rises; "rises": and the whole rise is above 0 with its interval.
-        """
-        known = [row[np.isfinite(row)] for row in self.measured]
-        mean = [float(row.mean()) if len(row) else float("nan") for row in known]
-        half = [_half(row) for row in known]
-        rise = self.measured[-1] - self.measured[0]
-        rise = rise[np.isfinite(rise)]
-        spread = _half(rise)
-        total = float(rise.mean()) if len(rise) else float("nan")
-        figures = {
-            "measure": self.measure,
-            "values": list(self.values),
-            "mean": mean,
-            "low": [m - h for m, h in zip(mean, half, strict=True)],
-            "high": [m + h for m, h in zip(mean, half, strict=True)],
-            "monotonic": all(b > a for a, b in pairwise(mean)),
-            "rise": total,
-            "rise_low": total - spread,
-            "rise_high": total + spread,
-        }
-        return {**figures, "rises": sweep_rises(figures)}
+    "monotonic": every step rises; "rises": and the whole rise is above 0 with its interval. `measured` (V, N) on N
+    streams is NaN where it is not defined for a stream.
+    """
+    each = [mean_and_half(row) for row in measured]
+    total, spread = mean_and_half(measured[-1] - measured[0])
+    figures = {
+        "measure": measure,
+        "values": list(values),
+        "mean": [mean for mean, _ in each],
+        "low": [mean - half for mean, half in each],
+        "high": [mean + half for mean, half in each],
+        "monotonic": all(b > a for (a, _), (b, _) in pairwise(each)),
+        "rise": total,
+        "rise_low": total - spread,
+        "rise_high": total + spread,
+    }
+    return {**figures, "rises": sweep_rises(figures)}
 
 
 def sweep_rises(sweep: Mapping[str, Any]) -> bool:
@@ -142,8 +123,3 @@ def sweeps_in(figures: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[st
     yield from (("", name, part) for name, parts in figures["controls"].items() for part in parts)
     yield from (("expression", name, part) for name, part in figures.get("gains", {}).items())
     yield from (("style", name, part) for name, part in figures["style"].items())
-
-
-def _half(values: Values) -> float:
-    """Half of the 95 % interval of a mean; NaN of nothing."""
-    return 1.96 * float(values.std()) / len(values) ** 0.5 if len(values) else float("nan")

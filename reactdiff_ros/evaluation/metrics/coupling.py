@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.evaluation.metrics import bootstrap
-from reactdiff_ros.evaluation.metrics.events import SMILE_SHORTEST_S, SMOOTHING_FRAMES, episodes, moving_average
+from reactdiff_ros.evaluation.metrics.events import SMILE_SHORTEST_S, SMOOTHING_FRAMES, episodes
+from reactdiff_ros.model.style import smoothed
 from reactdiff_ros.recordings.datasets.recording import filled_in
 from reactdiff_ros.types import REACTION_RATE_HZ
 
 Values = NDArray[np.floating[Any]]
 Matrix = NDArray[np.float64]
-Floats = NDArray[np.float64]
 
 AU12_OF_SMILE: Final = 3.5
 """AU12 of a full mouthSmile: the inverse of the fixed map mouthSmile = clip(AU12 / 3.5, 0, 1)."""
@@ -59,14 +59,14 @@ class People:
         return out
 
 
-def cross_coupling(speakers: Values, listeners: Values, lags: range = LAGS) -> Matrix:
-    """(S, L) mean over `lags` of the correlation of speaker s at t with listener l at t + lag.
+def cross_coupling(speakers: Values, listeners: Values) -> Matrix:
+    """(S, L) mean over LAGS of the correlation of speaker s at t with listener l at t + lag.
 
     At every lag it is over the frames in which neither has a gap. A stream that does not move has correlation 0, and so
     have two that share less than a second.
     """
     frames = speakers.shape[1]
-    used = [lag for lag in lags if lag < frames - 1]
+    used = [lag for lag in LAGS if lag < frames - 1]
     gaps = np.isnan(speakers).any() or np.isnan(listeners).any()
     total = np.zeros((len(speakers), len(listeners)))
     for lag in used:
@@ -75,7 +75,7 @@ def cross_coupling(speakers: Values, listeners: Values, lags: range = LAGS) -> M
     return total / max(len(used), 1)
 
 
-def own_couplings(speakers: Values, listeners: Values) -> Floats:
+def own_couplings(speakers: Values, listeners: Values) -> Matrix:
     """(N,) coupling of each listener with its own speaker, (N, T) both, as `cross_coupling`."""
     pairs = zip(speakers, listeners, strict=True)
     return np.array([cross_coupling(speaker[None], listener[None])[0, 0] for speaker, listener in pairs])
@@ -138,11 +138,11 @@ def permutation_p(cross: Matrix, people: People, rng: np.random.Generator, count
     return at_least / (count + 1)
 
 
-def pair_interval(cross: Matrix, people: People, rng: np.random.Generator, count: int = 2000) -> tuple[float, float]:
+def pair_interval(cross: Matrix, people: People, rng: np.random.Generator) -> tuple[float, float]:
     """95 % bootstrap interval of C, pairs drawn with replacement."""
     own = np.diag(cross)
     means = np.array([own[people.rows(pair)].mean() for pair in range(people.count)])
-    low, high = bootstrap.mean_interval(means, rng, count)
+    low, high = bootstrap.mean_interval(means, rng)
     return float(low), float(high)
 
 
@@ -157,7 +157,7 @@ def marginals(au12: Values) -> Matrix:
     """
     known = ~np.isnan(au12)
     whole = au12 if known.all() else np.stack([filled_in(row, of) for row, of in zip(au12, known, strict=True)])
-    smooth = moving_average(whole, SMOOTHING_FRAMES)
+    smooth = smoothed(whole, SMOOTHING_FRAMES)
     used = _bridged(known)
     found = episodes((smooth > SMILE_AU12) & used, smooth, shortest_s=SMILE_SHORTEST_S)
     part = used.mean(1)
@@ -207,15 +207,11 @@ def marginal_distance(some: Matrix, real: Matrix, scale: Matrix | None = None) -
     return float(there.mean()) if len(there) else float("nan")
 
 
-def real_against_real(
-    real: Matrix, people: People, rng: np.random.Generator, count: int = 400
-) -> tuple[float, float] | None:
-    """Mean and 95th percentile of D_marg of one half of the pairs against the other; None for fewer than two pairs."""
-    if people.count < 2:
-        return None
+def real_against_real(real: Matrix, people: People, rng: np.random.Generator) -> tuple[float, float]:
+    """Mean and 95th percentile of D_marg of one half of the pairs, two or more, against the other."""
     scale = real.std(0)
     found = []
-    for _ in range(count):
+    for _ in range(400):
         half = np.isin(people.pair, rng.permutation(people.count)[: people.count // 2])
         found.append(marginal_distance(real[half], real[~half], scale))
     return float(np.mean(found)), float(np.percentile(found, 95))
@@ -230,7 +226,7 @@ def reach(rate_hz: float) -> int:
     return int(REACH_S * rate_hz - 1)
 
 
-def lag_correlations(predictions: Values, speaker: Values, most: int) -> Floats:
+def lag_correlations(predictions: Values, speaker: Values, most: int) -> Matrix:
     """Pearson's correlation of every prediction with the speaker at every lag, (K, 2 most + 1, D).
 
     Args:
@@ -267,7 +263,7 @@ def lag_correlations(predictions: Values, speaker: Values, most: int) -> Floats:
     return out
 
 
-def _kept(values: Floats, most: int) -> Floats:
+def _kept(values: Matrix, most: int) -> Matrix:
     """(..., 2 most + 1): the sum of what each lag keeps of the later one; lag L >= 0 leaves out its first L frames."""
     total = values.sum(-1, keepdims=True)
     if not most:
@@ -277,13 +273,13 @@ def _kept(values: Floats, most: int) -> Floats:
     return np.concatenate([(total - last)[..., ::-1], total, total - first], -1)
 
 
-def _still(values: Floats, most: int) -> NDArray[np.bool_]:
+def _still(values: Matrix, most: int) -> NDArray[np.bool_]:
     """Where what a lag keeps (as in `_kept`) is constant: no frame differs from the one before."""
     changes = (values[..., 1:] != values[..., :-1]).astype(np.float64)
     return np.asarray(_kept(changes, most) == 0)
 
 
-def reference_lags(correlations: Floats) -> Floats:
+def reference_lags(correlations: Matrix) -> Matrix:
     """(K,) lag of the peak in frames, without its sign, as the challenge's code finds it.
 
     One channel that is constant makes the mean NaN, and a NaN counts as the peak: then the lag is the largest there is.
@@ -292,7 +288,7 @@ def reference_lags(correlations: Floats) -> Floats:
     return np.asarray(np.abs(mean.argmax(-1) - mean.shape[-1] // 2), dtype=np.float64)
 
 
-def signed_lags(correlations: Floats) -> Floats:
+def signed_lags(correlations: Matrix) -> Matrix:
     """(K,) lag of the peak in frames, positive where the prediction follows; NaN where nothing moves.
 
     The mean is over the channels that move at every lag; of equal peaks the one nearest to 0 counts.

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, INDEX, SMILE
+from reactdiff_ros.model.style import smoothed, stretches
 from reactdiff_ros.types import REACTION_RATE_HZ
 
 Values = NDArray[np.floating[Any]]
@@ -86,16 +87,6 @@ class Events:
         return np.asarray(np.cumsum(edges[:, :-1], axis=1) > 0)
 
 
-def moving_average(values: Values, width: int) -> NDArray[np.float64]:
-    """Centred mean over `width` (odd) frames of the last axis; the edges repeat the first and last value."""
-    half = width // 2
-    padded = np.concatenate(
-        [np.repeat(values[..., :1], half + 1, -1), values, np.repeat(values[..., -1:], half, -1)], -1
-    ).astype(np.float64)
-    total = np.cumsum(padded, axis=-1)
-    return np.asarray((total[..., width:] - total[..., :-width]) / width)
-
-
 def interpolated(values: Values, position: Values, axis: int, share_type: Any = np.float64) -> NDArray[np.float64]:
     """`values` at fractional frames `position` of an axis, linearly between frames; the last one is held."""
     last = values.shape[axis] - 1
@@ -114,13 +105,6 @@ def at_25_hz(values: NDArray[Any], rate_hz: float, axis: int = 0) -> NDArray[Any
     count = int((values.shape[axis] - 1) * REACTION_RATE_HZ / rate_hz + 1e-6) + 1
     position = np.arange(count) * rate_hz / REACTION_RATE_HZ
     return interpolated(values, position, axis).astype(values.dtype)
-
-
-def stretches(on: Mask) -> tuple[Frames, Frames, Frames]:
-    """Row, first frame and the frame after the last of every stretch of `on` (N, T), in order."""
-    edges = np.diff(np.pad(on.astype(np.int8), ((0, 0), (1, 1))), axis=1)
-    row, start = np.nonzero(edges == 1)
-    return row, start, np.nonzero(edges == -1)[1]
 
 
 def episodes(on: Mask, size: Values, *, shortest_s: float = 0.0, bridge_s: float = 0.0) -> Events:
@@ -145,15 +129,15 @@ def brow_curve(coefficients: Values) -> Values:
     return np.asarray(coefficients[..., _BROWS].mean(-1))
 
 
-def smiles(curve: Values, *, on: float = SMILE_ON) -> Events:
-    """Smile episodes of a smile curve (N, T): over `on` for 0.3 s or more after a mean over 7 frames."""
-    smooth = moving_average(curve, SMOOTHING_FRAMES)
-    return episodes(smooth > on, smooth, shortest_s=SMILE_SHORTEST_S)
+def smiles(curve: Values) -> Events:
+    """Smile episodes of a smile curve (N, T): over SMILE_ON for 0.3 s or more after a mean over 7 frames."""
+    smooth = smoothed(curve, SMOOTHING_FRAMES)
+    return episodes(smooth > SMILE_ON, smooth, shortest_s=SMILE_SHORTEST_S)
 
 
 def brow_raises(coefficients: Values) -> Events:
     """Brow raises: the brows over 0.15 for 0.2 s or more; what is up all the time counts once."""
-    smooth = moving_average(brow_curve(coefficients), 3)
+    smooth = smoothed(brow_curve(coefficients), 3)
     return episodes(smooth > BROW_ON, smooth, shortest_s=0.2, bridge_s=0.12)
 
 
@@ -167,10 +151,10 @@ def blinks(coefficients: Values) -> Events:
 
 def laughs(coefficients: Values) -> Events:
     """Laughs: a wide smile with a fast jaw for 0.4 s or more."""
-    smile = moving_average(smile_curve(coefficients), SMOOTHING_FRAMES)
+    smile = smoothed(smile_curve(coefficients), SMOOTHING_FRAMES)
     jaw = coefficients[..., _JAW].astype(np.float64)
     speed = np.abs(np.diff(jaw, axis=-1, prepend=jaw[..., :1])) * REACTION_RATE_HZ
-    busy = moving_average(speed, 11) > LAUGH_JAW_SPEED
+    busy = smoothed(speed, 11) > LAUGH_JAW_SPEED
     return episodes(busy & (smile > LAUGH_SMILE), smile, shortest_s=0.4, bridge_s=0.4)
 
 
@@ -180,7 +164,7 @@ def nods(pitch: Values) -> Events:
     Half-cycles are the swings between turning points of the pitch, smoothed over 3 frames. How long one takes is judged
     by its middle: the head's rest and sway before and after a nod are no part of it.
     """
-    smooth = moving_average(pitch, 3)
+    smooth = smoothed(pitch, 3)
     rows = [(index, *nod) for index, curve in enumerate(smooth) for nod in _nods_of(curve)]
     found = np.array(rows, dtype=np.float64).reshape(-1, 4)
     row, start, end = (found[:, i].astype(np.intp) for i in range(3))
@@ -254,15 +238,16 @@ LEFT_LOW: Final = 0.15
 FAR_S: Final = 3.0
 EDGES_S: Final = (-FAR_S, -0.2, 0.2, 1.0, FAR_S)
 BINS: Final = ("below_-200_ms", "within_200_ms", "200_to_1000_ms", "above_1000_ms")
+SHIFTS: Final = 40
 SHIFT_S: Final = 10.0
 
 
-def smile_onsets(curve: Values, rise: float = RISE) -> list[Frames]:
+def smile_onsets(curve: Values) -> list[Frames]:
     """Frames of the onsets in each row of a smile curve (N, T)."""
-    return [_onsets(row, rise) for row in moving_average(curve, SMOOTHING_FRAMES)]
+    return [_onsets(row) for row in smoothed(curve, SMOOTHING_FRAMES)]
 
 
-def _onsets(row: NDArray[np.float64], rise: float) -> Frames:
+def _onsets(row: NDArray[np.float64]) -> Frames:
     found: list[int] = []
     values = row.tolist()
     low, low_at, high, rising = values[0], 0, values[0], False
@@ -270,12 +255,12 @@ def _onsets(row: NDArray[np.float64], rise: float) -> Frames:
         if rising:
             if value > high:
                 high = value
-            elif value < high - rise:
+            elif value < high - RISE:
                 rising, low, low_at = False, value, t
         elif value <= low:
             low, low_at = value, t
-        elif value > low + rise:
-            begun = low + LEFT_LOW * rise
+        elif value > low + RISE:
+            begun = low + LEFT_LOW * RISE
             # The last time that the curve was at its low: a flat face smiles when it moves, not when it was lowest.
             found.append(next(u for u in range(t, low_at - 1, -1) if values[u] <= begun))
             rising, high = True, value
@@ -295,8 +280,7 @@ class Lags:
     lags_s: NDArray[np.float64]
     """Every lag within 3 s, for a histogram."""
     chance_lags_s: NDArray[np.float64]
-    """The lags of all shifted pairings."""
-    shifts: int
+    """The lags of all SHIFTS shifted pairings."""
 
     def table(self) -> dict[str, Any]:
         """The bins by name."""
@@ -308,7 +292,7 @@ class Lags:
         return {"onsets": self.onsets, "bins": rows}
 
 
-def onset_lags(speaker: Values, listener: Values, rng: np.random.Generator, shifts: int = 40) -> Lags:
+def onset_lags(speaker: Values, listener: Values, rng: np.random.Generator) -> Lags:
     """Lags of reciprocal smiles of N speakers (N, T) and their listeners (N, T)."""
     frames = speaker.shape[1]
     heard, shown = smile_onsets(speaker), smile_onsets(listener)
@@ -316,7 +300,7 @@ def onset_lags(speaker: Values, listener: Values, rng: np.random.Generator, shif
     own = _nearest(heard, shown)
     least = min(round(SHIFT_S * REACTION_RATE_HZ), frames // 4)
     drawn, pooled = [], []
-    for _ in range(shifts):
+    for _ in range(SHIFTS):
         by = rng.integers(least, max(frames - least, least + 1), len(shown))
         moved = [np.sort((onsets + step) % frames) for onsets, step in zip(shown, by, strict=True)]
         lags = _nearest(heard, moved)
@@ -325,7 +309,7 @@ def onset_lags(speaker: Values, listener: Values, rng: np.random.Generator, shif
     by_shift = np.array(drawn)
     chance = by_shift.mean(0)
     low, high = np.percentile(by_shift - chance, [2.5, 97.5], axis=0)
-    return Lags(_shares(own, count), chance, low, high, count, own, np.concatenate(pooled), shifts)
+    return Lags(_shares(own, count), chance, low, high, count, own, np.concatenate(pooled))
 
 
 def _nearest(heard: list[Frames], shown: list[Frames]) -> NDArray[np.float64]:
@@ -358,81 +342,3 @@ def _shares(lags: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     # The bin around 0 holds both of its edges.
     edges = np.array(EDGES_S) + np.array([-1e-9, -1e-9, 1e-9, 1e-9, 1e-9])
     return np.asarray(np.histogram(lags, edges)[0] / max(count, 1))
-
-
-Ints = NDArray[np.integer[Any]]
-
-WINDOW_S: Final = (0.3, 1.5)
-THRESHOLD: Final = 0.1
-FRAMES: Final = 3
-NOD_WINDOW_S: Final = (0.2, 1.5)
-NOD_THRESHOLD_RAD: Final = 0.035
-"""A tenth of the 20 degrees that a listener's nods and shifts of the head span."""
-
-
-@dataclass(frozen=True, slots=True)
-class Paired:
-    """N trials: streams (N, T, 58) with and without the event, which begins at frame `at` (N,)."""
-
-    present: Values
-    absent: Values
-    at: Ints
-
-
-def within(paired: Paired, window_s: tuple[float, float]) -> Mask:
-    """(N, T) true from `window_s[0]` to `window_s[1]` after each trial's event."""
-    t = np.arange(paired.present.shape[1])[None] - np.asarray(paired.at)[:, None]
-    low, high = (round(s * REACTION_RATE_HZ) for s in window_s)
-    return (t >= low) & (t <= high)
-
-
-def lasts(on: Mask, frames: int = FRAMES) -> Mask:
-    """(N,) true where `on` (N, T) holds for `frames` frames in a row."""
-    if on.shape[1] < frames:
-        return np.zeros(len(on), dtype=bool)
-    windows = np.lib.stride_tricks.sliding_window_view(on, frames, axis=1)
-    return np.asarray(windows.all(-1).any(-1))
-
-
-def smile_responses(
-    paired: Paired, window_s: tuple[float, float] = WINDOW_S, threshold: float = THRESHOLD
-) -> tuple[Mask, Mask]:
-    """Which trials smile more with the event, and which less, (N,) each."""
-    difference = smile_curve(paired.present) - smile_curve(paired.absent)
-    where = within(paired, window_s)
-    return lasts((difference > threshold) & where), lasts((difference < -threshold) & where)
-
-
-def nod_responses(
-    paired: Paired, window_s: tuple[float, float] = NOD_WINDOW_S, threshold: float = NOD_THRESHOLD_RAD
-) -> tuple[Mask, Mask]:
-    """Which trials dip the head further with the event, and which without it, (N,) each.
-
-    Sway that differs by chance goes up as often as down; a nod goes down.
-    """
-    difference = paired.present[..., HEAD_PITCH] - paired.absent[..., HEAD_PITCH]
-    where = within(paired, window_s)
-    return lasts((difference > threshold) & where), lasts((difference < -threshold) & where)
-
-
-def shares(more: Mask, less: Mask) -> dict[str, float]:
-    """`rate`, `excess` over no event, and the 95 % interval of the excess (normal, from the trials' spread)."""
-    signed = more.astype(np.float64) - less
-    half = 1.96 * float(signed.std()) / max(len(more), 1) ** 0.5
-    excess = float(signed.mean())
-    interval = {"excess": excess, "excess_low": excess - half, "excess_high": excess + half}
-    return {"rate": float(more.mean()), **interval, "trials": len(more)}
-
-
-def response_curve(paired: Paired, before: int = 25, after: int = 45) -> tuple[Values, Values]:
-    """Mean smile (2, before + after) with and without the event, aligned to it, and the time axis in s."""
-    index = np.clip(np.asarray(paired.at)[:, None] + np.arange(-before, after)[None], 0, paired.present.shape[1] - 1)
-    rows = np.arange(len(index))[:, None]
-    curves = np.stack([smile_curve(stream)[rows, index].mean(0) for stream in (paired.present, paired.absent)])
-    return curves, np.arange(-before, after) / REACTION_RATE_HZ
-
-
-def first_difference(a: Values, b: Values) -> Ints:
-    """(N,) first frame in which two arrays (N, T, ...) differ at all; T where they never do."""
-    differs = (a != b).reshape(a.shape[0], a.shape[1], -1).any(-1)
-    return np.where(differs.any(1), differs.argmax(1), a.shape[1])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from reactdiff_ros.evaluation.metrics.coupling import coupling, cross_coupling, 
 from reactdiff_ros.evaluation.metrics.events import KINDS, answer_lags, onset_lags, smile_curve
 from reactdiff_ros.evaluation.metrics.spectra import border_jerk
 from reactdiff_ros.model.diffusion.latents import GROUPS
+from reactdiff_ros.model.style import stretches
 from reactdiff_ros.types import REACTION_RATE_HZ
 
 Array = NDArray[np.floating[Any]]
@@ -37,7 +37,6 @@ PERCENTILES: Final = (50, 90, 99)
 
 BANDS: Final = {kind: f"{kind}_per_minute" for kind in ("nods", "smiles", "blinks")}
 """Kinds of events whose rates are compared with people's, and the band of each (`metrics.bands`)."""
-_shipped_bands = cache(load_bands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +120,7 @@ def robot_metrics(
         heard = on_grid(speaker, times_s if speaker_times_s is None else speaker_times_s, grid, "speaker")
         lag = response_lag(heard, shown, seed)
         coupled = coupling(cross_coupling(smile_curve(heard[None]), smile_curve(one)))
-    people = _shipped_bands()
-    bands = {kind: _in_band(one, kind, people[name]) for kind, name in BANDS.items()}
+    bands = {kind: _in_band(one, kind, load_bands()[name]) for kind, name in BANDS.items()}
     share, hits = limits(shown)
     times, seconds = np.asarray(times_s, dtype=np.float64), len(grid) / REACTION_RATE_HZ
     after = np.clip(np.searchsorted(times, grid, side="right"), 1, len(times) - 1)
@@ -185,8 +183,7 @@ def at_bound(streams: Array, without: Collection[int] = ()) -> NDArray[np.bool_]
 def limits(stream: Array) -> tuple[float, int]:
     """Share of frames (T, 58) with a coefficient at its bound, and how often one begins to sit there."""
     held = at_bound(stream, BLINK)  # a closed lid is a blink
-    begins = held & ~np.vstack([np.zeros((1, held.shape[1]), dtype=bool), held[:-1]])
-    return float(held.any(1).mean()), int(begins.sum())
+    return float(held.any(1).mean()), len(stretches(held.T)[0])
 
 
 def latency_percentiles(latencies_s: Array | None) -> dict[str, float]:

@@ -24,6 +24,8 @@ from reactdiff_ros.evaluation.metrics.events import Events
 from reactdiff_ros.evaluation.metrics.robot import at_bound
 from reactdiff_ros.evaluation.report import summary
 from reactdiff_ros.evaluation.results import Item, System
+from reactdiff_ros.model.style import smoothed, stretches
+from reactdiff_ros.recordings.datasets.recording import filled_in
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 Values = NDArray[np.float64]
@@ -41,8 +43,6 @@ class Face:
     """One face through one recording: (T, 58) at 25 Hz, gaps filled."""
 
     coefficients: FloatArray
-    observed: NDArray[np.bool_]
-    """(58,) which coefficients were observed at all."""
 
     @property
     def frames(self) -> int:
@@ -57,7 +57,7 @@ class Face:
     @cached_property
     def smile(self) -> Values:
         """(T,) mean of both mouth corners, smoothed as events are found."""
-        return events.moving_average(events.smile_curve(self.coefficients), events.SMOOTHING_FRAMES)
+        return smoothed(events.smile_curve(self.coefficients), events.SMOOTHING_FRAMES)
 
     @cached_property
     def pitch_deg(self) -> Values:
@@ -94,11 +94,10 @@ def face(coefficients: NDArray[Any], rate_hz: float) -> Face:
     known = np.isfinite(values)
     if not known.all():
         values = values.copy()
-        time = np.arange(len(values))
         for column in np.flatnonzero(~known.all(0)):
             there = known[:, column]
-            values[:, column] = np.interp(time, time[there], values[there, column]) if there.any() else 0.0
-    return Face(values, known.any(0))
+            values[:, column] = filled_in(values[:, column], there) if there.any() else 0.0
+    return Face(values)
 
 
 def speech_runs(item: Item, rate_hz: float) -> list[tuple[int, int]]:
@@ -289,10 +288,10 @@ def _reason(measure: Measure, above: Values, below: Values, events_found: int, s
     return "" if below.sum() > 0 else "the speakers never smile"
 
 
-def _median(samples: Values, of_item: NDArray[np.intp], weights: Values, resamples: int = 500) -> Estimate:
+def _median(samples: Values, of_item: NDArray[np.intp], weights: Values) -> Estimate:
     """Median of events; items are drawn, with all events of each."""
     order = np.argsort(samples)
-    values, counts = samples[order], weights[:resamples, of_item[order]]
+    values, counts = samples[order], weights[:500, of_item[order]]
     total = np.cumsum(counts, axis=1)
     some = total[:, -1] > 0
     place = (total[some] < total[some, -1:] / 2).sum(1)
@@ -484,7 +483,7 @@ def _freezes(own: Face, speaker: Face | None, speech: Speech) -> Places:
 
 
 def _runs(on: NDArray[np.bool_], least: int) -> list[tuple[int, int]]:
-    _, starts, ends = events.stretches(on[None])
+    _, starts, ends = stretches(on[None])
     return [(s, e) for s, e in zip(starts.tolist(), ends.tolist(), strict=True) if e - s >= least]
 
 

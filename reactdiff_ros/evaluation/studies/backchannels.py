@@ -26,14 +26,15 @@ from numpy.typing import NDArray
 from reactdiff_ros.affect import projected
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH
-from reactdiff_ros.errors import MediaError
+from reactdiff_ros.errors import MediaError, explained
 from reactdiff_ros.evaluation.listeners import StreamListener, named, usual_conditions
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.coupling import pearson
-from reactdiff_ros.evaluation.metrics.events import NOD_HALF_CYCLE_RAD, Values, moving_average, nods, stretches
+from reactdiff_ros.evaluation.metrics.events import NOD_HALF_CYCLE_RAD, Values, nods
 from reactdiff_ros.evaluation.plots import plot_backchannels
 from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, joined
+from reactdiff_ros.model.style import smoothed, stretches
 from reactdiff_ros.recordings.datasets.recording import DatasetError, readable_text, speaker_of
 from reactdiff_ros.recordings.datasets.turns import Turns
 from reactdiff_ros.recordings.extraction import voice_columns
@@ -41,7 +42,6 @@ from reactdiff_ros.resampling import RATE_HZ, Resampler, mono
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, OnProgress
 
 Floats = NDArray[np.float64]
-SYSTEMS: Final = ("people", "model", "shuffled", "rules", "policy")
 PAUSE_S: Final = (0.0, 0.2, 0.5, 1.0, 2.0)
 """Edges of the bins of the speaker's pause so far; the first bin is speech, the last one has no end."""
 BINS: Final = ("speech", "0_to_0.2_s", "0.2_to_0.5_s", "0.5_to_1_s", "1_to_2_s", "over_2_s")
@@ -233,18 +233,17 @@ def pauses_of(talks: NDArray[np.bool_], pause_s: Floats) -> list[tuple[int, int,
         talks: (T,) whether the speaker talks.
         pause_s: (T,) of `pause_so_far`.
     """
-    step = np.diff(talks.astype(np.int8))
-    begins, ends = np.flatnonzero(step == -1) + 1, np.flatnonzero(step == 1) + 1
-    ends = ends[ends > begins[0]] if len(begins) else ends
+    _, begins, ends = stretches(~talks[None])
     held = np.cumsum(np.r_[0, ~np.isnan(pause_s)])
-    return [(int(b), int(e - b), int(held[e] - held[b])) for b, e in zip(begins, ends, strict=False)]
+    between = [(b, e) for b, e in zip(begins.tolist(), ends.tolist(), strict=True) if b > 0 and e < len(talks)]
+    return [(b, e - b, int(held[e] - held[b])) for b, e in between]
 
 
 # Figures
 
 
 def evaluate_backchannels(
-    dialogue: Dialogue, model: StreamListener | None, *, systems: Sequence[str] = SYSTEMS, streams: int = 4,
+    dialogue: Dialogue, model: StreamListener | None, *, systems: Sequence[str], streams: int = 4,
     seed: int = 0, annotated: dict[str, Shapes] | None = None, progress: OnProgress = lambda share: None,
 ) -> Study:  # fmt: skip
     """Figures of each of `systems`, and a plot of them.
@@ -252,7 +251,7 @@ def evaluate_backchannels(
     Args:
         dialogue: what is heard, and the people's backchannels.
         model: for the systems "model" and "shuffled".
-        systems: of SYSTEMS; "people" are the people of the dialogue, "shuffled" is the model half the dialogue late.
+        systems: "people", those of the dialogue; "shuffled", the model half the dialogue late; or names of listeners.
         streams: S, how often every system listens to each speaker.
         seed: of noise, shifts and intervals.
         annotated: people's nods by label, of `read_nods`; the listeners' are compared with them.
@@ -419,10 +418,8 @@ def read_nods(path: Path) -> dict[str, Shapes]:
             if name is None:
                 continue
             line = f"line {rows.line_num} of the table of nods"
-            try:
+            with explained(ValueError, f"{line} is not numeric", where=path, error=DatasetError):
                 values = np.array([float(cell) for cell in row[_STATISTICS:] if cell.strip()], dtype=np.float64)
-            except ValueError as error:
-                raise DatasetError(f"{line} is not numeric", where=str(path), todo=str(error)) from error
             if not np.isfinite(values).all() or (values < 0).any():
                 todo = "they are numbers from 0 on"
                 raise DatasetError(f"{line} has a value that no nod has", where=str(path), todo=todo)
@@ -441,7 +438,7 @@ def shapes_of(pitch: Values) -> Shapes:
     """
     from scipy.signal import find_peaks
 
-    found, smooth = nods(pitch), moving_average(pitch, 3)
+    found, smooth = nods(pitch), smoothed(pitch, 3)
     curves = [smooth[r, s:e] for r, s, e in zip(found.row, found.start, found.end, strict=True)]
     peaks = np.array([len(find_peaks(c, prominence=NOD_HALF_CYCLE_RAD)[0]) for c in curves], dtype=np.float64)
     speed = np.array([np.abs(np.diff(c)).mean() * REACTION_RATE_HZ for c in curves], dtype=np.float64)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from typing import Any, Final, TypeAlias
 
@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.coefficients import ROTATION
+from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION
 from reactdiff_ros.evaluation.bounds import judge_study
 from reactdiff_ros.evaluation.listeners import MODEL, Shows, StreamListener, of_one
 from reactdiff_ros.evaluation.metrics import events
-from reactdiff_ros.evaluation.metrics.bootstrap import POINTS, Sweep
+from reactdiff_ros.evaluation.metrics.bootstrap import POINTS, mean_and_half, swept
 from reactdiff_ros.evaluation.metrics.coupling import own_couplings
-from reactdiff_ros.evaluation.metrics.events import KINDS, Ints, Paired
+from reactdiff_ros.evaluation.metrics.events import KINDS
 from reactdiff_ros.evaluation.plots import plot_controls, plot_responses
 from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.evaluation.studies.simulator import make_material
@@ -36,7 +36,7 @@ from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, featurize
 from reactdiff_ros.model.plan.corrections import conditioning
 from reactdiff_ros.model.plan.level import HORIZON_FRAMES
 from reactdiff_ros.model.streams import speaker_tokens
-from reactdiff_ros.model.style import style_of
+from reactdiff_ros.model.style import smoothed, style_of
 from reactdiff_ros.settings import RANGES
 from reactdiff_ros.simulator.observation import observe
 from reactdiff_ros.simulator.seeds import purpose_seed
@@ -47,6 +47,7 @@ from reactdiff_ros.styles import EXPRESSION_CONTROLS, Style, load_styles
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, ListenerControl, OnProgress, Reaction
 
 Values = NDArray[np.floating[Any]]
+Ints = NDArray[np.integer[Any]]
 
 AT: Final = 125
 """The event's frame: after 5 s of listening."""
@@ -66,23 +67,77 @@ REFERENCES: Final = ("simulator", "policy")
 """Simulated listeners who know the speaker, and who know what perception delivers."""
 POOL: Final = 400
 _MOST_POOLS: Final = 20
+SMILE_S: Final = (0.3, 1.5)
+"""When a smile is answered, after it began."""
+SMILE_MORE: Final = 0.1
+NOD_S: Final = (0.2, 1.5)
+NOD_MORE_RAD: Final = 0.035
+"""A tenth of the 20 degrees that a listener's nods and shifts of the head span."""
+LASTING: Final = 3
+"""Frames for which a response holds."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """N trials: streams (N, FRAMES, 58) with and without the event, which begins at frame AT."""
+
+    present: Values
+    absent: Values
+
+    def smiles(self) -> Values:
+        """(2, N, FRAMES) with and without the event."""
+        return np.stack([events.smile_curve(self.present), events.smile_curve(self.absent)])
+
+    def smiles_more(self) -> Values:
+        """(N, t) how much more the listener smiles with the event, from frame to frame of SMILE_S."""
+        present, absent = self.smiles()
+        return np.asarray((present - absent)[:, _after(SMILE_S)])
+
+    def smile_responses(self) -> dict[str, float]:
+        """`responses` of smiles."""
+        return responses(self.smiles_more(), SMILE_MORE)
+
+    def nod_responses(self) -> dict[str, float]:
+        """`responses` of dips of the head. Sway that differs by chance goes up as often as down; a nod goes down."""
+        present, absent = (stream[:, _after(NOD_S), HEAD_PITCH] for stream in (self.present, self.absent))
+        return responses(present - absent, NOD_MORE_RAD)
+
+    def mean_smiles(self) -> tuple[Values, Values]:
+        """Mean smile (2, T) with and without the event from a second before it on, and the time axis in s."""
+        first = AT - round(REACTION_RATE_HZ)
+        return self.smiles()[..., first:].mean(1), np.arange(first - AT, FRAMES - AT) / REACTION_RATE_HZ
+
+
+def _after(window_s: tuple[float, float]) -> slice:
+    """The frames of a window after the event."""
+    low, high = (AT + round(s * REACTION_RATE_HZ) for s in window_s)
+    return slice(low, high + 1)
+
+
+def responses(more: Values, threshold: float) -> dict[str, float]:
+    """What a difference (N, t) that the event makes says of N trials.
+
+    `rate`: the share in which it is above `threshold` for LASTING frames in a row; `excess`: the rate less the share in
+    which it is as far below, with its 95 % interval (normal, from the trials' spread).
+    """
+    above, below = (
+        np.lib.stride_tricks.sliding_window_view(on, LASTING, axis=1).all(-1).any(-1)
+        for on in (more > threshold, more < -threshold)
+    )
+    excess, half = mean_and_half(above.astype(np.float64) - below)
+    interval = {"excess": excess, "excess_low": excess - half, "excess_high": excess + half}
+    return {"rate": float(above.mean()), **interval, "trials": len(more)}
+
+
+@dataclass(slots=True, eq=False)
 class Trials:
-    """Worlds in which an event of some kind takes effect, in view and in hearing: rows of pools of worlds."""
+    """Worlds in which an event takes effect, in view and in hearing: rows of pools of worlds."""
 
-    kind: str
     rows: list[tuple[int, Ints]]
     """(seed of the pool, rows)."""
     bank: VoiceBank | None = None
     _observed: dict[tuple[int, Insertion | None], tuple[SpeakerBatch, Stimulus]] = field(default_factory=dict)
     _before: dict[tuple[StreamListener, int, Insertion | None], Shows] = field(default_factory=dict)
-
-    @property
-    def count(self) -> int:
-        """How many trials."""
-        return sum(len(rows) for _, rows in self.rows)
 
     def observed(self, pool: int, rows: Ints, insertion: Insertion | None) -> tuple[SpeakerBatch, Stimulus]:
         """What perception delivers of the speakers of a pool, and what can be known of them."""
@@ -109,8 +164,7 @@ class Trials:
 
     def paired(self, system: StreamListener, one: Conditions, insertion: Insertion) -> Paired:
         """Streams with and without the event, sharing speaker, perception's errors and the listener's noise."""
-        present, absent = self.streams(system, one, insertion), self.streams(system, one, None)
-        return Paired(present, absent, np.full(self.count, AT))
+        return Paired(self.streams(system, one, insertion), self.streams(system, one, None))
 
 
 def find_trials(seed: int, kind: InsertionKind, wanted: int, bank: VoiceBank | None = None) -> Trials:
@@ -130,7 +184,7 @@ def find_trials(seed: int, kind: InsertionKind, wanted: int, bank: VoiceBank | N
         missing -= len(rows)
         if not missing:
             break
-    return Trials(kind, [(pool, rows) for pool, rows in found if len(rows)], bank)
+    return Trials([(pool, rows) for pool, rows in found if len(rows)], bank)
 
 
 def bench_response(
@@ -141,7 +195,7 @@ def bench_response(
     smile_trials, cue_trials = find_trials(seed, "smile", trials, bank), find_trials(seed, "cue", trials, bank)
     # Streams to make: smiles, placebos, both without the event; cues for three listeners with and without one.
     steps = len(SIZES) + 2 + len(PLACEBOS) + 3 + 2 * len(NOD_SETTINGS) * (1 + len(REFERENCES))
-    done, absent = 0, dict[tuple[StreamListener, str, str], FloatArray]()
+    done = 0
 
     def streams(of: Trials, setting: str, insertion: Insertion | None, listener: StreamListener) -> FloatArray:
         nonlocal done
@@ -151,35 +205,34 @@ def bench_response(
         progress(done / steps)
         return found
 
+    @cache
+    def absent(of: Trials, setting: str, listener: StreamListener) -> FloatArray:
+        return streams(of, setting, None, listener)
+
     def paired(of: Trials, setting: str, insertion: Insertion, listener: StreamListener = system) -> Paired:
-        key = (listener, of.kind, setting)
-        if key not in absent:
-            absent[key] = streams(of, setting, None, listener)
-        return Paired(streams(of, setting, insertion, listener), absent[key], np.full(of.count, AT))
+        return Paired(streams(of, setting, insertion, listener), absent(of, setting, listener))
 
     def nods_to_cues(listener: StreamListener) -> dict[str, Any]:
-        """Shares of the trials of cues with a nod, by setting."""
+        """Responses in the trials of cues, by setting."""
         cue = Insertion("cue", AT)
-        return {s: events.shares(*events.nod_responses(paired(cue_trials, s, cue, listener))) for s in NOD_SETTINGS}
+        return {s: paired(cue_trials, s, cue, listener).nod_responses() for s in NOD_SETTINGS}
 
     by_size, curves = {}, dict[str, tuple[Values, Values]]()
     for size in SIZES:
         pair = paired(smile_trials, "natural", Insertion("smile", AT, size))
-        by_size[f"{size:g}"] = events.shares(*events.smile_responses(pair))
+        by_size[f"{size:g}"] = pair.smile_responses()
         if size == SIZE:
-            curves["natural"] = events.response_curve(pair)
+            curves["natural"] = pair.mean_smiles()
     figures: dict[str, Any] = {"natural": {**by_size[f"{SIZE:g}"], "by_size": by_size}}
     for setting in ("responsive_positive", "negative"):
         pair = paired(smile_trials, setting, Insertion("smile", AT, SIZE))
-        figures[setting] = events.shares(*events.smile_responses(pair))
-        curves[setting] = events.response_curve(pair)
+        figures[setting], curves[setting] = pair.smile_responses(), pair.mean_smiles()
     placebos = {kind: paired(smile_trials, "natural", Insertion(kind, AT)) for kind in PLACEBOS}
-    smiled = {kind: float(events.smile_responses(pair)[0].mean()) for kind, pair in placebos.items()}
-    nodded = {kind: events.shares(*events.nod_responses(pair)) for kind, pair in placebos.items()}
+    smiled = {kind: pair.smile_responses()["rate"] for kind, pair in placebos.items()}
     figures |= {
         "placebo": {
             "rate": float(np.mean(list(smiled.values()))), "by_kind": smiled,
-            "nod_excess_by_kind": {kind: row["excess"] for kind, row in nodded.items()},
+            "nod_excess_by_kind": {kind: pair.nod_responses()["excess"] for kind, pair in placebos.items()},
         },
         "nods": nods_to_cues(system),
         "nods_of_simulated": {name: nods_to_cues(StreamListener(name)) for name in REFERENCES},
@@ -200,10 +253,16 @@ def wiring(model: StreamListener, trials: Trials) -> dict[str, Any]:
         batch = trials.observed(pool, rows, insertion)[0].take(np.arange(min(len(rows), 20)))
         seen.append(featurize(batch)[0])
         known.append(speaker_tokens(model.networks, batch))
-    first_seen, first_known = events.first_difference(seen[0], seen[1]), events.first_difference(known[0], known[1])
+    first_seen, first_known = first_difference(*seen), first_difference(*known)
     changed = first_seen < FRAMES
     late = (first_known - first_seen)[changed]
     return {"trials": int(changed.sum()), "frames_late_most": int(late.max()) if len(late) else None}
+
+
+def first_difference(a: Values, b: Values) -> Ints:
+    """(N,) first frame in which two arrays (N, T, ...) differ at all; T where they never do."""
+    differs = (a != b).reshape(a.shape[0], a.shape[1], -1).any(-1)
+    return np.where(differs.any(1), differs.argmax(1), a.shape[1])
 
 
 def rises(values: list[float]) -> bool:
@@ -259,7 +318,7 @@ def evaluate_gains(streams: FloatArray, *, points: int = POINTS, workers: int = 
         with ThreadPoolExecutor(max(workers, 1)) as pool:
             found = np.array(list(pool.map(measured, product(values, range(len(streams))))))
         table = found.reshape(points, len(streams))
-        out[name] = Sweep(title, values, table[0] - table if name == "stillness" else table).figures()
+        out[name] = swept(title, values, table[0] - table if name == "stillness" else table)
     return out
 
 
@@ -301,7 +360,7 @@ SMILE: Final = Insertion("smile", AT, 0.8)
 def head_speed(faces: FloatArray) -> Values:
     """Root mean square speed of the head's rotation, degrees a second, (N,)."""
     head = np.moveaxis(faces[..., ROTATION].astype(np.float64), -1, 1)
-    speed = np.diff(events.moving_average(head.reshape(-1, head.shape[-1]), 3), axis=1) * REACTION_RATE_HZ
+    speed = np.diff(smoothed(head.reshape(-1, head.shape[-1]), 3), axis=1) * REACTION_RATE_HZ
     return np.asarray(np.degrees(np.sqrt((speed.reshape(len(faces), 3, -1) ** 2).sum(1).mean(1))))
 
 
@@ -337,27 +396,17 @@ class Runner:
         return own_couplings(self._material.speakers.smile, events.smile_curve(faces))
 
 
-def answer(paired: Paired) -> Values:
-    """How much more the listener smiles 0.3 to 1.5 s after the speaker's smile than without it, (N,)."""
-    difference = events.smile_curve(paired.present) - events.smile_curve(paired.absent)
-    low, high = (AT + round(s * REACTION_RATE_HZ) for s in events.WINDOW_S)
-    return np.asarray(difference[:, low : high + 1].mean(1))
-
-
 def lag_s(paired: Paired) -> Values:
     """Lag of the mean answer to the smile, once for each tenth of the trials left out, (TENTHS,); NaN without answer.
 
     The lag is when the mean difference that the event makes reaches half of its largest value. Spread as the jackknife
     has it: what is left out moves the lag TENTHS - 1 times less than what another tenth of trials would have been.
     """
-    rows, lags = np.arange(len(paired.present)), np.full(TENTHS, np.nan)
+    smiles, lags = paired.smiles()[..., AT:], np.full(TENTHS, np.nan)
     for k in range(TENTHS):
-        kept = rows[rows % TENTHS != k]
-        some = Paired(paired.present[kept], paired.absent[kept], np.asarray(paired.at)[kept])
-        curves, time_s = events.response_curve(some, before=0, after=FRAMES - AT)
-        difference = np.asarray(curves[0] - curves[1])
-        if difference.max() > 0.01:
-            lags[k] = time_s[np.argmax(difference >= difference.max() / 2)]
+        present, absent = smiles[:, np.arange(smiles.shape[1]) % TENTHS != k].mean(1)
+        if (difference := present - absent).max() > 0.01:
+            lags[k] = np.argmax(difference >= difference.max() / 2) / REACTION_RATE_HZ
     known = lags[np.isfinite(lags)]
     return lags if not len(known) else known.mean() + (TENTHS - 1) * (lags - known.mean())
 
@@ -389,7 +438,7 @@ def evaluate_controls(
     work = points * (len(MEASURES) + 2) * items + len(STYLE_VALUES) * len(entries) * style_items
     done = 0
 
-    def swept(
+    def sweeps(
         titles: Sequence[str], values: Sequence[float], settings: Sequence[Conditions], count: int,
         measure: Callable[[Conditions], list[Values]],
     ) -> list[dict[str, Any]]:  # fmt: skip
@@ -401,13 +450,13 @@ def evaluate_controls(
                 rows.append(row)
                 done += count
                 progress(done / work)
-        return [Sweep(t, tuple(values), np.stack([row[i] for row in rows])).figures() for i, t in enumerate(titles)]
+        return [swept(title, values, np.stack([row[i] for row in rows])) for i, title in enumerate(titles)]
 
     def control(
         name: str, titles: Sequence[str], measure: Callable[[Conditions], list[Values]]
     ) -> list[dict[str, Any]]:
         values = values_of(name, points)
-        return swept(titles, values, [setting(name, value) for value in values], items, measure)
+        return sweeps(titles, values, [setting(name, value) for value in values], items, measure)
 
     runner, trials = Runner(system, seed, items, frames, bank), find_trials(seed, "smile", 2 * items, bank)
     gains = evaluate_gains(runner.faces(conditioning(Style()))[:LISTENERS], points=points, workers=system.workers)
@@ -423,7 +472,7 @@ def evaluate_controls(
         figures[name] = control(name, [title for title, _ in measures], of_faces)
     figures["responsiveness"] = control(
         "responsiveness", ("answer to a smile (its mouthSmile)", "coupling of smiles"),
-        lambda one: [answer(trials.paired(system, one, SMILE)), runner.coupling(runner.faces(one))],
+        lambda one: [trials.paired(system, one, SMILE).smiles_more().mean(1), runner.coupling(runner.faces(one))],
     )  # fmt: skip
     # The delay is measured where there are answers to measure.
     title = "lag of the answer to a smile, s"
@@ -438,7 +487,7 @@ def evaluate_controls(
             return [np.where(given[:, entry] > 0, found[:, entry], np.nan)]
 
         settings = [style_setting(entry, value) for value in STYLE_VALUES]
-        (style[name],) = swept(("the same statistic of the stream",), STYLE_VALUES, settings, style_items, statistic)
+        (style[name],) = sweeps(("the same statistic of the stream",), STYLE_VALUES, settings, style_items, statistic)
     wrong = [name for name, parts in figures.items() if not all(part["rises"] for part in parts)]
     wrong += [name for name, part in {**gains, **style}.items() if not part["rises"]]
     found = {

@@ -204,9 +204,8 @@ def evaluate_dyads(
             shown = of_models()[0][calls.people.another()]
         elif name == "real":
             # How far one half of the pairs is from the other.
-            halves = measures.real_against_real(calls.real, calls.people, np.random.default_rng([seed, 33]))
-            assert halves is not None
-            shown, facts = calls.listener_smile, {"D_marg": halves[0], "D_marg_95": halves[1]}
+            mean, most = measures.real_against_real(calls.real, calls.people, np.random.default_rng([seed, 33]))
+            shown, facts = calls.listener_smile, {"D_marg": mean, "D_marg_95": most}
         elif name == "random":  # each listener is a real one of the next pair
             shown = calls.listener_smile[calls.people.another()]
         elif name != "still":

@@ -29,7 +29,6 @@ from reactdiff_ros.recordings.datasets.recording import Recording, filled_in, st
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, OnProgress
 
 Floats = NDArray[np.float64]
-SYSTEMS: Final = ("real", "model", "shuffled", "rules", "mime", "policy")
 LEAST_KNOWN: Final = 0.75
 """Share of frames in which a channel must be known in every row, and of a window that is used."""
 LEAST_PAIRS: Final = 4
@@ -122,7 +121,7 @@ def _filled(values: Floats, known: NDArray[np.bool_]) -> Floats:
 
 
 def evaluate_people(
-    pairs: Pairs, model: StreamListener | None, *, systems: Sequence[str] = SYSTEMS, seed: int = 0,
+    pairs: Pairs, model: StreamListener | None, *, systems: Sequence[str], seed: int = 0,
     progress: OnProgress = lambda share: None,
 ) -> Study:  # fmt: skip
     """Figures of each of `systems`, and what they rest on.
@@ -130,7 +129,7 @@ def evaluate_people(
     Args:
         pairs: the recordings.
         model: for the systems "model" and "shuffled".
-        systems: of SYSTEMS; "shuffled" is the model with the speaker of another pair.
+        systems: "real", "shuffled", the model with the speaker of another pair, or the names of listeners.
         seed: of noise and of folds.
         progress: receives the completed fraction.
     """

@@ -93,7 +93,6 @@ def test_gaps_are_bridged_and_other_rates_resampled() -> None:
     assert whole.frames == 50
     np.testing.assert_allclose(whole.coefficients[1:49, 0], np.arange(1, 49) * 1.2 / 60, atol=2e-3)
     assert not whole.coefficients[:, 1].any()
-    assert not whole.observed[1]
     np.testing.assert_array_equal(at_25_hz(curve[:, :1], 25.0), curve[:, :1])
     item = Item("a", 1.0, speech=np.array([0, 1, 1, np.nan, 1], np.float32))
     assert speech_runs(item, 25.0) == [(1, 3), (4, 5)]

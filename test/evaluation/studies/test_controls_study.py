@@ -10,17 +10,14 @@ import pytest
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_YAW, INDEX, SMILE
 from reactdiff_ros.evaluation.bounds import judge_study
 from reactdiff_ros.evaluation.listeners import StreamListener, style_conditions
-from reactdiff_ros.evaluation.metrics.bootstrap import Sweep
+from reactdiff_ros.evaluation.metrics.bootstrap import swept
 from reactdiff_ros.evaluation.studies import controls
 from reactdiff_ros.evaluation.studies.controls import bench_response, evaluate_controls, evaluate_gains
 from reactdiff_ros.model.backends.weights import find_weights
 from reactdiff_ros.model.diffusion.conditions import CONTROL_NAMES, STYLE_NAMES
-from reactdiff_ros.model.diffusion.sampler import Conditions, Sampling
-from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
+from reactdiff_ros.model.diffusion.sampler import Sampling
 from reactdiff_ros.simulator.speaker import PLACEBOS
-from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.styles import EXPRESSION_CONTROLS, LISTENER_CONTROLS
-from reactdiff_ros.types import FloatArray
 
 
 def test_measures_count_what_they_say() -> None:
@@ -39,11 +36,11 @@ def test_measures_count_what_they_say() -> None:
 
 def test_a_sweep_is_paired_and_tells_what_does_not_rise() -> None:
     base = np.random.default_rng(0).normal(size=40)
-    rising = Sweep("x", (0.0, 1.0), np.stack([base, base + 0.1])).figures()
+    rising = swept("x", (0.0, 1.0), np.stack([base, base + 0.1]))
     assert rising["rises"]
     assert rising["rise_low"] == pytest.approx(0.1), "the spread between streams is not in it"
     for rows in ([base, base + 0.2, base + 0.1], np.full((2, 3), np.nan)):
-        flat = Sweep("x", (0.0,) * len(rows), np.stack(rows)).figures()
+        flat = swept("x", (0.0,) * len(rows), np.stack(rows))
         assert (flat["monotonic"], flat["rises"]) == (False, False)
 
 
@@ -91,10 +88,7 @@ class Answers(StreamListener):
     cue of the speaker, and never else.
     """
 
-    def run(
-        self, speaker: SpeakerBatch, conditions: Conditions, seeds: object, truth: Stimulus | None = None
-    ) -> FloatArray:
-        assert truth is not None
+    def run(self, speaker, conditions, seeds, truth=None):
         out = np.zeros((*speaker.camera.shape, 58), dtype=np.float32)
         gain = 0.5 * (1 + conditions.controls[:, CONTROL_NAMES.index("attitude")])
         smile = speaker.coefficients[..., list(SMILE)] * speaker.mesh[..., None]
@@ -139,9 +133,7 @@ class Smiles(StreamListener):
         super().__init__("smiles")
         self.smile = smile
 
-    def run(
-        self, speaker: SpeakerBatch, conditions: Conditions, seeds: object, truth: Stimulus | None = None
-    ) -> FloatArray:
+    def run(self, speaker, conditions, seeds, truth=None):
         return np.full_like(speaker.coefficients, self.smile)
 
 
