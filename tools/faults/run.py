@@ -24,9 +24,10 @@ import numpy as np
 from reactdiff_ros.actuation.robot.profile import Profile
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.bench.graph import ACTUATOR, GraphRobot, graph_run, stamp_ns
+from reactdiff_ros.evaluation.bench.graph import ACTUATOR, GraphRobot, graph_run
 from reactdiff_ros.launching.live_graph import LiveOptions
 from reactdiff_ros.launching.supervisor import NodeCommand
+from reactdiff_ros.messages import from_stamp
 from reactdiff_ros.resources import resource_path
 from tools.faults.account import (
     GAP_S,
@@ -352,7 +353,7 @@ def enable_again(
 def moved(state: Any) -> Moved:
     """A report of the actuator (ActuatorState)."""
     command = np.asarray(state.command, dtype=np.float32)
-    return Moved(stamp_ns(state.header.stamp), state.state, command, float(state.return_began))
+    return Moved(from_stamp(state.header.stamp), state.state, command, float(state.return_began))
 
 
 def joints_of(profile: Profile) -> Joints:

@@ -27,7 +27,6 @@ from reactdiff_ros.evaluation.bench.graph import (
     StoppedError,
     graph_run,
     spent_s,
-    stamp_ns,
 )
 from reactdiff_ros.evaluation.bench.live import (
     DEADLINE_NS,
@@ -39,6 +38,7 @@ from reactdiff_ros.evaluation.bench.live import (
     gaps_over,
 )
 from reactdiff_ros.launching.live_graph import LiveOptions
+from reactdiff_ros.messages import from_stamp
 from reactdiff_ros.nodes.graph_watch import GraphWatch
 from reactdiff_ros.types import FloatArray
 from tools.faults.catalogue import robot_profile
@@ -133,7 +133,7 @@ class SoakRecorder(GraphRecorder):
     def _speaker(self, message: Any, info: dict[str, Any]) -> None:
         super()._speaker(message, info)
         published_ns, picture_ns = self.recording.speaker[-1]
-        sound_ns = stamp_ns(message.sound_stamp)
+        sound_ns = from_stamp(message.sound_stamp)
         if picture_ns > 0 and sound_ns > 0:
             jaw = float(message.coefficients[_JAW])
             self.heard.append(Heard(published_ns, picture_ns, sound_ns, float(message.voice.loudness_dbfs), jaw))

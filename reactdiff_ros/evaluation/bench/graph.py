@@ -34,6 +34,7 @@ from reactdiff_ros.evaluation.bench.speech import speech_figures
 from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions, node_command, wanted_nodes
 from reactdiff_ros.launching.supervisor import NodeCommand
 from reactdiff_ros.launching.table import load_table
+from reactdiff_ros.messages import from_stamp
 from reactdiff_ros.msg import AudioChunk, ExpressionFrame, Reaction, SpeakerFrame
 from reactdiff_ros.nodes.base import interface, qos_profile
 from reactdiff_ros.nodes.graph_watch import GraphWatch, published_ns, watch_graph
@@ -334,11 +335,6 @@ class GraphRobot:
             self._watch.node.destroy_client(client)
 
 
-def stamp_ns(stamp: Any) -> int:
-    """A ROS time as nanoseconds."""
-    return int(stamp.sec) * NS + int(stamp.nanosec)
-
-
 def header_stamp_ns(serialized: bytes) -> int:
     """The stamp of a serialized message that begins with a header: 4 bytes of CDR encapsulation, then sec and nanosec.
 
@@ -378,20 +374,20 @@ class GraphRecorder:
 
     def _speaker(self, message: Any, info: dict[str, Any]) -> None:
         self.face_seen = self.face_seen or bool(message.face_present)
-        self.recording.speaker.append((self._count(live.SPEAKER, info), stamp_ns(message.picture_stamp)))
+        self.recording.speaker.append((self._count(live.SPEAKER, info), from_stamp(message.picture_stamp)))
 
     def _reaction(self, message: Any, info: dict[str, Any]) -> None:
-        self.recording.reactions.append((self._count(live.REACTION, info), stamp_ns(message.picture_stamp)))
+        self.recording.reactions.append((self._count(live.REACTION, info), from_stamp(message.picture_stamp)))
 
     def _expression(self, message: Any, info: dict[str, Any]) -> None:
-        stamps = (stamp_ns(message.picture_stamp), stamp_ns(message.reaction_picture_stamp))
+        stamps = (from_stamp(message.picture_stamp), from_stamp(message.reaction_picture_stamp))
         when = self._count(live.EXPRESSION, info)
         self.recording.expressions.append((when, *stamps))
         self.recording.jaws.append((when, float(message.coefficients[INDEX["jawOpen"]])))
 
     def _voice(self, message: Any, _info: dict[str, Any]) -> None:
         samples = np.array(message.samples, np.int16).reshape(-1, message.channels)
-        self.recording.voice.append(Sound(stamp_ns(message.header.stamp), message.sample_rate, samples))
+        self.recording.voice.append(Sound(from_stamp(message.header.stamp), message.sample_rate, samples))
 
 
 def bench_live(

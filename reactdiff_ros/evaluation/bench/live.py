@@ -109,10 +109,9 @@ def rate_hz(times: Sequence[int]) -> float | None:
     return round((len(times) - 1) * NS / (max(times) - min(times)), 2)
 
 
-def gaps_over(times: Sequence[int], limit_ns: int = DEADLINE_NS) -> int:
-    """How many gaps between consecutive times are longer than the limit."""
-    ordered = sorted(times)
-    return sum(b - a > limit_ns for a, b in itertools.pairwise(ordered))
+def gaps_over(times: Sequence[int]) -> int:
+    """How many gaps between consecutive times are longer than the deadline."""
+    return sum(b - a > DEADLINE_NS for a, b in itertools.pairwise(sorted(times)))
 
 
 def missed(times: Sequence[int]) -> dict[str, float | int]:
