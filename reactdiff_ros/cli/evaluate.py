@@ -14,7 +14,7 @@ from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, Output, dump
 from reactdiff_ros.cli.evaluation import PLOTS, Course, Run
 from reactdiff_ros.resources import needing
 
-# These lists are also in the studies, which are too heavy to import for a help text; a test compares them.
+# SYSTEMS, DYAD_SYSTEMS and PARTS are also in the studies, too heavy to import for a help text; a test compares them.
 SYSTEMS = (
     "model", "oracle", "shuffled", "mime", "mime_perceived", "nearest_neighbour", "rules", "policy", "listener_mean",
     "random", "ground_truth",

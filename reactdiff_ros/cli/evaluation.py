@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from reactdiff_ros.evaluation.listeners import StreamListener
     from reactdiff_ros.evaluation.results import Info, Result, Study
     from reactdiff_ros.evaluation.runs.run import RunContext, RunOutcome
-    from reactdiff_ros.model.backends.weights import Weights
     from reactdiff_ros.model.diffusion.sampler import Sampling
     from reactdiff_ros.simulator.voices import VoiceBank
 
@@ -143,13 +142,7 @@ class Run:
 
     def network(self, folder: Path | None) -> StreamListener:
         """The model of a folder of weights; None: the shipped ones."""
-        from reactdiff_ros.evaluation.listeners import MODEL, StreamListener
-
-        return StreamListener(MODEL, self.weights(folder), self.sampling(), self.workers)
-
-    def weights(self, folder: Path | None) -> Weights:
-        """The weights in a folder; None: the shipped ones."""
-        from reactdiff_ros.evaluation.listeners import weights_facts
+        from reactdiff_ros.evaluation.listeners import MODEL, StreamListener, weights_facts
         from reactdiff_ros.model.backends.weights import find_weights
 
         found, how = find_weights(folder or ""), self.sampling()
@@ -157,7 +150,7 @@ class Run:
         self._rests_on["sampling"] = {n: getattr(how, n) for n in ("steps", "guidance", "hop", "lead", "recall")}
         if self.without:
             self._rests_on["sampling"]["without"] = list(self.without)
-        return found
+        return StreamListener(MODEL, found, how, self.workers)
 
     def study(self, function: Callable[..., Study], who: Any, label: str, **sizes: Any) -> None:
         """Do a study of a listener, or several; with --output, its pictures are drawn there."""

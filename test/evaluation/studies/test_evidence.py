@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reactdiff_ros.cli import evaluate as command
 from reactdiff_ros.cli.common import dumps
-from reactdiff_ros.cli.evaluate import PARTS as NAMES
 from reactdiff_ros.evaluation.bounds import BOUNDS, judge, verdict
 from reactdiff_ros.evaluation.results import Study
+from reactdiff_ros.evaluation.studies import dyads, simulator
 from reactdiff_ros.evaluation.studies import evidence as module
 from reactdiff_ros.evaluation.studies.evidence import PARTS, EvidencePart, Sizes, Subject, collect, settings_of
 from reactdiff_ros.model.backends.weights import find_weights
@@ -119,8 +120,10 @@ def test_every_bound_fails_when_its_figure_moves_across_it(part: str) -> None:
 
 
 def test_every_part_has_a_bound_and_every_bound_a_part() -> None:
-    assert {b.part for b in BOUNDS} == set(PARTS) == set(NAMES)
-    assert tuple(PARTS) == NAMES
+    assert {b.part for b in BOUNDS} == set(PARTS)
+    assert (tuple(PARTS), tuple(simulator.SYSTEMS), dyads.SYSTEMS) == (
+        command.PARTS, command.SYSTEMS, command.DYAD_SYSTEMS,
+    )  # fmt: skip
     assert all(v.holds is None for v in judge({name: {} for name in PARTS}))
 
 
