@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ReactdiffError, explained, reason_of
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 from reactdiff_ros.whole_file import whole_file
 
@@ -212,10 +212,7 @@ class Result:
 
     def system(self, name: str) -> System:
         """The system of that name. Raises KeyError."""
-        for system in self.systems:
-            if system.name == name:
-                return system
-        raise KeyError(name)
+        return {system.name: system for system in self.systems}[name]
 
     @property
     def subject(self) -> System | None:
@@ -283,14 +280,15 @@ def write_result(result: Result, path: Path, *, overwrite: bool = False) -> Path
     if path.exists() and not overwrite:
         raise ResultError("the result file is there already", where=str(path), todo="name another one, or move it away")
     writer: Any = np.lib.format
-    try:
-        with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
-            archive.writestr(HEAD, json.dumps(_head(result), allow_nan=False, ensure_ascii=False, indent=1))
-            for name, array in _arrays(result):
-                with archive.open(name, "w", force_zip64=True) as member:
-                    writer.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
-    except OSError as error:
-        raise ResultError("the result cannot be written", where=str(path), todo=error.strerror or str(error)) from error
+    with (
+        explained(OSError, "the result cannot be written", where=path, error=ResultError),
+        whole_file(path) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive,
+    ):
+        archive.writestr(HEAD, json.dumps(_head(result), allow_nan=False, ensure_ascii=False, indent=1))
+        for name, array in _arrays(result):
+            with archive.open(name, "w", force_zip64=True) as member:
+                writer.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
     return path
 
 
@@ -316,8 +314,7 @@ def read_result(path: Path) -> Result:
                 )  # fmt: skip
             return _result(head, archive)
     except OSError as error:
-        todo = error.strerror or str(error)
-        raise ResultError("the result file cannot be read", where=str(path), todo=todo) from error
+        raise ResultError("the result file cannot be read", where=str(path), todo=reason_of(error)) from error
     except (zipfile.BadZipFile, zlib.error, LookupError, ValueError, TypeError, AttributeError, EOFError, MemoryError,
             RuntimeError) as error:  # fmt: skip
         reason = (str(error) or type(error).__name__).splitlines()[0][:120].strip("'\"")

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros import __version__
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.types import OnProgress
 from reactdiff_ros.whole_file import write_arrays
 
@@ -175,15 +175,13 @@ def load(path: Path, only: tuple[str, ...] | None = None) -> PartResult:
     Raises:
         ReactdiffError: it cannot be read.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            about: dict[str, Any] = json.loads(str(file["about"]))
-            names = [n for n in file.files if n.startswith("a_") and (only is None or n[2:] in only)]
-            arrays = {name[2:]: file[name] for name in names}
-        return PartResult(dict(about["facts"]), arrays, tuple(about["notes"]))
-    except _UNREADABLE as error:
-        todo = "remove it, and run again"
-        raise ReactdiffError("a kept part of the run cannot be read", where=str(path), todo=todo) from error
+    what, todo = "a kept part of the run cannot be read", "remove it, and run again"
+    with explained(_UNREADABLE, what, where=path, todo=todo), np.load(path, allow_pickle=False) as file:
+        about: dict[str, Any] = json.loads(str(file["about"]))
+        names = [n for n in file.files if n.startswith("a_") and (only is None or n[2:] in only)]
+        arrays = {name[2:]: file[name] for name in names}
+        found = PartResult(dict(about["facts"]), arrays, tuple(about["notes"]))
+    return found
 
 
 def _unwritten(path: Path, error: OSError) -> ReactdiffError:
@@ -208,17 +206,13 @@ def on_cluster(parts: Sequence[Part], address: str) -> Iterator[tuple[Part, Part
     """
     from distributed import Client, as_completed
 
-    try:
+    todo = "start one with 'dask scheduler' and workers with 'dask worker ADDRESS'"
+    with explained((OSError, ValueError), "the Dask scheduler cannot be reached", where=address, todo=todo):
         client = Client(address, timeout=CONNECT_S, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        todo = "start one with 'dask scheduler' and workers with 'dask worker ADDRESS'"
-        raise ReactdiffError("the Dask scheduler cannot be reached", where=address, todo=todo) from error
     try:
-        try:
+        todo = "start some with 'dask worker ADDRESS'"
+        with explained(TimeoutError, "the Dask scheduler has no workers", where=address, todo=todo):
             client.wait_for_workers(1, timeout=CONNECT_S)
-        except TimeoutError as error:
-            todo = "start some with 'dask worker ADDRESS'"
-            raise ReactdiffError("the Dask scheduler has no workers", where=address, todo=todo) from error
         wanted: dict[Any, Part] = {}
 
         def submit(part: Part) -> Any:

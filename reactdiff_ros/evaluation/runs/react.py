@@ -22,7 +22,7 @@ from reactdiff_ros.evaluation.results import Info
 from reactdiff_ros.evaluation.runs import parts as kept
 from reactdiff_ros.evaluation.runs import run as runs
 from reactdiff_ros.evaluation.runs.parts import Part, PartResult
-from reactdiff_ros.evaluation.runs.scoring import MEASURES, score
+from reactdiff_ros.evaluation.runs.scoring import MEASURES, perceived_curves, score
 from reactdiff_ros.recordings.datasets import public
 from reactdiff_ros.recordings.datasets.recording import DatasetError, Files, Recording
 from reactdiff_ros.recordings.extraction import voice_columns
@@ -238,13 +238,11 @@ def make_streams(plan: Plan, n: int, targets: Sequence[int]) -> PartResult:
     speaker, truth = chosen.speaker_attributes(n), chosen.listener_attributes(n)
     frames = min(len(speaker), len(truth))
     batch = recording.speaker
+    face, speech = perceived_curves(batch, 0)
     arrays: dict[str, NDArray[Any]] = {
-        "speaker_attributes": speaker[:frames],
-        "truth_attributes": truth[:frames],
-        "speaker": _shown(batch.coefficients[0], batch.confidence[0] > 0),
-        "truth": _shown(recording.listener, recording.observed),
-        "speech": _shown(batch.speech_probability[0], batch.microphone[0]),
-    }
+        "speaker_attributes": speaker[:frames], "truth_attributes": truth[:frames], "speaker": face, "speech": speech,
+        "truth": np.where(recording.observed, recording.listener, np.nan).astype(np.float32),
+    }  # fmt: skip
     known, notes = _targets(chosen, targets)
     mime = baselines.mime_scores(speaker[:frames], known, chosen.rate_hz) if known else []
     recorded = PartResult({"frames": frames, "seconds": frames / chosen.rate_hz, "mime": mime}, arrays)
@@ -260,10 +258,6 @@ def at_rate(attributes: FloatArray, rate_hz: float, frames: int) -> FloatArray:
         return attributes[:, :frames]
     position = np.minimum(np.arange(frames) * REACTION_RATE_HZ / rate_hz, attributes.shape[1] - 1)
     return np.asarray(interpolated(attributes, position, 1, np.float32), dtype=np.float32)
-
-
-def _shown(values: FloatArray, observed: NDArray[np.bool_]) -> FloatArray:
-    return np.where(observed, values, np.nan).astype(np.float32)
 
 
 def _targets(chosen: PublicSet, targets: Sequence[int]) -> tuple[list[FloatArray], list[str]]:
@@ -308,7 +302,7 @@ def make_scores(
     return PartResult({"rows": facts}, {}, tuple(notes))
 
 
-def run_react(plan: Plan, context: runs.RunContext, info: Info, online: runs.Online | None = None) -> runs.RunOutcome:
+def run_react(plan: Plan, context: runs.RunContext, info: Info, online: runs.Online) -> runs.RunOutcome:
     """Evaluate a split.
 
     Args:
@@ -327,17 +321,15 @@ def run_react(plan: Plan, context: runs.RunContext, info: Info, online: runs.Onl
     heard = run.round(runs.LISTENING, {n: listen_part(plan, chosen, n, targets[n]) for n in range(len(chosen))})
     mime = [keep.load(part, ()).facts["mime"] for part in heard.values()]
     lag_s = baselines.best_lag([scores for scores in mime if scores])
+    files = {n: str(keep.path(part)) for n, part in heard.items()}
     there = list(heard)
     others = baselines.other_people([chosen.group(n) for n in there])
-    other = {n: None if i is None else heard[there[i]] for n, i in zip(there, others, strict=True)}
+    other = {n: None if i is None else files[there[i]] for n, i in zip(there, others, strict=True)}
     scoring = {}
-    for n, part in heard.items():
-        control = other[n]
-        files = {
-            "own": str(keep.path(part)), "other": None if control is None else str(keep.path(control)), "means": means,
-        }  # fmt: skip
-        read = (*(chosen.target_file(t) for t in targets[n]), *(file for file in files.values() if file))
-        arguments = {"plan": plan, "n": n, "targets": targets[n], **files, "lag_s": lag_s}
+    for n in there:
+        used = {"own": files[n], "other": other[n], "means": means}
+        read = (*(chosen.target_file(t) for t in targets[n]), *(file for file in used.values() if file))
+        arguments = {"plan": plan, "n": n, "targets": targets[n], **used, "lag_s": lag_s}
         scoring[n] = Part(f"score-{n:05d}", make_scores, arguments, read)
     scored = run.round("scoring", scoring)
     reference = kept.load(Path(means))
@@ -348,10 +340,10 @@ def run_react(plan: Plan, context: runs.RunContext, info: Info, online: runs.Onl
 
     def shown(n: int, mine: PartResult) -> dict[str, FloatArray]:
         control = other[n]
-        theirs = None if control is None else keep.load(control)
         return runs.predictions(
-            plan, n, mine, theirs, reference, rate_hz=chosen.rate_hz, lag_s=lag_s, listener_of=listener_of
-        )
+            plan, n, mine, None if control is None else kept.load(Path(control)), reference, rate_hz=chosen.rate_hz,
+            lag_s=lag_s, listener_of=listener_of,
+        )  # fmt: skip
 
     settings = {
         **info.settings, "split": chosen.split, "voice": plan.voice, "own_targets": plan.own_targets,
@@ -361,7 +353,7 @@ def run_react(plan: Plan, context: runs.RunContext, info: Info, online: runs.Onl
     data = f"{chosen.kind.upper()}, {chosen.split} split, {len(chosen)} directions"
     run.notes += reference.notes
     ran = run.conclude(
-        replace(info, data=data, compat=plan.compat, settings=settings), heard, scored, online or {},
+        replace(info, data=data, compat=plan.compat, settings=settings), heard, scored, online,
         measures=(*MEASURES, "frame_ms"), always=MEASURES, item_of=item, predictions_of=shown, lag_s=lag_s,
     )  # fmt: skip
     if rows_of.SHUFFLED not in ran.table:

@@ -374,7 +374,7 @@ def make_reference(files: Sequence[str], groups: Sequence[str], streams: int) ->
 
 
 def run_recordings(
-    plan: LabPlan, found: Sequence[Source], context: runs.RunContext, info: Info, online: runs.Online | None = None
+    plan: LabPlan, found: Sequence[Source], context: runs.RunContext, info: Info, online: runs.Online
 ) -> runs.RunOutcome:
     """Evaluate a lab's recordings.
 
@@ -427,7 +427,7 @@ def run_recordings(
 
     data = f"{runs.counted(len(found), 'recording')}, {len(truths)} with a recorded listener"
     ran = run.conclude(
-        replace(info, data=data), heard, scores, online or {}, measures=FIGURES, item_of=item, lag_s=lag_s,
+        replace(info, data=data), heard, scores, online, measures=FIGURES, item_of=item, lag_s=lag_s,
         predictions_of=lambda n, mine: {name: mine.arrays[f"attributes/{name}"] for name in mine.facts["listeners"]},
         control=control,
     )  # fmt: skip
