@@ -225,10 +225,6 @@ def _rising(figures: Figures) -> Found:
     }
 
 
-def _millions(figures: Figures) -> Found:
-    return {"": sum(figures["parameters"].values()) / 1e6 or None}
-
-
 _TOGETHER: Final = "must pass together: FRC and FRD alone reward a dull, certain face"
 _PEOPLE: Final = "recorded people: real partner .19, random pairing .01"
 _PAST: Final = "its own past alone could produce a plausible face"
@@ -257,23 +253,17 @@ BOUNDS: Final[tuple[Bound, ...]] = (
     Bound("dyads", "the mime passes", at("mime.passes"), "a mirror must fail", 0, 0),
     Bound("response", "natural: excess of answers to a smile", at("natural.excess"),
           "people: 10 to 13 points above chance; a robot needs more, because only visible answers count",
-          *NATURAL_EXCESS,
-          short="natural excess .08 to .30"),
+          *NATURAL_EXCESS, short="natural excess .08 to .30"),
     Bound("response", "responsive and positive: answers", at("responsive_positive.rate"),
-          "the operator's choice must be visible", POSITIVE_RATE,
-          short="responsive and positive at least .70"),
+          "the operator's choice must be visible", POSITIVE_RATE, short="responsive and positive at least .70"),
     Bound("response", "negative over positive answers", over("negative.rate", "responsive_positive.rate"),
-          "the attitude must be visible", high=NEGATIVE_SHARE,
-          short="negative at most half of positive"),
+          "the attitude must be visible", high=NEGATIVE_SHARE, short="negative at most half of positive"),
     Bound("response", "placebos: answers", at("placebo.rate"), "a moved head or a lost frame is not a smile",
-          high=PLACEBO_RATE,
-          short="placebos at most .05"),
+          high=PLACEBO_RATE, short="placebos at most .05"),
     Bound("response", "excess rises with the size of the smile", at("excess_rises_with_size"),
-          "it must see the smile, not just a change", 1, 1,
-          short="excess rises with size"),
+          "it must see the smile, not just a change", 1, 1, short="excess rises with size"),
     Bound("response", "nods after cues: excess, lower end of the 95 % interval", at("nods.*.excess_low"),
-          "a cue calls for a nod", 0.0, strict=True,
-          short="nods answer cues, excess surely above 0"),
+          "a cue calls for a nod", 0.0, strict=True, short="nods answer cues, excess surely above 0"),
     Bound("response", "wiring: frames from input to condition", at("wiring.frames_late_most"),
           "the condition must change at the next frame", high=1),
     Bound("behaviour", "smiles within 200 ms without precursors, above the chance interval", _early,
@@ -281,17 +271,14 @@ BOUNDS: Final[tuple[Bound, ...]] = (
     Bound("behaviour", "reliance on the speaker, smile, lower end", at("reliance.smile.low"), _PAST, 0.0, strict=True),
     Bound("behaviour", "reliance on the speaker, face, lower end", at("reliance.face.low"), _PAST, 0.0, strict=True),
     Bound("streams", "variance over ancestral sampling", at("variance.raw_over_ancestral.*", REFLEXES), _STREAMING,
-          *WITHIN["variance"],
-          short="variance within .1 of ancestral"),
+          *WITHIN["variance"], short="variance within .1 of ancestral"),
     Bound("streams", "autocorrelation, difference from ancestral sampling",
           at("autocorrelation.raw_to_ancestral.*", REFLEXES), _STREAMING, high=WITHIN["autocorrelation"][1],
           short="autocorrelation within .1 of ancestral"),
     Bound("streams", "rare events over ancestral sampling", at("events_over_ancestral.*.ratio"), _STREAMING,
-          *WITHIN["events"],
-          short="rare events within .2 of ancestral"),
+          *WITHIN["events"], short="rare events within .2 of ancestral"),
     Bound("streams", "jerk at plan borders over jerk inside plans", at("border_jerk.shown.*", REFLEXES),
-          "no seam may be visible", high=WITHIN["jerk"][1],
-          short="jerk at borders at most 1.1"),
+          "no seam may be visible", high=WITHIN["jerk"][1], short="jerk at borders at most 1.1"),
     Bound("streams", "difference of consecutive plans over the spread of candidates", at("plan_difference.*", REFLEXES),
           "a plan that keeps changing looks nervous", high=WITHIN["plans"][1],
           short="plans differ by at most .25 of the spread"),
@@ -310,12 +297,12 @@ BOUNDS: Final[tuple[Bound, ...]] = (
     Bound("sessions", "share of frames at a limit", at("clamped"), "nothing may saturate", high=CLAMP_LIMIT,
           short="clamped frames at most .005"),
     Bound("sessions", "effect of an extreme history after 10 s", at("forgetting.left"), "it must recover",
-          high=FORGOTTEN, strict=True,
-          short="extreme history forgotten to .05 in 10 s"),
+          high=FORGOTTEN, strict=True, short="extreme history forgotten to .05 in 10 s"),
     Bound("autoencoder", "active units of each group", at("active_units.*"), "no group of latents may collapse", 1),
     Bound("speed", "one frame through the encoder, median ms", at("encoder_frame_ms.p50"), _SMALL, high=1.0),
     Bound("speed", "a plan with one candidate, median ms", at("plan_ms.1.p50"), _SMALL, high=40.0),
     Bound("speed", "a plan with ten candidates, median ms", at("plan_ms.10.p50"), _SMALL, high=160.0),
-    Bound("speed", "parameters, millions", _millions, _SMALL, high=8.0),
+    Bound("speed", "parameters, millions", lambda figures: {"": sum(figures["parameters"].values()) / 1e6 or None},
+          _SMALL, high=8.0),
 )  # fmt: skip
 """All bounds, in the order of the report."""

@@ -217,9 +217,6 @@ class StreamListener:
             conditions: of the N listeners.
             seeds: (N,) of their noise; the simulator's listeners take the first one for all rows.
             truth: what can be known of the speakers, (N, T); only "simulator" needs it.
-
-        Raises:
-            ReactdiffError: "simulator" without the truth.
         """
         if self.name == MODEL:
             return self.of_tokens(speaker_tokens(self.networks, speaker), conditions, seeds)
@@ -228,9 +225,7 @@ class StreamListener:
             rows = enumerate(listeners)
             return np.stack([played(one, list(frames_of(speaker, row)), self.name)[0] for row, one in rows])
         known = perceive(speaker) if self.name == "policy" else truth
-        if known is None:
-            todo = "take 'policy' for recorded ones"
-            raise ReactdiffError("the simulator's listener needs simulated speakers", todo=todo)
+        assert known is not None
         return listen(known, temperaments(conditions, int(seeds[0])), int(seeds[0])).coefficients
 
     def before(self, speaker: SpeakerBatch, truth: Stimulus | None = None) -> Shows:

@@ -31,6 +31,7 @@ SIZE: Final = 168
 QUALITY: Final = 80
 STRIP: Final = 7
 """Faces of a recording's strip."""
+HAPPENING: Final = ("smiles", "nods", "laughs")
 SPEAKER_LOOK, LISTENER_LOOK = "paper", "soft"
 """Two looks, so that no one takes one face for the other."""
 
@@ -51,25 +52,25 @@ def jpeg(picture: UINT8) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii") if done else ""
 
 
-def strip_times(speaker: people.Face | None, listener: people.Face, count: int = STRIP) -> list[tuple[float, str]]:
+def strip_times(speaker: people.Face | None, listener: people.Face) -> list[tuple[float, str]]:
     """Times and labels of a strip: what happens most, in order, the rest evenly between."""
     happening: list[tuple[float, float, str]] = []
     for face, who in ((listener, "listener"), (speaker, "speaker")):
         if face is None:
             continue
-        for kind, word in (("smiles", "smiles"), ("nods", "nods"), ("laughs", "laughs")):
+        for kind in HAPPENING:
             events = face.found[kind]
-            scale = 1.0 if kind != "nods" else 4.0
+            scale, part = (4.0, 4) if kind == "nods" else (1.0, 2)
             for start, end, size in zip(events.start, events.end, events.size, strict=True):
-                middle = start + (end - start) // (4 if kind == "nods" else 2)
-                happening.append((float(size) * scale, middle / REACTION_RATE_HZ, f"{who} {word}"))
-    apart = max(listener.seconds / (2 * count), 0.4)
+                at = start + (end - start) // part
+                happening.append((float(size) * scale, at / REACTION_RATE_HZ, f"{who} {kind}"))
+    apart = max(listener.seconds / (2 * STRIP), 0.4)
     picked: list[tuple[float, str]] = []
     for _, seconds, label in sorted(happening, reverse=True):
-        if len(picked) < count and seconds < listener.seconds and all(abs(seconds - s) >= apart for s, _ in picked):
+        if len(picked) < STRIP and seconds < listener.seconds and all(abs(seconds - s) >= apart for s, _ in picked):
             picked.append((seconds, label))
-    for seconds in np.linspace(0.5, max(listener.seconds - 0.5, 0.5), 4 * count):
-        if len(picked) < count and all(abs(seconds - s) >= apart for s, _ in picked):
+    for seconds in np.linspace(0.5, max(listener.seconds - 0.5, 0.5), 4 * STRIP):
+        if len(picked) < STRIP and all(abs(seconds - s) >= apart for s, _ in picked):
             picked.append((float(seconds), ""))
     return sorted(picked)
 
@@ -87,7 +88,7 @@ def shots(
     drawing = cache(lambda look: FaceDrawing(look, SIZE, SIZE))  # made when the first face is drawn
 
     def picture(face: people.Face | None, look: str, seconds: float) -> str:
-        if face is None or not face.frames:
+        if face is None:
             return ""
         frame = min(max(round(seconds * REACTION_RATE_HZ), 0), face.frames - 1)
         # The same time each time: what was drawn before has no part in a picture.
@@ -122,7 +123,7 @@ def chosen_items(result: Result, faces: people.Faces, moments: Sequence[people.M
 
     def happening(item: str) -> int:
         both = (faces.speaker(item), faces.listener(subject.name, item))
-        return sum(len(face.found[kind]) for face in both if face for kind in ("smiles", "nods", "laughs"))
+        return sum(len(face.found[kind]) for face in both if face for kind in HAPPENING)
 
     worth = {id_: (sum(m.item == id_ for m in moments), happening(id_)) for id_ in shown}
     best = set(sorted(shown, key=lambda id_: worth[id_], reverse=True)[:most])

@@ -101,12 +101,9 @@ def axis(values: Sequence[float], left: float, right: float) -> Axis:
     return Axis(low - (room if low < 0 else 0), high + room, left, right)
 
 
-def nice_ticks(low: float, high: float, most: int = 6) -> list[float]:
+def nice_ticks(low: float, high: float) -> list[float]:
     """Round values between two ends."""
-    span = high - low
-    if not (math.isfinite(span) and span > 0):
-        return [low]
-    raw = span / most
+    raw = (high - low) / 6
     step = 10.0 ** math.floor(math.log10(raw))
     step *= next(m for m in (1, 2, 2.5, 5, 10) if m * step >= raw * 0.999)
     first = math.ceil(low / step - 1e-9)

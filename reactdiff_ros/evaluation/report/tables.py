@@ -90,7 +90,6 @@ def unknown(name: str) -> Metric:
 FILE: Final = "config/report/published_react.yaml"
 PREDICTIONS: Final = 10
 """REACT's number of predictions, over which FRC and FRD are sums."""
-_TEXTS: Final = ("system", "source", "data", "note", "reason", "kind", "compat", "split")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +146,7 @@ def load_published(path: Path | None = None) -> list[Published]:
 
 def _published(row: Mapping[str, Any]) -> Published:
     figures = {str(name): float(value) for name, value in (row.get("figures") or {}).items()}
-    texts = {key: str(row[key]).strip() for key in _TEXTS if key in row}
-    return Published(figures=figures, **texts)
+    return Published(figures=figures, **{key: str(value).strip() for key, value in row.items() if key != "figures"})
 
 
 CLASSES: Final[dict[Class, tuple[str, str]]] = {

@@ -42,9 +42,6 @@ class Tags(HTMLParser):
         if tag not in self.void:
             self.open.append(tag)
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.addresses += [v for k, v in attrs if k in ("src", "href") and v]
-
     def handle_endtag(self, tag: str) -> None:
         assert self.open
         assert self.open.pop() == tag
