@@ -16,18 +16,26 @@ from reactdiff_ros.messages import fill, fill_speaker
 from reactdiff_ros.types import ExpressionFrame, SpeakerFrame, Voice
 
 
-def show(graph: RosGraph, publish: Callable[[Any], None], seconds: float, coefficients: dict[str, float]) -> None:
-    """Publish a face at 50 Hz, without bursts after a delay."""
-    values = np.zeros(58, np.float32)
-    for name, value in coefficients.items():
-        values[INDEX[name]] = value
-    due_s = time.monotonic()
-    for _ in range(round(50 * seconds)):
-        now_ns = graph.node.get_clock().now().nanoseconds
-        frame = ExpressionFrame(now_ns, values, "listening", ("reaction",), None, None, None, None)
+def show_each(
+    graph: RosGraph, publish: Callable[[Any], None], seconds: float, face: Callable[[int], np.ndarray]
+) -> list[int]:
+    """Publish `face` of each number at 50 Hz, without bursts after a delay; the stamps."""
+    stamps, due_s = list[int](), time.monotonic()
+    for number in range(round(50 * seconds)):
+        stamps.append(graph.node.get_clock().now().nanoseconds)
+        frame = ExpressionFrame(stamps[-1], face(number), "listening", ("reaction",), None, None, None, None)
         publish(fill(msg.ExpressionFrame(), frame))
         due_s = max(due_s + 0.02, time.monotonic())
         graph.spin(due_s - time.monotonic())
+    return stamps
+
+
+def show(graph: RosGraph, publish: Callable[[Any], None], seconds: float, coefficients: dict[str, float]) -> None:
+    """Publish a face at 50 Hz."""
+    values = np.zeros(58, np.float32)
+    for name, value in coefficients.items():
+        values[INDEX[name]] = value
+    show_each(graph, publish, seconds, lambda _: values)
 
 
 def show_on(graph: RosGraph, seconds: float, **coefficients: float) -> None:

@@ -41,7 +41,7 @@ def speak(graph):
     def speaking(recorder, mark="trial 1"):
         graph.connect(FRAME)
         graph.connect(MARKER)
-        graph.until(lambda: "bag=" in settings(graph), 20.0, "the recorder's status")
+        graph.until(lambda: "bag" in graph.settings("recorder_node"), 20.0, "the recorder's status")
         for i in range(5):
             now = graph.node.get_clock().now().nanoseconds
             graph.publish(PICTURE, CompressedImage(header=fill_header(Header(), now), format="jpeg", data=b"picture"))
@@ -54,11 +54,6 @@ def speak(graph):
         graph.spin(1.5)  # the nodes' parameters are asked for at their next status
 
     return speaking
-
-
-def settings(graph) -> str:
-    found = [m for m in graph.received["listener/status"] if m.stage == "recorder_node"]
-    return " ".join(found[-1].settings) if found else ""
 
 
 @pytest.fixture(autouse=True)

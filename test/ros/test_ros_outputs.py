@@ -8,17 +8,19 @@ import socket
 import struct
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
+from network_robots import free_port
 from pythonosc.osc_packet import OscPacket
 
 pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
 
-from reactdiff_ros import msg
+from faces_shown import show_each
+
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, NAMES
-from reactdiff_ros.messages import fill
-from reactdiff_ros.types import ExpressionFrame
+from reactdiff_ros.messages import from_stamp
 
 websocket = pytest.importorskip("websocket")
 pytestmark = [pytest.mark.ros, pytest.mark.real_time]
@@ -63,15 +65,7 @@ def face(number):
 
 
 def speak(graph, seconds):
-    """Publish faces at 50 Hz, without bursts after a delay; the stamps."""
-    stamps, due = [], time.monotonic()
-    for number in range(round(50 * seconds)):
-        stamps.append(graph.node.get_clock().now().nanoseconds)
-        frame = ExpressionFrame(stamps[-1], face(number), "listening", ("reaction",), None, None, None, None)
-        graph.publish(EXPRESSION, fill(msg.ExpressionFrame(), frame))
-        due = max(due + 0.02, time.monotonic())
-        graph.spin(due - time.monotonic())
-    return stamps
+    return show_each(graph, partial(graph.publish, EXPRESSION), seconds, face)
 
 
 class Reader(threading.Thread):
@@ -115,10 +109,7 @@ def vmc_smile(packet):
 
 
 def test_four_outputs_at_50_hz_and_neutral_when_the_listener_goes(graph):
-    vmc, link = Datagrams(), Datagrams()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    vmc, link, port = Datagrams(), Datagrams(), free_port()
     outputs = f"vmc@127.0.0.1:{vmc.port},live_link@127.0.0.1:{link.port},arkit@127.0.0.1:{port},topic"
     graph.start("output_node", outputs=outputs)
     graph.listen(BLENDSHAPES)
@@ -152,7 +143,7 @@ def test_four_outputs_at_50_hz_and_neutral_when_the_listener_goes(graph):
         assert abs(got[-1][1]) < 1e-6, name
     for name, times in (("vmc", vmc.times), ("live_link", link.times), ("arkit", reader.times)):
         assert np.median(np.diff(times[:100])) == pytest.approx(0.02, abs=0.004), name
-    stamps = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in messages]
+    stamps = [from_stamp(m.header.stamp) for m in messages]
     # Stamps are passed through: as often as the faces came, which is 50 Hz where the machine has time.
     passed = [stamp for stamp in stamps if stamp in set(spoken)]
     assert len(passed) >= 75
