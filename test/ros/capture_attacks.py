@@ -8,6 +8,7 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,9 +19,10 @@ from reactdiff_ros.capture.browser import HEAD, MESSAGE_BYTES, PICTURE, SOUND, T
 MIDDLE_HZ = 60.0
 
 
-def connect(url: str) -> websocket.WebSocket:
-    """A visitor's line; None of its messages is read."""
-    return websocket.create_connection(url.replace("http", "ws") + "capture", origin=url.rstrip("/"), timeout=5)
+def connect(url: str, path: str = "capture", **options: Any) -> websocket.WebSocket:
+    """The line of a visitor ("capture") or of a page ("ws"), of which no message is read."""
+    given = {"origin": url.rstrip("/"), "timeout": 10, **options}
+    return websocket.create_connection(url.replace("http", "ws", 1) + path, **given)
 
 
 def jpeg(width: int, height: int, noise: int = 0) -> bytes:
@@ -117,7 +119,6 @@ def silent(url: str, seconds: float, count: int) -> None:
     lines = []
     for i in range(count):
         with suppress(OSError, websocket.WebSocketException):
-            address = url.replace("http", "ws") + ("capture" if i % 2 else "ws")
-            lines.append(websocket.create_connection(address, origin=url.rstrip("/"), timeout=5))
+            lines.append(connect(url, "capture" if i % 2 else "ws"))
     time.sleep(seconds)
     print(len(lines), flush=True)

@@ -8,6 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from capture_attacks import connect
 from faces_shown import feed, somebody
 from ros_harness import RosGraph, ask
 
@@ -60,8 +61,6 @@ def smiles(now_ns: int, time_s: float) -> object:
 
 
 def test_nothing_that_the_operator_sees_tells_the_condition(graph, sealed, tmp_path):
-    import websocket
-
     key, session, _ = sealed
     seen = everything(graph)
     graph.start("reaction_node")
@@ -69,7 +68,7 @@ def test_nothing_that_the_operator_sees_tells_the_condition(graph, sealed, tmp_p
     url = graph.page(graph.start("avatar_node", port=18981))
     recorder = graph.start("recorder_node", output=tmp_path / "bag", session=session)
     graph.wait_active("reaction_node", "expression_node", "avatar_node", "recorder_node")
-    page = websocket.create_connection(f"{url.replace('http', 'ws', 1)}ws", origin=url.rstrip("/"), timeout=5)
+    page = connect(url, "ws")
     graph.connect("speaker/frame")
     feed(graph, 3.0, smiles)
     shown = [text for _ in range(200) if isinstance(text := page.recv(), str)]

@@ -43,7 +43,7 @@ class Watcher:
 
     def __init__(self, url: str) -> None:
         self.times: list[float] = []
-        self._line = websocket.create_connection(url.replace("http", "ws") + "ws", origin=url.rstrip("/"), timeout=30)
+        self._line = capture_attacks.connect(url, "ws", timeout=30)
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
 
@@ -119,7 +119,6 @@ def test_the_listener_outlives_it(graph: RosGraph, name: str, record_property: A
     while running.poll() is None:
         show_on(graph, 1.0)
         most = {node: max(most[node], mb) for node, mb in memory_mb(graph).items()}
-    assert running.stdout is not None
     output = running.stdout.read().strip()
     gaps = np.diff(watcher.times[began:])
     watcher.close()

@@ -5,31 +5,25 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import urllib.error
-import urllib.request
 import wave
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import websocket
-from ros_harness import NodeProcess, RosGraph
+from capture_attacks import connect, jpeg
+from ros_harness import NodeProcess, RosGraph, ask
+from stage import IN_BROWSER
 from std_msgs.msg import Bool
 
 from reactdiff_ros.capture.browser import HEAD, PICTURE, REPLY, TIME
 from reactdiff_ros.capture.visits import dismiss
 from reactdiff_ros.messages import from_stamp
-from tools.chromium import Chromium, Page, find_chromium
+from tools.chromium import Chromium, Page
 
-pytestmark = [
-    pytest.mark.ros,
-    pytest.mark.browser,
-    pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed"),
-]
+pytestmark = [pytest.mark.ros, *IN_BROWSER]
 PICTURES, SOUND, VISITOR = "camera/image_raw/compressed", "audio", "camera/visitor"
 DEVICES = ("--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required")
 YES = "--use-fake-ui-for-media-stream"
@@ -45,12 +39,6 @@ def beeps(path: Path) -> Path:
         file.setframerate(48000)
         file.writeframes(samples.tobytes())
     return path
-
-
-@pytest.fixture
-def graph(tmp_path: Path) -> Iterator[RosGraph]:
-    with RosGraph(tmp_path) as graph:
-        yield graph
 
 
 @pytest.fixture
@@ -78,15 +66,9 @@ def visit(page: Page) -> Any:
     return page.value("reactdiff.visitor()")
 
 
-def offer(url: str) -> str:
-    """Whether the pages of this server may offer a camera."""
-    with urllib.request.urlopen(url + "api/status", timeout=5.0) as answer:
-        return str(json.load(answer)["graph"].get("visitor"))
-
-
 def seated(url: str) -> websocket.WebSocket | None:
     """A visitor's connection that has the seat; None: the one before has not left it yet."""
-    line = websocket.create_connection(url.replace("http", "ws") + "capture", origin=url.rstrip("/"))
+    line = connect(url)
     if json.loads(line.recv()) == {"seat": True}:
         return line
     line.close()
@@ -122,8 +104,8 @@ def test_a_visitor_is_seen_and_heard_and_the_next_one_waits(
         assert abs(from_stamp(chunks[-1].header.stamp) - stamps[-1]) < 3 * 10**9  # one clock
 
         # The seat is taken: pages know it, and another visitor waits.
-        graph.until(lambda: offer(url) == "taken", what="the taken seat")
-        line = websocket.create_connection(url.replace("http", "ws") + "capture", origin=url.rstrip("/"))
+        graph.until(lambda: visitors(url)[0] == "taken", what="the taken seat")
+        line = connect(url)
         assert json.loads(line.recv()) == {"waiting": 1}
         line.close()
 
@@ -137,7 +119,7 @@ def test_a_visitor_is_seen_and_heard_and_the_next_one_waits(
         page.value("document.getElementById('visit-button').click()")
         graph.until(lambda: not graph.received[VISITOR][-1].data, what="the end of the visit")
         assert (visit(page)["state"], visit(page)["sentence"]) == ("off", "")
-        graph.until(lambda: offer(url) == "free", what="the free seat")
+        graph.until(lambda: visitors(url)[0] == "free", what="the free seat")
 
 
 CAPTURED = """
@@ -178,7 +160,6 @@ def test_pictures_carry_the_time_of_their_capture_with_and_without_the_cameras_t
 
 def test_the_operator_passes_the_seat_on(graph: RosGraph, avatar: NodeProcess) -> None:
     url = graph.page(avatar)
-    address = {"url": url.replace("http", "ws") + "capture", "origin": url.rstrip("/"), "timeout": 10}
     with Chromium((800, 600), (*DEVICES, YES)) as browser:
         line = graph.until(lambda: seated(url), what="the free seat")
         page = opened(graph, browser, url)
@@ -187,9 +168,9 @@ def test_the_operator_passes_the_seat_on(graph: RosGraph, avatar: NodeProcess) -
         )
         agree(page)
         graph.until(lambda: "you are next" in visit(page)["sentence"], what="the sentence of who waits")
-        third = websocket.create_connection(**address)
+        third = connect(url)
         assert json.loads(third.recv()) == {"waiting": 2}
-        rude = websocket.create_connection(**address)
+        rude = connect(url)
         assert json.loads(rude.recv()) == {"waiting": 3}
         rude.send_binary(HEAD.pack(1, PICTURE, 0, 0, 1.0))
         assert "did not wait" in json.loads(rude.recv())["sentence"]
@@ -197,7 +178,7 @@ def test_the_operator_passes_the_seat_on(graph: RosGraph, avatar: NodeProcess) -
         graph.until(lambda: visitors(url) == ("taken", 2), what="two who wait")
         assert not graph.received[PICTURES]  # nothing of who waits is published
 
-        assert pass_on(graph, url) == (200, "The next visitor's turn begins.")
+        assert pass_on(url) == (200, "The next visitor's turn begins.")
         said = line.recv()
         while "sentence" not in str(said):
             said = line.recv()
@@ -207,30 +188,23 @@ def test_the_operator_passes_the_seat_on(graph: RosGraph, avatar: NodeProcess) -
         assert json.loads(third.recv()) == {"waiting": 1}
         third.close()
         graph.until(lambda: visitors(url) == ("taken", 0), what="nobody who waits")
-        assert pass_on(graph, url) == (200, "The visit ends: no one waits.")
+        assert pass_on(url) == (200, "The visit ends: no one waits.")
         graph.until(lambda: "has ended this visit" in visit(page)["sentence"], what="the sentence")
         graph.until(lambda: visitors(url) == ("free", 0), what="the free seat")
-        assert pass_on(graph, url) == (409, "No visitor's camera is in use.")
+        assert pass_on(url) == (409, "No visitor's camera is in use.")
         line.close()
 
 
 def visitors(url: str) -> tuple[str, int]:
     """What pages know of the seat: free or taken, and how many wait."""
-    with urllib.request.urlopen(url + "api/status", timeout=5.0) as answer:
-        report = json.load(answer)["graph"]
+    report = ask(url)[1]["graph"]
     return report["visitor"], report["visitors_waiting"]
 
 
-def pass_on(graph: RosGraph, url: str) -> tuple[int, str]:
+def pass_on(url: str) -> tuple[int, str]:
     """As the operator's screen asks for it."""
-    kind = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url + "api/visitor/pass", data=b"{}", headers=kind)
-    try:
-        with urllib.request.urlopen(request, timeout=10.0) as answer:
-            return answer.status, json.load(answer)["message"]
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.load(error)["message"]
+    status, answer = ask(url, "api/visitor/pass", {})
+    return status, answer["message"]
 
 
 def test_a_visitor_who_refuses_reads_what_to_do_and_nothing_comes(graph: RosGraph, avatar: NodeProcess) -> None:
@@ -245,9 +219,8 @@ def test_a_visitor_who_refuses_reads_what_to_do_and_nothing_comes(graph: RosGrap
 
 def test_nonsense_ends_the_visit_and_not_the_node(graph: RosGraph, avatar: NodeProcess) -> None:
     url = graph.page(avatar)
-    address = url.replace("http", "ws") + "capture"
     with pytest.raises(websocket.WebSocketBadStatusException, match="403"):
-        websocket.create_connection(address, origin="http://elsewhere.example")
+        connect(url, origin="http://elsewhere.example")
     rng = np.random.default_rng(1)
     for _ in range(3):
         line = graph.until(lambda: seated(url), what="the free seat")
@@ -260,7 +233,7 @@ def test_nonsense_ends_the_visit_and_not_the_node(graph: RosGraph, avatar: NodeP
         assert "cannot be used" in str(said[-1])
         line.close()
         graph.until(lambda: graph.value("browser_node", "state") == "active", what="the node")
-    line = websocket.create_connection(address, origin=url.rstrip("/"))
+    line = connect(url)
     with suppress(OSError):  # too large for the server, which may end the line at once
         line.send_binary(bytes(2**20))
     graph.until(lambda: graph.sentence("browser_node") != "", what="the node lives")
@@ -268,9 +241,8 @@ def test_nonsense_ends_the_visit_and_not_the_node(graph: RosGraph, avatar: NodeP
 
 
 def test_a_page_whose_clock_is_off_is_told_and_stamped_right(graph: RosGraph, avatar: NodeProcess) -> None:
-    url, picture = graph.page(avatar), bytes(cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1])
+    url, picture = graph.page(avatar), jpeg(64, 48)
     line = graph.until(lambda: seated(url), what="the free seat")
-    line.settimeout(10.0)
 
     def now_ms() -> float:
         return graph.node.get_clock().now().nanoseconds / 1e6 + 5000.0
@@ -281,7 +253,6 @@ def test_a_page_whose_clock_is_off_is_told_and_stamped_right(graph: RosGraph, av
     line.send_binary(HEAD.pack(1, PICTURE, 0, 0, now_ms()) + picture)
     graph.until(lambda: graph.received[PICTURES], what="the picture")
     assert abs(from_stamp(graph.received[PICTURES][0].header.stamp) - sent_ns) < 200_000_000
-
     line.close()
 
 

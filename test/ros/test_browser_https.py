@@ -6,10 +6,8 @@ import ssl
 from datetime import datetime, timezone
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-import websocket
+from capture_attacks import connect, jpeg
 from ros_harness import RosGraph
 
 from reactdiff_ros.avatar.certificates import Certificates
@@ -21,7 +19,7 @@ PICTURES = "camera/image_raw/compressed"
 
 
 def test_a_visitor_is_seen_through_an_encrypted_line(tmp_path: Path) -> None:
-    jpeg = bytes(cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1])
+    picture = jpeg(64, 48)
     with RosGraph(tmp_path) as graph:
         graph.listen(PICTURES)
         avatar = graph.start("avatar_node", port=18765, https=True, state_dir=str(tmp_path / "https"))
@@ -33,22 +31,17 @@ def test_a_visitor_is_seen_through_an_encrypted_line(tmp_path: Path) -> None:
         certificates = Certificates(tmp_path / "https")
         (_, fingerprint), *_ = _TRUST.findall(avatar.log)
         with pytest.raises(ssl.SSLCertVerificationError):
-            websocket.create_connection(url.replace("http", "ws") + "capture", origin=url.rstrip("/"))
+            connect(url)
         certificates.renew((), datetime.now(timezone.utc))
         assert certificates.fingerprint == fingerprint
         authority = tmp_path / "authority.crt"
         authority.write_text(ssl.DER_cert_to_PEM_cert(certificates.authority))
-        line = websocket.create_connection(
-            url.replace("http", "ws") + "capture",
-            origin=url.rstrip("/"),
-            sslopt={"ca_certs": str(authority)},
-            timeout=10,
-        )
+        line = connect(url, sslopt={"ca_certs": str(authority)})
         assert "seat" in str(line.recv())
         ping = REPLY.unpack(line.recv())
         now_ms = graph.node.get_clock().now().nanoseconds / 1e6
         line.send_binary(HEAD.pack(1, TIME, 0, ping[3], now_ms))
         for number in range(5):
-            line.send_binary(HEAD.pack(1, PICTURE, 0, number, now_ms + number) + jpeg)
+            line.send_binary(HEAD.pack(1, PICTURE, 0, number, now_ms + number) + picture)
         graph.until(lambda: len(graph.received[PICTURES]) >= 3, what="pictures")
         line.close()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import array
 import itertools
-import json
-import re
-import urllib.request
 
 import numpy as np
 import pytest
-from ros_harness import RosGraph
+from ros_harness import RosGraph, ask
+
+from reactdiff_ros.messages import from_stamp as ns
 
 pytestmark = [pytest.mark.ros, pytest.mark.real_time, pytest.mark.clips]
 
@@ -22,16 +21,14 @@ NODES = ("clip_node", "perception_node", "reaction_node", "expression_node", "av
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory, clips):
     clip = clips("mimictalk_german_20s.mp4")
-    graph = RosGraph(tmp_path_factory.mktemp("chain"))
-    graph.start("perception_node", image_transport="both")
-    graph.start("reaction_node", policy="rules", publish_candidates=True)
-    graph.start("expression_node")
-    graph.start("avatar_node", port=18765)
-    graph.start("clip_node", clip=clip)
-    graph.listen(PICTURE, AUDIO, FRAME, REACTION, EXPRESSION, "gaze_target", "listener/status")
-    yield graph
-    assert set(graph.close()) == {0}, "a node did not end cleanly"
-    assert not [p.name for p in graph.processes if "Traceback" in p.log]
+    with RosGraph(tmp_path_factory.mktemp("chain")) as graph:
+        graph.start("perception_node", image_transport="both")
+        graph.start("reaction_node", policy="rules", publish_candidates=True)
+        graph.start("expression_node")
+        graph.start("avatar_node", port=18765)
+        graph.start("clip_node", clip=clip)
+        graph.listen(PICTURE, AUDIO, FRAME, REACTION, EXPRESSION, "gaze_target", "listener/status")
+        yield graph
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +43,6 @@ def recording(graph):
     marks = {topic: len(messages) for topic, messages in graph.received.items()}
     graph.spin(4.0)
     return {topic: messages[marks.get(topic, 0) :] for topic, messages in graph.received.items()}
-
-
-def ns(stamp) -> int:
-    return stamp.sec * 10**9 + stamp.nanosec
 
 
 def stamps(graph, topic, field="header"):
@@ -131,13 +124,9 @@ def test_every_stage_tells_its_status(graph, recording):
 
 
 def test_page_shows_what_the_graph_knows(graph, recording):
-    url = re.search(r"face at (http://\S+)", next(p for p in graph.processes if p.name == "avatar_node").log).group(1)
-
-    def status():
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url + "api/status", timeout=5) as answer:
-            return json.load(answer)
-
-    found = graph.until(lambda: (s := status()) and s["graph"].get("speaker", {}).get("present") and s, 10.0, "status")
+    url = graph.page(next(p for p in graph.processes if p.name == "avatar_node"))
+    present = lambda: (s := ask(url)[1])["graph"].get("speaker", {}).get("present") and s  # noqa: E731
+    found = graph.until(present, 10.0, "status")
     assert found["page"]["fresh"]
     assert found["graph"]["listener"]["policy"] == "rules"
     assert found["graph"]["rates_hz"]["expression_node"] > 30

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
-import threading
-import urllib.error
-import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from actuator_graph import NODE, STATE, Bench
 from rcl_interfaces.msg import Log
+from ros_harness import ask
 
 pytestmark = pytest.mark.ros
 
@@ -28,26 +26,11 @@ class Page:
 
     def ask(self, path, body=None, **headers):
         """Status and JSON of the answer; the robot's faces come meanwhile."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json", **headers}
-        request = urllib.request.Request(self.url + path, data=data, headers=headers)
-        got = []
-
-        def go():
-            try:
-                with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
-                    got.append((answer.status, answer.read()))
-            except urllib.error.HTTPError as error:
-                with error:
-                    got.append((error.code, error.read()))
-
-        thread = threading.Thread(target=go)
-        thread.start()
-        while thread.is_alive():
-            self.bench.show(0.1, jawOpen=0.0)
-        thread.join()
-        status, text = got[0]
-        return status, json.loads(text) if text.startswith(b"{") else text.decode()
+        with ThreadPoolExecutor(1) as hands:
+            answer = hands.submit(ask, self.url, path, body, **headers)
+            while not answer.done():
+                self.bench.show(0.1, jawOpen=0.0)
+        return answer.result()
 
     def command(self, what, **body):
         return self.ask(f"api/robot/{what}", body)
