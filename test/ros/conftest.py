@@ -10,6 +10,16 @@ import pytest
 
 
 @pytest.fixture
+def domain() -> Iterator[int]:
+    """A ROS domain that nobody else uses during the test."""
+    from ros_harness import free_domain
+
+    domain, claim = free_domain()
+    with claim:
+        yield domain
+
+
+@pytest.fixture
 def graph(tmp_path: Path) -> Iterator[Any]:
     """A graph of one test."""
     from ros_harness import RosGraph

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,11 +65,17 @@ while True:
 """Faces at the rate, with the open jaw, that a line says."""
 
 
+@contextmanager
 def program(bench, code, *arguments):
-    return subprocess.Popen(
+    """A Python program in a process, which is killed afterwards."""
+    with subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         env=bench.graph.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-    )  # fmt: skip
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +90,7 @@ def bench(tmp_path_factory):
 def disarmed(request):
     """Every test begins with a robot that is reset, and has no torque."""
     if "bench" in request.fixturenames:
-        bench = request.getfixturevalue("bench")
-        bench.call("reset")
-        bench.call("enable", data=False)
-        bench.until("disarmed")
+        request.getfixturevalue("bench").disarm()
 
 
 def allowed(steps):
@@ -210,17 +214,13 @@ def test_a_software_stop_is_latched_until_a_reset(bench):
 
 def test_killed_expression_begins_the_return_within_200_ms(bench):
     bench.enable()
-    face = program(bench, FACE, "expression_node")
-    bench.hush()
-    try:
+    with program(bench, FACE, "expression_node") as face:
+        bench.hush()
         bench.graph.until(lambda: bench.said.measured[1] > 15.0, what="the jaw is open")
         bench.graph.until(lambda: len(set(list(bench.jaw.received)[-15:])) == 1, what="the jaw stands")
         sent = len(bench.jaw.received)
         face.kill()
         last_s = float(face.stdout.read().split()[-1])
-    finally:
-        face.kill()
-        face.wait()
 
     def over():
         said = bench.said
@@ -242,14 +242,9 @@ def test_two_of_one_name_that_both_send_stop_the_robot(tmp_path: Path):
     with Bench(tmp_path) as bench:
         bench.show(0.2)
         bench.enable()
-        twin = program(bench, FACE, "tester")
-        try:
-            assert twin.stdout is not None
+        with program(bench, FACE, "tester") as twin:
             began_s = float(twin.stdout.readline())
             bench.until("stopped")
-        finally:
-            twin.kill()
-            twin.wait()
         assert bench.said.fault == f"/tester and another /tester publish {EXPRESSION}: stop one of them"
         assert time.monotonic() - began_s < 10.0, "long before the 30 s that a killed one gets"
         assert allowed(bench.jaw_steps())
@@ -257,14 +252,11 @@ def test_two_of_one_name_that_both_send_stop_the_robot(tmp_path: Path):
 
 def test_a_killed_publisher_that_was_started_again_does_not_stop_the_robot(tmp_path: Path):
     with Bench(tmp_path) as bench:
-        face = program(bench, FACE, "expression_node")
-        bench.graph.until(lambda: bench.said.input_age < 1.0 and not bench.said.obstacles, what="faces")
-        try:
+        with program(bench, FACE, "expression_node"):
+            bench.graph.until(lambda: bench.said.input_age < 1.0 and not bench.said.obstacles, what="faces")
             assert bench.call("enable", data=True).success
             bench.graph.until(lambda: bench.said.state == "following", what="it follows")
-            face.kill()
-            face.wait()
-            face = program(bench, FACE, "expression_node")
+        with program(bench, FACE, "expression_node"):
             sentence = f"/expression_node and another /expression_node publish {EXPRESSION}"
             bench.graph.until(lambda: sentence in bench.graph.sentence(NODE), what="both are seen")
             bench.graph.until(lambda: bench.said.state == "following", what="it follows again")
@@ -272,40 +264,32 @@ def test_a_killed_publisher_that_was_started_again_does_not_stop_the_robot(tmp_p
             bench.graph.spin(5.0)
             assert {said.state for said in bench.graph.received[STATE]} == {"following"}
             assert bench.said.measured[1] > 15.0
-        finally:
-            face.kill()
-            face.wait()
 
 
 def test_a_flood_of_faces_is_named_and_the_newest_is_followed(tmp_path: Path):
     """Which a mistaken rate in somebody's program is: once it looked like a board that does not answer."""
-    with Bench(tmp_path) as bench:
-        faces = program(bench, FLOOD)
+    with Bench(tmp_path) as bench, program(bench, FLOOD) as faces:
         graph = bench.graph
-        try:
-            graph.until(lambda: bench.said.input_age < 1.0 and not bench.said.obstacles, what="faces")
-            assert bench.call("enable", data=True).success
-            graph.until(lambda: bench.said.state == "following", what="it follows")
-            graph.received[STATE].clear()
-            sent = len(bench.jaw.received)
-            faces.stdin.write("4000 0.0\n")
-            graph.until(lambda: "faces come at" in graph.sentence(NODE), what="the sentence")
-            graph.spin(3.0)
-            said = re.fullmatch(rf"faces come at ([\d,]+) Hz on {EXPRESSION}: .*", graph.sentence(NODE))
-            assert said is not None, graph.sentence(NODE)
-            assert float(said[1].replace(",", "")) > 1000.0
-            faces.stdin.write("4000 0.8\n")
-            graph.until(lambda: bench.said.measured[1] > 15.0, what="the newest face is followed")
-            during = list(graph.received[STATE])
-            assert {s.state for s in during} == {"following"}
-            assert not any(any(s.joint_fault) or s.fault for s in during)
-            assert len(bench.jaw.received) - sent > 0.7 * 50 * 3.0
-            assert allowed(bench.jaw_steps(sent))
-            faces.stdin.write("50 0.8\n")
-            graph.until(lambda: "faces come at" not in graph.sentence(NODE), what="it is over")
-        finally:
-            faces.kill()
-            faces.wait()
+        graph.until(lambda: bench.said.input_age < 1.0 and not bench.said.obstacles, what="faces")
+        assert bench.call("enable", data=True).success
+        graph.until(lambda: bench.said.state == "following", what="it follows")
+        graph.received[STATE].clear()
+        sent = len(bench.jaw.received)
+        faces.stdin.write("4000 0.0\n")
+        graph.until(lambda: "faces come at" in graph.sentence(NODE), what="the sentence")
+        graph.spin(3.0)
+        said = re.fullmatch(rf"faces come at ([\d,]+) Hz on {EXPRESSION}: .*", graph.sentence(NODE))
+        assert said is not None, graph.sentence(NODE)
+        assert float(said[1].replace(",", "")) > 1000.0
+        faces.stdin.write("4000 0.8\n")
+        graph.until(lambda: bench.said.measured[1] > 15.0, what="the newest face is followed")
+        during = list(graph.received[STATE])
+        assert {s.state for s in during} == {"following"}
+        assert not any(any(s.joint_fault) or s.fault for s in during)
+        assert len(bench.jaw.received) - sent > 0.7 * 50 * 3.0
+        assert allowed(bench.jaw_steps(sent))
+        faces.stdin.write("50 0.8\n")
+        graph.until(lambda: "faces come at" not in graph.sentence(NODE), what="it is over")
 
 
 def test_a_port_that_another_process_has_is_said_and_had_when_it_is_free(tmp_path: Path):

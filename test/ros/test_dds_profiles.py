@@ -12,17 +12,8 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from ros_harness import free_domain
 
-from reactdiff_ros.launching.process import (
-    ALONE,
-    DISCOVERY,
-    ONLY,
-    PEERS,
-    RANGE,
-    use_profile,
-    wider_than_this_machine,
-)
+from reactdiff_ros.launching.process import ALONE, DISCOVERY, ONLY, PEERS, RANGE, use_profile, wider_than_this_machine
 from reactdiff_ros.resources import share_path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,11 +88,9 @@ def said_at_start(profile, domain):
 
 @pytest.mark.ros
 @pytest.mark.parametrize("name", SHIPPED)
-def test_fast_dds_takes_every_profile_and_does_what_it_says(name):
-    domain, claim = free_domain()
-    with claim:
-        path = share_path("config") / "dds" / name
-        said, segment = said_at_start(path, domain)
+def test_fast_dds_takes_every_profile_and_does_what_it_says(name, domain):
+    path = share_path("config") / "dds" / name
+    said, segment = said_at_start(path, domain)
     assert said == ""
     wanted = [int(e.text) for e in ET.parse(path).getroot().iter(f"{NAMESPACE}segment_size")]
     assert segment >= max(wanted, default=1)
@@ -110,13 +99,11 @@ def test_fast_dds_takes_every_profile_and_does_what_it_says(name):
 @pytest.mark.ros
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
-def test_two_machines_find_each_other_without_multicast():
-    domain, claim = free_domain()
-    with claim:
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "scripts" / "two_machines.py"), "--peers", "--seconds", "2", "--json"],
-            capture_output=True, text=True, env=os.environ | {"ROS_DOMAIN_ID": str(domain)}, timeout=150, check=False,
-        )  # fmt: skip
+def test_two_machines_find_each_other_without_multicast(domain):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "two_machines.py"), "--peers", "--seconds", "2", "--json"],
+        capture_output=True, text=True, env=os.environ | {"ROS_DOMAIN_ID": str(domain)}, timeout=150, check=False,
+    )  # fmt: skip
     if done.returncode and "netns" in done.stderr:
         pytest.skip(f"no network namespaces here: {done.stderr.splitlines()[-1]}")
     assert done.returncode == 0, done.stderr

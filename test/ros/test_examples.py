@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import pytest
+from loaded_files import loaded
 from ros_harness import START_S, RosGraph
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -26,9 +26,7 @@ class Publisher:
 
 
 def test_own_speech_is_told_before_during_and_after():
-    spec = importlib.util.spec_from_file_location("robot_speaking", EXAMPLES / "robot_speaking.py")
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+    example = loaded("examples/robot_speaking.py")
     publisher, begun = Publisher(), []
 
     def say(text: str) -> None:

@@ -11,7 +11,7 @@ import textwrap
 import time
 
 import pytest
-from ros_harness import START_S, NodeProcess, executable, free_domain
+from ros_harness import START_S, NodeProcess, executable
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.nodes.runner import claim_name
@@ -38,7 +38,6 @@ def test_a_hang_that_holds_pythons_lock_is_ended_by_force():
     """
     node = program(script)
     try:
-        assert node.stdout is not None
         assert node.stdout.readline() == "ready\n"
         os.kill(node.pid, signal.SIGTERM)
         _, said = node.communicate(timeout=60.0)
@@ -51,27 +50,25 @@ def test_a_hang_that_holds_pythons_lock_is_ended_by_force():
 
 @pytest.mark.ros
 @pytest.mark.slow
-def test_the_second_sigint_of_a_launcher_at_any_moment_leaves_a_node_its_exit_status(tmp_path):
+def test_the_second_sigint_of_a_launcher_at_any_moment_leaves_a_node_its_exit_status(tmp_path, domain):
     """`ros2 launch` passes on the SIGINT that the terminal has sent to the whole group already."""
-    domain, claim = free_domain()
-    with claim:
-        environment = os.environ | {"ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"}
-        ends = {}
-        for gaps_s in ((0.0, 0.02, 0.04, 0.06, 0.08), (0.1, 0.13, 0.16, 0.2, 0.3)):
-            nodes = {}
-            for gap_s in gaps_s:
-                name = ["--ros-args", "-r", f"__ns:=/after{round(1000 * gap_s)}"]
-                nodes[gap_s] = NodeProcess("expression_node", environment, tmp_path, *name)
-            try:
-                for gap_s, node in nodes.items():
-                    until(lambda node=node: "active:" in node.log, node)
-                    node.process.send_signal(signal.SIGINT)
-                    time.sleep(gap_s)
-                    node.process.send_signal(signal.SIGINT)
-                ends |= {gap_s: node.ended() for gap_s, node in nodes.items()}
-            finally:
-                for node in nodes.values():
-                    node.process.kill()
+    environment = os.environ | {"ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"}
+    ends = {}
+    for gaps_s in ((0.0, 0.02, 0.04, 0.06, 0.08), (0.1, 0.13, 0.16, 0.2, 0.3)):
+        nodes = {}
+        for gap_s in gaps_s:
+            name = ["--ros-args", "-r", f"__ns:=/after{round(1000 * gap_s)}"]
+            nodes[gap_s] = NodeProcess("expression_node", environment, tmp_path, *name)
+        try:
+            for gap_s, node in nodes.items():
+                until(lambda node=node: "active:" in node.log, node)
+                node.process.send_signal(signal.SIGINT)
+                time.sleep(gap_s)
+                node.process.send_signal(signal.SIGINT)
+            ends |= {gap_s: node.ended() for gap_s, node in nodes.items()}
+        finally:
+            for node in nodes.values():
+                node.process.kill()
     assert ends == dict.fromkeys(ends, 0)
 
 
@@ -84,7 +81,7 @@ def until(condition, node):
 
 
 @pytest.mark.ros
-def test_of_ended_nodes_no_thread_of_the_middleware_is_left():
+def test_of_ended_nodes_no_thread_of_the_middleware_is_left(domain):
     """One that is would use what the end of the process takes away: a crash, once in some hundred ends."""
     script = """
         import os, pathlib, signal, sys
@@ -104,15 +101,13 @@ def test_of_ended_nodes_no_thread_of_the_middleware_is_left():
         ended = run(EndsAtOnce, ["--ros-args", "-p", f"port:={sys.argv[2]}", "-r", f"__ns:={sys.argv[1]}"])
         print(ended, *threads())
     """
-    domain, claim = free_domain()
-    with claim:
-        ports = ["18765", "18765", "18765", "0 is refused"]
-        nodes = [program(script, f"/n{n}", port, domain=domain) for n, port in enumerate(ports)]
-        try:
-            ends = [(*node.communicate(timeout=60.0), node.returncode) for node in nodes]
-        finally:
-            for node in nodes:
-                node.kill()
+    ports = ["18765", "18765", "18765", "0 is refused"]
+    nodes = [program(script, f"/n{n}", port, domain=domain) for n, port in enumerate(ports)]
+    try:
+        ends = [(*node.communicate(timeout=60.0), node.returncode) for node in nodes]
+    finally:
+        for node in nodes:
+            node.kill()
     for said, errors, code in ends:
         assert code == 0, errors
         *alive, left = (line.split() for line in said.splitlines())
@@ -125,7 +120,7 @@ def test_of_ended_nodes_no_thread_of_the_middleware_is_left():
 
 @pytest.mark.ros
 @pytest.mark.parametrize("stuck", [False, True])
-def test_a_thread_that_cannot_be_stopped_does_not_see_pythons_end(stuck):
+def test_a_thread_that_cannot_be_stopped_does_not_see_pythons_end(stuck, domain):
     """It would come back from C to a Python that is being taken down: "terminate called", and exit code -6."""
     script = """
         import atexit, os, signal, sys, threading, time
@@ -141,8 +136,7 @@ def test_a_thread_that_cannot_be_stopped_does_not_see_pythons_end(stuck):
         atexit.register(print, "taken down")
         raise SystemExit(run(EndsAtOnce, ["--ros-args", "-r", "__ns:=/stuck"]))
     """
-    domain, claim = free_domain()
-    with claim, program(script, str(stuck), domain=domain) as node:
+    with program(script, str(stuck), domain=domain) as node:
         try:
             said, errors = node.communicate(timeout=60.0)
         finally:
@@ -152,9 +146,8 @@ def test_a_thread_that_cannot_be_stopped_does_not_see_pythons_end(stuck):
 
 
 @pytest.mark.ros
-def test_a_service_manager_hears_that_a_node_alone_is_ready_turns_and_ends(tmp_path):
-    domain, claim = free_domain()
-    with claim, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+def test_a_service_manager_hears_that_a_node_alone_is_ready_turns_and_ends(tmp_path, domain):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
         ear.bind(str(tmp_path / "notify"))
         ear.settimeout(60.0)
         variables = {"NOTIFY_SOCKET": ear.getsockname(), "WATCHDOG_USEC": "300000", "ROS_DOMAIN_ID": str(domain)}

@@ -19,7 +19,7 @@ from rclpy.exceptions import InvalidHandle
 pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
 
 from reactdiff_ros.msg import ActuatorState, ListenerStatus
-from ros_harness import ask, free_domain
+from ros_harness import ask
 
 from reactdiff_ros.avatar import AvatarConfig
 from reactdiff_ros.capture.camera import CameraFrame
@@ -40,12 +40,10 @@ pytestmark = pytest.mark.ros
 
 
 @pytest.fixture
-def context():
-    domain, claim = free_domain()
+def context(domain):
     rclpy.init(args=[], domain_id=domain)
     yield
     rclpy.shutdown()
-    claim.close()
     gc.unfreeze()  # what an active node has frozen: ruckig's binding would say at the end that it leaks
     gc.collect()  # a node that could not be made is in the domain all the same
 
@@ -366,15 +364,16 @@ def test_a_path_that_cannot_be_is_one_sentence_and_no_mistake_of_ours(context, k
     node.destroy_node()
 
 
+def screen(state_dir):
+    """The actuator of a robot without joints."""
+    node = ActuatorNode()
+    node.values.update(robot="screen", state_dir=str(state_dir), lock_dir="")
+    return node
+
+
 def test_a_stop_that_cannot_be_kept_acts_and_says_so(running, tmp_path):
     (tmp_path / "file").write_text("")
-
-    def screen():
-        node = ActuatorNode()
-        node.values.update(robot="screen", state_dir=str(tmp_path / "file"), lock_dir="")
-        return node
-
-    node = running(screen)
+    node = running(lambda: screen(tmp_path / "file"))
     answer = node._on_stop(None, SimpleNamespace())
     assert answer.success
     assert "but a software stop cannot be kept" in answer.message
@@ -386,15 +385,9 @@ def test_the_actuator_says_who_can_reach_its_robot(monkeypatch, running, tmp_pat
     monkeypatch.setenv("ROS_DISTRO", "humble")
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     monkeypatch.delenv("ROS_LOCALHOST_ONLY", raising=False)
-    logged = []
-
-    def screen():
-        node = ActuatorNode()
-        node.values.update(robot="screen", state_dir=str(tmp_path), lock_dir="")
-        monkeypatch.setattr(node.get_logger(), "warning", lambda sentence, event="": logged.append(sentence))
-        return node
-
-    node = running(screen)
+    node, logged = screen(tmp_path), []
+    monkeypatch.setattr(node.get_logger(), "warning", lambda sentence, event="": logged.append(sentence))
+    running(lambda: node)
     said = wider_than_this_machine(os.environ)
     node.report()
     node.report()

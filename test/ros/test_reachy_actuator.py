@@ -18,13 +18,11 @@ def test_the_head_turns_and_says_where_it_is(tmp_path):
     with running("mockup-sim", tmp_path) as port:
         profile_at(port, tmp_path)
         rest(port)
-        graph = RosGraph(tmp_path)
-        try:
+        with RosGraph(tmp_path) as graph:
             graph.listen(POSE, STATE)
             robot, folder = str(tmp_path / "reachy_mini.yaml"), str(tmp_path)
             graph.start(NODE, robot=robot, lock_dir=folder, state_dir=folder)
             graph.wait_active(NODE)
-            graph.publisher(EXPRESSION)
             graph.connect(EXPRESSION)
             graph.until(lambda: graph.received[POSE], 20.0, "a pose before it is enabled")
             show_on(graph, 1.0, headYaw=0.0)
@@ -37,9 +35,6 @@ def test_the_head_turns_and_says_where_it_is(tmp_path):
                     break
             now_ns = graph.node.get_clock().now().nanoseconds
             assert graph.received[STATE][-1].state == "following", graph.received[STATE][-1]
-        finally:
-            codes = graph.close()
-    assert codes == [0]
     assert poses[-1].pose[1] == pytest.approx(0.3, abs=0.03)
     assert np.abs(poses[-1].pose[[0, 2]]).max() < 0.03
     gaps = np.diff([pose.stamp_ns for pose in poses]) / 1e9

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import rclpy
-from ros_harness import RosGraph, free_domain
+from ros_harness import RosGraph
 
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.launching.table import load_table
@@ -130,16 +130,14 @@ def test_bad_start_value_ends_the_node_with_one_sentence(graph):
 
 
 @pytest.mark.parametrize(("name", "value"), [("intensity", "9.0"), ("seed", "soon")])
-def test_start_values_are_checked_as_parameters_are(name, value):
-    domain, claim = free_domain()
-    with claim:
-        rclpy.init(args=["--ros-args", "-p", f"{name}:={value}"], domain_id=domain)
-        try:
-            with pytest.raises(ConfigError, match=name):
-                ExpressionNode()
-        finally:
-            rclpy.shutdown()
-            gc.collect()  # a node that could not be made is in the domain all the same
+def test_start_values_are_checked_as_parameters_are(domain, name, value):
+    rclpy.init(args=["--ros-args", "-p", f"{name}:={value}"], domain_id=domain)
+    try:
+        with pytest.raises(ConfigError, match=name):
+            ExpressionNode()
+    finally:
+        rclpy.shutdown()
+        gc.collect()  # a node that could not be made is in the domain all the same
 
 
 def test_signal_during_the_start_ends_cleanly(graph):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,7 @@ class Talk:
         for _ in range(round(seconds * 25)):
             now_ns = self.graph.node.get_clock().now().nanoseconds
             seen = frame(self.t, voice(user, self.t), face=True)
-            changes = {"stamp_ns": now_ns, "picture_stamp_ns": now_ns, "sound_stamp_ns": now_ns}
-            seen = type(seen)(**{f: changes.get(f, getattr(seen, f)) for f in seen.__slots__})
+            seen = replace(seen, stamp_ns=now_ns, picture_stamp_ns=now_ns, sound_stamp_ns=now_ns)
             self.graph.publish("speaker/frame", fill_speaker(msg.SpeakerFrame(), seen))
             sound = Sound(now_ns, 16000, np.full((640, 1), 100, np.int16))
             self.graph.publish("audio", fill_audio(msg.AudioChunk(), sound, "microphone"))
