@@ -102,6 +102,8 @@ def same(a, b):
     """Equal, NaN included, through nested values and arrays."""
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=True)
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(same, a, b))
     if hasattr(a, "__slots__") and hasattr(a, "__dataclass_fields__"):
         return all(same(getattr(a, n), getattr(b, n)) for n in a.__dataclass_fields__)
     return a == b or (isinstance(a, float) and isinstance(b, float) and np.isnan(a) and np.isnan(b))
@@ -138,10 +140,7 @@ def test_an_empty_message_without_ros_has_the_fields_of_ros():
 @settings(max_examples=25, deadline=None)
 @given(people)
 def test_people_round_trip(value):
-    found = m.people_value(m.fill_people(msg.People(), value, msg.Person))
-    assert len(found.persons) == len(value.persons)
-    assert all(same(a, b) for a, b in zip(found.persons, value.persons, strict=True))
-    assert same(dataclasses.replace(found, persons=()), dataclasses.replace(value, persons=()))
+    assert same(value, m.people_value(m.fill_people(msg.People(), value, msg.Person)))
 
 
 @pytest.mark.parametrize(

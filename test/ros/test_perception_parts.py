@@ -98,13 +98,21 @@ def hri_msgs(monkeypatch):
     monkeypatch.setitem(sys.modules, "hri_msgs.msg", module)
 
 
+class Graph:
+    """Keeps what is published, which topics are latched, and which were retired."""
+
+    def __init__(self):
+        self.sent, self.latched, self.retired = [], set(), []
+        self.humans = Humans(self._publisher, lambda p: self.retired.append(p.topic), "abcde", 0.5)
+
+    def _publisher(self, _, topic, latched):
+        self.latched |= {topic} if latched else set()
+        return SimpleNamespace(topic=topic, publish=lambda message: self.sent.append((topic, message)))
+
+
 def test_the_speaker_is_published_as_rep_155_has_it(hri_msgs):
-    sent, retired, face = [], [], "/humans/faces/abcde"
-
-    def publisher(_, topic, latched):
-        return SimpleNamespace(topic=topic, publish=lambda message: sent.append((topic, message)))
-
-    humans = Humans(publisher, lambda p: retired.append(p.topic), "abcde", 0.5)
+    graph, face = Graph(), "/humans/faces/abcde"
+    humans, sent, retired = graph.humans, graph.sent, graph.retired
     regions = {3: (0.1, 0.2, 0.4, 0.6), 5: (0.5, 0.2, 0.7, 0.6)}
     humans.publish(frame(3), (3, 5, 7), regions)
     messages = dict(sent)
@@ -126,17 +134,13 @@ def test_the_speaker_is_published_as_rep_155_has_it(hri_msgs):
 
 
 def test_everyone_who_is_here_is_a_person_with_a_face_and_a_voice(hri_msgs):
-    sent, latched = [], set()
-
-    def publisher(_, topic, lasts):
-        latched.update([topic] if lasts else [])
-        return SimpleNamespace(topic=topic, publish=lambda message: sent.append((topic, message)))
+    graph = Graph()
+    humans, sent = graph.humans, graph.sent
 
     def people(speaking: float) -> People:
         persons = (PersonSeen(3, None, speaking, 0.9, 0.0), PersonSeen(5, None, 0.1, 0.2, speaking))
         return People(9, persons, 3, 0.1)
 
-    humans = Humans(publisher, lambda p: None, "abcde", 0.5)
     humans.publish(frame(3), (3, 5, 7), {}, people(0.9))
     messages = dict(sent)
     assert messages["/humans/faces/tracked"].ids == ["abcde3", "abcde5", "abcde7"]
@@ -147,7 +151,7 @@ def test_everyone_who_is_here_is_a_person_with_a_face_and_a_voice(hri_msgs):
     assert messages[f"{person}5/voice_id"].data == "abcdev5"
     assert [messages[f"{person}{i}/engagement_status"].level for i in (3, 5)] == [3, 1]
     assert [messages[f"{voice}{i}/is_speaking"].data for i in (3, 5)] == [True, False]
-    assert {f"{person}3/face_id", f"{voice}3/is_speaking"} <= latched
+    assert {f"{person}3/face_id", f"{voice}3/is_speaking"} <= graph.latched
     sent.clear()
     humans.publish(frame(3), (3, 5), {}, people(0.9))
     assert not any("is_speaking" in topic or "_id" in topic for topic, _ in sent), "only what changes"
