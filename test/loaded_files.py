@@ -13,8 +13,6 @@ def loaded(name: str) -> Any:
     """The module in a file of this repository ("scripts/x.py")."""
     path = ROOT / name
     spec = importlib.util.spec_from_file_location(path.name.removesuffix(".py").replace(".", "_"), path)
-    assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -28,7 +28,6 @@ def setup_output(*arguments: str) -> list[str]:
 
 def test_one_version_everywhere() -> None:
     version = MANIFEST.findtext("version")
-    assert version is not None
     assert re.fullmatch(r"\d+\.\d+\.\d+", version)
     assert reactdiff_ros.__version__ == package_version() == version
     assert setup_output("--version", "--name")[-2:] == [version, "reactdiff_ros"]

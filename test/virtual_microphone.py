@@ -42,7 +42,6 @@ class VirtualMicrophone:
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        assert player.stdin is not None
         player.stdin.write(samples)
         player.stdin.close()
         return player

@@ -40,8 +40,6 @@ def test_old_files_are_kept_each_under_its_own_name(tmp_path: Path) -> None:
     path.write_text("the first")
     first = save_calibration(path, {"jaw": JAW})
     second = save_calibration(path, {})
-    assert first is not None
-    assert second is not None
     assert first.read_text() == "the first"
     assert load_calibration(second) == {"jaw": JAW}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["robot.json", "robot.json.1.bak", "robot.json.2.bak"]

@@ -78,10 +78,8 @@ def test_garbage_never_raises_and_never_moves_anything_outside(kind: str, data: 
         for joint in line.driver.axes:
             reading = line.driver.reading(joint)
             if reading is not None:
-                assert reading.position is not None
                 assert math.isfinite(reading.position)
                 assert -181 <= reading.position <= 181
-                assert reading.load is not None
                 assert 0 <= reading.load <= 1
         assert all(str(fault) for fault in line.driver.faults().values())
     # Arming goes where the servo says that it stands (its answers were made up), which may be 5 % outside.

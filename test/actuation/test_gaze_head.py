@@ -33,7 +33,6 @@ def test_the_joints_that_a_face_moves_give_the_face_s_own_pose_back(robot: str) 
     face[ROTATION] = [0.1, -0.2, 0.05]
     where = Mapping(profile).wanted(face)
     pose = HeadReader(profile).pose(where, [NAN] * len(where))
-    assert pose is not None
     assert pose == pytest.approx([0.1, -0.2, 0.05, 0, 0, 0], abs=1e-3)
 
 
@@ -53,7 +52,6 @@ def test_what_cannot_be_measured_is_where_it_was_told_to_be() -> None:
     goal[list(profile.joints).index("head_pitch")] = 0.3
     reader = HeadReader(profile)
     pose = reader.pose([NAN] * 8, goal)
-    assert pose is not None
     assert pose[0] == pytest.approx(0.3)
     assert reader.pose([NAN] * 8, [NAN] * 8) is None
     assert reader.pose([math.inf] * 8, [NAN] * 8) is None

@@ -211,7 +211,6 @@ def test_a_line_that_is_too_slow_is_named_with_a_baud_rate_that_would_do(make: s
         r"too few for 12 servos.* in steps: set it and its servos to (\d+) baud",
         kind.slow_line(config(type=make, baud=slow), 12, 50.0),
     )
-    assert found is not None
     assert commands(slow) < 180
     assert commands(int(found[1])) == 200
     assert kind.slow_line(config(type=make, baud=int(found[1])), 12, 50.0) == ""

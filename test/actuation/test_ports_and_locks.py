@@ -60,7 +60,6 @@ def test_locks_of_other_processes(tmp_path: Path) -> None:
         file.write_text(f"{living.pid:>10}\nminicom root\n")
         with pytest.raises(DeviceError, match=f"process {living.pid} minicom root has it"):
             DeviceLock(device, tmp_path)
-        assert living.stdin is not None
         living.stdin.close()
     for left in (f"{living.pid:>10}\n", "nonsense", "", "99999999999999999999"):
         file.write_text(left)

@@ -64,7 +64,6 @@ def served(errors: Path, left: int = 0) -> Iterator[int]:
     command = [sys.executable, "-c", SERVE, str(FILES), str(left)]
     with errors.open("wb") as log:
         process = subprocess.Popen(with_us(command), stdout=subprocess.PIPE, stderr=log)
-        assert process.stdout is not None
         try:
             yield int(process.stdout.readline())
         finally:

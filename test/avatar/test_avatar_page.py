@@ -58,7 +58,6 @@ def test_neutral_after_half_a_second_without_frames(stage: Drawing) -> None:
       const look = () => reactdiff.fresh() ? requestAnimationFrame(look) : done(reactdiff.state().reason);
       look(); })"""
     match = re.fullmatch(r"no expression for ([\d.]+) s", stage.page.value(at_first))
-    assert match is not None
     assert float(match[1]) >= stage.server.config.stale_s, "a shorter gap changes nothing"
     stage.page.until("!reactdiff.fresh() && reactdiff.values().every((v) => v === 0)", 20)
     assert time.monotonic() - stopped < 20

@@ -64,7 +64,6 @@ def test_the_authority_vouches_for_no_other_site_even_if_its_key_is_stolen(
     made = Certificates(tmp_path)
     made.renew(NAMES, later())
     authority = _read(tmp_path / "authority.pem")
-    assert authority is not None
     monkeypatch.setattr(certificates, "_vouches", lambda *_: True)  # what a thief would do
     _write(tmp_path / "stolen.pem", _new_server(authority, {x509.DNSName("bank.example")}, later()))
     evil = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -109,7 +108,6 @@ def test_what_expires_is_renewed_before(tmp_path: Path) -> None:
 
 def _expiry(path: Path) -> datetime:
     found = _read(path)
-    assert found is not None
     return found.certificate.not_valid_after_utc
 
 

@@ -89,7 +89,6 @@ def test_the_face_fades_to_neutral_and_stays_there():
     last, weights = face, []
     for age in range(201, 601, 20):
         sent = feed.substitute(age * MS, START_NS + age * MS)
-        assert sent is not None
         assert sent.mode == "neutral"
         assert sent.stamp_ns == START_NS + age * MS
         assert (np.abs(sent.coefficients) <= np.abs(last) + 1e-7).all()

@@ -110,7 +110,6 @@ def heard(near: NDArray[np.float64], robot: NDArray[np.int16] | None) -> NDArray
             canceller.spoken(chunks.pop(0))
         block = Sound(T0 + i * NS // RATE, RATE, np.clip(near[i : i + BLOCK, None], -32768, 32767).astype(np.int16))
         cleaned = canceller.clean(block) if canceller.hears(block) and canceller.able(block) else block
-        assert cleaned is not None
         assert cleaned.stamp_ns == block.stamp_ns
         assert cleaned.clean is canceller.hears(block)
         out.append(cleaned.samples[:, 0])

@@ -16,7 +16,6 @@ ANGLE = st.floats(-0.6, 0.6)
 def test_pose_size_and_place_of_a_rigid_face_come_back(pitch, yaw, roll, scale, x, y):
     points = in_picture(frontal_face(), x=x, y=y, scale=scale, pitch=pitch, yaw=yaw, roll=roll)
     fit = geometry.fit_head(points)
-    assert fit is not None
     assert fit.angles == pytest.approx((pitch, yaw, roll), abs=1e-6)
     assert fit.scale == pytest.approx(scale, rel=1e-6)
     assert fit.origin[:2] == pytest.approx((x, y), abs=1e-3)
@@ -28,7 +27,6 @@ def test_pose_size_and_place_of_a_rigid_face_come_back(pitch, yaw, roll, scale, 
 def test_a_face_turned_inside_out_is_not_taken_for_a_mirror(pitch, yaw, roll):
     points = in_picture(frontal_face(), x=300, y=200, scale=50, pitch=pitch, yaw=yaw, roll=roll)
     fit = geometry.fit_head(points * (1.0, 1.0, -1.0))
-    assert fit is not None
     assert np.linalg.det(fit.rotation) == pytest.approx(1.0)
 
 

@@ -117,7 +117,6 @@ class Pair:
             self.stage.t_ms += 40
             self.stage.perception.observe_picture(self.stage.world.picture(self.stage.t_ms))
             people = self.stage.perception.people
-            assert people is not None
             by_id = {p.person_id: p.speaking for p in people.persons}
             said.append(tuple(by_id[i] for i in self.ids))
         return said

@@ -127,7 +127,6 @@ def test_the_demo_face_is_read_as_mediapipe_read_it(nets):
     assert found.score == pytest.approx(float(stored["score"]), abs=0.01)
     for region, expected in zip(stored["regions"], stored["landmarks"], strict=True):
         points = nets.mesh(picture, Region(*region.tolist()))
-        assert points is not None
         assert apart(points, expected).max() < 0.005
         assert np.abs(points - expected)[:, 2].max() < 0.005 * eye_distance(expected)
         assert nets.mesh(picture, Region(*region.tolist())).tobytes() == points.tobytes()

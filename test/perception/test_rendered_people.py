@@ -108,7 +108,6 @@ def test_whom_the_speaker_addresses_is_found(nets, record_property):
             perception.observe_picture(Picture(now, np.hstack([halves[0][:, :320], halves[1][:, 320:]])))
             now += NS // RATE_HZ
             people = perception.people
-            assert people is not None
             ids |= {p.person_id for p in people.persons}
             other = max((p.addressed for p in people.persons), default=0.0)
             right[addressee].append((people.robot_addressed > other) == (addressee == "robot"))
@@ -144,7 +143,6 @@ class Stage:
 
     def at(self, who: int) -> PersonSeen:
         """What is known of the one on the left (0) or right (1) of the picture."""
-        assert self.perception.people is not None
         placed = [p for p in self.perception.people.persons if p.position_m is not None]
         return (max if who else min)(placed, key=lambda p: float(p.position_m[0]))
 
@@ -159,7 +157,6 @@ def test_a_photograph_is_neither_speaker_nor_addressee(nets):
     for k in range(6 * RATE_HZ):  # who speaks looks at the robot, and for 1 s past it at the photograph
         stage.show((1,), yaws=(0.0, line_of_sight(1, "other") if 3 * RATE_HZ <= k < 4 * RATE_HZ else 0.0))
         people = stage.perception.people
-        assert people is not None
         assert stage.at(0).speaking < 0.3
         assert k < 2 * RATE_HZ or people.target == stage.at(1).person_id
         taken += stage.at(0).addressed > people.robot_addressed

@@ -9,13 +9,6 @@ from test_tracking import Stage, ids, mouth, one_talks
 
 from reactdiff_ros.perception import PerceptionConfig
 from reactdiff_ros.perception.people import direction
-from reactdiff_ros.types import People
-
-
-def seen(stage: Stage) -> People:
-    people = stage.perception.people
-    assert people is not None
-    return people
 
 
 def test_who_comes_back_gets_the_same_id_and_neutral_and_a_stranger_does_not():
@@ -68,12 +61,12 @@ def test_of_four_the_target_is_read_in_every_picture_and_the_others_in_turn():
     actors = [Actor(80 + 160 * k, seed=k, scale=28) for k in range(4)]
     stage = Stage(*actors)
     stage.play(2.0)
-    assert len(seen(stage).persons) == 4
+    assert len(stage.perception.people.persons) == 4
     stage.world.calls.clear()
     frames = stage.play(4.0)
     assert all(f.mesh_present for f in frames)
     assert stage.world.calls.count("mesh") <= 3 * 100 + 20, "the detector's findings are compared, too"
-    assert [p.person_id for p in seen(stage).persons] == [1, 2, 3, 4]
+    assert [p.person_id for p in stage.perception.people.persons] == [1, 2, 3, 4]
 
 
 def test_who_walks_past_without_a_look_is_nobody_and_who_stays_is_noticed():
@@ -87,10 +80,10 @@ def test_who_walks_past_without_a_look_is_nobody_and_who_stays_is_noticed():
 
     for _ in range(45):
         stage.play(0.04, walk)
-        assert [p.person_id for p in seen(stage).persons] == [1]
+        assert [p.person_id for p in stage.perception.people.persons] == [1]
     walker.yaw = 0.0
     stage.play(1.0)
-    assert len(seen(stage).persons) == 2
+    assert len(stage.perception.people.persons) == 2
 
 
 def test_a_lone_passer_by_is_no_target():
@@ -109,25 +102,25 @@ def test_speaking_follows_the_voice_and_the_lips():
     stage.play(1.0)
     stage.voice.speaking = True
     stage.play(2.0, one_talks(one, two))
-    first, second = seen(stage).persons
+    first, second = stage.perception.people.persons
     assert first.speaking > 0.8
     assert second.speaking < 0.2
     stage.play(2.0, one_talks(two, one))
-    first, second = seen(stage).persons
+    first, second = stage.perception.people.persons
     assert second.speaking > 0.8
     stage.voice.speaking = False
     stage.play(0.2, one_talks(two, one))
-    assert max(p.speaking for p in seen(stage).persons) < 0.1
+    assert max(p.speaking for p in stage.perception.people.persons) < 0.1
     stage.voice.speaking = True
     for _ in range(50):
         stage.perception.robot_speaking(True, stage.t_ms * 10**6)
         stage.play(0.04, one_talks(two, one))
-    assert max(p.speaking for p in seen(stage).persons) < 0.1, "it is the robot's own voice"
+    assert max(p.speaking for p in stage.perception.people.persons) < 0.1, "it is the robot's own voice"
     stage.voice.clean = True
     for _ in range(50):
         stage.perception.robot_speaking(True, stage.t_ms * 10**6)
         stage.play(0.04, one_talks(two, one))
-    first, second = seen(stage).persons
+    first, second = stage.perception.people.persons
     assert second.speaking > 0.8, "its echo is cancelled"
     assert first.speaking < 0.2
 
@@ -137,7 +130,7 @@ def test_a_voice_without_a_mouth_belongs_to_no_one_here():
     stage.play(1.0)
     stage.voice.speaking = True
     stage.play(4.0)
-    assert seen(stage).persons[0].speaking < 0.2
+    assert stage.perception.people.persons[0].speaking < 0.2
 
 
 def test_directions_are_seen_from_the_eyes_of_who_looks():
@@ -162,7 +155,7 @@ def test_who_is_addressed_is_who_is_looked_at(yaw, addressed):
         two.face = frontal_face()
 
     stage.play(3.0, talk)
-    people = seen(stage)
+    people = stage.perception.people
     other = people.persons[1].addressed
     assert people.persons[0].addressed < 0.05
     if addressed == "robot":

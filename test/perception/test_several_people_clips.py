@@ -103,7 +103,6 @@ def play(
             frame = perception.observe_picture(Picture(now, np.hstack(parts)))
             edges = np.cumsum([p.shape[1] for p in parts]) / sum(p.shape[1] for p in parts)
             places = {i: int(np.searchsorted(edges, (box[0] + box[2]) / 2)) for i, box in perception.regions().items()}
-            assert perception.people is not None
             voice = frame.voice is not None and frame.voice.speaking
             yield Moment(who, voice, perception.people, places)
             now += PERIOD_NS
