@@ -8,6 +8,7 @@ from collections import deque
 import numpy as np
 import pytest
 from reachy_daemon import at_rest, follow, positions, running
+from scipy.spatial.transform import Rotation
 
 from reactdiff_ros.actuation.mapping import HeadReader
 from reactdiff_ros.clock import NS, to_ns
@@ -87,7 +88,9 @@ class Room:
         """Optical coordinates of the person for the camera on the head at that pose."""
         pitch, yaw, roll, left, up, forward = head
         eyes = -np.array(self.profile.head.pivot_m)
-        on_head = turned(pitch, yaw, roll).T @ (person + eyes - np.array([forward, left, up]))
+        on_head = Rotation.from_euler("ZYX", [yaw, pitch, roll]).as_matrix().T @ (
+            person + eyes - np.array([forward, left, up])
+        )
         x, y, z = on_head - eyes - np.array(self.profile.camera.xyz_m)
         return np.array([-y, -z, x])
 
@@ -98,12 +101,6 @@ class Room:
         times = start_ns / NS + np.arange(16) / 25
         plan[:, HEAD_PITCH] = NOD_RAD * np.sin(2 * np.pi * NOD_HZ * times) if still else 0.0
         return Reaction(start_ns, 25.0, plan, 4, True, 0, "rules", "rules", 0.0, None, None)
-
-
-def turned(pitch, yaw, roll):
-    (cp, sp), (cy, sy), (cr, sr) = ((math.cos(a), math.sin(a)) for a in (pitch, yaw, roll))
-    z, y = [[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]], [[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]]
-    return np.array(z) @ np.array(y) @ np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
 
 
 @pytest.fixture(scope="module")

@@ -14,16 +14,13 @@ import pytest
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.arming import RobotConsole
-from reactdiff_ros.coefficients import INDEX
+from reactdiff_ros.coefficients import sides
 from reactdiff_ros.types import ExpressionFrame
 from tools.chromium import Chromium, Page, find_chromium
 
 TOKEN = "abcde-fghjk-mnp23"
 PHONE = (390, 844)
-IN_BROWSER = [
-    pytest.mark.browser,
-    pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed"),
-]
+IN_BROWSER = [pytest.mark.browser, pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")]
 
 
 def in_browser(test: Any) -> Any:
@@ -120,8 +117,7 @@ class Shown(Stage):
         """Show these coefficients (mouthSmile sets both sides); returns once they have arrived."""
         values = np.zeros(58, np.float32)
         for name, value in coefficients.items():
-            for part in (name,) if name in INDEX else (name + "Left", name + "Right"):
-                values[INDEX[part]] = value
+            values[sides(name)] = value
         self.feed(values)
         wanted = [round(float(v), 4) for v in values]
         self.page.until(f"(shown => {wanted}.every((v, i) => Math.abs(v - shown[i]) < 1e-3))(reactdiff.values())", 20)

@@ -11,16 +11,9 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.avatar.drawing import PAGE, FaceDrawing, looks, rasterised
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, NAMES, index
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ConfigError
-
-
-def face(**shown: float) -> np.ndarray:
-    """These coefficients alone; of a name without a side both."""
-    values = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
-    for name, value in shown.items():
-        values[list(index(*([name] if name in NAMES else [name + "Left", name + "Right"])))] = value
-    return values
+from tools.demo.readback import face
 
 
 def test_the_same_faces_give_the_same_drawings() -> None:

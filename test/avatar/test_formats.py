@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 from outputs_kit import UNREAL, faces, frame, read_live_link, receiver
 from pythonosc.dispatcher import Dispatcher
 from pythonosc.osc_server import BlockingOSCUDPServer
+from scipy.spatial.transform import Rotation
 
 from reactdiff_ros.avatar.config import Target
 from reactdiff_ros.avatar.formats import LiveLinkEncoder, VmcEncoder, eye_angles, head_quaternion
@@ -153,23 +152,9 @@ def test_head_and_eyes_turn_right_and_down_positive(play_live_link, name, left, 
 ANGLE = st.floats(-0.6, 0.6)
 
 
-def matrix(q):
-    x, y, z, w = q
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
 @given(ANGLE, ANGLE, ANGLE)
 def test_quaternion_is_yaw_times_pitch_times_roll(pitch, yaw, roll):
-    (sp, cp), (sy, cy), (sr, cr) = ((math.sin(a), math.cos(a)) for a in (pitch, yaw, roll))
-    about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
-    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
     q = head_quaternion(np.array([0.0] * 52 + [pitch, yaw, roll, 0.0, 0.0, 0.0]))
     assert np.linalg.norm(q) == pytest.approx(1.0)
-    np.testing.assert_allclose(matrix(q), about_y @ about_x @ about_z, atol=1e-9)
+    expected = Rotation.from_euler("YXZ", [yaw, pitch, roll])
+    np.testing.assert_allclose(Rotation.from_quat(q).as_matrix(), expected.as_matrix(), atol=1e-9)

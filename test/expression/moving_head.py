@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from engine_drive import MS, eyes
 from engine_drive import TICK as TICK_NS
+from scipy.spatial.transform import Rotation
 
 from reactdiff_ros.coefficients import HEAD_PITCH
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
@@ -17,12 +18,8 @@ from reactdiff_ros.types import GazeTarget, HeadPose
 
 
 def turn(pitch: float, yaw: float, roll: float) -> np.ndarray:
-    """Rz(yaw) Ry(pitch) Rx(roll), x forward, y left, z up; one factor after the other."""
-    c, s = np.cos, np.sin
-    z = np.array([[c(yaw), -s(yaw), 0], [s(yaw), c(yaw), 0], [0, 0, 1]])
-    y = np.array([[c(pitch), 0, s(pitch)], [0, 1, 0], [-s(pitch), 0, c(pitch)]])
-    x = np.array([[1, 0, 0], [0, c(roll), -s(roll)], [0, s(roll), c(roll)]])
-    return z @ y @ x
+    """Rz(yaw) Ry(pitch) Rx(roll), x forward, y left, z up."""
+    return Rotation.from_euler("ZYX", [yaw, pitch, roll]).as_matrix()
 
 
 def optical(forward_left_up: np.ndarray) -> np.ndarray:

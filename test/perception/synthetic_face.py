@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from reactdiff_ros.perception import face as geometry
 from reactdiff_ros.perception.nets import Detection, Region
@@ -63,11 +64,7 @@ def frontal_face(
 
 def rotation_of(pitch: float, yaw: float, roll: float) -> np.ndarray:
     """Ry(yaw) Rx(pitch) Rz(roll): what `geometry.angles_of` reads."""
-    cx, sx, cy, sy, cz, sz = (f(a) for a in (pitch, yaw, roll) for f in (np.cos, np.sin))
-    x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
-    y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return y @ x @ z
+    return Rotation.from_euler("YXZ", [yaw, pitch, roll]).as_matrix()
 
 
 def in_picture(
