@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, get_args
 
 import pytest
+from answering import Answering, Handler
 from loaded_files import loaded
 
 from reactdiff_ros.types import TurnEventKind
@@ -22,29 +21,6 @@ pytestmark = pytest.mark.ros
 @pytest.fixture(scope="module")
 def conversation() -> Any:
     return loaded("examples/conversation.py")
-
-
-class Server(ThreadingHTTPServer):
-    answers: dict[str, bytes]
-    bodies: list[bytes]
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_POST(self) -> None:
-        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-        answer = self.server.answers[self.path]
-        if answer in FAULTS:
-            with contextlib.suppress(OSError):  # the other end does not wait for all of it
-                FAULTS[answer](self)
-            return
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_: Any) -> None:
-        pass
 
 
 def blanks(handler: Handler, count: int, size: int, every_s: float) -> None:
@@ -76,12 +52,9 @@ FAULTS: dict[bytes, Callable[[Handler], object]] = {
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Handler) as server:
-        server.bodies = []
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+def server() -> Iterator[Answering]:
+    with Answering() as server:
         yield server
-        server.shutdown()
 
 
 HEARD = json.dumps({"text": "I was at the lake."}).encode()
@@ -98,12 +71,13 @@ REPLY = json.dumps({"choices": [{"message": {"content": "How nice."}}]}).encode(
     ],
 )  # fmt: skip
 def test_an_endpoint_that_answers_nonsense_is_one_sentence(
-    conversation: Any, server: Server, heard: bytes, reply: bytes, said: str | None, monkeypatch: pytest.MonkeyPatch,
+    conversation: Any, server: Answering, heard: bytes, reply: bytes, said: str | None, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     slow = {b"late", b"trickle"} & {heard, reply}
     monkeypatch.setattr(conversation, "ANSWER_S", 1.0 if slow else 10.0)
-    server.answers = {"/v1/audio/transcriptions": heard, "/v1/chat/completions": reply}
+    answers = {"/v1/audio/transcriptions": heard, "/v1/chat/completions": reply}
+    server.answers = {path: FAULTS.get(answer, answer) for path, answer in answers.items()}
     partner = conversation.Endpoint(f"http://127.0.0.1:{server.server_port}/v1/", "model", "ears")
     assert partner.reply(b"RIFF") == (said or conversation.SORRY, "neutral")
     assert b"RIFF" in server.bodies[0]

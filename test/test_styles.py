@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
+from answering import Answering
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -214,32 +213,16 @@ def test_a_description_that_may_mean_something_else_is_refused(text: str, said: 
         described(text)
 
 
-class Model(BaseHTTPRequestHandler):
-    """An OpenAI-compatible endpoint that answers what the test wants."""
-
-    answer: ClassVar[bytes] = b""
-    heard: ClassVar[list[dict[str, Any]]] = []
-
-    def do_POST(self) -> None:
-        self.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(200 if self.path == "/v1/chat/completions" else 404)
-        self.end_headers()
-        self.wfile.write(self.answer)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answering]:
+    """An OpenAI-compatible endpoint."""
     monkeypatch.setenv("no_proxy", "*")
-    server = HTTPServer(("127.0.0.1", 0), Model)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with Answering() as server:
+        yield server
+
+
+def address(endpoint: Answering) -> str:
+    return f"http://127.0.0.1:{endpoint.server_port}/v1"
 
 
 def says(content: str) -> bytes:
@@ -255,21 +238,21 @@ def says(content: str) -> bytes:
     ],
     ids=["sure", "any length"],
 )  # fmt: skip
-def test_a_language_model_gives_controls(endpoint: str, content: str, controls: dict[str, float]) -> None:
-    Model.answer = says(content)
-    assert asked("kind", endpoint, "small") == controls
-    assert Model.heard[-1]["model"] == "small"
-    assert Model.heard[-1]["messages"][1]["content"] == "kind"
+def test_a_language_model_gives_controls(endpoint: Answering, content: str, controls: dict[str, float]) -> None:
+    endpoint.answers["/v1/chat/completions"] = says(content)
+    assert asked("kind", address(endpoint), "small") == controls
+    heard = json.loads(endpoint.bodies[-1])
+    assert (heard["model"], heard["messages"][1]["content"]) == ("small", "kind")
 
 
 @pytest.mark.parametrize(
     "answer", [b"", b"[]", b"{}", says("I cannot"), says("{" * 100_000), says('{"attitude": NaN}')]
 )
 def test_nonsense_of_a_language_model_is_one_sentence(
-    endpoint: str, answer: bytes, capsys: pytest.CaptureFixture[str]
+    endpoint: Answering, answer: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Model.answer = answer
-    assert main(["style", "describe", "kind", "--endpoint", endpoint, "--model", "small"]) == 1
+    endpoint.answers["/v1/chat/completions"] = answer
+    assert main(["style", "describe", "kind", "--endpoint", address(endpoint), "--model", "small"]) == 1
     said = capsys.readouterr().err
     assert "the endpoint gives no answer" in said or "holds no controls" in said
     assert "Traceback" not in said
