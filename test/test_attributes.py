@@ -6,14 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from reactdiff_ros.attributes import (
-    ATTRIBUTE_NAMES,
-    AU,
-    EXPRESSION,
-    EXPRESSIONS,
-    VALENCE_AROUSAL,
-    attributes_of,
-)
+from reactdiff_ros.attributes import ATTRIBUTE_NAMES, AU, EXPRESSION, EXPRESSIONS, VALENCE_AROUSAL, attributes_of
 from reactdiff_ros.coefficients import mirrored_order, neutral
 from tools.demo.readback import face
 

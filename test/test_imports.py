@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -84,25 +84,21 @@ def files(folder: Path) -> list[Path]:
 @cache
 def imports(path: Path) -> list[tuple[str, int]]:
     """(absolute dotted module, line) of every import in a file, TYPE_CHECKING blocks included."""
-    return list(_imports(path))
-
-
-def _imports(path: Path) -> Iterator[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
     package = path.relative_to(ROOT).with_suffix("").parts[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, node.lineno
+            found += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             if not node.level:
                 base = node.module or ""
             else:
                 stem = package[: len(package) - node.level + 1]
                 base = ".".join([*stem, *([node.module] if node.module else [])])
-            yield base, node.lineno
+            found.append((base, node.lineno))
             if base == "reactdiff_ros" or node.level:
-                for alias in node.names:
-                    yield f"{base}.{alias.name}", node.lineno
+                found += [(f"{base}.{alias.name}", node.lineno) for alias in node.names]
+    return found
 
 
 def place(path: Path) -> str:

@@ -83,10 +83,7 @@ class SlowBus(Driver):
 def robot(tmp_path, clock=None):
     clock = clock or Ticker(0.00001)
     profile = small_profile(tmp_path)
-    buses = {
-        "servos": SlowBus(clock, ("eye", "lid"), None),
-        "bus": SlowBus(clock, ("jaw", "neck"), 0.0),
-    }
+    buses = {"servos": SlowBus(clock, ("eye", "lid"), None), "bus": SlowBus(clock, ("jaw", "neck"), 0.0)}
     hardware = Hardware(profile, buses, clock, wait=clock.wait)
     return clock, buses, hardware, Actuation(profile, hardware, clock)
 

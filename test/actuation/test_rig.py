@@ -9,11 +9,7 @@ from bus_fixtures import CLOCK
 
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.hardware import make_drivers
-from reactdiff_ros.actuation.robot.profile import (
-    Pca9685Driver,
-    ScreenDriver,
-    load_profile,
-)
+from reactdiff_ros.actuation.robot.profile import Pca9685Driver, ScreenDriver, load_profile
 from reactdiff_ros.errors import ConfigError
 
 
