@@ -35,7 +35,6 @@ class Head:
         *,
         uncalibrated: tuple[str, ...] = (),
         saved: dict[str, float] | None = None,
-        stopped: bool = False,
         plugged: bool = True,
         stands: dict[int, float] | None = None,
         calibrated: Mapping[str, Calibration] | None = None,
@@ -54,7 +53,7 @@ class Head:
         self.uncalibrated, self.calibrated = uncalibrated, calibrated or {}
         self.face: np.ndarray | None = np.zeros(58)
         self.log: list[Status] = []
-        self.start(saved, stopped)
+        self.start(saved)
 
     def start(self, saved: dict[str, float] | None = None, stopped: bool = False) -> None:
         """As a process that is started, also after another one was killed: the hardware is as it was."""

@@ -78,21 +78,20 @@ def settle(driver: Driver, condition: Callable[[], object]) -> None:
     assert until(lambda: bool(condition()), work)
 
 
-def sweep(driver: Driver, target: dict[str, float], seconds: float = 60.0, within: float = 0.5) -> bool:
+def sweep(driver: Driver, target: dict[str, float]) -> bool:
     """Command `target` until every joint measures it."""
 
     def there() -> bool:
         readings = {j: driver.reading(j) for j in target}
         return all(
-            r is not None and r.position is not None and abs(r.position - target[j]) <= within
-            for j, r in readings.items()
+            r is not None and r.position is not None and abs(r.position - target[j]) <= 0.5 for j, r in readings.items()
         )
 
     def work() -> None:
         driver.command(target)
         driver.poll(0.02)
 
-    return until(there, work, seconds)
+    return until(there, work)
 
 
 def port(folder: Path) -> Path:

@@ -12,7 +12,7 @@ UP = 2047 - 10 * 4096 / 360
 DOWN = pytest.approx(25.0, abs=0.2)
 
 
-def killed(tmp_path, *changes, saved=None, stopped=False):
+def killed(tmp_path, *changes, stopped=False):
     """A head that followed with its neck up when its process was killed, and the process that was started then."""
     head = Head(tmp_path, *changes)
     for channel in head.board.channels:
@@ -21,7 +21,7 @@ def killed(tmp_path, *changes, saved=None, stopped=False):
     head.show(headPitch=-10 / 57.3, jawOpen=0.5)
     head.run(1.5)
     assert head.torques() == [True] * 4
-    head.start(saved, stopped)
+    head.start(stopped=stopped)
     head.run(1.5)
     return head
 

@@ -21,13 +21,13 @@ MJPG = cv2.VideoWriter.fourcc(*"MJPG")
 class FakeCapture:
     """A V4L2-like device: remembers settings, gives the frames it was made with."""
 
-    def __init__(self, frames, *, mjpeg: bool = False, opened: bool = True) -> None:
-        self.frames, self.mjpeg, self.opened = list(frames), mjpeg, opened
+    def __init__(self, frames, *, mjpeg: bool = False) -> None:
+        self.frames, self.mjpeg = list(frames), mjpeg
         self.settings: dict[int, float] = {}
         self.released = 0
 
     def isOpened(self) -> bool:
-        return self.opened
+        return True
 
     def set(self, prop: int, value: float) -> bool:
         if prop == cv2.CAP_PROP_FOURCC and not self.mjpeg:

@@ -18,7 +18,6 @@ from reactdiff_ros.types import People, PersonSeen
 
 S = 1000 * MS
 PLACES = {1: -0.5, 2: 0.0, 3: 0.5}
-Speaking = Callable[[int], dict[str, object]]
 
 
 def person(number: int, **beliefs: float) -> PersonSeen:
@@ -31,9 +30,9 @@ def people(now: int, persons: list[PersonSeen], *, target: int = 1, robot_addres
     return People(now - 30 * MS, tuple(persons), target, robot_addressed)
 
 
-def looks(seen: Callable[[int], People], *, seconds: float = 400.0, speaks: bool = False, seed: int = 0) -> np.ndarray:
+def looks(seen: Callable[[int], People], *, seconds: float = 400.0, speaks: bool = False) -> np.ndarray:
     """Whose place was looked at, per tick; a picture every 40 ms."""
-    attention = Attention(np.random.default_rng(seed))
+    attention = Attention(np.random.default_rng(0))
     focus, result = 0, []
     for i in range(round(seconds * 50)):
         now = i * TICK

@@ -22,9 +22,7 @@ def voice(speaking: bool, loudness: float = -25.0, pause: float = 0.0, utterance
     )  # fmt: skip
 
 
-def frame(
-    stamp_ns: int, smile: float | None = 0.0, sound: Voice | None = None, brow: float = 0.0, jaw: float = 0.0
-) -> SpeakerFrame:
+def frame(stamp_ns: int, smile: float | None = 0.0, sound: Voice | None = None, jaw: float = 0.0) -> SpeakerFrame:
     """A frame with a face that smiles so much (None: no camera) and a voice (None: no microphone)."""
     values = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
     confidence = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
@@ -36,7 +34,6 @@ def frame(
         confidence[52:] = 0.9
         values[[INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]]] = smile
         values[[INDEX["cheekSquintLeft"], INDEX["cheekSquintRight"]]] = 0.5 * smile
-        values[[INDEX["browInnerUp"], INDEX["browOuterUpLeft"], INDEX["browOuterUpRight"]]] = brow
         values[INDEX["jawOpen"]] = jaw
         happy = min(1.0, 1.3 * smile)
     chances = np.full(len(EXPRESSION_CLASSES), 0.02, dtype=np.float32)

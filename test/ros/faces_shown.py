@@ -53,20 +53,16 @@ def show_until(graph: RosGraph, state: str) -> None:
     pytest.fail(f"not {state}: {said[-1:]}\n{graph.processes[0].log[-2000:]}")
 
 
-def somebody(
-    now_ns: int, *, smile: float = 0.0, speaking: bool = False, face: bool = True, heard: bool = True,
-    face_of: np.ndarray | None = None,
-) -> Any:  # fmt: skip
+def somebody(now_ns: int, *, smile: float = 0.0, speaking: bool = False, face_of: np.ndarray | None = None) -> Any:
     """A frame of somebody 1 m away, as its message; `face_of`: all their coefficients."""
     values = np.zeros(58, np.float32) if face_of is None else face_of
-    values[list(SMILE)] += smile * face
-    confidence, position_m = np.full(58, 0.9 * face, np.float32), np.array([0, 0, 1], np.float32) if face else None
+    values[list(SMILE)] += smile
     voice = Voice(0.9 if speaking else 0.05, speaking, np.zeros(26, np.float32), 120.0 if speaking else 0.0, -30, 0, 0)
     return fill_speaker(
         msg.SpeakerFrame(),
         SpeakerFrame(
-            now_ns, now_ns, now_ns if heard else None, 1 if face else -1, face, face, values, confidence, 1.0, None,
-            position_m, None, voice if heard else None,
+            now_ns, now_ns, now_ns, 1, True, True, values, np.full(58, 0.9, np.float32), 1.0, None,
+            np.array([0, 0, 1], np.float32), None, voice,
         ),
     )  # fmt: skip
 
