@@ -14,7 +14,6 @@ from reactdiff_ros.evaluation.studies.controls import (
     SMILE,
     Runner,
     Trials,
-    answer,
     find_trials,
     lag_s,
     setting,
@@ -63,7 +62,7 @@ def trials() -> Trials:
 
 def test_responsiveness_moves_the_answer_to_a_smile(shipped: StreamListener, trials: Trials) -> None:
     settings = [setting("responsiveness", value) for value in (0.0, 0.5, 1.0)]
-    answers = [float(answer(trials.paired(shipped, one, SMILE)).mean()) for one in settings]
+    answers = [float(trials.paired(shipped, one, SMILE).smiles_more().mean()) for one in settings]
     assert np.all(np.diff(answers) > 0), answers
 
 
