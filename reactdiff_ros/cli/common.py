@@ -369,7 +369,7 @@ STOP_SIGNALS: Final = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "S
 
 
 class Press:
-    """Tells a new Ctrl-C from a copy of the last one."""
+    """Distinguishes a new Ctrl-C from a copy of the last one."""
 
     def __init__(self) -> None:
         self._last_s = float("-inf")

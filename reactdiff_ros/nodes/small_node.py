@@ -1,4 +1,4 @@
-"""A ROS node of a program that is none itself: the supervisor, a bag's player, commands."""
+"""A small ROS node for programs that are not nodes of the listener: the supervisor, the bag player, commands."""
 
 from __future__ import annotations
 

@@ -74,6 +74,19 @@ def test_a_plan_acts_at_the_next_tick_and_is_followed_closely() -> None:
     assert last.coefficients[SMILE[0]] == pytest.approx(wanted, abs=0.01)
 
 
+def test_change_of_plan_does_not_jump() -> None:
+    engine = ExpressionEngine(seed=1)
+    calm = stack(run(engine, 0.48, listening(engine)))
+
+    def change(now: int) -> None:
+        engine.on_reaction(reaction(now + TICK, SMILING if now % (320 * MS) == 160 * MS else None), now)
+
+    faces = np.concatenate([calm, stack(run(engine, 0.8, every(160, change), start_ns=480 * MS))])
+    bounded_and_smooth(faces)
+    assert faces[:, SMILE[0]].max() > 0.2
+    assert np.abs(np.diff(faces[:, SMILE[0]])).max() < 0.125
+
+
 def test_a_dead_model_leaves_a_face_that_looks_and_blinks() -> None:
     engine = ExpressionEngine(seed=2)
     engine.on_reaction(reaction(0, SMILING), 0)
@@ -178,6 +191,7 @@ def test_clock_that_jumps_back_flushes_without_a_jump_of_the_face() -> None:
     bounded_and_smooth(faces, first[-1])
     assert faces[-1, SMILE[0]] == 0.0
     assert second[-1].mode == "listening"
+    assert second[-1].reaction_picture_stamp_ns is not None
     assert second[-1].reaction_picture_stamp_ns < 3_000 * MS
 
 

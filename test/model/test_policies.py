@@ -116,9 +116,16 @@ def test_nods_have_published_rate_size_and_speed() -> None:
     assert after_phrase > 0.4, "phrase ends are the main cue, by chance 0.27"
 
 
-def test_no_nods_to_silence() -> None:
+def test_no_nods_to_silence_and_none_while_the_robot_speaks() -> None:
     quiet = shown(run(make_listener("rules", seed=2), 60, lambda t: frame(round(t * 25) * FRAME, heard=voice())))[1]
     assert nods(quiet) == []
+    listener = make_listener("rules", seed=2)
+
+    def while_robot_speaks(time_s: float) -> SpeakerFrame:
+        listener.robot_speaking(True, round(time_s * 25) * FRAME)
+        return talk(time_s)
+
+    assert nods(shown(run(listener, 60, while_robot_speaks))[1]) == []
 
 
 def test_without_a_microphone_a_moving_jaw_is_talk() -> None:

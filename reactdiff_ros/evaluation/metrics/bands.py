@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -31,13 +32,13 @@ class Band:
 
 
 @cache
-def load_bands() -> dict[str, Band]:
-    """Bands of the shipped file by name.
+def load_bands(path: Path | None = None) -> dict[str, Band]:
+    """Bands by name, of the shipped file or of another one in its form.
 
     Raises:
         ConfigError: the file cannot be read, or a band lacks something.
     """
-    where = share_path(FILE)
+    where = path or share_path(FILE)
     try:
         rows = parse_yaml(where.read_text(encoding="utf-8"))
         bands = {str(name): _band(str(name), row) for name, row in rows.items()}

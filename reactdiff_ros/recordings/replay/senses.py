@@ -55,7 +55,7 @@ STRAYS: Final = 25
 class BagEvent:
     """Something of a recording that is neither picture nor sound, at `offset_ns` on its time line.
 
-    `kind`: the type of its message, one of those in `_TOLD`; "": nothing but the time. `value`: what it says.
+    `kind`: the type of its message, one of those in `_HANDLERS`; "": nothing but the time. `value`: what it says.
     """
 
     offset_ns: int
@@ -161,7 +161,7 @@ def events_of(recording: Recording, settings: ReplaySettings) -> list[BagEvent]:
 
 def _event(message: BagMessage, at_ns: int) -> BagEvent | None:
     try:
-        value = _TOLD[message.kind][0](message.message)
+        value = _HANDLERS[message.kind][0](message.message)
     except MessageError:
         return None
     if isinstance(value, HeadPose) and abs(value.stamp_ns - at_ns) > CLOCK_OFF_NS:  # not of the pictures' clock
@@ -174,7 +174,7 @@ def _control(session: ListeningSession, change: ListenerControl, _: int) -> None
     session.expression.control(change)
 
 
-_TOLD: Final[dict[str, tuple[Callable[[Any], Any], Callable[[ListeningSession, Any, int], object]]]] = {
+_HANDLERS: Final[dict[str, tuple[Callable[[Any], Any], Callable[[ListeningSession, Any, int], object]]]] = {
     BOOL: (lambda message: bool(message.data), ListeningSession.robot_speaking),
     MOUTH: (mouth_value, lambda session, mouth, at_ns: session.expression.on_mouth(mouth, at_ns)),
     SPEECH_STATE: (speech_state_value, lambda session, state, at_ns: session.expression.on_speech(state, at_ns)),
@@ -183,7 +183,7 @@ _TOLD: Final[dict[str, tuple[Callable[[Any], Any], Callable[[ListeningSession, A
     POSE: (head_pose_value, lambda session, pose, at_ns: session.expression.on_head_pose(pose, at_ns, own=False)),
     GESTURE: (gesture_value, lambda session, made, at_ns: session.expression.on_gesture(made[0], at_ns, made[1])),
 }
-"""Type of a message -> its value, and who is told it at which time."""
+"""Type of a message -> what reads its value, and what passes the value on to the session at a time."""
 
 
 def merged(items: Iterable[Event], events: list[BagEvent]) -> Iterator[Event]:
@@ -323,7 +323,7 @@ def push(session: ListeningSession, event: Event) -> list[ExpressionFrame]:
     faces = session.advance(event.offset_ns)
     if isinstance(event, BagEvent) and event.kind:
         try:
-            _TOLD[event.kind][1](session, event.value, event.offset_ns)
+            _HANDLERS[event.kind][1](session, event.value, event.offset_ns)
         except ReactdiffError:
             session.rejected += 1
     return faces
