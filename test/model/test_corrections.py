@@ -27,7 +27,6 @@ from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, blank, from_frame
 from reactdiff_ros.model.plan.corrections import (
     AROUND,
     BLEND,
-    BROAD_RESPONSIVENESS,
     CONTAGION,
     GREETING_RESPONSIVENESS,
     HOLD_SLOTS,
@@ -160,15 +159,15 @@ def test_a_broad_smile_is_answered_more_surely_for_as_long_as_it_is_fresh() -> N
     assert mood.step(showing(0.95))[0, 1] == 1.0
     after(1, showing(0.0), mood)
     assert mood.step(showing(0.0))[0, 1] == pytest.approx(np.exp(-26 / 25), rel=0.01)
-    assert answering(1.0) == pytest.approx(BROAD_RESPONSIVENESS)
-    assert answering(0.5) == pytest.approx(BROAD_RESPONSIVENESS / 2)
+    assert answering(1.0) == pytest.approx(0.65)
+    assert answering(0.5) == pytest.approx(0.325)
     assert answering(0.5, responsiveness=0.9) == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize("control", ["attitude", "smiling"])
 def test_who_is_to_be_cool_or_not_to_smile_does_not_answer_broad_smiles(control: str) -> None:
     assert answering(1.0, **{control: -1.0}) == 0.0
-    assert answering(1.0, **{control: -0.5}) == pytest.approx(BROAD_RESPONSIVENESS / 2)
+    assert answering(1.0, **{control: -0.5}) == pytest.approx(0.325)
 
 
 # Conditions

@@ -12,6 +12,7 @@ import pytest
 from speaker_frames import SLOT, drive, session, shown
 
 from reactdiff_ros.capture.media import MediaClip
+from reactdiff_ros.cli.training import train
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, SMILE
 from reactdiff_ros.model.backends.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.backends.weights import find_weights
@@ -53,6 +54,17 @@ def test_the_evidence_is_of_the_shipped_weights_on_this_simulator(evidence: dict
     assert {name for name, settings in measured.items() if settings["simulator"] != simulator_hash()} == set()
     shipped = find_weights("").nods
     assert {settings["nods"] for settings in measured.values()} == {None if shipped is None else shipped.digest}
+
+
+def test_the_card_gives_each_run_with_all_its_options() -> None:
+    runs = json.loads((SHIPPED / "manifest.json").read_text(encoding="utf-8"))["training"]
+    card = (SHIPPED / "README.md").read_text(encoding="utf-8")
+    commands = [line.split() for line in card.splitlines() if line.startswith("reactdiff dev train ")]
+    options = {option for parameter in train.params for option in parameter.opts}
+    for run, command in zip(runs, commands, strict=True):
+        given = {f"--{name.replace('_', '-')}" for name, value in run["settings"].items() if value}
+        bounded_by_time = {"--steps"} if "--minutes" in given else set()
+        assert (given & options) - bounded_by_time <= set(command)
 
 
 # The listener: it continues itself, answers, does nothing without reason, plans as recorded

@@ -141,8 +141,8 @@ CONTAGION: Final = 4.8
 """Units of `smiling` for a mean smile of 1 more, see docs/tuning.md."""
 BROAD: Final = (0.65, 0.9)
 """The smile from which on it is answered more surely, and from which on in full. After a smile of .86 and more,
-recorded people's smiles rise by .12 more than at random moments, the networks' by .03; after smaller ones both by at
-most .05. See docs/tuning.md."""
+recorded people's smiles rise by .12 more than at random moments, those of networks without a guidance by .03; after
+smaller ones both by at most .05. See docs/tuning.md."""
 BROAD_RESPONSIVENESS: Final = 0.65
 """What a broad smile raises `responsiveness` to."""
 _BROAD_S: Final = 1.0
