@@ -32,7 +32,7 @@ from reactdiff_ros.model.plan.corrections import LATENT_LIMIT
 from .config import TrainConfig
 from .data import MARGIN, Indices, Pool, Sequences, cut, cut_at, filled, joined, reach_back, tail
 from .nets import Model
-from .objective import LATENT_WEIGHT, Drawn, Plans, conditions, context_mask, draw, draw_plans
+from .objective import LATENT_WEIGHT, SPEED_FRAMES, Drawn, Plans, conditions, context_mask, draw, draw_plans
 
 HOP: Final = 4
 """Frames that are drawn at once, each stretch continuing the one before."""
@@ -62,6 +62,7 @@ def _members(owner: NDArray[np.intp]) -> list[Tensor]:
 _LATENTS = _members(GROUP_OF_LATENT)
 _COEFFICIENTS = _members(GROUP_OF_COEFFICIENT)
 _FADE = torch.tensor([FADE[GROUPS[i].name] for i in GROUP_OF_COEFFICIENT])
+_SLOW = torch.tensor([GROUPS[i].name not in ("blinks", "gaze") for i in GROUP_OF_COEFFICIENT])
 _LOWER, _UPPER = torch.from_numpy(LOWER), torch.from_numpy(UPPER)
 
 
@@ -212,21 +213,30 @@ def _continue(
     past = played.latents[row[:, None], frame + torch.arange(-length, 0, device=device)]
     memory = played.memory[row, frame[:, 0]][:, : plans.memory.shape[1]]
     square = (theirs[:, :, VAE_CONTEXT:] - past[:, None, -COMPARED:]).square()
-    future, weight = face.new_empty(len(row), horizon, face.shape[-1]), past.new_ones(len(row), horizon, past.shape[-1])
-    ahead = torch.arange(1, horizon + 1, device=device)[:, None]
+    other, weight = twins[:, 0, now - 2 :].clone(), past.new_ones(len(row), horizon, past.shape[-1])
     each = torch.arange(len(row), device=device)
-    kept = torch.exp(-ahead / _FADE.to(device))
     counts = LATENT_WEIGHT.to(device)
     for latents, coefficients in zip(_LATENTS, _COEFFICIENTS, strict=True):
         share = counts[latents] / counts[latents].sum()
         distance, nearest = (square[..., latents].mean(2) @ share).min(dim=1)
-        other = twins[each, nearest]
-        missed = (face[:, -1] - other[:, now - 1])[:, None, coefficients]
-        future[..., coefficients] = other[:, now:, coefficients] + missed * kept[:, coefficients]
+        other[..., coefficients] = twins[each, nearest][:, now - 2 :, coefficients]
         weight[..., latents] = torch.exp(-distance / NEAR).clamp(min=LEAST)[:, None, None]
+    future = other[:, 2:] + gone_on(face[:, -2:] - other[:, :2], horizon)
     wanted = torch.cat([face[:, -VAE_CONTEXT:], _bounded(future)], dim=1)
     target = model.vae.encode(wanted)[:, VAE_CONTEXT:]
     plans.replaced(chosen, past, memory, target, weight)
+
+
+def gone_on(difference: Tensor, horizon: int) -> Tensor:
+    """How the difference (R, 2, 58) of a played face from the nearest listener's in the last two frames goes on
+    (R, horizon, 58): it fades, and so does its speed, within a few frames.
+
+    Where the speed was dropped at once, every continued stretch began with a jerk, and the networks learnt to draw it.
+    """
+    t = torch.arange(1, horizon + 1, device=difference.device)[:, None]
+    level, speed = difference[:, 1:], difference.diff(dim=1)
+    slowing = t * torch.exp(-t / SPEED_FRAMES) * _SLOW.to(t.device)
+    return level * torch.exp(-t / _FADE.to(t.device)) + speed * slowing
 
 
 def draw_batch(

@@ -16,12 +16,13 @@ import torch
 from accelerate.state import AcceleratorState
 from small_run import CONFIG, SHAPE, config, write_dyads
 
+from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.backends.weights import find_weights
 from reactdiff_ros.model.diffusion.latents import GROUPS
 from reactdiff_ros.resources import resource_path
 from reactdiff_ros.training.autoencoder import AutoencoderStep, DecoderFit, describe, labels_of, set_scale
-from reactdiff_ros.training.batches import HOP, RollOuts, continue_from, roll_out
+from reactdiff_ros.training.batches import HOP, RollOuts, continue_from, gone_on, roll_out
 from reactdiff_ros.training.config import TrainConfig, config_from, fold_of
 from reactdiff_ros.training.data import MARGIN, cut, cut_at, simulated_pool
 from reactdiff_ros.training.export import check_features, export
@@ -235,6 +236,21 @@ def test_a_listener_who_did_exactly_this_is_continued_as_he_went_on(player, pool
             wanted = whole[row, MARGIN + at : MARGIN + at + plans.target.shape[1]]
             torch.testing.assert_close(plans.target[i], wanted, atol=2e-3, rtol=1e-3)
             assert plans.weight[i].min() > 0.99
+
+
+def test_a_future_goes_on_with_the_speed_of_what_was_played() -> None:
+    """A rise does not stop as a plan begins: its first steps are .61, .13 and -.07 of the last one's."""
+    smile, blink = INDEX["mouthSmileLeft"], INDEX["eyeBlinkLeft"]
+    difference = torch.zeros(2, 2, 58)
+    difference[0, 1, [smile, blink]] = 0.01
+    difference[1] = 0.1
+    wanted = gone_on(difference, 100)
+    steps = torch.cat([difference[:, 1:], wanted], dim=1).diff(dim=1)
+    assert steps[0, :3, smile].tolist() == pytest.approx([0.0059, 0.0011, -0.0009], abs=2e-4)
+    assert wanted[0, :, smile].abs().max() < 0.018
+    assert wanted[0, -1, smile] == pytest.approx(0.00135, abs=1e-4)
+    assert steps[0, 0, blink] == pytest.approx(-0.0028, abs=1e-4)  # blinks are quick: only their level is kept
+    assert wanted[1, [0, -1], smile].tolist() == pytest.approx([0.098, 0.0135], abs=1e-3)
 
 
 def same(a: Trainer, b: Trainer) -> bool:
