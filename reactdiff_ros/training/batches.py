@@ -32,7 +32,7 @@ from reactdiff_ros.model.plan.corrections import LATENT_LIMIT
 from .config import TrainConfig
 from .data import MARGIN, Indices, Pool, Sequences, cut, cut_at, filled, joined, reach_back, tail
 from .nets import Model
-from .objective import LATENT_WEIGHT, SPEED_FRAMES, Drawn, Plans, conditions, context_mask, draw, draw_plans
+from .objective import LATENT_WEIGHT, QUICK, Drawn, Plans, conditions, context_mask, draw, draw_plans, slowed
 
 HOP: Final = 4
 """Frames that are drawn at once, each stretch continuing the one before."""
@@ -62,7 +62,7 @@ def _members(owner: NDArray[np.intp]) -> list[Tensor]:
 _LATENTS = _members(GROUP_OF_LATENT)
 _COEFFICIENTS = _members(GROUP_OF_COEFFICIENT)
 _FADE = torch.tensor([FADE[GROUPS[i].name] for i in GROUP_OF_COEFFICIENT])
-_SLOW = torch.tensor([GROUPS[i].name not in ("blinks", "gaze") for i in GROUP_OF_COEFFICIENT])
+_SLOW = torch.tensor([GROUPS[i].name not in QUICK for i in GROUP_OF_COEFFICIENT])
 _LOWER, _UPPER = torch.from_numpy(LOWER), torch.from_numpy(UPPER)
 
 
@@ -213,7 +213,7 @@ def _continue(
     past = played.latents[row[:, None], frame + torch.arange(-length, 0, device=device)]
     memory = played.memory[row, frame[:, 0]][:, : plans.memory.shape[1]]
     square = (theirs[:, :, VAE_CONTEXT:] - past[:, None, -COMPARED:]).square()
-    other, weight = twins[:, 0, now - 2 :].clone(), past.new_ones(len(row), horizon, past.shape[-1])
+    other, weight = torch.empty_like(twins[:, 0, now - 2 :]), past.new_ones(len(row), horizon, past.shape[-1])
     each = torch.arange(len(row), device=device)
     counts = LATENT_WEIGHT.to(device)
     for latents, coefficients in zip(_LATENTS, _COEFFICIENTS, strict=True):
@@ -235,8 +235,7 @@ def gone_on(difference: Tensor, horizon: int) -> Tensor:
     """
     t = torch.arange(1, horizon + 1, device=difference.device)[:, None]
     level, speed = difference[:, 1:], difference.diff(dim=1)
-    slowing = t * torch.exp(-t / SPEED_FRAMES) * _SLOW.to(t.device)
-    return level * torch.exp(-t / _FADE.to(t.device)) + speed * slowing
+    return level * torch.exp(-t / _FADE.to(t.device)) + speed * slowed(t) * _SLOW.to(t.device)
 
 
 def draw_batch(

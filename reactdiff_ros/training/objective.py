@@ -112,7 +112,9 @@ MISTAKEN: Final = 0.07
 SPRING_FRAMES: Final = 10.0
 SPEED_FRAMES: Final = 2.0
 """Time constants with which they come back, and with which they lose the speed of the other."""
-SLOW_LATENTS: Final = torch.tensor([GROUPS[i].name not in ("blinks", "gaze") for i in GROUP_OF_LATENT])
+QUICK: Final = ("blinks", "gaze")
+"""Groups that move too quickly to take the speed of another listener along."""
+SLOW_LATENTS: Final = torch.tensor([GROUPS[i].name not in QUICK for i in GROUP_OF_LATENT])
 """(L,) those that another listener's past brings along, see `mistake`."""
 CLEAR: Final = 0.7
 """Noise angle (rad) below which the clean estimate says enough to be decoded."""
@@ -285,8 +287,13 @@ def mistake(plans: Plans, rng: np.random.Generator) -> None:
     gap = other[:, -1:] - own[:, -1:]
     speed = other[:, -1:] - other[:, -2:-1] - own[:, -1:] + own[:, -2:-1]
     t = torch.arange(1, plans.target.shape[1] + 1, device=rows.device)[:, None]
-    back = gap * (1 + t / SPRING_FRAMES) * torch.exp(-t / SPRING_FRAMES) + speed * t * torch.exp(-t / SPEED_FRAMES)
+    back = gap * (1 + t / SPRING_FRAMES) * torch.exp(-t / SPRING_FRAMES) + speed * slowed(t)
     plans.replaced(rows, other, memory, plans.target[rows] + back, plans.weight[rows])
+
+
+def slowed(t: Tensor) -> Tensor:
+    """How far what moved by 1 a frame has moved `t` frames later, as its speed fades and it comes back."""
+    return t * torch.exp(-t / SPEED_FRAMES)
 
 
 def disturb(plans: Plans, rng: np.random.Generator, noise: torch.Generator) -> None:
