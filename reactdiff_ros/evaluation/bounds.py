@@ -282,7 +282,7 @@ BOUNDS: Final[tuple[Bound, ...]] = (
     Bound("streams", "difference of consecutive plans over the spread of candidates", at("plan_difference.*", REFLEXES),
           "a plan that keeps changing looks nervous", high=WITHIN["plans"][1],
           short="plans differ by at most .25 of the spread"),
-    Bound("streams", "power in three bands over the reference's, before smoothing",
+    Bound("streams", "power in three bands over the reference's, as planned",
           at("bands_over_reference.raw.*.*", REFLEXES), "neither frozen nor trembling", *WITHIN["bands"],
           short="power .7 to 1.4 of the reference"),
     Bound("controls", "every sweep rises, at each step and in total with its 95 % interval", _rising,

@@ -5,7 +5,7 @@ Filters between the camera and the face, in the order in which they act:
 | filter                          | where       | removes                                                    |
 |---------------------------------|-------------|------------------------------------------------------------|
 | `OneEuro`                       | perception  | jitter of a still face; fast motion passes without delay   |
-| `planner.smooth` (half-band)    | model       | frame-to-frame jitter of a drawn plan, above about 6 Hz    |
+| `corrections.continued`         | model       | steps between plans, jerks where blocks of frames join     |
 | `planner.blend`                 | model       | the jump from one drawn plan to the next                   |
 | `PlanSmoother` (Gaussian)       | here        | tremor of any policy's plan; large deviations pass         |
 | crossfade of `Playback`         | here        | the jump when a plan comes late or from another policy     |

@@ -29,7 +29,7 @@ from reactdiff_ros.types import Reaction, SpeakerFrame
 
 MOST: Final = 64
 """Listeners in one call of the networks; more are computed in several."""
-_STACKED: Final = ("speaker", "missing", "sides", "mood", "past", "memory", "noise", "shown", "before", "dip", "ranks")
+_STACKED: Final = ("speaker", "missing", "sides", "mood", "past", "memory", "noise", "last", "before", "dip", "ranks")
 """Arrays of a draft that lead with its listeners."""
 DEADLINE_S: Final = 0.04
 """A plan is ready within one slot of the 25 Hz grid."""

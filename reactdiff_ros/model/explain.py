@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.coefficients import SMILE, brows_raised
 from reactdiff_ros.model.backends.runtime import Networks
 from reactdiff_ros.model.diffusion.tokens import STREAM_COUNT, STREAMS
-from reactdiff_ros.model.plan.corrections import AROUND, SHARPNESS, answered, nod_conditions
+from reactdiff_ros.model.plan.corrections import SHARPNESS, answered, nod_conditions
 from reactdiff_ros.model.plan.planner import Draft, OwnPast, draw_plan
 from reactdiff_ros.model.speaker.grid import Staged
 from reactdiff_ros.types import REACTION_RATE_HZ, Explanation, FloatArray
@@ -180,7 +180,7 @@ def _repeated(draft: Draft, speaker: FloatArray, faceless: NDArray[np.bool_], pa
         sides=draft.sides[rows], noise=draft.noise[rows], dip=draft.dip[rows],
         mood=np.where(faceless[:, None], 0.0, draft.mood).astype(np.float32),
         past=past.latents(draft.slot - draft.past.shape[1], draft.past.shape[1]), memory=past.memory(draft.slot),
-        shown=past.shown(draft.slot - AROUND, AROUND), before=past.shown(draft.slot, frames),
+        last=past.shown(draft.slot - 1, 1)[:, 0], before=past.shown(draft.slot, frames),
     )  # fmt: skip
 
 

@@ -89,8 +89,8 @@ def free_run(
         shown: (N, n, 58) what they showed before `first`, if not a neutral face.
         workers: threads.
         chunk: listeners that are drawn together, by one thread; other numbers change the rounding.
-        plans: return (coefficients, plans) instead, plans being (N, P, horizon, 58) as decoded, before any smoothing
-            and bounds: plan i starts at frame first + i * hop.
+        plans: return (coefficients, plans) instead, plans being (N, P, horizon, 58) as decoded, before they are blended
+            and bounded: plan i starts at frame first + i * hop.
 
     Raises:
         ValueError: hop or block do not fit the horizon.
@@ -102,7 +102,7 @@ def free_run(
     starts = range(first, frames, how.hop)
     out = np.zeros((count, frames, COEFFICIENT_COUNT), dtype=np.float32)
     raw = np.empty((count, len(starts), horizon, COEFFICIENT_COUNT), dtype=np.float32) if plans else None
-    wanted = horizon if plans else min(how.hop + (LOOKAHEAD if how.smooth else 0), horizon)
+    wanted = horizon if plans else min(how.hop + (LOOKAHEAD if how.blend else 0), horizon)
 
     def run(row: int) -> None:
         rows = np.arange(row, min(row + chunk, count))

@@ -1,4 +1,4 @@
-"""The corrections around the networks, in their order: style, mood, limits, choice, smoothing, nods."""
+"""The corrections around the networks, in their order: style, mood, limits, choice, joints of plans, nods."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from reactdiff_ros.model.diffusion.conditions import (
 from reactdiff_ros.model.diffusion.sampler import SIDED, Conditions, Sampling, drawn_sides, ordinary
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, blank, from_frame
 from reactdiff_ros.model.plan.corrections import (
-    AROUND,
     BLEND,
     CONTAGION,
     GREETING_RESPONSIVENESS,
@@ -43,12 +42,12 @@ from reactdiff_ros.model.plan.corrections import (
     answered,
     conditioning,
     continued,
+    eased,
     greeting,
     heeding,
     in_mood,
     ranked,
     sane,
-    smooth,
 )  # fmt: skip
 from reactdiff_ros.styles import Style, load_styles
 from reactdiff_ros.types import EXPRESSION_CLASSES, REACTION_RATE_HZ, Affect, SpeakerFrame
@@ -231,32 +230,36 @@ def test_a_choice_is_held():
     assert len(made) > 15
 
 
-# Smoothing
+# From one plan to the next
 
 
 def noise(*shape):
     return RNG.standard_normal(shape).astype(np.float32)
 
 
-def test_smoothing_keeps_nods_and_laughs_and_a_constant():
-    t = np.arange(1000) / 25
-
-    def kept(hz):
-        wave = np.sin(2 * np.pi * hz * t + 0.3)[None, :, None]
-        return smooth(wave).std() / wave[:, 3:-3].std()
-
-    assert smooth(np.zeros((1, 100, 2))).shape == (1, 94, 2)
-    assert [kept(hz) for hz in (2, 5, 6.25)] == pytest.approx([0.99, 0.72, 0.5], abs=0.01)
-    assert kept(12.5) < 1e-6
-    np.testing.assert_allclose(smooth(np.ones((2, 20, 3))), 1)
-    assert smooth(noise(1, 5000, 1)).std() < 0.72
+@pytest.mark.parametrize(("name", "moved"), [("browInnerUp", 0.125), ("mouthSmileLeft", 0.05), ("eyeBlinkLeft", 0.0)])
+def test_frames_on_both_sides_of_a_joint_go_towards_their_neighbours(name, moved):
+    plan, last = np.zeros((1, 12, 58)), np.zeros((1, 58))
+    plan[0, 4:] = 1.0  # a step where the second block begins
+    found = eased(plan, last, 4)[0, :, INDEX[name]]
+    np.testing.assert_allclose(found, [0, 0, 0, moved, 1 - moved, *[1] * 7], atol=1e-6)
+    late = np.ones((1, 8, 58))  # a step where the plan begins; what was shown stays
+    np.testing.assert_allclose(eased(late, last, 4)[0, :, INDEX[name]], [1 - moved, *[1] * 7], atol=1e-6)
 
 
-def test_smoothing_looks_no_further_ahead_than_it_says():
-    how, hop = Sampling(smooth=True), 4
-    plans, shown, before = 0.3 + 0.1 * noise(1, 1, 16, 58), noise(1, AROUND, 58), noise(1, 16, 58)
-    whole = continued(plans, shown, before, how)
-    part = continued(plans[:, :, : hop + LOOKAHEAD], shown, before[:, : hop + LOOKAHEAD], how)
+def test_easing_keeps_a_steady_motion_and_what_happens_within_blocks():
+    ramp = np.arange(1.0, 17.0)[None, :, None] + np.zeros(58)
+    np.testing.assert_allclose(eased(ramp.copy(), np.zeros((1, 58)), 4), ramp)
+    inside = [1, 2, 5, 6, 9, 10]
+    plan = noise(2, 3, 12, 58)
+    np.testing.assert_array_equal(eased(plan.copy(), noise(2, 3, 58), 4)[..., inside, :], plan[..., inside, :])
+
+
+def test_a_plan_looks_no_further_ahead_than_it_says():
+    how, hop = Sampling(blend=True), 4
+    plans, last, before = 0.3 + 0.1 * noise(1, 1, 16, 58), noise(1, 58), noise(1, 16, 58)
+    whole = continued(plans, last, before, how)
+    part = continued(plans[:, :, : hop + LOOKAHEAD], last, before[:, : hop + LOOKAHEAD], how)
     np.testing.assert_array_equal(whole[:, :, : hop + len(BLEND)], part[:, :, : hop + len(BLEND)])
 
 

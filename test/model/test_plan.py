@@ -211,7 +211,7 @@ def plan_of(planner, networks, slot, **more):
 
 
 def test_an_extreme_history_is_forgotten(networks):
-    how = Sampling(steps=2, guidance=1.0, smooth=False, recall=4)
+    how = Sampling(steps=2, guidance=1.0, blend=False, recall=4)
     quiet, wild = Planner(networks, [0], how), Planner(networks, [0], how)
     wild.begin(0, np.ones((1, 30, 58), dtype=np.float32))
     start = None

@@ -18,7 +18,7 @@ from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.plan.corrections import conditioning
 from reactdiff_ros.model.streams import SPEAKERS, free_run, speaker_tokens
 
-FAST = Sampling(steps=2, guidance=1.5, hop=4, lead=0, smooth=False)
+FAST = Sampling(steps=2, guidance=1.5, hop=4, lead=0, blend=False)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_what_was_shown_before_is_continued(networks, tokens):
 @pytest.mark.parametrize("hop", [1, 4, 5, 16])
 @pytest.mark.parametrize("block", [4, 16])
 def test_any_hop_and_block(networks, tokens, hop, block):
-    face = run(networks, tokens[:, :30], how=replace(FAST, hop=hop, block=block, smooth=True), count=2)
+    face = run(networks, tokens[:, :30], how=replace(FAST, hop=hop, block=block, blend=True), count=2)
     assert face.shape == (2, 30, 58)
     assert_face(face)
 

@@ -108,7 +108,7 @@ def evaluate_streams(
     conditions, how = ordinary(items, dyads.controls), model.how
     shown, plans = _with_plans(model, tokens, conditions, np.arange(items) + 1)
     progress(0.35)
-    ancestral = model.sampled(steps=ANCESTRAL_STEPS, hop=how.block, smooth=False, candidates=1).of_tokens(
+    ancestral = model.sampled(steps=ANCESTRAL_STEPS, hop=how.block, blend=False, candidates=1).of_tokens(
         tokens, conditions, np.arange(items) + 100_001
     )
     progress(0.8)

@@ -46,8 +46,8 @@ class Sampling:
     """Frames between the newest evidence and the first frame of a plan, minus one."""
     recall: int = 16
     """Frames of its own past that the network is shown."""
-    smooth: bool = True
-    """Lead plans over into each other and take the jitter out."""
+    blend: bool = True
+    """Lead plans over into each other and ease the joints of blocks, see `corrections.continued`."""
     without: tuple[str, ...] = ()
     """Of `corrections.REMOVABLE`, what is left out."""
     candidates: int = 1

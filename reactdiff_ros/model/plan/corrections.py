@@ -9,7 +9,7 @@
 | 5 | `sane` | latents x_0 | a wild latent must not become part of the past |
 | 6 | `ranked` | candidates | every other rule of choice shows a duller or livelier face than the model's |
 | 7 | `calmed` | head pitch | the networks' own nods come at no particular moment; (9) adds those that do |
-| 8 | `continued` | faces | jitter within a plan, a step between two plans |
+| 8 | `continued` | faces | a step between two plans, a jerk where blocks of frames join |
 | 9 | `Nods` | head pitch | nods are too rare and small to count in the losses of the diffusion |
 | 10 | `NodGate` | head pitch | an eager model nods even while the robot itself speaks |
 | 11 | `Empathy`, `answered` | faces | an answer to anger, grief or surprise has to be sure; the networks' is not |
@@ -52,7 +52,7 @@ from reactdiff_ros.model.diffusion.conditions import (
     STYLE_COUNT,
     STYLE_NAMES,
 )
-from reactdiff_ros.model.diffusion.latents import GROUPS
+from reactdiff_ros.model.diffusion.latents import GROUP_OF_COEFFICIENT, GROUPS
 from reactdiff_ros.model.diffusion.sampler import Conditions, NoiseTape, Sampling
 from reactdiff_ros.model.diffusion.tokens import FRAME_S, SpeakerBatch
 from reactdiff_ros.model.plan.level import Level
@@ -298,23 +298,13 @@ def calmed(decoded: FloatArray) -> FloatArray:
 
 # 8. From one plan to the next
 
-AROUND: Final = 3
-"""Frames before and after each one that `smooth` looks at."""
 BLEND: Final = (0.2, 0.5, 0.8, 0.95)
 """Share of a new plan in its first frames; the rest is the old plan, which covers the same times."""
-LOOKAHEAD: Final = len(BLEND) + AROUND
+JOINT: Final = np.array([0.10, 0.17, 0.25, 0.17, 0.0, 0.0, 0.10], dtype=np.float32)[GROUP_OF_COEFFICIENT]
+"""(58,) shares of the way to the mean of its neighbours that a frame next to a joint of blocks goes: so much that its
+jerk is that inside blocks, in each group. A filter over all frames also flattened fine motion, see docs/tuning.md."""
+LOOKAHEAD: Final = len(BLEND) + 1
 """Frames that `continued` needs of a plan beyond those that are shown."""
-
-
-def smooth(frames: Array) -> Array:
-    """Take the jitter out, (..., n, C) to (..., n - 6, C).
-
-    Half-band filter of seven frames, maximally flat at 0 and at half the frame rate (Herrmann 1971): nods of 2 Hz keep
-    99 %, the bursts of a laugh at 5 Hz 72 %, 6.25 Hz half, what changes from frame to frame nothing.
-    """
-    ends, around = frames[..., :-6, :] + frames[..., 6:, :], frames[..., 2:-4, :] + frames[..., 4:-2, :]
-    smoothed: Array = (16 * frames[..., 3:-3, :] + 9 * around - ends) / 32
-    return smoothed
 
 
 def blend(plan: Array, before: Array) -> Array:
@@ -324,18 +314,28 @@ def blend(plan: Array, before: Array) -> Array:
     return plan
 
 
-def continued(plans: FloatArray, shown: FloatArray, before: FloatArray, how: Sampling) -> FloatArray:
-    """Plans (N, K, H, 58) as they continue the last one: bounded and, with `how.smooth`, without jitter and steps.
+def eased(plan: Array, last: Array, block: int) -> Array:
+    """Move the frames on both sides of each joint of `plan` (..., n, C), in place; `last` (..., C) is the frame before.
 
-    `shown` (N, AROUND, 58) are the frames before, `before` (N, H, 58) is what was planned so far for the same frames.
+    Blocks of `block` frames join where the plan begins and wherever one ends; the end of the plan joins nothing yet.
+    """
+    around = np.concatenate([last[..., None, :], plan], axis=-2)
+    at = np.arange(plan.shape[-2] - 1)
+    at = at[np.isin(at % block, (0, block - 1))]
+    plan[..., at, :] += JOINT * (0.5 * (around[..., at, :] + around[..., at + 2, :]) - plan[..., at, :])
+    return plan
+
+
+def continued(plans: FloatArray, last: FloatArray, before: FloatArray, how: Sampling) -> FloatArray:
+    """Plans (N, K, H, 58) as they continue the last one: bounded and, with `how.blend`, without steps and jerks.
+
+    `last` (N, 58) is the frame before, `before` (N, H, 58) is what was planned so far for the same frames.
     """
     plans = bounded(plans)
-    if not how.smooth:
+    if not how.blend:
         return plans
-    # What was shown before, the last one again after: the plan keeps its length.
-    left = np.broadcast_to(shown[:, None], (*plans.shape[:2], *shown.shape[1:]))
-    padded = np.concatenate([left, plans, *[plans[:, :, -1:]] * AROUND], axis=2)
-    return bounded(blend(smooth(padded), before[:, None]))
+    follows = np.broadcast_to(last[:, None], (*plans.shape[:2], plans.shape[-1]))
+    return eased(blend(plans, before[:, None]), follows, how.block)
 
 
 # 9. Nods are a point process: a small network reads the speaker's newest tokens and returns how likely a nod begins in

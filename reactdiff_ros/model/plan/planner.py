@@ -21,7 +21,6 @@ from reactdiff_ros.model.backends.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.diffusion.memory import at_rest, remembered
 from reactdiff_ros.model.diffusion.sampler import Conditions, NoiseTape, Sampling, drawn_sides
 from reactdiff_ros.model.plan.corrections import (
-    AROUND,
     CALM,
     LOOKAHEAD,
     MOODS,
@@ -73,8 +72,8 @@ class Draft:
     """(N, ROWS, L) what they remember of themselves, a state of `memory`."""
     noise: FloatArray
     """(N, K, H, L) of unit variance, H a multiple of `how.block`."""
-    shown: FloatArray
-    """(N, AROUND, 58) the frames before, as shown."""
+    last: FloatArray
+    """(N, 58) the frame before, as shown."""
     before: FloatArray
     """(N, H, 58) what was planned so far for the same frames."""
     dip: FloatArray
@@ -98,7 +97,7 @@ def blank_draft(networks: Networks, how: Sampling, conditions: Conditions, noise
         slot=0, how=networks.suited(how), speaker=zeros(len(networks.ages), s["width"]),
         missing=zeros(len(networks.ages)) + 1, conditions=conditions, sides=zeros(COEFFICIENT_COUNT) + 1,
         mood=zeros(MOODS), lead=1, past=zeros(s["past"], s["latent"]) + networks.neutral,
-        memory=at_rest(networks.neutral, count), noise=noise, shown=zeros(AROUND, COEFFICIENT_COUNT),
+        memory=at_rest(networks.neutral, count), noise=noise, last=zeros(COEFFICIENT_COUNT),
         before=zeros(frames, COEFFICIENT_COUNT), dip=zeros(frames),
         streams=[], ranks=None, all_candidates=False,
     )  # fmt: skip
@@ -111,7 +110,7 @@ class Drawn:
     latents: FloatArray
     """(N, K, H, L)."""
     faces: FloatArray
-    """(N, K, H, 58) as decoded, with nods, before any smoothing and bounds."""
+    """(N, K, H, 58) as decoded, with nods, before they are blended and bounded."""
     still: FloatArray
     """(N, K, H, 58) as they continue the last plan, without nods: networks continue these."""
     shown: FloatArray
@@ -164,7 +163,7 @@ def draw_plan(networks: Networks, d: Draft) -> Drawn:
     y = faces(networks, d.past, latents)  # D(x_0), 7
     y[..., ROTATION] += head[:, None, None]
     y *= d.sides[:, None, None]
-    still = continued(y, d.shown, d.before, how)  # 8
+    still = continued(y, d.last, d.before, how)  # 8
     return Drawn(latents, bowed(y, d.dip), still, bounded(bowed(still, d.dip)), chosen)  # 9
 
 
@@ -207,10 +206,10 @@ class OwnPast:
         """They all showed what one listener had shown when this was drafted, and planned the same."""
         frames = draft.before.shape[1]
         rows = np.zeros(self._count, dtype=np.int64)
-        earlier = np.repeat(draft.shown[:, :1], self._keep - draft.shown.shape[1], axis=1)
+        earlier = np.repeat(draft.last[:, None], self._keep, axis=1)
         ahead = np.broadcast_to(self._neutral, (1, frames, len(self._neutral)))  # not shown: drawn again from now on
         self._latents = np.concatenate([draft.past[:, -self._keep :], ahead], axis=1)[rows]
-        self._faces = np.concatenate([earlier, draft.shown, draft.before], axis=1)[rows]
+        self._faces = np.concatenate([earlier, draft.before], axis=1)[rows]
         self._first, self._slot, self._state = draft.slot - self._keep, draft.slot, draft.memory[rows]
 
     def memory(self, slot: int) -> FloatArray:
@@ -332,7 +331,7 @@ class Planner:
             slot=slot, how=how, speaker=speaker, missing=missing, conditions=conditions, sides=self._sides, lead=lead,
             mood=np.zeros((len(conditions), MOODS), dtype=np.float32) if mood is None else mood,
             past=self._past.latents(slot - s["past"], s["past"]), memory=self._past.memory(slot), noise=np.stack(noise),
-            shown=self._past.shown(slot - AROUND, AROUND), before=self._past.shown(slot, length), dip=dip,
+            last=self._past.shown(slot - 1, 1)[:, 0], before=self._past.shown(slot, length), dip=dip,
             streams=streams, ranks=ranks, all_candidates=all_candidates,
         )  # fmt: skip
 

@@ -93,7 +93,7 @@ FAILING = {
     "smiles within 200 ms without precursors, above the chance interval",
     "variance with choice over without",
     "variance over ancestral sampling",
-    "power in three bands over the reference's, before smoothing",
+    "power in three bands over the reference's, as planned",
     "every sweep rises, at each step and in total with its 95 % interval",
     "rare events over ancestral sampling",
     "last part over the second, 95 % intervals",
