@@ -100,6 +100,22 @@ def bounded(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     return np.clip(finite, LOWER, UPPER).astype(np.float32)
 
 
+KNEE: Final = 0.9
+"""From which share of a limit on `softly_bounded` holds back."""
+
+
+def softly_bounded(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """`values` (..., 58) made finite; beyond KNEE of a limit they approach it, as an exponential with the same slope.
+
+    What `bounded` cuts flat (a laugh that should pass 1) keeps its form, and no value reaches its limit with a jerk.
+    """
+    finite = np.where(np.isfinite(values), values, 0.0).astype(np.float32)
+    limit = np.where(finite < 0, LOWER, UPPER)
+    room = np.where(limit != 0, (1 - KNEE) * np.abs(limit), 1.0)
+    beyond = np.maximum(np.abs(finite) - KNEE * np.abs(limit), 0.0)
+    return bounded(finite - np.sign(finite) * (beyond - room * (1 - np.exp(-beyond / room))))
+
+
 def mirrored_order() -> NDArray[np.intp]:
     """Indices that swap Left and Right blendshapes; after `values[..., order]`, negate yaw, roll and headX."""
 

@@ -9,10 +9,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis.extra.numpy import arrays
 from speaker_frames import SLOT, frame, session
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.coefficients import HEAD_ROLL, INDEX, SMILE
+from reactdiff_ros.coefficients import HEAD_ROLL, INDEX, SMILE, bounded, softly_bounded
 from reactdiff_ros.evaluation.metrics.events import nods as found_nods
 from reactdiff_ros.model.backends.weights import AGES, CONDITION_COUNT, HIDDEN, LOOKS, MOST_RATE, NOD_CONTROLS, NodHead
 from reactdiff_ros.model.diffusion.conditions import (
@@ -253,6 +255,21 @@ def test_easing_keeps_a_steady_motion_and_what_happens_within_blocks():
     inside = [1, 2, 5, 6, 9, 10]
     plan = noise(2, 3, 12, 58)
     np.testing.assert_array_equal(eased(plan.copy(), noise(2, 3, 58), 4)[..., inside, :], plan[..., inside, :])
+
+
+def test_a_laugh_keeps_its_form_below_the_limit():
+    faces = np.zeros((7, 58), dtype=np.float32)
+    faces[:, BROW] = [-0.1, 0.5, 0.9, 1.0, 1.3, np.nan, np.inf]
+    faces[:, HEAD_ROLL] = [-3.0, 0.3, -0.54, 0.6, 0.0, 0.0, 0.0]
+    found = softly_bounded(faces)
+    np.testing.assert_allclose(found[:, BROW], [0, 0.5, 0.9, 0.9632, 0.9982, 0, 0], atol=1e-4)
+    np.testing.assert_allclose(found[:, HEAD_ROLL], [-0.6, 0.3, -0.54, 0.5779, 0, 0, 0], atol=1e-4)
+
+
+@given(arrays(np.float32, (3, 58)))
+def test_soft_limits_hold_whatever_comes_in(faces):
+    found = softly_bounded(faces)
+    np.testing.assert_array_equal(found, bounded(found))
 
 
 def test_a_plan_looks_no_further_ahead_than_it_says():

@@ -53,8 +53,8 @@ _HANDSHAKE: Final = (
     "GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: cmVhY3RkaWZmX3Jvcy4uLg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
-Failure = Literal["mute", "bad_checksum", "overload", "hot"]
-"""Of a servo on a bus: flags of `emulators.servos.Failing`."""
+Failure = Literal["mute", "bad_checksum", "overload", "hot", "blocked"]
+"""Of a servo on a bus: flags of `emulators.servos.Failing`; "blocked" is the motor's."""
 
 
 class GraphLab:
@@ -266,7 +266,7 @@ def fail(rig: Rig, failure: Failure, wrong: bool) -> None:
     for name, bus in rig.buses.items():
         for servo in getattr(bus, "servos", {}).values():
             with rig.wires[name].lock:
-                setattr(servo.failing, failure, wrong)
+                setattr(servo.motor if failure == "blocked" else servo.failing, failure, wrong)
             return
 
 

@@ -9,7 +9,7 @@
 | 5 | `sane` | latents x_0 | a wild latent must not become part of the past |
 | 6 | `ranked` | candidates | every other rule of choice shows a duller or livelier face than the model's |
 | 7 | `calmed` | head pitch | the networks' own nods come at no particular moment; (9) adds those that do |
-| 8 | `continued` | faces | a step between two plans, a jerk where blocks of frames join |
+| 8 | `continued` | faces | a smile cut flat at its limit, a step between plans, a jerk where blocks join |
 | 9 | `Nods` | head pitch | nods are too rare and small to count in the losses of the diffusion |
 | 10 | `NodGate` | head pitch | an eager model nods even while the robot itself speaks |
 | 11 | `Empathy`, `answered` | faces | an answer to anger, grief or surprise has to be sure; the networks' is not |
@@ -43,6 +43,7 @@ from reactdiff_ros.coefficients import (
     TRANSLATION,
     UPPER,
     bounded,
+    softly_bounded,
 )
 from reactdiff_ros.model.backends.weights import MOST_RATE, NOD_CONTROLS, NodHead
 from reactdiff_ros.model.diffusion.conditions import (
@@ -331,7 +332,7 @@ def continued(plans: FloatArray, last: FloatArray, before: FloatArray, how: Samp
 
     `last` (N, 58) is the frame before, `before` (N, H, 58) is what was planned so far for the same frames.
     """
-    plans = bounded(plans)
+    plans = softly_bounded(plans)
     if not how.blend:
         return plans
     follows = np.broadcast_to(last[:, None], (*plans.shape[:2], plans.shape[-1]))
