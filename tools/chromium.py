@@ -45,8 +45,9 @@ class Chromium:
         own = (f"--user-data-dir={self._profile}", f"--window-size={size[0]},{size[1]}")
         command = [binary, *FLAGS, *flags, *own, "about:blank"]
         self._process = subprocess.Popen(
-            with_us(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
+            with_us(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            env=os.environ | {"TMPDIR": self._profile},  # the folder of its socket is removed with the profile
+        )  # fmt: skip
         self.pid = self._process.pid
         try:
             self.port = self._wait_for_port()
