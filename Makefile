@@ -38,7 +38,7 @@ bench: setup-evaluate setup-robots
 
 # What the face does when something breaks: about half an hour in which nothing else should run. ARGS=--resume
 # continues an interrupted run, ARGS="--only NAME" measures one row again.
-SERVO_FAULTS = $(addprefix --only servo-,mute checksum overload hot)
+SERVO_FAULTS = $(addprefix --only servo-,mute checksum overload hot held)
 faults: setup-evaluate setup-robots
 	@. ./env.sh && break_it() { reactdiff bench faults --output docs/reliability.json --json "$$@" \
 	    $(addprefix --clip ,$(wildcard $(CLIPS)/mimictalk_german_20s.mp4)) >/dev/null || [ $$? = 1 ]; } \

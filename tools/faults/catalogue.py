@@ -164,7 +164,7 @@ def catalogue() -> tuple[Fault, ...]:
         _of_servos("servo-checksum", "a servo with wrong checksums", lambda lab: lab.servo("bad_checksum")),
         _of_servos("servo-overload", "an overloaded servo", lambda lab: lab.servo("overload")),
         _of_servos("servo-hot", "a servo that is too hot", lambda lab: lab.servo("hot")),
-        _of_servos("servo-blocked", "a servo that something blocks", lambda lab: lab.servo("blocked")),
+        _of_servos("servo-held", "a servo pushed aside and held", lambda lab: lab.hand()),
         Fault("second", "a second expression_node", 5.0, lambda lab: lab.second("expression_node"), REPORTED),
         Fault(
             "clock-stopped", "/clock stopped for 5 s", 5.0, lambda lab: lab.stop_clock(),

@@ -53,8 +53,8 @@ _HANDSHAKE: Final = (
     "GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: cmVhY3RkaWZmX3Jvcy4uLg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
-Failure = Literal["mute", "bad_checksum", "overload", "hot", "blocked"]
-"""Of a servo on a bus: flags of `emulators.servos.Failing`; "blocked" is the motor's."""
+Failure = Literal["mute", "bad_checksum", "overload", "hot"]
+"""Of a servo on a bus: flags of `emulators.servos.Failing`."""
 
 
 class GraphLab:
@@ -243,6 +243,10 @@ class GraphLab:
         """One servo of the bus fails."""
         return self._robot_does(partial(fail, failure=failure))
 
+    def hand(self) -> Undo:
+        """A hand pushes one servo of the bus aside and holds it."""
+        return self._robot_does(hold)
+
     def board(self) -> Undo:
         """The servos' board, or all servos of the bus, neither hear nor answer."""
         return self._robot_does(hush)
@@ -266,7 +270,21 @@ def fail(rig: Rig, failure: Failure, wrong: bool) -> None:
     for name, bus in rig.buses.items():
         for servo in getattr(bus, "servos", {}).values():
             with rig.wires[name].lock:
-                setattr(servo.motor if failure == "blocked" else servo.failing, failure, wrong)
+                setattr(servo.failing, failure, wrong)
+            return
+
+
+ASIDE: Final = 200
+"""Counts of 4096 a turn: as far as no motion while listening goes."""
+
+
+def hold(rig: Rig, wrong: bool) -> None:
+    """Push the first servo of the first bus aside and hold it, or let go."""
+    for name, bus in rig.buses.items():
+        for servo in getattr(bus, "servos", {}).values():
+            with rig.wires[name].lock:
+                servo.motor.blocked = wrong
+                servo.motor.position += ASIDE * wrong
             return
 
 
