@@ -5,8 +5,8 @@ Filters between the camera and the face, in the order in which they act:
 | filter                          | where       | removes                                                    |
 |---------------------------------|-------------|------------------------------------------------------------|
 | `OneEuro`                       | perception  | jitter of a still face; fast motion passes without delay   |
-| `corrections.continued`         | model       | steps between plans, jerks where blocks of frames join     |
-| `planner.blend`                 | model       | the jump from one drawn plan to the next                   |
+| `corrections.blend`             | model       | the jump from one drawn plan to the next                   |
+| `corrections.eased`             | model       | the jerk where drawn blocks of frames join                 |
 | `PlanSmoother` (Gaussian)       | here        | tremor of any policy's plan; large deviations pass         |
 | crossfade of `Playback`         | here        | the jump when a plan comes late or from another policy     |
 | `SpeedLimit`                    | engine      | speed beyond that of a human face                          |
