@@ -236,7 +236,7 @@ def streams(run: Run, items: int, seconds: float) -> None:
     They are also compared with the simulator's listeners. Variance and autocorrelation of each group of coefficients,
     rates of rare events, jerk at the borders of plans over that inside, difference of consecutive plans with unchanged
     evidence over the spread of candidates, and power in three bands over the reference's. raw: as planned; shown:
-    as live; ancestral: each block drawn once in many steps.
+    as live; ancestral: each block drawn once in many steps, from the same noise.
     """
     from reactdiff_ros.evaluation.studies.sampling import evaluate_streams
 
