@@ -231,7 +231,7 @@ def simulator(run: Run, items: int, seconds: float, systems: str | None, emotion
 @seconds_option(8.0, 40.0)
 @evaluation.evaluation(output=PLOTS)
 def streams(run: Run, items: int, seconds: float) -> None:
-    """Compare free-running streams with independent sampling.
+    """Compare free-running streams with ancestral sampling.
 
     They are also compared with the simulator's listeners. Variance and autocorrelation of each group of coefficients,
     rates of rare events, jerk at the borders of plans over that inside, difference of consecutive plans with unchanged

@@ -15,8 +15,8 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import count, cycle
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
 from reactdiff_ros.actuation.emulators.rig import Rig
+from reactdiff_ros.actuation.emulators.servos import Servo
 from reactdiff_ros.actuation.robot.profile import DynamixelDriver, MaestroDriver, Profile
 from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
 from reactdiff_ros.launching.live_graph import LiveGraph, executable
@@ -265,13 +266,18 @@ class GraphLab:
 # What is done to emulated servos, called in their process (`EmulatedRobot.do`).
 
 
+@contextmanager
+def _first_servo(rig: Rig) -> Iterator[Servo]:
+    """The first servo of the first bus, while nothing is sent or answered there."""
+    name, servo = next((n, s) for n, bus in rig.buses.items() for s in getattr(bus, "servos", {}).values())
+    with rig.wires[name].lock:
+        yield servo
+
+
 def fail(rig: Rig, failure: Failure, wrong: bool) -> None:
     """Let the first servo of the first bus fail, or work again."""
-    for name, bus in rig.buses.items():
-        for servo in getattr(bus, "servos", {}).values():
-            with rig.wires[name].lock:
-                setattr(servo.failing, failure, wrong)
-            return
+    with _first_servo(rig) as servo:
+        setattr(servo.failing, failure, wrong)
 
 
 ASIDE: Final = 200
@@ -280,12 +286,9 @@ ASIDE: Final = 200
 
 def hold(rig: Rig, wrong: bool) -> None:
     """Push the first servo of the first bus aside and hold it, or let go."""
-    for name, bus in rig.buses.items():
-        for servo in getattr(bus, "servos", {}).values():
-            with rig.wires[name].lock:
-                servo.motor.blocked = wrong
-                servo.motor.position += ASIDE * wrong
-            return
+    with _first_servo(rig) as servo:
+        servo.motor.blocked = wrong
+        servo.motor.position += ASIDE * wrong
 
 
 def hush(rig: Rig, wrong: bool) -> None:
