@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _ABLATIONS = ("history", "voice", "face", "real", "randomisation")
-FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.9997, "roll_after": 0.0, "steps": 3000}
+FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.9997, "steps": 3000}
 """Defaults that --from changes: half recorded people, smaller steps."""
 _ON_RESUMING = ("threads", "workers", "minutes", "steps")
 """Settings that may differ when a run is resumed."""
@@ -47,8 +47,6 @@ def dev() -> None:
 @click.option("--batch", type=click.IntRange(1), help="Sequences per step.")
 @click.option("--worlds", type=click.IntRange(2), help="Simulated listeners at the same time (192).")
 @click.option("--pool-steps", type=click.IntRange(1), help="Optimiser steps until new listeners are drawn (150).")
-@click.option("--roll-worlds", type=click.IntRange(0), help="Listeners of a pool that the model plays itself (48).")
-@click.option("--roll-frames", type=click.IntRange(16), help="Frames that it plays (150), 25 a second.")
 @click.option("--learning-rate", type=Number(1e-6, 1.0), help="Peak learning rate.")
 @click.option("--onsets", type=Number(0.0, 10.0), help="Extra weight of plans in which an event begins (0).")
 @click.option("--emotions", type=Number(0.0, 1.0), help="Share of simulated speakers who have emotional episodes (0).")

@@ -32,7 +32,7 @@ def data_of(text: str) -> tuple[str, Path]:
 
 
 ABLATIONS: Final = ("history", "voice", "face", "real", "randomisation")
-"""What a run can do without: disturbed and rolled-out history; the speaker's voice; the speaker's face; recorded
+"""What a run can do without: disturbed history; the speaker's voice; the speaker's face; recorded
 people; the randomisation of what perception makes of a speaker."""
 
 
@@ -113,7 +113,7 @@ class TrainConfig:
     plans: int = 32
     """Plans a sequence."""
     draws: int = 1
-    """Noise draws of a full horizon for each plan, more for shorter stretches: their context is computed once."""
+    """Pairs of noise draws for each plan, twice as many of the shortest stretches: their context is computed once."""
     frames: int = 240
     """Frames of a sequence that the encoder reads."""
     worlds: int = 192
@@ -133,14 +133,6 @@ class TrainConfig:
     onsets: float = 0.0
     """How much more a plan counts in which the listener's activity rises by 1. Unlike `events` this tilts what is
     learnt: events begin about 1 + onsets times as often. For networks that are too quiet after a short training."""
-    roll_worlds: int = 48
-    """Listeners of a pool that the averaged model plays itself; 0: none."""
-    roll_frames: int = 150
-    """Length of such a roll-out."""
-    roll_share: float = 0.35
-    """Share of the plans on their worlds that continue a roll-out."""
-    roll_after: float = 0.25
-    """Part of the run after which roll-outs begin."""
     real_share: float = 0.25
     """Share of the sequences that are recorded people, where there are any."""
     threads: int = 1

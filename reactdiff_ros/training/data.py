@@ -28,7 +28,6 @@ from reactdiff_ros.model.diffusion.sampler import SIDED
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, featurize, heard_ages
 from reactdiff_ros.perception.blendshapes import OBSERVED
 from reactdiff_ros.simulator.dyads import simulate
-from reactdiff_ros.simulator.listener import listen
 from reactdiff_ros.simulator.observation import POSE_TRUST, SHOWN, appearance
 from reactdiff_ros.simulator.policy import perceive
 from reactdiff_ros.simulator.seeds import Purpose, purpose_seed
@@ -90,8 +89,6 @@ RISEN: Final = 0.3
 """A change that counts in full."""
 DRAWN_BY: Final = ("salience", "controls", "style", "style_given", "real")
 """What plans and conditions are drawn by: it stays on the processor, as do all choices."""
-TWINS: Final = 12
-"""Simulated listeners of the same temperament to one speaker, among whom a roll-out finds the one it is nearest to."""
 
 
 @dataclass(slots=True)
@@ -138,12 +135,10 @@ class Pool(Streams):
 
     labels (W, MARGIN + T, 25), labelled (W, MARGIN + T): attributes that a recording was given, and where they are to
     be learnt from; empty of simulated listeners, who have those of the documented projection.
-    `twins` (R, TWINS, MARGIN + T, 58): the first R worlds' other listeners, the world's own first.
     """
 
     labels: Tensor
     labelled: Tensor
-    twins: Tensor
 
     @classmethod
     def of(cls, **arrays: NDArray[Any]) -> Pool:
@@ -179,8 +174,6 @@ class Pool(Streams):
         """
         mean = (followed(self.tokens, shape) @ readout).to(self.listener.device)
         self.listener[:, MARGIN:, ROTATION] -= mean
-        if self.twins.numel():
-            self.twins[:, :, MARGIN:, ROTATION] -= mean[: len(self.twins), None]
         return self
 
 
@@ -226,20 +219,12 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
         without_randomisation(dyads.speaker, dyads.truth, dyads.stimulus.contact, seed)
     ablate(dyads.speaker, config.ablate)
     features, observed = featurize(dyads.speaker)
-    rolled = np.arange(min(config.roll_worlds, config.worlds))
-    twins = dyads.listener[rolled][:, None]
-    if len(rolled):
-        again = np.tile(rolled, TWINS - 1)
-        others = listen(dyads.stimulus.take(again), dyads.temperament.take(again), np.random.SeedSequence([seed, 11]))
-        shape = (TWINS - 1, len(rolled), config.world_frames, COEFFICIENT_COUNT)
-        twins = np.concatenate([twins, others.coefficients.reshape(shape).swapaxes(0, 1)], axis=1)
     listener = with_margin(_one_sided(dyads.listener, dyads.temperament))
     return Pool.of(
         features=features, observed=observed, listener=listener, seen=np.ones(listener.shape, bool),
         known=np.ones((1, 1, 1), bool), controls=dyads.controls, style=dyads.style, style_given=dyads.style_given,
         real=np.zeros(config.worlds), salience=salience(perceive(dyads.speaker)),
         activity=np.pad(dyads.activity, ((0, 0), (MARGIN, 0))), stimulus=stimulus_and_traces(dyads.stimulus),
-        twins=with_margin(_one_sided(twins, dyads.temperament.take(rolled))),
     )  # fmt: skip
 
 
@@ -305,10 +290,8 @@ def held(values: FloatArray) -> FloatArray:
 class Sequences(Streams):
     """B cut-outs of pools: T is the length of a cut-out, and the listener's arrays are longer by a tail."""
 
-    row: Tensor
-    """(B,) the world in its pool."""
     offset: Tensor
-    """(B,) frame of the pool at which the cut-out begins; like `row` and `DRAWN_BY` on the processor."""
+    """(B,) frame of the pool at which the cut-out begins; like `DRAWN_BY` on the processor."""
 
 
 def reach_back(shape: Shape) -> int:
@@ -326,11 +309,6 @@ def cut(pool: Pool, rng: np.random.Generator, rows: Indices, frames: int, shape:
     last = pool.features.shape[1] - frames - tail(shape)
     start = rng.integers(0, last + 1, len(rows))
     start[rng.random(len(rows)) < 0.125] = 0
-    return cut_at(pool, rows, start, frames, shape)
-
-
-def cut_at(pool: Pool, rows: Indices, start: Indices, frames: int, shape: Shape) -> Sequences:
-    """The cut-outs of `rows` that begin at `start`."""
     device = pool.features.device
     who, offset = torch.from_numpy(rows), torch.from_numpy(start)
     salience = pool.salience[who[:, None], offset[:, None] + torch.arange(frames)]
@@ -348,7 +326,7 @@ def cut_at(pool: Pool, rows: Indices, start: Indices, frames: int, shape: Shape)
         listener=pool.listener[row, wide], seen=pool.seen[row, wide], controls=pool.controls[who],
         style=pool.style[who], style_given=pool.style_given[who], real=pool.real[who],
         salience=salience, activity=pool.activity[row, wide],
-        stimulus=pool.stimulus[row, here], memory=pool.memory[row, wide], tokens=tokens, row=who, offset=offset,
+        stimulus=pool.stimulus[row, here], memory=pool.memory[row, wide], tokens=tokens, offset=offset,
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from reactdiff_ros.model.diffusion.memory import tokens
 from reactdiff_ros.model.diffusion.tokens import heard_ages
 
 from .config import Shape, TrainConfig
-from .data import MARGIN, Indices, Sequences, Streams, reach_back
+from .data import MARGIN, Pool, Sequences, Streams, cut, filled, joined, reach_back
 from .nets import AUX_NAMES, BLOCKS, MASKED, STIMULUS_COUNT, STIMULUS_NAMES, TRACED, Denoiser, Model
 
 _STILL: Final = 0.05
@@ -101,12 +101,12 @@ LATENT_WEIGHT: Final = torch.tensor([GROUP_WEIGHT[GROUPS[i].name] for i in GROUP
 """The same, (L,)."""
 FINE: Final = 0.1
 """Share of the noise angles that are for what is fine."""
-FIRST: Final = 0.25
+FIRST: Final = 0.4
 """Share of those at which a plan is decided on."""
 DECIDED: Final = 1.15
 RETURN_FRAMES: Final = 20.0
-"""Time constant with which an offset past comes back: about that of the differences between people, see
-`batches.FADE`."""
+"""Time constant with which an offset past comes back: about that with which two simulated listeners of one temperament
+to one speaker lose their difference."""
 MISTAKEN: Final = 0.07
 """Share of the plans that continue another listener's past."""
 SPRING_FRAMES: Final = 10.0
@@ -147,26 +147,17 @@ class Plans:
         """(N, ROWS + past, L) what the denoiser is given of the listener itself."""
         return torch.cat([tokens(self.memory), self.past], dim=1) if self.memory.shape[1] else self.past
 
-    def replaced(self, rows: Tensor, past: Tensor, memory: Tensor, target: Tensor, weight: Tensor) -> None:
-        """Give the plans of `rows` another past and target (roll-outs), in place."""
-        self.past[rows], self.memory[rows], self.target[rows], self.weight[rows] = past, memory, target, weight
-        self.before[rows] = past[:, -VAE_CONTEXT:]
 
-
-def draw_plans(s: Sequences, config: TrainConfig, rng: np.random.Generator, within: Indices | None = None) -> Plans:
+def draw_plans(s: Sequences, config: TrainConfig, rng: np.random.Generator) -> Plans:
     """`config.plans` plans of each sequence.
 
     Plans are drawn more often where the speaker does something: weights on what the *listener* does would tilt the
-    learnt distribution towards events, drawing by the speaker does not. `within` (B, 2) bounds the frames of the
-    newest token, from and before.
+    learnt distribution towards events, drawing by the speaker does not.
     """
     shape = config.shape
     batch, frames = s.salience.shape
     chance = 1.0 + config.events * s.salience.double().numpy()
     chance[:, :2] = 0.0
-    if within is not None:
-        t = np.arange(frames)
-        chance *= (t >= within[:, :1]) & (t < within[:, 1:])
     cumulated = np.cumsum(chance, axis=1)
     drawn = rng.random((batch, config.plans)) * cumulated[:, -1:]
     newest = np.stack([np.searchsorted(c, d, side="right") for c, d in zip(cumulated, drawn, strict=True)]).reshape(-1)
@@ -196,6 +187,27 @@ def _weight(s: Sequences, row: Tensor, here: Tensor, onsets: float) -> Tensor:
     """(N, 1, 1) weights of plans: more where the listener's activity rises above what it was before."""
     rise = s.activity[row, here].amax(1) - s.activity[row[:, 0], here[:, 0] - 1]
     return (1.0 + onsets * rise.clamp(min=0.0))[:, None, None]
+
+
+def draw_batch(config: TrainConfig, pool: Pool, real: Pool | None, rng: np.random.Generator) -> tuple[Sequences, Drawn]:
+    """The sequences of one step and everything random about its plans.
+
+    Args:
+        config: batch, shares and lengths.
+        pool: of simulated listeners, with latents.
+        real: recorded people, with latents; None: none.
+        rng: of all choices.
+    """
+    c, shape = config, config.shape
+    recorded = int((rng.random(c.batch) < c.real_share).sum()) if real is not None else 0
+    plain = c.batch - recorded
+    parts = [cut(pool, rng, rng.integers(0, c.worlds, plain), c.frames, shape)] if plain else []
+    if real is not None and recorded:
+        shown = cut(real, rng, rng.integers(0, len(real.features), recorded), c.frames, shape)
+        others = cut(pool, rng, rng.integers(0, c.worlds, recorded), c.frames, shape)
+        parts.append(filled(shown, others))
+    s = joined(parts)
+    return s, draw(s, draw_plans(s, c, rng), c, rng)
 
 
 @dataclass(slots=True)
@@ -228,21 +240,32 @@ def draw(s: Sequences, plans: Plans, config: TrainConfig, rng: np.random.Generat
         missing = torch.cat([unremembered, missing], dim=1)
         mistake(plans, rng)
         disturb(plans, rng, noise)
-    # Short stretches cost little compared with their context, so they get more draws: 1, 2 and 3 times as many.
-    draws = config.draws * (1 + round(math.log2(config.shape.horizon / horizon)))
+    # Short stretches cost little compared with their context, so they get twice as many draws.
+    pairs = config.draws * (2 if horizon < config.shape.horizon // 2 else 1)
     given = conditions(s, plans.which, plans.lead, config.shape.max_lead, rng)
-    unguided, angles = rng.random((count, draws)) < UNGUIDED, noise_angles((count, draws), rng)
+    unguided = np.repeat(rng.random((count, pairs)) < UNGUIDED, 2, axis=1)
+    angles = np.repeat(noise_angles((count, pairs), rng), 2, axis=1)
     decoded = np.stack(np.nonzero(angles < CLEAR))[:, : DECODED * len(s.salience)]
     return Drawn(
         plans, missing.to(device), given.to(device), torch.from_numpy(unguided).to(device),
         torch.from_numpy(angles).to(device),
-        torch.randn((count, draws, horizon, width), generator=noise, device=device),
+        antithetic(torch.randn((count, pairs, horizon, width), generator=noise, device=device)),
         torch.from_numpy(decoded).to(device),
     )  # fmt: skip
 
 
+def antithetic(noise: Tensor) -> Tensor:
+    """Each draw of noise (N, M, H, L) and its negative, one after the other (N, 2 M, H, L).
+
+    Near pi/2, where it is decided whether something happens, the network has to learn how the clean data x follow
+    z = cos(a) x + sin(a) e. That is cos(a) x^2, which drowns in the noise of the gradient, sin(a) x e; networks then
+    respond too little to z and move too little. In a pair, that noise cancels.
+    """
+    return torch.stack([noise, -noise], dim=2).flatten(1, 2)
+
+
 def noise_angles(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Noise angles in (0, pi/2): nearly uniform, a tenth spread evenly in their logarithm, a quarter near the end.
+    """Noise angles in (0, pi/2): nearly uniform, a tenth spread evenly in their logarithm, four tenths near the end.
 
     Whether something happens at all is decided near pi/2, and there the speaker has its say. A head or a smile moves
     by a few hundredths of a deviation from frame to frame. What keeps it from trembling is learnt at angles below a
@@ -288,7 +311,8 @@ def mistake(plans: Plans, rng: np.random.Generator) -> None:
     speed = other[:, -1:] - other[:, -2:-1] - own[:, -1:] + own[:, -2:-1]
     t = torch.arange(1, plans.target.shape[1] + 1, device=rows.device)[:, None]
     back = gap * (1 + t / SPRING_FRAMES) * torch.exp(-t / SPRING_FRAMES) + speed * slowed(t)
-    plans.replaced(rows, other, memory, plans.target[rows] + back, plans.weight[rows])
+    plans.past[rows], plans.memory[rows], plans.before[rows] = other, memory, other[:, -VAE_CONTEXT:]
+    plans.target[rows] += back
 
 
 def slowed(t: Tensor) -> Tensor:

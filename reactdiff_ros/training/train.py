@@ -1,7 +1,7 @@
 """A training run: first the listener's autoencoder, then encoder and denoiser together.
 
-Every random choice of a step is drawn from (seed, step), so a checkpoint needs networks, averages, optimiser, the
-roll-outs of the pool in use and the step, and a run that was killed goes on to the same bits on a CPU.
+Every random choice of a step is drawn from (seed, step), so a checkpoint needs networks, averages, optimiser and the
+step, and a run that was killed goes on to the same bits on a CPU.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ from reactdiff_ros.recordings.datasets.recording import VoiceOf
 from reactdiff_ros.simulator.dyads import simulator_hash
 
 from .autoencoder import AutoencoderStep, DecoderFit, describe, draw_listeners, set_scale
-from .batches import RollOuts, draw_batch, roll_out
 from .config import TrainConfig, config_from
 from .data import MARGIN, Pool, Pools, Sequences, cut, followed, make_pool
 from .nets import Model
-from .objective import Drawn, Objective, draw, draw_plans, schedule
+from .objective import Drawn, Objective, draw, draw_batch, draw_plans, schedule
 from .recorded import Completion, Recorded, real_pool, training_recordings
 from .run import CHECKPOINT, FORMAT, Progress, Start, load_networks, read_checkpoint, read_start, save_state
 
@@ -93,10 +92,9 @@ class Trainer:
         self._origin = _networks_before(config).to(self.accelerator.device) if config.distils or config.keep else None
         self._teacher = self._origin.denoiser if config.distils and self._origin else None
         objective = Objective(self.model, config, self._teacher)
-        optimizer = torch.optim.AdamW(self._parameters(), lr=config.learning_rate, weight_decay=0.01)
+        # No weight decay: it would win where gradients say little, near pi/2, and leave events undecided.
+        optimizer = torch.optim.Adam(self._parameters(), lr=config.learning_rate)
         self.objective, self.optimizer = self.accelerator.prepare(objective, optimizer)
-        self._played: RollOuts | None = None
-        self._played_pool = -1
         self._started = clock()
         self._real: Pool | None = None
         self._unseen: Pool | None = None
@@ -135,8 +133,7 @@ class Trainer:
             "before": self.before, "people": self.people,
             "step": self.step, "vae_step": self.vae_step, "spent_s": self.spent(), "model": self.model.state_dict(),
             "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "autoencoder": self.autoencoder.state(), "played_pool": self._played_pool,
-            "played": self._played.state() if self._played is not None else {},
+            "autoencoder": self.autoencoder.state(),
         })  # fmt: skip
 
     def _save_if_possible(self) -> None:
@@ -157,13 +154,9 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
             self.autoencoder.load(state["autoencoder"])
             self.step, self.vae_step, self.facts = state["step"], state["vae_step"], state["facts"]
-            self.spent_s, self._played_pool = state["spent_s"], state["played_pool"]
+            self.spent_s = state["spent_s"]
             self.before = state.get("before", [])
             self.people = sorted({*self.people, *state.get("people", ())})
-            played = RollOuts(**state["played"]) if state["played"] else None
-            self._played = played.to(self.accelerator.device) if played is not None else None
-            if self.rank:  # another process's pools
-                self._played, self._played_pool = None, -1
         if state["simulator"] != simulator_hash():
             self.note = "the simulator has changed since this run began; it goes on with the new one"
         self._started = self.clock()
@@ -220,14 +213,13 @@ class Trainer:
         if self.vae_step >= c.vae_steps:
             return
         vae.requires_grad_(True)
-        alone = replace(c, roll_worlds=0)
         pool, since = None, (self.clock(), self._done(self.vae_step, c.vae_steps, VAE_BUDGET))
         while True:
             done, stopped = self._agreed(self._done(self.vae_step, c.vae_steps, VAE_BUDGET), stop())
             if done >= 1.0 or stopped:
                 break
             if pool is None or self.vae_step % VAE_POOL_STEPS == 0:
-                pool = make_pool(alone, "train", VAE_POOL + self.vae_step // VAE_POOL_STEPS, pools.bank)
+                pool = make_pool(c, "train", VAE_POOL + self.vae_step // VAE_POOL_STEPS, pools.bank)
                 if self.vae_step == 0:
                     set_scale(vae, pool.listener)
             rng = np.random.default_rng([c.seed, 101, self.vae_step])
@@ -258,7 +250,7 @@ class Trainer:
         """Whiten the latents."""
         c, vae = self.config, self.model.vae
         self.vae_step = c.vae_steps
-        pool = make_pool(replace(c, roll_worlds=0), "train", WHITENING_POOL, pools.bank)
+        pool = make_pool(c, "train", WHITENING_POOL, pools.bank)
         with torch.no_grad():
             vae.set_whitening(vae.posterior(pool.listener.to(self.accelerator.device))[0])
         real = self._recorded()
@@ -274,7 +266,7 @@ class Trainer:
         if "decoder_steps" in facts:
             return
         before = {name: value.clone() for name, value in vae.decode_net.state_dict().items()}
-        pool, since = make_pool(replace(c, roll_worlds=0), "train", DECODER_POOL, pools.bank), (self.clock(), 0.0)
+        pool, since = make_pool(c, "train", DECODER_POOL, pools.bank), (self.clock(), 0.0)
         vae.decode_net.requires_grad_(True)
         fit = DecoderFit(vae, pool.listener)
         for step in range(c.decoder_steps):
@@ -288,7 +280,7 @@ class Trainer:
             if (step + 1) % 50 == 0:
                 yield self._progress("decoder", step + 1, c.decoder_steps, losses, done, since)
         else:
-            unseen = make_pool(replace(c, worlds=min(32, c.worlds), roll_worlds=0), "validate", 1, pools.bank)
+            unseen = make_pool(replace(c, worlds=min(32, c.worlds)), "validate", 1, pools.bank)
             known = {"labelled_frames": 0, **facts, "decoder_steps": c.decoder_steps}
             self.facts["autoencoder"] = known | describe(vae, unseen.listener)
         vae.decode_net.requires_grad_(False)
@@ -312,7 +304,6 @@ class Trainer:
             number = self.step // c.pool_steps
             if pool is None or self.step % c.pool_steps == 0:
                 pool, batch = self._ready(pools.get(number)), None
-                self._play(pool, number, done)
             loss, parts, norm = self._gradients(*(batch or self._batch(pool, self.step)), done)
             last = (self.step + 1) % c.pool_steps == 0
             batch = None if last else self._batch(pool, self.step + 1)  # while a GPU is at it
@@ -342,7 +333,7 @@ class Trainer:
 
     def _fit_head_mean(self, pools: Pools) -> None:
         """The head's mean given the tokens: a ridge regression over HEAD_MEAN_POOLS pools."""
-        c = replace(self.config, roll_worlds=0, eager_share=0.0)
+        c = replace(self.config, eager_share=0.0)
         products: list[Tensor] = []
         for number in range(HEAD_MEAN_POOLS):
             pool = make_pool(c, "train", HEAD_MEAN_POOL + number, pools.bank).encoded(self.model.encoder)
@@ -352,20 +343,10 @@ class Trainer:
         self.model.head_mean.copy_(ridge(torch.stack(products).sum(0)))
         self.average.head_mean.copy_(self.model.head_mean)
 
-    def _play(self, pool: Pool, number: int, done: float) -> None:
-        """Roll-outs on this pool, unless those of the checkpoint are."""
-        c = self.config
-        if self._played_pool == number:
-            return
-        wanted = c.roll_worlds and done >= c.roll_after and "history" not in c.ablate
-        rng = np.random.default_rng([c.seed, 17, number, self.rank])
-        self._played = roll_out(self.average, pool, c, rng) if wanted else None
-        self._played_pool = number
-
     def _recorded(self) -> Pool | None:
         """The recordings as a pool; what they lack of a group is completed as some simulated listeners have it."""
         if self._real is None and self.recordings:
-            few = replace(self.config, worlds=min(64, self.config.worlds), roll_worlds=0)
+            few = replace(self.config, worlds=min(64, self.config.worlds))
             listeners = make_pool(few, "train", COMPLETION_POOL).listener.numpy()
             self._real = real_pool(self.recordings, Completion(listeners), self.config.seed, self.config.ablate)
             self.recordings = Recorded()  # all that is needed of them is in the pool
@@ -376,7 +357,7 @@ class Trainer:
         real = self._recorded()
         if real is not None and not real.latents.numel():
             self._ready(real)  # once the autoencoder stays as it is
-        return draw_batch(self.config, pool, real, self._played, self.model, rng)
+        return draw_batch(self.config, pool, real, rng)
 
     def _gradients(self, sequences: Sequences, drawn: Drawn, done: float) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Loss, its parts, and the norm of the gradients, which are in the parameters."""
@@ -417,7 +398,7 @@ class Trainer:
         """
         c, shape = self.config, self.config.shape
         if self._unseen is None:
-            unseen = make_pool(replace(c, worlds=24, roll_worlds=0), "validate", 0, pools.bank)
+            unseen = make_pool(replace(c, worlds=24), "validate", 0, pools.bank)
             self._unseen = self._ready(unseen)
         pool = self._unseen
         rng = np.random.default_rng([c.seed, 19])

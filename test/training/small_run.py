@@ -15,7 +15,7 @@ SHAPE = Shape(
 )  # fmt: skip
 CONFIG = TrainConfig(
     steps=8, vae_steps=4, decoder_steps=4, batch=4, plans=3, draws=2, frames=50, worlds=6, world_frames=150,
-    pool_steps=4, roll_worlds=4, roll_frames=40, roll_after=0.0, checkpoint_steps=3, shape=SHAPE,
+    pool_steps=4, checkpoint_steps=3, shape=SHAPE,
 )  # fmt: skip
 
 

@@ -16,15 +16,13 @@ import torch
 from accelerate.state import AcceleratorState
 from small_run import CONFIG, SHAPE, config, write_dyads
 
-from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.backends.weights import find_weights
 from reactdiff_ros.model.diffusion.latents import GROUPS
 from reactdiff_ros.resources import resource_path
 from reactdiff_ros.training.autoencoder import AutoencoderStep, DecoderFit, describe, labels_of, set_scale
-from reactdiff_ros.training.batches import HOP, RollOuts, continue_from, gone_on, roll_out
 from reactdiff_ros.training.config import TrainConfig, config_from, fold_of
-from reactdiff_ros.training.data import MARGIN, cut, cut_at, simulated_pool
+from reactdiff_ros.training.data import cut, simulated_pool
 from reactdiff_ros.training.export import check_features, export
 from reactdiff_ros.training.nets import Model
 from reactdiff_ros.training.objective import Objective, draw, draw_plans, level_loss
@@ -87,7 +85,7 @@ def test_what_was_not_measured_gives_no_gradient(pool, shift: float) -> None:
 def test_the_autoencoder_learns_every_group_and_turns_its_weights() -> None:
     torch.manual_seed(0)
     model = Model(SHAPE)
-    listeners = simulated_pool(9, config(worlds=16, roll_worlds=0), None)
+    listeners = simulated_pool(9, config(worlds=16), None)
     set_scale(model.vae, listeners.listener)
     step = AutoencoderStep(model.vae)
     x = listeners.listener[:, 24:88]
@@ -109,7 +107,7 @@ def test_the_autoencoder_learns_every_group_and_turns_its_weights() -> None:
 def test_the_decoder_learns_fine_motion_while_latents_stay() -> None:
     model = model_of(find_weights(""))
     before = {name: value.clone() for name, value in model.vae.state_dict().items()}
-    listeners = simulated_pool(9, config(worlds=16, roll_worlds=0), None).listener
+    listeners = simulated_pool(9, config(worlds=16), None).listener
     model.vae.requires_grad_(False).decode_net.requires_grad_(True)
     fit, x = DecoderFit(model.vae, listeners), listeners[:, 24:88]
     seen = torch.ones_like(x, dtype=torch.bool)
@@ -152,7 +150,7 @@ def test_fine_tuning_starts_with_the_averaged_networks_and_keeps_the_autoencoder
 
 
 def test_losses_that_are_not_finite_change_nothing(tmp_path) -> None:
-    trainer = Trainer(config(vae_steps=1, roll_worlds=0), tmp_path)
+    trainer = Trainer(config(vae_steps=1), tmp_path)
     list(trainer.run(lambda: trainer.step >= 1))
     before = {k: v.clone() for k, v in trainer.model.state_dict().items()}
     trainer.model.denoiser.out.bias.data[0] = float("nan")
@@ -172,85 +170,6 @@ def test_settings_survive_a_checkpoint_and_wrong_ones_are_refused() -> None:
             TrainConfig(fold=wrong)
     with pytest.raises(ReactdiffError, match="cannot be ablated"):
         TrainConfig(ablate=("hair",))
-
-
-@pytest.fixture(scope="module")
-def played(player, pool):
-    return roll_out(player, pool, CONFIG, np.random.default_rng(1))
-
-
-def test_a_roll_out_is_causal_in_the_speaker(player, pool, played) -> None:
-    other = simulated_pool(7, CONFIG, None).to_latents(player.vae)
-    first = int(played.begin.max()) + 20
-    other.features[:, first:] += 1
-    changed = roll_out(player, other, CONFIG, np.random.default_rng(1))
-    assert torch.equal(changed.begin, played.begin)
-    for row in range(4):
-        same = (first - int(played.begin[row])) // HOP * HOP
-        assert torch.equal(changed.latents[row, : MARGIN + same], played.latents[row, : MARGIN + same])
-    assert not torch.equal(changed.latents, played.latents)
-
-
-def sequences(pool, played):
-    rows = np.arange(4)
-    offset = np.clip(played.begin.numpy() - 5, 0, 150 - 50 - SHAPE.horizon - SHAPE.max_lead - 1)
-    return cut_at(pool, rows, offset, 50, SHAPE), rows, offset
-
-
-def test_plans_continue_what_was_played(player, pool, played) -> None:
-    s, rows, offset = sequences(pool, played)
-    within = np.clip(played.window(rows, offset, SHAPE.horizon), 2, 50)
-    plans = draw_plans(s, CONFIG, np.random.default_rng(0), within)
-    before = plans.past.clone()
-    share = continue_from(played, pool, s, plans, torch.tensor([True, True, False, True]), player)
-    assert 0.4 < share <= 0.75
-    changed = (plans.past != before).flatten(1).any(1)
-    assert not changed[plans.which == 2].any()
-    i = int(torch.nonzero(changed)[0, 0])
-    row = int(plans.which[i])
-    since = int(s.offset[row] + plans.start[i] - played.begin[row])
-    assert since >= HOP
-    assert torch.equal(plans.past[i], played.latents[row, MARGIN + since - SHAPE.past : MARGIN + since])
-    assert (plans.weight[changed] <= 1).all()
-    assert (plans.weight[~changed] == 1).all()
-    assert torch.isfinite(plans.target).all()
-
-
-def test_a_listener_who_did_exactly_this_is_continued_as_he_went_on(player, pool) -> None:
-    """If what was played is what a twin did, the future is that twin's, at full weight."""
-    twin = pool.twins[:, 2]
-    begin = torch.tensor([10, 20, 0, 30])
-    stretch = torch.stack([twin[r, int(b) : int(b) + MARGIN + CONFIG.roll_frames] for r, b in enumerate(begin)])
-    with torch.no_grad():
-        whole = player.vae.encode(twin)
-    latents = torch.stack([whole[r, int(b) : int(b) + MARGIN + CONFIG.roll_frames] for r, b in enumerate(begin)])
-    memory = torch.zeros(4, latents.shape[1] + 1, SHAPE.memory, SHAPE.latent)
-    played = RollOuts(begin, latents, stretch, memory)
-    s, rows, offset = sequences(pool, played)
-    plans = draw_plans(s, CONFIG, np.random.default_rng(2), np.clip(played.window(rows, offset, SHAPE.horizon), 2, 50))
-    assert continue_from(played, pool, s, plans, torch.ones(4, dtype=torch.bool), player) > 0.5
-    for i in range(len(plans.which)):
-        row = int(plans.which[i])
-        at = int(s.offset[row] + plans.start[i])
-        if HOP <= at - int(begin[row]) <= CONFIG.roll_frames:
-            wanted = whole[row, MARGIN + at : MARGIN + at + plans.target.shape[1]]
-            torch.testing.assert_close(plans.target[i], wanted, atol=2e-3, rtol=1e-3)
-            assert plans.weight[i].min() > 0.99
-
-
-def test_a_future_goes_on_with_the_speed_of_what_was_played() -> None:
-    """A rise does not stop as a plan begins: its first steps are .61, .13 and -.07 of the last one's."""
-    smile, blink = INDEX["mouthSmileLeft"], INDEX["eyeBlinkLeft"]
-    difference = torch.zeros(2, 2, 58)
-    difference[0, 1, [smile, blink]] = 0.01
-    difference[1] = 0.1
-    wanted = gone_on(difference, 100)
-    steps = torch.cat([difference[:, 1:], wanted], dim=1).diff(dim=1)
-    assert steps[0, :3, smile].tolist() == pytest.approx([0.0059, 0.0011, -0.0009], abs=2e-4)
-    assert wanted[0, :, smile].abs().max() < 0.018
-    assert wanted[0, -1, smile] == pytest.approx(0.00135, abs=1e-4)
-    assert steps[0, 0, blink] == pytest.approx(-0.0028, abs=1e-4)  # blinks are quick: only their level is kept
-    assert wanted[1, [0, -1], smile].tolist() == pytest.approx([0.098, 0.0135], abs=1e-3)
 
 
 def same(a: Trainer, b: Trainer) -> bool:
@@ -296,7 +215,7 @@ def test_a_run_that_is_stopped_in_every_phase_goes_on_to_the_same_bits(whole, tm
 
 def test_a_kept_encoder_stays_and_older_networks_learn_to_remember(whole, tmp_path) -> None:
     older = replace(config().shape, far=0, memory=0)
-    before = Trainer(config(steps=2, shape=older, dyads="", roll_worlds=0), tmp_path / "before")
+    before = Trainer(config(steps=2, shape=older, dyads=""), tmp_path / "before")
     list(before.run())
     tuned = Trainer(config(start_from=str(before.checkpoint), keep_encoder=True, steps=6), tmp_path / "tuned")
     tuned.begin_with(read_start(before.checkpoint))
@@ -468,7 +387,7 @@ def test_the_shipped_weights_are_the_networks_that_they_were_exported_from() -> 
 
 
 def test_a_run_goes_on_from_exported_weights_and_tells_their_runs(tmp_path: Path) -> None:
-    base = Trainer(config(steps=2, roll_worlds=0), tmp_path / "base")
+    base = Trainer(config(steps=2), tmp_path / "base")
     list(base.run())
     export(base.checkpoint, tmp_path / "weights")
     tuned = Trainer(config(steps=2, seed=5, start_from=str(tmp_path / "weights")), tmp_path / "tuned")
