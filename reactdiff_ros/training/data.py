@@ -229,20 +229,19 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
 
 
 def _one_sided(listener: FloatArray, who: Temperament) -> FloatArray:
-    """Listeners (W, ..., 58) with yaw and roll mirrored where the person turns or tilts the head to the other side than
+    """Listeners (W, T, 58) with yaw and roll mirrored where the person turns or tilts the head to the other side than
     the networks' listener, see `sampler.drawn_sides`.
     """
     sides = np.sign(np.stack([who.trait("gaze_pace"), who.trait("side")]))  # as in simulator.movements.Swaying
     out = listener.copy()
     for index, side in zip(SIDED, sides, strict=True):
-        out[..., index] *= side.reshape(-1, *[1] * (listener.ndim - 2))
+        out[..., index] *= side[:, None]
     return out
 
 
 def with_margin(listener: FloatArray) -> FloatArray:
-    """Listeners (..., T, 58) with MARGIN frames of neutral face before."""
-    before = [(0, 0)] * (listener.ndim - 2) + [(MARGIN, 0), (0, 0)]
-    return np.asarray(np.pad(listener, before), np.float32)
+    """Listeners (W, T, 58) with MARGIN frames of neutral face before."""
+    return np.asarray(np.pad(listener, ((0, 0), (MARGIN, 0), (0, 0))), np.float32)
 
 
 def stimulus_and_traces(stimulus: Stimulus) -> FloatArray:

@@ -53,12 +53,12 @@ def motion_loss(faces: Tensor, wanted: Tensor, scale: Tensor, seen: Tensor) -> t
 
 def level_loss(clean: Tensor, wanted: Tensor, last: Tensor, known: Tensor, weight: Tensor) -> Tensor:
     """Squared error of the mean over a stretch of latents `clean` (N, M, H, L), in deviations of how far the means of
-    those `wanted` (N, H, L) are from the `last` ones (N, L) before. `known` and `weight` (N, H, L).
+    those `wanted` (N, H, L) are from the `last` ones (N, L) before. `known` (N, H, L), `weight` (N, 1, 1).
     """
     mean, moved = wanted.mean(1), (wanted.mean(1) - last)
     size = moved.square().mean(0).sqrt().clamp(min=_STILL)
     error = (clean.mean(2) - mean[:, None]) / size
-    return masked_mean(error.square() * weight[:, :1], known[:, :1])
+    return masked_mean(error.square() * weight, known[:, :1])
 
 
 def second_moments(units: Tensor) -> Tensor:
@@ -112,9 +112,7 @@ MISTAKEN: Final = 0.07
 SPRING_FRAMES: Final = 10.0
 SPEED_FRAMES: Final = 2.0
 """Time constants with which they come back, and with which they lose the speed of the other."""
-QUICK: Final = ("blinks", "gaze")
-"""Groups that move too quickly to take the speed of another listener along."""
-SLOW_LATENTS: Final = torch.tensor([GROUPS[i].name not in QUICK for i in GROUP_OF_LATENT])
+SLOW_LATENTS: Final = torch.tensor([GROUPS[i].name not in ("blinks", "gaze") for i in GROUP_OF_LATENT])
 """(L,) those that another listener's past brings along, see `mistake`."""
 CLEAR: Final = 0.7
 """Noise angle (rad) below which the clean estimate says enough to be decoded."""
@@ -128,7 +126,7 @@ class Plans:
 
     which (N,) sequence; newest (N,) frame of the newest token; lead (N,); start (N,) = newest + 1 + lead, these four on
     the processor; past (N, past, L); memory (N, ROWS, L) states of `diffusion.memory` before the target; target and
-    known (N, H, L); before (N, VAE_CONTEXT, L) what is decoded before the target; weight (N, H, L).
+    known (N, H, L); before (N, VAE_CONTEXT, L) what is decoded before the target; weight (N, 1, 1).
     """
 
     which: Tensor
@@ -179,7 +177,7 @@ def draw_plans(s: Sequences, config: TrainConfig, rng: np.random.Generator) -> P
         which=which, newest=at, lead=ahead, start=start, past=s.latents[row, first + behind],
         memory=s.memory[row[:, 0], first[:, 0]][:, : shape.memory],
         target=s.latents[row, here], known=s.known[row, here], before=s.latents[row, first + behind[-VAE_CONTEXT:]],
-        weight=_weight(s, row, here, config.onsets).repeat(1, horizon, s.latents.shape[-1]),
+        weight=_weight(s, row, here, config.onsets),
     )  # fmt: skip
 
 
@@ -310,14 +308,9 @@ def mistake(plans: Plans, rng: np.random.Generator) -> None:
     gap = other[:, -1:] - own[:, -1:]
     speed = other[:, -1:] - other[:, -2:-1] - own[:, -1:] + own[:, -2:-1]
     t = torch.arange(1, plans.target.shape[1] + 1, device=rows.device)[:, None]
-    back = gap * (1 + t / SPRING_FRAMES) * torch.exp(-t / SPRING_FRAMES) + speed * slowed(t)
+    back = gap * (1 + t / SPRING_FRAMES) * torch.exp(-t / SPRING_FRAMES) + speed * t * torch.exp(-t / SPEED_FRAMES)
     plans.past[rows], plans.memory[rows], plans.before[rows] = other, memory, other[:, -VAE_CONTEXT:]
     plans.target[rows] += back
-
-
-def slowed(t: Tensor) -> Tensor:
-    """How far what moved by 1 a frame has moved `t` frames later, as its speed fades and it comes back."""
-    return t * torch.exp(-t / SPEED_FRAMES)
 
 
 def disturb(plans: Plans, rng: np.random.Generator, noise: torch.Generator) -> None:

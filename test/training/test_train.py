@@ -269,7 +269,7 @@ def test_guidance_is_distilled_into_the_networks(whole, tmp_path) -> None:
 
 def test_the_level_loss_is_of_what_accumulates() -> None:
     wanted = torch.randn(64, 8, 3, generator=torch.Generator().manual_seed(0))
-    last, known, weight = torch.zeros(64, 3), torch.ones(64, 8, 3), torch.ones(64, 8, 3)
+    last, known, weight = torch.zeros(64, 3), torch.ones(64, 8, 3), torch.ones(64, 1, 1)
     trembling = wanted + torch.tensor([1.0, -1.0]).repeat(4)[:, None]
     assert float(level_loss(trembling[:, None], wanted, last, known, weight)) == pytest.approx(0.0, abs=1e-9)
     size = wanted.mean(1).square().mean(0).sqrt()

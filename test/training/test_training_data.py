@@ -249,7 +249,8 @@ def test_the_readout_is_that_of_a_linear_relation() -> None:
 def test_noise_is_drawn_in_pairs_that_differ_in_their_sign_alone(pool) -> None:
     rng = np.random.default_rng(0)
     c = config(plans=64)
-    d = draw(s := cut(pool, rng, np.arange(len(pool.real)), c.frames, SHAPE), draw_plans(s, c, rng), c, rng)
+    s = cut(pool, rng, np.arange(len(pool.real)), c.frames, SHAPE)
+    d = draw(s, draw_plans(s, c, rng), c, rng)
     one, other = d.noise[:, ::2], d.noise[:, 1::2]
     assert torch.equal(one, -other)
     assert torch.equal(d.angle[:, ::2], d.angle[:, 1::2])
