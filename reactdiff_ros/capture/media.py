@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import av
 import av.error
@@ -28,7 +28,6 @@ _REMEDY = "play it with another program, or convert it with 'ffmpeg -i IN -c:v l
 class ClipPicture(NamedTuple):
     """One picture. `bgr`: uint8 (height, width, 3), upright; `offset_ns`: when it is shown, from the clip's start."""
 
-    kind: Literal["picture"]
     offset_ns: int
     bgr: UINT8
 
@@ -36,7 +35,6 @@ class ClipPicture(NamedTuple):
 class ClipSound(NamedTuple):
     """A chunk of at most 20 ms. `samples`: int16 (n, channels); `offset_ns`: of the first sample."""
 
-    kind: Literal["sound"]
     offset_ns: int
     rate_hz: int
     samples: NDArray[np.int16]
@@ -173,7 +171,7 @@ class MediaClip:
             if offset_ns <= last_ns:  # two pictures for one time: the stamps must rise
                 continue
             last_ns = offset_ns
-            yield ClipPicture("picture", offset_ns, upright(frame))
+            yield ClipPicture(offset_ns, upright(frame))
 
     def _sounds(self, track: _Track) -> Iterator[ClipItem]:
         chunks: _Rechunker | None = None
@@ -236,7 +234,7 @@ class _Rechunker:
     def _chunk(self, samples: NDArray[np.int16]) -> ClipSound:
         stamp_ns = (self._anchor_ns or 0) + self._emitted * NS // self.rate_hz
         self._emitted += len(samples)
-        return ClipSound("sound", stamp_ns, self.rate_hz, np.ascontiguousarray(samples))
+        return ClipSound(stamp_ns, self.rate_hz, np.ascontiguousarray(samples))
 
 
 class PacedClip:

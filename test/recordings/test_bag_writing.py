@@ -15,6 +15,7 @@ pytest.importorskip("rosbags", reason="rosbags is not installed (requirements/ev
 from bag_making import START, STEP, chunk, picture, speaker_bag
 
 from reactdiff_ros import messages
+from reactdiff_ros.capture.media import ClipPicture, ClipSound
 from reactdiff_ros.errors import MediaError, MessageError
 from reactdiff_ros.recordings.bags.read import BagSource
 from reactdiff_ros.recordings.bags.storage import Study
@@ -50,7 +51,7 @@ def test_what_is_written_comes_back(tmp_path, storage):
             bag.expression(face(START + k * STEP))
     source = BagSource(tmp_path / "bag")
     items = list(source.pictures_and_sound())
-    assert [i.kind for i in items] == ["picture", "sound"] * 5
+    assert [type(i) for i in items] == [ClipPicture, ClipSound] * 5
     assert [i.offset_ns for i in items[::2]] == [START + k * STEP for k in range(5)]
     np.testing.assert_array_equal(items[4].bgr, picture(2))
     np.testing.assert_array_equal(items[5].samples, chunk(2, 0).samples)

@@ -33,10 +33,10 @@ class Flashes:
         for i in range(50):
             at_ns = BEGIN_NS + i * 20 * MS
             if i % 2 == 0:
-                yield ClipPicture("picture", at_ns, np.full((60, 60, 3), 255 if i == 20 else 90, np.uint8))
+                yield ClipPicture(at_ns, np.full((60, 60, 3), 255 if i == 20 else 90, np.uint8))
             if i >= 10:
                 tone = np.sin(np.arange(RATE // 50) * 0.4) * 20000 * (i == 20)
-                yield ClipSound("sound", at_ns, RATE, tone.astype(np.int16)[:, None])
+                yield ClipSound(at_ns, RATE, tone.astype(np.int16)[:, None])
 
 
 def faces(frames: int, smiles_at: int = -1) -> list[ExpressionFrame]:

@@ -137,8 +137,8 @@ class Short:
             raise MediaError("gone", where=str(self.path))
         for i in range(50):
             if i % 2 == 0:
-                yield ClipPicture("picture", i * NS // 50, np.zeros((8, 8, 3), np.uint8))
-            yield ClipSound("sound", i * NS // 50, 16000, np.ones((320, 1), np.int16))
+                yield ClipPicture(i * NS // 50, np.zeros((8, 8, 3), np.uint8))
+            yield ClipSound(i * NS // 50, 16000, np.ones((320, 1), np.int16))
 
 
 def clips_of(names: str) -> list[Any]:

@@ -178,8 +178,8 @@ def _absence(begin_ns: int, length_ns: int) -> Iterator[ClipItem]:
     for i in range(length_ns // SOUND_NS):
         at_ns = begin_ns + i * SOUND_NS
         if i % (PICTURE_NS // SOUND_NS) == 0:
-            yield ClipPicture("picture", at_ns, _WALL)
-        yield ClipSound("sound", at_ns, RATE_HZ, _SILENCE)
+            yield ClipPicture(at_ns, _WALL)
+        yield ClipSound(at_ns, RATE_HZ, _SILENCE)
 
 
 def _end_ns(item: ClipItem) -> int:

@@ -383,11 +383,11 @@ def _decoder(kind: str, read: Callable[[bytes], Any], info: Any) -> Callable[[in
     def picture(stamp_ns: int, raw: bytes) -> ClipItem:
         m = read(raw)
         if kind == interfaces.COMPRESSED:
-            return ClipPicture("picture", stamp_ns, decode_compressed(m.format, m.data))
+            return ClipPicture(stamp_ns, decode_compressed(m.format, m.data))
         from reactdiff_ros.capture.decode import decode_image  # OpenCV, which few recordings need
 
         bgr = decode_image(m.encoding, m.height, m.width, m.step, m.data, bool(m.is_bigendian))
-        return ClipPicture("picture", stamp_ns, bgr)
+        return ClipPicture(stamp_ns, bgr)
 
     if kind in PICTURES:
         return picture
@@ -403,7 +403,7 @@ def _decoder(kind: str, read: Callable[[bytes], Any], info: Any) -> Callable[[in
         heard = values[kind](read(raw))
         if not len(heard.samples):
             raise MessageError("a chunk of sound is empty")
-        return ClipSound("sound", stamp_ns, heard.rate_hz, heard.samples, heard.clean)
+        return ClipSound(stamp_ns, heard.rate_hz, heard.samples, heard.clean)
 
     return sound
 
