@@ -74,15 +74,15 @@ class StyleBook(Mapping[str, Style]):
     broken by then takes no known style away.
 
     Args:
-        user: the user's own file; None or missing: the package's styles alone.
+        user: the user's own file; missing: the package's styles alone.
 
     Raises:
         ConfigError: a file cannot be read or is malformed; also when an unknown name is looked up.
     """
 
-    def __init__(self, user: Path | None = None) -> None:
+    def __init__(self, user: Path) -> None:
         self._user = user
-        self._state = user and file_state(user)
+        self._state = file_state(user)
         self._styles = self._load()
 
     def __getitem__(self, name: str) -> Style:
@@ -91,7 +91,7 @@ class StyleBook(Mapping[str, Style]):
         Raises:
             ConfigError: a description of which no word is known.
         """
-        state = self._user and file_state(self._user)
+        state = file_state(self._user)
         if name not in self._styles or state != self._state:
             try:
                 self._styles, self._state = self._load(), state
@@ -110,7 +110,7 @@ class StyleBook(Mapping[str, Style]):
 
     def _load(self) -> dict[str, Style]:
         styles = load_styles()
-        if self._user is not None and self._user.exists():
+        if self._user.exists():
             styles |= load_styles(self._user)
         return styles
 

@@ -37,12 +37,6 @@ class Timeline:
                 self._waiting.pop()
             self._waiting.append(sound)
 
-    def clear(self) -> None:
-        """Forget all."""
-        with self._lock:
-            self._waiting.clear()
-            self._running = False
-
     def take(self, count: int, heard_ns: int) -> NDArray[np.int16]:
         """The next `count` samples (count,), the first of which is heard at `heard_ns`."""
         out = np.zeros(count, np.int16)

@@ -41,12 +41,12 @@ class SampleClock:
 
     Counting samples gives even stamps but drifts with the device's crystal; arrival times are right but for the
     delays that a busy machine adds, which are never negative. So the count is pulled to the measured time: slowly up
-    (2 s), faster down (0.2 s). Blocks that go on being more than `jump_s` late for 0.2 s mean that samples were lost,
+    (2 s), faster down (0.2 s). Blocks that go on being more than 0.1 s late for 0.2 s mean that samples were lost,
     where a mere stall catches up; more than 1 s early, that the clock was set: then the measured time is taken over.
     """
 
-    def __init__(self, rate_hz: int, jump_s: float = 0.1) -> None:
-        self._rate_hz, self._jump_ns = rate_hz, round(jump_s * NS)
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
         self._next_ns: float | None = None
         self._late_ns = 0.0
 
@@ -56,7 +56,7 @@ class SampleClock:
         if self._next_ns is None:
             self._next_ns = float(measured_ns)
         error_ns = measured_ns - self._next_ns
-        self._late_ns = self._late_ns + duration_ns if error_ns > self._jump_ns else 0.0
+        self._late_ns = self._late_ns + duration_ns if error_ns > NS / 10 else 0.0
         if error_ns < -NS or self._late_ns > NS / 5:
             self._next_ns, self._late_ns, error_ns = float(measured_ns), 0.0, 0.0
         # at most half a block, so that the stamps always rise

@@ -105,10 +105,6 @@ class MouthTracks:
         """Until when the mouth is known; 0 without a track."""
         return self._tracks[-1].fades_ns if self._tracks else 0
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._tracks.clear()
-
     def push(self, mouth: Mouth, rows: Array) -> None:
         """Take in a checked track."""
         last_ns = mouth.start_ns + round((len(rows) - 1) / mouth.rate_hz * NS)

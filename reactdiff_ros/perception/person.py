@@ -61,10 +61,6 @@ class OneEuro:
         self._value: Array = np.zeros(0)
         self._speed: Array = np.zeros(0)
 
-    def reset(self) -> None:
-        """Forgets everything; the next value passes unchanged."""
-        self._time_ns = None
-
     def __call__(self, stamp_ns: int, values: Array) -> Array:
         """The filtered values at `stamp_ns`. NaN in, last value out (0 if there is none)."""
         dt = math.inf if self._time_ns is None else (stamp_ns - self._time_ns) / 1e9

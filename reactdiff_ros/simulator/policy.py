@@ -40,7 +40,7 @@ _FIRST: Final = 0.10
 """The most that a first reading of mouth and cheeks counts as neutral: who smiles at first smiles."""
 _CALM, _TALKING = rate_of(0.06), rate_of(0.14)
 # Shares of what is shown that perception reads (docs/perception_noise.md).
-_GAIN_SMILE, _GAIN_BROW, _GAIN_DOWN, _GAIN_FROWN = 0.78, 0.76, 0.80, 0.75
+_GAIN_SMILE, _GAIN_BROW, _GAIN_FROWN = 0.78, 0.76, 0.75
 _SMILE_MIX: Final = (0.36, 0.19, 1.10)
 """Corners of the mouth, cheeks and their geometric mean: speech moves the corners alone, a smile moves both."""
 _SMILE_ON, _SMILE_OFF = 0.18, 0.08

@@ -142,11 +142,6 @@ class LipWeights:
             "dilations": np.array(self.dilations),
         }  # fmt: skip
 
-    @property
-    def count(self) -> int:
-        """Number of weights."""
-        return sum(x.size for x in (self.first, self.first_bias, *self.layers, *self.biases, self.out, self.out_bias))
-
 
 def read_weights(path: Path | None = None) -> LipWeights:
     """The shipped weights, or those of a file of `reactdiff dev train-lips`.
@@ -238,11 +233,6 @@ class Lips:
         self._shown = 0
         self._recent = np.full(_HOLD + AHEAD, -100.0, np.float32)
         self._gate, self._loudness = 0.0, 0.0
-
-    def reset(self) -> None:
-        """Forget the sound and the timings so far."""
-        self._timed = []
-        self._begin(0, RATE_HZ)
 
     def follow(self, timing: SpeechTiming) -> Mouth:
         """The track of an utterance by the table; until it ends, tracks from sound leave its time out."""
