@@ -71,6 +71,11 @@ def sides(name: str) -> list[int]:
     return [INDEX[name]] if name in INDEX else [INDEX[f"{name}Left"], INDEX[f"{name}Right"]]
 
 
+def mouth_places(*names: str) -> list[int]:
+    """Indices in MOUTH of these coefficients; a name without its side means both. Raises KeyError or ValueError."""
+    return [MOUTH.index(i) for name in names for i in sides(name)]
+
+
 def row_of(weights: Mapping[str, float]) -> NDArray[np.float32]:
     """Weights of coefficients as a row (58,); a name without its side is the mean of both."""
     row = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
@@ -79,13 +84,13 @@ def row_of(weights: Mapping[str, float]) -> NDArray[np.float32]:
     return row
 
 
-_BROWS_UP: Final = list(index("browInnerUp", "browOuterUpLeft", "browOuterUpRight"))
+BROWS_UP: Final = list(index("browInnerUp", "browOuterUpLeft", "browOuterUpRight"))
 _BROWS_DOWN: Final = list(index("browDownLeft", "browDownRight"))
 
 
 def brows_raised(values: NDArray[np.floating[Any]]) -> NDArray[Any]:
     """How far the brows are raised, less what is lowered (...), -1..1, of coefficients (..., 58)."""
-    raised: NDArray[Any] = values[..., _BROWS_UP].mean(-1) - values[..., _BROWS_DOWN].mean(-1)
+    raised: NDArray[Any] = values[..., BROWS_UP].mean(-1) - values[..., _BROWS_DOWN].mean(-1)
     return raised
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from reactdiff_ros.clock import NS, to_ns, to_s
-from reactdiff_ros.coefficients import HEAD_PITCH, index
+from reactdiff_ros.coefficients import BROWS_UP, HEAD_PITCH, sides
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression.config import ExpressionConfig
 from reactdiff_ros.expression.gaze import check_target
@@ -176,8 +176,7 @@ EXPECTS_S: Final = 2.5
 """After this the expectant look fades: an answer is late by then."""
 PLAN_NOD_RAD_S: Final = 0.08
 """Faster than this, the plan's head nods by itself."""
-_BROWS: Final = list(index("browInnerUp", "browOuterUpLeft", "browOuterUpRight"))
-_WIDE: Final = list(index("eyeWideLeft", "eyeWideRight"))
+_WIDE: Final = sides("eyeWide")
 EXPECTANT_BROWS, EXPECTANT_LIDS, EXPECTANT_PITCH_RAD = 0.14, 0.08, math.radians(-0.6)
 BARGED_BROWS: Final = 0.35
 
@@ -238,7 +237,7 @@ class Floor:
     def add(self, face: Array, upper_face: float) -> None:
         """Brows, lids and head of an expectant or interrupted face, onto `face` (58,), in place."""
         brows = EXPECTANT_BROWS * self._expects + BARGED_BROWS * self._barged
-        face[_BROWS] = np.maximum(face[_BROWS], upper_face * brows)
+        face[BROWS_UP] = np.maximum(face[BROWS_UP], upper_face * brows)
         face[_WIDE] = np.maximum(face[_WIDE], upper_face * EXPECTANT_LIDS * max(self._expects, self._barged))
         face[HEAD_PITCH] += EXPECTANT_PITCH_RAD * self._expects
 

@@ -23,7 +23,17 @@ from typing import Final
 import numpy as np
 
 from reactdiff_ros.clock import NS, to_ns, to_s
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, HEAD_ROLL, HEAD_YAW, INDEX, MOUTH, NAMES
+from reactdiff_ros.coefficients import (
+    BROWS_UP,
+    COEFFICIENT_COUNT,
+    HEAD_PITCH,
+    HEAD_ROLL,
+    HEAD_YAW,
+    INDEX,
+    MOUTH,
+    mouth_places,
+    sides,
+)
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression.gestures import GESTURES, merge
 from reactdiff_ros.expression.motion import Array, approach, ramp
@@ -138,16 +148,12 @@ class MouthTracks:
 # ---- Mixing
 
 
-def _places(*stems: str) -> list[int]:
-    return [i for i, index in enumerate(MOUTH) if NAMES[index].removesuffix("Left").removesuffix("Right") in stems]
-
-
 _MOUTH: Final = np.array(MOUTH)
-_FELT: Final = _places("mouthSmile", "mouthFrown", "mouthDimple")
+_FELT: Final = mouth_places("mouthSmile", "mouthFrown", "mouthDimple")
 """Places in MOUTH of what shows feelings also while the mouth speaks."""
-_OPENERS: Final = _places("jawOpen", "mouthFunnel", "mouthLowerDown", "mouthUpperUp", "tongueOut")
-_ROUND: Final = _places("mouthFunnel", "mouthPucker")
-_JAW, _CLOSE = _places("jawOpen")[0], _places("mouthClose")[0]
+_OPENERS: Final = mouth_places("jawOpen", "mouthFunnel", "mouthLowerDown", "mouthUpperUp", "tongueOut")
+_ROUND: Final = mouth_places("mouthFunnel", "mouthPucker")
+_JAW, _CLOSE = mouth_places("jawOpen", "mouthClose")
 FELT_SHARE: Final = 0.5
 """Share of a smile or frown that is left while the mouth speaks."""
 ROUND_SHARE: Final = 0.6
@@ -166,26 +172,22 @@ def mix(face: Array, spoken: Array, weight: float) -> None:
     face[_MOUTH] = mixed
 
 
-def _pose(*parts: Mapping[str, float], **both: float) -> Array:
+def _pose(values: Mapping[str, float]) -> Array:
     face = np.zeros(COEFFICIENT_COUNT)
-    for part in parts:
-        for name, value in part.items():
-            face[INDEX[name]] = value
-    for name, value in both.items():
-        for side in ("Left", "Right") if name not in INDEX else ("",):
-            face[INDEX[name + side]] = value
+    for name, value in values.items():
+        face[sides(name)] = value
     return face
 
 
 EMOTIONS: Final[Mapping[str, Array]] = MappingProxyType(
     {
-        "neutral": _pose(),
+        "neutral": _pose({}),
         "happy": 0.8 * _pose(GESTURES["smile"].face),
         "sad": 0.8 * _pose(GESTURES["sad"].face),
         "surprise": 0.7 * _pose(GESTURES["surprised"].face),
-        "angry": _pose(browDown=0.6, eyeSquint=0.3, mouthFrown=0.2, noseSneer=0.15, headPitch=0.03),
-        "disgust": _pose(noseSneer=0.5, browDown=0.3, cheekSquint=0.3, eyeSquint=0.25, mouthFrown=0.3),
-        "fear": _pose(browInnerUp=0.6, browOuterUp=0.25, eyeWide=0.5, mouthFrown=0.15),
+        "angry": _pose({"browDown": 0.6, "eyeSquint": 0.3, "mouthFrown": 0.2, "noseSneer": 0.15, "headPitch": 0.03}),
+        "disgust": _pose({"noseSneer": 0.5, "browDown": 0.3, "cheekSquint": 0.3, "eyeSquint": 0.25, "mouthFrown": 0.3}),
+        "fear": _pose({"browInnerUp": 0.6, "browOuterUp": 0.25, "eyeWide": 0.5, "mouthFrown": 0.15}),
         "contempt": _pose({"mouthSmileLeft": 0.3, "mouthDimpleLeft": 0.4, "browOuterUpRight": 0.35}),
     }
 )
@@ -338,8 +340,7 @@ class Speaking:
         if self._nods:
             face[HEAD_PITCH] += head * NOD_RAD * mark
         else:
-            for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight"):
-                face[INDEX[name]] += brows * BROWS * mark
+            face[BROWS_UP] += brows * BROWS * mark
         return face
 
     def _feel(self, now_ns: int, dt_s: float) -> None:

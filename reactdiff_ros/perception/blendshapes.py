@@ -41,9 +41,8 @@ OBSERVED: Final[dict[str, float]] = {
 
 def _base() -> Array:
     values = np.zeros(c.COEFFICIENT_COUNT)
-    for name, i in c.INDEX.items():
-        stem = name.removesuffix("Left").removesuffix("Right")
-        values[i] = OBSERVED.get(name, OBSERVED.get(stem, 0.0))
+    for name, value in OBSERVED.items():
+        values[c.sides(name)] = value
     values[c.ROTATION] = (0.8, 0.9, 0.95)
     values[c.TRANSLATION] = (0.9, 0.9, 0.7)
     return values

@@ -13,7 +13,15 @@ from typing import Final
 import numpy as np
 
 from reactdiff_ros.affect import projected
-from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, ROTATION, TRANSLATION
+from reactdiff_ros.coefficients import (
+    BLENDSHAPE_COUNT,
+    BLENDSHAPE_NAMES,
+    COEFFICIENT_COUNT,
+    INDEX,
+    ROTATION,
+    TRANSLATION,
+    sides,
+)
 from reactdiff_ros.model.diffusion.tokens import FRAME_S, SpeakerBatch
 from reactdiff_ros.perception.blendshapes import CONFIDENCE, EYE_PITCH_RAD, EYE_YAW_RAD, OBSERVED
 from reactdiff_ros.types import FloatArray
@@ -23,16 +31,6 @@ from .speaker import Speakers
 from .voices import VoiceBank, hear
 
 _PART: Final = 30
-SHOWN: Final = (
-    "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekSquintLeft",
-    "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight", "eyeLookInLeft",
-    "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight", "eyeSquintLeft",
-    "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawOpen", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel",
-    "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker",
-    "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft",
-    "mouthUpperUpRight",
-)  # fmt: skip
-"""The blendshapes of a simulated speaker that can be read; emotional episodes move others as well."""
 
 
 def appearance(seed: Seed, s: Speakers) -> tuple[FloatArray, FloatArray]:
@@ -65,9 +63,8 @@ def appearance(seed: Seed, s: Speakers) -> tuple[FloatArray, FloatArray]:
         "mouthPucker": 0.3 * talking * np.clip(waves[..., 5], 0, 2) + 0.2 * s.doubt, **_looks(gaze),
     }  # fmt: skip
     out = np.zeros((worlds, frames, COEFFICIENT_COUNT), dtype=np.float32)
-    for name in SHOWN:
-        stem = name.removesuffix("Left").removesuffix("Right")
-        out[..., INDEX[name]] = np.clip(values[name] if name in values else values[stem], 0, 1)
+    for name, value in values.items():
+        out[..., sides(name)] = np.clip(value, 0, 1)[..., None]
     # Doubt raises one brow.
     out[..., INDEX["browOuterUpLeft"]] = np.clip(s.brow_up + 0.6 * s.doubt, 0, 1)
     if s.episodes.level.any():
@@ -130,12 +127,14 @@ def _begins(table: dict[str, float], name: str, default: float) -> float:
     return next((value for start, value in table.items() if name.startswith(start)), default)
 
 
+SHOWN: Final = tuple(name for name in BLENDSHAPE_NAMES if _stem(name) in GAIN)
+"""The blendshapes of a simulated speaker that can be read; emotional episodes move others as well."""
 _SHOWN: Final = np.array([INDEX[name] for name in SHOWN])
 _GAIN: Final = np.array([GAIN[_stem(name)] for name in SHOWN], dtype=np.float32)
 _NOISE: Final = np.array([_begins(NOISE, name, 0.01) for name in SHOWN], dtype=np.float32)
 _BIAS: Final = np.array([_begins(NEUTRAL_ERROR, name, 0.05) for name in SHOWN], dtype=np.float32)
 _DRIFT: Final = np.array([_begins(DRIFT, name, 1.0) for name in SHOWN], dtype=np.float32)
-_TEETH: Final = [INDEX[f"{name}{side}"] for name in ("mouthUpperUp", "mouthStretch") for side in ("Left", "Right")]
+_TEETH: Final = [*sides("mouthUpperUp"), *sides("mouthStretch")]
 _SMILES: Final = np.array(["Smile" in name for name in SHOWN])
 _PERSONAL: Final = np.array([not name.startswith("eyeLook") for name in SHOWN])
 _TRUST: Final = np.array([OBSERVED[_stem(name)] for name in SHOWN], dtype=np.float32)
@@ -273,7 +272,7 @@ def _read(seed: Seed, s: Speakers, shown: FloatArray, gaze: FloatArray) -> _Read
     slow = ornstein(rng, worlds, frames, (0.8,) * count)
     fast = rng.standard_normal((worlds, frames, count), dtype=np.float32)
     slow *= (drift * _DRIFT)[:, None]
-    fast *= (size[:, None] * _burst(s))[..., :]
+    fast *= size[:, None] * _burst(s)
     slow += fast
     slow *= 1 + talking
     value += slow

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.coefficients import MOUTH
+from reactdiff_ros.coefficients import MOUTH, mouth_places
 from reactdiff_ros.errors import MediaError, ReactdiffError, WeightsError
 from reactdiff_ros.resampling import RATE_HZ, Resampler, mono
 from reactdiff_ros.resources import resource_path
-from reactdiff_ros.speech.visemes import MOUTH_NAMES, STEP, Curves, closed, timed_mouth
+from reactdiff_ros.speech.visemes import STEP, Curves, closed, timed_mouth
 from reactdiff_ros.types import FloatArray, Mouth, Sound, SpeechTiming
 
 BANDS: Final = 40
@@ -66,9 +66,7 @@ _LOW_HZ, _HIGH_HZ = 60.0, 7800.0
 _FLOOR: Final = 1e-7
 
 
-COLUMNS: Final = np.array(
-    [[full in (name, f"{name}Left", f"{name}Right") for full in MOUTH_NAMES] for name in OUTPUTS[:SHAPED]], np.float32
-)
+COLUMNS: Final = np.array([np.isin(np.arange(len(MOUTH)), mouth_places(name)) for name in OUTPUTS[:SHAPED]], np.float32)
 """(SHAPED, mouth): which coefficients of a mouth each output is."""
 
 

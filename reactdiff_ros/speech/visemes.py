@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, MOUTH
+from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, MOUTH, mouth_places
 from reactdiff_ros.types import MOUTH_RATE_HZ, Alphabet, FloatArray, Mouth, SpeechTiming
 
 BEFORE_S: Final = 0.055
@@ -272,8 +272,7 @@ def _tables() -> tuple[NDArray[Any], NDArray[Any]]:
     targets, weights = np.zeros((2, len(NAMES), len(MOUTH)))
     for row, shape in enumerate(SHAPES.values()):
         for name, value in shape.targets.items():
-            columns = [i for i, n in enumerate(MOUTH_NAMES) if n in (name, f"{name}Left", f"{name}Right")]
-            targets[row, columns] = value
+            targets[row, mouth_places(name)] = value
         for column, name in enumerate(MOUTH_NAMES):
             jaw, tongue = name.startswith("jaw"), name.startswith("tongue")
             round_ = name in ("mouthFunnel", "mouthPucker") and shape.rounding is not None
@@ -318,10 +317,8 @@ def curves_of(phones: Phones, frames: int) -> Curves:
     )
 
 
-JAW: Final = MOUTH_NAMES.index("jawOpen")
-CLOSE: Final = MOUTH_NAMES.index("mouthClose")
-_OPENERS: Final = ("mouthLowerDown", "mouthUpperUp", "mouthFunnel", "mouthStretch")
-PARTING: Final = tuple(i for i, name in enumerate(MOUTH_NAMES) if name.startswith(_OPENERS))
+JAW, CLOSE = mouth_places("jawOpen", "mouthClose")
+PARTING: Final = tuple(mouth_places("mouthLowerDown", "mouthUpperUp", "mouthFunnel", "mouthStretch"))
 """What opens lips."""
 _PARTED: Final[FloatArray] = np.array(
     [1.0 if i in PARTING else 0.5 if i == JAW else 0.0 for i in range(len(MOUTH))], np.float32
