@@ -103,22 +103,10 @@ _TABLE: Final[dict[str, tuple[float, float, float, float]]] = {
 }  # fmt: skip
 
 
-def _rows() -> Array:
-    return np.array([_TABLE[name if name in _TABLE else name[:-1]] for name in NAMES])
-
-
-PRIOR, SPREAD, QUANTILE, SLOWNESS = _rows().T
+PRIOR, SPREAD, QUANTILE, SLOWNESS = np.array([_TABLE[n if n in _TABLE else n[:-1]] for n in NAMES]).T
 _BROWS = np.array([name.startswith("brow") for name in NAMES])
 _EYES = np.array([name.startswith(("lid", "lowerLid", "iris")) for name in NAMES])
 _MOUTH = ~(_BROWS | _EYES)
-
-
-@dataclass(frozen=True, slots=True)
-class Expressive:
-    """Which parts of the face show a strong expression now."""
-
-    mouth: bool = False
-    brows: bool = False
 
 
 class PersonalNeutral:
@@ -157,8 +145,13 @@ class PersonalNeutral:
         """0..1: the person's share in the neutral of the mouth."""
         return self._mouth.count / (self._mouth.count + self._half)
 
-    def observe(self, stamp_ns: int, measures: Array, pitch: float, expressive: Expressive) -> None:
-        """Takes one picture's measures (COUNT,) and head pitch (rad); only one each 200 ms is kept."""
+    def observe(
+        self, stamp_ns: int, measures: Array, pitch: float, *, mouth: bool = False, brows: bool = False
+    ) -> None:
+        """Takes one picture's measures (COUNT,) and head pitch (rad); only one each 200 ms is kept.
+
+        `mouth`, `brows`: whether that part of the face shows a strong expression now.
+        """
         if self._due_ns is not None and stamp_ns < self._due_ns:
             return
         if not (np.isfinite(measures).all() and np.isfinite(pitch)):
@@ -166,8 +159,8 @@ class PersonalNeutral:
         self._due_ns = stamp_ns + SAMPLE_NS
         value = np.empty(COUNT)
         parts = (
-            (self._mouth, _MOUTH, expressive.mouth),
-            (self._brows, _BROWS, expressive.brows),
+            (self._mouth, _MOUTH, mouth),
+            (self._brows, _BROWS, brows),
             (self._eyes, _EYES, False),
         )
         for quantiles, part, strong in parts:
@@ -217,7 +210,7 @@ _POSE_GAIN = np.array([1.2, 1.0, 1.0])
 _CONTACT_FREE_RAD = 0.12
 _CONTACT_RAD = 0.14
 _EXPRESSIVE = 0.45
-_CHEEKS = list(c.index("cheekSquintLeft", "cheekSquintRight"))
+_CHEEKS = c.sides("cheekSquint")
 _STRONG_MOUTH = list(
     c.index("mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight", "mouthPucker", "mouthFunnel")
 )
@@ -250,7 +243,7 @@ class Person:
         self.neutral = PersonalNeutral(config.neutral_learning_s, config.neutral_memory_s)
         cutoff = np.full(COUNT, config.smoothing_hz)
         cutoff[[INDEX["lidR"], INDEX["lidL"], INDEX["gap"]]] *= 3.0
-        self._measures = OneEuro(cutoff, beta=_BETA)
+        self._measures = OneEuro(cutoff, beta=5.0)
         self._pose = OneEuro(config.smoothing_hz, beta=6.0)
         self._position = OneEuro(config.smoothing_hz * 0.6, beta=4.0)
         self._expression = ExpressionReader()
@@ -313,10 +306,8 @@ class Person:
         pitch, yaw, _ = pose.tolist()
         if abs(yaw) > 0.45 or fit.residual > 0.15 or fit.scale < 12.0:
             return
-        expressive = Expressive(
-            mouth=bool(shapes[_STRONG_MOUTH].max() > _EXPRESSIVE), brows=bool(shapes[_STRONG_BROWS].max() > _EXPRESSIVE)
-        )
-        self.neutral.observe(stamp_ns, raw, pitch, expressive)
+        mouth, brows = (bool(shapes[part].max() > _EXPRESSIVE) for part in (_STRONG_MOUTH, _STRONG_BROWS))
+        self.neutral.observe(stamp_ns, raw, pitch, mouth=mouth, brows=brows)
 
     def _locate(self, stamp_ns: int, landmarks: Array, fit: HeadFit, yaw: float, camera: Camera) -> Array:
         """Position of the eyes: size from the distance between the eyes, which the irises calibrate slowly."""
@@ -355,7 +346,6 @@ def _affect(probabilities: Array, values: Array, sure: Array) -> Affect:
 
 
 _SCALE = _scales()
-_BETA = 5.0
 
 
 def features_of_face(landmarks: Array) -> Array:

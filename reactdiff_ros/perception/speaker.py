@@ -16,7 +16,7 @@ from reactdiff_ros.perception.config import PerceptionConfig
 from reactdiff_ros.perception.microphones import MicrophonePair
 from reactdiff_ros.perception.nets import REGION_MARGIN, FaceNets, to_rgb
 from reactdiff_ros.perception.people import PeopleInView
-from reactdiff_ros.perception.person import Camera, Reading
+from reactdiff_ros.perception.person import Camera
 from reactdiff_ros.perception.tracking import TargetChooser, Track, Tracker
 from reactdiff_ros.types import GazeTarget, People, Picture, Sound, SpeakerFrame, Voice
 
@@ -128,7 +128,7 @@ class SpeakerPerception:
             self._pictures.check(picture.stamp_ns)
         stamp = picture.stamp_ns
         self._picture_ns, self._slot = stamp, None
-        voice = self._heard(stamp)
+        voice = None if self._voice is None else self._voice.latest(stamp)
         self._tracker.update(stamp, rgb, self._chooser.target)
         height, width = rgb.shape[:2]
         self._size_px = (width, height)
@@ -137,9 +137,8 @@ class SpeakerPerception:
             self._read(track, stamp, camera)
         own = self._robot_until_ns is not None and stamp <= self._robot_until_ns and not (voice and voice[0].clean)
         target = self._choose(stamp, None if voice is None else voice[0], own, camera.focal_px)
-        reading = None if target is None else target.reading
         self._people = self._company.people(picture.frame_id, self._chooser.target)
-        self._last = self._frame(picture, target, reading, voice)
+        self._last = _frame(picture, target, voice)
         return self._last
 
     def observe_sound(self, sound: Sound) -> list[SpeakerFrame]:
@@ -167,7 +166,7 @@ class SpeakerPerception:
         if self._picture_ns is not None and sound.end_ns - self._picture_ns <= PICTURE_TIMEOUT_NS:
             voice.push(sound)
             return []
-        return self._voice_frames(sound)
+        return self._voice_frames(sound, voice)
 
     @property
     def expression_features(self) -> NDArray[np.float64] | None:
@@ -202,7 +201,7 @@ class SpeakerPerception:
         """The face of each person that the last picture showed, by id: left, top, right and bottom as shares of the
         picture's width and height, as it came (before `mirror`).
         """
-        return {t.person_id: self._box(t) for t in self._tracker.tracks if t.detected or t.points is not None}
+        return {t.person_id: self._box(t) for t in self._tracker.tracks if t.shown}
 
     def _box(self, track: Track) -> tuple[float, float, float, float]:
         half = track.region.side / REGION_MARGIN / 2
@@ -218,9 +217,6 @@ class SpeakerPerception:
             return focal * scale
         return width / 2 / math.tan(math.radians(self.config.horizontal_fov_deg) / 2)
 
-    def _heard(self, now_ns: int) -> tuple[Voice, int] | None:
-        return None if self._voice is None else self._voice.latest(now_ns)
-
     def _read(self, track: Track, stamp_ns: int, camera: Camera) -> None:
         if track.points is not None:
             track.reading = track.person.read(stamp_ns, track.points, camera)
@@ -235,35 +231,8 @@ class SpeakerPerception:
         here = tuple(t for t in wanted if t.person_id == self._chooser.target or self._company.here(t))
         return self._chooser.update(stamp_ns, here or tuple(wanted), self._company.speaking, self._size_px)
 
-    def _frame(
-        self, picture: Picture, target: Track | None, reading: Reading | None, voice: tuple[Voice, int] | None
-    ) -> SpeakerFrame:
-        frame = replace(
-            _faceless(picture.stamp_ns, voice), picture_stamp_ns=picture.stamp_ns, frame_id=picture.frame_id
-        )
-        if target is not None:
-            frame = replace(
-                frame,
-                person_id=target.person_id,
-                face_present=target.detected or target.points is not None,
-                neutral_confidence=target.person.neutral.confidence,
-            )
-        if reading is None:
-            return frame
-        return replace(
-            frame,
-            mesh_present=True,
-            coefficients=reading.coefficients.astype(np.float32),
-            confidence=reading.confidence.astype(np.float32),
-            gaze=reading.gaze,
-            position_m=reading.position_m.astype(np.float32),
-            affect=reading.affect,
-        )
-
-    def _voice_frames(self, sound: Sound) -> list[SpeakerFrame]:
+    def _voice_frames(self, sound: Sound, voice: VoiceExtractor) -> list[SpeakerFrame]:
         """Pushes sound up to each border of the grid and makes a frame there."""
-        voice = self._voice
-        assert voice is not None
         start_ns = sound.stamp_ns
         if self._slot is None:
             since = start_ns if self._picture_ns is None else max(start_ns, self._picture_ns + PICTURE_TIMEOUT_NS)
@@ -273,20 +242,15 @@ class SpeakerPerception:
         while _GRID.time_ns(self._slot) <= sound.end_ns:
             border = _GRID.time_ns(self._slot)
             end = min(len(sound.samples), max(begin, -((start_ns - border) * sound.rate_hz // NS)))
-            begin = self._push_part(sound, begin, end)
+            _push_part(voice, sound, begin, end)
+            begin = end
             heard = voice.latest(border)
             if heard is not None:
                 person_id = self._chooser.target if self._seen_lately(border) else -1
                 frames.append(replace(_faceless(border, heard), person_id=person_id))
             self._slot += 1
-        self._push_part(sound, begin, len(sound.samples))
+        _push_part(voice, sound, begin, len(sound.samples))
         return frames
-
-    def _push_part(self, sound: Sound, begin: int, end: int) -> int:
-        if end > begin and self._voice is not None:
-            stamp = sound.stamp_ns + begin * NS // sound.rate_hz
-            self._voice.push(replace(sound, stamp_ns=stamp, samples=sound.samples[begin:end]))
-        return max(begin, end)
 
     def _seen_lately(self, now_ns: int) -> bool:
         return self._picture_ns is not None and now_ns - self._picture_ns <= to_ns(self.config.lost_after_s)
@@ -300,6 +264,36 @@ def _faceless(stamp_ns: int, heard: tuple[Voice, int] | None) -> SpeakerFrame:
     return SpeakerFrame(
         newest_ns, None, sound_ns, -1, False, False, c.neutral(), confidence, 0.0, None, None, None, voice
     )
+
+
+def _frame(picture: Picture, target: Track | None, voice: tuple[Voice, int] | None) -> SpeakerFrame:
+    frame = replace(_faceless(picture.stamp_ns, voice), picture_stamp_ns=picture.stamp_ns, frame_id=picture.frame_id)
+    if target is None:
+        return frame
+    frame = replace(
+        frame,
+        person_id=target.person_id,
+        face_present=target.shown,
+        neutral_confidence=target.person.neutral.confidence,
+    )
+    reading = target.reading
+    if reading is None:
+        return frame
+    return replace(
+        frame,
+        mesh_present=True,
+        coefficients=reading.coefficients.astype(np.float32),
+        confidence=reading.confidence.astype(np.float32),
+        gaze=reading.gaze,
+        position_m=reading.position_m.astype(np.float32),
+        affect=reading.affect,
+    )
+
+
+def _push_part(voice: VoiceExtractor, sound: Sound, begin: int, end: int) -> None:
+    if end > begin:
+        stamp_ns = sound.stamp_ns + begin * NS // sound.rate_hz
+        voice.push(replace(sound, stamp_ns=stamp_ns, samples=sound.samples[begin:end]))
 
 
 def gaze_target(frame: SpeakerFrame) -> GazeTarget | None:

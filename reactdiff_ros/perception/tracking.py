@@ -110,13 +110,18 @@ class Track:
         self._gap = (stamp_ns, gap)
 
     @property
+    def shown(self) -> bool:
+        """Whether this picture shows the face."""
+        return self.detected or self.points is not None
+
+    @property
     def face_px(self) -> float:
         """The larger side of the face."""
         return self.region.side / REGION_MARGIN
 
     def move(self, stamp_ns: int) -> None:
         """Updates `speed` where the face was seen in this picture."""
-        if not (self.detected or self.points is not None):
+        if not self.shown:
             return
         last, self._place = self._place, (stamp_ns, self.region.x, self.region.y)
         if last is not None and stamp_ns > last[0]:

@@ -9,7 +9,7 @@ from synthetic_face import frontal_face, in_picture
 from reactdiff_ros.coefficients import SMILE, index
 from reactdiff_ros.perception import PerceptionConfig
 from reactdiff_ros.perception import face as m
-from reactdiff_ros.perception.person import PRIOR, REACH, SPREAD, Camera, Expressive, OneEuro, Person, PersonalNeutral
+from reactdiff_ros.perception.person import PRIOR, REACH, SPREAD, Camera, OneEuro, Person, PersonalNeutral
 
 STEP = 40_000_000
 
@@ -40,12 +40,11 @@ def test_a_pause_or_a_jump_back_starts_anew():
 
 
 MS = 1_000_000
-CALM = Expressive()
 
 
-def feed(neutral: PersonalNeutral, measures: np.ndarray, seconds: float, *, start_s: float = 0.0, **kind) -> None:
+def feed(neutral: PersonalNeutral, measures: np.ndarray, seconds: float, *, start_s: float = 0.0, **kind: bool) -> None:
     for k in range(round(seconds * 25)):
-        neutral.observe(round((start_s + k / 25) * 1e9), measures, 0.1, Expressive(**kind))
+        neutral.observe(round((start_s + k / 25) * 1e9), measures, 0.1, **kind)
 
 
 def moved(name: str, by: float) -> np.ndarray:
@@ -78,7 +77,7 @@ def test_speech_and_blinks_do_not_shift_it():
         values = PRIOR.copy()
         values[m.INDEX["gap"]] = 0.07 + max(0.0, rng.normal(0.1, 0.1))
         values[m.INDEX["lidR"]] = 0.08 if k % 50 < 4 else 0.31
-        neutral.observe(k * 40 * MS, values, 0.0, CALM)
+        neutral.observe(k * 40 * MS, values, 0.0)
     assert neutral.value[m.INDEX["gap"]] < 0.10
     assert neutral.value[m.INDEX["lidR"]] == pytest.approx(0.31, abs=0.01)
 
