@@ -47,6 +47,12 @@ _READINGS: Final = np.stack(
 _READ: Final = np.flatnonzero(_READINGS.any(axis=0))
 
 
+def softmax(scores: NDArray[np.floating[Any]]) -> NDArray[Any]:
+    """Probabilities (..., n) whose logarithms differ as these scores do."""
+    odds = np.exp(scores - scores.max(-1, keepdims=True))
+    return np.asarray(odds / odds.sum(-1, keepdims=True))
+
+
 def projected(coefficients: NDArray[np.floating[Any]], confidence: NDArray[np.floating[Any]]) -> FloatArray:
     """Probabilities of CLASSES, valence and arousal (-1..1), (..., 9), of coefficients (..., 58).
 
@@ -58,7 +64,6 @@ def projected(coefficients: NDArray[np.floating[Any]], confidence: NDArray[np.fl
     scores = trusted @ _READINGS[:, _READ].T
     classes = scores[..., :-2]
     classes[..., CLASSES.index("neutral")] += SHARPNESS * NEUTRAL_SCORE
-    odds = np.exp(classes - classes.max(-1, keepdims=True))
     arousal = scores[..., -1:] + AROUSAL_REST
-    parts = [odds / odds.sum(-1, keepdims=True), np.clip(scores[..., -2:-1], -1, 1), np.clip(arousal, -1, 1)]
+    parts = [softmax(classes), np.clip(scores[..., -2:-1], -1, 1), np.clip(arousal, -1, 1)]
     return np.asarray(np.concatenate(parts, axis=-1), dtype=np.float32)

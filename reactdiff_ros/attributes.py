@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.affect import AROUSAL_REST, NEUTRAL_SCORE, PROTOTYPES, SHARPNESS, softmax
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, row_of
 from reactdiff_ros.types import FloatArray
 
@@ -56,17 +57,13 @@ _UNITS: Final[dict[str, dict[str, float]]] = {
 CLOSED_BY: Final = "mouthClose"
 """Lips that are closed over an open jaw take AU25 back."""
 
+# The same as in affect.py where that has the expression.
 _SCORES: Final[dict[str, dict[str, float]]] = {
-    "Happy": {"mouthSmile": 1.3, "cheekSquint": 0.2, "mouthFrown": -0.6, "browDown": -0.2},
-    "Sad": {"mouthFrown": 0.8, "browInnerUp": 0.4, "eyeWide": -0.5, "browOuterUp": -0.3, "mouthSmile": -0.6},
-    "Surprise": {"browInnerUp": 0.4, "browOuterUp": 0.5, "eyeWide": 0.6, "jawOpen": 0.3, "mouthSmile": -0.4},
-    "Fear": {"browInnerUp": 0.6, "eyeWide": 0.4, "mouthStretch": 0.6, "mouthSmile": -0.6, "browOuterUp": -0.1},
+    "Happy": PROTOTYPES["happy"], "Sad": PROTOTYPES["sad"], "Surprise": PROTOTYPES["surprise"],
+    "Fear": PROTOTYPES["fear"], "Anger": PROTOTYPES["angry"],
     "Disgust": {"noseSneer": 0.8, "mouthUpperUp": 0.5, "browDown": 0.3, "mouthSmile": -0.6, "browInnerUp": -0.3},
-    "Anger": {"browDown": 1.0, "eyeSquint": 0.3, "mouthPress": 0.4, "browInnerUp": -0.8, "mouthSmile": -0.8},
     "Contempt": {"mouthDimple": 0.8, "mouthSmile": -0.3, "browDown": -0.1},
-}
-NEUTRAL_SCORE: Final = 0.35
-SHARPNESS: Final = 7.0
+}  # fmt: skip
 ONE_SIDED: Final = 0.9
 """Weight of the smile's asymmetry for contempt."""
 _SOFT: Final = 0.1
@@ -79,7 +76,6 @@ _AROUSAL: Final[dict[str, float]] = {
     "jawOpen": 0.5, "eyeWide": 0.7, "browInnerUp": 0.35, "browOuterUp": 0.35, "mouthSmile": 0.5, "browDown": 0.4,
     "mouthStretch": 0.2,
 }  # fmt: skip
-AROUSAL_REST: Final = -0.15
 
 
 _UNIT_PARTS: Final = [(i, row_of({name: w})) for i, unit in enumerate(ACTION_UNITS) for name, w in _UNITS[unit].items()]
@@ -121,5 +117,4 @@ def _probabilities(face: FloatArray) -> FloatArray:
     scores = face @ _CLASSES.T + _OFFSET
     aside = face[..., _SMILE_LEFT] - face[..., _SMILE_RIGHT]
     scores[..., EXPRESSIONS.index("Contempt")] += SHARPNESS * ONE_SIDED * (np.sqrt(aside**2 + _SOFT**2) - _SOFT)
-    odds = np.exp(scores - scores.max(-1, keepdims=True))
-    return np.asarray(odds / odds.sum(-1, keepdims=True))
+    return softmax(scores)

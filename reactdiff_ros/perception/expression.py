@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.affect import softmax
 from reactdiff_ros.perception.blendshapes import ramp
 from reactdiff_ros.perception.face import INDEX, NAMES
 from reactdiff_ros.types import EXPRESSION_CLASSES, NEGATIVE_CLASSES
@@ -92,15 +93,9 @@ class ExpressionWeights:
 
     def probabilities(self, x: Array) -> Array:
         """Probabilities (..., 8) of features (..., n)."""
-        shares = _shares(x @ self.weights[:, :-1].T + self.weights[:, -1])
+        shares: Array = softmax(x @ self.weights[:, :-1].T + self.weights[:, -1])
         shares[..., _SAD] += shares[..., len(EXPRESSION_CLASSES) :].sum(axis=-1)
         return shares[..., : len(EXPRESSION_CLASSES)]
-
-
-def _shares(scores: Array) -> Array:
-    """Probabilities whose logarithms differ as these scores (..., n) do."""
-    odds = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return np.asarray(odds / odds.sum(axis=-1, keepdims=True))
 
 
 @cache
@@ -125,7 +120,7 @@ class ExpressionReader:
         """Probabilities (8,) of EXPRESSION_CLASSES after a picture with these features."""
         now = self._weights.probabilities(x)
         self._bared = ramp(float(now[list(NEGATIVE_CLASSES)].sum()), *_BARED)
-        return _shares(self._logarithms(stamp_ns, np.log(now + 1e-4)))
+        return softmax(self._logarithms(stamp_ns, np.log(now + 1e-4)))
 
     def smile(self, raised: Array) -> Array:
         """What of raised corners of the mouth, 0..1, is a smile in the picture that was read last."""
