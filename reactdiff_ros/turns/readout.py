@@ -44,13 +44,8 @@ class Weights:
     bias: float
     bound: float
 
-    def logit(self, columns: Floats) -> float:
-        """Of columns (n,)."""
-        value = self.bias + float(self.weights @ ((columns - self.mean) / self.scale))
-        return min(max(value, -self.bound), self.bound)
-
-    def logits(self, columns: Floats) -> Floats:
-        """Of columns (rows, n)."""
+    def logit(self, columns: Floats) -> Floats:
+        """(...) of columns (..., n)."""
         values = self.bias + (columns - self.mean) / self.scale @ self.weights
         return np.asarray(np.clip(values, -self.bound, self.bound))
 
@@ -72,7 +67,7 @@ class ReadOut:
         for group, weights in self.heads[head].items():
             columns = getattr(features, group)
             if columns is not None and group not in without:
-                total += weights.logit(columns)
+                total += float(weights.logit(columns))
         return total
 
     def probability(self, head: str, features: Features, without: Collection[str] = ()) -> float:

@@ -54,10 +54,10 @@ def test_fit_finds_what_the_offset_leaves_open():
     truth = 0.5 * (x[:, 0] - 1.0) - 2.0 * (x[:, 1] - 1.0) + 0.3
     labels = rng.random(len(x)) < 1 / (1 + np.exp(-truth))
     whole = fit(x, labels)
-    assert np.allclose(whole.logits(x), truth, atol=0.35)
+    assert np.allclose(whole.logit(x), truth, atol=0.35)
     rest = fit(x[:, 1:], labels, offset=0.5 * (x[:, 0] - 1.0))
     assert np.allclose(rest.weights / rest.scale, -2.0, atol=0.1)
-    assert fit(x, labels, bound=0.5).logits(x).max() <= 0.5
+    assert fit(x, labels, bound=0.5).logit(x).max() <= 0.5
 
 
 def test_auc():

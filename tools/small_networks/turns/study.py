@@ -276,7 +276,7 @@ def _signals(turns: Turns, readout: ReadOut) -> dict[str, Any]:
     """AUC, log loss (nats; `constant`: of the mean alone) and calibration of what timing says of the other signals."""
     out = {}
     for head, rows in situation_rows([turns], every=2).items():
-        logits = readout.heads[head]["situation"].logits(rows.columns)
+        logits = readout.heads[head]["situation"].logit(rows.columns)
         sign, mean = np.where(rows.labels, 1.0, -1.0), float(rows.labels.mean())
         out[f"p_{head}"] = {
             "auc": auc(logits, rows.labels), "log_loss": float(np.logaddexp(0.0, -sign * logits).mean()),
@@ -449,7 +449,7 @@ def of_faces(readout: ReadOut, worlds: int, seed: int) -> dict[str, Any]:
         weights = readout.heads[head].get("face")
         if weights is None:
             continue
-        logits = weights.logits(rows.columns)
+        logits = weights.logit(rows.columns)
         early = (rows.time_s >= HANG_OVER_S) & (rows.time_s < 0.6)
         out[head] = {"auc": auc(logits[early], rows.labels[early]), "samples": int(early.sum())}
     return out

@@ -75,7 +75,7 @@ def train(
         endings = joined_endings([endings, phrase_endings(phrases, network)])
     heads["eot"] |= voice_weights(endings, pauses, heads["eot"]["pause"], np.random.default_rng([seed, 93]))
     for head, (rows, silence) in face_rows(plan.worlds, seed).items():
-        base = fit(silence, rows.labels).logits(silence)
+        base = fit(silence, rows.labels).logit(silence)
         heads[head]["face"] = fit(rows.columns, rows.labels, offset=base, bound=FACE_BOUND)
     progress(1.0)
     early = np.abs(pauses.time_s - HANG_OVER_S) < TICK_S / 2
@@ -121,7 +121,7 @@ def voice_weights(endings: Endings, pauses: Rows, timing: Weights, rng: np.rando
     """
     units, first = np.unique(pauses.unit, return_index=True)
     which = endings.draw(pauses.labels[first], rng)[np.searchsorted(units, pauses.unit)]
-    base = timing.logits(pauses.columns)
+    base = timing.logit(pauses.columns)
     voice, network = endings.voice[which], endings.network[which]
     found: dict[str, Weights] = {}
     answered = np.isfinite(network).all(1)
@@ -129,7 +129,7 @@ def voice_weights(endings: Endings, pauses: Rows, timing: Weights, rng: np.rando
     labels = pauses.labels
     if known.any():
         found["network"] = fit(network[known], labels[known], offset=base[known], penalty=100.0, bound=NETWORK_BOUND)
-        base[answered] += found["network"].logits(network[answered])
+        base[answered] += found["network"].logit(network[answered])
     known = np.isfinite(voice).all(1)
     found["voice"] = fit(voice[known], labels[known], offset=base[known], penalty=100.0, bound=VOICE_BOUND)
     return found
@@ -141,7 +141,7 @@ def across(rows: Rows) -> dict[str, float]:
     logits = np.zeros(len(rows.labels))
     for k in range(FOLDS):
         left = fold == k
-        logits[left] = fit(rows.columns[~left], rows.labels[~left]).logits(rows.columns[left])
+        logits[left] = fit(rows.columns[~left], rows.labels[~left]).logit(rows.columns[left])
     sign = np.where(rows.labels, 1.0, -1.0)
     mean = float(rows.labels.mean())
     return {
