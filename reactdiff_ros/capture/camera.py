@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from reactdiff_ros.clock import Backoff
-from reactdiff_ros.errors import DeviceError
+from reactdiff_ros.errors import DeviceError, reason_of
 from reactdiff_ros.settings import check_settings, setting
 from reactdiff_ros.types import UINT8
 
@@ -145,8 +145,7 @@ class Camera:
             stamp_ns = self._clock()
             done, pixels = self._capture.retrieve() if arrived else (False, None)
         except Exception as error:  # OpenCV's backends raise what they like when a device goes
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise self._lost(f"the camera failed ({reason[:120]})") from error
+            raise self._lost(f"the camera failed ({reason_of(error)[:120]})") from error
         if not done or pixels is None:
             self.ended = not self.paced and self._given > 0
             raise self._lost("the video file has ended" if self.ended else "the camera gave no picture")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.errors import MediaError
+from reactdiff_ros.errors import MediaError, reason_of
 from reactdiff_ros.types import UINT8
 
 SOUND_CHUNK_S = 0.02
@@ -137,9 +137,8 @@ class MediaClip:
         try:
             return av.open(str(self.path))
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise MediaError(
-                f"the media file cannot be read ({_reason(error)})", where=str(self.path), todo=_REMEDY
-            ) from error
+            what = f"the media file cannot be read ({reason_of(error)})"
+            raise MediaError(what, where=str(self.path), todo=_REMEDY) from error
 
     def _frames(self, track: _Track) -> Iterator[Any]:
         with self._open() as container:
@@ -335,11 +334,6 @@ def upright(frame: Any) -> UINT8:
     bgr: UINT8 = frame.to_ndarray(format="bgr24", threads=1)  # more wait longer for each other than they work
     turns = round(getattr(frame, "rotation", 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(bgr, turns)) if turns else bgr
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return text.split("\n")[0].strip()
 
 
 class Origin:
