@@ -21,7 +21,7 @@ from reactdiff_ros.coefficients import MOUTH, mouth_places
 from reactdiff_ros.errors import MediaError, ReactdiffError, WeightsError
 from reactdiff_ros.resampling import RATE_HZ, Resampler, mono
 from reactdiff_ros.resources import resource_path
-from reactdiff_ros.speech.visemes import STEP, Curves, closed, timed_mouth
+from reactdiff_ros.speech.visemes import STEP, closed, timed_mouth
 from reactdiff_ros.types import FloatArray, Mouth, Sound, SpeechTiming
 
 BANDS: Final = 40
@@ -323,38 +323,39 @@ class Lips:
         end = len(levels) if until is None else max(skip, min(len(levels), until - first))
         if end <= skip:
             return []
-        curves = self._curves(outputs[skip:end], gate[skip:end], loudness[skip:end])
         start_ns = self._start_ns + (first + skip) * NS // STEP
-        return [curves.mouth(self.utterance, start_ns)] if not self._timed else self._free(curves, start_ns)
+        mouth = self._mouth(start_ns, outputs[skip:end], gate[skip:end], loudness[skip:end])
+        return self._free(mouth) if self._timed else [mouth]
 
-    def _curves(self, outputs: FloatArray, gate: FloatArray, loudness: FloatArray) -> Curves:
+    def _mouth(self, start_ns: int, outputs: FloatArray, gate: FloatArray, loudness: FloatArray) -> Mouth:
         shapes = outputs[:, :SHAPED] * self._weights.gains
         shapes *= gate[:, None]
         closure = np.clip(_FIRM * (1.0 + outputs[:, SHAPED]), 0.0, 1.0)
         closure = np.maximum(closure, np.clip(2.0 * outputs[:, _ROLL] - 0.4, 0.0, 0.6)) * gate
         accent = np.clip(outputs[:, SHAPED + 1], 0.0, 1.0) * gate
-        return Curves(closed(np.clip(shapes, 0.0, 1.0) @ COLUMNS, closure), closure, accent, loudness)
+        coefficients = closed(np.clip(shapes, 0.0, 1.0) @ COLUMNS, closure)
+        return Mouth(self.utterance, start_ns, coefficients, closure, accent, loudness)
 
-    def _free(self, curves: Curves, start_ns: int) -> list[Mouth]:
+    def _free(self, mouth: Mouth) -> list[Mouth]:
         """The parts of a track that no table speaks for."""
-        at = start_ns + np.arange(len(curves.level)) * NS // STEP
+        at = mouth.start_ns + np.arange(len(mouth.level)) * NS // STEP
         free = np.ones(len(at), bool)
         for begin_ns, end_ns in self._timed:
             free &= (at < begin_ns) | (at >= end_ns)
         edges = np.flatnonzero(np.diff(np.concatenate([[False], free, [False]]).astype(np.int8)))
-        rows = (curves.coefficients, curves.closure, curves.accent, curves.level)
-        return [
-            Curves(*(row[a:b] for row in rows)).mouth(self.utterance, int(at[a]))
-            for a, b in zip(edges[::2], edges[1::2], strict=True)
-        ]
+        found = []
+        for first, end in zip(edges[::2], edges[1::2], strict=True):
+            part = slice(first, end)
+            rows = mouth.coefficients[part], mouth.closure[part], mouth.accent[part], mouth.level[part]
+            found.append(Mouth(mouth.utterance, int(at[first]), *rows))
+        return found
 
 
 def _joined(tracks: Sequence[Mouth], start_ns: int, utterance: str) -> Mouth:
     def row(name: str, *width: int) -> FloatArray:
         return np.concatenate([np.zeros((0, *width), np.float32), *(getattr(track, name) for track in tracks)])
 
-    joined = Curves(row("coefficients", len(MOUTH)), row("closure"), row("accent"), row("level"))
-    return joined.mouth(utterance, start_ns)
+    return Mouth(utterance, start_ns, row("coefficients", len(MOUTH)), row("closure"), row("accent"), row("level"))
 
 
 def _laid_over(heard: Mouth, table: Mouth, late: int) -> Mouth:
@@ -376,8 +377,8 @@ def _laid_over(heard: Mouth, table: Mouth, late: int) -> Mouth:
         weight = share.reshape(-1, *(1,) * (net.ndim - 1)).astype(np.float32)
         return np.asarray(weight * timed + (1.0 - weight) * net, np.float32)
 
-    curves = Curves(laid("coefficients"), laid("closure"), laid("accent"), laid("level"))
-    return curves.mouth(table.utterance, heard.start_ns)
+    rows = (laid("coefficients"), laid("closure"), laid("accent"), laid("level"))
+    return Mouth(table.utterance, heard.start_ns, *rows)
 
 
 def _placed(values: FloatArray, late: int, length: int) -> FloatArray:

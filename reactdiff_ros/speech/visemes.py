@@ -167,20 +167,6 @@ class Phones:
         return np.array(joined, np.float64).reshape(-1, 2)
 
 
-@dataclass(frozen=True, slots=True)
-class Curves:
-    """What a mouth does, frames at MOUTH_RATE_HZ; fields as those of `types.Mouth`."""
-
-    coefficients: FloatArray
-    closure: FloatArray
-    accent: FloatArray
-    level: FloatArray
-
-    def mouth(self, utterance: str, start_ns: int) -> Mouth:
-        """These curves as a track."""
-        return Mouth(utterance, start_ns, self.coefficients, self.closure, self.accent, self.level)
-
-
 def phones_of(timing: SpeechTiming) -> Phones:
     """The sounds of a timing. Times need not be in order and may overlap; an unknown symbol becomes a neutral vowel.
 
@@ -281,8 +267,8 @@ def _tables() -> tuple[NDArray[Any], NDArray[Any]]:
     return targets, weights
 
 
-def curves_of(phones: Phones, frames: int) -> Curves:
-    """The mouth that makes these sounds, frame i at i / MOUTH_RATE_HZ seconds.
+def curves_of(phones: Phones, frames: int, utterance: str = "", start_ns: int = 0) -> Mouth:
+    """The mouth that makes these sounds, frame i at i / MOUTH_RATE_HZ seconds after `start_ns`.
 
     `mouthClose` follows `jawOpen` under a closure and whatever would part the lips is taken away, so they meet exactly
     wherever the jaw is.
@@ -311,7 +297,9 @@ def curves_of(phones: Phones, frames: int) -> Curves:
         if prominence[number] > 0.0:
             np.maximum(accent[span], prominence[number] * dominance, out=accent[span])
     values = (pull @ (weights * targets)) / np.maximum(strength @ weights, 1e-9)
-    return Curves(
+    return Mouth(
+        utterance,
+        start_ns,
         closed(np.clip(values, 0.0, 1.0), closure),
         *(np.clip(x, 0.0, 1.0).astype(np.float32) for x in (closure, accent, level)),
     )
@@ -400,7 +388,7 @@ def timed_mouth(timing: SpeechTiming, on_unknown: Callable[[str], object] | None
     if phones.unknown and on_unknown is not None:
         on_unknown(unknown_symbols(timing.alphabet, phones.unknown))
     end = float(phones.ends_s.max()) + _TAIL_S if len(phones.ends_s) else 0.0
-    return curves_of(phones, int(np.ceil(end * STEP))).mouth(timing.utterance, timing.start_ns)
+    return curves_of(phones, int(np.ceil(end * STEP)), timing.utterance, timing.start_ns)
 
 
 def unknown_symbols(alphabet: str, symbols: tuple[str, ...]) -> str:
