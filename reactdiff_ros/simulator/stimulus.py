@@ -135,18 +135,9 @@ class Senses:
         mood = now["smile"] + 0.5 * now["laugh"] - hurt - 0.5 * now["frown"]
         self._affect = self._affect + _AFFECT * (mood - self._affect)
         begins = self._onsets.step(np.stack([now[name] for name in THRESHOLDS]))
+        passed_on = ("smile", "sincerity", "phrase_end", "held", "contact", "sad", "speech")
         return Sensed(
-            attend=self._attend,
-            sight=self._sight,
-            talk=self._talk,
-            smile=now["smile"],
-            sincerity=now["sincerity"],
-            phrase_end=now["phrase_end"],
-            held=now["held"],
-            contact=now["contact"],
-            sad=now["sad"],
-            affect=self._affect,
-            speech=now["speech"],
-            emotions=np.stack([now[name] for name in EMOTIONS]),
-            onsets=dict(zip(THRESHOLDS, begins, strict=True)),
-        )
+            attend=self._attend, sight=self._sight, talk=self._talk, affect=self._affect,
+            emotions=np.stack([now[name] for name in EMOTIONS]), onsets=dict(zip(THRESHOLDS, begins, strict=True)),
+            **{name: now[name] for name in passed_on},
+        )  # fmt: skip
