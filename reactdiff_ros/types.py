@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
+Array = NDArray[np.float64]
+"""float64, in which rooms compute; what they pass to each other is a FloatArray."""
 UINT8 = NDArray[np.uint8]
 OnProgress = Callable[[float], None]
 """Receives the completed share of a piece of work, 0..1."""

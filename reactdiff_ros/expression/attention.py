@@ -12,8 +12,8 @@ from reactdiff_ros.coefficients import BROWS_UP, HEAD_PITCH, sides
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression.config import ExpressionConfig
 from reactdiff_ros.expression.gaze import check_target
-from reactdiff_ros.expression.motion import Array, approach
-from reactdiff_ros.types import GazeTarget, People, PersonSeen, TurnSignals
+from reactdiff_ros.expression.motion import approach
+from reactdiff_ros.types import Array, GazeTarget, People, PersonSeen, TurnSignals
 
 # ---- Among several people
 

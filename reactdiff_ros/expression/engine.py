@@ -16,11 +16,12 @@ from reactdiff_ros.expression.config import ExpressionConfig
 from reactdiff_ros.expression.gaze import Gaze, HeadTrack, check_head_pose, check_target, put_eyes
 from reactdiff_ros.expression.gestures import Gestures, merge
 from reactdiff_ros.expression.idle_motion import Alive, Blinks
-from reactdiff_ros.expression.motion import Array, Shaping, SpeedLimit, approach
+from reactdiff_ros.expression.motion import Shaping, SpeedLimit, approach
 from reactdiff_ros.expression.playback import Playback, check_reaction
 from reactdiff_ros.expression.speaking import Speaking
 from reactdiff_ros.styles import EXPRESSION_CONTROLS, Style, apply_control, style_book
 from reactdiff_ros.types import (
+    Array,
     ExpressionFrame,
     FaceMode,
     GazeTarget,

@@ -32,8 +32,8 @@ from reactdiff_ros.clock import StampGuard, to_ns, to_s
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, HEAD_YAW, INDEX, ROTATION, TRANSLATION
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression.config import ExpressionConfig
-from reactdiff_ros.expression.motion import Array, approach, ramp
-from reactdiff_ros.types import FaceMode, GazeTarget, HeadPose
+from reactdiff_ros.expression.motion import approach, ramp
+from reactdiff_ros.types import Array, FaceMode, GazeTarget, HeadPose
 
 HISTORY_S: Final = 2.0
 FRESH_S: Final = 0.25

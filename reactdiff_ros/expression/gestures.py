@@ -13,7 +13,8 @@ import numpy as np
 from reactdiff_ros.clock import to_s
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, HEAD_YAW, INDEX, ROTATION
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.expression.motion import Array, ramp
+from reactdiff_ros.expression.motion import ramp
+from reactdiff_ros.types import Array
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 from reactdiff_ros.clock import to_ns, to_s
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_ROLL, HEAD_YAW, INDEX
 from reactdiff_ros.expression.config import ExpressionConfig
-from reactdiff_ros.expression.motion import Array, approach, ramp
-from reactdiff_ros.types import FaceMode
+from reactdiff_ros.expression.motion import approach, ramp
+from reactdiff_ros.types import Array, FaceMode
 
 # ---- Blinks
 

@@ -6,7 +6,6 @@ import math
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import (
     BLENDSHAPE_NAMES,
@@ -19,8 +18,7 @@ from reactdiff_ros.coefficients import (
     TRANSLATION,
 )
 from reactdiff_ros.styles import Style
-
-Array = NDArray[np.float64]
+from reactdiff_ros.types import Array
 
 
 def ramp(x: float) -> float:

@@ -23,8 +23,8 @@ from reactdiff_ros.clock import to_ns, to_s
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, ROTATION, TRANSLATION, bounded
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression.config import ExpressionConfig
-from reactdiff_ros.expression.motion import Array, ramp
-from reactdiff_ros.types import Reaction
+from reactdiff_ros.expression.motion import ramp
+from reactdiff_ros.types import Array, Reaction
 
 # ---- Smoothing
 

@@ -36,9 +36,9 @@ from reactdiff_ros.coefficients import (
 )
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression.gestures import GESTURES, merge
-from reactdiff_ros.expression.motion import Array, approach, ramp
+from reactdiff_ros.expression.motion import approach, ramp
 from reactdiff_ros.styles import Style
-from reactdiff_ros.types import Mouth, SpeechState
+from reactdiff_ros.types import Array, Mouth, SpeechState
 
 # ---- The tracks of the mouth
 

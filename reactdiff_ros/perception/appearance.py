@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.clock import to_ns
 from reactdiff_ros.perception.face import fit_head
 from reactdiff_ros.pictures import cut_out
-
-Array = NDArray[np.float64]
+from reactdiff_ros.types import Array
 
 THUMBNAIL: Final = 20
 _ANCHORS: Final = [33, 263, 152]

@@ -9,12 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reactdiff_ros import coefficients as c
 from reactdiff_ros.perception import face as m
-
-Array = NDArray[np.float64]
+from reactdiff_ros.types import Array
 
 # Displacement that makes 1, in units of the distance between the eyes (lids, irises: widths of the eye).
 FULL: Final[dict[str, float]] = {

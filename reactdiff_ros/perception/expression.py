@@ -16,14 +16,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reactdiff_ros.affect import softmax
 from reactdiff_ros.perception.blendshapes import ramp
 from reactdiff_ros.perception.face import INDEX, NAMES
-from reactdiff_ros.types import EXPRESSION_CLASSES, NEGATIVE_CLASSES
-
-Array = NDArray[np.float64]
+from reactdiff_ros.types import EXPRESSION_CLASSES, NEGATIVE_CLASSES, Array
 
 WEIGHTS: Final = Path(__file__).with_name("expression.json")
 MEMORY_S: Final = 1.2

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from reactdiff_ros.types import Array
 
 EYE_DISTANCE_M: Final = 0.063
 """Mean distance between the pupils of adults (Dodgson 2004)."""

@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.types import FloatArray, Sound
-
-Array = NDArray[np.float64]
+from reactdiff_ros.types import Array, FloatArray, Sound
 
 SOUND_M_S: Final = 343.0
 _BLOCK_S: Final = 0.064

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.onnx_network import Network, shipped
 from reactdiff_ros.pictures import cut_out, shrunk
+from reactdiff_ros.types import Array
 
-Array = NDArray[np.float64]
 RGB = NDArray[np.uint8]
 
 LANDMARKS = 478

@@ -15,14 +15,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.perception.microphones import SOUND_M_S, MicrophonePair
 from reactdiff_ros.perception.tracking import Track
 from reactdiff_ros.types import FloatArray, People, PersonSeen, Voice
-
-Array = NDArray[np.float64]
 
 ROBOT: Final = -2
 OUT_OF_VIEW: Final = -1

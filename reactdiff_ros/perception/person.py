@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reactdiff_ros import coefficients as c
 from reactdiff_ros.affect import projected
@@ -37,12 +36,11 @@ from reactdiff_ros.perception.face import (
     measure,
     position_m,
 )
-from reactdiff_ros.types import EXPRESSION_CLASSES, Affect, Gaze
+from reactdiff_ros.types import EXPRESSION_CLASSES, Affect, Array, Gaze
 
 # ---- The one-euro filter (Casiez, Roussel, Vogel 2012): smooth when still, quick when quick. Causal.
 
 
-Array = NDArray[np.float64]
 _GAP_S: Final = 0.5
 """After a pause longer than this the filter restarts."""
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reactdiff_ros.clock import to_ns
 from reactdiff_ros.perception.appearance import ACCEPTED, REFUSED, Appearance, Look, look_of, standardised
@@ -23,8 +22,7 @@ from reactdiff_ros.perception.config import PerceptionConfig
 from reactdiff_ros.perception.nets import REGION_MARGIN, RGB, Detection, FaceNets, Region, region_of_landmarks
 from reactdiff_ros.perception.person import Person, Reading
 from reactdiff_ros.pictures import cut_out
-
-Array = NDArray[np.float64]
+from reactdiff_ros.types import Array
 
 _MAX_TRACKS = 8
 _MESHES = 3

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.model.diffusion.tokens import FRAME_S
-from reactdiff_ros.types import FloatArray
+from reactdiff_ros.types import Array, FloatArray
 
-DoubleArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 Seed = int | tuple[int, ...]
@@ -160,7 +159,7 @@ class Hazard:
         self._span = float(self._exposure.max()) + 1.0
         self._keys = (self._exposure + self._span * self._rows[:, None]).reshape(-1)
 
-    def after(self, time: DoubleArray, draw: DoubleArray) -> DoubleArray:
+    def after(self, time: Array, draw: Array) -> Array:
         """When the next event comes after `time` (B,), for unit-exponential `draw` (B,); 1e9: not in this world."""
         steps = self._exposure.shape[1]
         at = np.clip((time + WARM_S) / SLOW_S, 0, steps - 1 - 1e-9)

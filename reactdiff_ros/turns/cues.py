@@ -12,13 +12,11 @@ from collections import deque
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, SMILE
-from reactdiff_ros.types import SpeakerFrame, Voice
+from reactdiff_ros.types import Array, SpeakerFrame, Voice
 
-Floats = NDArray[np.float64]
 PROSODY: Final = (
     "end_pitch", "end_rise", "end_fall", "pitch_slope", "end_loudness", "loudness_slope", "voiced_share",
     "last_syllable_s", "syllable_rate",
@@ -73,7 +71,7 @@ class VoiceCues:
         self._frames: deque[tuple[int, float, float]] = deque()
         """(end of its sound, pitch in semitones or NaN, dBFS) of the last 3 s of speech."""
         self._pitch, self._loudness = _Mean(), _Mean()
-        self._known: tuple[int, Floats | None] | None = None
+        self._known: tuple[int, Array | None] | None = None
 
     def hear(self, voice: Voice, sound_ns: int) -> None:
         """A frame's voice; silence and values that are not finite are no evidence."""
@@ -92,7 +90,7 @@ class VoiceCues:
             self._loudness.add(max(loudness, _QUIET_DBFS))
         self._known = None
 
-    def values(self) -> Floats | None:
+    def values(self) -> Array | None:
         """(len(PROSODY),) of the end of the last speech; None: not enough of it was heard."""
         if not self._frames:
             return None
@@ -101,7 +99,7 @@ class VoiceCues:
             self._known = (end_ns, self._read(end_ns))
         return self._known[1]
 
-    def _read(self, end_ns: int) -> Floats | None:
+    def _read(self, end_ns: int) -> Array | None:
         if self._pitch.count < _LEAST_HEARD:
             return None
         rows = np.array([(t - end_ns, p, level) for t, p, level in self._frames], dtype=np.float64)
@@ -128,14 +126,14 @@ def _within(value: float, bound: float) -> float:
     return min(max(value, -bound), bound)
 
 
-def _slope(times_ns: Floats, values: Floats) -> float:
+def _slope(times_ns: Array, values: Array) -> float:
     """Change a second, by least squares."""
     t = (times_ns - times_ns.mean()) / NS
     square = float(t @ t)
     return float(t @ (values - values.mean())) / square if square > 1e-9 else 0.0
 
 
-def _rhythm(rows: Floats) -> tuple[float, float]:
+def _rhythm(rows: Array) -> tuple[float, float]:
     """Seconds from the last peak of loudness to the end of speech, and peaks a second: syllables, as far as 25 frames
     a second show them.
     """
@@ -175,7 +173,7 @@ class FaceCues:
         while self._frames[0][0] < stamp_ns - _KEEP_NS:
             self._frames.popleft()
 
-    def values(self, now_ns: int) -> Floats | None:
+    def values(self, now_ns: int) -> Array | None:
         """(len(FACE),) by `now_ns`; None: no face was seen in the last 0.3 s."""
         frames = self._frames
         if not frames or not 0 <= now_ns - frames[-1][0] <= _FACE_FRESH_NS or len(frames) < 5:
@@ -199,5 +197,5 @@ class FaceCues:
         ])  # fmt: skip
 
 
-def _mean(values: Floats, default: float) -> float:
+def _mean(values: Array, default: float) -> float:
     return float(values.mean()) if len(values) else default

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reactdiff_ros.turns.floor import Floor
+from reactdiff_ros.types import Array
 
-Floats = NDArray[np.float64]
 PAUSES_S: Final = (0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0)
 """Knots of what silence says by its length."""
 PAUSE: Final = (
@@ -32,19 +31,19 @@ SITUATION: Final = tuple(f"{state}:{measure}" for state in STATES for measure in
 class Features:
     """All that is known at one time; None: not observed."""
 
-    situation: Floats
+    situation: Array
     """(len(SITUATION),)"""
-    pause: Floats | None
+    pause: Array | None
     """(len(PAUSE),) while the person is silent in a turn of theirs."""
-    voice: Floats | None
+    voice: Array | None
     """(len(cues.PROSODY),) of the end of their last speech."""
-    face: Floats | None
+    face: Array | None
     """(len(cues.FACE),)"""
-    network: Floats | None
+    network: Array | None
     """(1,) log odds of smart-turn that this pause ends the turn."""
 
 
-def pause_columns(floor: Floor, now_ns: int) -> Floats:
+def pause_columns(floor: Floor, now_ns: int) -> Array:
     """(len(PAUSE),) of a person who is silent."""
     silence_s = _known(floor.user.silence_s(now_ns), 10.0)
     spoken_s, turn_s = floor.user.utterance_s(now_ns), floor.floor_talk_s(now_ns)
@@ -58,7 +57,7 @@ def pause_columns(floor: Floor, now_ns: int) -> Floats:
     ])  # fmt: skip
 
 
-def situation_columns(floor: Floor, now_ns: int) -> Floats:
+def situation_columns(floor: Floor, now_ns: int) -> Array:
     """(len(SITUATION),): zeros but for the present state."""
     user, robot = floor.user, floor.robot
     silence_s, robot_silence_s = (_known(side.silence_s(now_ns), 10.0) for side in (user, robot))

@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError, WeightsError
 from reactdiff_ros.resources import resource_path
 from reactdiff_ros.turns.cues import FACE, PROSODY
 from reactdiff_ros.turns.features import PAUSE, SITUATION, Features
+from reactdiff_ros.types import Array
 
-Floats = NDArray[np.float64]
 FORMAT: Final = 1
 HEADS: Final = ("eot", "now", "future", "backchannel", "user_starts", "barge_in")
 GROUPS: Final = {"pause": PAUSE, "situation": SITUATION, "voice": PROSODY, "face": FACE, "network": ("log_odds",)}
@@ -38,13 +37,13 @@ FILE: Final = Path("models") / "turns" / "readout.json"
 class Weights:
     """What one group adds to the log odds of a head: bias + weights . (columns - mean) / scale, within +-bound."""
 
-    weights: Floats
-    mean: Floats
-    scale: Floats
+    weights: Array
+    mean: Array
+    scale: Array
     bias: float
     bound: float
 
-    def logit(self, columns: Floats) -> Floats:
+    def logit(self, columns: Array) -> Array:
         """(...) of columns (..., n)."""
         values = self.bias + (columns - self.mean) / self.scale @ self.weights
         return np.asarray(np.clip(values, -self.bound, self.bound))
@@ -119,7 +118,7 @@ def _weights(group: str, values: Mapping[str, Any]) -> Weights:
 def written(heads: Mapping[str, Mapping[str, Weights]], about: Mapping[str, Any]) -> str:
     """The text of a file of weights."""
 
-    def rounded(values: Floats) -> list[float]:
+    def rounded(values: Array) -> list[float]:
         return [float(f"{v:.6g}") for v in values]
 
     content = {

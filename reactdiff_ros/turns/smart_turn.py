@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.onnx_network import Network
+from reactdiff_ros.types import Array
 
-Floats = NDArray[np.float64]
 RATE_HZ: Final = 16000
 SECONDS: Final = 8
 _SAMPLES: Final = RATE_HZ * SECONDS
@@ -82,7 +82,7 @@ def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=1)
-def _tables() -> tuple[Floats, Floats]:
+def _tables() -> tuple[Array, Array]:
     """Periodic Hann window (400,), and Slaney's mel bands (80, 201) of equal area (Slaney 1998, Auditory Toolbox)."""
     edges = _hertz(np.linspace(0.0, _mel(RATE_HZ / 2), _BANDS + 2))
     bins = np.linspace(0.0, RATE_HZ / 2, _FFT // 2 + 1)
@@ -96,5 +96,5 @@ def _mel(hertz: float) -> float:
     return 3.0 * hertz / 200.0 if hertz < 1000.0 else 15.0 + 27.0 * float(np.log(hertz / 1000.0) / np.log(6.4))
 
 
-def _hertz(mels: Floats) -> Floats:
+def _hertz(mels: Array) -> Array:
     return np.where(mels < 15.0, 200.0 * mels / 3.0, 1000.0 * np.exp(np.log(6.4) / 27.0 * (mels - 15.0)))

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.errors import MessageError, WeightsError
-from reactdiff_ros.perception.nets import LANDMARKS, RGB, Array, Detection, FaceNets, Region, to_rgb
+from reactdiff_ros.perception.nets import LANDMARKS, RGB, Detection, FaceNets, Region, to_rgb
 from reactdiff_ros.resources import resource_path
+from reactdiff_ros.types import Array
 
 STORED = Path(__file__).with_name("mediapipe_faces.npz")
 """MediaPipe's box and meshes of one picture of the demo clip: rows of `regions` are x, y, side, angle."""

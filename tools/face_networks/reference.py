@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from reactdiff_ros.perception.nets import LANDMARKS, RGB, Array, Region
+from reactdiff_ros.perception.nets import LANDMARKS, RGB, Region
+from reactdiff_ros.types import Array
 
 _DETECTOR: Final = """
 input_stream: "image" output_stream: "detections" num_threads: 1
