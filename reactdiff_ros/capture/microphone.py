@@ -159,7 +159,7 @@ class Microphone:
         Raises:
             DeviceError: it was tried and failed.
         """
-        return self.is_open or self._backoff.attempt(now_ns, self._open_anew)
+        return self.is_open or self._backoff.attempt(now_ns, self._open_again)
 
     def read(self, now_ns: int) -> list[Sound]:
         """Everything heard since the last call, oldest first.
@@ -201,7 +201,7 @@ class Microphone:
         if self._on_sound is not None:
             self._on_sound()
 
-    def _open_anew(self) -> None:
+    def _open_again(self) -> None:
         self._device.rescan()
         self.open()
 

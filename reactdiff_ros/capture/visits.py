@@ -172,7 +172,7 @@ class Visits:
 
     def _stream(self, line: socket.socket, messages: Iterator[bytes | None], visitor: Visitor) -> str:
         """Take what a page sends until it goes; the sentence for it."""
-        stream, bad, pinged_ns, told_s = BrowserStream(), 0, 0, 0.0
+        stream, bad, pinged_ns, reported_s = BrowserStream(), 0, 0, 0.0
         heard_ns = self._host.steady_ns()
         _send(line, json.dumps({"seat": True}).encode())
         self._host.changed()
@@ -203,9 +203,9 @@ class Visits:
                 if not self._there:
                     self._there = True
                     self._host.there(True)
-            if abs(stream.ahead_s - told_s) > CLOCK_S:
-                told_s = stream.ahead_s
-                _send(line, json.dumps({"ahead_s": round(told_s, 1)}).encode())
+            if abs(stream.ahead_s - reported_s) > CLOCK_S:
+                reported_s = stream.ahead_s
+                _send(line, json.dumps({"ahead_s": round(reported_s, 1)}).encode())
             if is_picture(message):
                 _send(line, acknowledge(message))
             self.dropped, self.lost = stream.dropped, stream.lost

@@ -181,7 +181,7 @@ AWAY_SIGMA: Final = 0.4
 CONTACT_SIGMA: Final = 0.7
 
 
-def bounded(angle: float, limit: float) -> float:
+def _saturated(angle: float, limit: float) -> float:
     """`angle` where it is small, and never more than `limit` to either side (tanh)."""
     return limit * math.tanh(angle / limit)
 
@@ -315,7 +315,7 @@ class Gaze:
         converge = math.atan2(self._config.eye_distance_m / 2, max(math.hypot(x, z), NEAREST_M))
         yaw, pitch = self._direction()
         if self._config.flat_face:
-            yaw = bounded(yaw, FLAT_YAW_RAD)
+            yaw = _saturated(yaw, FLAT_YAW_RAD)
         yaw += self._offset[0]
         return EyeLines(left_yaw=yaw - converge, right_yaw=yaw + converge, pitch=pitch + self._offset[1])
 
@@ -323,7 +323,7 @@ class Gaze:
         """Yaw to the face's own left and pitch down of the point that it looks at, rad."""
         x, y, z = (float(v) for v in self._point)
         yaw, pitch = -math.atan2(x, z), math.atan2(y, math.hypot(x, z))
-        return (yaw, bounded(pitch, FLAT_PITCH_RAD)) if self._config.flat_face else (yaw, pitch)
+        return (yaw, _saturated(pitch, FLAT_PITCH_RAD)) if self._config.flat_face else (yaw, pitch)
 
     def _in_face(self, p: Array) -> Array:
         """A point of the camera's optical frame in the face's axes (x own right, y down, z forward)."""

@@ -95,7 +95,7 @@ class Voice:
         self._placed: list[Placed] = []
         self._fades: list[Sound] = []
         self._stopped: list[tuple[str, int]] = []
-        self._told: SpeechState | None = None
+        self._reported: SpeechState | None = None
         self.worker = Worker("synthesis", self._synthesize, {_PIECE: 1, _START: 1}, self._broken)
         self._thread = threading.Thread(target=self._run, name="voice", daemon=True)
 
@@ -217,17 +217,17 @@ class Voice:
             phase = "stopping"
         elif utterance.start_ns is None or now_ns < utterance.start_ns:
             phase = "preparing"
-        reported = self._told
+        reported = self._reported
         key = (phase, utterance.name, utterance.start_ns, utterance.end_ns, utterance.text)
         known = reported and (reported.phase, reported.utterance, reported.start_ns, reported.end_ns, reported.text)
         if reported is not None and key == known and now_ns - reported.stamp_ns < STATE_NS:
             return None
         manner = utterance.manner
-        self._told = SpeechState(
+        self._reported = SpeechState(
             now_ns, phase, "" if ended else utterance.name, utterance.text, utterance.start_ns, utterance.end_ns,
             manner.emotion, manner.intensity,
         )  # fmt: skip
-        return self._told
+        return self._reported
 
     def _synthesize(self, kind: str, item: tuple[Utterance, str] | None) -> None:
         if item is None:
