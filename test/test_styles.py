@@ -68,7 +68,7 @@ def test_a_style_that_is_saved_while_it_runs_is_found(tmp_path: Path) -> None:
     assert style.nodding == 0.5
     assert book["warm"].attitude == 0.1, "the user's own goes first"
     save_style(path, "warm", {"attitude": 0.2}, replace=True)
-    assert book["warm"].attitude == 0.2, "learnt anew, it acts as it is now"
+    assert book["warm"].attitude == 0.2, "learnt again, it acts as it is now"
     path.write_text("{")
     with pytest.raises(ConfigError, match=str(path)):
         book["bert"]
@@ -172,7 +172,7 @@ def test_degrees_and_negations_act_on_their_word_alone() -> None:
     assert one("dramatic", "intensity") > 1.0 > one("subtle", "intensity")
 
 
-def test_words_that_mean_nothing_are_told_and_change_nothing() -> None:
+def test_words_that_mean_nothing_are_reported_and_change_nothing() -> None:
     found = described("A flibbering, WARM one!")
     assert found.unknown == ("flibbering",)
     assert found.controls == described("warm").controls

@@ -1,4 +1,4 @@
-"""A file is there as a whole or as it was before: after an error, a full disk, a kill, and beside another writer."""
+"""A file is there as a whole or as it was before: after an error, a full disk, a kill, and next to another writer."""
 
 from __future__ import annotations
 

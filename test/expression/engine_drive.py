@@ -21,7 +21,7 @@ Push = Callable[[int], object]
 def reaction(
     start_ns: int, values: np.ndarray | None = None, *, engaged: bool = True, rate_hz: float = 25.0
 ) -> Reaction:
-    """A plan of 16 frames, neutral unless told."""
+    """A plan of 16 frames, neutral by default."""
     plan = np.zeros((16, 58), np.float32) if values is None else values
     return Reaction(
         start_ns=start_ns, rate_hz=rate_hz, coefficients=plan, commit_frames=4, engaged=engaged, seed=0, policy="rules",

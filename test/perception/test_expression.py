@@ -70,7 +70,7 @@ def test_the_mean_begins_with_all_alike_and_forgets():
     assert mean(60_000_000_000, np.array([7.0, 1.0])) == pytest.approx([7.0, 1.0])
 
 
-def test_the_height_of_the_brows_is_told_from_their_tilt():
+def test_the_height_of_the_brows_is_distinguished_from_their_tilt():
     tilt = FEATURES.index("browTilt")
     raised, worried = rendered(browInnerUp=0.6, browOuterUp=0.6), rendered(browInnerUp=0.6)
     assert worried[tilt] > 2 * abs(raised[tilt])

@@ -97,7 +97,7 @@ def test_a_detection_begun_before_tells_the_same(clips, nets):
     assert nets.mesh(first, region).tobytes() == points.tobytes()
     assert _boxes(nets.detect(first, 0.5)) == alone[0]
     nets.begin_detection(first)
-    assert _boxes(nets.detect(second, 0.5)) == alone[1], "what nobody asked for is forgotten"
+    assert _boxes(nets.detect(second, 0.5)) == alone[1], "what no one asked for is forgotten"
     nets.begin_detection(first)
     nets.begin_detection(second)
     assert _boxes(nets.detect(second, 0.5)) == alone[1]

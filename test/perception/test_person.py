@@ -31,7 +31,7 @@ def test_a_quick_move_arrives_within_two_pictures():
     assert second > 0.85
 
 
-def test_a_pause_or_a_jump_back_starts_anew():
+def test_a_pause_or_a_jump_back_starts_again():
     for stamp in (10 * STEP + 10**9, 3 * STEP, 10 * STEP):
         smooth = OneEuro(0.5)
         for k in range(11):

@@ -88,7 +88,7 @@ class Moment:
 def play(
     perception: SpeakerPerception, performers: list[Performer], turns: list[tuple[int, float]]
 ) -> Iterator[Moment]:
-    """Turns are (index of the performer who speaks, or -1; seconds). Faces are told by their place: no one moves."""
+    """Turns are (index of the performer who speaks, or -1; seconds). Faces are known by their place: no one moves."""
     now, rest = NS, np.zeros(round(RATE_HZ * PERIOD_NS / NS), np.int16)
     for who, seconds in turns:
         for _ in range(round(seconds * NS / PERIOD_NS)):

@@ -15,7 +15,7 @@ FRAME_MS = 40
 
 
 class Talk:
-    """A voice that speaks when told to."""
+    """A voice that speaks where `speaking` is set."""
 
     def __init__(self, speaking: bool = False) -> None:
         self.speaking, self.clean = speaking, False
@@ -198,7 +198,7 @@ def test_choice_and_lock():
     assert stage.perception.select(-1, False)
 
 
-def test_the_detector_works_beside_the_mesh_where_it_is_due_and_only_there():
+def test_the_detector_works_next_to_the_mesh_where_it_is_due_and_only_there():
     stage = Stage(Actor(320))
     stage.play(0.4)
     stage.world.calls.clear()
@@ -209,4 +209,4 @@ def test_the_detector_works_beside_the_mesh_where_it_is_due_and_only_there():
     stage.world.actors[0].meshable = False
     stage.world.calls.clear()
     stage.play(0.04)
-    assert stage.world.calls[:2] == ["mesh", "detect"], "the mesh found nobody: it was not known before"
+    assert stage.world.calls[:2] == ["mesh", "detect"], "the mesh found no one: it was not known before"

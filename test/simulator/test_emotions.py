@@ -78,7 +78,7 @@ def test_speakers_show_their_emotion_and_no_other(moved: Dyads, shown: FloatArra
     for name in SHOWN[kind]:
         assert own[name] > 0.1, name
     if kind in ("angry", "disgust", "fear", "sad"):
-        assert rise(moved, kind, smile_curve(shown)) < -0.1  # nobody smiles while crying
+        assert rise(moved, kind, smile_curve(shown)) < -0.1  # no one smiles while crying
     if kind in ("contempt", "doubt"):
         part = {"contempt": "mouthSmile", "doubt": "browOuterUp"}[kind]
         one_sided = np.abs(shown[..., INDEX[f"{part}Left"]] - shown[..., INDEX[f"{part}Right"]])

@@ -81,7 +81,7 @@ def test_pairs_share_their_noise_exactly() -> None:
     assert not np.array_equal(a[..., SMILE], c[..., SMILE])
 
 
-def test_smiles_are_answered_as_often_as_people_answer_and_more_when_told_to() -> None:
+def test_smiles_are_answered_as_often_as_people_answer_and_more_when_asked_to() -> None:
     natural = responses()
     assert 0.10 < natural < 0.36
     assert responses(responsiveness=1.0, attitude=1.0, delay=0.0) >= 0.85

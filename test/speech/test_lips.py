@@ -119,7 +119,7 @@ def test_sound_of_a_wrong_rate_is_one_sentence_and_sound_without_samples_is_noth
     assert lips.push(Sound(START_NS, 16000, speech(0.2)))
 
 
-def test_a_gap_or_another_rate_begins_anew_at_the_new_stamp(weights: LipWeights) -> None:
+def test_a_gap_or_another_rate_begins_again_at_the_new_stamp(weights: LipWeights) -> None:
     lips = Lips(weights)
     lips.push(Sound(START_NS, 16000, speech(0.5)))
     for start_ns, rate in ((START_NS + 3 * NS, 16000), (START_NS + 3 * NS + NS // 2, 48000)):
