@@ -31,8 +31,6 @@ class CameraConfig:
     width: int = setting(640, "Requested picture width. 0: the device's default.", unit="px", low=0, high=7680)
     height: int = setting(480, "Requested picture height. 0: the device's default.", unit="px", low=0, high=4320)
     fps: float = setting(30.0, "Requested frame rate. 0: the device's default.", unit="Hz", low=0.0, high=240.0)
-    mjpeg: bool = True
-    """Take the camera's own JPEG undecoded where it gives it."""
 
     def __post_init__(self) -> None:
         check_settings(self, "camera_node")
@@ -159,17 +157,17 @@ class Camera:
         return 0 if self._changed_ns is None else max(0, now_ns - self._changed_ns)
 
     def _ask(self, capture: Capture) -> bool:
+        """Whether it gives its own JPEG, which is taken undecoded."""
         config = self.config
         if not self.paced or (isinstance(config.source, str) and not config.source.startswith("/dev/")):
             return False
-        if config.mjpeg:
-            capture.set(cv2.CAP_PROP_FOURCC, float(cv2.VideoWriter.fourcc(*"MJPG")))
+        mjpeg = cv2.VideoWriter.fourcc(*"MJPG")
+        capture.set(cv2.CAP_PROP_FOURCC, float(mjpeg))
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, config.width)
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, config.height)
         capture.set(cv2.CAP_PROP_FPS, config.fps)
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 2)  # with 1 the driver has nowhere to write while we read: half the rate
-        is_mjpeg = capture.get(cv2.CAP_PROP_FOURCC) == cv2.VideoWriter.fourcc(*"MJPG")
-        return bool(config.mjpeg and is_mjpeg and capture.set(cv2.CAP_PROP_CONVERT_RGB, 0.0))
+        return bool(capture.get(cv2.CAP_PROP_FOURCC) == mjpeg and capture.set(cv2.CAP_PROP_CONVERT_RGB, 0.0))
 
     def _frame(self, stamp_ns: int, pixels: np.ndarray[Any, Any]) -> CameraFrame:
         if pixels.dtype != np.uint8 or pixels.size == 0:

@@ -13,9 +13,14 @@ import numpy as np
 from reactdiff_ros.clock import NS, Backoff
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.portaudio import AudioDevice, close
-from reactdiff_ros.types import Sound
+from reactdiff_ros.types import MOST_CHANNELS, Sound
 
-MAX_CHANNELS = 32
+QUEUE_S = 1.0
+"""Sound that waits longer than this for a reader is dropped, the oldest first."""
+SILENT_S = 1.0
+"""If no block comes for this long, the device is gone."""
+START_S = 4.0
+"""The same for the first block: sound servers and wireless microphones take up to 2 s to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +33,6 @@ class MicrophoneConfig:
     channels: int | None = None
     """None: up to two channels of the device."""
     block_s: float = 0.01
-    queue_s: float = 1.0
-    """Sound that waits longer than this for a reader is dropped, the oldest first."""
-    silent_s: float = 1.0
-    """If no block comes for this long, the device is gone."""
-    start_s: float = 4.0
-    """The same for the first block: sound servers and wireless microphones take up to 2 s to start."""
 
 
 class SampleClock:
@@ -119,7 +118,7 @@ class Microphone:
         with self._device.one_sentence(self.name):
             self.rate_hz = int(self.config.rate_hz or device["default_samplerate"])
             self.channels = int(self.config.channels or min(int(device["max_input_channels"]), 2))
-        if not 8000 <= self.rate_hz <= 192000 or not 1 <= self.channels <= MAX_CHANNELS:
+        if not 8000 <= self.rate_hz <= 192000 or not 1 <= self.channels <= MOST_CHANNELS:
             raise DeviceError(
                 f"the microphone cannot give {self.channels} channels at {self.rate_hz} Hz", where=self.name
             )
@@ -165,16 +164,16 @@ class Microphone:
         """Everything heard since the last call, oldest first.
 
         Raises:
-            DeviceError: closed, or no sound came for `silent_s`; it is closed then, use `reconnect`.
+            DeviceError: closed, or no sound came for SILENT_S; it is closed then, use `reconnect`.
         """
         if self._stream is None:
             raise DeviceError("the microphone is not open", where=self._device.where)
         with self._lock:
             sounds = list(self._queue)
             self._queue.clear()
-        since_ns, patience_s = self._heard_ns, self.config.silent_s
+        since_ns, patience_s = self._heard_ns, SILENT_S
         if since_ns is None:
-            since_ns, patience_s = self._opened_ns, self.config.start_s
+            since_ns, patience_s = self._opened_ns, START_S
         if not sounds and now_ns - since_ns > patience_s * NS:
             self.close()
             raise DeviceError("the microphone stopped giving sound", where=self.name, todo="it is tried again")
@@ -190,7 +189,7 @@ class Microphone:
             self.rate_hz,
             np.array(data, np.int16, copy=True).reshape(frames, self.channels),
         )
-        longest = max(1, round(self.config.queue_s / self.config.block_s))
+        longest = max(1, round(QUEUE_S / self.config.block_s))
         with self._lock:
             self._heard_ns = now_ns
             self.overflows += bool(getattr(status, "input_overflow", False))
