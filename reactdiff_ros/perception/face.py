@@ -65,15 +65,11 @@ class HeadFit:
     @property
     def angles(self) -> tuple[float, float, float]:
         """Pitch, yaw, roll (rad), as in `coefficients.py`: rotation = Ry(yaw) Rx(pitch) Rz(roll)."""
-        return angles_of(self.rotation)
-
-
-def angles_of(rotation: Array) -> tuple[float, float, float]:
-    """Pitch, yaw, roll of a rotation Ry(yaw) Rx(pitch) Rz(roll)."""
-    pitch = float(np.arcsin(min(max(-rotation[1, 2], -1.0), 1.0)))
-    yaw = float(np.arctan2(rotation[0, 2], rotation[2, 2]))
-    roll = float(np.arctan2(rotation[1, 0], rotation[1, 1]))
-    return pitch, yaw, roll
+        r = self.rotation
+        pitch = float(np.arcsin(min(max(-r[1, 2], -1.0), 1.0)))
+        yaw = float(np.arctan2(r[0, 2], r[2, 2]))
+        roll = float(np.arctan2(r[1, 0], r[1, 1]))
+        return pitch, yaw, roll
 
 
 _FARTHEST_PX = 1e6

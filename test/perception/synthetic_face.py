@@ -63,7 +63,7 @@ def frontal_face(
 
 
 def rotation_of(pitch: float, yaw: float, roll: float) -> np.ndarray:
-    """Ry(yaw) Rx(pitch) Rz(roll): what `geometry.angles_of` reads."""
+    """Ry(yaw) Rx(pitch) Rz(roll): what `HeadFit.angles` reads."""
     return Rotation.from_euler("YXZ", [yaw, pitch, roll]).as_matrix()
 
 
