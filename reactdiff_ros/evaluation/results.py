@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError, explained, reason_of
+from reactdiff_ros.plain_json import finite
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 from reactdiff_ros.whole_file import whole_file
 
@@ -285,7 +286,8 @@ def write_result(result: Result, path: Path, *, overwrite: bool = False) -> Path
         whole_file(path) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive,
     ):
-        archive.writestr(HEAD, json.dumps(_head(result), allow_nan=False, ensure_ascii=False, indent=1))
+        head = finite(_head(result))
+        archive.writestr(HEAD, json.dumps(head, allow_nan=False, default=str, ensure_ascii=False, indent=1))
         for name, array in _arrays(result):
             with archive.open(name, "w", force_zip64=True) as member:
                 writer.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
@@ -323,26 +325,23 @@ def read_result(path: Path) -> Result:
 
 
 def _head(result: Result) -> dict[str, Any]:
-    head: dict[str, Any] = _plain(
-        {
-            "format": FORMAT,
-            "version": VERSION,
-            "info": _fields(result.info),
-            "items": [{**_fields(i, _ITEM_CURVES), "curves": [c for c in _ITEM_CURVES if getattr(i, c) is not None]}
-                      for i in result.items],
-            "systems": [
-                {
-                    **_fields(s, (*_SYSTEM_ARRAYS, "values", "streams", "figures")),
-                    "values": list(s.values),
-                    "streams": list(s.streams),
-                    "figures": {name: asdict(figure) for name, figure in s.figures.items()},
-                }
-                for s in result.systems
-            ],
-            "metrics": [_fields(m) for m in result.metrics],
-        }
-    )  # fmt: skip
-    return head
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "info": _fields(result.info),
+        "items": [{**_fields(i, _ITEM_CURVES), "curves": [c for c in _ITEM_CURVES if getattr(i, c) is not None]}
+                  for i in result.items],
+        "systems": [
+            {
+                **_fields(s, (*_SYSTEM_ARRAYS, "values", "streams", "figures")),
+                "values": list(s.values),
+                "streams": list(s.streams),
+                "figures": {name: asdict(figure) for name, figure in s.figures.items()},
+            }
+            for s in result.systems
+        ],
+        "metrics": [_fields(m) for m in result.metrics],
+    }  # fmt: skip
 
 
 _ITEM_CURVES: Final = ("speaker", "speech", "truth")
@@ -409,16 +408,3 @@ def _known(kind: type[Kind], facts: dict[str, Any]) -> Kind:
     """A dataclass of the fields in `facts`; lists become tuples, and what a later writer adds is ignored."""
     names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items() if k in names})
-
-
-def _plain(value: Any) -> Any:
-    """For JSON: numpy's numbers as Python's, what is not finite as null, paths and the like as text."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
