@@ -111,7 +111,7 @@ PITCH_RANGE_DEG: Final = 20.0
 MOST_ITEMS: Final = 8
 MOST_FRAMES: Final = round(20 * 60 * REACTION_RATE_HZ)
 """Of one recording: 20 minutes."""
-DRAWN_KINDS: Final = ("smiles", "nods", "laughs", "blinks", "brow_raises")
+DRAWN_KINDS: Final = ("smiles", "nods")
 
 
 def chosen_items(result: Result, faces: people.Faces, moments: Sequence[people.Moment], most: int) -> list[str]:
@@ -139,20 +139,17 @@ def systems_drawn(result: Result, faces: people.Faces) -> list[str]:
 
 
 def timeline(item: Item, faces: people.Faces, systems: Sequence[str], rate_hz: float) -> dict[str, Any]:
-    """One recording's curves and events for the page."""
+    """One recording's curves and events, as the page's script draws them."""
     speaker = faces.speaker(item.id)
-    shown = {name: faces.listener(name, item.id) for name in systems}
-    listeners = {name: _drawn(face) for name, face in shown.items() if face is not None}
-    frames = max([f["frames"] for f in listeners.values()] + ([speaker.frames] if speaker else []), default=0)
+    shown = {name: found for name in systems if (found := faces.listener(name, item.id)) is not None}
+    frames = max((face.frames for face in (speaker, *shown.values()) if face is not None), default=0)
     return {
         "id": item.id,
         "seconds": min(frames, MOST_FRAMES) / REACTION_RATE_HZ,
-        "whole": frames / REACTION_RATE_HZ,
         "speech": [[s / REACTION_RATE_HZ, e / REACTION_RATE_HZ] for s, e in people.speech_runs(item, rate_hz)],
         "heard": item.speech is not None,
         "speaker": _drawn(speaker) if speaker is not None else None,
-        "listeners": listeners,
-        "notes": list(item.notes),
+        "listeners": {name: _drawn(face) for name, face in shown.items()},
     }
 
 
@@ -160,11 +157,9 @@ def _drawn(face: people.Face) -> dict[str, Any]:
     stretches = {}
     for kind in DRAWN_KINDS:
         found = face.found[kind]
-        size = np.degrees(found.size) if kind == "nods" else found.size
-        rows = np.stack([found.start / REACTION_RATE_HZ, found.end / REACTION_RATE_HZ, size], axis=1)
-        stretches[kind] = [[round(float(v), 3) for v in row] for row in rows[found.start < MOST_FRAMES]]
+        spans = np.stack([found.start, found.end], axis=1)[found.start < MOST_FRAMES] / REACTION_RATE_HZ
+        stretches[kind] = spans.round(3).tolist()
     return {
-        "frames": min(face.frames, MOST_FRAMES),
         "smile": _bytes(face.smile),
         "pitch": _bytes(face.pitch_deg / (2 * PITCH_RANGE_DEG) + 0.5),
         "events": stretches,
