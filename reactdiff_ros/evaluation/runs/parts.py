@@ -67,24 +67,17 @@ class PartResult:
     """What went wrong without ending it, a sentence each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A part that did not work."""
-
-    sentence: str
-
-
-def do(part: Part) -> PartResult | Failure:
-    """Do the work. Whatever goes wrong in one part is a sentence: the others are worth having."""
+def do(part: Part) -> PartResult | str:
+    """Do the work. Whatever goes wrong in one part is returned as a sentence: the others are worth having."""
     try:
         result: PartResult = part.make(**part.arguments)
         return result
     except ReactdiffError as error:
-        return Failure(str(error))
+        return str(error)
     except ModuleNotFoundError as error:
-        return Failure(f"a package is not installed where this part ran ({error.name})")
+        return f"a package is not installed where this part ran ({error.name})"
     except Exception as error:
-        return Failure(f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+        return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -195,7 +188,7 @@ MOST_AGAIN: Final = 100
 _GONE: Final = frozenset({"cancelled", "lost"})
 
 
-def on_cluster(parts: Sequence[Part], address: str) -> Iterator[tuple[Part, PartResult | Failure]]:
+def on_cluster(parts: Sequence[Part], address: str) -> Iterator[tuple[Part, PartResult | str]]:
     """The same parts on the workers of a Dask scheduler, as they come.
 
     Every worker needs this package, and sees the recordings and the run's folder under the same paths.
@@ -235,19 +228,19 @@ def on_cluster(parts: Sequence[Part], address: str) -> Iterator[tuple[Part, Part
         client.close(timeout=5)
 
 
-def _result(future: Any, address: str, left: int) -> PartResult | Failure:
+def _result(future: Any, address: str, left: int) -> PartResult | str:
     from distributed import KilledWorker
 
     if future.status in _GONE:
         what = f"the Dask scheduler was lost with {left} parts to do"
         raise ReactdiffError(what, where=address, todo="run again: what was done is kept")
     try:
-        result: PartResult | Failure = future.result()
+        result: PartResult | str = future.result()
         return result
     except KilledWorker:
-        return Failure("all workers running this part crashed: is there enough memory?")
+        return "all workers running this part crashed: is there enough memory?"
     except Exception as error:  # a worker without the package, or of another version
-        return Failure(f"no worker could do it ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})")
+        return f"no worker could do it ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})"
 
 
 DEATHS: Final = 3
@@ -258,12 +251,10 @@ DEATHS: Final = 3
 class Outcome:
     """What became of the parts."""
 
-    done: list[Part] = field(default_factory=list)
-    """Whose results are kept now, in the order of the list."""
     failed: dict[str, str] = field(default_factory=dict)
     """A sentence for each part that did not work, by name."""
     kept: int = 0
-    """How many of `done` were there before."""
+    """How many of the others were stored before."""
 
 
 def work_off(
@@ -288,13 +279,12 @@ def work_off(
     for name, reason in reasons.items():
         if reason:
             log(f"{name} is done again: {reason}")
-    there = {name for name, reason in reasons.items() if reason is None}
-    todo = [part for part in parts if part.name not in there]
-    outcome = Outcome(kept=len(there))
-    if there and todo:
-        log(f"reusing {len(there)} stored parts of {len(parts)}")
-    progress(len(there) / max(len(parts), 1))
-    results: Iterator[tuple[Part, PartResult | Failure]] = ((part, do(part)) for part in todo)
+    todo = [part for part in parts if reasons[part.name] is not None]
+    outcome = Outcome(kept=len(parts) - len(todo))
+    if outcome.kept and todo:
+        log(f"reusing {outcome.kept} stored parts of {len(parts)}")
+    progress(outcome.kept / max(len(parts), 1))
+    results: Iterator[tuple[Part, PartResult | str]] = ((part, do(part)) for part in todo)
     if todo and dask:
         results = on_cluster(todo, dask)
     elif workers > 1 and len(todo) > 1:
@@ -303,25 +293,23 @@ def work_off(
         if isinstance(result, PartResult):
             try:
                 keep.save(part, result)
-                there.add(part.name)
             except ReactdiffError as error:
-                result = Failure(str(error))
-        if isinstance(result, Failure):
-            outcome.failed[part.name] = result.sentence
-            log(f"{part.name}: {result.sentence}")
+                result = str(error)
+        if isinstance(result, str):
+            outcome.failed[part.name] = result
+            log(f"{part.name}: {result}")
         progress((outcome.kept + i + 1) / len(parts))
-    outcome.done = [part for part in parts if part.name in there]
     return outcome
 
 
-def in_processes(parts: Sequence[Part], workers: int) -> Iterator[tuple[Part, PartResult | Failure]]:
+def in_processes(parts: Sequence[Part], workers: int) -> Iterator[tuple[Part, PartResult | str]]:
     """Results as they come. A part whose process dies is done again by another one, the others are not disturbed."""
     spawn, closing = multiprocessing.get_context("spawn"), Event()
     pools: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
     for _ in range(workers):
         pools.put(ProcessPoolExecutor(1, mp_context=spawn))
 
-    def done(part: Part) -> tuple[Part, PartResult | Failure]:
+    def done(part: Part) -> tuple[Part, PartResult | str]:
         pool = pools.get()
         try:
             for _ in range(DEATHS):
@@ -331,7 +319,7 @@ def in_processes(parts: Sequence[Part], workers: int) -> Iterator[tuple[Part, Pa
                     pool = ProcessPoolExecutor(1, mp_context=spawn)
                     if closing.wait(0.5):  # the user's Ctrl-C ended the process
                         break
-            return part, Failure(f"its process died {DEATHS} times: is there enough memory for --workers {workers}?")
+            return part, f"its process died {DEATHS} times: is there enough memory for --workers {workers}?"
         finally:
             pools.put(pool)
 

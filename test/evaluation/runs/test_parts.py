@@ -11,7 +11,7 @@ import pytest
 from run_tools import always_die, die_once, parts, square
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.runs.parts import Failure, Keep, Part, do, work_off
+from reactdiff_ros.evaluation.runs.parts import Keep, Part, do, work_off
 
 
 def done(log: Path) -> list[int]:
@@ -22,8 +22,7 @@ def test_every_result_is_kept_and_a_second_run_does_nothing(tmp_path: Path) -> N
     keep, log = Keep(tmp_path / "kept"), tmp_path / "log"
     wanted = parts(5, log=str(log))
     first = work_off(wanted, keep)
-    assert [p.name for p in first.done] == [p.name for p in wanted]
-    assert first.kept == 0
+    assert (first.failed, first.kept) == ({}, 0)
     again = work_off(wanted, keep)
     assert again.kept == 5
     assert done(log) == [0, 1, 2, 3, 4]
@@ -36,10 +35,9 @@ def test_every_result_is_kept_and_a_second_run_does_nothing(tmp_path: Path) -> N
 def test_one_that_fails_is_a_sentence_and_the_others_go_on(tmp_path: Path) -> None:
     log_lines: list[str] = []
     outcome = work_off(parts(15), Keep(tmp_path), log=log_lines.append)
-    assert len(outcome.done) == 14
     assert outcome.failed == {"part-13": "thirteen is not done (13)"}
     assert log_lines == ["part-13: thirteen is not done (13)"]
-    assert do(parts(100)[99]) == Failure("ZeroDivisionError: a fault of the program")
+    assert do(parts(100)[99]) == "ZeroDivisionError: a fault of the program"
 
 
 def test_a_changed_setting_or_file_starts_that_part_anew_and_says_so(tmp_path: Path) -> None:
@@ -70,7 +68,7 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(np.lib.format, "write_array", full)
         outcome = work_off(parts(4), keep)
-    assert len(outcome.done) == 2
+    assert len(outcome.failed) == 2
     assert all("No space left on device; run again to go on" in s for s in outcome.failed.values())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["part-0.npz", "part-1.npz"]
     assert work_off(parts(4), keep).kept == 2
@@ -78,18 +76,21 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path, monkeypatch
 
 @pytest.mark.timeout(180)
 def test_a_process_that_dies_loses_nothing(tmp_path: Path) -> None:
-    marker = tmp_path / "died"
-    outcome = work_off(parts(4, die_once, marker=str(marker)), Keep(tmp_path / "kept"), workers=2)
+    marker, keep = tmp_path / "died", Keep(tmp_path / "kept")
+    wanted = parts(4, die_once, marker=str(marker))
+    outcome = work_off(wanted, keep, workers=2)
     assert marker.exists()
-    assert len(outcome.done) == 4
     assert not outcome.failed
+    assert [keep.stale(part) for part in wanted] == [None] * 4
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_part_that_always_kills_its_process_is_given_up(tmp_path: Path) -> None:
-    outcome = work_off(parts(4, always_die, marker=""), Keep(tmp_path / "kept"), workers=2)
-    assert len(outcome.done) == 3
+    wanted, keep = parts(4, always_die, marker=""), Keep(tmp_path / "kept")
+    outcome = work_off(wanted, keep, workers=2)
+    assert [keep.stale(part) for part in wanted] == [None, None, "", None]
+    assert list(outcome.failed) == ["part-2"]
     assert "its process died 3 times" in outcome.failed["part-2"]
 
 
@@ -116,7 +117,7 @@ def test_a_dask_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     finally:
         cluster.close()
     assert killed
-    assert [p.name for p in outcome.done] == [p.name for p in wanted]
+    assert not outcome.failed
     assert sorted(set(done(tmp_path / "log"))) == list(range(12))
     assert all(keep.load(p).facts["n"] == n for n, p in enumerate(wanted))
 
