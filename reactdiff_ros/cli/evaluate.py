@@ -416,7 +416,7 @@ def react(
             voice=not no_voice, streams=streams, seed=course.seed, compat=chosen, own_targets=own_targets,
         )  # fmt: skip
         info = course.info("react", f"REACT's metrics on {data.name}, {split}")
-        ran = run_react(plan, context, info, context.verified(plan.specs(), course.cuts, course.seed))
+        ran = run_react(plan, context, info, course.cuts)
         return course.conclude(result, ran, ran.result, REACT_MEASURES)
 
 
@@ -497,8 +497,8 @@ def recordings(
     with json_on_stdout(course.as_json) as result, course.context() as context:
         found = sources(folder.resolve(), pairs)
         plan = LabPlan(listeners=course.listeners, weights=course.weights, streams=streams, seed=course.seed)
-        declared = context.verified(plan.specs(), course.cuts, course.seed)
-        ran = run_recordings(plan, found, context, course.info("recordings", f"Recordings of {folder.name}"), declared)
+        info = course.info("recordings", f"Recordings of {folder.name}")
+        ran = run_recordings(plan, found, context, info, course.cuts)
         shown = ran.result
         if key is not None:
             shown, conditions = unblinded(ran.result, found, key)

@@ -32,7 +32,8 @@ from reactdiff_ros.resources import require
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.listeners import StreamListener
     from reactdiff_ros.evaluation.results import Info, Result, Study
-    from reactdiff_ros.evaluation.runs.run import RunContext, RunOutcome
+    from reactdiff_ros.evaluation.runs.parts import RunContext
+    from reactdiff_ros.evaluation.runs.run import RunOutcome
     from reactdiff_ros.model.diffusion.sampler import Sampling
     from reactdiff_ros.simulator.voices import VoiceBank
 
@@ -266,8 +267,7 @@ class Course:
             ReactdiffError: the result file already exists, or the folder cannot be made.
             MissingExtraError: a scheduler is given, and `distributed` is not installed.
         """
-        from reactdiff_ros.evaluation.runs.parts import Keep
-        from reactdiff_ros.evaluation.runs.run import RunContext
+        from reactdiff_ros.evaluation.runs.parts import Keep, RunContext
 
         absent(self.output, force=self.force)
         if self.dask:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
@@ -26,7 +27,6 @@ from numpy.typing import NDArray
 
 from reactdiff_ros import __version__
 from reactdiff_ros.errors import ReactdiffError, explained
-from reactdiff_ros.types import OnProgress
 from reactdiff_ros.whole_file import write_arrays
 
 FORMAT: Final = 1
@@ -248,6 +248,21 @@ DEATHS: Final = 3
 
 
 @dataclass(slots=True)
+class RunContext:
+    """The store, the workers and the callbacks of a run."""
+
+    keep: Keep
+    workers: int = 1
+    """Processes on this machine."""
+    dask: str = ""
+    """Address of a Dask scheduler, "tcp://host:8786", whose workers do the parts; "": this machine alone."""
+    progress: Callable[[str, float], None] = lambda what, share: None
+    """Receives (round, completed fraction)."""
+    log: Callable[[str], None] = lambda sentence: None
+    """Receives sentences for the user."""
+
+
+@dataclass(slots=True)
 class Outcome:
     """What became of the parts."""
 
@@ -257,24 +272,14 @@ class Outcome:
     """How many of the others were stored before."""
 
 
-def work_off(
-    parts: Sequence[Part], keep: Keep, *, workers: int = 1, dask: str = "",
-    progress: OnProgress = lambda share: None, log: Callable[[str], None] = lambda sentence: None,
-) -> Outcome:  # fmt: skip
-    """Do what is not stored yet.
-
-    Args:
-        parts: names are unique.
-        keep: the store.
-        workers: processes on this machine.
-        dask: address of a Dask scheduler, "tcp://host:8786", whose workers do the parts; "": this machine alone.
-        progress: receives the completed fraction.
-        log: receives sentences for the user.
+def work_off(parts: Sequence[Part], context: RunContext, title: str = "") -> Outcome:
+    """Do what is not stored yet of parts whose names are unique; `title`: of the round, for the progress.
 
     Raises:
         ReactdiffError: the scheduler cannot be reached, or was lost; what was done is stored.
         ModuleNotFoundError: `distributed` is not installed and a scheduler was named.
     """
+    keep, log, progress = context.keep, context.log, partial(context.progress, title)
     reasons = {part.name: keep.stale(part) for part in parts}
     for name, reason in reasons.items():
         if reason:
@@ -285,10 +290,10 @@ def work_off(
         log(f"reusing {outcome.kept} stored parts of {len(parts)}")
     progress(outcome.kept / max(len(parts), 1))
     results: Iterator[tuple[Part, PartResult | str]] = ((part, do(part)) for part in todo)
-    if todo and dask:
-        results = on_cluster(todo, dask)
-    elif workers > 1 and len(todo) > 1:
-        results = in_processes(todo, workers)
+    if todo and context.dask:
+        results = on_cluster(todo, context.dask)
+    elif context.workers > 1 and len(todo) > 1:
+        results = in_processes(todo, context.workers)
     for i, (part, result) in enumerate(results):
         if isinstance(result, PartResult):
             try:

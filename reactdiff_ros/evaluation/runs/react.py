@@ -21,7 +21,7 @@ from reactdiff_ros.evaluation.metrics.react import target_lists
 from reactdiff_ros.evaluation.results import Info
 from reactdiff_ros.evaluation.runs import parts as kept
 from reactdiff_ros.evaluation.runs import run as runs
-from reactdiff_ros.evaluation.runs.parts import Part, PartResult
+from reactdiff_ros.evaluation.runs.parts import Part, PartResult, RunContext
 from reactdiff_ros.evaluation.runs.scoring import MEASURES, perceived_curves, score
 from reactdiff_ros.recordings.datasets import public
 from reactdiff_ros.recordings.datasets.recording import DatasetError, Files, Recording
@@ -302,18 +302,20 @@ def make_scores(
     return PartResult({"rows": facts}, {}, tuple(notes))
 
 
-def run_react(plan: Plan, context: runs.RunContext, info: Info, online: runs.Online) -> runs.RunOutcome:
+def run_react(plan: Plan, context: RunContext, info: Info, cuts: int) -> runs.RunOutcome:
     """Evaluate a split.
 
     Args:
         plan: what is run on what.
         context: where parts are stored, and with how many processes they are done.
         info: the head of the result, whose data, failures and settings are filled in here.
-        online: what listeners declare.
+        cuts: moments at which the declared look-ahead of each listener is verified; 0: it is not.
 
     Raises:
-        ReactdiffError: the set has no layout that is known, its neighbour matrix is missing, or nothing worked.
+        ReactdiffError: a listener cannot be made, the set has no layout that is known, its neighbour matrix is missing,
+            or nothing worked.
     """
+    online = runs.verified(plan, context, cuts)
     chosen, keep = plan.chosen(), context.keep
     run = runs.Run(plan, context, [chosen.id(n) for n in range(len(chosen))])
     targets = plan.targets(chosen)

@@ -22,7 +22,7 @@ from reactdiff_ros.evaluation.listeners import Heard, Spec, check, foresee, fram
 from reactdiff_ros.evaluation.results import Info, Result
 from reactdiff_ros.evaluation.runs import parts as kept
 from reactdiff_ros.evaluation.runs import run as runs
-from reactdiff_ros.evaluation.runs.parts import Part, PartResult
+from reactdiff_ros.evaluation.runs.parts import Part, PartResult, RunContext
 from reactdiff_ros.evaluation.runs.scoring import BEHAVIOUR, MEASURES, MOTION, measured, perceived_curves, score
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
@@ -374,7 +374,7 @@ def make_reference(files: Sequence[str], groups: Sequence[str], streams: int) ->
 
 
 def run_recordings(
-    plan: LabPlan, found: Sequence[Source], context: runs.RunContext, info: Info, online: runs.Online
+    plan: LabPlan, found: Sequence[Source], context: RunContext, info: Info, cuts: int
 ) -> runs.RunOutcome:
     """Evaluate a lab's recordings.
 
@@ -383,11 +383,12 @@ def run_recordings(
         found: the recordings.
         context: where parts are stored, and with how many processes they are done.
         info: the head of the result, whose data, failures and settings are filled in here.
-        online: what listeners declare.
+        cuts: moments at which the declared look-ahead of each listener is verified; 0: it is not.
 
     Raises:
-        ReactdiffError: not one recording could be evaluated.
+        ReactdiffError: a listener cannot be made, or not one recording could be evaluated.
     """
+    online = runs.verified(plan, context, cuts)
     keep, run = context.keep, runs.Run(plan, context, [source.id for source in found])
     heard = run.round(runs.LISTENING, {n: listen_part(plan, source, n) for n, source in enumerate(found)})
     facts = {n: keep.load(part, ()).facts for n, part in heard.items()}

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -22,13 +21,13 @@ from reactdiff_ros.evaluation.estimates import draws_of, row_of
 from reactdiff_ros.evaluation.listeners import Heard, Spec, look_ahead_s, named_errors
 from reactdiff_ros.evaluation.online import verify
 from reactdiff_ros.evaluation.results import Info, Item, Result, Role, System
-from reactdiff_ros.evaluation.runs.parts import Keep, Part, PartResult, work_off
+from reactdiff_ros.evaluation.runs.parts import Part, PartResult, RunContext, work_off
 from reactdiff_ros.evaluation.runs.scoring import CURVES, Spread, columns
 from reactdiff_ros.types import FloatArray
 
 Values = NDArray[np.float64]
 Online = Mapping[str, tuple[float, bool | None]]
-"""(declared look-ahead in s, whether it was verified) of listeners, by name."""
+"""(declared look-ahead in s, whether it holds; None: not tried) of listeners, by name."""
 LISTENING: Final = "listening"
 CHECK_SECONDS: Final = 1.6
 """Long enough for the features' windows and two plans."""
@@ -149,42 +148,30 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-@dataclass(slots=True)
-class RunContext:
-    """The store, the workers and the callbacks of a run."""
+def verified(plan: RunPlan, context: RunContext, cuts: int) -> Online:
+    """What each listener declares, and whether it holds at so many `cuts`; with 0 that is not tried.
 
-    keep: Keep
-    workers: int = 1
-    """Processes on this machine."""
-    dask: str = ""
-    """Address of a Dask scheduler, "tcp://host:8786"; "": this machine alone."""
-    progress: Callable[[str, float], None] = lambda what, share: None
-    """Receives (round, completed fraction)."""
-    log: Callable[[str], None] = lambda sentence: None
+    A listener that looks further is reported in a sentence, and its figures go on.
 
-    def verified(self, specs: Sequence[Spec], cuts: int, seed: int) -> dict[str, tuple[float, bool | None]]:
-        """(declared look-ahead in s, whether it holds; None: not tried) by the listener's name.
-
-        A listener that looks further is reported in a sentence, and its figures go on.
-
-        Raises:
-            ReactdiffError: a listener cannot be made, fails, or declares no time.
-        """
-        out: dict[str, tuple[float, bool | None]] = {}
-        for i, spec in enumerate(specs):
-            listener = spec.make(seed)
-            if not cuts:
-                out[spec.name] = (look_ahead_s(listener), None)
-                continue
-            with named_errors(spec):
-                verdict = verify(
-                    listener, seconds=CHECK_SECONDS, cuts=cuts, seed=seed,
-                    progress=lambda share, i=i: self.progress("look-ahead", (i + share) / len(specs)),  # type: ignore[misc]
-                )  # fmt: skip
-            if not verdict.holds:
-                self.log(verdict.sentence(spec.name))
-            out[spec.name] = (verdict.declared_s, verdict.holds)
-        return out
+    Raises:
+        ReactdiffError: a listener cannot be made, fails, or declares no time.
+    """
+    out: dict[str, tuple[float, bool | None]] = {}
+    specs = plan.specs()
+    for i, spec in enumerate(specs):
+        listener = spec.make(plan.seed)
+        if not cuts:
+            out[spec.name] = (look_ahead_s(listener), None)
+            continue
+        with named_errors(spec):
+            verdict = verify(
+                listener, seconds=CHECK_SECONDS, cuts=cuts, seed=plan.seed,
+                progress=lambda share, i=i: context.progress("look-ahead", (i + share) / len(specs)),  # type: ignore[misc]
+            )  # fmt: skip
+        if not verdict.holds:
+            context.log(verdict.sentence(spec.name))
+        out[spec.name] = (verdict.declared_s, verdict.holds)
+    return out
 
 
 @dataclass(slots=True)
@@ -206,7 +193,7 @@ class Run:
         Raises:
             ReactdiffError: not one part worked.
         """
-        done = self._work_off(title, [*parts.values()])
+        done = work_off([*parts.values()], self.context, title)
         self.failed |= {self.ids[n]: done.failed[part.name] for n, part in parts.items() if part.name in done.failed}
         worked = {n: part for n, part in parts.items() if part.name not in done.failed}
         if not worked:
@@ -217,17 +204,10 @@ class Run:
 
     def reference(self, part: Part) -> str:
         """Do the part that all scores need, and return its file. Raises ReactdiffError if it fails."""
-        done = self._work_off("reference split", [part])
+        done = work_off([part], self.context, "reference split")
         if part.name in done.failed:
             raise ReactdiffError(done.failed[part.name])
         return str(self.context.keep.path(part))
-
-    def _work_off(self, title: str, parts: Sequence[Part]) -> Any:
-        context = self.context
-        return work_off(
-            parts, context.keep, workers=context.workers, dask=context.dask, log=context.log,
-            progress=partial(context.progress, title),
-        )  # fmt: skip
 
     def conclude(
         self, info: Info, heard: Mapping[int, Part], scores: Mapping[int, Part], online: Online, *,

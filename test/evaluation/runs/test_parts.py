@@ -11,7 +11,7 @@ import pytest
 from run_tools import always_die, die_once, parts, square
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.runs.parts import Keep, Part, do, work_off
+from reactdiff_ros.evaluation.runs.parts import Keep, Part, RunContext, do, work_off
 
 
 def done(log: Path) -> list[int]:
@@ -21,9 +21,9 @@ def done(log: Path) -> list[int]:
 def test_every_result_is_kept_and_a_second_run_does_nothing(tmp_path: Path) -> None:
     keep, log = Keep(tmp_path / "kept"), tmp_path / "log"
     wanted = parts(5, log=str(log))
-    first = work_off(wanted, keep)
+    first = work_off(wanted, RunContext(keep))
     assert (first.failed, first.kept) == ({}, 0)
-    again = work_off(wanted, keep)
+    again = work_off(wanted, RunContext(keep))
     assert again.kept == 5
     assert done(log) == [0, 1, 2, 3, 4]
     made = keep.load(wanted[4])
@@ -34,51 +34,52 @@ def test_every_result_is_kept_and_a_second_run_does_nothing(tmp_path: Path) -> N
 
 def test_one_that_fails_is_a_sentence_and_the_others_go_on(tmp_path: Path) -> None:
     log_lines: list[str] = []
-    outcome = work_off(parts(15), Keep(tmp_path), log=log_lines.append)
+    outcome = work_off(parts(15), RunContext(Keep(tmp_path), log=log_lines.append))
     assert outcome.failed == {"part-13": "thirteen is not done (13)"}
     assert log_lines == ["part-13: thirteen is not done (13)"]
     assert do(parts(100)[99]) == "ZeroDivisionError: a fault of the program"
 
 
 def test_a_changed_setting_or_file_starts_that_part_anew_and_says_so(tmp_path: Path) -> None:
-    keep, log, data = Keep(tmp_path / "kept"), tmp_path / "log", tmp_path / "clip.mp4"
-    data.write_text("before")
-    work_off(parts(3, log=str(log), files=(str(data),)), keep)
-    changed = [*parts(3, log=str(log), files=(str(data),))[:2], Part("part-2", square, {"n": 7}, ())]
     log_lines: list[str] = []
-    work_off(changed, keep, log=log_lines.append)
+    context = RunContext(Keep(tmp_path / "kept"), log=log_lines.append)
+    log, data = tmp_path / "log", tmp_path / "clip.mp4"
+    data.write_text("before")
+    work_off(parts(3, log=str(log), files=(str(data),)), context)
+    changed = [*parts(3, log=str(log), files=(str(data),))[:2], Part("part-2", square, {"n": 7}, ())]
+    work_off(changed, context)
     assert log_lines == [
         "part-2 is done again: it was measured with another log, n, clip.mp4",
         "reusing 2 stored parts of 3",
     ]
     data.write_text("other content")
     log_lines.clear()
-    work_off(parts(3, log=str(log), files=(str(data),))[:1], keep, log=log_lines.append)
+    work_off(parts(3, log=str(log), files=(str(data),))[:1], context)
     assert log_lines == ["part-0 is done again: it was measured with another clip.mp4"]
     assert done(log) == [0, 1, 2, 0]
 
 
 def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keep = Keep(tmp_path)
-    work_off(parts(2), keep)
+    work_off(parts(2), RunContext(keep))
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(np.lib.format, "write_array", full)
-        outcome = work_off(parts(4), keep)
+        outcome = work_off(parts(4), RunContext(keep))
     assert len(outcome.failed) == 2
     assert all("No space left on device; run again to go on" in s for s in outcome.failed.values())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["part-0.npz", "part-1.npz"]
-    assert work_off(parts(4), keep).kept == 2
+    assert work_off(parts(4), RunContext(keep)).kept == 2
 
 
 @pytest.mark.timeout(180)
 def test_a_process_that_dies_loses_nothing(tmp_path: Path) -> None:
     marker, keep = tmp_path / "died", Keep(tmp_path / "kept")
     wanted = parts(4, die_once, marker=str(marker))
-    outcome = work_off(wanted, keep, workers=2)
+    outcome = work_off(wanted, RunContext(keep, workers=2))
     assert marker.exists()
     assert not outcome.failed
     assert [keep.stale(part) for part in wanted] == [None] * 4
@@ -88,7 +89,7 @@ def test_a_process_that_dies_loses_nothing(tmp_path: Path) -> None:
 @pytest.mark.timeout(240)
 def test_a_part_that_always_kills_its_process_is_given_up(tmp_path: Path) -> None:
     wanted, keep = parts(4, always_die, marker=""), Keep(tmp_path / "kept")
-    outcome = work_off(wanted, keep, workers=2)
+    outcome = work_off(wanted, RunContext(keep, workers=2))
     assert [keep.stale(part) for part in wanted] == [None, None, "", None]
     assert list(outcome.failed) == ["part-2"]
     assert "its process died 3 times" in outcome.failed["part-2"]
@@ -107,13 +108,13 @@ def test_a_dask_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
             victims = list(client.run(os.getpid).values())
         keep, killed = Keep(tmp_path / "kept"), []
 
-        def kill_one(share: float) -> None:
+        def kill_one(_: str, share: float) -> None:
             if share > 0.2 and not killed:
                 killed.append(victims[0])
                 os.kill(victims[0], signal.SIGKILL)
 
         wanted = parts(12, log=str(tmp_path / "log"))
-        outcome = work_off(wanted, keep, dask=cluster.scheduler_address, progress=kill_one)
+        outcome = work_off(wanted, RunContext(keep, dask=cluster.scheduler_address, progress=kill_one))
     finally:
         cluster.close()
     assert killed
@@ -126,4 +127,4 @@ def test_a_scheduler_that_is_not_there_is_a_sentence(tmp_path: Path, monkeypatch
     pytest.importorskip("distributed")
     monkeypatch.setattr("reactdiff_ros.evaluation.runs.parts.CONNECT_S", 0.3)
     with pytest.raises(ReactdiffError, match="the Dask scheduler cannot be reached"):
-        work_off(parts(1), Keep(tmp_path), dask="tcp://127.0.0.1:1")
+        work_off(parts(1), RunContext(Keep(tmp_path), dask="tcp://127.0.0.1:1"))
