@@ -25,14 +25,9 @@ if TYPE_CHECKING:
     from reactdiff_ros.evaluation.metrics.robot import RobotMetrics as RobotMetrics
     from reactdiff_ros.evaluation.metrics.robot import robot_metrics as robot_metrics
 
-_HOMES = {
-    name: home
-    for home, names in {
-        "react": ("ReactMetrics", "evaluate_mars", "evaluate_reactions", "export_mars", "load_arrays", "target_lists"),
-        "robot": ("RobotMetrics", "robot_metrics"),
-    }.items()
-    for name in names
-}
+_OF_REACT = ("ReactMetrics", "evaluate_mars", "evaluate_reactions", "export_mars", "load_arrays", "target_lists")
+_HOMES = {**dict.fromkeys(_OF_REACT, "react"), "RobotMetrics": "robot", "robot_metrics": "robot"}
+"""The module of `metrics` that each name comes from."""
 
 
 def __getattr__(name: str) -> Any:

@@ -283,12 +283,14 @@ class LiveGraph:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self, nodes: Iterable[Node]) -> None:
-        """Start these nodes, those that run already excepted."""
+    def start(
+        self, nodes: Iterable[Node], change: Callable[[NodeCommand], NodeCommand] = lambda command: command
+    ) -> None:
+        """Start these nodes, those that run already excepted, each with the command that `change` returns."""
         with explained(OSError, "parameters cannot be written", where=self._folder):
             commands = [node_command(node, self.options, self._folder) for node in nodes]
         for command in commands:
-            self.supervisor.add(command)
+            self.supervisor.add(change(command))
         self.supervisor.start(command.name for command in commands)
 
     def step(self, seconds: float = 0.1) -> None:

@@ -31,7 +31,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bench import live
 from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
 from reactdiff_ros.evaluation.bench.speech import speech_figures
-from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions, node_command, wanted_nodes
+from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions, wanted_nodes
 from reactdiff_ros.launching.supervisor import NodeCommand
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.messages import from_stamp
@@ -49,8 +49,10 @@ DOMAINS: Final = range(71, 91)
 """Below 102, DDS's ports stay clear of Linux's ephemeral ones."""
 ACTUATOR: Final = "actuator_node"
 FOLLOWING: Final = "following"
-_TOPICS: Final = {"compressed": live.PICTURES, "raw": "camera/image_raw", "frame": live.SPEAKER}
-_TOPICS.update(dict.fromkeys(("sound", "bytes", "samples"), "audio"))
+_TOPICS: Final = {
+    "compressed": live.PICTURES, "raw": "camera/image_raw", "frame": live.SPEAKER, "sound": "audio", "bytes": "audio",
+    "samples": "audio",
+}  # fmt: skip
 """A worker names the kinds of its items without their topic."""
 
 
@@ -123,15 +125,9 @@ class GraphRun:
         self._stopped, self._step_s = stopped, step_s
         self._checked_s = 0.0
 
-    def start(self, change: Callable[[NodeCommand], NodeCommand] | None = None) -> None:
+    def start(self, change: Callable[[NodeCommand], NodeCommand] = lambda command: command) -> None:
         """Start the nodes, each with the command that `change` returns, and listen to them."""
-        nodes = wanted_nodes(self.graph.options)
-        if change is None:
-            self.graph.start(nodes)
-        else:
-            for node in nodes:
-                self.graph.supervisor.add(change(node_command(node, self.graph.options, self.folder / "log")))
-            self.graph.supervisor.start()
+        self.graph.start(wanted_nodes(self.graph.options), change)
         self.watch: GraphWatch = watch_graph(self.graph)
         if self.servos is not None:
             self.robot = GraphRobot(self.watch)
@@ -172,9 +168,9 @@ class GraphRun:
         if not self.until(lambda: recorder.face_seen, FACE_S):
             self.log(f"no face was seen within {FACE_S:g} s: the measurement starts without one")
 
-    def until_robot_follows(self, limit_s: float = FOLLOWS_S) -> None:
-        """Enable the robot. Raises ReactdiffError, with the actuator's reason, if it does not follow in `limit_s`."""
-        end_s, refusal = time.monotonic() + limit_s, ""
+    def until_robot_follows(self) -> None:
+        """Enable the robot. Raises ReactdiffError, with the actuator's reason, if it does not follow in FOLLOWS_S."""
+        end_s, refusal = time.monotonic() + FOLLOWS_S, ""
         while not self.until(self.robot.follows, 1.0):
             if time.monotonic() > end_s:
                 raise ReactdiffError("the robot does not follow", where=ACTUATOR, todo=refusal)

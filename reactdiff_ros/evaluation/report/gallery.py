@@ -67,9 +67,7 @@ def gallery(
         ConfigError: there is no such look, style or policy.
     """
     FaceDrawing(look)  # refuses an unknown look before the work
-    listeners = [
-        (v, Listener(v.style, v.policy, seed=v.seed, **({"model_dir": v.model} if v.model else {}))) for v in variants
-    ]
+    listeners = [(v, Listener(v.style, v.policy, seed=v.seed, model_dir=v.model)) for v in variants]
     try:
         folder.mkdir(parents=True)
     except OSError as error:

@@ -7,7 +7,6 @@ is not compared: every part carries the commit that it was measured with. Delete
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -240,7 +239,7 @@ def collect(
     keep = Keep(folder / KEPT)
     failed: dict[str, str] = {}
     found: dict[str, dict[str, Any]] = {}
-    subject, machine = replace(subject, keep=keep), hardware()
+    subject, here = replace(subject, keep=keep), hardware()
     for i, name in enumerate(parts):
         # As they are read back: JSON has no tuples.
         part = Part(name, collect, json.loads(encode(settings_of(name, subject))))
@@ -267,23 +266,16 @@ def collect(
         progress((i + 1) / len(parts))
     figures = {name: facts["figures"] for name, facts in found.items()}
     verdicts, weights = judge(figures), subject.weights
+    machine = f"{here['cpu']}, {here['cores']} cores, {here['memory_gb']} GB, {here['gpu'] or 'no GPU'}"
     return {
         "format": FORMAT,
         "weights": {
             "name": weights.name, "digest": weights.digest, "simulator": weights.simulator,
             "parameters": weights.parameters,
         },
-        "simulator": subject.simulator, "date": date, "hardware": hardware_line(machine),
+        "simulator": subject.simulator, "date": date, "hardware": f"{machine}, Python {here['python']}",
         "settings": {name: facts["settings"] for name, facts in found.items()},
         "seconds": {name: facts["seconds"] for name, facts in found.items()},
         "parts": figures, "failed": failed, "bounds": [v.as_dict() for v in verdicts],
         "held": sum(v.holds is True for v in verdicts), "of": len(verdicts),
     }  # fmt: skip
-
-
-def hardware_line(machine: dict[str, Any]) -> str:
-    """The machine in one line."""
-    return (
-        f"{machine.get('cpu') or platform.machine()}, {machine.get('cores', '?')} cores, "
-        f"{machine.get('memory_gb', '?')} GB, {machine.get('gpu') or 'no GPU'}, Python {machine.get('python', '?')}"
-    )

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -17,8 +16,6 @@ from small_result import face, small_result
 from reactdiff_ros.evaluation.report.page import build_page
 from reactdiff_ros.evaluation.report.tables import load_published
 from reactdiff_ros.evaluation.results import Info, Item, Result, System
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "avatar"))
 from tools.chromium import Chromium, Page, find_chromium
 
 NAMES_OF_PUBLISHED = [str(escape(row.source)) for row in load_published()]
