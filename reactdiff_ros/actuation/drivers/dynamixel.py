@@ -8,8 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from reactdiff_ros.actuation.drivers.driver import LINK_FAULTS, Axis, Clock, Counts, Fault
-from reactdiff_ros.actuation.drivers.servo_bus import PING, WRONG_LENGTH, Answer, Measured, ServoBus, homing_fault
+from reactdiff_ros.actuation.drivers.driver import Axis, Clock, Counts, Fault
+from reactdiff_ros.actuation.drivers.servo_bus import (
+    PING,
+    WRONG_LENGTH,
+    Measured,
+    ServoBus,
+    ServoFaultError,
+    check_homing,
+)
 from reactdiff_ros.actuation.robot.profile import DynamixelDriver
 
 MODEL: Final = 0
@@ -80,54 +87,40 @@ class DynamixelServos(ServoBus):
     def _scale(self, axis: Axis) -> Counts:
         return SCALE
 
-    def _exchange(self, number: int, instruction: int, body: bytes, length: int) -> Answer:
+    def _exchange(self, number: int, instruction: int, body: bytes, length: int) -> tuple[bytes, int]:
         # An answer may be longer than asked for: only `_read` knows its exact length.
         size = len(body) + 3
         packet = [0, 0, 0, 0, number, size & 0xFF, size >> 8, instruction, *body, 0, 0]
         answer = self._talk(packet, number, length + 11, id_at=4)
-        if isinstance(answer, Fault):
-            return answer
         data = bytes(answer[9 : 9 + (answer[5] | answer[6] << 8) - 4])
         error = int(answer[8])
         if error & ~ALERT:
-            return Fault("refused", f"it refuses: {REFUSALS.get(error & ~ALERT, 'unknown error')}")
-        return (data, error) if len(data) >= length else WRONG_LENGTH
+            raise ServoFaultError("refused", f"it refuses: {REFUSALS.get(error & ~ALERT, 'unknown error')}")
+        if len(data) < length:
+            raise ServoFaultError("garbage", WRONG_LENGTH)
+        return data, error
 
-    def _ping(self, number: int) -> int | None:
-        answer = self._exchange(number, PING, b"", 3)
-        return None if isinstance(answer, Fault) else int.from_bytes(answer[0][:2], "little")
+    def _ping(self, number: int) -> int:
+        data, _ = self._exchange(number, PING, b"", 3)
+        return int.from_bytes(data[:2], "little")
 
-    def _identify(self, axis: Axis) -> Fault | None:
-        answer = self._read(axis.id, MODEL, 12)
-        if isinstance(answer, Fault):
-            return answer
-        data = answer[0]
+    def _identify(self, axis: Axis) -> None:
+        data, _ = self._read(axis.id, MODEL, 12)
         model = int.from_bytes(data[:2], "little")
         if model not in WITH_LOAD | WITH_CURRENT:
-            return Fault("wrong_model", f"it is a model {model}, no Dynamixel of the X series that is known")
+            raise ServoFaultError("wrong_model", f"it is a model {model}, no Dynamixel of the X series that is known")
         if data[7] != axis.id:
-            return Fault("wrong_id", f"it says that its id is {data[7]}, not {axis.id}")
+            raise ServoFaultError("wrong_id", f"it says that its id is {data[7]}, not {axis.id}")
         if data[MODE] != 3:
-            return Fault("wrong_model", f"it is in mode {data[MODE]}, not in that of positions (3)")
-        return self._settings(axis, model)
-
-    def _settings(self, axis: Axis, model: int) -> Fault | None:
-        answer = self._read(axis.id, OFFSET, CURRENT_LIMIT + 2 - OFFSET)
-        if isinstance(answer, Fault):
-            return answer
-        data = answer[0]
-        limit = int.from_bytes(data[-2:], "little")
+            raise ServoFaultError("wrong_model", f"it is in mode {data[MODE]}, not in that of positions (3)")
+        settings, _ = self._read(axis.id, OFFSET, CURRENT_LIMIT + 2 - OFFSET)
+        limit = int.from_bytes(settings[-2:], "little")
         self._full[axis.id] = 1000.0 if model in WITH_LOAD else max(float(limit), 1.0)
-        return homing_fault(axis, int.from_bytes(data[:4], "little", signed=True))
+        check_homing(axis, int.from_bytes(settings[:4], "little", signed=True))
 
-    def _measure(self, axis: Axis) -> Measured | Fault:
-        answer = self._read(axis.id, LOAD, HEAT + 1 - LOAD)
-        if isinstance(answer, Fault):
-            return answer
-        data, error = answer
+    def _measure(self, axis: Axis) -> Measured:
+        data, error = self._read(axis.id, LOAD, HEAT + 1 - LOAD)
         alarm = self._alarm(axis) if error & ALERT else None
-        if alarm is not None and alarm.kind in LINK_FAULTS | {"refused"}:
-            return alarm
         load = abs(int.from_bytes(data[0:2], "little", signed=True)) / self._full.get(axis.id, 1000.0)
         return Measured(
             count=int.from_bytes(data[6:10], "little", signed=True),
@@ -138,42 +131,37 @@ class DynamixelServos(ServoBus):
         )
 
     def _alarm(self, axis: Axis) -> Fault | None:
-        answer = self._read(axis.id, HARDWARE_ERROR, 1)
-        if isinstance(answer, Fault):
-            return answer
-        return next((fault for bit, fault in ALARMS if answer[0][0] & bit), None)
+        data, _ = self._read(axis.id, HARDWARE_ERROR, 1)
+        return next((fault for bit, fault in ALARMS if data[0] & bit), None)
 
-    def _torque(self, axis: Axis) -> tuple[bool, Fault | None] | Fault:
-        answer = self._read(axis.id, TORQUE, WATCHDOG + 1 - TORQUE)
-        if isinstance(answer, Fault):
-            return answer
+    def _torque(self, axis: Axis) -> tuple[bool, Fault | None]:
+        data, _ = self._read(axis.id, TORQUE, WATCHDOG + 1 - TORQUE)
         fault = None
-        if answer[0][-1] == WATCHDOG_EXPIRED:
+        if data[-1] == WATCHDOG_EXPIRED:
             fault = Fault("watchdog", "its watchdog has stopped it: it heard nothing, although something was sent")
-        return bool(answer[0][0]), fault
+        return bool(data[0]), fault
 
-    def _read_homing(self, axis: Axis) -> int | Fault:
-        answer = self._read(axis.id, OFFSET, 4)
-        return answer if isinstance(answer, Fault) else int.from_bytes(answer[0], "little", signed=True)
+    def _read_homing(self, axis: Axis) -> int:
+        data, _ = self._read(axis.id, OFFSET, 4)
+        return int.from_bytes(data, "little", signed=True)
 
-    def _write_homing(self, axis: Axis, offset: int) -> Fault | None:
-        return self._write(axis, OFFSET, offset.to_bytes(4, "little", signed=True))
+    def _write_homing(self, axis: Axis, offset: int) -> None:
+        self._write(axis, OFFSET, offset.to_bytes(4, "little", signed=True))
 
-    def _torque_on(self, axis: Axis, count: int) -> Fault | None:
+    def _torque_on(self, axis: Axis, count: int) -> None:
         # The watchdog is cleared first: while it has expired, goals are refused. The profile (108 to 115) is off,
         # because the commands are limited already. Goal before and after torque: it stays, whichever it takes.
         goal = self._goal(count)
-        return (
-            self._write(axis, WATCHDOG, b"\x00")
-            or self._write(axis, PROFILE, bytes(8) + goal)
-            or self._write(axis, TORQUE, b"\x01")
-            or self._write(axis, GOAL, goal)
-            or self._write(axis, WATCHDOG, bytes((self._ticks,)))
-        )
+        self._write(axis, WATCHDOG, b"\x00")
+        self._write(axis, PROFILE, bytes(8) + goal)
+        self._write(axis, TORQUE, b"\x01")
+        self._write(axis, GOAL, goal)
+        self._write(axis, WATCHDOG, bytes((self._ticks,)))
 
-    def _torque_off(self, axis: Axis) -> Fault | None:
+    def _torque_off(self, axis: Axis) -> None:
         # Torque first: one that hears, and does not answer, has lost it at least.
-        return self._write(axis, TORQUE, b"\x00") or self._write(axis, WATCHDOG, b"\x00")
+        self._write(axis, TORQUE, b"\x00")
+        self._write(axis, WATCHDOG, b"\x00")
 
     def _goal(self, count: int) -> bytes:
         return count.to_bytes(4, "little", signed=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from reactdiff_ros.actuation.drivers.driver import Axis, Clock, Counts, Fault
-from reactdiff_ros.actuation.drivers.servo_bus import WRONG_LENGTH, Answer, Measured, ServoBus, homing_fault
+from reactdiff_ros.actuation.drivers.servo_bus import WRONG_LENGTH, Measured, ServoBus, ServoFaultError, check_homing
 from reactdiff_ros.actuation.robot.profile import FeetechDriver
 
 MODEL: Final = 3
@@ -58,13 +58,11 @@ class FeetechServos(ServoBus):
     def _scale(self, axis: Axis) -> Counts:
         return SCALE[self._series]
 
-    def _exchange(self, number: int, instruction: int, body: bytes, length: int) -> Answer:
+    def _exchange(self, number: int, instruction: int, body: bytes, length: int) -> tuple[bytes, int]:
         packet = [0, 0, number, len(body) + 2, instruction, *body, 0]
         answer = self._talk(packet, number, length + 6, id_at=2)
-        if isinstance(answer, Fault):
-            return answer
         if answer[3] != length + 2 or len(answer) != length + 6:
-            return WRONG_LENGTH
+            raise ServoFaultError("garbage", WRONG_LENGTH)
         return bytes(answer[5:-1]), int(answer[4])
 
     def _number(self, data: bytes) -> int:
@@ -73,37 +71,26 @@ class FeetechServos(ServoBus):
     def _bytes(self, value: int) -> bytes:
         return value.to_bytes(2, "little" if self._series == "sts" else "big")
 
-    def _ping(self, number: int) -> int | None:
-        answer = self._read(number, MODEL, 2)
-        return None if isinstance(answer, Fault) else self._number(answer[0])
+    def _ping(self, number: int) -> int:
+        model, _ = self._read(number, MODEL, 2)
+        return self._number(model)
 
-    def _identify(self, axis: Axis) -> Fault | None:
-        answer = self._read(axis.id, MODEL, 3)
-        if isinstance(answer, Fault):
-            return answer
-        model = answer[0]
+    def _identify(self, axis: Axis) -> None:
+        model, _ = self._read(axis.id, MODEL, 3)
         if model[0] not in SERIES[self._series]:
             text = f"it is a model {model[0]}.{model[1]}, none of the series {self._series}"
-            return Fault("wrong_model", f"{text}: correct the profile's series")
+            raise ServoFaultError("wrong_model", f"{text}: correct the profile's series")
         if model[2] != axis.id:
-            return Fault("wrong_id", f"it says that its id is {model[2]}, not {axis.id}")
-        return self._settings(axis)
-
-    def _settings(self, axis: Axis) -> Fault | None:
+            raise ServoFaultError("wrong_id", f"it says that its id is {model[2]}, not {axis.id}")
         if axis.calibration is None or self._series == "scs":
-            return None
-        answer = self._read(axis.id, OFFSET, 3)
-        if isinstance(answer, Fault):
-            return answer
-        if answer[0][2] != 0:
-            return Fault("wrong_model", f"it is in mode {answer[0][2]}, not in that of positions (0)")
-        return homing_fault(axis, signed(self._number(answer[0][:2]), 11))
+            return
+        settings, _ = self._read(axis.id, OFFSET, 3)
+        if settings[2] != 0:
+            raise ServoFaultError("wrong_model", f"it is in mode {settings[2]}, not in that of positions (0)")
+        check_homing(axis, signed(self._number(settings[:2]), 11))
 
-    def _measure(self, axis: Axis) -> Measured | Fault:
-        answer = self._read(axis.id, POSITION, STATUS + 1 - POSITION)
-        if isinstance(answer, Fault):
-            return answer
-        data, error = answer
+    def _measure(self, axis: Axis) -> Measured:
+        data, error = self._read(axis.id, POSITION, STATUS + 1 - POSITION)
         bits = error | data[9]
         alarm = next((fault for bit, fault in ALARMS if bits & bit), None)
         return Measured(
@@ -114,41 +101,41 @@ class FeetechServos(ServoBus):
             alarm=alarm,
         )
 
-    def _torque(self, axis: Axis) -> tuple[bool, Fault | None] | Fault:
-        answer = self._read(axis.id, TORQUE, 1)
-        return answer if isinstance(answer, Fault) else (bool(answer[0][0]), None)
+    def _torque(self, axis: Axis) -> tuple[bool, Fault | None]:
+        data, _ = self._read(axis.id, TORQUE, 1)
+        return bool(data[0]), None
 
-    def _read_homing(self, axis: Axis) -> int | Fault:
+    def _read_homing(self, axis: Axis) -> int:
         if self._series == "scs":
             return 0
-        answer = self._read(axis.id, OFFSET, 2)
-        return answer if isinstance(answer, Fault) else signed(self._number(answer[0]), 11)
+        offset, _ = self._read(axis.id, OFFSET, 2)
+        return signed(self._number(offset), 11)
 
-    def _write_homing(self, axis: Axis, offset: int) -> Fault | None:
+    def _write_homing(self, axis: Axis, offset: int) -> None:
         if abs(offset) > self.homing_most:
-            return Fault("refused", f"a homing offset of {offset} is too large: {self.homing_most} at most")
+            raise ServoFaultError("refused", f"a homing offset of {offset} is too large: {self.homing_most} at most")
         if not self.homing_most:
-            return None
+            return
         raw = abs(offset) | (1 << 11 if offset < 0 else 0)
-        # Settings are kept when the lock is open.
-        fault = self._write(axis, LOCK, b"\x00") or self._write(axis, OFFSET, self._bytes(raw))
-        return self._write(axis, LOCK, b"\x01") or fault
+        try:  # settings are kept when the lock is open
+            self._write(axis, LOCK, b"\x00")
+            self._write(axis, OFFSET, self._bytes(raw))
+        finally:
+            self._write(axis, LOCK, b"\x01")
 
-    def _torque_on(self, axis: Axis, count: int) -> Fault | None:
+    def _torque_on(self, axis: Axis, count: int) -> None:
         # Goal first, then torque, then the goal once more: whichever the firmware takes, it stays where it is. Its own
         # time and speed limits are off (0), because the commands are limited already; STS has an acceleration as well.
         goal = self._bytes(max(count, 0)) + bytes(4)
         goal_from = GOAL
         if self._series == "sts":
             goal, goal_from = bytes(1) + goal, GOAL - 1
-        return (
-            self._write(axis, goal_from, goal)
-            or self._write(axis, TORQUE, b"\x01")
-            or self._write(axis, goal_from, goal)
-        )
+        self._write(axis, goal_from, goal)
+        self._write(axis, TORQUE, b"\x01")
+        self._write(axis, goal_from, goal)
 
-    def _torque_off(self, axis: Axis) -> Fault | None:
-        return self._write(axis, TORQUE, b"\x00")
+    def _torque_off(self, axis: Axis) -> None:
+        self._write(axis, TORQUE, b"\x00")
 
     def _goal(self, count: int) -> bytes:
         return self._bytes(count)

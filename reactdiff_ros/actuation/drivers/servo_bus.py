@@ -19,6 +19,7 @@ from reactdiff_ros.actuation.drivers.driver import (
     Counts,
     Driver,
     Fault,
+    FaultKind,
     Reading,
 )
 from reactdiff_ros.actuation.drivers.serial_port import ANSWER_S, PortGoneError, SerialPort, Turns
@@ -94,6 +95,14 @@ class Health:
 RESET: Final = Fault("reset", "it lost its torque: was its power interrupted?")
 
 
+class ServoFaultError(Exception):
+    """A servo gave no usable answer, or is not as it should be; `fault` says why."""
+
+    def __init__(self, kind: FaultKind, text: str) -> None:
+        super().__init__(text)
+        self.fault = Fault(kind, text)
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """One servo's answer, in its own counts."""
@@ -112,12 +121,7 @@ LOOK_EVERY: Final = 17
 SECOND_S: Final = 0.004
 """How long a second answer to one question is waited for."""
 GONE: Final = Fault("gone", "its port is gone: is the cable in?")
-GARBAGE: Final = Fault("garbage", "its answer makes no sense")
-WRONG_LENGTH: Final = Fault("garbage", "its answer has the wrong length")
-
-
-Answer = tuple[bytes, int] | Fault
-"""Bytes and error byte of a servo; or why there are none."""
+WRONG_LENGTH: Final = "its answer has the wrong length"
 PING, READ, WRITE = 1, 2, 3
 """Instructions of both makers' protocols."""
 
@@ -177,42 +181,42 @@ class ServoBus(Driver):
         self._health = {name: Health(axis) for name, axis in self.axes.items()}
         self._turn = self._asked = 0
 
-    # What every make of servos does in its own way. All may raise PortGoneError, and nothing else.
+    # What every make of servos does in its own way. All may raise PortGoneError and ServoFaultError, and nothing else.
 
     @abstractmethod
     def _load_library(self) -> None:
         """Import the maker's library."""
 
     @abstractmethod
-    def _identify(self, axis: Axis) -> Fault | None:
-        """Id, model, settings."""
+    def _identify(self, axis: Axis) -> None:
+        """Check id, model and settings."""
 
     @abstractmethod
     def _scale(self, axis: Axis) -> Counts:
         """Its scale, once identified."""
 
     @abstractmethod
-    def _measure(self, axis: Axis) -> Measured | Fault:
+    def _measure(self, axis: Axis) -> Measured:
         """Ask for everything at once."""
 
     @abstractmethod
-    def _torque(self, axis: Axis) -> tuple[bool, Fault | None] | Fault:
-        """Whether it has torque, and why it does not move although it has; a Fault: it gives no usable answer."""
+    def _torque(self, axis: Axis) -> tuple[bool, Fault | None]:
+        """Whether it has torque, and why it does not move although it has."""
 
     @abstractmethod
-    def _read_homing(self, axis: Axis) -> int | Fault:
+    def _read_homing(self, axis: Axis) -> int:
         """The homing offset that is stored in the servo."""
 
     @abstractmethod
-    def _write_homing(self, axis: Axis, offset: int) -> Fault | None:
+    def _write_homing(self, axis: Axis, offset: int) -> None:
         """Store the homing offset in the servo."""
 
     @abstractmethod
-    def _torque_on(self, axis: Axis, count: int) -> Fault | None:
+    def _torque_on(self, axis: Axis, count: int) -> None:
         """Torque, with `count` as the goal."""
 
     @abstractmethod
-    def _torque_off(self, axis: Axis) -> Fault | None:
+    def _torque_off(self, axis: Axis) -> None:
         """No torque."""
 
     @abstractmethod
@@ -220,11 +224,11 @@ class ServoBus(Driver):
         """A count, as the register of goals takes it."""
 
     @abstractmethod
-    def _ping(self, number: int) -> int | None:
-        """The model of the servo with that id; None: none answers."""
+    def _ping(self, number: int) -> int:
+        """The model of the servo with that id."""
 
     @abstractmethod
-    def _exchange(self, number: int, instruction: int, body: bytes, length: int) -> Answer:
+    def _exchange(self, number: int, instruction: int, body: bytes, length: int) -> tuple[bytes, int]:
         """Send one packet to one servo; `length` bytes that it answers, and its error byte."""
 
     # The interface.
@@ -304,16 +308,13 @@ class ServoBus(Driver):
         if fault is not None:
             return fault
         self._expire()
-        position = self._on_port(lambda _: self._start_count(health.axis), GONE)
-        if isinstance(position, Fault):
-            return position
-        health.torque = None
-        fault = self._on_port(lambda _: self._torque_on(health.axis, position), GONE)
-        if fault is None:
-            self._armed.add(health.axis.joint)
-            self._commanded_s, health.torque = self._clock(), True
-            self._begin_at_count(health, position)
-        return fault
+        count = self._on_port(lambda _: self._hold(health), GONE)
+        if isinstance(count, Fault):
+            return count
+        self._armed.add(health.axis.joint)
+        self._commanded_s, health.torque = self._clock(), True
+        self._begin_at_count(health, count)
+        return None
 
     def _begin_at_count(self, health: Health, count: int) -> None:
         """The joint has torque at `count`: commands begin there, also where that is a little beyond an end."""
@@ -389,16 +390,20 @@ class ServoBus(Driver):
     def scan(self, ids: Iterable[int]) -> dict[int, int]:
         """Models of the servos that answer, by id; one answer's time each. For looking at an unknown bus."""
         models = {number: self._on_port(lambda _, n=number: self._ping(n), None) for number in ids}  # type: ignore[misc]
-        return {number: model for number, model in models.items() if model is not None}
+        return {number: model for number, model in models.items() if isinstance(model, int)}
 
     def answers_twice(self, number: int) -> bool:
         """Whether something else follows the answer of the servo with that id: another that has the same."""
-        return self._on_port(lambda port: self._ping(number) is not None and bool(port.read(1, SECOND_S)), lost=False)
+
+        def more(port: SerialPort) -> bool:
+            self._ping(number)
+            return bool(port.read(1, SECOND_S))
+
+        return self._on_port(more, lost=False) is True
 
     def count(self, joint: str) -> int | Fault:
         """Where a joint is, in counts of the servo, also without calibration."""
-        measured = self._on_port(lambda _: self._measure(self.axes[joint]), GONE)
-        return measured if isinstance(measured, Fault) else measured.count
+        return self._on_port(lambda _: self._measure(self.axes[joint]).count, GONE)
 
     @classmethod
     def slow_line(cls, config: Any, joints: int, rate_hz: float) -> str:
@@ -438,12 +443,14 @@ class ServoBus(Driver):
 
     # Inside.
 
-    def _on_port(self, work: Callable[[SerialPort], _T], lost: _Lost) -> _T | _Lost:
-        """The result of `work`; `lost` where the port is not open, or goes meanwhile."""
+    def _on_port(self, work: Callable[[SerialPort], _T], lost: _Lost) -> _T | Fault | _Lost:
+        """The result of `work`, or the servo's fault; `lost` where the port is not open, or goes meanwhile."""
         if self._port is None:
             return lost
         try:
             return work(self._port)
+        except ServoFaultError as error:
+            return error.fault
         except PortGoneError:
             self._lost()
             return lost
@@ -468,33 +475,28 @@ class ServoBus(Driver):
             self._ask(health)
         return health.wrong or (None if health.verified else Fault("no_answer", "it does not answer"))
 
-    def _start_count(self, axis: Axis) -> int | Fault:
-        """Where it is, asked twice: a wrong answer would make it jump as soon as it has torque."""
-        scale, counts = self._scale(axis), []
-        for _ in range(2):
-            measured = self._measure(axis)
-            if isinstance(measured, Fault):
-                return measured
-            counts.append(measured.count)
+    def _hold(self, health: Health) -> int:
+        """Torque where it is, which is asked twice: after a wrong answer it would jump. Returns: its count."""
+        axis, scale = health.axis, self._scale(health.axis)
+        counts = [self._measure(axis).count for _ in range(2)]
         low, high = scale.range(axis)
         room = OUTSIDE * (high - low)
         if abs(counts[0] - counts[1]) > SAME * scale.counts:
-            return Fault("garbage", f"it says that it is at {counts[0]} and at {counts[1]}: does it move?")
+            raise ServoFaultError("garbage", f"it says that it is at {counts[0]} and at {counts[1]}: does it move?")
         if not max(low - room, 0) <= counts[1] <= min(high + room, scale.counts - 1):
             text = f"it is at {counts[1]}, outside its calibrated range of {low} to {high}"
-            return Fault("refused", f"{text}: bring it inside by hand, or calibrate again")
+            raise ServoFaultError("refused", f"{text}: bring it inside by hand, or calibrate again")
+        health.torque = None
+        self._torque_on(axis, counts[1])
         return counts[1]
 
     def _ask(self, health: Health) -> bool:
         """One question, and what follows from the answer; whether it was a good one."""
         axis = health.axis
-        try:
-            fault = None if health.verified else self._identify(axis)
-            measured = fault or self._measure(axis)
-            asks = isinstance(measured, Measured) or measured.kind == "calibration"
-            lapsed = self._lapsed(health) if asks else None
-        except PortGoneError:
-            self._lost()
+        measured = self._on_port(lambda _: self._look(health), GONE)
+        asks = isinstance(measured, Measured) or measured.kind == "calibration"
+        lapsed = self._on_port(lambda _: self._lapsed(health), None) if asks else None
+        if self._port is None:
             return False
         now_s = self._clock()
         if isinstance(measured, Measured):
@@ -519,15 +521,20 @@ class ServoBus(Driver):
             self._armed.discard(axis.joint)
         return False
 
+    def _look(self, health: Health) -> Measured:
+        if not health.verified:
+            self._identify(health.axis)
+        return self._measure(health.axis)
+
     def _lapsed(self, health: Health) -> Fault | None:
         """Read whether a joint has torque, now and then and while it is unknown; why an armed one no longer moves."""
         self._asked += 1
         if health.torque is not None and self._asked % LOOK_EVERY:
             return None
-        found = self._torque(health.axis)
-        if isinstance(found, Fault):
+        try:
+            health.torque, fault = self._torque(health.axis)
+        except ServoFaultError:
             return None
-        health.torque, fault = found
         if health.axis.joint not in self._armed:
             return None
         if fault is None and not health.torque:
@@ -554,7 +561,7 @@ class ServoBus(Driver):
     # Packets, by the maker's library.
 
     def _talk(self, packet: list[int], number: int, answer_bytes: int, id_at: int) -> Any:
-        """Send one packet to servo `number`; the packet of `answer_bytes` that it answers, or a Fault.
+        """Send one packet to servo `number`; the packet of `answer_bytes` that it answers.
 
         Args:
             packet: as the library sends it.
@@ -564,6 +571,7 @@ class ServoBus(Driver):
 
         Raises:
             PortGoneError: the port is not open, or was lost.
+            ServoFaultError: no answer came that can be used.
         """
         try:
             port = self._port
@@ -571,30 +579,31 @@ class ServoBus(Driver):
                 raise PortGoneError("the port is not open", where=self._where)
             port.is_using = False
             if self._packets.txPacket(port, packet) != self._sdk.COMM_SUCCESS:
-                return Fault("no_answer", "nothing could be sent to it")
+                raise ServoFaultError("no_answer", "nothing could be sent to it")
             port.setPacketTimeout(answer_bytes)
             answer, result = self._packets.rxPacket(port, *self.receive_options)
-        except PortGoneError:
-            raise
-        except (IndexError, ValueError, TypeError):
-            return GARBAGE
+        except (IndexError, ValueError, TypeError) as error:
+            raise ServoFaultError("garbage", "its answer makes no sense") from error
         if result == self._sdk.COMM_RX_TIMEOUT:
-            return Fault("no_answer", "it does not answer: is it plugged in, does it have power, is this its id?")
+            text = "it does not answer: is it plugged in, does it have power, is this its id?"
+            raise ServoFaultError("no_answer", text)
         if result != self._sdk.COMM_SUCCESS:
-            return Fault("checksum", "its answers come broken: look at cable and baud rate")
+            raise ServoFaultError("checksum", "its answers come broken: look at cable and baud rate")
         if answer[id_at] != number:
-            return Fault("wrong_id", f"id {number} was asked, id {answer[id_at]} answered")
+            raise ServoFaultError("wrong_id", f"id {number} was asked, id {answer[id_at]} answered")
         port.carried()
         return answer
 
-    def _read(self, number: int, address: int, length: int) -> Answer:
+    def _read(self, number: int, address: int, length: int) -> tuple[bytes, int]:
+        """The registers of a servo from `address` on, and the error byte that comes with them."""
         n = self.address_bytes
-        answer = self._exchange(number, READ, address.to_bytes(n, "little") + length.to_bytes(n, "little"), length)
-        return answer if isinstance(answer, Fault) or len(answer[0]) == length else WRONG_LENGTH
+        data, error = self._exchange(number, READ, address.to_bytes(n, "little") + length.to_bytes(n, "little"), length)
+        if len(data) != length:
+            raise ServoFaultError("garbage", WRONG_LENGTH)
+        return data, error
 
-    def _write(self, axis: Axis, address: int, data: bytes) -> Fault | None:
-        answer = self._exchange(axis.id, WRITE, address.to_bytes(self.address_bytes, "little") + data, 0)
-        return answer if isinstance(answer, Fault) else None
+    def _write(self, axis: Axis, address: int, data: bytes) -> None:
+        self._exchange(axis.id, WRITE, address.to_bytes(self.address_bytes, "little") + data, 0)
 
     def _write_many(self, address: int, values: Mapping[int, bytes]) -> None:
         """The same register of several servos, in one packet without an answer."""
@@ -607,9 +616,8 @@ class ServoBus(Driver):
         group.txPacket()
 
 
-def homing_fault(axis: Axis, offset: int) -> Fault | None:
-    """What is wrong with the homing offset that a servo has stored, if its joint is calibrated."""
-    if axis.calibration is None or offset == axis.calibration.homing_offset:
-        return None
-    text = f"its homing offset is {offset}, that of its calibration {axis.calibration.homing_offset}"
-    return Fault("calibration", f"{text}: calibrate again")
+def check_homing(axis: Axis, offset: int) -> None:
+    """Raise ServoFaultError where a servo has stored another homing offset than its joint was calibrated with."""
+    if axis.calibration is not None and offset != axis.calibration.homing_offset:
+        text = f"its homing offset is {offset}, that of its calibration {axis.calibration.homing_offset}"
+        raise ServoFaultError("calibration", f"{text}: calibrate again")
