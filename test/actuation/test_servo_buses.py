@@ -23,7 +23,6 @@ def test_armed_joints_go_where_they_are_told_and_no_others(bench: Bench) -> None
     assert sweep(bench.driver, {"j1": 10.0, "j2": -20.0})
     reading = bench.driver.reading("j1")
     assert 20 < reading.temperature_c < 60
-    assert 5 < reading.voltage_v < 15
     assert 0 <= reading.load <= 1
     assert bench.driver.faults() == {}
     assert bench.bus.servos[5].received == []

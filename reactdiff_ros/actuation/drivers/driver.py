@@ -190,7 +190,6 @@ class Reading:
     load: float | None = None
     """Share of what the servo can, 0..1."""
     temperature_c: float | None = None
-    voltage_v: float | None = None
     sent: float | None = None
     """The position of the pulses that a board without feedback reports, in the joint's unit; None: it reports none."""
 

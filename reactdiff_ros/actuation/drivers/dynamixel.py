@@ -126,7 +126,6 @@ class DynamixelServos(ServoBus):
             count=int.from_bytes(data[6:10], "little", signed=True),
             load=min(load, 1.0),
             temperature_c=float(data[20]),
-            voltage_v=int.from_bytes(data[18:20], "little") / 10.0,
             alarm=alarm,
         )
 

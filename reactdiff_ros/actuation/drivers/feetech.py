@@ -97,7 +97,6 @@ class FeetechServos(ServoBus):
             count=signed(self._number(data[0:2]), 15),
             load=min(abs(signed(self._number(data[4:6]), 10)) / 1000.0, 1.0),
             temperature_c=float(data[7]),
-            voltage_v=data[6] / 10.0,
             alarm=alarm,
         )
 

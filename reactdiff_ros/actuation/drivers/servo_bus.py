@@ -110,7 +110,6 @@ class Measured:
     count: int
     load: float
     temperature_c: float
-    voltage_v: float
     alarm: Fault | None
 
 
@@ -504,16 +503,9 @@ class ServoBus(Driver):
             if 0 <= measured.count < scale.counts:
                 health.verified = True
                 kept = health.alarm if health.alarm is not None and health.alarm.kind in UNTIL_ARMED else None
-                health.answered(
-                    Reading(
-                        now_s,
-                        scale.position(axis, measured.count),
-                        measured.load,
-                        measured.temperature_c,
-                        measured.voltage_v,
-                    ),
-                    measured.alarm or lapsed or kept,
-                )
+                position = scale.position(axis, measured.count)
+                reading = Reading(now_s, position, measured.load, measured.temperature_c)
+                health.answered(reading, measured.alarm or lapsed or kept)
                 return True
             measured = Fault("garbage", f"it says that it is at {measured.count}, where it cannot be")
         health.missed(measured, now_s)
