@@ -14,29 +14,6 @@ from reactdiff_ros.actuation.robot.profile import Joint
 from reactdiff_ros.errors import explained
 from reactdiff_ros.whole_file import sync_folder, write_durably, write_whole
 
-LARGEST: Final = 1e9
-"""No command of any unit is larger."""
-
-
-def load_commands(path: Path) -> dict[str, tuple[float, str]]:
-    """The commands that were saved, and their units ("" in files of earlier versions); empty where there is no file, or
-    none that can be read: then neutral is assumed.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(content, dict):
-        return {}
-    found = {}
-    for name, given in content.items():
-        value, unit = given if isinstance(given, list) and len(given) == 2 else (given, "")
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if number and abs(value) <= LARGEST and isinstance(unit, str):
-            found[name] = float(value), unit
-    return found
-
-
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 """Different after every start of the machine. Containers on one machine share it."""
 
@@ -52,14 +29,23 @@ class Kept:
         self._lock = threading.Lock()
 
     def commands(self) -> dict[str, float]:
-        """Last commands by joint; empty: none are known. One in another unit, or outside the limits, is of a profile
-        that was changed since, and says nothing.
+        """Last commands by joint; empty where there is no file, or none that can be read: then neutral is assumed.
+
+        One in another unit, or outside the limits, is of a profile that was changed since, and says nothing.
         """
+        try:
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
         found = {}
-        for name, (value, unit) in load_commands(self.path).items():
+        for name, given in content.items() if isinstance(content, dict) else ():
             joint = self._joints.get(name)
-            if joint is not None and unit in ("", joint.unit) and joint.lower <= value <= joint.upper:
-                found[name] = value
+            # Files of earlier versions have no units.
+            value, unit = given if isinstance(given, list) and len(given) == 2 else (given, "")
+            if joint is None or unit not in ("", joint.unit) or type(value) not in (int, float):
+                continue
+            if joint.lower <= value <= joint.upper:
+                found[name] = float(value)
         return found
 
     def forget_commands(self, joints: Collection[str]) -> None:

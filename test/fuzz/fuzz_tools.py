@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -80,10 +81,11 @@ def _settings(path: Path) -> Any:
 
 
 def _saved(path: Path) -> Any:
-    from reactdiff_ros.actuation.kept_state import load_commands
+    from reactdiff_ros.actuation.kept_state import Kept
 
-    values = load_commands(path)
-    assert all(np.isfinite(value) for value, _ in values.values())
+    joints: Any = {"jaw": SimpleNamespace(unit="us", lower=1480.0, upper=1900.0)}
+    values = Kept(path.parent, path.stem, joints).commands()
+    assert all(1480.0 <= value <= 1900.0 for value in values.values())
     return values
 
 
@@ -224,7 +226,7 @@ def _whole(target: str) -> list[bytes]:
         "calibration": lambda: [
             b'{"jaw": {"id": 1, "drive_mode": 0, "homing_offset": 3, "range_min": 900, "range_max": 2100}}'
         ],
-        "saved": lambda: [b'{"jaw": 0.25, "brow": -1e-3}'],
+        "saved": lambda: [b'{"jaw": [1500.0, "us"], "brow": -1e-3}', b'{"jaw": 1600}'],
         "network": lambda: [(ROOT / "resource" / "models" / "live" / "denoiser.onnx").read_bytes()[:4000]],
         "result": lambda: [_npz(head=np.frombuffer(b'{"format": 1}', np.uint8))],
         "arrays": lambda: [_npz(**{n: np.zeros((1, 2, 30, 25), np.float32) for n in ("prediction", "listener")})],
