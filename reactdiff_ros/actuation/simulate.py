@@ -129,20 +129,12 @@ def simulate(profile: Profile, frames: Frames) -> Iterator[Block]:
         newest = np.maximum(np.searchsorted(frames.times, times + SAME_S, side="right") - 1, 0)
         ages = np.maximum(times - frames.times[newest], 0.0)
         wanted = follower.mapping.wanted(frames.coefficients[newest])
-        yield _run(follower, profile, numbers, times, wanted, ages)
-
-
-def _run(
-    follower: Follower, profile: Profile, numbers: NDArray[np.intp], times: Array, wanted: Array, ages: Array
-) -> Block:
-    steady = (numbers / profile.rate_hz).tolist()
-    ticks = []
-    for number, now_s, goal, age in zip(numbers, steady, wanted.tolist(), ages.tolist(), strict=True):
-        tick = follower.begin_at_neutral if number == 0 else follower.tick_wanted
-        ticks.append(tick(now_s, goal, age))
-    target, command, velocity, acceleration = (
-        np.array([getattr(commands, name) for commands in ticks])
-        for name in ("target", "position", "velocity", "acceleration")
-    )
-    limited = np.array([commands.limited for commands in ticks], dtype=np.bool_)
-    return Block(times, target, command, velocity, acceleration, limited, follower.fault)
+        ticks = []
+        for number, goal, age_s in zip(numbers.tolist(), wanted.tolist(), ages.tolist(), strict=True):
+            tick = follower.begin_at_neutral if number == 0 else follower.tick_wanted
+            ticks.append(tick(number / profile.rate_hz, goal, age_s))
+        target, command, velocity, acceleration, limited = (
+            np.array([getattr(commands, name) for commands in ticks])
+            for name in ("target", "position", "velocity", "acceleration", "limited")
+        )
+        yield Block(times, target, command, velocity, acceleration, limited, follower.fault)
