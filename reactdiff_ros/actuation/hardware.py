@@ -199,7 +199,7 @@ class Hardware:
         for name, joint in self._profile.joints.items():
             bus = self._bus_of.get(name)
             ends = None if bus is None else self._do(bus, lambda driver, name=name: driver.ends(name))  # type: ignore[misc]
-            found.append((joint.lower, joint.upper) if ends is None else ends)
+            found.append(ends if isinstance(ends, tuple) else (joint.lower, joint.upper))
         return found
 
     def takes_commands(self, joint: str) -> bool:
@@ -215,7 +215,7 @@ class Hardware:
         if name in self._closed:
             return Fault("gone", self._closed[name])
         self._owed.discard(joint)
-        return self._do(name, lambda bus: bus.arm(joint, position), self._failed(name))
+        return self._do(name, lambda bus: bus.arm(joint, position))
 
     def take(self, joint: str, position: float) -> str:
         """Let a joint that has or may have torque take commands from where it is, without feedback from `position`.
@@ -227,8 +227,7 @@ class Hardware:
             return "" if fault is None else fault.text
         if not self.hears(joint):
             return "whether it has torque is unknown"
-        name = self._bus_of[joint]
-        fault = self._do(name, lambda bus: bus.steer(joint, position), self._failed(name))
+        fault = self._do(self._bus_of[joint], lambda bus: bus.steer(joint, position))
         if fault is not None:
             return fault.text
         self._owed.discard(joint)
@@ -303,16 +302,13 @@ class Hardware:
             return f"its driver failed ({type(error).__name__}: {error})"
         return ""
 
-    def _do(self, name: str, work: Callable[[Driver], _T], failed: Callable[[], _T] | None = None) -> _T | None:
+    def _do(self, name: str, work: Callable[[Driver], _T]) -> _T | Fault:
         """What `work` gives. A driver does not raise; one that does has a fault, and the others go on."""
         try:
             return work(self._buses[name])
         except Exception as error:
             self._broken[name] = f"its driver failed ({type(error).__name__}: {error})"
-            return None if failed is None else failed()
-
-    def _failed(self, name: str) -> Callable[[], Fault]:
-        return lambda: Fault("broken", self._broken[name])
+            return Fault("broken", self._broken[name])
 
 
 def in_one_sentence(faults: Mapping[str, str]) -> str:
