@@ -478,17 +478,16 @@ class Actuation:
 
     def _begin(self, request: Request) -> None:
         state = self._follower.state
-        refused = ""
-        obstacles = self._all_obstacles() if state == "disarmed" else ()
-        if obstacles:
-            self._check_again()
-            obstacles = self._all_obstacles()
         if state == "stopped":
             refused = f"it is stopped ({self._follower.fault or 'software stop'}): find out why, then reset"
+        elif state == "lowering":
+            refused = "it is still being lowered"
         elif state != "disarmed":
-            refused = f"it is enabled already ({state})" if state != "lowering" else "it is still being lowered"
+            refused = f"it is enabled already ({state})"
         else:
-            refused = "; ".join(obstacles)
+            if self._all_obstacles():
+                self._check_again()
+            refused = "; ".join(self._all_obstacles())
         if refused:
             request.finish(False, refused)
             return
