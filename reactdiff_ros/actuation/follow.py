@@ -28,7 +28,7 @@ from reactdiff_ros.actuation.drivers.driver import OUTSIDE
 from reactdiff_ros.actuation.mapping import Mapping
 from reactdiff_ros.actuation.motion import Motion, MotionError
 from reactdiff_ros.actuation.robot.kinematics import Stop
-from reactdiff_ros.actuation.robot.profile import Joint, Profile, Rule, back_time_s
+from reactdiff_ros.actuation.robot.profile import Joint, Profile, Rule
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
 
@@ -127,17 +127,16 @@ class Aim:
 
     Small steps add up: a step counts from the target that is followed. Once face and joint are at rest, the target is
     exactly the face's.
+
+    Args:
+        joints: of the robot.
+        ends: the lowest and highest position of each.
+        neutral: where it begins.
     """
 
-    def __init__(self, profile: Profile) -> None:
-        joints = profile.joints.values()
-        self._small = [STEADY * (j.upper - j.lower) for j in joints]
-        self.begin([(j.lower, j.upper) for j in joints], [j.neutral for j in joints])
-
-    def begin(self, ends: Ends, neutral: Sequence[float]) -> None:
-        """Begin at `neutral`, between `ends`."""
-        self._limits = [(*end, small) for end, small in zip(ends, self._small, strict=True)]
-        self._neutral = list(neutral)
+    def __init__(self, joints: Sequence[Joint], ends: Ends, neutral: list[float]) -> None:
+        self._limits = [(*end, STEADY * (j.upper - j.lower)) for end, j in zip(ends, joints, strict=True)]
+        self._neutral = neutral
         self.reset()
 
     def reset(self) -> None:
@@ -167,13 +166,12 @@ class TimeRule:
     def __init__(self, rule: Rule, profile: Profile) -> None:
         joint = profile.joints[rule.joint]
         self.index = list(profile.joints).index(rule.joint)
-        end = joint.upper if rule.towards == "upper" else joint.lower
-        self._sign = 1.0 if end > joint.neutral else -1.0
-        self.point = joint.neutral + rule.beyond * (end - joint.neutral)
+        self._sign = 1.0 if rule.way(joint) > 0.0 else -1.0
+        self._point = joint.neutral + rule.beyond * rule.way(joint)
         # Commands creep up to a target: aim a little on this side of the point.
-        self._cap = self._sign * self.point - 1e-6 * (joint.upper - joint.lower)
+        self._cap = self._sign * self._point - 1e-6 * (joint.upper - joint.lower)
         self._gain = rule.longest_s / rule.rest_s
-        self._allowed_s = rule.longest_s - back_time_s(joint, rule.beyond, rule.towards) - 1.5 / profile.rate_hz
+        self._allowed_s = rule.longest_s - rule.back_time_s(joint) - 1.5 / profile.rate_hz
         self._spent_s = 0.0
         self.acting = False
 
@@ -183,7 +181,7 @@ class TimeRule:
 
     def apply(self, targets: list[float], positions: list[float], dt_s: float) -> bool:
         """Change the joint's target in place where the rule asks for it; whether it did."""
-        if self._sign * (positions[self.index] - self.point) > 0.0:
+        if self._sign * (positions[self.index] - self._point) > 0.0:
             self._spent_s += dt_s
         elif self._spent_s > 0.0:
             self._spent_s = max(self._spent_s - dt_s * self._gain, 0.0)
@@ -222,7 +220,6 @@ class Follower:
         self._count = len(self._joints)
         self._feedback = [profile.feedback(name) for name in self.names]
         self._near = [NEAR * (j.upper - j.lower) for j in self._joints]
-        self._aim = Aim(profile)
         self._motion = Motion(profile)
         self._stay_between([(j.lower, j.upper) for j in self._joints])
         self._rules = [TimeRule(rule, profile) for rule in profile.rules]
@@ -272,7 +269,7 @@ class Follower:
         self._neutral = self._inside([j.neutral for j in self._joints])
         lowered = self._inside([j.neutral if j.lowered is None else j.lowered for j in self._joints])
         self._down = [None if j.lowered is None else p for j, p in zip(self._joints, lowered, strict=True)]
-        self._aim.begin(self._ends, self._neutral)
+        self._aim = Aim(self._joints, self._ends, self._neutral)
 
     def _inside(self, positions: Sequence[float]) -> list[float]:
         return [min(max(p, low), high) for p, (low, high) in zip(positions, self._ends, strict=True)]
@@ -532,8 +529,7 @@ class Follower:
 
     def _let_go(self) -> None:
         self._torque = [False] * self._count
-        if self._state == "lowering":
-            self._state = "disarmed"
+        self._state = "disarmed"
         self._motion.place(self._motion.position)
 
     def _stop(self, *, release: bool) -> None:

@@ -100,7 +100,8 @@ def test_what_is_lowered_after_a_fault_outlives_a_failure(monkeypatch: pytest.Mo
 
 def test_targets_that_tremble_stand_still(tmp_path: Path) -> None:
     profile = small_profile(tmp_path)
-    aim, rng = Aim(profile), np.random.default_rng(0)
+    joints, rng = list(profile.joints.values()), np.random.default_rng(0)
+    aim = Aim(joints, [(j.lower, j.upper) for j in joints], [j.neutral for j in joints])
     pose, span = np.array([1400.0, 1300.0, 5.0, 10.0]), np.array([400.0, 400.0, 20.0, 60.0])
     moving = [False] * 4
     first, _ = aim.follow(pose.tolist(), moving)

@@ -263,6 +263,15 @@ class Rule(Strict):
     longest_s: Annotated[Real, Field(gt=0.0, le=3600.0)]
     rest_s: Annotated[Real, Field(gt=0.0, le=3600.0)]
 
+    def way(self, joint: Joint) -> float:
+        """From its neutral to the limit, in its unit."""
+        return (joint.upper if self.towards == "upper" else joint.lower) - joint.neutral
+
+    def back_time_s(self, joint: Joint) -> float:
+        """Longest time that a joint beyond that share of its way needs to come back, whatever it does at the moment."""
+        limits = usable(joint.limits.speed, joint.limits.acceleration, joint.limits.jerk)
+        return travel_time_s((1.0 - self.beyond) * abs(self.way(joint)), *limits) + stopping_time_s(*limits)
+
 
 class HostLoss(Strict):
     """What the hardware does when the computer dies, and what notices it."""
@@ -585,12 +594,11 @@ def _rules(profile: Profile) -> Wrong:
         if joint is None:
             yield ("rules", i, "joint"), f"there is no joint {rule.joint}"
             continue
-        way = (joint.upper if rule.towards == "upper" else joint.lower) - joint.neutral
-        if way == 0.0:
+        if rule.way(joint) == 0.0:
             yield ("rules", i, "towards"), f"the neutral of {rule.joint} is at this limit already"
             continue
-        needed = back_time_s(joint, rule.beyond, rule.towards) + 2 / profile.rate_hz
-        if joint.limits.speed > 0 and needed >= rule.longest_s:
+        needed = rule.back_time_s(joint) + 2 / profile.rate_hz
+        if needed >= rule.longest_s:
             todo = "give a longer time, or a faster joint"
             yield ("rules", i, "longest_s"), f"{rule.joint} needs {needed:.3g} s to come back", todo
 
@@ -605,14 +613,6 @@ def _head(profile: Profile) -> Wrong:
         for joint in weights:
             if joint not in profile.joints:
                 yield ("head", axis, joint), f"there is no joint {joint}"
-
-
-def back_time_s(joint: Joint, beyond: float, towards: str) -> float:
-    """Longest time that a joint beyond a share of its way needs to come back, whatever it does at the moment."""
-    limits = usable(joint.limits.speed, joint.limits.acceleration, joint.limits.jerk)
-    end = joint.upper if towards == "upper" else joint.lower
-    distance = (1.0 - beyond) * abs(end - joint.neutral)
-    return travel_time_s(distance, *limits) + stopping_time_s(*limits)
 
 
 HALF_OPEN: Final = 0.5
