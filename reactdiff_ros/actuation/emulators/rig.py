@@ -150,7 +150,6 @@ class Rig:
         self.calibrations: dict[str, Calibration] = {}
         """Those of the emulated servos: no offset, the ranges of the profile's limits."""
         drivers = dict(profile.drivers)
-        found = False
         for name, config in profile.drivers.items():
             axes = axes_of(profile, name, {})
             if isinstance(config, FeetechDriver):
@@ -159,17 +158,15 @@ class Rig:
             elif isinstance(config, DynamixelDriver):
                 self.buses[name] = DynamixelBus(self._servos(profile, axes, DYNAMIXEL))
             elif isinstance(config, MaestroDriver):
-                self._hobby(axes)
+                self._calibrate(axes, pulse_us)
                 count = 1 + max((axis.id for axis in axes.values()), default=0)
                 size = next((size for size in (6, 12, 18) if count <= size), 24)
                 self.buses[name] = MaestroBoard(size, 12 if config.device is None else config.device, config.timeout_s)
             elif isinstance(config, OhbotDriver):
-                for joint, axis in axes.items():
-                    low, high = math.floor(axis.lower), math.ceil(axis.upper)
-                    self.calibrations[joint] = Calibration(axis.id, 0, 0, low, high)
+                self._calibrate(axes, lambda _, position: position)
                 self.buses[name] = OhbotBoard()
             elif isinstance(config, Pca9685Driver):
-                self._hobby(axes)
+                self._calibrate(axes, pulse_us)
                 if config.address in self.i2c.chips:
                     raise ConfigError(
                         f"two boards at address 0x{config.address:02x} cannot be emulated",
@@ -177,16 +174,13 @@ class Rig:
                         todo="there is one emulated I2C bus: give each PCA9685 its own address",
                     )
                 self.i2c.add(config.address)
-            else:
-                continue
-            found = True
             if name in self.buses:
                 link = folder / f"tty_{profile.name}_{name}"
                 # The others' lines are fast, or are none: USB.
                 baud = config.baud if isinstance(config, OhbotDriver) else None
                 self.wires[name] = Wire(self.buses[name], link, clock, baud)
                 drivers[name] = config.model_copy(update={"port": str(link)})
-        if not found:
+        if not self.buses and not self.i2c.chips:
             todo = "it has no servos on a bus or a board"
             raise ConfigError("the hardware of this robot cannot be emulated", where=profile.name, todo=todo)
         self.profile = profile.model_copy(update={"drivers": drivers})
@@ -202,14 +196,12 @@ class Rig:
             wire.pull()
 
     def _servos(self, profile: Profile, axes: dict[str, Axis], scale: Counts) -> dict[int, float]:
-        stand = {}
-        for joint, axis in axes.items():
-            low, high = scale.of(axis, axis.lower), scale.of(axis, axis.upper)
-            self.calibrations[joint] = Calibration(axis.id, 0, 0, low, high)
-            stand[axis.id] = float(scale.of(axis, profile.joints[joint].neutral))
-        return stand
+        """Where the servos of a bus stand, by id."""
+        self._calibrate(axes, scale.of)
+        return {axis.id: float(scale.of(axis, profile.joints[joint].neutral)) for joint, axis in axes.items()}
 
-    def _hobby(self, axes: dict[str, Axis]) -> None:
+    def _calibrate(self, axes: dict[str, Axis], sent: Callable[[Axis, float], float]) -> None:
+        """Joints may go as far as their limits; `sent`: what is sent for a position."""
         for joint, axis in axes.items():
-            ends = sorted((pulse_us(axis, axis.lower), pulse_us(axis, axis.upper)))
-            self.calibrations[joint] = Calibration(axis.id, 0, 0, math.floor(ends[0]), math.ceil(ends[1]))
+            low, high = sorted((sent(axis, axis.lower), sent(axis, axis.upper)))
+            self.calibrations[joint] = Calibration(axis.id, 0, 0, math.floor(low), math.ceil(high))
