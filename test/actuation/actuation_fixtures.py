@@ -44,7 +44,9 @@ class Head:
         path.write_text(PROFILE.replace(old, new, 1) if old else PROFILE)
         self.profile = load_profile(path)
         self.clock = Ticker(0.00002)
-        self.bus = FeetechBus(stands or {1: 2047.0, 2: 2047.0}, speed=20_000.0, acceleration=2e6)
+        self.bus = FeetechBus(stands or {1: 2047.0, 2: 2047.0})
+        for servo in self.bus.servos.values():
+            servo.motor.speed, servo.motor.acceleration = 20_000.0, 2e6
         self.board = emulated.MaestroBoard(6, timeout_s=0.5)
         self.bus_wire, self.board_wire = MemoryWire(self.bus, self.clock), MemoryWire(self.board, self.clock)
         self.wires = {"servos": self.board_wire, "bus": self.bus_wire}

@@ -16,7 +16,7 @@ def killed(tmp_path, *changes, stopped=False):
     """A head that followed with its neck up when its process was killed, and the process that was started then."""
     head = Head(tmp_path, *changes)
     for channel in head.board.channels:
-        channel.on_error = "ignore"  # else the board lets go by itself while nobody speaks
+        channel.goes_home = False  # else the board lets go by itself while nobody speaks
     head.enable()
     head.show(headPitch=-10 / 57.3, jawOpen=0.5)
     head.run(1.5)

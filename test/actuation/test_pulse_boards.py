@@ -179,7 +179,7 @@ def test_no_chip_no_bus(tmp_path: Path) -> None:
 
 
 def test_a_maestro_reports_the_pulses_that_another_program_left(maestro: Maestro) -> None:
-    maestro.board.channels[1].target, maestro.board.channels[1].on_error = 4 * 1700, "ignore"
+    maestro.board.channels[1].target, maestro.board.channels[1].goes_home = 4 * 1700, False
     assert maestro.driver.holding("j1") is None  # it was not asked yet
     assert maestro.driver.check() == {}
     assert [maestro.driver.holding(j) for j in ("j0", "j1", "j3")] == [False, True, False]
@@ -196,7 +196,7 @@ def test_a_maestro_reports_the_pulses_that_another_program_left(maestro: Maestro
 
 
 def test_a_pulse_that_a_maestro_reports_once_is_no_position_to_start_from(maestro: Maestro) -> None:
-    maestro.board.channels[1].target, maestro.board.channels[1].on_error = 4 * 1700, "ignore"
+    maestro.board.channels[1].target, maestro.board.channels[1].goes_home = 4 * 1700, False
     widths = iter(range(100))
     maestro.wire.garble = lambda data: data[:2] + bytes((next(widths), 24)) if len(data) == 4 else data
     assert maestro.driver.check() == {}

@@ -115,10 +115,9 @@ class FeetechServos(ServoBus):
             raise ServoFaultError("refused", f"a homing offset of {offset} is too large: {self.homing_most} at most")
         if not self.homing_most:
             return
-        raw = abs(offset) | (1 << 11 if offset < 0 else 0)
         try:  # settings are kept when the lock is open
             self._write(axis, LOCK, b"\x00")
-            self._write(axis, OFFSET, self._bytes(raw))
+            self._write(axis, OFFSET, self._bytes(magnitude(offset, 11)))
         finally:
             self._write(axis, LOCK, b"\x01")
 
@@ -140,7 +139,12 @@ class FeetechServos(ServoBus):
         return self._bytes(count)
 
 
+def magnitude(value: int, bit: int) -> int:
+    """`value` as the makers write some numbers: its size, and a bit for the sign."""
+    return abs(value) | (1 << bit if value < 0 else 0)
+
+
 def signed(value: int, bit: int) -> int:
-    """A number that is written as its size and a bit for the sign."""
+    """The number that `magnitude` gives."""
     size = value & ((1 << bit) - 1)
     return -size if value >> bit & 1 else size

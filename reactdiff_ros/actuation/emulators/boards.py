@@ -11,15 +11,13 @@ import errno
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from reactdiff_ros.actuation.drivers import boards as wire
 from reactdiff_ros.actuation.emulators.servos import Motor
 
 LENGTHS: Final = {wire.SET_TARGET: 3, wire.GET_POSITION: 1, wire.GET_ERRORS: 0}
 """Arguments of the commands that the driver uses; others are protocol errors."""
-OnError = Literal["off", "ignore"] | int
-"""What a channel does on an error: no pulses, what it did, or a pulse in quarters of microseconds."""
 
 
 @dataclass
@@ -28,7 +26,8 @@ class Channel:
 
     target: int = 0
     """Quarters of microseconds; 0: no pulses."""
-    on_error: OnError = "off"
+    goes_home: bool = True
+    """Whether an error ends its pulses; else it goes on."""
     servo: Motor = field(default_factory=lambda: Motor(6000.0, 12_000.0, 400_000.0))
     """Where the horn is, in quarters of microseconds."""
     received: list[int] = field(default_factory=list)
@@ -127,8 +126,8 @@ class MaestroBoard:
         """Remember the error; every channel goes home."""
         self.errors |= bit
         for channel in self.channels:
-            if channel.on_error != "ignore":
-                channel.target = 0 if channel.on_error == "off" else channel.on_error
+            if channel.goes_home:
+                channel.target = 0
 
 
 MOVE: Final = re.compile(r"m0([0-7]),(\d{1,3}),(\d+(?:\.\d+)?)")
@@ -190,7 +189,6 @@ class Pca9685:
     def __init__(self) -> None:
         self.absent = False
         """It does not answer on the bus."""
-        self.registers = bytearray(256)
         self._at = 0
         self.reset()
 
@@ -239,7 +237,6 @@ class I2cBus:
 
     def __init__(self) -> None:
         self.chips: dict[int, Pca9685] = {}
-        self._locked = False
 
     def add(self, address: int) -> Pca9685:
         """Put a chip on the bus."""
@@ -248,14 +245,10 @@ class I2cBus:
 
     def try_lock(self) -> bool:
         """Take the bus."""
-        if self._locked:
-            return False
-        self._locked = True
         return True
 
     def unlock(self) -> None:
         """Give it back."""
-        self._locked = False
 
     def writeto(self, address: int, buffer: Any, *, start: int = 0, end: int | None = None) -> None:
         """Write to a chip."""
@@ -267,16 +260,9 @@ class I2cBus:
         buffer[start:end] = self._chip(address).read(end - start)
 
     def writeto_then_readfrom(
-        self,
-        address: int,
-        out_buffer: Any,
-        in_buffer: Any,
-        *,
-        out_start: int = 0,
-        out_end: int | None = None,
-        in_start: int = 0,
-        in_end: int | None = None,
-    ) -> None:
+        self, address: int, out_buffer: Any, in_buffer: Any, *, out_start: int = 0, out_end: int | None = None,
+        in_start: int = 0, in_end: int | None = None,
+    ) -> None:  # fmt: skip
         """Write to a chip, then read from it."""
         self.writeto(address, out_buffer, start=out_start, end=out_end)
         self.readfrom_into(address, in_buffer, start=in_start, end=in_end)

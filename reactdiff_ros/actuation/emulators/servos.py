@@ -10,7 +10,7 @@ from typing import ClassVar, Final, Literal
 
 from reactdiff_ros.actuation.drivers import dynamixel, feetech
 from reactdiff_ros.actuation.drivers.dynamixel import ALERT, WATCHDOG_EXPIRED, WATCHDOG_TICK_S
-from reactdiff_ros.actuation.drivers.feetech import signed
+from reactdiff_ros.actuation.drivers.feetech import magnitude, signed
 from reactdiff_ros.actuation.drivers.servo_bus import PING, READ, WRITE
 
 STEP_S: Final = 0.001
@@ -242,25 +242,16 @@ class FeetechBus(ServoLine):
     Args:
         positions: where each servo is, in counts, by id.
         series: which kind.
-        speed: counts a second at most.
-        acceleration: counts per s2.
     """
 
     address_bytes = 1
 
-    def __init__(
-        self,
-        positions: Mapping[int, float],
-        series: Literal["sts", "scs"] = "sts",
-        *,
-        speed: float | None = None,
-        acceleration: float | None = None,
-    ) -> None:
+    def __init__(self, positions: Mapping[int, float], series: Literal["sts", "scs"] = "sts") -> None:
         self.series = series
-        self.counts = 4096 if series == "sts" else 1024
-        limits = speed or 0.9 * self.counts, acceleration or 20.0 * self.counts
+        self._counts = feetech.SCALE[series].counts
         order: Literal["little", "big"] = "little" if series == "sts" else "big"
-        super().__init__({i: Servo(i, Motor(position, *limits), order) for i, position in positions.items()})
+        motors = {i: Motor(p, 0.9 * self._counts, 20.0 * self._counts) for i, p in positions.items()}
+        super().__init__({i: Servo(i, motor, order) for i, motor in motors.items()})
 
     def _fill(self, servo: Servo) -> None:
         table = servo.table
@@ -268,7 +259,7 @@ class FeetechBus(ServoLine):
         table[feetech.MODEL], table[feetech.MODEL + 1] = (9, 3) if self.series == "sts" else (5, 4)
         table[Sts.ID], table[Sts.RETURN_LEVEL], table[13], table[14], table[15] = servo.id, 1, 70, 140, 40
         servo.put(Sts.MINIMUM, 2, 0)
-        servo.put(Sts.MAXIMUM, 2, self.counts - 1)
+        servo.put(Sts.MAXIMUM, 2, self._counts - 1)
         servo.put(16, 2, 1000)
         servo.put(48 if self.series == "sts" else 50, 2, 1000)
         table[LOCK[self.series]] = 1
@@ -332,11 +323,6 @@ class FeetechBus(ServoLine):
         body = bytes((number, len(data) + 2, servo.failing.alarms)) + data
         check = ~sum(body) & 0xFF
         return b"\xff\xff" + body + bytes((check ^ 0x55 if servo.failing.bad_checksum else check,))
-
-
-def magnitude(value: int, sign_bit: int) -> int:
-    """`value` as the makers write some negative numbers: the size, and a bit for the sign."""
-    return abs(value) | ((1 << sign_bit) if value < 0 else 0)
 
 
 class X:
