@@ -42,7 +42,7 @@ import aiohttp
 
 from reactdiff_ros.actuation.drivers.driver import Axis, Clock, Driver, Fault, Reading
 from reactdiff_ros.actuation.drivers.serial_port import DeviceLock
-from reactdiff_ros.errors import DeviceError
+from reactdiff_ros.errors import DeviceError, reason_of
 
 RETRY_S: Final = 0.5
 CONNECT_S: Final = 2.0
@@ -93,10 +93,10 @@ class Link:
         """Whether all websockets are open."""
         return len(self._open) == len(self._urls)
 
-    def wait(self, timeout_s: float = CONNECT_S, ready: Callable[[], bool] | None = None) -> bool:
-        """Wait until all are open (or `ready`); False after the timeout."""
+    def wait(self, ready: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until `ready`, which is asked when something has changed; False after the timeout."""
         with self._changed:
-            return self._changed.wait_for(ready or (lambda: self.connected), timeout_s)
+            return self._changed.wait_for(ready, timeout_s)
 
     def send(self, name: str, kind: str, message: Mapping[str, Any]) -> None:
         """Send soon; what waits of the same kind is replaced. Never waits, never raises."""
@@ -218,10 +218,8 @@ class Link:
 
 
 def _line(error: BaseException) -> str:
-    if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
-        return "it does not answer in time"
-    strerror = getattr(error, "strerror", None)
-    return str(strerror or error or type(error).__name__).splitlines()[0]
+    late = isinstance(error, (asyncio.TimeoutError, TimeoutError))
+    return "it does not answer in time" if late else reason_of(error)
 
 
 class NetworkRobot(Driver):
@@ -297,7 +295,7 @@ class NetworkRobot(Driver):
             return
         self._lock = DeviceLock(f"/dev/{self.title.replace(' ', '_').lower()}-{host}-{port}", self._folder)
         self._link, self._lost = self._connect(), 0
-        if not self._link.wait(CONNECT_S, self._ready):
+        if not self._link.wait(self._ready, CONNECT_S):
             reason = self._refusal() or self._link.problem or "it does not answer in time"
             self.close()
             raise DeviceError(f"{self.title} cannot be reached, {reason}", where=f"{host}:{port}", todo=self._todo())
@@ -349,7 +347,8 @@ class NetworkRobot(Driver):
             self._others, self._holding = False, set()
         self._holding.add(joint)  # it may get torque although the answer says otherwise, or does not come
         if not self._armed:
-            self._goal |= self._measured()
+            readings = {joint: self.reading(joint) for joint in self.axes}
+            self._goal |= {j: r.position for j, r in readings.items() if r is not None and r.position is not None}
             self._send(link)
             refused = self._torque(link, True)
             if refused:
@@ -391,11 +390,6 @@ class NetworkRobot(Driver):
             return self._gone()
         refused = self._torque(link, False)
         return Fault("refused", f"{self.title} does not let go, {refused}") if refused else None
-
-    def _measured(self) -> dict[str, float]:
-        """Where the joints are, as far as it is known."""
-        readings = {joint: self.reading(joint) for joint in self.axes}
-        return {j: r.position for j, r in readings.items() if r is not None and r.position is not None}
 
     def _refusal(self) -> str:
         """Why the robot did not let us in."""
@@ -471,11 +465,14 @@ class ReachyMini(NetworkRobot):
             if self._state[0] - self._switched_s > SETTLED_S:
                 self._mode = str(message.get("control_mode", ""))
 
+    def _fresh(self) -> tuple[float, dict[str, float]] | None:
+        """When the newest state came, and its positions by name; None: that is too long ago."""
+        return self._state if self._state is not None and self._clock() - self._state[0] <= STALE_S else None
+
     def _robot_fault(self) -> Fault | None:
-        now_s = self._clock()
-        if self._state is None or now_s - self._state[0] > STALE_S:
+        if self._fresh() is None:
             return Fault("no_answer", "its daemon says nothing of where it is: see the daemon's log")
-        if self._error is not None and now_s - self._error[0] < REFUSED_S:
+        if self._error is not None and self._clock() - self._error[0] < REFUSED_S:
             return Fault("refused", f"its daemon refuses what it is sent: {self._error[1]}")
         if self._armed and self._mode and self._mode != "enabled":
             return Fault("refused", f"another program set its motors to {self._mode}: arm again")
@@ -483,16 +480,12 @@ class ReachyMini(NetworkRobot):
 
     def reading(self, joint: str) -> Reading | None:
         """The newest state, while it is fresh."""
-        if self._state is None or self._clock() - self._state[0] > STALE_S:
-            return None
-        time_s, positions = self._state
-        position = positions.get(self.axes[joint].name)
-        return None if position is None else Reading(time_s, position)
+        state = self._fresh()
+        return None if state is None else Reading(state[0], state[1][self.axes[joint].name])
 
     def holding(self, joint: str) -> bool | None:
         """What the daemon reports of all motors: everything but `disabled` is torque."""
-        fresh = self._state is not None and self._clock() - self._state[0] <= STALE_S
-        return self._mode != "disabled" if fresh and self._mode else None
+        return self._mode != "disabled" if self._mode and self._fresh() is not None else None
 
     def _torque(self, link: Link, on: bool) -> str:
         mode = "enabled" if on else "disabled"
