@@ -73,7 +73,7 @@ class ScreenDriver(_Driver):
     """The face on a screen (avatar_node): nothing moves."""
 
     type: Literal["screen"]
-    units: ClassVar[frozenset[str]] = frozenset({"1", "rad", "m"})
+    units = frozenset({"1", "rad", "m"})
 
 
 class FeetechDriver(_Driver):
@@ -83,9 +83,9 @@ class FeetechDriver(_Driver):
     series: Literal["sts", "scs"] = "sts"
     port: str = "/dev/ttyUSB0"
     baud: Annotated[Whole, Field(ge=9600, le=1_000_000)] = 1_000_000
-    units: ClassVar[frozenset[str]] = frozenset({"deg", "rad"})
-    feedback: ClassVar[bool] = True
-    ids: ClassVar[tuple[int, int] | None] = (0, 253)
+    units = frozenset({"deg", "rad"})
+    feedback = True
+    ids = (0, 253)
 
 
 class DynamixelDriver(_Driver):
@@ -95,9 +95,9 @@ class DynamixelDriver(_Driver):
     port: str = "/dev/ttyUSB0"
     baud: Annotated[Whole, Field(ge=9600, le=4_500_000)] = 57_600
     watchdog_s: Annotated[Real, Field(ge=0.02, le=2.54)] = 0.2
-    units: ClassVar[frozenset[str]] = frozenset({"deg", "rad"})
-    feedback: ClassVar[bool] = True
-    ids: ClassVar[tuple[int, int] | None] = (0, 252)
+    units = frozenset({"deg", "rad"})
+    feedback = True
+    ids = (0, 252)
 
 
 class Pca9685Driver(_Driver):
@@ -107,9 +107,9 @@ class Pca9685Driver(_Driver):
     bus: Annotated[Whole, Field(ge=0, le=64)] = 1
     address: Annotated[Whole, Field(ge=0x40, le=0x7F)] = 0x40
     pulse_hz: Annotated[Real, Field(ge=40.0, le=330.0)] = 50.0
-    units: ClassVar[frozenset[str]] = frozenset({"us", "deg", "rad"})
-    ids: ClassVar[tuple[int, int] | None] = (0, 15)
-    pulses: ClassVar[bool] = True
+    units = frozenset({"us", "deg", "rad"})
+    ids = (0, 15)
+    pulses = True
 
 
 class MaestroDriver(_Driver):
@@ -123,9 +123,9 @@ class MaestroDriver(_Driver):
     baud: Annotated[Whole, Field(ge=300, le=200_000)] = 115_200
     device: Annotated[Whole, Field(ge=0, le=127)] | None = None
     timeout_s: Annotated[Real, Field(ge=0.05, le=10.0)] = 0.5
-    units: ClassVar[frozenset[str]] = frozenset({"us", "deg", "rad"})
-    ids: ClassVar[tuple[int, int] | None] = (0, 23)
-    pulses: ClassVar[bool] = True
+    units = frozenset({"us", "deg", "rad"})
+    ids = (0, 23)
+    pulses = True
 
 
 class OhbotDriver(_Driver):
@@ -134,8 +134,8 @@ class OhbotDriver(_Driver):
     type: Literal["ohbot"]
     port: str = "/dev/ttyACM0"
     baud: Annotated[Whole, Field(ge=9600, le=115_200)] = 19_200
-    units: ClassVar[frozenset[str]] = frozenset({"raw"})
-    ids: ClassVar[tuple[int, int] | None] = (0, 7)
+    units = frozenset({"raw"})
+    ids = (0, 7)
 
 
 class JointTrajectoryDriver(_Driver):
@@ -144,8 +144,8 @@ class JointTrajectoryDriver(_Driver):
     type: Literal["joint_trajectory"]
     controller: Annotated[str, Field(pattern=r"^/?[A-Za-z]\w*(/[A-Za-z]\w*)*$")] = "head_controller"
     joint_states: Annotated[str, Field(pattern=r"^/?[A-Za-z]\w*(/[A-Za-z]\w*)*$")] = "joint_states"
-    units: ClassVar[frozenset[str]] = frozenset({"rad", "m"})
-    feedback: ClassVar[bool] = True
+    units = frozenset({"rad", "m"})
+    feedback = True
 
 
 class ReachyMiniDriver(_Driver):
@@ -154,9 +154,9 @@ class ReachyMiniDriver(_Driver):
     type: Literal["reachy_mini"]
     host: str = "127.0.0.1"
     port: Annotated[Whole, Field(ge=1, le=65535)] = 8000
-    units: ClassVar[frozenset[str]] = frozenset({"rad", "m"})
-    feedback: ClassVar[bool] = True
-    names: ClassVar[frozenset[str] | None] = frozenset(
+    units = frozenset({"rad", "m"})
+    feedback = True
+    names = frozenset(
         {"head.x", "head.y", "head.z", "head.roll", "head.pitch", "head.yaw", "antenna.right", "antenna.left"}
     )
 
@@ -167,7 +167,7 @@ class FurhatDriver(_Driver):
     type: Literal["furhat"]
     host: str = "127.0.0.1"
     port: Annotated[Whole, Field(ge=1, le=65535)] = 9000
-    units: ClassVar[frozenset[str]] = frozenset({"1", "deg"})
+    units = frozenset({"1", "deg"})
 
 
 AnyDriver = Annotated[
