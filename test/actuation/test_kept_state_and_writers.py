@@ -211,6 +211,8 @@ def test_auto_enable_acts_once_after_a_start_of_the_computer(tmp_path, monkeypat
 
 
 class Controlled:
+    """The driver of a controller that listens, and what it was sent."""
+
     def __init__(self):
         self.now_s, self.sent = 10.0, []
         axes = {n: Axis(n, i, "rad", -1.0, 1.0, name=f"neck_{n}") for i, n in enumerate(("pan", "tilt"))}
@@ -220,11 +222,21 @@ class Controlled:
             lambda: self.now_s,
             send=lambda names, positions: self.sent.append(dict(zip(names, positions, strict=True))),
         )
+        self.driver.listeners = 1
 
 
-def test_a_controller_is_armed_when_it_listens_and_tells():
-    robot = Controlled()
-    driver = robot.driver
+@pytest.fixture
+def robot():
+    return Controlled()
+
+
+@pytest.fixture
+def driver(robot):
+    return robot.driver
+
+
+def test_a_controller_is_armed_when_it_listens_and_tells(robot, driver):
+    driver.listeners = 0
     assert "head_controller/joint_trajectory has no subscriber" in driver.arm("pan", 0.0).text
     driver.listeners = 1
     assert "does not report its position" in driver.arm("pan", 0.0).text
@@ -243,11 +255,8 @@ def test_a_controller_is_armed_when_it_listens_and_tells():
     assert len(robot.sent) == 1
 
 
-def test_a_command_names_all_joints_for_a_controller_refuses_a_part():
+def test_a_command_names_all_joints_for_a_controller_refuses_a_part(robot, driver):
     """allow_partial_joints_goal of JointTrajectoryController is false by default."""
-    robot = Controlled()
-    driver = robot.driver
-    driver.listeners = 1
     names = ["neck_pan", "neck_tilt"]
     driver.heard(names, [0.25, 0.5], robot.now_s)
     assert driver.arm("pan", 0.25) is None  # the other one has a fault
@@ -279,10 +288,7 @@ def test_a_command_names_all_joints_for_a_controller_refuses_a_part():
     assert robot.sent[-1] == {"neck_pan": 1.08, "neck_tilt": -0.4}  # a little outside it stays where it stands
 
 
-def test_a_joint_of_a_controller_that_stands_a_little_outside_makes_no_step_and_comes_in():
-    robot = Controlled()
-    driver = robot.driver
-    driver.listeners = 1
+def test_a_joint_of_a_controller_that_stands_a_little_outside_makes_no_step_and_comes_in(robot, driver):
     driver.heard(["neck_pan"], [1.08], robot.now_s)
     assert driver.arm("pan", math.nan) is None
     for position in (1.2, 1.06, 0.9, 1.06):
@@ -294,11 +300,9 @@ def test_a_joint_of_a_controller_that_stands_a_little_outside_makes_no_step_and_
     assert driver.armed == frozenset()
 
 
-def test_the_torque_of_a_controller_is_never_known():
-    robot = Controlled()
-    robot.driver.listeners = 1
-    robot.driver.heard(["neck_pan"], [0.25], robot.now_s)
-    assert robot.driver.holding("pan") is None
-    assert robot.driver.arm("pan", 0.0) is None
-    robot.driver.release("pan")
-    assert robot.driver.holding("pan") is None
+def test_the_torque_of_a_controller_is_never_known(robot, driver):
+    driver.heard(["neck_pan"], [0.25], robot.now_s)
+    assert driver.holding("pan") is None
+    assert driver.arm("pan", 0.0) is None
+    driver.release("pan")
+    assert driver.holding("pan") is None

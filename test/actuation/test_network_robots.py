@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import closing
 
 import pytest
 from bus_fixtures import settle, until
@@ -25,17 +26,15 @@ def make(robot, port, tmp_path, clock=CLOCK):
 
 @pytest.fixture
 def robot():
-    made = FakeReachy()
-    yield made
-    made.close()
+    with closing(FakeReachy()) as made:
+        yield made
 
 
 @pytest.fixture
 def driver(robot, tmp_path):
-    made = make("reachy_mini", robot.port, tmp_path)
-    made.open()
-    yield made
-    made.close()
+    with closing(make("reachy_mini", robot.port, tmp_path)) as made:
+        made.open()
+        yield made
 
 
 def test_what_is_measured_has_the_joints_names_and_units(robot, driver):
@@ -106,16 +105,13 @@ def test_a_daemon_that_dies_and_comes_back_is_found_but_nothing_is_armed(robot, 
     assert driver.armed == frozenset()
     assert "Reachy Mini is gone" in str(driver.faults()["head_yaw"])
     driver.release("head_yaw")
-    again = FakeReachy(robot.port)
-    try:
+    with closing(FakeReachy(robot.port)) as again:
         settle(driver, lambda: not driver.faults())
         driver.command({"head_yaw": 0.5})
         assert again.got == []
         driver.release("head_yaw")  # now it is heard
         assert again.modes == ["disabled"]
         assert driver.arm("head_yaw", 0.0) is None
-    finally:
-        again.close()
 
 
 @pytest.mark.parametrize(
@@ -212,9 +208,8 @@ def test_torque_of_another_program_is_reported_and_goes_off_with_the_last_joint(
 
 @pytest.fixture
 def furhat():
-    made = FakeFurhat()
-    yield made
-    made.close()
+    with closing(FakeFurhat()) as made:
+        yield made
 
 
 @pytest.fixture
@@ -224,10 +219,9 @@ def hands():
 
 @pytest.fixture
 def face(furhat, tmp_path, hands):
-    made = make("furhat", furhat.port, tmp_path, hands)
-    made.open()
-    yield made
-    made.close()
+    with closing(make("furhat", furhat.port, tmp_path, hands)) as made:
+        made.open()
+        yield made
 
 
 def test_it_asks_to_be_let_in_before_anything_else(furhat, face):
@@ -273,17 +267,13 @@ def test_the_head_is_sent_25_times_a_second_the_face_50(furhat, face, hands):
 
 
 def test_the_key_comes_from_the_environment(tmp_path, monkeypatch):
-    furhat = FakeFurhat(key="secret")
-    try:
+    with closing(FakeFurhat(key="secret")) as furhat:
         with pytest.raises(DeviceError, match=r"does not let us in.*REACTDIFF_FURHAT_KEY"):
             make("furhat", furhat.port, tmp_path).open()
         monkeypatch.setenv("REACTDIFF_FURHAT_KEY", "secret")
-        face = make("furhat", furhat.port, tmp_path)
-        face.open()
-        assert face.check() == {}
-        face.close()
-    finally:
-        furhat.close()
+        with closing(make("furhat", furhat.port, tmp_path)) as face:
+            face.open()
+            assert face.check() == {}
 
 
 def test_a_robot_that_went_and_came_back_between_two_looks_is_not_armed(furhat, face):

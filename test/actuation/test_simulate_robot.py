@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from robot_fixtures import LimitCheck, longest_run, odd_profile, robots, small_profile, wild_frames
+from robot_fixtures import LimitCheck, face, longest_run, odd_profile, robots, small_profile, wild_frames
 
 from reactdiff_ros.actuation.robot.kinematics import stop, stopping_time_s, travel_time_s
 from reactdiff_ros.actuation.robot.profile import load_profile
@@ -70,12 +70,10 @@ def test_no_frames_and_times_leave_the_limits(tmp_path: Path, frames: np.ndarray
     assert check.ticks == tick_count(profile, usable)
 
 
-def held(values: dict[str, float], seconds: float, rate: float = 50.0) -> tuple[np.ndarray, np.ndarray]:
-    count = round(seconds * rate) + 1
-    frames = np.zeros((count, 58))
-    for name, value in values.items():
-        frames[:, INDEX[name]] = value
-    return frames, np.arange(count) / rate
+def held(seconds: float, **values: float) -> tuple[np.ndarray, np.ndarray]:
+    """One face at 50 Hz."""
+    count = round(seconds * 50) + 1
+    return np.tile(face(**values), (count, 1)), np.arange(count) / 50
 
 
 def joined(blocks: Iterator[Block], name: str) -> np.ndarray:
@@ -84,7 +82,7 @@ def joined(blocks: Iterator[Block], name: str) -> np.ndarray:
 
 def test_ticks_and_the_first_row(tmp_path: Path) -> None:
     profile = small_profile(tmp_path)
-    frames, times = held({"jawOpen": 0.5}, 1.0)
+    frames, times = held(1.0, jawOpen=0.5)
     block = next(simulate(profile, usable_frames(frames, times + 7.25)))
     np.testing.assert_array_equal(block.time, 7.25 + np.arange(51) / 50)
     assert block.command[0].tolist() == [1500, 1500, 0, 0]
@@ -97,14 +95,14 @@ def test_ticks_and_the_first_row(tmp_path: Path) -> None:
 
 def test_bad_times_are_dropped_and_gaps_return_to_neutral(tmp_path: Path) -> None:
     profile = small_profile(tmp_path)
-    frames, times = held({"jawOpen": 1.0}, 1.0)
+    frames, times = held(1.0, jawOpen=1.0)
     times[10], times[20], times[30] = np.nan, -3.0, np.inf
     usable = usable_frames(frames, times)
     assert usable.dropped == 3
-    clean, _ = held({"jawOpen": 1.0}, 1.0)
+    clean, steady = held(1.0, jawOpen=1.0)
     np.testing.assert_array_equal(
         joined(simulate(profile, usable), "target"),
-        joined(simulate(profile, usable_frames(clean, held({}, 1.0)[1])), "target"),
+        joined(simulate(profile, usable_frames(clean, steady)), "target"),
     )
     gap = usable_frames(clean[[0, 50]], np.array([0.0, 1.0]))
     target = joined(simulate(profile, gap), "target")[:, 2]
@@ -122,7 +120,7 @@ def test_same_frames_same_bits() -> None:
 
 def test_the_jaw_is_not_wide_open_for_longer_than_it_may_be(tmp_path: Path) -> None:
     profile = small_profile(tmp_path)
-    command = joined(simulate(profile, usable_frames(*held({"jawOpen": 1.0}, 20.0))), "command")[:, 2]
+    command = joined(simulate(profile, usable_frames(*held(20.0, jawOpen=1.0))), "command")[:, 2]
     beyond = command > 12.0 + 1e-9
     assert 1.5 * 50 < longest_run(beyond) <= 2.0 * 50
     assert beyond[400:].any()  # after its rest it may open again
@@ -133,7 +131,7 @@ def test_the_jaw_is_not_wide_open_for_longer_than_it_may_be(tmp_path: Path) -> N
 def test_no_jaw_motion_gets_round_the_rule(tmp_path: Path, seed: int) -> None:
     profile = small_profile(tmp_path)
     rng = np.random.default_rng(seed)
-    frames, times = held({}, 40.0)
+    frames, times = held(40.0)
     wide = rng.choice([0.55, 0.7, 1.0], size=len(times), p=[0.05, 0.15, 0.8])
     frames[:, INDEX["jawOpen"]] = np.repeat(wide, rng.integers(1, 9, len(wide)))[: len(times)]
     blocks = list(simulate(profile, usable_frames(frames, times)))
