@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from reactdiff_ros.actuation import calibrate as steps
 from reactdiff_ros.actuation.calibrate import Clock, HandRange, SlowJoint, Track
-from reactdiff_ros.actuation.drivers.boards import COUNTS, OhbotBoard, PulseBoard
+from reactdiff_ros.actuation.drivers.boards import OhbotBoard, PulseBoard
 from reactdiff_ros.actuation.drivers.driver import Driver, Fault
 from reactdiff_ros.actuation.drivers.serial_port import IN_USE
 from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
@@ -30,7 +30,7 @@ from reactdiff_ros.actuation.robot.calibration import (
     save_calibration,
 )
 from reactdiff_ros.actuation.robot.kinematics import travel_time_s
-from reactdiff_ros.actuation.robot.profile import SERVO_PULSE_US, Profile
+from reactdiff_ros.actuation.robot.profile import Profile
 from reactdiff_ros.cli.common import stop_signals
 from reactdiff_ros.errors import ConfigError, DeviceError, ReactdiffError
 
@@ -372,7 +372,7 @@ class _Calibrator:
     def _on_board(self, name: str, driver: PulseBoard) -> Calibration:
         """Direction and neutral, then slowly to both limits or as far as the operator allows."""
         joint = self._profile.joints[name]
-        bounds = (0.0, float(COUNTS)) if isinstance(driver, OhbotBoard) else SERVO_PULSE_US
+        bounds = driver.takes.low, driver.takes.high
         slow = self._direction(name, driver, bounds)
         self._shift(name, driver, slow)
         ends = [self._end(name, driver, slow, goal) for goal in (joint.lower, joint.upper)]

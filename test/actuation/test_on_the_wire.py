@@ -16,7 +16,7 @@ from bus_fixtures import CLOCK, Losing, Tap, axes, axis, hobby_axes, port, until
 from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.drivers.boards import MaestroBoard, OhbotBoard, Pca9685Board
-from reactdiff_ros.actuation.drivers.driver import Axis, Counts, pulse_us
+from reactdiff_ros.actuation.drivers.driver import MICROSECONDS, Axis, Counts
 from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
 from reactdiff_ros.actuation.drivers.robots import Link
@@ -95,7 +95,7 @@ def test_a_pca9685_makes_no_pulse_beyond_a_limit_or_a_calibrated_end(tmp_path: P
         for position in np.linspace(joint.lower - 5, joint.upper + 5, 300):
             driver.command({name: float(position)})
             seen.append(chip.pulse_us(joint.id))
-        ends = sorted((pulse_us(joint, joint.lower), pulse_us(joint, joint.upper)))
+        ends = sorted(MICROSECONDS.of(joint, position) for position in (joint.lower, joint.upper))
         assert ends[0] - EXACT <= min(seen) < ends[0] + 1e6 / hz / 4096
         assert ends[1] - 1e6 / hz / 4096 < max(seen) <= ends[1] + EXACT
     driver.close()

@@ -32,15 +32,15 @@ from typing import Any, Final
 from reactdiff_ros.actuation.drivers.driver import (
     AGAIN_S,
     LINK_FAULTS,
+    MICROSECONDS,
     MISSES,
     Axis,
     Clock,
     Driver,
     Fault,
+    Pulses,
     Reading,
     inside,
-    pulse_position,
-    pulse_us,
 )
 from reactdiff_ros.actuation.drivers.serial_port import DeviceLock, PortGoneError, SerialPort, Turns, explain
 from reactdiff_ros.actuation.robot.calibration import Calibration
@@ -54,6 +54,8 @@ class PulseBoard(Driver):
     """What drivers of hobby servos share; see `driver.Driver`."""
 
     feedback = False
+    takes = MICROSECONDS
+    """The pulses that its servos take."""
 
     def __init__(self, axes: Mapping[str, Axis], clock: Clock) -> None:
         super().__init__(axes, clock)
@@ -99,11 +101,11 @@ class PulseBoard(Driver):
 
     def pulse(self, joint: str, position: float) -> float:
         """What is sent for a position, but for rounding: microseconds (Ohbot: its counts)."""
-        return pulse_us(self.axes[joint], position)
+        return self.takes.of(self.axes[joint], position)
 
     def position(self, joint: str, pulse: float) -> float:
         """The position for which `pulse` is sent."""
-        return pulse_position(self.axes[joint], pulse)
+        return self.takes.position(self.axes[joint], pulse)
 
     def _step(self, joint: str, position: float) -> int:
         """What is sent for a position: whole steps, not beyond the limits and what was calibrated."""
@@ -444,7 +446,7 @@ class MaestroBoard(SerialBoard):
 
 SPEED: Final = 250
 """The greatest: the commands are limited already."""
-COUNTS: Final = 1000
+COUNTS: Final = 1000.0
 DEGREES: Final = 180
 LOOK_S: Final = 0.0005
 UNKNOWN: Final = -1
@@ -457,6 +459,7 @@ class OhbotBoard(SerialBoard):
     """The motors of one Ohbot of the profile, axes in its counts; see `SerialBoard` for the arguments."""
 
     default_answer_s = 0.5
+    takes = Pulses(COUNTS / 2, 0.0, COUNTS)
 
     def _forget(self) -> None:
         self._found = False
@@ -511,24 +514,6 @@ class OhbotBoard(SerialBoard):
         good = _is_version(answer)
         self._misses = 0 if good else self._misses + 1
         self._found = good or (self._found and self._misses < MISSES)
-
-    def pulse(self, joint: str, position: float) -> float:
-        """The count for a position, but for rounding."""
-        axis = self.axes[joint]
-        count = axis.clamped(position)
-        calibration = axis.calibration
-        if calibration is not None:
-            count = (COUNTS - count if calibration.drive_mode == 1 else count) + calibration.homing_offset
-            count = min(max(count, calibration.range_min), calibration.range_max)
-        return min(max(count, 0.0), float(COUNTS))
-
-    def position(self, joint: str, pulse: float) -> float:
-        """The position for which the count `pulse` is sent."""
-        calibration = self.axes[joint].calibration
-        if calibration is None:
-            return pulse
-        count = pulse - calibration.homing_offset
-        return COUNTS - count if calibration.drive_mode == 1 else count
 
     @property
     def _steps(self) -> float:

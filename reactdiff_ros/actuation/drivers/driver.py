@@ -16,7 +16,6 @@ from reactdiff_ros.actuation.robot.calibration import Calibration
 from reactdiff_ros.actuation.robot.profile import SERVO_PULSE_US, Profile, Pulse, Unit
 from reactdiff_ros.errors import DeviceError
 
-MIDDLE_US: Final = 1500.0
 MISSES: Final = 3
 """Questions in a row without a usable answer that are a fault."""
 OUTSIDE: Final = 0.05
@@ -122,25 +121,34 @@ def inside(value: float, end: float, other: float) -> int:
     return min(max(round(value), low), high)
 
 
-def pulse_us(axis: Axis, position: float) -> float:
-    """The pulse of a hobby servo for a position: inside the limits, what was calibrated, and what such servos take."""
-    value = axis.clamped(position)
-    us = value if axis.pulse is None else axis.pulse.zero_us + axis.pulse.us_per_unit * value
-    low, high = SERVO_PULSE_US
-    calibration = axis.calibration
-    if calibration is not None:
-        us = (2 * MIDDLE_US - us if calibration.drive_mode == 1 else us) + calibration.homing_offset
-        us = min(max(us, calibration.range_min), calibration.range_max)
-    return min(max(us, low), high)
+@dataclass(frozen=True, slots=True)
+class Pulses:
+    """What hobby servos take, in microseconds (Ohbot: its counts): from `low` to `high`, mirrored at `middle`."""
+
+    middle: float
+    low: float
+    high: float
+
+    def of(self, axis: Axis, position: float) -> float:
+        """The pulse for a position: inside the limits, what was calibrated, and what such servos take."""
+        value = axis.clamped(position)
+        pulse = value if axis.pulse is None else axis.pulse.zero_us + axis.pulse.us_per_unit * value
+        calibration = axis.calibration
+        if calibration is not None:
+            pulse = (2 * self.middle - pulse if calibration.drive_mode == 1 else pulse) + calibration.homing_offset
+            pulse = min(max(pulse, calibration.range_min), calibration.range_max)
+        return min(max(pulse, self.low), self.high)
+
+    def position(self, axis: Axis, pulse: float) -> float:
+        """The position for which `of` gives `pulse`; it may be outside the limits."""
+        calibration = axis.calibration
+        if calibration is not None:
+            pulse -= calibration.homing_offset
+            pulse = 2 * self.middle - pulse if calibration.drive_mode == 1 else pulse
+        return pulse if axis.pulse is None else (pulse - axis.pulse.zero_us) / axis.pulse.us_per_unit
 
 
-def pulse_position(axis: Axis, us: float) -> float:
-    """The position for which `pulse_us` gives `us`; it may be outside the limits."""
-    calibration = axis.calibration
-    if calibration is not None:
-        us -= calibration.homing_offset
-        us = 2 * MIDDLE_US - us if calibration.drive_mode == 1 else us
-    return us if axis.pulse is None else (us - axis.pulse.zero_us) / axis.pulse.us_per_unit
+MICROSECONDS: Final = Pulses(1500.0, *SERVO_PULSE_US)
 
 
 Clock = Callable[[], float]

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from reactdiff_ros.actuation.drivers.driver import Axis, Counts, axes_of, pulse_us
+from reactdiff_ros.actuation.drivers.driver import MICROSECONDS, Axis, Counts, axes_of
 from reactdiff_ros.actuation.drivers.dynamixel import SCALE as DYNAMIXEL
 from reactdiff_ros.actuation.drivers.feetech import SCALE as FEETECH
 from reactdiff_ros.actuation.emulators.boards import I2cBus, MaestroBoard, OhbotBoard
@@ -158,7 +158,7 @@ class Rig:
             elif isinstance(config, DynamixelDriver):
                 self.buses[name] = DynamixelBus(self._servos(profile, axes, DYNAMIXEL))
             elif isinstance(config, MaestroDriver):
-                self._calibrate(axes, pulse_us)
+                self._calibrate(axes, MICROSECONDS.of)
                 count = 1 + max((axis.id for axis in axes.values()), default=0)
                 size = next((size for size in (6, 12, 18) if count <= size), 24)
                 self.buses[name] = MaestroBoard(size, 12 if config.device is None else config.device, config.timeout_s)
@@ -166,7 +166,7 @@ class Rig:
                 self._calibrate(axes, lambda _, position: position)
                 self.buses[name] = OhbotBoard()
             elif isinstance(config, Pca9685Driver):
-                self._calibrate(axes, pulse_us)
+                self._calibrate(axes, MICROSECONDS.of)
                 if config.address in self.i2c.chips:
                     raise ConfigError(
                         f"two boards at address 0x{config.address:02x} cannot be emulated",
