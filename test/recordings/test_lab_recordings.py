@@ -14,7 +14,7 @@ from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, blank
 from reactdiff_ros.recordings.datasets.dyads import folds, others_of, read_dyads, read_pairs, resampled
-from reactdiff_ros.recordings.datasets.recording import DatasetError, Recording, speaker_of, text_grid
+from reactdiff_ros.recordings.datasets.recording import DatasetError, Recording, speaker_of
 from reactdiff_ros.recordings.datasets.recordings import Extracted, extracted, load, recordings, save
 
 
@@ -168,17 +168,6 @@ def test_tables_of_two_people_that_are_there_twice_or_no_table_are_one_sentence(
     (tmp_path / "p1.csv").write_text(table + "9" * 200_000)
     with pytest.raises(ReactdiffError, match=r"cannot be read.*p1\.csv"):
         read_pairs(tmp_path)
-
-
-def test_times_of_a_text_grid(tmp_path: Path) -> None:
-    grid = tmp_path / "a.TextGrid"
-    interval = 'xmin = {}\n xmax = 0.5\n text = "ha"\n'
-    for begin, found in (("0", 0.0), ("1.5e-05", 1.5e-05)):
-        grid.write_text('item [1]:\n name = "words"\n' + interval.format(begin))
-        assert text_grid(grid, "words") == [(found, 0.5, "ha")]
-    grid.write_text('item [1]:\n name = "words"\n' + interval.format("0.0.1"))
-    with pytest.raises(DatasetError, match="no number"):
-        text_grid(grid, "words")
 
 
 def test_folds_hold_every_pair_out_once_and_whole(tmp_path: Path) -> None:

@@ -28,10 +28,10 @@ def train_expression(result: Output, clips: Path, table: Path | None, output: Pa
     The table has a row for each recording, or part of one, in which a person shows one expression. `python -m
     tools.small_networks.expression_clips` gets the recordings. Prints how well people are read who were left out.
     """
-    from reactdiff_ros.recordings.labels import read_spans
     from reactdiff_ros.types import EXPRESSION_CLASSES
-    from tools.small_networks.expression import TABLE, read_clips
+    from tools.small_networks.expression import read_clips
     from tools.small_networks.expression import train as fit
+    from tools.small_networks.expression_clips import TABLE, read_spans
 
     common.check_writable("the read-out", output)
     found = fit(read_clips(read_spans(table or TABLE), clips, lambda path: log(f"reading {path}")), seed)
@@ -155,11 +155,12 @@ def turns(
     """
     if timings is None and recordings is None:
         raise click.UsageError("give --timings or --recordings")
-    from reactdiff_ros.recordings.datasets.turns import read_gaze, read_turns
+    from reactdiff_ros.recordings.datasets.turns import read_turns
     from reactdiff_ros.turns.readout import read_readout
     from reactdiff_ros.turns.smart_turn import INSTALL, SmartTurn, find_network
     from tools.small_networks.turns.spoken_turns import read_spoken_turns
     from tools.small_networks.turns.study import of_faces, of_recordings, of_timings
+    from tools.small_networks.turns.timings import read_gaze
     from tools.small_networks.turns.voices import UNSEEN, make_endings
 
     readout, file = read_readout(weights), find_network(network)

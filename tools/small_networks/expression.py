@@ -26,10 +26,11 @@ from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.perception.expression import CRYING, FEATURES, ExpressionReader, ExpressionWeights, FadingMean
 from reactdiff_ros.perception.person import feature_spread, features_of_face
 from reactdiff_ros.perception.speaker import SpeakerPerception
-from reactdiff_ros.recordings.labels import SHOWN, VIDEOS, Span
+from reactdiff_ros.recordings.labels import VIDEOS
 from reactdiff_ros.simulator.emotions import EXPRESSIONS, draw_look, move
 from reactdiff_ros.types import EXPRESSION_CLASSES, Picture
 from tools.demo.head import Morphs, load_head
+from tools.small_networks.expression_clips import SHOWN, Span
 
 Array = NDArray[np.float64]
 Range = tuple[float, float]
@@ -70,9 +71,6 @@ EVERY: Final = 3
 FRAME_NS: Final = 40_000_000
 HELD: Final = 12
 """A photograph is shown for so many pictures."""
-TABLE: Final = Path(__file__).with_name("expression_clips.csv")
-"""The recordings that the shipped read-out was trained on. Acted expressions are labelled as published, others by the
-authors of this package, who watched them."""
 MEMORY_S: Final = 0.6
 """Time constant of the mean of the features that are trained on, because the read-out averages as well."""
 

@@ -1,4 +1,4 @@
-"""Gets the public recordings that perception's read-out of expressions is trained on.
+"""The table of public recordings that perception's read-out of expressions is trained on, and what gets them.
 
     python -m tools.small_networks.expression_clips DIR
 
@@ -8,18 +8,84 @@ and the network; takes minutes and half a gigabyte meanwhile. What is there alre
 
 from __future__ import annotations
 
+import csv
+import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Final, NamedTuple
 
-from reactdiff_ros.recordings.labels import Span, read_spans
+from reactdiff_ros.errors import ConfigError, explained
+from reactdiff_ros.perception.expression import CRYING
+from reactdiff_ros.types import EXPRESSION_CLASSES
 from reactdiff_ros.whole_file import whole_file
-from tools.small_networks.expression import TABLE
 
 GITHUB = "https://github.com/"
+TABLE: Final = Path(__file__).with_name("expression_clips.csv")
+"""The recordings that the shipped read-out was trained on. Acted expressions are labelled as published, others by the
+authors of this package, who watched them."""
+SHOWN: Final = (*EXPRESSION_CLASSES, CRYING)
+"""What a span can show."""
+COLUMNS: Final = ("repository", "commit", "path", "person", "label", "begin_s", "end_s")
+
+
+class Span(NamedTuple):
+    """Part of a public recording, or all of it, in which someone shows one expression.
+
+    `repository` (owner/name on GitHub) has the recording as `path` in `commit`; `begin_s` and `end_s` count from its
+    first picture; `label` is one of SHOWN.
+    """
+
+    repository: str
+    commit: str
+    path: str
+    person: str
+    label: str
+    begin_s: float
+    end_s: float
+
+    def file(self, folder: Path) -> Path:
+        """Where the recording lies in a folder of recordings."""
+        return folder / self.repository / self.path
+
+    @property
+    def whole(self) -> bool:
+        """All of the recording shows the expression."""
+        return self.begin_s == 0.0 and math.isinf(self.end_s)
+
+
+def read_spans(table: Path) -> list[Span]:
+    """The rows of a table (CSV) with COLUMNS; an empty time is the beginning or the end of the recording.
+
+    Raises:
+        ConfigError: the table cannot be read, lacks a column, or a row has a wrong label, time or path.
+    """
+    with (
+        explained(OSError, "the table cannot be read", where=table, error=ConfigError),
+        table.open(encoding="utf-8", newline="") as file,
+    ):
+        rows = csv.DictReader(file)
+        try:
+            if set(COLUMNS) - set(rows.fieldnames or ()):
+                raise ConfigError(f"the table needs the columns {', '.join(COLUMNS)}", where=str(table))
+            return [_span(row) for row in rows]
+        except (ValueError, csv.Error) as error:
+            raise ConfigError(str(error), where=f"{table}, line {rows.line_num}") from error
+
+
+def _span(row: Mapping[str, str | None]) -> Span:
+    repository, commit, path, person, label, begin, end = ((row[name] or "").strip() for name in COLUMNS)
+    span = Span(repository, commit, path, person, label, float(begin or 0.0), float(end or math.inf))
+    if label not in SHOWN:
+        raise ValueError(f"the label {label!r} is none of {', '.join(SHOWN)}")
+    if not 0.0 <= span.begin_s < span.end_s:
+        raise ValueError("begin_s must be at least 0 and less than end_s")
+    if not (repository and path and person) or {"..", ""} & {*repository.split("/"), *path.split("/")}:
+        raise ValueError("repository, path (inside it) and person are required")
+    return span
 
 
 def fetch(spans: Sequence[Span], folder: Path, origin: str = GITHUB) -> list[str]:

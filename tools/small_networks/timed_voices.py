@@ -6,6 +6,7 @@ Their programs and libraries are called, never linked or imported: espeak-ng and
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import wave
@@ -18,8 +19,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.errors import MediaError, MissingExtraError, ReactdiffError
-from reactdiff_ros.recordings.datasets.recording import text_grid
+from reactdiff_ros.errors import MediaError, MissingExtraError, ReactdiffError, explained
+from reactdiff_ros.recordings.datasets.recording import DatasetError, readable_text
 from reactdiff_ros.types import Alphabet, FloatArray, SpeechTiming
 from tools.small_networks.known_lips import sound_of
 
@@ -230,6 +231,24 @@ def piper(model: Path, texts: Sequence[str], python: str = sys.executable) -> It
         rows = [(name, a / rate, b / rate) for a, b, name in head["phones"]]
         names, starts, ends = ([row[i] for row in rows] for i in range(3))
         yield Spoken("piper", rate, pcm.astype(np.float32) / 32768.0, _timing("piper", "ipa", names, starts, ends))
+
+
+_INTERVAL: Final = re.compile(r'xmin = (\S+)\s+xmax = (\S+)\s+text = "([^"]*)"')
+
+
+def text_grid(path: Path, tier: str) -> list[tuple[float, float, str]]:
+    """Begin and end (s) and text of every interval of a tier of Praat's TextGrid.
+
+    Raises:
+        DatasetError: missing, not text, a time is no number, or the tier is not there or says nothing.
+    """
+    with readable_text(path, "TextGrid") as file:
+        parts = file.read().split("item [")
+    rows = next((_INTERVAL.findall(part) for part in parts if f'name = "{tier}"' in part), [])
+    if not any(text.strip() for _, _, text in rows):
+        raise DatasetError(f"a TextGrid has no {tier}", where=str(path), todo=f'it needs a tier called "{tier}"')
+    with explained(ValueError, "a TextGrid has a time that is no number", where=path, error=DatasetError):
+        return [(float(begin), float(end), text) for begin, end, text in rows]
 
 
 def aligned(folder: Path) -> list[Spoken]:

@@ -7,7 +7,6 @@ their shape checked; an error is one sentence that names the file and the field.
 from __future__ import annotations
 
 import csv
-import re
 import wave
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -430,21 +429,3 @@ def readable_text(path: Path, field: str) -> Iterator[Any]:
         existing(path, field).open(newline="", encoding="utf-8-sig") as file,
     ):
         yield file
-
-
-_INTERVAL: Final = re.compile(r'xmin = (\S+)\s+xmax = (\S+)\s+text = "([^"]*)"')
-
-
-def text_grid(path: Path, tier: str) -> list[tuple[float, float, str]]:
-    """Begin and end (s) and text of every interval of a tier of Praat's TextGrid.
-
-    Raises:
-        DatasetError: missing, not text, a time is no number, or the tier is not there or says nothing.
-    """
-    with readable_text(path, "TextGrid") as file:
-        parts = file.read().split("item [")
-    rows = next((_INTERVAL.findall(part) for part in parts if f'name = "{tier}"' in part), [])
-    if not any(text.strip() for _, _, text in rows):
-        raise DatasetError(f"a TextGrid has no {tier}", where=str(path), todo=f'it needs a tier called "{tier}"')
-    with explained(ValueError, "a TextGrid has a time that is no number", where=path, error=DatasetError):
-        return [(float(begin), float(end), text) for begin, end, text in rows]

@@ -1,22 +1,17 @@
-"""Timed utterances of two people who talk, as turns and as listener responses; and when they look at each other.
+"""Timed utterances of two people who talk, as turns and as listener responses.
 
 A table has a row for each utterance, with `begin` and `end` in ms and the `participant`, among any other columns; no
 words are read. A listener response is told from a turn by time alone, after the "very short utterances" of Edlund,
 Heldner and Pelce (2009, "Prosodic features of very short utterances in dialogue"), which stand for backchannels in any
 language: shorter than RESPONSE_S, alone, and said while the other has the floor.
-
-Gaze is of an ELAN file (.eaf) as the IFADV corpus has them: tiers whose participant is "kijkrichting" (Dutch: direction
-of gaze) and a speaker's name, with "g" where they look at the other.
 """
 
 from __future__ import annotations
 
 import csv
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +26,6 @@ JOINED_S: Final = 0.5
 """Utterances of one person that are closer than this belong together: who goes on talking takes a turn."""
 SHORTEST_S, LONGEST_S = 60.0, 7200.0
 _GAPS: Final = {"", "na", "nan"}
-TIER: Final = "kijkrichting "
-CONTACT: Final = "g"
-LARGEST_BYTES: Final = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,36 +165,3 @@ def _latest(values: Floats, count: NDArray[np.intp]) -> Floats:
 def _next(values: Floats, after: Floats) -> Floats:
     """The first of the rising values above each of `after`, inf where there is none."""
     return np.asarray(np.r_[values, np.inf][np.searchsorted(values, after, side="right")])
-
-
-def read_gaze(path: Path) -> dict[str, Floats]:
-    """By the name of a speaker: when they look at the other, rows (n, 2) of begin and end in s.
-
-    Raises:
-        DatasetError: the file cannot be read or has no such tier.
-    """
-    try:
-        data = path.read_bytes()
-        if len(data) > LARGEST_BYTES or b"<!ENTITY" in data:
-            raise ValueError("it is not an annotation")
-        root = ElementTree.fromstring(data)
-        at = {slot.get("TIME_SLOT_ID"): int(slot.get("TIME_VALUE", "-1")) for slot in root.iter("TIME_SLOT")}
-        found = {}
-        for tier in root.iter("TIER"):
-            who = tier.get("PARTICIPANT", "")
-            if not who.startswith(TIER):
-                continue
-            spans = [
-                (at[item.get("TIME_SLOT_REF1")] / 1000.0, at[item.get("TIME_SLOT_REF2")] / 1000.0)
-                for item in tier.iter("ALIGNABLE_ANNOTATION")
-                if (item.findtext("ANNOTATION_VALUE") or "").strip() == CONTACT
-            ]
-            spans = [span for span in sorted(spans) if 0.0 <= span[0] < span[1] and math.isfinite(span[1])]
-            found[who.removeprefix(TIER)] = np.array(spans).reshape(-1, 2)
-    except (OSError, ValueError, KeyError, ElementTree.ParseError) as error:
-        raise DatasetError("the annotated gaze cannot be read", where=str(path), todo="give an ELAN file") from error
-    if not found:
-        raise DatasetError(
-            "the file has no tiers of gaze", where=str(path), todo=f"participants must be called '{TIER}NAME'"
-        )
-    return found

@@ -1,4 +1,4 @@
-"""Recordings with marked turns in three layouts, annotated gaze, and what is wrong with others' files."""
+"""Recordings with marked turns in three layouts, annotated gaze, TextGrids, and what is wrong with others' files."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactdiff_ros.recordings.datasets.recording import DatasetError
-from reactdiff_ros.recordings.datasets.turns import read_gaze, within
+from reactdiff_ros.recordings.datasets.turns import within
+from tools.small_networks.timed_voices import text_grid
 from tools.small_networks.turns.spoken_turns import Silence, agreed, read_spoken_turns, silences_of
+from tools.small_networks.turns.timings import read_gaze
 
 
 def write_wav(path, seconds=4.0):
@@ -138,3 +140,14 @@ def test_annotated_gaze(tmp_path):
         path.write_text(text)
         with pytest.raises(DatasetError, match=r"g\.eaf"):
             read_gaze(path)
+
+
+def test_times_of_a_text_grid(tmp_path):
+    grid = tmp_path / "a.TextGrid"
+    interval = 'xmin = {}\n xmax = 0.5\n text = "ha"\n'
+    for begin, found in (("0", 0.0), ("1.5e-05", 1.5e-05)):
+        grid.write_text('item [1]:\n name = "words"\n' + interval.format(begin))
+        assert text_grid(grid, "words") == [(found, 0.5, "ha")]
+    grid.write_text('item [1]:\n name = "words"\n' + interval.format("0.0.1"))
+    with pytest.raises(DatasetError, match="no number"):
+        text_grid(grid, "words")

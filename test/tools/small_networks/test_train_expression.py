@@ -17,11 +17,10 @@ from click.testing import CliRunner
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.perception.expression import FEATURES
-from reactdiff_ros.recordings.labels import COLUMNS, SHOWN, Span, read_spans
 from reactdiff_ros.resources import demo_clip_path
 from tools.small_networks.commands import train_expression
-from tools.small_networks.expression import FRAME_NS, HELD, TABLE, read_clips
-from tools.small_networks.expression_clips import fetch
+from tools.small_networks.expression import FRAME_NS, HELD, read_clips
+from tools.small_networks.expression_clips import COLUMNS, SHOWN, TABLE, Span, fetch, read_spans
 
 HEADER = ",".join(COLUMNS)
 

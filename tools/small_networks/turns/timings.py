@@ -2,20 +2,27 @@
 
 Of every dialogue each participant is the person once and the other one the robot. The voice is heard with the delays
 of perception: an utterance is noticed ONSET_S after it began, its end after the hang-over.
+
+Gaze is of an ELAN file (.eaf) as the IFADV corpus has them: tiers whose participant is "kijkrichting" (Dutch: direction
+of gaze) and a speaker's name, with "g" where they look at the other.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import to_ns
 from reactdiff_ros.perception.voice import HANG_OVER_S
+from reactdiff_ros.recordings.datasets.recording import DatasetError
 from reactdiff_ros.recordings.datasets.turns import Participant, Turns, joined
 from reactdiff_ros.turns.features import pause_columns, situation_columns, state_of
 from reactdiff_ros.turns.floor import Floor
@@ -30,6 +37,9 @@ TERMINAL_S: Final = 0.5
 """Who begins so shortly before the other's end does not interrupt, but comes early."""
 LONGEST_S: Final = 2.5
 """What silence says is learnt up to here."""
+TIER: Final = "kijkrichting "
+CONTACT: Final = "g"
+LARGEST_BYTES: Final = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +202,36 @@ def _integral(spans: Floats, seconds: float) -> tuple[Floats, Floats]:
     gained = np.zeros(len(times))
     gained[2::2] = np.diff(spans, axis=1)[:, 0]
     return times, np.cumsum(gained)
+
+
+def read_gaze(path: Path) -> dict[str, Floats]:
+    """By the name of a speaker: when they look at the other, rows (n, 2) of begin and end in s.
+
+    Raises:
+        DatasetError: the file cannot be read or has no such tier.
+    """
+    try:
+        data = path.read_bytes()
+        if len(data) > LARGEST_BYTES or b"<!ENTITY" in data:
+            raise ValueError("it is not an annotation")
+        root = ElementTree.fromstring(data)
+        at = {slot.get("TIME_SLOT_ID"): int(slot.get("TIME_VALUE", "-1")) for slot in root.iter("TIME_SLOT")}
+        found = {}
+        for tier in root.iter("TIER"):
+            who = tier.get("PARTICIPANT", "")
+            if not who.startswith(TIER):
+                continue
+            spans = [
+                (at[item.get("TIME_SLOT_REF1")] / 1000.0, at[item.get("TIME_SLOT_REF2")] / 1000.0)
+                for item in tier.iter("ALIGNABLE_ANNOTATION")
+                if (item.findtext("ANNOTATION_VALUE") or "").strip() == CONTACT
+            ]
+            spans = [span for span in sorted(spans) if 0.0 <= span[0] < span[1] and math.isfinite(span[1])]
+            found[who.removeprefix(TIER)] = np.array(spans).reshape(-1, 2)
+    except (OSError, ValueError, KeyError, ElementTree.ParseError) as error:
+        raise DatasetError("the annotated gaze cannot be read", where=str(path), todo="give an ELAN file") from error
+    if not found:
+        raise DatasetError(
+            "the file has no tiers of gaze", where=str(path), todo=f"participants must be called '{TIER}NAME'"
+        )
+    return found

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.recordings.datasets.recording import DatasetError, text_grid
+from reactdiff_ros.recordings.datasets.recording import DatasetError
 from reactdiff_ros.recordings.extraction import hearing
 from reactdiff_ros.resampling import RATE_HZ, Resampler, mono
 from reactdiff_ros.simulator.voices import VOICE_RATE_HZ, espeak
@@ -25,6 +25,7 @@ from reactdiff_ros.turns.features import log_odds
 from reactdiff_ros.turns.smart_turn import SmartTurn
 from reactdiff_ros.types import FloatArray
 from tools.small_networks import known_lips
+from tools.small_networks.timed_voices import text_grid
 
 Floats = NDArray[np.float64]
 MARKS: Final = (",", "and", ".", "?")
