@@ -20,7 +20,6 @@ from reactdiff_ros.settings import POLICIES, RANGES
 if TYPE_CHECKING:
     from reactdiff_ros.launching.table import Value
     from reactdiff_ros.recordings.replay import ReplaySettings, Step
-    from reactdiff_ros.types import ExpressionFrame
 
 MARK_WAIT_S: Final = 5.0
 """How long a mark waits for a recorder."""
@@ -321,11 +320,13 @@ def _replay(
     plans: bool, video: Path | None, ahead: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Replay, write what is wanted, and describe it for JSON."""
+    import numpy as np
+
     from reactdiff_ros.evaluation.listeners import Spec, check, named_errors
     from reactdiff_ros.recordings.replay.replay import ReplayBag, Tally, open_recording
     from reactdiff_ros.recordings.replay.replay import replay as run
     from reactdiff_ros.recordings.replay.senses import as_recorded
-    from reactdiff_ros.recordings.replay.video import on_slots, prepare, write_video
+    from reactdiff_ros.recordings.replay.video import prepare, write_video
 
     recording = open_recording(path, settings)
     settings = as_recorded(settings, recording)
@@ -334,7 +335,6 @@ def _replay(
         prepare(video)
     stop, tally, begin = StopFlag(), Tally(), time.perf_counter()
     spec = Spec(settings.policy)
-    faces: list[ExpressionFrame] = []
     written: list[str] = []
     bag: ReplayBag | None = None
 
@@ -343,8 +343,6 @@ def _replay(
             check(plan, spec.text)
         if bag is not None:
             bag.write(step)
-        if video is not None:
-            faces.extend(on_slots([step]))
 
     def report(seconds: float) -> bool:
         show(seconds / tally.length_s if tally.length_s else 0.0)
@@ -371,16 +369,17 @@ def _replay(
     if video is not None:
         stop.set = False  # what was replayed until Ctrl-C is shown; another Ctrl-C ends the video
         with progress_bar(video.name) as show:
-            length = write_video(video, recording, faces, progress=lambda share: show(share) or not stop.set)
+            length = write_video(video, recording, done.faces, progress=lambda share: show(share) or not stop.set)
         written.append(str(video))
         log(f"wrote {video}, {length:.1f} s" + (", incomplete" if stop.set else ""))
 
     def mean(values: Any, digits: int, scale: float = 1.0) -> float | None:
-        return round(scale * float(values.mean()), digits) if len(values) else None
+        return round(scale * float(np.mean(values)), digits) if len(values) else None
 
+    listening = [face.mode == "listening" for face in done.faces]
     return {
-        "complete": done.complete, "recording_s": round(tally.done_s, 3), "frames": len(done.times_ns),
-        "face_share": mean(done.face_seen, 4) or 0.0, "listening_share": mean(done.listening, 4) or 0.0,
+        "complete": done.complete, "recording_s": round(tally.done_s, 3), "frames": len(done.faces),
+        "face_share": mean(done.face_seen, 4) or 0.0, "listening_share": mean(listening, 4) or 0.0,
         "policy": settings.policy, "seed": settings.seed, "backend": tally.state.backend if tally.state else "",
         "perception_ms": mean(done.perception_s, 2, 1e3), "listener_ms": mean(done.listener_s, 2, 1e3),
         "notes": tally.notes(), "written": written, "stopped": stopped, "seconds": round(seconds, 3),

@@ -25,7 +25,7 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, NAMES
 from reactdiff_ros.errors import MediaError, ReactdiffError, explained
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings, settings_as_live
-from reactdiff_ros.recordings.replay.replay import ReplayBag, Step, Tally, open_recording, replay
+from reactdiff_ros.recordings.replay.replay import ReplayBag, Replayed, Step, Tally, open_recording, replay
 from reactdiff_ros.resources import require
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import MOST_CHANNELS, UINT8, FloatArray, Picture, Sound, SpeakerFrame
@@ -100,7 +100,7 @@ class Listener:
             _settings=self._settings,
             _values=self._values,
             _steps=kept,
-            _tally=tally,
+            _done=done,
         )
 
     def step(
@@ -164,7 +164,7 @@ class FaceTrack:
     _settings: ReplaySettings = field(repr=False)
     _values: dict[str, dict[str, Any]] = field(repr=False)
     _steps: list[Step] = field(repr=False)
-    _tally: Tally = field(repr=False)
+    _done: Replayed = field(repr=False)
 
     names: Final[tuple[str, ...]] = NAMES
 
@@ -228,17 +228,17 @@ class FaceTrack:
 
     def _save_video(self, path: Path, look: str, progress: Progress, processes: int) -> None:
         require("py_mini_racer")
-        from reactdiff_ros.recordings.replay.video import on_slots, write_video
+        from reactdiff_ros.recordings.replay.video import write_video
 
         recording = open_recording(self._path, self._settings)
-        write_video(path, recording, on_slots(self._steps), look=look, processes=processes, progress=progress)
+        write_video(path, recording, self._done.faces, look=look, processes=processes, progress=progress)
 
     def _save_bag(self, path: Path) -> None:
         recording = open_recording(self._path, self._settings)
         with ReplayBag(path, recording, self._settings, self._values, plans=True) as bag:
             for step in self._steps:
                 bag.write(step)
-            bag.describe(self._tally, self.complete)
+            bag.describe(self._done.tally, self.complete)
 
     def _csv(self) -> str:
         text, kinds = io.StringIO(), ["%.3f", *["%.6g"] * COEFFICIENT_COUNT]

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS, Grid, to_ns
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.messages import fill_candidates
@@ -50,7 +49,7 @@ from reactdiff_ros.recordings.replay.senses import (
 )
 from reactdiff_ros.resources import package_version
 from reactdiff_ros.session import ListeningSession
-from reactdiff_ros.types import ExpressionFrame, FloatArray, ListenerState, Reaction, SpeakerFrame
+from reactdiff_ros.types import ExpressionFrame, ListenerState, Reaction, SpeakerFrame
 
 GRID: Final = Grid()
 AFTER_NS: Final = 100_000_000
@@ -121,21 +120,17 @@ class Tally:
 class Replayed:
     """A replay on the 25 Hz grid: T slots of 40 ms, from the first face to the last."""
 
-    times_ns: NDArray[np.int64]
-    """(T,) the beginning of each slot, on the recording's clock."""
+    faces: list[ExpressionFrame]
+    """(T,) the listener's face at the beginning of each slot."""
     face_seen: NDArray[np.bool_]
     """(T,) perception found the speaker's face, as the listener's grid holds it."""
-    coefficients: FloatArray
-    """(T, 58) the listener's face at the beginning of each slot."""
-    listening: NDArray[np.bool_]
-    """(T,) False: the face was idle or neutral, there was no one to listen to."""
     perception_s: NDArray[np.float64]
     """(T,) seconds of computing in each slot."""
     listener_s: NDArray[np.float64]
     """(T,) the same of the listener."""
     complete: bool
     """False: it was stopped, or the recording broke off."""
-    tally: Tally = field(compare=False)
+    tally: Tally
 
 
 def steps(
@@ -216,10 +211,8 @@ def replay(
             seen[begin - first : end - first] = track.batch.mesh[0, begin - track.first : end - track.first]
     seconds = np.array([spent[first + i] for i in range(count)]).reshape(count, 2)
     return Replayed(
-        times_ns=np.array([face.stamp_ns for face in faces], dtype=np.int64),
+        faces=faces,
         face_seen=seen,
-        coefficients=np.array([face.coefficients for face in faces], np.float32).reshape(count, COEFFICIENT_COUNT),
-        listening=np.array([face.mode == "listening" for face in faces], dtype=bool),
         perception_s=seconds[:, 0],
         listener_s=seconds[:, 1],
         complete=not (stopped or tally.broken or tally.jump_s),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ from reactdiff_ros.avatar.drawing import FaceDrawing, rasterised
 from reactdiff_ros.capture.media import ClipPicture, ClipSound
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError
-from reactdiff_ros.recordings.replay.replay import GRID, Step
+from reactdiff_ros.recordings.replay.replay import GRID
 from reactdiff_ros.recordings.replay.senses import Recording, Steady
 from reactdiff_ros.types import REACTION_RATE_HZ, UINT8, ExpressionFrame
 from reactdiff_ros.whole_file import whole_path
@@ -42,11 +42,6 @@ _AHEAD: Final = 32
 """Pictures that are rendered before they are needed."""
 _NOBODY: Final = np.full((HEIGHT, SPEAKER_WIDTH, 3), 32, dtype=np.uint8)
 _INK: Final = (250, 250, 250)
-
-
-def on_slots(steps: Iterable[Step]) -> list[ExpressionFrame]:
-    """The faces of a replay at the video's rate."""
-    return [face for step in steps for face in step.faces if face.stamp_ns % GRID.period_ns == 0]
 
 
 def prepare(path: Path) -> None:
@@ -84,7 +79,7 @@ def write_video(
     Args:
         path: of the file, which must not be there.
         recording: that was replayed; it is read once more.
-        faces: one every 40 ms (`on_slots`).
+        faces: one every 40 ms (`Replayed.faces`).
         look: of the face, see `drawing.looks`, or a look's file.
         processes: that render; 0 = this one.
         progress: takes the share that is done; returns False to end the video there.
