@@ -24,7 +24,7 @@ from reactdiff_ros.evaluation.runs import run as runs
 from reactdiff_ros.evaluation.runs.parts import Part, PartResult, RunContext
 from reactdiff_ros.evaluation.runs.scoring import MEASURES, perceived_curves, score
 from reactdiff_ros.recordings.datasets import public
-from reactdiff_ros.recordings.datasets.recording import DatasetError, Files, Recording
+from reactdiff_ros.recordings.datasets.recording import DatasetError, Recording
 from reactdiff_ros.recordings.extraction import voice_columns
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
@@ -105,8 +105,7 @@ class PublicSet:
     def _attributes(self, n: int, role: int) -> FloatArray:
         found = self._files(n)
         assert found.attributes is not None
-        assert found.attributes_of is not None
-        return found.attributes_of(found.attributes[role])[: LONGEST if self.kind == "react" else None]
+        return public.load_attributes(found.attributes[role])[: LONGEST if self.kind == "react" else None]
 
     def recording(self, n: int, voice_of: Any) -> Recording:
         """The speaker as perception would tell of them, and the listener, at 25 Hz. Raises DatasetError."""
@@ -121,8 +120,8 @@ class PublicSet:
         """The file of `listener_attributes`."""
         return str((self._files(n).attributes or ("", ""))[1])
 
-    def _files(self, n: int) -> Files:
-        found: Files = self.entries[n].files(self.folder, self.split)
+    def _files(self, n: int) -> public.Files:
+        found: public.Files = self.entries[n].files(self.folder, self.split)
         return found
 
 

@@ -10,7 +10,7 @@ import csv
 import json
 import pickle
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -34,19 +34,23 @@ from reactdiff_ros.coefficients import (
 )
 from reactdiff_ros.recordings.datasets.recording import (
     DatasetError,
-    Files,
     Recording,
     VoiceOf,
+    affect_of,
+    between,
     existing,
     folder_of,
     inside,
     load_array,
+    load_sound,
     load_table,
+    newest,
     open_array,
     readable_text,
-    recording_from,
+    same_length,
+    speaker_of,
 )
-from reactdiff_ros.types import FloatArray
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 
 def recordings(
@@ -93,6 +97,62 @@ def recording_of(
     """
     folder_of(folder / split, f"the {split} split")
     return recording_from(entry.files(folder, split, names), voice_of)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """One direction of one conversation in a public set: what its layout says of files, names and rate."""
+
+    source: str
+    pair: str
+    session: str
+    role: str
+    """Which of the two listens."""
+    names: dict[str, str]
+    """See `Recording`."""
+    faces: tuple[Path, Path]
+    """Of the speaker and of the listener."""
+    sound: Path | None
+    """Of the speaker; None: it is not read."""
+    face_of: Callable[[Path], FloatArray]
+    """Reads one of `faces`, (T, ...)."""
+    coefficients_of: Callable[[FloatArray], tuple[FloatArray, NDArray[np.bool_]]]
+    """Coefficients (T, 58) of a face, and which (58,) are observed."""
+    attributes: tuple[Path, Path] | None = None
+    """Of speaker and listener; None: the set has no labels."""
+    rate_hz: float = REACTION_RATE_HZ
+    """Frames a second of faces and attributes."""
+
+
+def recording_from(files: Files, voice_of: VoiceOf = None) -> Recording:
+    """Read one direction onto the 25 Hz grid.
+
+    At each time, the speaker is the newest recorded frame; the listener is interpolated between frames.
+
+    Raises:
+        DatasetError: a file is missing or malformed, or the files differ in length.
+    """
+    parts = []
+    for person in range(2):
+        parts.append((files.faces[person], files.face_of(files.faces[person])))
+        if files.attributes is not None:
+            parts.append((files.attributes[person], load_attributes(files.attributes[person])))
+    recorded = same_length(parts)
+    values = [array[:recorded] for _, array in parts]
+    speaking, listening = values[: len(values) // 2], values[len(values) // 2 :]
+    coefficients, seen = files.coefficients_of(speaking[0])
+    listener, observed = files.coefficients_of(listening[0])
+    listener = between(listener, files.rate_hz)
+    voice = affect = attributes = None
+    if voice_of is not None and files.sound is not None:
+        voice = voice_of(*load_sound(files.sound, recorded, files.rate_hz), len(listener))
+    if files.attributes is not None:
+        affect = affect_of(newest(speaking[1], files.rate_hz))
+        attributes = between(listening[1], files.rate_hz)
+    coefficients = newest(coefficients, files.rate_hz)
+    speaker = speaker_of(len(listener), coefficients=coefficients, observed=seen, affect=affect, voice=voice)
+    people = (files.source, files.pair, files.session, files.role)
+    return Recording(*people, speaker, listener, observed, attributes, names=files.names)
 
 
 # ---- FaceVerse v2
@@ -263,7 +323,6 @@ class ClipPair:
             sound=root / "Audio_files" / f"{self.speaker}.wav", face_of=load_face,
             coefficients_of=partial(faceverse_coefficients, names=names),
             attributes=(attributes_path(root, self.speaker), attributes_path(root, self.listener)),
-            attributes_of=load_attributes,
         )  # fmt: skip
 
 
@@ -416,7 +475,7 @@ class Item:
             names={"split": split, "session": self.session, "file": self.file}, faces=both("coefficients"),
             sound=root / "audio" / self.role / f"{below}.wav", face_of=load_face,
             coefficients_of=partial(faceverse_coefficients, names=names), attributes=both("facial-attributes"),
-            attributes_of=load_attributes, rate_hz=MARS_RATE_HZ,
+            rate_hz=MARS_RATE_HZ,
         )  # fmt: skip
 
 

@@ -358,64 +358,6 @@ def between(values: FloatArray, rate_hz: float) -> FloatArray:
     return np.asarray(values[low] * (1 - share) + values[high] * share, dtype=np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
-    """One direction of one conversation in a public set: what its layout says of files, names and rate."""
-
-    source: str
-    pair: str
-    session: str
-    role: str
-    """Which of the two listens."""
-    names: dict[str, str]
-    """See `Recording`."""
-    faces: tuple[Path, Path]
-    """Of the speaker and of the listener."""
-    sound: Path | None
-    """Of the speaker; None: it is not read."""
-    face_of: Callable[[Path], FloatArray]
-    """Reads one of `faces`, (T, ...)."""
-    coefficients_of: Callable[[FloatArray], tuple[FloatArray, NDArray[np.bool_]]]
-    """Coefficients (T, 58) of a face, and which (58,) are observed."""
-    attributes: tuple[Path, Path] | None = None
-    """Of speaker and listener; None: the set has no labels."""
-    attributes_of: Callable[[Path], FloatArray] | None = None
-    """Reads one of `attributes`, (T, 25)."""
-    rate_hz: float = REACTION_RATE_HZ
-    """Frames a second of faces and attributes."""
-
-
-def recording_from(files: Files, voice_of: VoiceOf = None) -> Recording:
-    """Read one direction onto the 25 Hz grid.
-
-    At each time, the speaker is the newest recorded frame; the listener is interpolated between frames.
-
-    Raises:
-        DatasetError: a file is missing or malformed, or the files differ in length.
-    """
-    parts = []
-    for person in range(2):
-        parts.append((files.faces[person], files.face_of(files.faces[person])))
-        if files.attributes is not None and files.attributes_of is not None:
-            parts.append((files.attributes[person], files.attributes_of(files.attributes[person])))
-    recorded = same_length(parts)
-    values = [array[:recorded] for _, array in parts]
-    speaking, listening = values[: len(values) // 2], values[len(values) // 2 :]
-    coefficients, seen = files.coefficients_of(speaking[0])
-    listener, observed = files.coefficients_of(listening[0])
-    listener = between(listener, files.rate_hz)
-    voice = affect = attributes = None
-    if voice_of is not None and files.sound is not None:
-        voice = voice_of(*load_sound(files.sound, recorded, files.rate_hz), len(listener))
-    if files.attributes is not None:
-        affect = affect_of(newest(speaking[1], files.rate_hz))
-        attributes = between(listening[1], files.rate_hz)
-    coefficients = newest(coefficients, files.rate_hz)
-    speaker = speaker_of(len(listener), coefficients=coefficients, observed=seen, affect=affect, voice=voice)
-    people = (files.source, files.pair, files.session, files.role)
-    return Recording(*people, speaker, listener, observed, attributes, names=files.names)
-
-
 @contextmanager
 def readable_text(path: Path, field: str) -> Iterator[Any]:
     """An open text file; an error while it is read, as text or as CSV, names it.
