@@ -243,8 +243,7 @@ def replay(
     """
     _refuse_unused(realtime)
     if realtime:
-        topics = {name: how[name] for name in ("picture", "sound")}
-        return _play(result, bag, namespace, lan, rate=rate, loop=loop, **topics)
+        return _play(result, bag, namespace, lan, rate=rate, loop=loop, picture=how["picture"], sound=how["sound"])
     if output is None and video is None:
         raise click.UsageError("give -o OUT_BAG, --video FILE.mp4, or both")
     named = how["policy"] or ""
@@ -271,14 +270,14 @@ def _refuse_unused(realtime: bool) -> None:
 def _play(result: Output, bag: Path, namespace: str | None, lan: bool, **how: Any) -> None:
     """Play a bag into the running graph until its end or Ctrl-C. Errors as `bag_player.play`."""
     join_graph(namespace, lan)
-    from reactdiff_ros.recordings.graph.bag_player import PlaySettings, play
+    from reactdiff_ros.recordings.graph.bag_player import play
 
-    settings = PlaySettings(namespace=ros_namespace(namespace), **how)
     stop, begin = StopFlag(), time.monotonic()
     with progress_bar(bag.name) as progress:
-        played = play(bag, settings, log=log, progress=progress, stop=lambda: stop.set)
+        place = ros_namespace(namespace)
+        played = play(bag, namespace=place, log=log, progress=progress, stop=lambda: stop.set, **how)
     result.update(
-        bag=str(bag), rate=settings.rate, pictures=played.pictures, sounds=played.sounds,
+        bag=str(bag), rate=how["rate"], pictures=played.pictures, sounds=played.sounds,
         recorded_s=round(played.seconds, 3), took_s=round(time.monotonic() - begin, 3),
         late_ms=round(played.late_ms, 1), complete=not stop.set, notes=played.notes,
     )  # fmt: skip

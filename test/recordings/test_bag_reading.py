@@ -19,7 +19,7 @@ from bag_making import START, STEP, picture, speaker_bag
 from reactdiff_ros.capture.media import ClipPicture
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.recordings.bags import interfaces
-from reactdiff_ros.recordings.bags.read import BACK_NS, BagSource, chained, stamped, together
+from reactdiff_ros.recordings.bags.read import BACK_NS, BagSource, chained, restamped, stamped, together
 from reactdiff_ros.recordings.bags.write import BagWriter
 
 STORAGES = ("mcap", "sqlite3")
@@ -184,6 +184,12 @@ def test_sound_of_mgonzs13(tmp_path):
         bag.raw("/audio_capture", interfaces.SAMPLES_STAMPED, 100 * NS, bytes(cdr))
     _, (item,) = read(tmp_path / "bag")
     assert (item.rate_hz, item.samples.shape, int(item.samples[0, 0])) == (16000, (160, 2), 16383)
+
+
+def test_stamps_are_patched_in_either_byte_order():
+    stamp = 7 * NS + 5
+    assert restamped(b"\0\1\0\0" + bytes(8) + b"rest", stamp) == b"\0\1\0\0\7\0\0\0\5\0\0\0rest"
+    assert restamped(b"\0\0\0\0" + bytes(8) + b"rest", stamp) == b"\0\0\0\0\0\0\0\7\0\0\0\5rest"
 
 
 # ---- Times of messages: used where they can be trusted, corrected by the recorder's clock where not

@@ -372,6 +372,11 @@ def _stamp(raw: bytes) -> int:
     return int(seconds * NS + nanoseconds)
 
 
+def restamped(raw: bytes, stamp_ns: int) -> bytes:
+    """Serialized bytes of a message that begins with a Header, with another stamp."""
+    return raw[:4] + struct.pack(f"{_order(raw)}iI", *divmod(stamp_ns, NS)) + raw[12:]
+
+
 def _length(raw: bytes) -> int:
     """The length of the sequence that a message begins with."""
     return min(struct.unpack_from(f"{_order(raw)}I", raw, 4)[0], len(raw)) if len(raw) >= 8 else 0

@@ -8,7 +8,6 @@ replay is given.
 from __future__ import annotations
 
 import heapq
-import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -29,7 +28,7 @@ from reactdiff_ros.messages import fill_audio, fill_stamp
 from reactdiff_ros.nodes.base import interface, qos_profile
 from reactdiff_ros.nodes.small_node import small_node
 from reactdiff_ros.recordings.bags.interfaces import COMPRESSED
-from reactdiff_ros.recordings.bags.read import SPEAKING, BagSource
+from reactdiff_ros.recordings.bags.read import SPEAKING, BagSource, restamped
 from reactdiff_ros.types import Sound
 
 CLOCK_HZ: Final = 200.0
@@ -37,27 +36,8 @@ BEFORE_S: Final = 0.5
 """How long /clock holds the bag's beginning, so that every node receives it."""
 AFTER_S: Final = 0.6
 """How long /clock goes on after the last message, until it has acted."""
-
-
-@dataclass(frozen=True)
-class PlaySettings:
-    """How a bag is played.
-
-    Args:
-        rate: speed, 0.05 to 20; 1 = as recorded.
-        loop: begin again at the end, /clock included.
-        picture: the camera's topic in the bag; "" = found by type, "none" = without.
-        sound: the microphone's topic, likewise.
-        namespace: of the nodes, "" or "/name".
-        wait_s: how long to wait for a subscriber.
-    """
-
-    rate: float = 1.0
-    loop: bool = False
-    picture: str = ""
-    sound: str = ""
-    namespace: str = ""
-    wait_s: float = 20.0
+WAIT_S: Final = 20.0
+"""How long to wait for a subscriber."""
 
 
 @dataclass
@@ -89,15 +69,16 @@ class Script:
 
     Args:
         path: the bag.
-        settings: which topics.
+        picture: the camera's topic in it; "" = found by type, "none" = without.
+        sound: the microphone's topic, likewise.
 
     Raises:
         MediaError: see `BagSource`.
     """
 
-    def __init__(self, path: Path, settings: PlaySettings) -> None:
-        self._path, self._settings = path, settings
-        self._source = BagSource(path, settings.picture, settings.sound)
+    def __init__(self, path: Path, picture: str = "", sound: str = "") -> None:
+        self._path = path
+        self._source = BagSource(path, picture, sound)
         self._offset_ns = self._source.clock_off_ns
         """Stamps of another clock than the recorder's: /clock then publishes theirs."""
         self.start_ns = self._source.start_ns
@@ -145,20 +126,16 @@ class Script:
                 yield Due(newest, 2, "audio", fill_audio(msg.AudioChunk(), sound, "microphone"))
 
 
-def restamped(raw: bytes, stamp_ns: int) -> bytes:
-    """Serialized bytes of a message that begins with a header, with another stamp."""
-    order = "<" if raw[1] & 1 else ">"
-    return raw[:4] + struct.pack(order + "iI", *divmod(stamp_ns, NS)) + raw[12:]
-
-
 class Player:
-    """Publishes a script. A context manager: at its end it has left the graph."""
+    """Publishes a script to the nodes of a namespace ("" or "/name"). A context manager: at its end it has left the
+    graph.
+    """
 
-    def __init__(self, script: Script, settings: PlaySettings) -> None:
-        self._script, self._settings = script, settings
+    def __init__(self, script: Script, namespace: str = "") -> None:
+        self._script = script
         self.played = Played()
         self._stack = ExitStack()
-        self._node = self._stack.enter_context(small_node("bag_player", settings.namespace, pictures=True))
+        self._node = self._stack.enter_context(small_node("bag_player", namespace, pictures=True))
         self._clock = self._node.create_publisher(Clock, "/clock", QoSProfile(depth=10))
         table = load_table()
         specs = {t.name: t for node in table.nodes for t in node.subscribers}
@@ -176,14 +153,14 @@ class Player:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def wait_for_listener(self, stop: Callable[[], bool]) -> None:
-        """Wait for subscribers of the pictures (without them, of the sound) and of /clock.
+    def wait_for_listener(self, stop: Callable[[], bool], wait_s: float = WAIT_S) -> None:
+        """Wait up to `wait_s` for subscribers of the pictures (without them, of the sound) and of /clock.
 
         Raises:
             ReactdiffError: there are none, or another node publishes pictures or /clock too.
         """
         topic = self._script.picture or self._script.sound
-        end = time.monotonic() + self._settings.wait_s
+        end = time.monotonic() + wait_s
         while not stop():
             heard = self._publishers[topic].get_subscription_count()
             timed = self._clock.get_subscription_count()
@@ -206,12 +183,12 @@ class Player:
         what = f"no node subscribes to {self._node.resolve_topic_name(topic)}"
         return ReactdiffError(what, todo=f"start the listener first: {start}{raw}")
 
-    def play(self, progress: Callable[[float], None], stop: Callable[[], bool]) -> None:
-        """Play, once or over and over, until the end or until `stop()`; `progress` takes the share done."""
+    def play(self, rate: float, loop: bool, progress: Callable[[float], None], stop: Callable[[], bool]) -> None:
+        """Play, once or over and over, until the end or until `stop()`; arguments as of the function `play`."""
         while not stop():
             self._hold(BEFORE_S, stop)
-            self._round(progress, stop)
-            if not self._settings.loop:
+            self._round(rate, progress, stop)
+            if not loop:
                 break
 
     def _hold(self, seconds: float, stop: Callable[[], bool]) -> None:
@@ -220,8 +197,8 @@ class Player:
             self._tell(self._script.start_ns)
             time.sleep(1.0 / CLOCK_HZ)
 
-    def _round(self, progress: Callable[[float], None], stop: Callable[[], bool]) -> None:
-        script, rate = self._script, self._settings.rate
+    def _round(self, rate: float, progress: Callable[[float], None], stop: Callable[[], bool]) -> None:
+        script = self._script
         items = iter(script)
         item = next(items, None)
         start_ns = script.start_ns if item is None else min(script.start_ns, item.at_ns)
@@ -257,8 +234,12 @@ class Player:
 
 def play(
     path: Path,
-    settings: PlaySettings,
     *,
+    rate: float,
+    loop: bool,
+    picture: str,
+    sound: str,
+    namespace: str,
     log: Callable[[str], None],
     progress: Callable[[float], None],
     stop: Callable[[], bool],
@@ -267,7 +248,11 @@ def play(
 
     Args:
         path: rosbag2 folder or a file of one.
-        settings: speed, topics, namespace.
+        rate: speed, 0.05 to 20; 1 = as recorded.
+        loop: begin again at the end, /clock included.
+        picture: the camera's topic in the bag; "" = found by type, "none" = without.
+        sound: the microphone's topic, likewise.
+        namespace: of the nodes, "" or "/name".
         log: receives every sentence about the bag that a user should know.
         progress: takes the share done, 0 to 1.
         stop: asked several times a second whether to end.
@@ -276,10 +261,10 @@ def play(
         MediaError: the bag cannot be played.
         ReactdiffError: there is no subscriber, or another player runs.
     """
-    script = Script(path, settings)
-    with Player(script, settings) as player:
+    script = Script(path, picture, sound)
+    with Player(script, namespace) as player:
         player.wait_for_listener(stop)
-        player.play(progress, stop)
+        player.play(rate, loop, progress, stop)
         player.played.notes = script.notes
     for note in player.played.notes:
         log(note)
