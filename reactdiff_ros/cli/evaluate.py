@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from reactdiff_ros.cli import common, evaluation
-from reactdiff_ros.cli.backchannels import backchannels
 from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, Output, dumps, json_on_stdout, log, progress_bar
 from reactdiff_ros.cli.evaluation import PLOTS, Course, Run
 from reactdiff_ros.resources import needing
@@ -21,6 +20,7 @@ SYSTEMS = (
 )  # fmt: skip
 PEOPLE_SYSTEMS = ("real", "model", "shuffled", "rules", "mime", "policy")
 DYAD_SYSTEMS = ("model", "shuffled", "real", "random", "mime", "rules", "policy", "still")
+BACKCHANNEL_SYSTEMS = ("people", "model", "shuffled", "rules", "policy")
 PARTS = (
     "autoencoder", "speed", "dyads", "response", "behaviour", "streams", "choice", "controls", "sessions", "simulator",
 )  # fmt: skip
@@ -32,6 +32,7 @@ LAB_MEASURES = (
     "FRC", "FRD", "FRDiv", "FRVar", "smile_coupling", "response_lag_ms", "nods_per_minute", "smiles_per_minute",
     "blinks_per_minute", "jerk", "limit_hits", "frame_ms", "latency_p95_ms",
 )  # fmt: skip
+PICTURES = (".png", ".pdf", ".svg")
 
 
 def items_option(least: int, most: int, default: int, text: str = "Held-out simulated speakers.") -> Callable[..., Any]:
@@ -42,6 +43,11 @@ def items_option(least: int, most: int, default: int, text: str = "Held-out simu
 def seconds_option(least: float, default: float, text: str = "Length of each speaker's clip.") -> Callable[..., Any]:
     """--seconds, the length of a clip."""
     return click.option("--seconds", type=Number(least, 600.0), default=default, help=text)
+
+
+def systems_option(names: tuple[str, ...]) -> Callable[..., Any]:
+    """--system, the rows of a table."""
+    return click.option("--system", "systems", type=common.Choice(names), multiple=True, help="Only these rows (all).")
 
 
 @click.group(cls=common.Group, checkout=("lips", "turns"))
@@ -55,9 +61,6 @@ def command(function: Callable[..., int]) -> Callable[..., int]:
     made.callback = needing("numba", made.callback)
     evaluate.add_command(made)
     return made  # type: ignore[no-any-return]
-
-
-command(backchannels)
 
 
 @command
@@ -89,6 +92,71 @@ def appropriateness(result: Output, clips: Path, seeds: int, style: str, workers
         log(f"{name} was skipped: {problem}")
 
 
+def _picture(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() not in PICTURES:
+        raise click.BadParameter(f"the picture's name must end with {', '.join(PICTURES)}")
+    return evaluation.plots(context, parameter, path)
+
+
+PICTURE = click.option(
+    "--output", type=common.FILE, metavar="PLOT.png", callback=_picture, help="Picture of hazards and nod shapes."
+)
+
+
+@command
+@click.option("--timings", type=common.FILE, required=True, metavar="FILE",
+              help="Utterances of two people: a table with begin and end (ms) and participant.")  # fmt: skip
+@click.option("--speech", type=common.FOLDER, required=True, metavar="DIR",
+              help="Real speech (.flac, .wav) that is laid under the utterances.")  # fmt: skip
+@click.option("--nods", type=common.FILE, metavar="FILE",
+              help="Annotated nods, to compare shapes with: a row for each measure and label.")  # fmt: skip
+@common.MODEL
+@systems_option(BACKCHANNEL_SYSTEMS)
+@click.option("--streams", type=click.IntRange(1, 64), default=4, help="Times that each system listens.")
+@click.option("--face/--no-face", default=True,
+              help="A neutral face that looks at the listener is seen; or nothing, as without a camera.")  # fmt: skip
+@evaluation.evaluation(voices=False, output=PICTURE)
+def backchannels(
+    run: Run, timings: Path, speech: Path, nods: Path | None, systems: tuple[str, ...], streams: int, face: bool
+) -> None:
+    """Compare when listeners nod with people's backchannels, on real speech.
+
+    The speech has the turns of a real dialogue; people's backchannels are vocal. Short utterances over or between the
+    other's turns are backchannels. Only the time in which the speaker has the floor counts. hazard: responses a second
+    by the speaker's pause so far; answers: responses a pause within 1 s of its beginning, by its length, as share and
+    less chance; r: their correlations with people's over the bins; after_pauses: share of responses within 1 s of a
+    pause of 0.2 s and more, over that of circularly shifted ones (ratio). Intervals are 95 % over minutes. nod_shapes
+    (with --nods): quantiles, and distances from annotated nods; amplitude and velocity over their medians, because
+    their units differ.
+    """
+    from reactdiff_ros.evaluation.studies.backchannels import (
+        evaluate_backchannels,
+        make_dialogue,
+        read_nods,
+        read_speech,
+    )
+    from reactdiff_ros.recordings.datasets.turns import read_turns
+
+    if run.output is not None:
+        common.check_writable("the picture", run.output)
+    chosen = systems or BACKCHANNEL_SYSTEMS
+    turns, annotated = read_turns(timings), None if nods is None else read_nods(nods)
+    for why, count in turns.left_out.items():
+        log(f"rows that are left out: {count} ({why})")
+    with progress_bar("voices") as show:
+        dialogue = make_dialogue(turns, read_speech(speech), face=face, seed=run.seed, progress=show)
+    listener = run.network(run.model) if {"model", "shuffled"} & {*chosen} else None
+    with progress_bar("listeners") as show:
+        found = evaluate_backchannels(
+            dialogue, listener, systems=chosen, streams=streams, seed=run.seed, annotated=annotated, progress=show
+        )
+    run.result.update(found.figures, seed=run.seed, streams=streams, face=face, minutes=turns.seconds / 60)
+    run.result["turns"] = {p.name: {"talk": len(p.talk), "responses": len(p.responses)} for p in turns.people}
+    run.result["left_out"] = turns.left_out
+    if run.output is not None:
+        log(f"wrote {found.pictures['backchannels.png'](run.output)}")
+
+
 @command
 @evaluation.CONTROLLED
 @common.MODEL
@@ -114,7 +182,7 @@ def controls(run: Run, items: int, seconds: float) -> None:
 @common.MODEL
 @click.option("--models", type=common.FOLDER, nargs=4, metavar="DIR0 DIR1 DIR2 DIR3",
               help="Four models, each trained without the pairs of one fold; each is tested on those.")  # fmt: skip
-@click.option("--system", "systems", type=common.Choice(DYAD_SYSTEMS), multiple=True, help="Only these rows (all).")
+@systems_option(DYAD_SYSTEMS)
 @click.option("--permutations", type=click.IntRange(100, 1_000_000), default=5000,
               help="Permutations of speakers across pairs, for p.")  # fmt: skip
 @evaluation.evaluation(voices=False, output=evaluation.RESULT)
@@ -153,7 +221,7 @@ def dyads(run: Run, folder: Path, models: tuple[Path, ...] | None, systems: tupl
 @click.option("--folder", type=common.FOLDER, required=True,
               help="Recorded pairs: tables of both faces, or the files of 'evaluate dyads'.")  # fmt: skip
 @common.MODEL
-@click.option("--system", "systems", type=common.Choice(PEOPLE_SYSTEMS), multiple=True, help="Only these rows (all).")
+@systems_option(PEOPLE_SYSTEMS)
 @evaluation.evaluation(voices=False)
 def people(run: Run, folder: Path, systems: tuple[str, ...]) -> None:
     """Compare listeners with people, on recordings of both faces of pairs.
