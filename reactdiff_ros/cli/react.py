@@ -165,7 +165,7 @@ def _perceived(path: Path, topics: tuple[str, str], perception: Perception) -> t
 
     clip = open_source(path, *topics)
     with progress_bar(path.name) as show:
-        track = extract_source(clip, perception, lambda seconds: show(seconds / max(clip.duration_s, 0.01)))
+        track = extract_source(clip, perception, show)
     if not clip.has_sound:
         log(f"{path} has no sound: its recording has no voice")
     if not clip.has_picture:

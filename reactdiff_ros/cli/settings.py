@@ -170,9 +170,9 @@ def learn(result: Output, clip: Path, name: str, about: str | None, path: Path |
     known = style_book(str(target)) if target.exists() else load_styles()
     if name in known and not force:
         raise ConfigError("a style of this name already exists", where=name, todo="choose another name, or --force")
-    duration_s = max(MediaClip(clip).duration_s, 1e-3)
-    with progress_bar(clip.name) as report:
-        reference = learn_reference(clip, progress=lambda seconds: report(seconds / duration_s))
+    media = MediaClip(clip)
+    with progress_bar(clip.name) as show:
+        reference = learn_reference(media, show)
     sentence = about or f"Learnt from {reference.clip}, {reference.seconds:.0f} s."
     save_style(target, name, {"about": sentence, "reference": list(reference.values)}, replace=force)
     result.update(name=name, file=str(target), seconds=reference.seconds, reference=reference.as_dict())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +22,6 @@ from reactdiff_ros.model.speaker.grid import Track, onto_grid
 from reactdiff_ros.model.style import SHORTEST_S, style_of
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.perception.voice import VoiceExtractor
-from reactdiff_ros.recordings.bags.read import open_source
 from reactdiff_ros.recordings.datasets.recording import filled_in
 from reactdiff_ros.recordings.datasets.recordings import Extracted
 from reactdiff_ros.recordings.replay.senses import Recording, Steady, sense
@@ -41,9 +39,14 @@ _FRESH_SLOTS: Final = 1
 
 
 def extract_source(
-    clip: Recording, perception: Perception, progress: Callable[[float], None] = lambda seconds: None
+    clip: Recording, perception: Perception, progress: Callable[[float], None] = lambda share: None
 ) -> Track:
-    """One media file or bag on the grid. Stamps are the source's own: a file begins at 0. `perception` is reset first.
+    """One media file or bag on the grid. Stamps are the source's own: a file begins at 0.
+
+    Args:
+        clip: what is read.
+        perception: reset first.
+        progress: takes the share done.
 
     Raises:
         MediaError: nothing of it can be decoded or perceived, or its time jumps.
@@ -54,7 +57,7 @@ def extract_source(
     for sensed in sense(items, perception, SessionConfig(), after_ns=_AFTER_NS, timer=time.perf_counter):
         frames.extend(frame for result in sensed.results for frame in result.frames)
         first_ns = sensed.event.offset_ns if first_ns is None else first_ns
-        progress((sensed.event.offset_ns - first_ns) / NS)
+        progress((sensed.event.offset_ns - first_ns) / NS / max(clip.duration_s, 0.01))
     if steady.jump_s:
         what = f"time jumps by {steady.jump_s:.1f} s within the recording"
         raise MediaError(what, where=str(clip.path), todo="cut it there into two")
@@ -70,9 +73,7 @@ def alone(track: Track, clip: Recording) -> Extracted:
     return Extracted(name, "0", "nobody", track.batch, track.stamps_ns, about=about)
 
 
-def together(
-    speaker: tuple[Track, Recording], listener: tuple[Track, Recording], people: str = "", session: str = ""
-) -> Extracted:
+def together(speaker: tuple[Track, Recording], listener: tuple[Track, Recording], people: str = "") -> Extracted:
     """A speaker and the one who listened, filmed at the same time, over the slots that both have.
 
     The listener's coefficients are the perceived ones; observed are those with a confidence of 0.3 and more in a
@@ -82,7 +83,6 @@ def together(
         speaker: track and clip.
         listener: track and clip, from the same start.
         people: who the two are; by default their files' names. Folds are by it.
-        session: which conversation of theirs; by default the files' names.
 
     Raises:
         MediaError: one view ends before the other begins.
@@ -96,7 +96,7 @@ def together(
     cut = slice(0, end - first)
     names = "-".join(sorted([clip.path.stem, other_clip.path.stem]))
     about["listener_observed"] = round(float(observed.mean()), 4)
-    who = (people or names, session or names, other_clip.path.stem)
+    who = (people or names, names, other_clip.path.stem)
     return Extracted(*who, track.batch.at(cut), track.stamps_ns[cut], values, observed, about)
 
 
@@ -186,23 +186,23 @@ class Reference:
         return dict(zip(STYLE_NAMES, self.values, strict=True))
 
 
-def learn_reference(path: Path, progress: Callable[[float], None] = lambda seconds: None) -> Reference:
-    """Measure the person in the clip `path` as a listener.
+def learn_reference(clip: Recording, progress: Callable[[float], None] = lambda share: None) -> Reference:
+    """Measure the person in a clip as a listener.
 
     Args:
-        path: a media file with one person in it who listens.
-        progress: receives the seconds of the clip that are done.
+        clip: with one person in it who listens.
+        progress: takes the share done.
 
     Raises:
         MediaError: it cannot be read, is too short, or shows a face too seldom.
     """
-    track = extract_source(open_source(path), SpeakerPerception(), progress)
-    coefficients, observed = seen_face(track, str(path))
+    track = extract_source(clip, SpeakerPerception(), progress)
+    coefficients, observed = seen_face(track, str(clip.path))
     values, given = style_of(coefficients[None], observed)
     style = tuple(round(float(v), 3) if g else None for v, g in zip(values[0], given[0], strict=True))
     if not any(g for g in given[0]):
-        raise MediaError("nothing of the person's listening could be measured", where=str(path))
-    return Reference(path.name, len(coefficients) / REACTION_RATE_HZ, style)
+        raise MediaError("nothing of the person's listening could be measured", where=str(clip.path))
+    return Reference(clip.path.name, len(coefficients) / REACTION_RATE_HZ, style)
 
 
 def seen_face(track: Track, where: str) -> tuple[FloatArray, NDArray[np.bool_]]:

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, NAMES
 from reactdiff_ros.errors import MediaError, ReactdiffError, explained
-from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings, settings_as_live
 from reactdiff_ros.recordings.replay.replay import ReplayBag, Replayed, Step, Tally, open_recording, replay
 from reactdiff_ros.resources import require
@@ -64,7 +63,6 @@ class Listener:
     ) -> None:
         given = {"style": style, "policy": policy, "seed": seed, **parameters}
         self._settings, self._values = settings_as_live(given, robot=robot)
-        ExpressionEngine(self._settings.expression)  # refuses an unknown style here and not in the first step
         self._session: ListeningSession | None = None
         self._stepped_ns: int | None = None
         self._face = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.model.diffusion.tokens import blank
@@ -49,6 +50,6 @@ def test_views_of_unlike_length_are_told() -> None:
 
 @pytest.mark.clips
 def test_a_clip_of_a_person_gives_a_reference(clips) -> None:
-    reference = learn_reference(clips("liveportrait_d9_webcam_silent_20s.mp4"))
+    reference = learn_reference(MediaClip(clips("liveportrait_d9_webcam_silent_20s.mp4")))
     assert reference.seconds > 5
     assert reference.as_dict()["head_motion"] is not None

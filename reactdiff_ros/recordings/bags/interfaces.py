@@ -140,7 +140,7 @@ def store_of(name: str, definition: str = "", idl: bool = False) -> Any:
         try:
             own = get_typestore(Stores.EMPTY)
             own.register(get_types_from_idl(definition) if idl else get_types_from_msg(definition, name))
-            own.get_msgdef(name) if hasattr(own, "get_msgdef") else own.hash_rihs01(name)  # all parts are there
+            own.get_msgdef(name)  # all parts are there
             return own
         except Exception:  # a definition that cannot be read: what is known here may do
             pass

@@ -144,7 +144,7 @@ class BagWriter:
         if not keep:
             shutil.rmtree(self.partial, ignore_errors=True)
 
-    def raw(self, topic: str, kind: str, log_ns: int, cdr: bytes | memoryview, definition: str = "") -> None:
+    def raw(self, topic: str, kind: str, log_ns: int, cdr: bytes | memoryview) -> None:
         """One message as CDR bytes.
 
         Args:
@@ -152,14 +152,13 @@ class BagWriter:
             kind: "package/msg/Type".
             log_ns: when a recorder would have received it.
             cdr: the bytes, encapsulation header included.
-            definition: the type's text; needed for types that are neither public nor ours.
 
         Raises:
             MediaError: the disk is full.
-            MessageError: the type is unknown and no definition was given.
+            MessageError: the type is neither public nor ours.
         """
         with self._telling():
-            connection = self._connections.get(topic) or self._connect(topic, kind, definition)
+            connection = self._connections.get(topic) or self._connect(topic, kind)
             self._writer.write(connection, int(log_ns), cdr)
             self._uncommitted += len(cdr)
             if self.storage == "sqlite3" and self._uncommitted > _COMMIT_BYTES:
@@ -171,10 +170,10 @@ class BagWriter:
         """A topic that shall be in the bag even if no message of it comes."""
         if topic not in self._connections:
             with self._telling():
-                self._connect(topic, kind, "")
+                self._connect(topic, kind)
 
-    def _connect(self, topic: str, kind: str, definition: str) -> Any:
-        known = interfaces.store_of(kind, definition)
+    def _connect(self, topic: str, kind: str) -> Any:
+        known = interfaces.store_of(kind)
         self._connections[topic] = self._writer.add_connection(topic, kind, typestore=known)
         return self._connections[topic]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.launching.listener_settings import ListenerSettings, listener_settings
 from reactdiff_ros.launching.table import Value
 from reactdiff_ros.session import SessionConfig
@@ -37,7 +38,8 @@ def settings_as_live(
     """As `listener_settings`, with `others`: fields of `ReplaySettings` that are no parameters of a node.
 
     A camera on the robot's head counts as one only with a recording that has the pose of that head
-    (`senses.as_recorded`).
+    (`senses.as_recorded`). An unknown style raises ConfigError too.
     """
     live, values = listener_settings(given or {}, robot=robot, params_file=params_file)
+    ExpressionEngine(live.expression)  # refuses an unknown style
     return ReplaySettings(**vars(live), **others), values
