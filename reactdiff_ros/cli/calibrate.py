@@ -589,9 +589,13 @@ def check_ids(driver: Driver, name: str, joints: Sequence[str], console: Console
     raise CalibrationError(f"{fault}{more}", where=where, todo=todo)
 
 
-def dry_plan(profile: Profile, joints: Sequence[str], drivers: dict[str, Driver]) -> Iterator[str]:
-    """Lines for the operator: what would be sent to each joint, in its servo's counts or pulses. Opens no driver."""
-    for name, driver in drivers.items():
+def dry_plan(profile: Profile, joints: Sequence[str], ports: Mapping[str, str], clock: Clock) -> Iterator[str]:
+    """Lines for the operator: what would be sent to each joint, in its servo's counts or pulses. Opens no driver.
+
+    `ports`: by driver, those that the operator named. Errors as `with_ports`.
+    """
+    profile = with_ports(profile, ports)
+    for name, driver in drivers_of(profile, joints, clock).items():
         config: Any = profile.drivers[name]
         mine = [j for j in joints if profile.joints[j].output.driver == name]
         place = getattr(config, "port", None) or f"I2C bus {config.bus}, address 0x{config.address:02x}"

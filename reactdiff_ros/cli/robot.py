@@ -169,8 +169,7 @@ def calibrate(
     from reactdiff_ros.actuation.kept_state import Kept
     from reactdiff_ros.actuation.robot.calibration import calibration_path
     from reactdiff_ros.actuation.robot.profile import load_profile
-    from reactdiff_ros.cli.calibrate import Console, calibrate_robot, drivers_of, dry_plan, wanted_joints
-    from reactdiff_ros.cli.calibrate import with_ports as with_given_ports
+    from reactdiff_ros.cli.calibrate import Console, calibrate_robot, dry_plan, wanted_joints
     from reactdiff_ros.settings import state_folder
 
     parts = [text.partition("=") for text in ports]
@@ -182,8 +181,7 @@ def calibrate(
     wanted = wanted_joints(profile, joints)
     clock = Clock(time.monotonic, time.sleep)
     if dry_run:
-        chosen = with_given_ports(profile, given)
-        lines = list(dry_plan(chosen, wanted, drivers_of(chosen, wanted, clock)))
+        lines = list(dry_plan(profile, wanted, given, clock))
         result.update(robot=profile.name, file=str(path), dry_run=True, would_send=lines)
         result.say("\n".join([*lines, f"would write {path}", "dry run: nothing was opened, sent or written"]))
         return
