@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -37,6 +38,7 @@ from reactdiff_ros.launching.process import use_profile  # noqa: E402
 from reactdiff_ros.launching.table import load_table  # noqa: E402
 from reactdiff_ros.nodes.base import interface, qos_profile  # noqa: E402
 
+ROOT = Path(__file__).resolve().parents[2]
 DOMAINS = range(20, 60)
 """Clear of those of `reactdiff bench live`, which may run beside."""
 START_S = 40.0
@@ -277,6 +279,15 @@ def ask(url: str, path: str = "api/status", body: object = None, **headers: str)
     with answer:
         text = answer.read().decode()
         return answer.status, json.loads(text) if text.startswith("{") else text
+
+
+def command(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    """`reactdiff` with these arguments, in a process."""
+    words = [sys.executable, "-m", "reactdiff_ros.cli.main", *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        words, env=environment, cwd=ROOT, text=True, stdout=pipe, stderr=pipe, stdin=subprocess.DEVNULL
+    )
 
 
 def free_domain() -> tuple[int, socket.socket]:

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from bag_of_clip import START_NS, command, write_bag
-from ros_harness import RosGraph
+from bag_making import START, demo_bag
+from ros_harness import RosGraph, command
 
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
@@ -28,7 +28,7 @@ NODES = ("perception_node", "reaction_node", "expression_node")
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory):
-    return write_bag(tmp_path_factory.mktemp("bag") / "short", SECONDS)
+    return demo_bag(tmp_path_factory.mktemp("bag") / "short", SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_speaker_frames_are_those_of_the_offline_replay(first, offline):
 
 def test_plans_are_those_of_the_offline_replay_within_one_frame(first, offline):
     frame = NS // 25
-    end = START_NS + to_ns(SECONDS)
+    end = START + to_ns(SECONDS)
     live = np.array([p.start_ns for p in first[1] if p.start_ns < end])
     there = np.array([p.start_ns for p in offline[1] if p.start_ns < end])
     assert len(there) > 6
@@ -128,7 +128,7 @@ def test_plans_are_those_of_the_offline_replay_within_one_frame(first, offline):
 
 def test_the_face_is_that_of_the_offline_replay_within_one_frame(first, offline):
     faces = {f.stamp_ns: f for f in first[2]}
-    times = sorted(t for t in offline[2] if t < START_NS + to_ns(SECONDS))
+    times = sorted(t for t in offline[2] if t < START + to_ns(SECONDS))
     assert sum(t in faces for t in times) >= 0.9 * len(times)  # on the very grid of a session
     ours = np.array([offline[2][t].coefficients[PLANNED] for t in times])
     for t, there in zip(times[4:-4], range(4, len(times) - 4), strict=True):
@@ -149,10 +149,10 @@ def test_a_bag_that_has_ended_is_no_missing_camera(graph, first):
 @pytest.mark.slow
 def test_played_again_it_listens_anew_with_the_same_plans(first, play_in_full):
     again = play_in_full()
-    assert all(START_NS <= f.stamp_ns <= START_NS + to_ns(SECONDS) for f in again[0])
+    assert all(START <= f.stamp_ns <= START + to_ns(SECONDS) for f in again[0])
     frame = NS // 25
     live, before = (np.array([p.start_ns for p in plans[1]]) for plans in (again, first))
-    late = live > START_NS + NS
+    late = live > START + NS
     assert late.any()
     assert (np.abs(live[late][:, None] - before[None]).min(axis=1) <= frame).mean() > 0.9
     stamps = [f.stamp_ns for f in again[2]]

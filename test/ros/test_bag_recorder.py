@@ -8,9 +8,8 @@ import signal
 
 import numpy as np
 import pytest
-from bag_of_clip import command
 from faces_shown import somebody
-from ros_harness import RosGraph, ask
+from ros_harness import RosGraph, ask, command
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header, String
 
