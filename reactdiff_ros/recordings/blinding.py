@@ -164,7 +164,6 @@ def balance(sessions: Sequence[Session], plan: StudyPlan) -> str:
 class Opened:
     """What the key says about one session."""
 
-    study: str
     session: str
     participant: str
     position: int
@@ -234,10 +233,10 @@ class Key:
         self.study = str(content.get("study"))
         self._sessions: dict[str, tuple[str, Opened]] = {}
         try:
-            self.conditions = {str(n): dict(s) for n, s in content["conditions"].items()}
+            conditions = {str(n): dict(s) for n, s in content["conditions"].items()}
             for id_, row in content["sessions"].items():
                 who = (str(id_), str(row["participant"]), int(row["position"]))
-                found = Opened(self.study, *who, str(row["condition"]), self.conditions[row["condition"]])
+                found = Opened(*who, str(row["condition"]), conditions[row["condition"]])
                 self._sessions[str(id_)] = (str(row["seal"]), found)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError("the key is damaged", where=str(path), todo=f"take its copy ({error!r})") from error

@@ -52,7 +52,6 @@ _MOST_FAULTS = 20
 class BagMessage(NamedTuple):
     """Any message of a bag, with the fields of its type."""
 
-    topic: str
     kind: str
     received_ns: int
     message: Any
@@ -327,7 +326,7 @@ class BagSource:
         for topic, received_ns, raw in self.files.records(set(topics)):
             message = self._message(topic, raw)
             if message is not None:
-                yield BagMessage(topic, self.files.topics[topic].kind, received_ns, message)
+                yield BagMessage(self.files.topics[topic].kind, received_ns, message)
 
     def _fault(self, topic: str, error: MessageError) -> None:
         kind = topic + re.sub(r"\d+", "#", error.what)

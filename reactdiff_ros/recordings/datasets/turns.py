@@ -1,7 +1,7 @@
 """Timed utterances of two people who talk, as turns and as listener responses.
 
 A table has a row for each utterance, with `begin` and `end` in ms and the `participant`, among any other columns; no
-words are read. A listener response is told from a turn by time alone, after the "very short utterances" of Edlund,
+words are read. A listener response differs from a turn by time alone, after the "very short utterances" of Edlund,
 Heldner and Pelce (2009, "Prosodic features of very short utterances in dialogue"), which stand for backchannels in any
 language: shorter than RESPONSE_S, alone, and said while the other has the floor.
 """
