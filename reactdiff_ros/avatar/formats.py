@@ -10,7 +10,7 @@ import json
 import math
 import struct
 import uuid
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import (
@@ -25,10 +25,6 @@ from reactdiff_ros.coefficients import (
 )
 from reactdiff_ros.resources import require
 from reactdiff_ros.types import ExpressionFrame, FloatArray
-
-if TYPE_CHECKING:
-    from pythonosc.osc_message import OscMessage
-
 
 EYE_FULL_RAD: Final = 0.61
 """Turn of an eye at eyeLook... = 1. In recorded packets of the Live Link Face app (public examples of LLV,
@@ -180,9 +176,9 @@ class VmcEncoder:
 
     def __init__(self, names: str = "arkit") -> None:
         require("pythonosc")
-        import pythonosc.osc_bundle_builder
+        from pythonosc import osc_bundle_builder, osc_message_builder
 
-        self._bundles = pythonosc.osc_bundle_builder
+        self._bundles, self._messages = osc_bundle_builder, osc_message_builder
         upper = names == "perfect_sync"
         self.names = tuple(n[0].upper() + n[1:] if upper else n for n in BLENDSHAPE_NAMES)
         self._began_ns: int | None = None
@@ -204,15 +200,8 @@ class VmcEncoder:
         parts += [("/VMC/Ext/Blend/Val", (name, float(value))) for name, value in shapes]
         parts.append(("/VMC/Ext/Blend/Apply", ()))
         for address, arguments in parts:
-            bundle.add_content(_message(address, arguments))
+            message = self._messages.OscMessageBuilder(address)
+            for argument in arguments:
+                message.add_arg(argument)
+            bundle.add_content(message.build())
         return bytes(bundle.build().dgram)
-
-
-def _message(address: str, arguments: tuple[str | int | float, ...]) -> OscMessage:
-    from pythonosc.osc_message_builder import OscMessageBuilder
-
-    builder = OscMessageBuilder(address=address)
-    for argument in arguments:
-        kind = {str: "s", int: "i", float: "f"}[type(argument)]
-        builder.add_arg(argument, kind)
-    return builder.build()
