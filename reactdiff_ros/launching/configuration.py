@@ -24,7 +24,7 @@ import yaml
 
 from reactdiff_ros.actuation.robot.profile import load_profile, mouth_lead_s
 from reactdiff_ros.errors import ConfigError, one_of
-from reactdiff_ros.launching.table import Node, Table, Value, check_parameters, load_table, parameter_entries
+from reactdiff_ros.launching.table import Node, Table, Value, load_table, parameter_entries
 from reactdiff_ros.plain_yaml import Key, Marked, Problem, parse_yaml, read_marked
 from reactdiff_ros.settings import format_problem, user_folder, written_path
 
@@ -365,7 +365,7 @@ def _argument(name: str, value: str, given: Mapping[str, str], lab: LabSettings)
 
 
 def read_parameter_file(path: Path) -> Any:
-    """The content of a ROS parameter file, checked.
+    """The content of a ROS parameter file, checked. Names that no node has pass: others may read the same file.
 
     Raises:
         ConfigError: it cannot be read, is no YAML or no parameter file, or has a value that a node would refuse.
@@ -378,7 +378,10 @@ def read_parameter_file(path: Path) -> Any:
         problem = " ".join(str(error).split())
         raise ConfigError("the parameter file is not YAML", where=str(path), todo=problem) from error
     try:
-        check_parameters(content, load_table())
+        for entry, values in parameter_entries(content):
+            for node in load_table().nodes:
+                if node.named_by(entry):
+                    node.checked(values)
     except ConfigError as error:
         raise ConfigError(error.what, where=str(path), todo=error.todo) from error
     return content

@@ -94,6 +94,6 @@ def _values(node: Node, files: list[list[tuple[str, dict[str, object]]]], given:
     values = {p.name: p.default for p in node.parameters}
     for entries in files:
         for path, parameters in entries:
-            if path.rpartition("/")[2] in (node.name, "*", "**"):
+            if node.named_by(path):
                 values |= node.checked(parameters)
     return values | node.checked(given)

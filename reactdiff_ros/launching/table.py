@@ -193,6 +193,10 @@ class Node:
         """Of these `values`, those that the node has parameters for. Errors as `Parameter.checked`."""
         return {p.name: p.checked(values[p.name]) for p in self.parameters if p.name in values}
 
+    def named_by(self, path: str) -> bool:
+        """Whether this entry of a parameter file (see `parameter_entries`) is for the node, in some namespace."""
+        return path.rpartition("/")[2] in (self.name, "*", "**")
+
     def topic(self, name: str, direction: Literal["publishers", "subscribers"]) -> Topic:
         """The named topic. Raises ConfigError when the table has none of that name."""
         topics = self.publishers if direction == "publishers" else self.subscribers
@@ -247,21 +251,6 @@ class Table:
             for name in ("camera", "microphone"):
                 settled[name] = "none" if settled[name] == known[name].default else settled[name]
         return settled
-
-
-def check_parameters(content: object, table: Table) -> None:
-    """The content of a ROS parameter file: its form, and the values of parameters that the table knows.
-
-    Names that the table does not know pass, for other nodes may read the same file.
-
-    Raises:
-        ConfigError: not of the form NODE: {ros__parameters: {NAME: VALUE}}, or a value that a node would refuse.
-    """
-    for path, values in parameter_entries(content):
-        name = path.rpartition("/")[2]
-        for node in table.nodes:
-            if name in (node.name, "*", "**"):
-                node.checked(values)
 
 
 def parameter_entries(content: object, path: str = "") -> Iterator[tuple[str, dict[str, object]]]:
