@@ -8,7 +8,6 @@ The rooms are those of the nodes. Perception, listener and face have a thread ea
 
 from __future__ import annotations
 
-import secrets
 import socket
 import sys
 import threading
@@ -75,8 +74,8 @@ class OneProcess:
         )  # fmt: skip
         self.page_token = new_token()
         self._server = AvatarServer(
-            avatar, RobotConsole(_no_robot, self.page_token), link_token=secrets.token_urlsafe(16), capture=self._line,
-            pass_on=self._pass_on, choices=page_choices(), choose=self._choose,
+            avatar, RobotConsole(_no_robot, self.page_token), capture=self._line, pass_on=self._pass_on,
+            choices=page_choices(), choose=self._choose,
         )  # fmt: skip
         self.link_token = self._server.link_token
         """What the page's link holds; empty: it is served to this machine alone."""

@@ -89,13 +89,11 @@ class CameraNode(ReactdiffNode):
     def _publish(self, frame: CameraFrame) -> None:
         self._seen_ns = self.steady_ns()
         width, height = self._size
-        if frame.jpeg is not None:
-            data = frame.jpeg
-        elif frame.bgr is not None:
+        data = frame.jpeg
+        if data is None:
+            assert frame.bgr is not None
             height, width = frame.bgr.shape[:2]
             data = encode_jpeg(frame.bgr, int(self.values["jpeg_quality"]))
-        else:
-            return
         message = jpeg_message(data, frame.stamp_ns, str(self.values["frame_id"]))
         self.publish(self._pictures, message)
         self.publish(self._infos, camera_info(message.header, width, height, float(self.values["horizontal_fov_deg"])))

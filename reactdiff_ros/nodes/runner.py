@@ -96,8 +96,10 @@ def claim_name(full_name: str) -> socket.socket:
     """
     domain = os.environ.get("ROS_DOMAIN_ID") or "0"
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    # A longer name than the kernel's addresses hold is represented by its digest.
+    name = full_name if len(full_name) <= LONGEST_NAME else "/" + hashlib.sha256(full_name.encode()).hexdigest()
     try:
-        claim.bind(claimed(domain, full_name))
+        claim.bind(f"\0reactdiff_ros/{domain}{name}")
     except OSError as error:
         claim.close()
         raise ReactdiffError(
@@ -105,13 +107,6 @@ def claim_name(full_name: str) -> socket.socket:
             todo="stop it, or start this one in another namespace (-r __ns:=/other)",
         ) from error
     return claim
-
-
-def claimed(domain: str, full_name: str) -> str:
-    """The address that represents a node; its digest where the name is longer than the kernel's addresses."""
-    if len(full_name) > LONGEST_NAME:
-        full_name = "/" + hashlib.sha256(full_name.encode()).hexdigest()
-    return f"\0reactdiff_ros/{domain}{full_name}"
 
 
 def run(
