@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -100,13 +100,12 @@ def _cookie(request: web.Request) -> str:
     return f"reactdiff-{sockname[1] if sockname else 0}"
 
 
-def reached(url: str, addresses: Iterable[str] | None = None) -> list[str]:
+def reached(url: str) -> list[str]:
     """The page at `url` as others open it; where it is served on every address, once for each address, unless the
     environment names the host.
 
     Args:
         url: as the server gives it, with this machine's own address where it is served on every one.
-        addresses: of this machine in its networks; None: as they are now.
     """
     where = urlsplit(url)
     host = where.hostname or ""
@@ -115,14 +114,14 @@ def reached(url: str, addresses: Iterable[str] | None = None) -> list[str]:
     if published := os.environ.get(HOST_VARIABLE):
         return [f"{where.scheme}://{published}:{where.port}/"]
     version = 6 if ":" in host else 4
-    found = [a for a in (own_addresses() if addresses is None else addresses) if _of(a) == version]
+    found = [a for a in own_addresses() if _of(a) == version]
     hosts = [f"[{a}]" if version == 6 else a for a in found] or [f"[{host}]" if version == 6 else host]
     return [f"{where.scheme}://{name}:{where.port}/" for name in hosts]
 
 
-def links(url: str, token: str, addresses: Iterable[str] | None = None) -> list[str]:
+def links(url: str, token: str) -> list[str]:
     """`reached` with the token of the link."""
-    return [f"{page}?{QUERY}={token}" for page in reached(url, addresses)]
+    return [f"{page}?{QUERY}={token}" for page in reached(url)]
 
 
 def own_addresses() -> Iterator[str]:

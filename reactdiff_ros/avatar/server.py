@@ -10,7 +10,6 @@ import json
 import socket
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from importlib import resources
@@ -90,9 +89,9 @@ class PageServer(WebServer):
     open_to_all: frozenset[str] = frozenset()
     """Addresses that ask for no token, even from other machines."""
 
-    def __init__(self, config: AvatarConfig | None = None, link_token: str = "") -> None:
+    def __init__(self, config: AvatarConfig, link_token: str = "") -> None:
         """`link_token` is asked for where the page is served beyond this machine; empty: a new one."""
-        self.config = config = config or AvatarConfig()
+        self.config = config
         ports = range(config.port, min(config.port + config.port_tries, 65536)) if config.port else [0]
         super().__init__(config.host, ports, config.max_clients)
         self._access = None if is_this_machine(config.host) else LinkAccess(link_token)
@@ -165,20 +164,18 @@ class AvatarServer(PageServer):
     """Supervisors ask whether it runs, and anyone who sees a robot do harm may stop it."""
 
     def __init__(
-        self, config: AvatarConfig | None = None, console: RobotConsole | None = None, *, link_token: str = "",
+        self, config: AvatarConfig, console: RobotConsole | None = None, *, link_token: str = "",
         capture: str | Callable[[], socket.socket] = "",
         pass_on: Callable[[], Awaitable[tuple[bool, str]]] | None = None,
         choices: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
         choose: Callable[[str, str], None] = lambda kind, name: None,
-        now_s: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         """`console` takes the commands to a robot's actuator, `capture` (see `CaptureRelay`) the camera and microphone
         of a visitor, whose visit `pass_on` ends; without them, pages have none to give. Pages offer `choices`
         (by kind, such as style, and name: coefficients of a face), and `choose` is called with kind and name.
-        `now_s`: the date, for certificates.
         """
         super().__init__(config, link_token)
-        self._pass_on, self._now_s = pass_on, now_s
+        self._pass_on = pass_on
         self._choices = choices or {}
         self._choose = choose
         self._certificates: Certificates | None = None
@@ -239,8 +236,7 @@ class AvatarServer(PageServer):
             self._certificates = _certificates(self.config.state_dir)
             self.encryption = self._certificates.context
         addresses = () if is_this_machine(self.config.host) else own_addresses()
-        now = datetime.fromtimestamp(self._now_s(), timezone.utc)
-        return self._certificates.renew((*self._guard.names, *addresses), now)
+        return self._certificates.renew((*self._guard.names, *addresses), datetime.now(timezone.utc))
 
     async def _offer_trust(self) -> None:
         """The page of the certificate on the next free port."""
@@ -392,10 +388,6 @@ class AvatarServer(PageServer):
                 "stale_s": self.config.stale_s, "reason": reason, "last_error": self._error,
             },
         }  # fmt: skip
-
-    def stats(self) -> dict[str, Any]:
-        """Counters of the page for status and diagnostics: url, clients, fps, frames, dropped, last_error."""
-        return dict(self._report()["page"])
 
     # ---- requests
 
@@ -558,7 +550,7 @@ class PreviewServer(PageServer):
 
     folders = ("page", "page/robot")
 
-    def __init__(self, wants: Callable[[dict[str, Any]], bool], config: AvatarConfig | None = None) -> None:
+    def __init__(self, wants: Callable[[dict[str, Any]], bool], config: AvatarConfig) -> None:
         """`wants` is given what a page asks for ({"play": ...} or {"seek": ...}); False: it means nothing."""
         super().__init__(config)
         self._wants = wants

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from serving import TOKEN
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.arming import RobotConsole
@@ -18,7 +19,6 @@ from reactdiff_ros.coefficients import sides
 from reactdiff_ros.types import ExpressionFrame
 from tools.chromium import Chromium, Page, find_chromium
 
-TOKEN = "abcde-fghjk-mnp23"
 PHONE = (390, 844)
 IN_BROWSER = [pytest.mark.browser, pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")]
 

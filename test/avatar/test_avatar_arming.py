@@ -10,13 +10,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-from waiting import until
+from serving import TOKEN, port_of, until
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.arming import STOP_TRIES, RobotConsole
 from reactdiff_ros.errors import ConfigError, DeviceError
 
-TOKEN = "abcde-fghjk-mnp23"
 Ask = Callable[..., Awaitable[tuple[int, str]]]
 STATE = {"robot": "ohbot", "state": "disarmed", "armed": False}
 
@@ -94,11 +93,11 @@ async def test_no_servo_moves_without_the_token(ask: Ask, actuator: Actuator) ->
 
 
 async def test_other_sites_do_not_reach_the_robot(ask: Ask, server: AvatarServer, actuator: Actuator) -> None:
-    port = server.url.rsplit(":", 1)[1].strip("/")
+    port = port_of(server.url)
     for headers in (
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
-        {"Origin": f"https://localhost:{int(port) + 1}"},
+        {"Origin": f"https://localhost:{port + 1}"},
         {"Host": "evil.example"},  # DNS rebinding: the browser believes that this is where it came from
         {"Host": f"evil.example:{port}", "Origin": f"http://evil.example:{port}"},
     ):

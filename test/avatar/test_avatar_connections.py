@@ -14,24 +14,19 @@ from typing import Any
 
 import aiohttp
 import pytest
-from waiting import until
+from serving import TOKEN, port_of, until, upgrade
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer, connections
 from reactdiff_ros.avatar import server as server_module
 from reactdiff_ros.avatar.arming import RobotConsole
 from tools.programs import with_us
 
-TOKEN = "abcde-fghjk-mnp23"
 FILES = 160
 HALF = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Half: "
 BODY = (
     b"POST /api/robot/arm HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{"
 )
 WHOLE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
-UPGRADE = (
-    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-)
 SERVE = """
 import asyncio, os, resource, sys
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
@@ -144,16 +139,12 @@ async def server(started: Callable[[AvatarServer], Awaitable[AvatarServer]]) -> 
     return made
 
 
-def port_of(server: AvatarServer) -> int:
-    return int(server.url.rstrip("/").rpartition(":")[2])
-
-
 async def opened(stack: ExitStack, server: AvatarServer, count: int, address: str) -> list[socket.socket]:
     """Silent connections, as the server has them."""
     there = len(server._server._open)  # type: ignore[union-attr]
     made = []
     for number in range(count):
-        made.append(stack.enter_context(connect(port_of(server), b"", address)))
+        made.append(stack.enter_context(connect(port_of(server.url), b"", address)))
         expected = there + number + 1
         async with asyncio.timeout(10):
             while len(server._server._open) < expected and not server.fault:  # type: ignore[union-attr]
@@ -176,13 +167,13 @@ async def test_one_address_pushes_out_its_own_connections_alone(server: AvatarSe
 
 async def test_many_addresses_push_out_the_oldest_and_no_open_page(server: AvatarServer) -> None:
     with ExitStack() as stack:
-        page = stack.enter_context(connect(port_of(server), UPGRADE, "127.0.0.2"))
-        await until(lambda: server.stats()["clients"] == 1)
+        page = stack.enter_context(connect(port_of(server.url), upgrade("ws"), "127.0.0.2"))
+        await until(lambda: server.clients == 1)
         oldest = await opened(stack, server, 3, "127.0.0.2")
         for number in range(12):
             await opened(stack, server, 5, f"127.0.1.{number}")
         assert not any(ended(one) for one in oldest)
-        command = asyncio.ensure_future(asked(port_of(server), "/api/robot/stop"))
+        command = asyncio.ensure_future(asked(port_of(server.url), "/api/robot/stop"))
         await until(lambda: all(ended(one) for one in oldest[:1]))
         for number in range(12):
             await opened(stack, server, 8, f"127.0.2.{number}")
@@ -194,9 +185,9 @@ async def test_many_addresses_push_out_the_oldest_and_no_open_page(server: Avata
 async def test_a_whole_request_is_read_however_many_newcomers_there_are(server: AvatarServer) -> None:
     """All come at once, in one turn of the loop or two: those that are accepted first are not yet read."""
     with ExitStack() as stack:
-        first = stack.enter_context(connect(port_of(server), WHOLE))
+        first = stack.enter_context(connect(port_of(server.url), WHOLE))
         for _ in range(300):
-            stack.enter_context(connect(port_of(server)))
+            stack.enter_context(connect(port_of(server.url)))
         first.setblocking(False)
         answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(first, 4096), 10)
         assert answer.startswith(b"HTTP/1.1 200")
@@ -207,7 +198,7 @@ async def test_the_next_request_of_a_connection_has_the_same_limit(
 ) -> None:
     monkeypatch.setattr(connections, "HEADERS_S", 0.3)
     loop = asyncio.get_running_loop()
-    with connect(port_of(server), WHOLE) as one:
+    with connect(port_of(server.url), WHOLE) as one:
         one.setblocking(False)
         assert b"200" in await asyncio.wait_for(loop.sock_recv(one, 4096), 10)
         await asyncio.sleep(0.5)
@@ -223,7 +214,7 @@ async def test_a_body_has_a_time_limit_and_a_stop_does_not_wait_for_one(
     monkeypatch.setattr(server_module, "BODY_S", 0.2)
     loop = asyncio.get_running_loop()
     for sends, status in ((BODY, b"408"), (BODY.replace(b"arm", b"stop"), b"200")):
-        with connect(port_of(server), sends) as one:
+        with connect(port_of(server.url), sends) as one:
             one.setblocking(False)
             answer = await asyncio.wait_for(loop.sock_recv(one, 4096), 10)
             assert answer.split(b" ")[1] == status
@@ -237,7 +228,7 @@ async def test_a_body_has_a_time_limit_and_a_stop_does_not_wait_for_one(
 async def test_what_is_no_http_is_answered_and_not_logged(
     server: AvatarServer, sends: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with connect(port_of(server), sends) as one:
+    with connect(port_of(server.url), sends) as one:
         one.setblocking(False)
         answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(one, 4096), 10)
     assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))

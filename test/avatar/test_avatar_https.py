@@ -11,13 +11,12 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from serving import LINK, port_of
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
-from reactdiff_ros.avatar.access import links
 from reactdiff_ros.avatar.connections import FEWEST_PLACES, HEADERS_S
 from reactdiff_ros.errors import DeviceError, ReactdiffError
 
-TOKEN = "a-token_of-22-letters0"
 Started = Callable[[AvatarServer], Awaitable[AvatarServer]]
 
 
@@ -29,7 +28,7 @@ async def server(tmp_path: Path, started: Started) -> AvatarServer:
 def secured(folder: Path, **settings: object) -> AvatarServer:
     given = {"port": 0, "host": "0.0.0.0", "https": True, "state_dir": str(folder), "extra_hosts": ("robot.lan",)}
     config = AvatarConfig(**given | settings)  # type: ignore[arg-type]
-    return AvatarServer(config, link_token=TOKEN)
+    return AvatarServer(config, link_token=LINK)
 
 
 async def authority(server: AvatarServer) -> bytes:
@@ -55,7 +54,7 @@ async def test_a_device_gets_the_authority_and_then_opens_page_and_websocket(ser
     certificate = await authority(server)
     assert server.trust[1] == hashlib.sha256(certificate).digest().hex(":").upper()
     async with trusting(certificate) as browser:
-        async with browser.get(f"{server.url}?token={TOKEN}") as answer:
+        async with browser.get(f"{server.url}?token={LINK}") as answer:
             assert answer.status == 200
             assert answer.history[0].cookies[f"reactdiff-{answer.url.port}"]["secure"]
             assert "camera=(self)" in answer.headers["Permissions-Policy"]
@@ -67,7 +66,6 @@ async def test_a_device_gets_the_authority_and_then_opens_page_and_websocket(ser
     for _ in range(3):  # the answer to a request that comes with the end of the handshake is not lost
         async with trusting(certificate) as other, other.get(server.url + "healthz") as answer:
             assert answer.status == 200
-    assert all(link.startswith("https://") for link in links(server.url, TOKEN, ["192.168.1.5"]))
 
 
 async def test_the_page_of_the_certificate_has_nothing_else(server: AvatarServer) -> None:
@@ -80,7 +78,7 @@ async def test_the_page_of_the_certificate_has_nothing_else(server: AvatarServer
             assert fingerprint in text
             assert f"https://robot.lan:{server.url.split(':')[2]}" in text
             assert "%" not in text
-            assert TOKEN not in text
+            assert LINK not in text
             assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
         for path in ("api/status", "ws", "capture", "main.js", "authority.pem", "healthz", "../server.pem", "link.svg"):
             async with session.get(page + path) as answer:
@@ -111,7 +109,7 @@ async def test_silent_handshakes_and_other_nonsense_leave_places(
 ) -> None:
     caplog.set_level(logging.WARNING)
     certificate = await authority(server)
-    port = int(server.url.split(":")[2].rstrip("/"))
+    port = port_of(server.url)
     lines = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4 * FEWEST_PLACES)]
     for i, (_, writer) in enumerate(lines):
         if i % 4:
@@ -130,27 +128,13 @@ async def test_silent_handshakes_and_other_nonsense_leave_places(
     assert [record.getMessage() for record in caplog.records] == []
 
 
-async def test_the_certificate_follows_the_date_while_pages_are_open(tmp_path: Path, started: Started) -> None:
-    day_s = 86400.0
-    now = [1.8e9]
-    config = AvatarConfig(port=0, https=True, state_dir=str(tmp_path))
-    server = await started(AvatarServer(config, now_s=lambda: now[0]))
-    before = (tmp_path / "server.pem").read_bytes()
-    assert not server.renew_certificate()
-    now[0] += 350 * day_s
-    assert not server.renew_certificate()
-    assert (tmp_path / "server.pem").read_bytes() != before
-    now[0] += 3640 * day_s
-    assert server.renew_certificate()
-
-
 async def test_what_cannot_be_had_has_one_sentence_and_leaves_nothing_open(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ReactdiffError, match=r"cannot be kept \(.*file/https\): Not a directory; set state_dir"):
         await secured(tmp_path / "file" / "https").start()
     first = secured(tmp_path)
     await first.start()
-    port = int(first.url.split(":")[2].rstrip("/"))
+    port = port_of(first.url)
     with pytest.raises(DeviceError, match=rf"the port is in use \(0.0.0.0:{port}\): stop what uses it"):
         await secured(tmp_path, port=port, port_tries=1).start()
     await first.stop()

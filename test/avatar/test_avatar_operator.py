@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from serving import port_of
 from stage import IN_BROWSER, PHONE, Stage, opened, text
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
@@ -175,7 +176,7 @@ def test_a_face_that_does_not_come_and_a_server_that_is_gone(stage: Listening, p
     page.value("WebSocket.prototype.send = () => {}")
     stage.on_loop(stage.server.stop())
     page.until("document.getElementById('title').textContent === 'No connection'", 5)
-    stage.server._ports = [int(stage.url.rstrip("/").rpartition(":")[2])]
+    stage.server._ports = [port_of(stage.url)]
     stage.on_loop(stage.server.start())
     stage.mode = "listening"
     stage.server.status(healthy())

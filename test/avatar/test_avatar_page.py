@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from deadline import until
+from serving import port_of
 from stage import IN_BROWSER, Shown, opened
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
@@ -301,7 +302,6 @@ def test_it_tells_why_only_while_that_is_looked_at(stage: Drawing) -> None:
 
 
 def test_the_page_comes_back_after_a_restart(stage: Drawing) -> None:
-    port = int(stage.url.rsplit(":", 1)[1].strip("/"))
     before = stage.state()["connections"]
     stage.drawn(mouthSmile=1.0)
     stage.on_loop(stage.server.stop())
@@ -309,7 +309,7 @@ def test_the_page_comes_back_after_a_restart(stage: Drawing) -> None:
     assert "trying again" in stage.state()["reason"]
     assert "trying again" in stage.page.value("document.getElementById('notice').textContent")
     stage.page.errors.clear()
-    stage.server = AvatarServer(AvatarConfig(port=port))
+    stage.server = AvatarServer(AvatarConfig(port=port_of(stage.url)))
     assert stage.on_loop(stage.server.start()) == stage.url
     stage.page.until("reactdiff.fresh()", 10)
     assert stage.state()["connections"] == before + 1

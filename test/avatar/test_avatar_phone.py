@@ -8,20 +8,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from serving import LINK
 from stage import IN_BROWSER, Stage, opened
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from tools.chromium import Chromium, Page
 
 pytestmark = IN_BROWSER
-TOKEN = "a-token_of-22-letters0"
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("https")
     given = {"port": 0, "host": "0.0.0.0", "https": True, "state_dir": str(folder), "extra_hosts": ("robot.lan",)}
-    with Stage(AvatarServer(AvatarConfig(**given), link_token=TOKEN)) as stage:  # type: ignore[arg-type]
+    with Stage(AvatarServer(AvatarConfig(**given), link_token=LINK)) as stage:  # type: ignore[arg-type]
         yield stage
 
 
@@ -39,7 +39,7 @@ def page(stage: Stage, browser: Chromium) -> Iterator[Page]:
         assert page.value("document.body.scrollWidth") <= 390
         assert page.value("document.querySelector('.button').getBoundingClientRect().height") >= 44
         page.call("Security.setIgnoreCertificateErrors", ignore=True)  # in place of installing the certificate
-        page.go(f"{named(stage.url)}?token={TOKEN}")
+        page.go(f"{named(stage.url)}?token={LINK}")
         page.until("window.reactdiff && reactdiff.connected()")
         yield page
         assert page.errors == []
@@ -63,4 +63,4 @@ def test_the_panel_shows_the_link_as_a_code_that_phones_read(stage: Stage, page:
         read, *_ = cv2.QRCodeDetector().detectAndDecode(cv2.resize(picture, None, fx=3, fy=3))
         if read:
             break
-    assert read == f"{named(stage.url)}?token={TOKEN}"
+    assert read == f"{named(stage.url)}?token={LINK}"

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from deadline import until
-from stage import IN_BROWSER, TOKEN, Stage, opened, text
+from serving import TOKEN
+from stage import IN_BROWSER, Stage, opened, text
 
 from tools.chromium import Chromium, Page
 

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 import pytest
-from waiting import until
+from serving import port_of, until, upgrade
 from yarl import URL
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
@@ -29,6 +29,11 @@ Serve = Callable[..., Awaitable[AvatarServer]]
 def frame(number: int, mode: str = "listening") -> ExpressionFrame:
     values = np.full(58, 0.1, np.float32)
     return ExpressionFrame(number * 20_000_000, values, mode, ("gaze",), None, None, None, None)  # type: ignore[arg-type]
+
+
+def told(server: AvatarServer, counter: str) -> int:
+    """A counter of the status."""
+    return int(server._report()["page"][counter])
 
 
 def number_of(message: bytes) -> int:
@@ -67,10 +72,6 @@ ELSEWHERE = ["nothing.js", "../server.py", "..%2fserver.py", "%2e%2e/config.py",
 MALFORMED = [
     "{", '{"fps":5,"voice":1}', '{"fps":5,"candidates":1}', '{"fps":true}', '{"fps":NaN}', "[" * 3000, b"\xff\0"
 ]  # fmt: skip
-UPGRADE = (
-    "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-)
 
 
 async def test_nothing_but_the_page_is_served(server: AvatarServer, session: aiohttp.ClientSession) -> None:
@@ -109,9 +110,10 @@ async def test_other_sites_are_refused(server: AvatarServer, session: aiohttp.Cl
             async with session.get(server.url + path, headers=headers) as answer:
                 assert answer.status == 403
                 assert (await answer.text()).strip().endswith(".")
-        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-            await session.ws_connect(server.url + "ws", headers=headers)
-        assert caught.value.status == 403
+        for path in ("ws", "capture"):
+            with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+                await session.ws_connect(server.url + path, headers=headers)
+            assert caught.value.status == 403
 
 
 async def test_a_taken_port_gives_the_next_free_one(serve: Serve) -> None:
@@ -158,7 +160,7 @@ async def test_show_from_other_threads(server: AvatarServer, session: aiohttp.Cl
         for thread in threads:
             thread.start()
         last = 0
-        while last < server.stats()["frames"] or any(t.is_alive() for t in threads):
+        while last < told(server, "frames") or any(t.is_alive() for t in threads):
             now = number_of(await binary(ws))
             assert now > last
             last = now
@@ -182,7 +184,7 @@ async def test_no_stale_face_for_a_new_page(serve: Serve, session: aiohttp.Clien
 async def test_fifty_pages_and_no_more(server: AvatarServer, session: aiohttp.ClientSession) -> None:
     async with AsyncExitStack() as stack:
         pages = [await stack.enter_async_context(session.ws_connect(server.url + "ws")) for _ in range(50)]
-        await until(lambda: server.stats()["clients"] == 50)
+        await until(lambda: server.clients == 50)
         extra = await stack.enter_async_context(session.ws_connect(server.url + "ws"))
         code, reason = await closing(extra)
         assert code == 1013
@@ -194,8 +196,8 @@ async def test_fifty_pages_and_no_more(server: AvatarServer, session: aiohttp.Cl
         for page in pages:
             while number_of(await binary(page)) < 11:
                 pass
-        assert server.stats()["clients_refused"] == 1
-    await until(lambda: server.stats()["clients"] == 0)
+        assert told(server, "clients_refused") == 1
+    await until(lambda: server.clients == 0)
     async with session.ws_connect(server.url + "ws") as again:
         server.show(frame(12))
         while number_of(await binary(again)) < 12:  # the eleventh is fresh still, so a new page gets it first
@@ -203,17 +205,16 @@ async def test_fifty_pages_and_no_more(server: AvatarServer, session: aiohttp.Cl
 
 
 async def test_a_page_that_does_not_read_holds_up_nobody(server: AvatarServer, session: aiohttp.ClientSession) -> None:
-    host, port = "127.0.0.1", int(server.url.rsplit(":", 1)[1].strip("/"))
     sleeper = socket.socket()
     sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sleeper.connect((host, port))
-    sleeper.sendall(UPGRADE.encode())
+    sleeper.connect(("127.0.0.1", port_of(server.url)))
+    sleeper.sendall(upgrade("ws"))
     async with session.ws_connect(server.url + "ws") as ws:
-        await until(lambda: server.stats()["clients"] == 2)
+        await until(lambda: server.clients == 2)
         for number in range(1, 1001):
             server.show(frame(number))
             assert number_of(await binary(ws)) == number
-        assert server.stats()["frames_dropped"] > 500  # the sleeper's: at most some hundred wait for it
+        assert server.dropped > 500  # the sleeper's: at most some hundred wait for it
     sleeper.close()
 
 
@@ -230,7 +231,7 @@ async def test_pages_that_misbehave_are_closed_and_others_are_served(
         for message in messages:
             await (ws.send_bytes(message) if isinstance(message, bytes) else ws.send_str(message))
         assert (await closing(ws))[0] == code
-    await until(lambda: server.stats()["bad_inputs"] == bad)
+    await until(lambda: told(server, "bad_inputs") == bad)
     async with session.get(server.url, headers={"X-Big": "x" * 100_000}) as answer:
         assert answer.status == 400
     async with session.ws_connect(server.url + "ws") as ws:

@@ -8,14 +8,14 @@ from typing import Any
 
 import aiohttp
 import pytest
-from stage import TOKEN, Stage, in_browser, opened, text
+from serving import LINK, TOKEN
+from stage import Stage, in_browser, opened, text
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.arming import RobotConsole
 from reactdiff_ros.errors import DeviceError
 from tools.chromium import Chromium, Page
 
-LINK = "a-token_of-22-letters0"
 Started = Callable[[AvatarServer], Awaitable[AvatarServer]]
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from outputs_kit import START_NS, STEP_NS, faces, frame, receiver
-from waiting import until
+from serving import until
 
 from reactdiff_ros.avatar.config import DEFAULTS, OutputsConfig, Target, parse_targets
 from reactdiff_ros.avatar.formats import LiveLinkEncoder
