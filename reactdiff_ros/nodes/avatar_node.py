@@ -49,12 +49,6 @@ _REQUESTS: Final = {
 }
 
 
-def given_token() -> str:
-    """The token of the environment; empty: there is none. Raises ConfigError if it could be guessed."""
-    given = os.environ.get(TOKEN_VARIABLE, "").strip().lower()
-    return checked_token(given, TOKEN_VARIABLE) if given else ""
-
-
 class Services:
     """Other nodes' services that pages ask for. `close` is for the node's thread, `ask` for the page's event loop."""
 
@@ -180,8 +174,8 @@ class AvatarNode(ReactdiffNode):
         self._config = self.configured(AvatarConfig)
         given = os.environ.get(LINK_VARIABLE, "").strip()
         self._link_token, self._link_given = LinkAccess(given).token, bool(given)
-        given = given_token()
-        self._page_token, self._page_token_known = given or new_token(), bool(given)
+        given = os.environ.get(TOKEN_VARIABLE, "").strip().lower()
+        self._page_token, self._page_token_known = checked_token(given or new_token(), TOKEN_VARIABLE), bool(given)
         self.backend = "aiohttp"
 
     def start(self) -> None:
@@ -377,12 +371,15 @@ class AvatarNode(ReactdiffNode):
         problems = [s.message for s in worst_first if s.level >= Level.WARN]
         listener = stages.get("reaction_node")
         values = {} if listener is None else {**_settings(listener), "backend": listener.backend}
-        visitor = self._visitor()
+        visitor = self._heard("browser_node")  # empty: no page may offer its visitor's camera
+        if visitor and self._server.link_token:
+            self._print_token("end a visit")
         status = {
             "speaker": speaker_status(None if self.running_ns() - self._speaker_ns > SILENT_NS else self._speaker),
             "rates_hz": {name: round(s.rate, 1) for name, s in stages.items()},
             "latency_ms": {n: round(s.latency_p50, 1) for n, s in stages.items() if math.isfinite(s.latency_p50)},
-            "listener": values, "compared": self._compared.name, "recording": self._recording(),
+            "listener": values, "compared": self._compared.name,
+            "recording": self._heard("recorder_node").get("recording", ""),
             "voice": self.count_publishers(self.resolve_topic_name("speech/audio")) > 0,
             "visitor": visitor.get("visitor", ""), "visitors_waiting": int(visitor.get("waiting", "0")),
             "stages": self._stage_status(), "last_error": (problems or errors or [""])[0],
@@ -418,21 +415,10 @@ class AvatarNode(ReactdiffNode):
             }  # fmt: skip
         return found
 
-    def _recording(self) -> str:
-        """What is recorded now, for people who look at the face; empty: nothing."""
-        recorder = self._stages.get("recorder_node")
-        if recorder is None or self._silent("recorder_node"):
-            return ""
-        return _settings(recorder).get("recording", "")
-
-    def _visitor(self) -> dict[str, str]:
-        """What browser_node reports: whether a page may offer its visitor's camera; empty: it may not."""
-        node = self._stages.get("browser_node")
-        if node is None or self._silent("browser_node"):
-            return {}
-        if self._server.link_token:
-            self._print_token("end a visit")
-        return _settings(node)
+    def _heard(self, stage: str) -> dict[str, str]:
+        """What a node that is heard now says of its settings; empty: it is not heard."""
+        status = self._stages.get(stage)
+        return {} if status is None or self._silent(stage) else _settings(status)
 
 
 def _settings(status: Any) -> dict[str, str]:
