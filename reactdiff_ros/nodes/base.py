@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import platform
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -208,15 +207,6 @@ class ReactdiffNode(ReportingNode):
 
     def teardown(self) -> None:
         """Clean up: must work after a `setup` that failed half-way."""
-
-    def settings(self) -> dict[str, Any]:
-        """Effective settings for the status."""
-        return {n: v for n, v in self.values.items() if n != "autostart"}
-
-    def hardware_id(self) -> str:
-        """For diagnostics: the device of the parameter `device` or `robot`, else this computer."""
-        device = self.values.get("device") or self.values.get("robot")
-        return f"{self.NAME.removesuffix('_node')} {device}" if device else platform.node()
 
     # For subclasses
 
@@ -455,7 +445,7 @@ class ReactdiffNode(ReportingNode):
             result = entities(state)
             self.life = to
             self.health.solved(key)
-            self.get_logger().info(f"{to}: {self.worst_problem()[1]}" if to == "active" else to)
+            self.get_logger().info(f"{to}: {self.worst_problem().sentence}" if to == "active" else to)
         except ReactdiffError as error:
             self.life, result = else_to, _RETURN.FAILURE
             self.problem(key, str(error))

@@ -142,19 +142,18 @@ def newest(*stamps_ns: int | None) -> int | None:
 
 
 class Limiter:
-    """Lets a repeated remark through at first and then at most once a period of a steady clock.
+    """Lets a repeated remark through at first and then at most once in PERIOD_NS of a steady clock.
 
     One of another kind than the last under the same key is news, and held back for less.
     """
 
-    def __init__(self, period_ns: int = 10 * NS) -> None:
-        self._period_ns = period_ns
+    def __init__(self) -> None:
         self._last: dict[str, tuple[int, str]] = {}
 
     def due(self, key: str, now_ns: int, kind: str = "") -> bool:
         """Whether to say it now."""
         last_ns, last_kind = self._last.get(key, (None, ""))
-        if last_ns is not None and now_ns - last_ns < (self._period_ns if kind == last_kind else NEWS_NS):
+        if last_ns is not None and now_ns - last_ns < (PERIOD_NS if kind == last_kind else NEWS_NS):
             return False
         self._last[key] = now_ns, kind
         return True
@@ -352,6 +351,8 @@ class ReportingNode(LifecycleNode):  # type: ignore[misc]
         self._log_events = EventLog(super().get_logger(), self.get_fully_qualified_name())
         self.life = "unconfigured"
         self.backend = ""
+        self.values: dict[str, Any] = {}
+        """Of the parameters, once they are declared."""
         self.workers: list[Any] = []
         self.health = Health()
         self.meter = Meter()
@@ -380,7 +381,7 @@ class ReportingNode(LifecycleNode):  # type: ignore[misc]
 
     def settings(self) -> dict[str, Any]:
         """Effective settings for the status."""
-        return {}
+        return {n: v for n, v in self.values.items() if n != "autostart"}
 
     def figures(self) -> dict[str, str]:
         """Values for the diagnostics, in addition to state, rate and drops."""
@@ -389,10 +390,6 @@ class ReportingNode(LifecycleNode):  # type: ignore[misc]
     def fine(self) -> str:
         """What the diagnostics say if there is no problem."""
         return "works"
-
-    def hardware_id(self) -> str:
-        """For the diagnostics."""
-        return platform.node()
 
     def nominal_hz(self) -> float:
         """Outputs per second that are due now; 0: none, or unknown."""
@@ -484,13 +481,12 @@ class ReportingNode(LifecycleNode):  # type: ignore[misc]
 
     # Reports
 
-    def worst_problem(self) -> tuple[Level, str]:
+    def worst_problem(self) -> Problem:
         """Level and sentence of the node now."""
         if self.life == "active":
-            problem = self.health.summary(self.fine())
-            return problem.level, problem.sentence
+            return self.health.summary(self.fine())
         problem = self.health.summary("configured, not active" if self.life == "inactive" else "not configured")
-        return max(problem.level, Level.WARN), problem.sentence
+        return problem._replace(level=max(problem.level, Level.WARN))
 
     def report(self) -> None:
         """Check the node and publish its status and diagnostics; silent while a worker is stuck."""
@@ -527,8 +523,10 @@ class ReportingNode(LifecycleNode):  # type: ignore[misc]
         values = {"state": self.life, "rate_hz": f"{status.rate:g}", "dropped": str(status.dropped)}
         values |= self.figures()
         values |= {f"dropped {topic}": str(n) for topic, n in dropped.items()}
+        device = self.values.get("device") or self.values.get("robot")
+        hardware = f"{self.NAME.removesuffix('_node')} {device}" if device else platform.node()
         diagnostic = DiagnosticStatus(
-            level=bytes([level]), name=self.get_fully_qualified_name().lstrip("/"), hardware_id=self.hardware_id(),
+            level=bytes([level]), name=self.get_fully_qualified_name().lstrip("/"), hardware_id=hardware,
             message=sentence, values=[KeyValue(key=k, value=v) for k, v in values.items()],
         )  # fmt: skip
         try:
