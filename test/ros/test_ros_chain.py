@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import array
 import itertools
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 from ros_harness import RosGraph, ask
 
+from reactdiff_ros.launching.access_policies import policy
+from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.messages import from_stamp as ns
 
 pytestmark = [pytest.mark.ros, pytest.mark.real_time, pytest.mark.clips]
@@ -144,39 +147,27 @@ def test_person_is_chosen_locked_and_freed_by_service(graph, recording):
 
 
 def bad_messages():
-    """Messages that say one thing and carry another."""
+    """One of each topic that says one thing and carries another; what else is refused, tests of the readers say."""
     from reactdiff_ros.msg import AudioChunk, Reaction, SpeakerFrame
     from sensor_msgs.msg import CompressedImage, Image
 
-    def compressed(format, data):
-        return CompressedImage(format=format, data=array.array("B", data))
-
-    def raw(encoding, width, height, step, data):
-        return Image(encoding=encoding, width=width, height=height, step=step, data=array.array("B", data))
-
+    jpeg = CompressedImage(format="jpeg", data=array.array("B", b"\xff\xd8\xff\xe0" + bytes(40)))
+    raw = Image(encoding="bgr8", width=2**31, height=2**31, step=1)
     nan_frame = SpeakerFrame(face_present=True)
     nan_frame.coefficients = np.full(58, np.nan, np.float32)
     nan_plan = Reaction(frame_rate=25.0, horizon=1, commit=1, engaged=True)
     nan_plan.coefficients = array.array("f", [float("nan")] * 58)
-    short_plan = Reaction(frame_rate=25.0, horizon=16, commit=4, coefficients=array.array("f", [0.0] * 58))
     odd_sound = AudioChunk(sample_rate=16000, channels=2, samples=array.array("h", [1, 2, 3]))
-    no_rate = AudioChunk(sample_rate=0, channels=1, samples=array.array("h", [1]))
     return [
-        (PICTURE, "perception_node", compressed("jpeg", range(10))),
-        (PICTURE, "perception_node", compressed("", b"")),
-        (PICTURE, "perception_node", compressed("jpeg", b"\xff\xd8\xff\xe0" + bytes(40))),
-        ("camera/image_raw", "perception_node", raw("rgb8", 640, 480, 1920, range(30))),
-        ("camera/image_raw", "perception_node", raw("yuv999", 4, 4, 4, bytes(16))),
-        ("camera/image_raw", "perception_node", raw("bgr8", 2**31, 2**31, 1, b"")),
+        (PICTURE, "perception_node", jpeg),
+        ("camera/image_raw", "perception_node", raw),
         (AUDIO, "perception_node", odd_sound),
-        (AUDIO, "perception_node", no_rate),
         (FRAME, "reaction_node", nan_frame),
         (REACTION, "expression_node", nan_plan),
-        (REACTION, "expression_node", short_plan),
     ]
 
 
-@pytest.mark.parametrize("index", range(11))
+@pytest.mark.parametrize("index", range(5))
 def test_malformed_message_is_dropped_counted_and_harmless(graph, recording, index):
     topic, node, message = bad_messages()[index]
     graph.connect(topic)
@@ -198,3 +189,37 @@ def test_faces_go_on_when_the_persons_are_forgotten(graph, recording):
     assert graph.call("std_srvs/Trigger", "/perception_node/reset").success
     count = len(graph.received[FRAME])
     graph.until(lambda: any(f.face_present for f in graph.received[FRAME][count:]), 10.0, "the face again")
+
+
+def test_perception_that_was_deactivated_works_again(graph, recording):
+    frames = graph.received[FRAME]
+    assert graph.change("perception_node", "deactivate")
+    graph.spin(0.2)
+    count = len(frames)
+    graph.spin(0.3)
+    assert len(frames) == count
+    assert graph.change("perception_node", "activate")
+    graph.until(lambda: any(f.face_present for f in frames[count:]), 10.0, "the face again")
+
+
+def allowed(node: str, kind: str, right: str) -> set[str]:
+    """The names of a kind that a node has this right for."""
+    root = ET.fromstring(policy(load_table()))
+    profile = next(p for p in root.iter("profile") if p.attrib["node"] == node)
+    lists = [element for element in profile if element.tag == kind and right in element.attrib]
+    return {str(name.text) for element in lists for name in element}
+
+
+def test_running_nodes_use_no_more_than_their_policies_allow(graph, recording):
+    """Else SROS 2 would stop them."""
+    for node in NODES:
+        own = graph.node
+        used = {
+            ("topics", "publish"): own.get_publisher_names_and_types_by_node(node, "/"),
+            ("topics", "subscribe"): own.get_subscriber_names_and_types_by_node(node, "/"),
+            ("services", "reply"): own.get_service_names_and_types_by_node(node, "/"),
+            ("services", "request"): own.get_client_names_and_types_by_node(node, "/"),
+        }
+        assert used["topics", "publish"]
+        for (kind, right), names in used.items():
+            assert {n for n, _ in names} <= allowed(node, kind, right), (node, kind, right)

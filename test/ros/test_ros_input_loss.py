@@ -165,13 +165,6 @@ def test_clip_loops_with_rising_stamps_or_ends(together, folder):
 def missing(tmp_path_factory):
     """Nodes that lack what they need, all in one graph; what each of them says, and a port that is taken."""
     folder = tmp_path_factory.mktemp("missing")
-    (folder / "empty.mp4").write_bytes(b"")
-    (folder / "text.mp4").write_bytes(b"not a clip" * 99)
-    shutil.copytree(resource_path("models/live"), folder / "damaged")
-    network = folder / "damaged" / "denoiser.onnx"
-    data = bytearray(network.read_bytes())
-    data[len(data) // 2] ^= 1
-    network.write_bytes(data)
     with RosGraph(folder) as graph, socket.socket() as taken:
         graph.listen(f"alone/{EXPRESSION}")
         taken.bind(("127.0.0.1", 0))
@@ -181,9 +174,6 @@ def missing(tmp_path_factory):
             ("no_camera", "camera_node", {"device": "/dev/video_that_is_not_there"}),
             ("no_microphone", "microphone_node", {"device": "a microphone that nobody has"}),
             ("no_clip", "clip_node", {"clip": folder / "none.mp4"}),
-            ("empty_clip", "clip_node", {"clip": folder / "empty.mp4"}),
-            ("broken_clip", "clip_node", {"clip": folder / "text.mp4"}),
-            ("damaged", "reaction_node", {"policy": "model", "model_dir": folder / "damaged"}),
             ("page", "avatar_node", {"port": graph.port}),
             ("alone", "expression_node", {}),
         ):
@@ -197,9 +187,6 @@ def missing(tmp_path_factory):
         ("no_camera/camera_node", "video_that_is_not_there"),
         ("no_microphone/microphone_node", "microphone"),
         ("no_clip/clip_node", "no such media file"),
-        ("empty_clip/clip_node", "empty"),
-        ("broken_clip/clip_node", "cannot be read"),
-        ("damaged/reaction_node", "denoiser.onnx"),
     ],
 )
 def test_what_is_missing_is_said_in_one_sentence_and_fails_no_transition(missing, node, sentence):
