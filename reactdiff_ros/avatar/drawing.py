@@ -18,11 +18,10 @@ import py_mini_racer
 import resvg_py
 
 from reactdiff_ros.avatar.config import LOOKS
-from reactdiff_ros.avatar.looks import SUFFIX, keys, read_look, shipped
+from reactdiff_ros.avatar.looks import PAGE, SUFFIX, keys, read_look, shipped
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.types import UINT8, FloatArray
 
-PAGE: Final = Path(__file__).with_name("page")
 _IMPORT: Final = re.compile(r'^import \{([^}]*)\} from "\./([\w]+)\.js";$', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?:async )?(?:const|let|class|function) (\w+)", re.MULTILINE)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
 from reactdiff_ros.errors import ConfigError, one_of
 from reactdiff_ros.settings import is_number
 
+PAGE: Final = Path(__file__).with_name("page")
+"""The files of the pages."""
 SUFFIX: Final = ".json"
 _MOST_BYTES: Final = 64 * 1024
 _COLOUR: Final = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
@@ -23,7 +24,7 @@ _COLOUR: Final = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 
 def shipped(name: str) -> Path:
     """The file of a look of this package; `keys` has all keys."""
-    return Path(str(resources.files("reactdiff_ros.avatar"))) / "page" / "looks" / (name + SUFFIX)
+    return PAGE / "looks" / (name + SUFFIX)
 
 
 @cache

@@ -9,10 +9,10 @@ import json
 import re
 import struct
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
+from reactdiff_ros.avatar.looks import PAGE
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import ConfigError
 
@@ -29,7 +29,7 @@ _PLAIN: Final = {re.sub(r"[^a-z]", "", name.lower()): name for name in BLENDSHAP
 
 def shipped_avatar(name: str) -> Path:
     """The file of an avatar of this package."""
-    return Path(str(resources.files("reactdiff_ros.avatar"))) / "page" / "three" / f"{name}.glb"
+    return PAGE / "three" / f"{name}.glb"
 
 
 @dataclass(frozen=True, slots=True)

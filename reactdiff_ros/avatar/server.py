@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timezone
-from importlib import resources
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +24,7 @@ from reactdiff_ros.avatar.arming import Answer, RobotConsole
 from reactdiff_ros.avatar.capture import CaptureRelay
 from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
 from reactdiff_ros.avatar.connections import BODY_S, kept
-from reactdiff_ros.avatar.looks import SUFFIX, read_look, shipped
+from reactdiff_ros.avatar.looks import PAGE, SUFFIX, read_look, shipped
 from reactdiff_ros.avatar.model_file import AVATARS, SUFFIXES, shipped_avatar
 from reactdiff_ros.avatar.web import Client, WebServer
 from reactdiff_ros.avatar.wire import candidate_curves, encode_frame, encode_voice, frame_as_dict, to_json
@@ -59,22 +58,16 @@ def load_pages(look: str, folders: tuple[str, ...] = ("page",)) -> dict[str, byt
 
     Raises ReactdiffError if they are missing.
     """
-    room = resources.files("reactdiff_ros.avatar")
-    folders_there = [folder for folder in map(room.joinpath, folders) if folder.is_dir()]
-    entries = [entry for folder in folders_there for entry in folder.iterdir() if entry.is_file()]
-    pages = {entry.name: entry.read_bytes() for entry in entries if _suffix(entry.name) in CONTENT_TYPES}
+    files = [path for folder in folders for path in (PAGE.parent / folder).glob("*")]
+    pages = {path.name: path.read_bytes() for path in files if path.suffix in CONTENT_TYPES}
     if "index.html" not in pages:
-        raise ReactdiffError("the face's page is missing", where=str(room), todo="install the package again")
+        raise ReactdiffError("the face's page is missing", where=str(PAGE.parent), todo="install the package again")
     worn, model = ("own" if look.endswith(SUFFIX) else look), ""
     if look in AVATARS or look.endswith(SUFFIXES):
         worn, model = DRAWN, MODEL
     index = pages["index.html"].replace(b'data-look="soft"', f'data-look="{worn}"'.encode())
     pages["index.html"] = index.replace(b'data-avatar=""', f'data-avatar="{model}"'.encode())
     return pages
-
-
-def _suffix(name: str) -> str:
-    return "." + name.rpartition(".")[2]
 
 
 class PageServer(WebServer):
@@ -145,14 +138,15 @@ class PageServer(WebServer):
         return web.FileResponse(path, headers={"Content-Type": "model/gltf-binary"})
 
     async def _bundle(self, _request: web.Request) -> web.StreamResponse:
-        bundle = Path(str(resources.files("reactdiff_ros.avatar"))) / "page" / "three" / "bundle.js"
-        return web.FileResponse(bundle, headers={"Content-Type": "text/javascript", "Cache-Control": "max-age=86400"})
+        return web.FileResponse(
+            PAGE / "three" / "bundle.js", headers={"Content-Type": "text/javascript", "Cache-Control": "max-age=86400"}
+        )
 
     def _page(self, name: str) -> web.StreamResponse:
         name = name if name in self._pages else name + ".html"
         if name not in self._pages:
             raise web.HTTPNotFound(text="There is no such page.\n")
-        kind, headers = CONTENT_TYPES[_suffix(name)], {"Cache-Control": "no-cache"}
+        kind, headers = CONTENT_TYPES[Path(name).suffix], {"Cache-Control": "no-cache"}
         charset = None if kind == "image/png" else "utf-8"
         return web.Response(body=self._pages[name], content_type=kind, charset=charset, headers=headers)
 
@@ -496,7 +490,7 @@ class TrustServer(WebServer):
     def __init__(self, host: str, ports: Sequence[int], guard: Guard, certificates: Certificates, page: str) -> None:
         super().__init__(host, ports, max_clients=1)
         self._guard, self._certificates, self._port = guard, certificates, urlsplit(page).port
-        folder = resources.files("reactdiff_ros.avatar") / "page" / "trust"
+        folder = PAGE / "trust"
         self._text, self._css = ((folder / name).read_text(encoding="utf-8") for name in ("trust.html", "trust.css"))
 
     def add_routes(self, router: web.UrlDispatcher) -> None:

@@ -109,7 +109,7 @@ class ListeningFace:
             self._failed(error, "the plan")
         begin = time.perf_counter()
         try:
-            drawn = due.draw() if due.draws else {}
+            drawn = due.draw()
         except Exception as error:  # the round must end, or no plan would ever be drawn again
             self._failed(error, "the plan")
             drawn = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from serving import TOKEN
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.arming import RobotConsole
+from reactdiff_ros.avatar.web import EventLoop
 from reactdiff_ros.coefficients import sides
 from reactdiff_ros.types import ExpressionFrame
 from tools.chromium import Chromium, Page, find_chromium
@@ -49,9 +49,8 @@ class Stage:
     """A server on its own thread and event loop. `frame` makes the face of a tick; None: none is shown."""
 
     def __init__(self, server: AvatarServer | None = None) -> None:
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever)
-        self._thread.start()
+        self._events = EventLoop()
+        self.loop = self._events._loop
         self.asked: list[str] = []
         self.frame: Callable[[int], ExpressionFrame | None] = lambda number: None
         self._done = threading.Event()
@@ -66,7 +65,7 @@ class Stage:
         return True, f"{what}: done"
 
     def on_loop(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+        return self._events.call(work, 10.0)
 
     def _feed(self) -> None:
         number = 0
@@ -85,9 +84,7 @@ class Stage:
         self._done.set()
         self._feeder.join()
         self.on_loop(self.server.stop())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
-        self.loop.close()
+        self._events.close()
 
 
 class Shown(Stage):
