@@ -52,7 +52,7 @@ soak: setup-evaluate setup-robots
 	    $(filter-out %/mimictalk_german_20s.mp4,$(wildcard $(CLIPS)/*.mp4)) || [ $$? = 1 ]; }
 
 # Your own weights in place of the shipped ones, which are trained further on simulated dyads as they were themselves, and then learn a
-# guidance on the speaker (torch, espeak-ng): a quarter of an hour with a GPU, otherwise one and a half to two and a half hours of one
+# guidance on the speaker (torch, espeak-ng): a quarter of an hour with a GPU, otherwise half an hour to an hour and a half of one
 # core. They differ from the shipped ones (docs/training.md): measure them with 'make evidence'.
 # ARGS=--resume continues an interrupted run.
 DYADS ?= $(wildcard $(CLIPS)/dyads)
@@ -60,7 +60,7 @@ GPU := $(shell command -v nvidia-smi)
 BF16 := $(shell grep -qsE 'avx512_bf16|amx_bf16' /proc/cpuinfo && echo --precision bf16)
 ON_GPU := --batch 64 --pool-steps 100 --workers 12 --precision tf32
 RECIPE := --keep-encoder --emotions .15 --voices runs/voices.npz
-FURTHER := --from live $(if $(GPU),--minutes 7 $(ON_GPU) --worlds 256 --learning-rate 6e-4,--steps 7000 --learning-rate 4e-4 --keep .35 $(BF16))
+FURTHER := --from live $(if $(GPU),--minutes 7 $(ON_GPU) --worlds 256 --learning-rate 6e-4,--steps 2000 --learning-rate 1.5e-4 $(BF16))
 GUIDED := --from runs/live --speaker-guidance 1.4 --keep .5 $(if $(GPU),--minutes 3 $(ON_GPU) --worlds 256 --learning-rate 4e-4,--steps 1500 --learning-rate 3e-4 $(BF16))
 BEGUN = $(if $(wildcard runs/$(1)/checkpoint.pt),$(ARGS),$(filter-out --resume,$(ARGS)))
 weights: setup-train setup-evaluate

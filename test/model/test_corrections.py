@@ -239,7 +239,7 @@ def noise(*shape):
     return RNG.standard_normal(shape).astype(np.float32)
 
 
-@pytest.mark.parametrize(("name", "moved"), [("browInnerUp", 0.125), ("mouthSmileLeft", 0.05), ("eyeBlinkLeft", 0.0)])
+@pytest.mark.parametrize(("name", "moved"), [("browInnerUp", 0.04), ("mouthSmileLeft", 0.02), ("eyeBlinkLeft", 0.0)])
 def test_frames_on_both_sides_of_a_joint_go_towards_their_neighbours(name, moved):
     plan, last = np.zeros((1, 12, 58)), np.zeros((1, 58))
     plan[0, 4:] = 1.0  # a step where the second block begins

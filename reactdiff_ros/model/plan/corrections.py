@@ -301,7 +301,7 @@ def calmed(decoded: FloatArray) -> FloatArray:
 
 BLEND: Final = (0.2, 0.5, 0.8, 0.95)
 """Share of a new plan in its first frames; the rest is the old plan, which covers the same times."""
-JOINT: Final = np.array([0.10, 0.17, 0.25, 0.17, 0.0, 0.0, 0.10], dtype=np.float32)[GROUP_OF_COEFFICIENT]
+JOINT: Final = np.array([0.04, 0.08, 0.08, 0.09, 0.0, 0.0, 0.04], dtype=np.float32)[GROUP_OF_COEFFICIENT]
 """(58,) of smile, mouth, brows, lids, blinks, gaze and head: the share of the way to the mean of its neighbours that a
 frame next to a joint of blocks goes, so that its jerk is that inside blocks. See docs/tuning.md."""
 LOOKAHEAD: Final = len(BLEND) + 1
