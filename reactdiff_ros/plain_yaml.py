@@ -53,7 +53,11 @@ def parse_yaml(text: str) -> Any:
     if len(text) > MAX_BYTES:
         raise yaml.YAMLError(f"it is larger than {MAX_BYTES // 1_000_000} MB")
     try:
-        return yaml.load(text, PlainLoader)
+        loader = PlainLoader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
     except RecursionError as error:
         raise yaml.YAMLError("it is nested too deeply") from error
     except (ValueError, OverflowError) as error:  # of a character that cannot be
