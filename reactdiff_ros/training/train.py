@@ -47,7 +47,8 @@ HEAD_MEAN_PENALTY: Final = 0.5
 AVERAGE_POWER: Final = 3
 """Networks of a step weigh as its square in the average (power-function average: Karras et al., arXiv 2312.02696). An
 average over the last 5 % of a run is a network of one moment: from step 1,000 to 1,800, brow raises fell by half. At a
-high learning rate the average moves less than its networks: after 7,000 steps of 4e-4, mouths by a quarter."""
+high learning rate the average moves less than its networks: after 7,000 steps of 4e-4, the power of mouths at .2 to
+1.8 Hz is .64 of simulated listeners' instead of .75, and laughs are .34 a minute instead of .59 (two seeds)."""
 HOPELESS: Final = 50
 """Steps in a row without a finite loss after which the run ends."""
 
