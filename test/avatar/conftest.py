@@ -37,7 +37,7 @@ async def started() -> AsyncIterator[Callable[[Any], Awaitable[Any]]]:
 @pytest.fixture
 def serve(started: Callable[[Any], Awaitable[Any]]) -> Callable[..., Awaitable[AvatarServer]]:
     """`await serve(look="paper")`: a server of the face with these settings, started."""
-    return lambda **settings: started(AvatarServer(AvatarConfig(**{"port": 0, **settings})))
+    return lambda **settings: started(AvatarServer(AvatarConfig(port=0, **settings)))
 
 
 @pytest.fixture(scope="session")

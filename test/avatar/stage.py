@@ -1,16 +1,19 @@
-"""A served screen face for browser tests: faces at 50 Hz, and an actuator that does what it is asked."""
+"""What tests of pages share: requests, a browser's pages, and a served screen face, with faces at 50 Hz and an actuator
+that does what it is asked.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from serving import TOKEN
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.arming import RobotConsole
@@ -19,8 +22,31 @@ from reactdiff_ros.coefficients import sides
 from reactdiff_ros.types import ExpressionFrame
 from tools.chromium import Chromium, Page, find_chromium
 
+TOKEN = "abcde-fghjk-mnp23"
+"""Of a robot's operator."""
+LINK = "a-token_of-22-letters0"
+"""Of a page's link."""
 PHONE = (390, 844)
 IN_BROWSER = [pytest.mark.browser, pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")]
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait on the event loop; without one: `deadline.until`."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+def port_of(url: str) -> int:
+    return urlsplit(url).port or 0
+
+
+def upgrade(path: str) -> bytes:
+    """The request for a websocket."""
+    return (
+        f"GET /{path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    ).encode()
 
 
 def in_browser(test: Any) -> Any:
@@ -104,7 +130,8 @@ class Shown(Stage):
             return None
         if self._swing:
             values = np.abs(np.sin(number * 0.06 + np.arange(58))).astype(np.float32) * values
-        return ExpressionFrame(number * 20_000_000, values, self.mode, (), None, None, None, None)
+        now_ns = 10**9 + number * 20_000_000
+        return ExpressionFrame(now_ns, values, self.mode, (), now_ns - 60_000_000, None, None, None)
 
     def feed(self, values: np.ndarray | None, swing: bool = False) -> None:
         """The face from now on; None: none comes."""
@@ -135,10 +162,6 @@ class Sheet:
         """The drawing of these coefficients (mouthSmile sets both sides)."""
         arguments = ", ".join(json.dumps(value) for value in (face, time, look, mood or {}))
         return self.page.value(f"reactdiff.measured({arguments})")
-
-    def named(self, expression: str, look: str) -> Any:
-        """The drawing of an expression of the page /faces."""
-        return self.draw(look, **self.page.value(f"reactdiff.expressions[{json.dumps(expression)}]"))
 
 
 def text(page: Any, name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from serving import TOKEN, port_of, until, upgrade
+from stage import TOKEN, port_of, until, upgrade
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer, connections
 from reactdiff_ros.avatar import server as server_module
@@ -65,6 +64,7 @@ def served(errors: Path, left: int = 0) -> Iterator[int]:
             process.kill()
             process.wait()
             process.stdout.close()
+    assert errors.read_text() == ""
 
 
 def connect(port: int, sends: bytes = b"", address: str = "127.0.0.1") -> socket.socket:
@@ -75,6 +75,14 @@ def connect(port: int, sends: bytes = b"", address: str = "127.0.0.1") -> socket
     made.connect(("127.0.0.1", port))
     made.sendall(sends)
     return made
+
+
+async def answer_to(connection: socket.socket, sends: bytes = b"") -> bytes:
+    """What comes next on a connection."""
+    connection.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(connection, sends)
+    return await asyncio.wait_for(loop.sock_recv(connection, 4096), 10)
 
 
 def ended(connection: socket.socket) -> bool:
@@ -91,8 +99,7 @@ def ended(connection: socket.socket) -> bool:
 
 
 async def asked(port: int, path: str) -> dict[str, Any]:
-    timeout = aiohttp.ClientTimeout(8)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(8)) as session:
         url = f"http://127.0.0.1:{port}{path}"
         made = session.post(url, json={}) if path.startswith("/api/robot") else session.get(url)
         async with made as answer:
@@ -102,9 +109,8 @@ async def asked(port: int, path: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("sends", [b"", HALF, BODY, WHOLE], ids=["silent", "half a request", "half a body", "idle"])
 async def test_a_stop_gets_through_more_connections_than_there_are_files(sends: bytes, tmp_path: Path) -> None:
-    log = tmp_path / "errors"
     with ExitStack() as stack:
-        port = stack.enter_context(served(log))
+        port = stack.enter_context(served(tmp_path / "errors"))
         async with aiohttp.ClientSession() as session, session.ws_connect(f"http://127.0.0.1:{port}/ws") as viewer:
             for number in range(FILES + 50):
                 stack.enter_context(connect(port, sends, f"127.0.0.{1 + number % 3}"))
@@ -112,18 +118,14 @@ async def test_a_stop_gets_through_more_connections_than_there_are_files(sends: 
                 assert (await asked(port, "/api/robot/stop"))["message"] == "stop done"
                 assert (await asked(port, "/healthz"))["clients"] == 1, "whoever looks at the face goes on seeing it"
             await viewer.close()
-    assert log.read_text() == ""
 
 
 async def test_a_stop_gets_through_when_the_process_has_no_files_left(tmp_path: Path) -> None:
-    """Something else in it took them: before, accepting failed for ever, with 20 lines in the log each time."""
-    log = tmp_path / "errors"
     with ExitStack() as stack:
-        port = stack.enter_context(served(log, left=12))
+        port = stack.enter_context(served(tmp_path / "errors", left=12))
         for _ in range(30):
             stack.enter_context(connect(port))
         assert (await asked(port, "/api/robot/stop"))["done"]
-    assert log.read_text() == ""
 
 
 @pytest.fixture
@@ -188,49 +190,33 @@ async def test_a_whole_request_is_read_however_many_newcomers_there_are(server: 
         first = stack.enter_context(connect(port_of(server.url), WHOLE))
         for _ in range(300):
             stack.enter_context(connect(port_of(server.url)))
-        first.setblocking(False)
-        answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(first, 4096), 10)
-        assert answer.startswith(b"HTTP/1.1 200")
+        assert (await answer_to(first)).startswith(b"HTTP/1.1 200")
 
 
-async def test_the_next_request_of_a_connection_has_the_same_limit(
+async def test_headers_and_bodies_have_a_time_limit_and_a_stop_does_not_wait_for_its_body(
     server: AvatarServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "HEADERS_S", 0.3)
-    loop = asyncio.get_running_loop()
-    with connect(port_of(server.url), WHOLE) as one:
-        one.setblocking(False)
-        assert b"200" in await asyncio.wait_for(loop.sock_recv(one, 4096), 10)
-        await asyncio.sleep(0.5)
-        await loop.sock_sendall(one, WHOLE)
-        assert b"200" in await asyncio.wait_for(loop.sock_recv(one, 4096), 10), "no limit for what is not begun"
-        await loop.sock_sendall(one, HALF)
-        assert await asyncio.wait_for(loop.sock_recv(one, 4096), 10) == b""
-
-
-async def test_a_body_has_a_time_limit_and_a_stop_does_not_wait_for_one(
-    server: AvatarServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setattr(server_module, "BODY_S", 0.2)
-    loop = asyncio.get_running_loop()
+    with connect(port_of(server.url)) as one:
+        assert b"200" in await answer_to(one, WHOLE)
+        await asyncio.sleep(0.5)
+        assert b"200" in await answer_to(one, WHOLE), "no limit for what is not begun"
+        assert await answer_to(one, HALF) == b""
     for sends, status in ((BODY, b"408"), (BODY.replace(b"arm", b"stop"), b"200")):
-        with connect(port_of(server.url), sends) as one:
-            one.setblocking(False)
-            answer = await asyncio.wait_for(loop.sock_recv(one, 4096), 10)
-            assert answer.split(b" ")[1] == status
-            assert json.loads(answer.partition(b"\r\n\r\n")[2])["message"].endswith(("again.", "done"))
+        with connect(port_of(server.url)) as one:
+            assert (await answer_to(one, sends)).split(b" ")[1] == status
 
 
-@pytest.mark.parametrize(
-    "sends",
-    [b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", b"\x16\x03\x01\r\n\r\n", WHOLE.replace(b"\r\nHost", b"\r\n:")],
-)
+NONSENSE = [b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", b"\x16\x03\x01\r\n\r\n", WHOLE.replace(b"\r\nHost", b"\r\n:")]
+
+
+@pytest.mark.parametrize("sends", NONSENSE)
 async def test_what_is_no_http_is_answered_and_not_logged(
     server: AvatarServer, sends: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with connect(port_of(server.url), sends) as one:
-        one.setblocking(False)
-        answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(one, 4096), 10)
+    with connect(port_of(server.url)) as one:
+        answer = await answer_to(one, sends)
     assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
     assert b"Server: http\r\n" in answer
     assert caplog.text == ""

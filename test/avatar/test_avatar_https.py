@@ -1,21 +1,31 @@
-"""The encrypted page: who trusts its authority opens it, anybody gets the authority, and nobody fills it up."""
+"""The encrypted page: who trusts its authority opens it, anybody gets the authority, and nobody fills it up; and its
+certificate: who accepts it, how long it lasts, and where it is kept.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import logging
+import socket
 import ssl
+import threading
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import aiohttp
+import cv2
+import numpy as np
 import pytest
-from serving import LINK, port_of
+from cryptography import x509
+from stage import LINK, Stage, in_browser, opened, port_of
 
-from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer, certificates
+from reactdiff_ros.avatar.certificates import Certificates, _new_server, _read, _write
 from reactdiff_ros.avatar.connections import FEWEST_PLACES, HEADERS_S
 from reactdiff_ros.errors import DeviceError, ReactdiffError
+from tools.chromium import Chromium
 
 Started = Callable[[AvatarServer], Awaitable[AvatarServer]]
 
@@ -54,46 +64,37 @@ async def test_a_device_gets_the_authority_and_then_opens_page_and_websocket(ser
     certificate = await authority(server)
     assert server.trust[1] == hashlib.sha256(certificate).digest().hex(":").upper()
     async with trusting(certificate) as browser:
+        async with browser.get(server.url + "link.svg") as answer:
+            assert answer.status == 401
         async with browser.get(f"{server.url}?token={LINK}") as answer:
             assert answer.status == 200
             assert answer.history[0].cookies[f"reactdiff-{answer.url.port}"]["secure"]
             assert "camera=(self)" in answer.headers["Permissions-Policy"]
         async with browser.ws_connect(server.url + "ws", origin=server.url.rstrip("/")) as line:
             assert (await line.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT
-        async with browser.get(server.url + "link.svg") as answer:
-            assert answer.content_type == "image/svg+xml"
-            assert (await answer.text()).startswith("<?xml")
     for _ in range(3):  # the answer to a request that comes with the end of the handshake is not lost
         async with trusting(certificate) as other, other.get(server.url + "healthz") as answer:
             assert answer.status == 200
 
 
-async def test_the_page_of_the_certificate_has_nothing_else(server: AvatarServer) -> None:
+async def test_the_page_of_the_certificate_has_nothing_else(
+    server: AvatarServer, session: aiohttp.ClientSession
+) -> None:
     page, fingerprint = server.trust
     assert page.startswith("http://")
-    async with aiohttp.ClientSession() as session:
-        async with session.get(page, headers={"Host": "robot.lan:80"}) as answer:
-            text = await answer.text()
-            assert answer.status == 200
-            assert fingerprint in text
-            assert f"https://robot.lan:{server.url.split(':')[2]}" in text
-            assert "%" not in text
-            assert LINK not in text
-            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-        for path in ("api/status", "ws", "capture", "main.js", "authority.pem", "healthz", "../server.pem", "link.svg"):
-            async with session.get(page + path) as answer:
-                assert answer.status == 404, path
-        async with session.get(page, headers={"Host": "evil.example"}) as answer:
-            assert answer.status == 403
-
-
-async def test_no_code_of_a_link_where_there_is_none_and_none_for_strangers(
-    server: AvatarServer, serve: Callable[..., Awaitable[AvatarServer]], session: aiohttp.ClientSession
-) -> None:
-    async with trusting(await authority(server)) as stranger, stranger.get(server.url + "link.svg") as answer:
-        assert answer.status == 401
-    async with session.get((await serve()).url + "link.svg") as answer:
-        assert answer.status == 404
+    async with session.get(page, headers={"Host": "robot.lan:80"}) as answer:
+        text = await answer.text()
+        assert answer.status == 200
+        assert fingerprint in text
+        assert f"https://robot.lan:{port_of(server.url)}" in text
+        assert "%" not in text
+        assert LINK not in text
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    for path in ("api/status", "ws", "capture", "main.js", "authority.pem", "healthz", "../server.pem", "link.svg"):
+        async with session.get(page + path) as answer:
+            assert answer.status == 404, path
+    async with session.get(page, headers={"Host": "evil.example"}) as answer:
+        assert answer.status == 403
 
 
 async def ended(reader: asyncio.StreamReader) -> bytes:
@@ -133,12 +134,160 @@ async def test_what_cannot_be_had_has_one_sentence_and_leaves_nothing_open(tmp_p
     with pytest.raises(ReactdiffError, match=r"cannot be kept \(.*file/https\): Not a directory; set state_dir"):
         await secured(tmp_path / "file" / "https").start()
     first = secured(tmp_path)
-    await first.start()
-    port = port_of(first.url)
-    with pytest.raises(DeviceError, match=rf"the port is in use \(0.0.0.0:{port}\): stop what uses it"):
-        await secured(tmp_path, port=port, port_tries=1).start()
+    port = port_of(await first.start())
+    again = secured(tmp_path, port=port, port_tries=1)
+    with pytest.raises(DeviceError, match=rf"the port is in use \(0.0.0.0:{port}\)"):
+        await again.start()
     await first.stop()
     assert first.trust == ("", "")
-    again = secured(tmp_path, port=port, port_tries=1)
     await again.start()
     await again.stop()
+
+
+@in_browser
+def test_a_phone_may_use_its_camera_and_reads_the_link_as_a_code(browser: Chromium, tmp_path: Path) -> None:
+    """The page of the certificate, and then the one that is encrypted."""
+    with Stage(secured(tmp_path)) as stage:
+        trust, url = (address.replace("127.0.0.1", "robot.lan") for address in (stage.server.trust[0], stage.url))
+        with opened(browser, trust, "document.querySelector('.button') !== null", phone=True) as page:
+            assert page.value("document.body.scrollWidth") <= 390
+            assert page.value("document.querySelector('.button').getBoundingClientRect().height") >= 44
+            page.call("Security.setIgnoreCertificateErrors", ignore=True)  # in place of installing the certificate
+            page.go(f"{url}?token={LINK}")
+            page.until("window.reactdiff && reactdiff.connected()")
+            assert page.value("isSecureContext && Boolean(navigator.mediaDevices.getUserMedia)")
+            assert page.value("location.href") == url
+            page.key("p")
+            page.until("!document.getElementById('phone').hidden")
+            assert not page.value("document.querySelector('#phone img').src")  # the token only where it is wanted
+            page.value("document.getElementById('phone').open = true")
+            page.until("document.querySelector('#phone img').naturalWidth > 50")
+            page.value("document.getElementById('phone').scrollIntoView({block: 'end'})")
+            for _ in range(10):  # a busy machine paints the code later than it has loaded it
+                picture = cv2.imdecode(np.fromfile(page.screenshot(tmp_path / "code.png"), np.uint8), cv2.IMREAD_COLOR)
+                read, *_ = cv2.QRCodeDetector().detectAndDecode(cv2.resize(picture, None, fx=3, fy=3))
+                if read:
+                    break
+            assert read == f"{url}?token={LINK}"
+            assert page.errors == []
+
+
+# ---- the certificate
+
+NAMES = ("robot", "robot.local", "192.168.1.5")
+
+
+def later(days: float = 0.0) -> datetime:
+    return datetime.now(timezone.utc) + timedelta(days=days)
+
+
+def made(folder: Path) -> Certificates:
+    new = Certificates(folder)
+    assert not new.renew(NAMES, later()), "nobody trusts another authority yet"
+    return new
+
+
+def expiry(path: Path) -> datetime:
+    return _read(path).certificate.not_valid_after_utc
+
+
+def accepted(server: ssl.SSLContext, authority: bytes, name: str) -> bool:
+    """Whether a client that trusts this authority alone accepts the server under this name."""
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.load_verify_locations(cadata=authority)
+    here, there = socket.socketpair()
+
+    def serve() -> None:
+        try:
+            server.wrap_socket(there, server_side=True).close()
+        except OSError:
+            there.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        trusting.wrap_socket(here, server_hostname=name).close()
+    except ssl.SSLCertVerificationError:
+        return False
+    finally:
+        here.close()
+        thread.join()
+    return True
+
+
+def test_devices_that_trust_the_authority_accept_the_page_under_its_names_alone(tmp_path: Path) -> None:
+    own, stranger = made(tmp_path), made(tmp_path / "other")
+    for name in ("localhost", "127.0.0.1", "::1", *NAMES):
+        assert accepted(own.context, own.authority, name), name
+    for name in ("192.168.1.6", "example.com", "robot.example.com"):
+        assert not accepted(own.context, own.authority, name), name
+    assert not accepted(own.context, stranger.authority, "robot")
+    assert own.fingerprint.count(":") == 31
+
+
+def test_the_authority_vouches_for_no_other_site_even_if_its_key_is_stolen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, authority = made(tmp_path), _read(tmp_path / "authority.pem")
+    monkeypatch.setattr(certificates, "_vouches", lambda *_: True)  # what a thief would do
+    _write(tmp_path / "stolen.pem", _new_server(authority, {x509.DNSName("bank.example")}, later()))
+    evil = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    evil.load_cert_chain(tmp_path / "stolen.pem")
+    assert not accepted(evil, own.authority, "bank.example")
+
+
+def test_keys_are_for_this_user_alone(tmp_path: Path) -> None:
+    made(tmp_path / "https")
+    assert (tmp_path / "https").stat().st_mode & 0o777 == 0o700
+    files = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "https").iterdir()}
+    assert files == {"authority.pem": 0o600, "server.pem": 0o600, "lock": 0o600}
+
+
+def test_both_are_kept_and_the_page_gets_another_certificate_when_it_needs_one(tmp_path: Path) -> None:
+    first = made(tmp_path)
+    kept = (tmp_path / "server.pem").read_bytes()
+    second = Certificates(tmp_path)
+    assert not second.renew(NAMES, later(300))
+    assert (tmp_path / "server.pem").read_bytes() == kept
+    assert not second.renew((*NAMES, "10.0.0.7"), later())  # another network, while it runs
+    assert second.authority == first.authority
+    assert accepted(second.context, first.authority, "10.0.0.7")
+    assert not second.renew(NAMES[:1], later())  # the name of another listener of this machine stays
+    assert accepted(second.context, first.authority, "robot.local")
+
+
+def test_what_expires_is_renewed_before(tmp_path: Path) -> None:
+    own = made(tmp_path)
+    authority, server = own.authority, (tmp_path / "server.pem").read_bytes()
+    assert not own.renew(NAMES, later(340))
+    assert own.authority == authority
+    assert (tmp_path / "server.pem").read_bytes() != server
+    assert expiry(tmp_path / "server.pem") > later(340 + 330)
+    assert own.renew(NAMES, later(3640))  # who trusted the old authority has to trust the new one
+    assert own.authority != authority
+    assert expiry(tmp_path / "authority.pem") > later(3640 + 3600)
+
+
+@pytest.mark.parametrize("damage", ["cut", "nonsense", "public", "foreign"])
+def test_an_authority_that_cannot_be_relied_on_is_made_anew(tmp_path: Path, damage: str) -> None:
+    before, path = made(tmp_path), tmp_path / "authority.pem"
+    content = path.read_bytes()
+    if damage == "public":
+        path.chmod(0o644)
+    elif damage == "foreign":
+        made(tmp_path / "other")
+        path.write_bytes(content[:241] + (tmp_path / "other" / "authority.pem").read_bytes()[241:])
+    else:
+        path.write_bytes(content[:300] if damage == "cut" else bytes(3000))
+    after = Certificates(tmp_path)
+    after.renew(NAMES, later())
+    assert after.authority != before.authority
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert accepted(after.context, after.authority, "robot")
+
+
+def test_a_name_that_the_authority_may_not_vouch_for_needs_another_one(tmp_path: Path) -> None:
+    own = made(tmp_path)
+    assert own.renew((*NAMES, "robot.lab.example"), later())
+    assert accepted(own.context, own.authority, "robot.lab.example")
+    assert not own.renew(("røbot", "", "0.0.0.0", "::"), later())  # names that no certificate can hold

@@ -86,18 +86,6 @@ def room(sound: NDArray[np.int16], delay_s: float, rng: np.random.Generator) -> 
     return np.fft.irfft(np.fft.rfft(played, count) * np.fft.rfft(response, count), count)[: len(played)]
 
 
-def over(
-    robot: NDArray[np.int16], person: NDArray[np.float64], seed: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], int]:
-    """What a microphone hears of a person who speaks over the robot at 0 dB, and the sample at which they begin."""
-    near = 0.5 * room(robot, 0.03, rng)
-    near += 20 * rng.standard_normal(len(near))
-    start = (4 + seed % 3) * RATE
-    place = slice(start, start + len(person))
-    near[place] += person * np.sqrt((near[place] ** 2).mean() / (person**2).mean())
-    return near, start
-
-
 def heard(near: NDArray[np.float64], robot: NDArray[np.int16] | None) -> NDArray[np.int16]:
     """What the canceller leaves of the microphone's sound, chunk by chunk as the node gets them."""
     canceller = EchoCanceller()
@@ -141,7 +129,7 @@ def test_the_robot_does_not_hear_itself(robot: NDArray[np.int16], delay_s: float
 
 @pytest.fixture(scope="module")
 def spoken_over(robot: NDArray[np.int16], voices: list[NDArray[np.float64]]) -> list[Over]:
-    """People who speak on over the robot, and backchannels."""
+    """People who speak on over the robot at 0 dB, and backchannels."""
     engine = Engine("espeak-ng")
     short = [engine.speak(text, Manner(voice=voice)).samples for voice in VOICES for text in ("uh-huh", "yeah")]
     engine.close()
@@ -151,7 +139,11 @@ def spoken_over(robot: NDArray[np.int16], voices: list[NDArray[np.float64]]) -> 
         said.append((seed, np.pad(resampled(sound[loud[0] : loud[-1]]), RATE // 10)))
     found = []
     for seed, person in said:
-        near, start = over(robot, person, seed, np.random.default_rng(seed))
+        rng, start = np.random.default_rng(seed), (4 + seed % 3) * RATE
+        near = 0.5 * room(robot, 0.03, rng)
+        near += 20 * rng.standard_normal(len(near))
+        place = slice(start, start + len(person))
+        near[place] += person * np.sqrt((near[place] ** 2).mean() / (person**2).mean())
         found.append(Over(seed < 8, heard(near[: start + 4 * RATE], robot), start + RATE // 10))
     return found
 
@@ -204,20 +196,14 @@ def test_who_speaks_on_over_the_robot_stops_it_and_a_backchannel_seldom_does(
         assert taken <= (~turns).sum() // 2
 
 
-def test_sound_is_passed_on_as_it_is_until_the_robot_speaks() -> None:
-    rng = np.random.default_rng(0)
-    near = 1000 * rng.standard_normal(RATE)
+def test_sound_is_passed_on_as_it_is_until_the_robot_speaks_and_odd_chunks_keep_their_time() -> None:
+    near = 1000 * np.random.default_rng(0).standard_normal(RATE)
     assert (heard(near, None) == near[: len(near) // BLOCK * BLOCK].astype(np.int16)).all()
     canceller = EchoCanceller()
     canceller.spoken(Sound(T0, OWN_RATE, np.ones((441, 2), np.int16)))
     for rate, channels, works in ((16000, 1, True), (48000, 2, True), (44100, 1, False), (16000, 4, False)):
         assert canceller.able(Sound(T0, rate, np.zeros((rate // 50, channels), np.int16))) is works
     assert not canceller.hears(Sound(T0 + 3 * NS, 16000, np.zeros((320, 1), np.int16)))
-
-
-def test_odd_chunks_keep_their_time() -> None:
-    canceller = EchoCanceller()
-    canceller.spoken(Sound(T0, 16000, np.zeros((16000, 1), np.int16)))
     at, found = 0, []
     for count in (100, 333, 7, 1000, 160, 481):
         cleaned = canceller.clean(Sound(T0 + at * NS // RATE, RATE, np.zeros((count, 2), np.int16)))
