@@ -146,6 +146,14 @@ class Shown(Stage):
         wanted = [round(float(v), 4) for v in values]
         self.page.until(f"(shown => {wanted}.every((v, i) => Math.abs(v - shown[i]) < 1e-3))(reactdiff.values())", 20)
 
+    def drawn(self, **coefficients: float) -> dict[str, Any]:
+        """The drawing of these coefficients."""
+        self.show(**coefficients)
+        return dict(self.page.value("reactdiff.state().drawn"))
+
+    def state(self) -> dict[str, Any]:
+        return dict(self.page.value("reactdiff.state()"))
+
     def close(self) -> None:
         self.page.close()
         super().close()

@@ -22,34 +22,22 @@ from tools.chromium import Chromium, Page
 pytestmark = IN_BROWSER
 
 
-class Drawing(Shown):
-    """Shows one expression, and a page that looks at it."""
-
-    def drawn(self, **coefficients: float) -> dict[str, Any]:
-        """The drawing of these coefficients."""
-        self.show(**coefficients)
-        return dict(self.page.value("reactdiff.state().drawn"))
-
-    def state(self) -> dict[str, Any]:
-        return dict(self.page.value("reactdiff.state()"))
-
-
 @pytest.fixture(scope="module")
-def shared_stage(browser: Chromium) -> Iterator[Drawing]:
-    with Drawing(browser) as stage:
+def shared_stage(browser: Chromium) -> Iterator[Shown]:
+    with Shown(browser) as stage:
         yield stage
         assert stage.page.errors == []
 
 
 @pytest.fixture
-def stage(shared_stage: Drawing) -> Drawing:
+def stage(shared_stage: Shown) -> Shown:
     shared_stage.page.front()
     shared_stage.server.status({})
     shared_stage.drawn()
     return shared_stage
 
 
-def test_neutral_after_half_a_second_without_frames_and_then_asleep(stage: Drawing) -> None:
+def test_neutral_after_half_a_second_without_frames_and_then_asleep(stage: Shown) -> None:
     awake = stage.drawn()
     rest = awake["mouth"]["left"]["y"]
     assert stage.drawn(mouthSmile=1.0, headYaw=0.3)["mouth"]["left"]["y"] < rest - 15
@@ -93,7 +81,7 @@ def perceived(**fault: str) -> dict[str, Any]:
     ],
 )
 def test_it_shows_what_it_does_and_what_it_lacks(
-    stage: Drawing, status: dict[str, Any], state: str, sentence: str
+    stage: Shown, status: dict[str, Any], state: str, sentence: str
 ) -> None:
     arrived = str(status)[:100]
     stage.server.status({**status, "recording": arrived})
@@ -105,7 +93,7 @@ def test_it_shows_what_it_does_and_what_it_lacks(
     stage.page.until("!reactdiff.state().sentence && document.getElementById('recording').hidden")
 
 
-def test_a_finger_reaches_looks_and_panel_and_the_panel_tells(stage: Drawing) -> None:
+def test_a_finger_reaches_looks_and_panel_and_the_panel_tells(stage: Shown) -> None:
     page = stage.page
     for name in ("look-button", "screen-button", "panel-button"):
         box = page.value(f"(b => [b.width, b.height])(document.getElementById('{name}').getBoundingClientRect())")
@@ -113,7 +101,9 @@ def test_a_finger_reaches_looks_and_panel_and_the_panel_tells(stage: Drawing) ->
     page.value("document.getElementById('look-button').click()")
     page.until("reactdiff.state().look === 'paper'")
     page.key("p")
-    page.value("[...document.querySelectorAll('.choices button')].find(b => b.textContent === 'soft').click()")
+    soft = "[...document.querySelectorAll('.choices button')].find(b => b.textContent === 'soft')"
+    page.until(f"{soft} && {soft}.querySelectorAll('path').length > 3")  # looks are chosen by their faces
+    page.value(f"{soft}.click()")
     page.until("reactdiff.state().look === 'soft'")
     stage.server.status({"speaker": {"expression": "<b>happy</b>"}, "last_error": "the microphone is gone"})
     page.until("document.getElementById('panel').innerText.includes('the microphone is gone')")
@@ -123,7 +113,7 @@ def test_a_finger_reaches_looks_and_panel_and_the_panel_tells(stage: Drawing) ->
     assert page.value("document.getElementById('panel').hidden")
 
 
-def test_people_are_told_that_they_are_recorded(stage: Drawing) -> None:
+def test_people_are_told_that_they_are_recorded(stage: Shown) -> None:
     page = stage.page
     sign = "document.getElementById('recording')"
     assert page.value(f"{sign}.hidden")
@@ -138,7 +128,7 @@ def test_people_are_told_that_they_are_recorded(stage: Drawing) -> None:
     page.until(f"{sign}.hidden")
 
 
-def test_candidates_and_reasons_are_shown_only_while_they_are_looked_at(stage: Drawing) -> None:
+def test_candidates_and_reasons_are_shown_only_while_they_are_looked_at(stage: Shown) -> None:
     page = stage.page
     plans = np.linspace(0.2, 0.8, 4)[:, None, None] * np.linspace(0.0, 1.0, 16)[:, None] * np.ones(58)
     smile = np.array([0.5, 0.1, 0.48, 0.5, 0.3], np.float32)
@@ -164,7 +154,7 @@ def test_candidates_and_reasons_are_shown_only_while_they_are_looked_at(stage: D
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_sixty_pictures_a_second(stage: Drawing, record_property: Any, look: str) -> None:
+def test_sixty_pictures_a_second(stage: Shown, record_property: Any, look: str) -> None:
     """At 1280x720 with everything moving; on a busy machine no more than a sign of life is asked for."""
     values = np.full(58, 0.6, np.float32)
     values[52:] = 0.1
@@ -180,7 +170,7 @@ def test_sixty_pictures_a_second(stage: Drawing, record_property: Any, look: str
     assert fps > 5
 
 
-def test_it_fits_any_screen(stage: Drawing) -> None:
+def test_it_fits_any_screen(stage: Shown) -> None:
     page = stage.page
     for width, height in ((800, 480), (480, 800), (1920, 1080), (320, 240), (1280, 720)):
         page.resize(width, height)
@@ -215,13 +205,13 @@ def healthy() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def operators_page(shared_stage: Drawing, browser: Chromium) -> Iterator[Page]:
+def operators_page(shared_stage: Shown, browser: Chromium) -> Iterator[Page]:
     with opened(browser, shared_stage.url + "operator", "document.readyState === 'complete'") as page:
         yield page
 
 
 @pytest.fixture
-def operator(stage: Drawing, operators_page: Page) -> Page:
+def operator(stage: Shown, operators_page: Page) -> Page:
     stage.server.status(healthy())
     operators_page.front()
     kind(operators_page, "ok")
@@ -246,7 +236,7 @@ def test_all_is_well(operator: Page) -> None:
     assert operator.errors == []
 
 
-def test_the_worst_comes_first_in_the_nodes_own_words(stage: Drawing, operator: Page) -> None:
+def test_the_worst_comes_first_in_the_nodes_own_words(stage: Shown, operator: Page) -> None:
     status = healthy()
     status["stages"]["perception_node"] |= {"level": 1, "message": "no sound comes: microphone_node is missing"}
     stage.server.status(status)
@@ -264,7 +254,7 @@ def test_the_worst_comes_first_in_the_nodes_own_words(stage: Drawing, operator: 
     operator.until("document.getElementById('messages').innerText.includes('not heard any more')", 5)
 
 
-def test_one_key_stops_the_robot(stage: Drawing, operator: Page) -> None:
+def test_one_key_stops_the_robot(stage: Shown, operator: Page) -> None:
     operator.until("document.getElementById('stop').hidden", 5)
     stage.server.status(healthy() | {"actuator": ROBOT})
     operator.until("!document.getElementById('stop').hidden", 5)
@@ -275,7 +265,7 @@ def test_one_key_stops_the_robot(stage: Drawing, operator: Page) -> None:
     operator.until("document.getElementById('title').textContent === 'Robot stopped'", 5)
 
 
-def test_a_server_that_is_gone_is_told_and_both_pages_come_back(stage: Drawing, operator: Page) -> None:
+def test_a_server_that_is_gone_is_told_and_both_pages_come_back(stage: Shown, operator: Page) -> None:
     before = stage.state()["connections"]
     stage.feed(None)
     operator.until("document.getElementById('title').textContent === 'Face neutral'", 5)

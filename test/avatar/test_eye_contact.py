@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,40 +22,30 @@ TICK_NS = 20_000_000
 Place = tuple[float, float, float]
 
 
-@dataclass(frozen=True)
-class SetUp:
-    """A robot as its user has set it up, and where a person is: metres forward, left and up of the face's eyes."""
-
-    robot: str
-    person: Place
-    camera: str = ""
-    """Where it is, in a profile of their own; "": as shipped."""
-    neck: bool = False
-    """The screen is on a servo that turns it."""
-
-
-SET_UPS = {
-    "laptop": SetUp("screen", (0.6, 0.0, 0.0)),
-    "tablet on a robot": SetUp("screen", (0.8, -0.1, 0.3), "xyz_m: [0.02, 0.12, -0.2], rpy_rad: [0, -0.3, -0.1]", True),
-    "large screen": SetUp("screen", (1.5, 0.3, 0.1), "xyz_m: [0, 0, 0.45], rpy_rad: [0, 0.15, 0]"),
-    "head": SetUp("inmoov_head", (1.2, -0.3, 0.15), "xyz_m: [0.08, 0, -0.35], rpy_rad: [0, -0.2, 0]"),
+# A robot, where a person is (metres forward, left and up of the face's eyes), and where the camera is; "": as shipped.
+SET_UPS: dict[str, tuple[str, Place, str]] = {
+    "laptop": ("screen", (0.6, 0.0, 0.0), ""),
+    "tablet on a robot": ("screen", (0.8, -0.1, 0.3), "xyz_m: [0.02, 0.12, -0.2], rpy_rad: [0, -0.3, -0.1]"),
+    "large screen": ("screen", (1.5, 0.3, 0.1), "xyz_m: [0, 0, 0.45], rpy_rad: [0, 0.15, 0]"),
+    "head": ("inmoov_head", (1.2, -0.3, 0.15), "xyz_m: [0.08, 0, -0.35], rpy_rad: [0, -0.2, 0]"),
 }
 NECK = """head_yaw: {unit: rad, group: neck, neutral: 0, limits: {position: [-1, 1], speed: 2, acceleration: 10,
 jerk: 150}, map: {sum: {headYaw: 1}}, on_fault: hold, output: {driver: neck, id: 1}}"""
 
 
-def robot_of(setup: SetUp, folder: Path) -> str:
-    """What its user gives as robot: a shipped name, or the path of a profile."""
-    text = shipped_profiles()[setup.robot].read_text()
-    edits = [(r"(?m)^camera: .*$", f"camera: {{mount: fixed, {setup.camera}}}")] if setup.camera else []
-    if setup.neck:
+def robot_of(name: str, folder: Path) -> str:
+    """What its user gives as robot: a shipped name, or a profile's path. The tablet is on a servo that turns it."""
+    robot, _, camera = SET_UPS[name]
+    text = shipped_profiles()[robot].read_text()
+    edits = [(r"(?m)^camera: .*$", f"camera: {{mount: fixed, {camera}}}")] if camera else []
+    if name == "tablet on a robot":
         edits += [("drivers:\n", "drivers:\n  neck: {type: dynamixel}\n"), ("head_yaw: .*", NECK)]
     for old, new in edits:
         text, times = re.subn(old, new, text)
         assert times == 1
     path = folder / "own.yaml"
     path.write_text(text)
-    return str(path) if edits else setup.robot
+    return str(path) if edits else robot
 
 
 def seen_at(robot: str, person: Place) -> FloatArray:
@@ -110,21 +99,21 @@ def joints_gaze(robot: str, faces: FloatArray) -> FloatArray:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=IN_BROWSER if s.robot == "screen" else ()) for n, s in SET_UPS.items()]
+    "name", [pytest.param(n, marks=IN_BROWSER if s[0] == "screen" else ()) for n, s in SET_UPS.items()]
 )
 def test_the_eyes_meet_those_of_the_person(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """The error is the angle between where the face looks and where it should look: median over 36 s of the shipped
     settings, looks away included. A face on a screen should look straight out, wherever the person is (the Mona Lisa
     effect), read from the drawing. A head should look at the person, by the positions of its joints.
     """
-    setup = SET_UPS[name]
-    robot = robot_of(setup, tmp_path)
-    faces = [faces_for(robot, setup.person, seed=seed)[100:] for seed in (1, 2, 3)]
-    if setup.robot == "screen":
+    shipped, person, _ = SET_UPS[name]
+    robot = robot_of(name, tmp_path)
+    faces = [faces_for(robot, person, seed=seed)[100:] for seed in (1, 2, 3)]
+    if shipped == "screen":
         sheet = request.getfixturevalue("sheet")
         gaze, wanted = np.concatenate([drawn_gaze(sheet, of) for of in faces]), np.zeros(2)
     else:
-        x, y, z = setup.person
+        x, y, z = person
         wanted = np.degrees([np.arctan2(y, x), np.arctan2(z, np.hypot(x, y))])
         gaze = np.concatenate([joints_gaze(robot, of) for of in faces])
     error = float(np.median(np.hypot(*(gaze - wanted).T)))

@@ -61,25 +61,23 @@ def faces(count: int) -> np.ndarray:
 # ---- what a user may write
 
 
-def test_everything_stays_on_this_machine_unless_another_is_named():
-    here = [Target("vmc", "127.0.0.1", 39539), Target("live_link", "127.0.0.1", 11111)]
-    assert list(parse_targets("vmc, live_link,arkit,topic")) == [
-        *here, Target("arkit", "127.0.0.1", 8770), Target("topic", "", 0)
-    ]  # fmt: skip
-    assert parse_targets("none") == ()
-
-
 @pytest.mark.parametrize(
     ("text", "target"),
     [
+        ("vmc", Target("vmc", "127.0.0.1", 39539)),  # everything stays on this machine unless another is named
+        ("live_link", Target("live_link", "127.0.0.1", 11111)),
+        ("arkit", Target("arkit", "127.0.0.1", 8770)),
+        ("topic", Target("topic", "", 0)),
         ("vmc@192.168.1.20", Target("vmc", "192.168.1.20", 39539)),
         ("live_link@studio-pc.local:12345", Target("live_link", "studio-pc.local", 12345)),
         ("arkit@0.0.0.0:9001", Target("arkit", "0.0.0.0", 9001)),
         ("vmc@[::1]", Target("vmc", "::1", 39539)),
     ],
 )
-def test_named_targets(text, target):
+def test_targets_are_a_list_of_kinds_hosts_and_ports(text, target):
     assert parse_targets(text) == parse_targets(str(target)) == (target,)
+    assert parse_targets(f"{text}, vmc@elsewhere") == (target, Target("vmc", "elsewhere", 39539))
+    assert parse_targets("none") == ()
 
 
 @pytest.mark.parametrize(
@@ -274,6 +272,24 @@ def test_the_quaternion_is_yaw_times_pitch_times_roll(pitch, yaw, roll):
     assert np.linalg.norm(q) == pytest.approx(1.0)
     expected = Rotation.from_euler("YXZ", [yaw, pitch, roll])
     np.testing.assert_allclose(Rotation.from_quat(q).as_matrix(), expected.as_matrix(), atol=1e-9)
+
+
+def test_nobody_listens_and_then_somebody_does(receiver):
+    port = receiver.getsockname()[1]
+    receiver.close()
+    sender = udp(port=port)
+    for number in range(4):
+        sender.send(frame(number=number), number)
+    assert "no receiver is listening" in sender.problem
+    assert sender.dropped > 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as late:
+        late.bind(("127.0.0.1", port))
+        for number in range(4, 8):
+            sender.send(frame(number=number), number)
+        assert sender.problem == ""
+        late.settimeout(60.0)
+        assert late.recv(2048)
+    sender.close()
 
 
 def test_an_unknown_host_is_said_and_tried_again_every_two_seconds(monkeypatch):

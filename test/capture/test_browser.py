@@ -141,12 +141,9 @@ def of_hidden_size() -> bytes:
     return evil
 
 
-def of_many_scans() -> bytes:
-    """A small message that keeps a decoder busy."""
-    whole = jpeg(1920, 1920)
-    evil = whole[: whole.index(b"\xff\xda")] + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" * 20_000 + b"\xff\xd9"
-    assert len(evil) < MESSAGE_BYTES
-    return evil
+WHOLE = jpeg(1920, 1920)
+BUSY = WHOLE[: WHOLE.index(b"\xff\xda")] + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" * 20_000 + b"\xff\xd9"
+"""A small message that keeps a decoder busy."""
 
 
 @pytest.mark.parametrize(
@@ -154,12 +151,10 @@ def of_many_scans() -> bytes:
     [
         (b"", "not a JPEG"),
         (b"\xff\xd8\xff\xe0\x00\x00" + bytes(40), "not a JPEG"),
-        (jpeg()[:30], "not a JPEG"),
-        (b"GIF89a" + bytes(40), "not a JPEG"),
         (jpeg(2000, 16), "of 2000x16"),
         (jpeg(16, 2000), "of 16x2000"),
         (of_hidden_size(), "of 4000x16"),
-        (of_many_scans(), "several scans"),
+        (BUSY, "several scans"),
         (jpeg(progressive=1), "several scans"),
     ],
 )
