@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -70,6 +71,17 @@ def test_uneven_times_are_kept_and_sound_that_starts_late_stays_late(tmp_path) -
     pictures, sounds = parted(clip.pictures_and_sound())
     assert [round(p.offset_ns / 40e6) for p in pictures] == pts
     assert sounds[0].offset_ns == pytest.approx(250_000_000, abs=1_000_000)
+
+
+def test_a_clip_of_a_phone_that_was_turned_comes_upright(tmp_path) -> None:
+    path = write_clip(tmp_path / "a.mov")
+    data = bytearray(path.read_bytes())
+    quarter_turn = 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30  # QuickTime's matrix of the track
+    struct.pack_into(">9i", data, data.index(b"tkhd") + 44, *quarter_turn)
+    path.write_bytes(data)
+    picture = next(iter(MediaClip(path).pictures())).bgr
+    assert picture.shape == (64, 48, 3)
+    assert picture.flags.c_contiguous
 
 
 def test_broken_files_are_one_sentence_and_cut_ones_give_what_they_have(tmp_path) -> None:

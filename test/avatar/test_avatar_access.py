@@ -1,5 +1,5 @@
-"""The encrypted page: who trusts its authority opens it, anybody gets the authority, and nobody fills it up; and its
-certificate: who accepts it, how long it lasts, and where it is kept.
+"""Who may open a page: its hosts and origins, and beyond this machine who has its link. The encrypted page: who trusts
+its authority opens it, and nobody fills it up; its certificate: who accepts it, how long it lasts, where it is kept.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import pytest
 from cryptography import x509
 from stage import LINK, Stage, in_browser, opened, port_of
 
-from reactdiff_ros.avatar import AvatarConfig, AvatarServer, certificates
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer, access, certificates
+from reactdiff_ros.avatar.access import Guard, LinkAccess, links, new_link_token
 from reactdiff_ros.avatar.certificates import Certificates, _new_server, _read, _write
 from reactdiff_ros.avatar.connections import FEWEST_PLACES, HEADERS_S
-from reactdiff_ros.errors import DeviceError, ReactdiffError
+from reactdiff_ros.errors import ConfigError, DeviceError, ReactdiffError
 from tools.chromium import Chromium
 
 Started = Callable[[AvatarServer], Awaitable[AvatarServer]]
@@ -48,11 +49,10 @@ async def authority(server: AvatarServer) -> bytes:
         return await answer.read()
 
 
-def trusting(certificate: bytes) -> aiohttp.ClientSession:
-    """A browser whose user has installed the authority."""
-    context = ssl.create_default_context(cadata=certificate)
-    connector = aiohttp.TCPConnector(ssl=context)
-    jar = aiohttp.CookieJar(unsafe=True)
+def browser_of(certificate: bytes = b"") -> aiohttp.ClientSession:
+    """A browser, which keeps cookies of numbers too, and whose user may have installed the authority."""
+    trusted = ssl.create_default_context(cadata=certificate) if certificate else True
+    connector, jar = aiohttp.TCPConnector(ssl=trusted), aiohttp.CookieJar(unsafe=True)
     return aiohttp.ClientSession(connector=connector, cookie_jar=jar, timeout=aiohttp.ClientTimeout(60))
 
 
@@ -63,7 +63,7 @@ async def test_a_device_gets_the_authority_and_then_opens_page_and_websocket(ser
             await stranger.get(server.url)
     certificate = await authority(server)
     assert server.trust[1] == hashlib.sha256(certificate).digest().hex(":").upper()
-    async with trusting(certificate) as browser:
+    async with browser_of(certificate) as browser:
         async with browser.get(server.url + "link.svg") as answer:
             assert answer.status == 401
         async with browser.get(f"{server.url}?token={LINK}") as answer:
@@ -73,7 +73,7 @@ async def test_a_device_gets_the_authority_and_then_opens_page_and_websocket(ser
         async with browser.ws_connect(server.url + "ws", origin=server.url.rstrip("/")) as line:
             assert (await line.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT
     for _ in range(3):  # the answer to a request that comes with the end of the handshake is not lost
-        async with trusting(certificate) as other, other.get(server.url + "healthz") as answer:
+        async with browser_of(certificate) as other, other.get(server.url + "healthz") as answer:
             assert answer.status == 200
 
 
@@ -117,7 +117,7 @@ async def test_silent_handshakes_and_other_nonsense_leave_places(
             writer.write((b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\x16\x03\x01\x02", bytes(400))[i % 4])
     oldest = lines[0][0]  # silent: as many may be in their handshake as have a place
     assert await asyncio.wait_for(ended(oldest), HEADERS_S / 2) == b""
-    async with trusting(certificate) as browser:
+    async with browser_of(certificate) as browser:
         async with browser.post(server.url + "api/robot/stop") as answer:
             assert answer.status == 404  # there is no robot: it was answered
         async with browser.get(server.url + "healthz") as answer:
@@ -291,3 +291,86 @@ def test_a_name_that_the_authority_may_not_vouch_for_needs_another_one(tmp_path:
     assert own.renew((*NAMES, "robot.lab.example"), later())
     assert accepted(own.context, own.authority, "robot.lab.example")
     assert not own.renew(("røbot", "", "0.0.0.0", "::"), later())  # names that no certificate can hold
+
+
+# ---- the link, hosts and origins
+
+
+async def status(who: aiohttp.ClientSession, url: str, **headers: str) -> int:
+    async with who.get(url, headers=headers) as answer:
+        return answer.status
+
+
+async def test_the_link_opens_page_files_values_and_websocket(started: Started) -> None:
+    server = await started(AvatarServer(AvatarConfig(port=0, host="0.0.0.0"), link_token=LINK))
+    async with browser_of() as owner:
+        async with owner.get(f"{server.url}?look=paper&token={LINK}") as answer:
+            assert answer.status == 200
+            assert "<title>" in await answer.text()
+            assert str(answer.url) == server.url + "?look=paper", "no token in the address bar"
+            cookie = answer.history[0].cookies[f"reactdiff-{answer.url.port}"]
+            assert cookie["httponly"]
+            assert cookie["samesite"] == "Lax"
+            assert answer.history[0].headers["Cache-Control"] == "no-store"
+        for path in ("", "operator", "main.js", "api/status", "api/expression"):
+            assert await status(owner, server.url + path) == 200
+        async with owner.ws_connect(server.url + "ws") as line:
+            assert (await line.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT
+    async with browser_of() as other:
+        async with other.get(server.url) as answer:
+            assert (answer.status, answer.content_type) == (401, "text/html")
+            assert "Open the link" in await answer.text()
+        for path in ("ws", "capture"):
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                await other.ws_connect(server.url + path)
+        # Programs bring the token as a bearer.
+        assert await status(other, server.url + "api/status", Authorization=f"Bearer {LINK}") == 200
+        for wrong in (f"Basic {LINK}", "Bearer", "Bearer x", LINK, f"Bearer {LINK.upper()}"):
+            assert await status(other, server.url + "api/status", Authorization=wrong) == 401
+
+
+def test_this_machine_needs_no_token() -> None:
+    for host in ("127.0.0.1", "localhost", "::1", "127.0.0.2"):
+        assert AvatarServer(AvatarConfig(port=0, host=host)).link_token == ""
+
+
+@pytest.mark.parametrize("token", ["short", "x" * 129, "with space in it 123", "a&token=bbbbbbbbbbbbb", "é" * 20])
+def test_a_token_that_is_none(token: str) -> None:
+    with pytest.raises(ConfigError, match="REACTDIFF_LINK_TOKEN"):
+        LinkAccess(token)
+    assert LinkAccess(new_link_token()).token != LinkAccess("").token
+
+
+def test_links_name_addresses_that_others_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert all(link.endswith(":1/?token=t") for link in links("http://127.0.0.1:1/", "t"))
+    addresses = ["127.0.0.1", "192.168.1.5", "10.1.2.3", "::1", "fe80::1%eth0", "fe80::2", "2001:db8::7", "no address"]
+    monkeypatch.setattr(access, "own_addresses", lambda: iter(addresses))
+    here = "http://127.0.0.1:8765/"
+    assert links(here, "t") == ["http://192.168.1.5:8765/?token=t", "http://10.1.2.3:8765/?token=t"]
+    assert links("https://[::1]:8765/", "t") == ["https://[2001:db8::7]:8765/?token=t"]
+    assert links("http://robot.lab:8765/", "t") == ["http://robot.lab:8765/?token=t"]
+    monkeypatch.setenv("REACTDIFF_PAGE_HOST", "localhost")  # of a container: the host that publishes its port
+    assert links(here, "t") == ["http://localhost:8765/?token=t"]
+    monkeypatch.setenv("REACTDIFF_PAGE_HOST", "")
+    addresses.clear()
+    assert links(here, "t") == ["http://127.0.0.1:8765/?token=t"]
+
+
+@pytest.mark.parametrize(
+    ("bound", "host", "origin", "allowed"),
+    [
+        ("127.0.0.1", "localhost:8765", None, True),
+        ("127.0.0.1", "127.0.0.1:8765", "http://127.0.0.1:8765", True),
+        ("127.0.0.1", "localhost:8765", "http://localhost:3000", False),
+        ("127.0.0.1", "localhost:8765", "http://evil.example", False),
+        ("127.0.0.1", "evil.example:8765", "http://evil.example:8765", False),
+        ("127.0.0.1", "192.168.1.5:8765", None, False),
+        ("127.0.0.1", "robot.lab:8765", "http://robot.lab:8765", True),
+        ("0.0.0.0", "192.168.1.5:8765", "http://192.168.1.5:8765", True),
+        ("0.0.0.0", "evil.example:8765", None, False),
+        ("192.168.1.5", "192.168.1.6:8765", None, False),
+        ("face.lab.", "face.lab.:8765", None, True),
+    ],
+)
+def test_who_may_talk_to_the_page(bound: str, host: str | None, origin: str | None, allowed: bool) -> None:
+    assert (Guard(bound, ("robot.lab",)).refuses(host, origin) is None) is allowed
