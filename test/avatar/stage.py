@@ -119,6 +119,7 @@ class Shown(Stage):
     def __init__(self, browser: Chromium, server: AvatarServer | None = None) -> None:
         self.feed(np.zeros(58, np.float32))
         self.mode = "listening"
+        self.age_ns: int | None = None
         super().__init__(server)
         self.frame = self._face
         self.page: Page = browser.open(self.url)
@@ -131,7 +132,8 @@ class Shown(Stage):
         if self._swing:
             values = np.abs(np.sin(number * 0.06 + np.arange(58))).astype(np.float32) * values
         now_ns = 10**9 + number * 20_000_000
-        return ExpressionFrame(now_ns, values, self.mode, (), now_ns - 60_000_000, None, None, None)
+        picture_ns = None if self.age_ns is None else now_ns - self.age_ns
+        return ExpressionFrame(now_ns, values, self.mode, (), picture_ns, None, None, None)
 
     def feed(self, values: np.ndarray | None, swing: bool = False) -> None:
         """The face from now on; None: none comes."""
