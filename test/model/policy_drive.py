@@ -16,6 +16,11 @@ MS = 1_000_000
 FRAME = 40 * MS
 
 
+def at(time_s: float) -> int:
+    """The stamp of the frame at a time, ns."""
+    return round(time_s * 25) * FRAME
+
+
 def voice(*, speaking: bool = False, pause_s: float = 0.0, pitch_hz: float = 0.0, loudness: float = -30.0) -> Voice:
     """What the microphone tells."""
     heard = speaker_frames.voice(speaking, loudness, 0.0 if speaking else pause_s, float(speaking))
@@ -23,14 +28,9 @@ def voice(*, speaking: bool = False, pause_s: float = 0.0, pitch_hz: float = 0.0
 
 
 def frame(
-    stamp_ns: int,
-    *,
-    smile: float = 0.0,
-    heard: Voice | None = None,
-    face: bool = True,
-    camera: bool = True,
+    stamp_ns: int, *, smile: float = 0.0, heard: Voice | None = None, face: bool = True, camera: bool = True,
     coefficients: np.ndarray | None = None,
-) -> SpeakerFrame:
+) -> SpeakerFrame:  # fmt: skip
     """A frame without affect; `camera=False`: from sound alone; `face=False`: nobody in the picture."""
     made = speaker_frames.frame(stamp_ns, 0.0 if face and camera else None, heard)
     values = np.zeros(58, np.float32) if coefficients is None else coefficients.astype(np.float32)
@@ -53,23 +53,15 @@ def shown(plans: list[Reaction]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(order) * 0.04, np.stack([slots[k] for k in order])
 
 
-def run(listener: Listener, seconds: float, make: Callable[[float], SpeakerFrame | None]) -> list[Reaction]:
-    """Give 25 frames a second (`make` gets the time in s) and collect the plans, asked for 30 ms after each."""
-    plans = []
-    for i in range(round(seconds * 25)):
-        given = make(i * 0.04)
-        if given is not None:
-            listener.observe(given)
-        plan = listener.plan(i * FRAME + 30 * MS)
-        if plan is not None:
-            plans.append(plan)
-    return plans
+def run(listener: Listener, seconds: float, make: Callable[[float], SpeakerFrame]) -> list[Reaction]:
+    """Give 25 frames a second (`make` gets the time in s) and collect the plans."""
+    return speaker_frames.drive(listener, (make(i * 0.04) for i in range(round(seconds * 25))), None)
 
 
-def talk(time_s: float, *, smile: float = 0.0, speech_s: float = 3.2, pause_s: float = 0.8) -> SpeakerFrame:
-    """Somebody who talks for `speech_s`, pauses for `pause_s`, and so on."""
-    phase = time_s % (speech_s + pause_s)
-    speaking = phase < speech_s
+def talk(time_s: float, *, smile: float = 0.0) -> SpeakerFrame:
+    """Somebody who talks for 3.2 s, pauses for 0.8 s, and so on."""
+    phase = time_s % 4.0
+    speaking = phase < 3.2
     pitch = 120.0 + 25.0 * float(np.sin(time_s * 2.1)) if speaking else 0.0
-    heard = voice(speaking=speaking, pause_s=max(phase - speech_s, 0.0), pitch_hz=pitch)
-    return frame(round(time_s * 25) * FRAME, smile=smile, heard=heard)
+    heard = voice(speaking=speaking, pause_s=max(phase - 3.2, 0.0), pitch_hz=pitch)
+    return frame(at(time_s), smile=smile, heard=heard)

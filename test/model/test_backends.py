@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 from stretches import guided
 from ticks import Ticks
 
-from reactdiff_ros.model.backends import onnxruntime_backend
 from reactdiff_ros.model.backends.base import BackendError, Stretch
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu, OnnxRuntimeCuda, axes_of
 from reactdiff_ros.model.backends.opening import Opened, Serving, Wanted, open_backend, prepare, probe
@@ -97,50 +95,11 @@ def test_auto_takes_what_is_faster_here(weights, monkeypatch) -> None:
 
     monkeypatch.setitem(__import__("sys").modules, "polygraphy", None)
     monkeypatch.setattr("reactdiff_ros.model.backends.opening.OnnxRuntimeCuda", Quick)
-    slow = opened("auto", 0.01, 0.02)
-    assert slow.serving.name == "onnxruntime-cpu"
-    assert all(text in slow.state() for text in ("10.0 ms", "20.0 ms"))
-    assert opened("auto", 0.02, 0.01).serving.name == "onnxruntime-cuda-fp16"
+    assert opened("auto", 0.01, 0.02).serving.name == "onnxruntime-cpu"
     many = opened("auto", 0.02, 0.01, listeners=3)
+    assert many.serving.name == "onnxruntime-cuda-fp16"
     assert "one stretch of 3 listeners: onnxruntime-cpu 20.0 ms" in many.state()
     assert opened("cuda", 0.01, 0.02).serving.name == "onnxruntime-cuda-fp16"
-
-
-@pytest.fixture
-def cuda_that_is_the_cpu(monkeypatch) -> None:
-    """CUDA's calling code, its sessions and buffers on the CPU."""
-    pytest.importorskip("onnx", reason="onnx is not installed (requirements/test.txt)")
-    monkeypatch.setattr(onnxruntime_backend, "CUDA", "CPUExecutionProvider")
-    monkeypatch.setattr(onnxruntime_backend, "DEVICE", "cpu")
-    make = OnnxRuntimeCuda._session
-    monkeypatch.setattr(OnnxRuntimeCuda, "_session", lambda self, model, where, capture=False: make(self, model, where))
-
-
-def test_bound_buffers_give_what_the_cpu_gives(weights, cpu, cuda_that_is_the_cpu) -> None:
-    gpu = OnnxRuntimeCuda(weights)
-    assert gpu.name == "onnxruntime-cuda-fp32"
-    for job in (probe(weights.shape, 2, 1, 2), guided(probe(weights.shape, 2, 2, 1)), probe(weights.shape, 2, 1, 2)):
-        drawn = gpu.stretch(job)
-        np.testing.assert_allclose(drawn, cpu.stretch(job), atol=1e-4)
-        other = replace(job, noise=-job.noise)
-        np.testing.assert_allclose(gpu.stretch(other), cpu.stretch(other), atol=1e-4)
-        np.testing.assert_array_equal(gpu.stretch(job), drawn)
-    assert len(gpu._captured) == 2
-
-
-def test_an_impatient_caller_is_served_by_the_cpu_meanwhile(weights, cpu, cuda_that_is_the_cpu) -> None:
-    gpu = OnnxRuntimeCuda(weights)
-    gpu.patient = False
-    serving = Serving(cpu, "until then")
-    serving.switch(gpu, "asked for")
-    job = probe(weights.shape, 2)
-    np.testing.assert_array_equal(serving.stretch(job), cpu.stretch(job))
-    for thread in threading.enumerate():
-        if thread.name == "cuda graph":
-            thread.join()
-    assert len(gpu._captured) == 1
-    np.testing.assert_allclose(serving.stretch(job), cpu.stretch(job), atol=1e-4)
-    assert serving.name == gpu.name
 
 
 # TensorRT's engines, kept, opened, built in the background and replaced; these compute on the CPU
@@ -244,28 +203,21 @@ def test_the_cpu_serves_until_engines_are_built_and_when_they_fail_and_they_are_
 def test_an_engine_that_does_not_fit_is_built_again(gpu: Gpu, weights: Weights, harm: str) -> None:
     cache = EngineCache(gpu.folder)
     sampler = variants((1,))[0]
-    path = cache.path(weights, sampler, "fp32", "10.3")
-    path.write_bytes(BUILT[:3] if harm == "cut" else BUILT)
-    others = {
-        cache.path(weights, v, p, n) for v in variants((1, 2)) for p in ("fp32", "fp16") for n in ("10.3", "11.0")
-    }
-    assert len(others) == 6 * 2 * 2
-    if harm != "cut":
-        path.rename(cache.path(weights, sampler, "fp16" if harm == "another graph" else "fp32", "11.0"))
+    cut = harm == "cut"
+    kept = cache.path(weights, sampler, "fp16" if harm == "another graph" else "fp32", "10.3" if cut else "11.0")
+    kept.write_bytes(BUILT[:3] if cut else BUILT)
     opened = gpu.backend()
     opened.tensorrt.wait(30)
     assert opened.serving.name == "tensorrt-fp32"
     assert gpu.built[0] == "sampler-1"
-    assert any("it is built again" in sentence for sentence in gpu.log) == (harm == "cut")
+    assert any("it is built again" in sentence for sentence in gpu.log) == cut
     opened.close()
 
 
-@pytest.mark.parametrize(("answer", "why"), [((1, "no such operator"), "no such operator"), ((-9, ""), "signal 9")])
-def test_a_build_that_fails_leaves_the_cpu_and_says_why(gpu: Gpu, answer: tuple[int, str], why: str) -> None:
-    gpu.answer = answer
+def test_a_build_that_fails_leaves_the_cpu_and_says_why(gpu: Gpu) -> None:
+    gpu.answer = (1, "no such operator")
     opened = gpu.backend()
     opened.tensorrt.wait(30)
     assert opened.serving.name == "onnxruntime-cpu"
-    assert why in opened.state()
-    assert why in gpu.log[-1]
+    assert "no such operator" in opened.state()
     opened.close()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from speaker_frames import LATENCY, drive, session
 
-from reactdiff_ros.errors import ConfigError, MessageError
+from reactdiff_ros.errors import MessageError
 from reactdiff_ros.model.backends.runtime import Networks
 from reactdiff_ros.model.backends.weights import find_weights
 from reactdiff_ros.model.batch import DEADLINE_S, ListenerBatch, Quality, QualityChoice
@@ -44,31 +44,17 @@ def speakers(count: int, seconds: float = 3.0) -> dict[str, list[SpeakerFrame]]:
     }
 
 
-def together(
-    batch: ListenerBatch, frames: dict[str, list[SpeakerFrame]], join: dict[str, int], leave: dict[str, int], make
-) -> dict[str, list[Reaction]]:
-    """All plans; `join` and `leave`: at which frame, for those who are not there from start to end."""
-    out: dict[str, list[Reaction]] = {name: [] for name in frames}
-    for k in range(len(next(iter(frames.values())))):
-        for name, at in join.items():
-            if at == k:
-                batch.join(name, make(name))
-        times = {}
-        for name in frames:
-            if leave.get(name) == k:
-                batch.leave(name)
-            if name in batch:
-                batch.observe(name, frames[name][k])
-                times[name] = frames[name][k].stamp_ns + LATENCY
-        for name, plan in plans(batch, times).items():
-            out[name].append(plan)
-    return out
+def joined(make, names, choice: QualityChoice | None = None, **settings) -> ListenerBatch:
+    batch = ListenerBatch(choice)
+    for seed, name in enumerate(names):
+        batch.join(name, make(seed, **settings))
+    return batch
 
 
-def plans(batch: ListenerBatch, times: dict[str, int], compute_s: float = 0.0) -> dict[str, Reaction]:
+def plans(batch: ListenerBatch, times: dict[str, int]) -> dict[str, Reaction]:
     """The plans that are due, drawn at once."""
-    due = batch.due(times, 0.0)
-    return {} if due is None else batch.finished(due.draw(), compute_s, 0.0)
+    found = batch.due(times, 0.0)
+    return {} if found is None else batch.finished(found.draw(), 0.0, 0.0)
 
 
 def due(batch: ListenerBatch, frames: dict[str, list[SpeakerFrame]], k: int = 0, now_s: float = 0.0):
@@ -86,100 +72,64 @@ def same(one: list[Reaction], other: list[Reaction], tolerance: float = 1e-5) ->
 
 
 def test_the_same_reaction_alone_and_in_a_batch_with_people_who_come_and_go(make):
-    settings = {"r0": {}, "r1": {"candidates": 1}, "r2": {"guidance": 1.5}, "r3": {"responsiveness": 0.9}}
-    frames = speakers(4)
-    join, leave = {"r0": 0, "r1": 0, "r2": 11, "r3": 30}, {"r1": 40}
-    shown = together(ListenerBatch(), frames, join, leave, lambda name: make(seed=int(name[1]), **settings[name]))
+    """One of them without networks; r1 leaves at frame 40, r2 and r3 join later."""
+    settings = {"r0": {}, "r1": {"candidates": 1}, "r2": {"guidance": 1.5}, "r3": {"responsiveness": 0.9}, "r4": None}
+    frames, batch = speakers(5), ListenerBatch()
+    join, leave = {"r0": 0, "r1": 0, "r2": 11, "r3": 30, "r4": 0}, {"r1": 40}
+    shown: dict[str, list[Reaction]] = {name: [] for name in frames}
+
+    def listener(name: str):
+        own = settings[name]
+        return make_listener("rules", seed=4, config=ListenerConfig()) if own is None else make(int(name[1]), **own)
+
+    for k in range(75):
+        for name in [name for name, at in join.items() if at == k]:
+            batch.join(name, listener(name))
+        for name in [name for name, at in leave.items() if at == k]:
+            batch.leave(name)
+        here = {name: mine[k] for name, mine in frames.items() if name in batch}
+        for name, frame in here.items():
+            batch.observe(name, frame)
+        for name, plan in plans(batch, {name: frame.stamp_ns + LATENCY for name, frame in here.items()}).items():
+            shown[name].append(plan)
     for name, mine in frames.items():
-        alone = make(seed=int(name[1]), **settings[name])
-        same(shown[name], drive(alone, mine[join[name] : leave.get(name)], int(name[1])))
+        same(shown[name], drive(listener(name), mine[join[name] : leave.get(name)], int(name[1])))
     faces = [np.concatenate([p.coefficients for p in shown[name][:6]]) for name in ("r0", "r1")]
     assert np.abs(faces[0] - faces[1]).max() > 0.01
 
 
-def test_a_malformed_frame_is_the_fault_of_its_sender_alone(make):
-    batch, good = ListenerBatch(), speakers(2, 0.2)
-    for name in good:
-        batch.join(name, make())
-    with pytest.raises(MessageError):
-        batch.observe("r1", replace(good["r1"][0], coefficients=np.zeros(3, np.float32)))
-    batch.observe("r0", good["r0"][0])
-    assert set(plans(batch, {"r0": good["r0"][0].stamp_ns + LATENCY})) == {"r0"}
-
-
-def test_a_listener_that_raises_is_named_and_the_others_plan(make, monkeypatch):
-    batch, frames = ListenerBatch(), speakers(2, 0.2)
-    for name, mine in frames.items():
-        batch.join(name, make())
-        batch.observe(name, mine[0])
-    broken = make()
+def test_a_malformed_frame_and_a_listener_that_raises_are_the_fault_of_one_alone(make, monkeypatch):
+    frames = speakers(3, 0.2)
+    batch, broken = joined(make, ["r0", "r1"]), make()
     monkeypatch.setattr(broken, "due", lambda now_ns: 1 / 0)
     batch.join("r2", broken)
-    now = frames["r0"][0].stamp_ns + LATENCY
-    found = batch.due({"r0": now, "r1": now, "r2": now}, 0.0)
+    with pytest.raises(MessageError):
+        batch.observe("r1", replace(frames["r1"][0], coefficients=np.zeros(3, np.float32)))
+    batch.observe("r0", frames["r0"][0])
+    found = batch.due({name: mine[0].stamp_ns + LATENCY for name, mine in frames.items()}, 0.0)
     assert isinstance(found.failed["r2"], ZeroDivisionError)
-    assert set(batch.finished(found.draw(), 0.01, 0.0)) == {"r0", "r1"}
+    assert set(batch.finished(found.draw(), 0.01, 0.0)) == {"r0"}
 
 
 def test_a_listener_that_leaves_or_is_reset_while_its_plan_is_drawn_has_none(make):
-    batch, frames = ListenerBatch(), speakers(3, 1.0)
-    members = {name: make() for name in frames}
-    for name, member in members.items():
-        batch.join(name, member)
-    found = due(batch, frames)
-    assert set(found.requests) == set(frames)
-    drawn = found.draw()
+    frames = speakers(3, 1.0)
+    batch = joined(make, frames)
+    drawn = due(batch, frames).draw()
     batch.leave("r1")
-    members["r2"].reset()
+    batch.members()[-1].reset()
     answered = batch.finished(drawn, 0.02, 0.0)
     assert set(answered) == {"r0"}
     assert answered["r0"].compute_s == 0.02
     assert batch.due({"r2": frames["r2"][0].stamp_ns + LATENCY}, 0.0) is None  # it knows no one now
 
 
-def test_one_round_is_drawn_at_a_time_and_a_failed_one_is_made_up_for(make):
-    batch, frames = ListenerBatch(QualityChoice(4, 4)), speakers(2, 2.0)
-    for name in frames:
-        batch.join(name, make())
+def test_a_failed_round_is_made_up_for_and_says_nothing_of_speed(make):
+    batch, frames = joined(make, ["r0", "r1"], QualityChoice(4, 4)), speakers(2, 2.0)
     assert due(batch, frames) is not None
-    assert due(batch, frames, 5) is None
+    assert due(batch, frames, 5) is None, "one round is drawn at a time"
     assert batch.finished({}, 0.0, 9.0) == {}
     assert set(due(batch, frames, 6).requests) == set(frames)
-    assert batch.plans == batch.choice.changes == 0  # a failure says nothing of speed
-
-
-def test_while_a_plan_is_drawn_frames_are_taken_in_and_the_plan_does_not_change(make):
-    frames = speakers(1, 2.0)
-    batch, other = ListenerBatch(), ListenerBatch()
-    batch.join("r0", make())
-    other.join("r0", make())
-    found, before = due(batch, frames), due(other, frames)
-    expected = other.finished(before.draw(), 0.0, 0.0)
-    for k in range(1, 4):
-        assert due(batch, frames, k) is None
-        assert not batch.members()[0].grid.staged  # encoded meanwhile
-    same([batch.finished(found.draw(), 0.0, 0.0)["r0"]], [expected["r0"]], 0.0)
-
-
-def test_listeners_without_networks_are_welcome(make):
-    frames = speakers(2, 1.0)
-    config = ListenerConfig()
-    batch = ListenerBatch()
-    batch.join("r0", make_listener("rules", seed=1, config=config))
-    batch.join("r1", make())
-    shown = together(batch, frames, {}, {}, make)
-    same(shown["r0"], drive(make_listener("rules", seed=1, config=config), frames["r0"], 1), 0.0)
-    assert shown["r1"][0].policy == "model"
-
-
-def test_one_batch_has_one_set_of_networks(make, any_weights):
-    batch = ListenerBatch()
-    batch.join("r0", make())
-    stranger = DiffusionListener(seed=0, config=ListenerConfig(model_dir=str(any_weights)))
-    with pytest.raises(ConfigError, match="share"):
-        batch.join("r1", stranger)
-    batch.join("r0", stranger)  # takes the place of the only one
-    assert len(batch) == 1
+    assert batch.plans == batch.choice.changes == 0
 
 
 # Rounds and quality
@@ -187,9 +137,8 @@ def test_one_batch_has_one_set_of_networks(make, any_weights):
 
 def test_a_slow_runtime_gets_fewer_candidates_and_steps_and_then_no_deadline_is_missed(make):
     """Draws really, in an imagined time of 9 ms for a step of a candidate."""
-    batch, frames = ListenerBatch(QualityChoice(4, 4)), speakers(2, 10.0)
-    for i, name in enumerate(frames):
-        batch.join(name, make(seed=i, steps=4, candidates=4))
+    frames = speakers(2, 10.0)
+    batch = joined(make, frames, QualityChoice(4, 4), steps=4, candidates=4)
     sizes, taken = [], []
     for k in range(250):
         now_s = 50.0 + 0.04 * k
@@ -211,23 +160,6 @@ def test_a_slow_runtime_gets_fewer_candidates_and_steps_and_then_no_deadline_is_
     late = make(steps=4, candidates=4)
     batch.join("late", late)
     assert (late.state().settings["steps"], late.state().settings["candidates"]) == (3, 1)
-
-
-def test_the_wait_behind_a_round_of_others_counts(make):
-    batch, frames = ListenerBatch(), speakers(2, 1.0)
-    for name in frames:
-        batch.join(name, make())
-    first, second = (mine[0] for mine in frames.values())
-    batch.observe("r0", first)
-    found = batch.due({"r0": first.stamp_ns + LATENCY}, 1.0)
-    batch.observe("r1", second)
-    assert batch.due({"r1": second.stamp_ns + LATENCY}, 1.01) is None
-    assert batch.busy
-    batch.finished(found.draw(), 0.02, 1.03)
-    later = batch.due({"r1": second.stamp_ns + LATENCY}, 1.03)
-    assert later.due_s == 1.01
-    batch.finished(later.draw(), 0.03, 1.06)
-    assert (batch.plans, batch.misses) == (2, 1)
 
 
 HOP_S = 0.16
