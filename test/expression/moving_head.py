@@ -46,45 +46,36 @@ def off_the_person(person: np.ndarray, head: np.ndarray, yaw: float, pitch: floa
 
 
 def live(
-    engine: ExpressionEngine,
-    config: ExpressionConfig,
-    seconds: float,
-    person: Callable[[float], np.ndarray],
-    *,
-    before: Callable[[int], None] = lambda now: None,
-    measure: bool = True,
-    late_ticks: int = 5,
-    picture_ticks: int = 3,
-    follows: float = 1.0,
-) -> dict[str, np.ndarray]:
-    """Let the engine look at `person` (of s, in m forward, left, up) over `seconds`.
+    engine: ExpressionEngine, config: ExpressionConfig, seconds: float, person: np.ndarray,
+    before: Callable[[int], None] = lambda now: None, *, follows: float = 1.0,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Let the engine look at `person` (m forward, left, up of the resting eyes) over `seconds`.
 
-    Head and eyes are `late_ticks` behind the face, and the head goes `follows` of its way; it is measured every tick
-    and heard of at the next one. A picture is taken every other tick, understood `picture_ticks` later, and smoothed
-    as perception does.
+    Head and eyes are 0.1 s behind the face, and the head goes `follows` of its way; it is measured every tick, unless
+    it does not follow at all. A picture is taken every other tick, understood 60 ms later, and smoothed as perception
+    does.
 
-    Returns: by tick `off` (rad off the person), `pitch` and `yaw` of the head (rad), `faces` (58).
+    Returns: by tick `off` (rad off the person), `pitch` of the head (rad), `faces` (58).
     """
-    faces: deque[np.ndarray] = deque([np.zeros(58)] * (late_ticks + 1), maxlen=late_ticks + 1)
+    faces: deque[np.ndarray] = deque([np.zeros(58)] * 6, maxlen=6)
     pictures: deque[tuple[int, GazeTarget]] = deque()
-    rows: list[tuple[float, float, float, np.ndarray]] = []
+    rows: dict[str, list[object]] = {"off": [], "pitch": [], "faces": []}
     heard: HeadPose | None = None
     smooth, noise = OneEuro(PerceptionConfig().smoothing_hz * 0.6, beta=4.0), np.random.default_rng(5)
     for i in range(round(seconds * 50)):
         now = 1_000 * MS + i * TICK_NS
         head = follows * faces[0][HEAD_PITCH:]
-        there = person(i / 50)
         if i % 2 == 0:
-            seen = seen_by_camera(there, head, config) + noise.normal(0.0, (0.002, 0.002, 0.01))
-            pictures.append((now + picture_ticks * TICK_NS, GazeTarget(now, smooth(now, seen).astype(np.float32))))
-        if measure and heard is not None:
+            seen = seen_by_camera(person, head, config) + noise.normal(0.0, (0.002, 0.002, 0.01))
+            pictures.append((now + 3 * TICK_NS, GazeTarget(now, smooth(now, seen).astype(np.float32))))
+        if follows and heard is not None:
             engine.on_head_pose(heard, now)
         heard = HeadPose(now, head.astype(np.float32))
         while pictures and pictures[0][0] <= now:
             engine.on_gaze_target(pictures.popleft()[1], now)
         before(now)
-        face = engine.tick(now).coefficients.astype(np.float64)
-        rows.append((off_the_person(there, head, *eyes(faces[0], config)), head[0], head[1], face))
-        faces.append(face)
-    off, pitch, yaw, shown = zip(*rows, strict=True)
-    return {"off": np.array(off), "pitch": np.array(pitch), "yaw": np.array(yaw), "faces": np.array(shown)}
+        rows["off"].append(off_the_person(person, head, *eyes(faces[0], config)))
+        rows["pitch"].append(head[0])
+        faces.append(engine.tick(now).coefficients.astype(np.float64))
+        rows["faces"].append(faces[-1])
+    return {name: np.array(values) for name, values in rows.items()}

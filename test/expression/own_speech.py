@@ -15,13 +15,7 @@ SHAPES: dict[str, dict[str, float]] = {
     "t": {"jawOpen": 0.12, "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2},
     "a": {"jawOpen": 0.6, "mouthLowerDownLeft": 0.3, "mouthLowerDownRight": 0.3},
     "o": {"jawOpen": 0.35, "mouthFunnel": 0.6, "mouthPucker": 0.4},
-    "i": {
-        "jawOpen": 0.15,
-        "mouthStretchLeft": 0.5,
-        "mouthStretchRight": 0.5,
-        "mouthSmileLeft": 0.2,
-        "mouthSmileRight": 0.2,
-    },
+    "i": {"jawOpen": 0.15, "mouthStretchLeft": 0.5, "mouthStretchRight": 0.5, "mouthSmileLeft": 0.2},
     " ": {},
 }
 CLOSURE = {"p": 1.0, "f": 0.6}
@@ -54,6 +48,11 @@ def sentence(text: str, start_ns: int, *, phone_ms: int = 90, utterance: str = "
     return Mouth(utterance, start_ns, *clipped)
 
 
+def parts(mouth: Mouth, frames: slice = slice(None)) -> tuple[np.ndarray, ...]:
+    """Coefficients, closure, accent and level of these frames."""
+    return tuple(row[frames] for row in (mouth.coefficients, mouth.closure, mouth.accent, mouth.level))
+
+
 def silence(start_ns: int, seconds: float, utterance: str = "u") -> Mouth:
     """A mouth that does not move."""
     frames = round(seconds * 100)
@@ -66,8 +65,7 @@ def pieces(mouth: Mouth, ms: int = 20, ahead_ms: int = 0) -> list[tuple[int, Mou
     step = ms // 10
     result = []
     for first in range(0, len(mouth.coefficients), step):
-        part = slice(first, first + step)
         start_ns = mouth.start_ns + first * 10 * MS
-        rows = (mouth.coefficients[part], mouth.closure[part], mouth.accent[part], mouth.level[part])
-        result.append((start_ns - ahead_ms * MS, Mouth(mouth.utterance, start_ns, *rows)))
+        part = Mouth(mouth.utterance, start_ns, *parts(mouth, slice(first, first + step)))
+        result.append((start_ns - ahead_ms * MS, part))
     return result

@@ -14,7 +14,6 @@ from engine_drive import (
     TICK,
     bounded_and_smooth,
     every,
-    line_of_sight,
     listening,
     plans,
     reaction,
@@ -25,7 +24,7 @@ from engine_drive import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactdiff_ros.coefficients import BLINK, EYE_LOOK, HEAD_PITCH, HEAD_ROLL, HEAD_YAW, INDEX, ROTATION, SMILE
+from reactdiff_ros.coefficients import BLINK, EYE_LOOK, HEAD_PITCH, HEAD_YAW, INDEX, SMILE
 from reactdiff_ros.errors import ConfigError, MessageError
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
 from reactdiff_ros.expression.gestures import GESTURES
@@ -52,12 +51,10 @@ def test_a_face_comes_without_any_input() -> None:
 
 
 def test_same_seed_same_bits_and_other_seed_other_face() -> None:
-    def faces(seed: int) -> np.ndarray:
-        engine = ExpressionEngine(seed=seed)
-        return stack(run(engine, 6, listening(engine)))
-
-    assert np.array_equal(faces(3), faces(3))
-    assert not np.array_equal(faces(3), faces(4))
+    engines = [ExpressionEngine(seed=seed) for seed in (3, 3, 4)]
+    first, again, other = (stack(run(engine, 6, listening(engine))) for engine in engines)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
 
 
 def test_a_plan_acts_at_the_next_tick_and_is_followed_closely() -> None:
@@ -74,42 +71,17 @@ def test_a_plan_acts_at_the_next_tick_and_is_followed_closely() -> None:
     assert last.coefficients[SMILE[0]] == pytest.approx(wanted, abs=0.01)
 
 
-def test_change_of_plan_does_not_jump() -> None:
-    engine = ExpressionEngine(seed=1)
-    calm = stack(run(engine, 0.48, listening(engine)))
-
-    def change(now: int) -> None:
-        engine.on_reaction(reaction(now + TICK, SMILING if now % (320 * MS) == 160 * MS else None), now)
-
-    faces = np.concatenate([calm, stack(run(engine, 0.8, every(160, change), start_ns=480 * MS))])
-    bounded_and_smooth(faces)
-    assert faces[:, SMILE[0]].max() > 0.2
-    assert np.abs(np.diff(faces[:, SMILE[0]])).max() < 0.125
-
-
 def test_a_dead_model_leaves_a_face_that_looks_and_blinks() -> None:
     engine = ExpressionEngine(seed=2)
     engine.on_reaction(reaction(0, SMILING), 0)
     frames = run(engine, 12, every(40, lambda now: engine.on_gaze_target(target(now - 30 * MS, x=0.2), now)))
-    faces = stack(frames)
+    faces, late = stack(frames), frames[200:]
     bounded_and_smooth(faces)
     assert faces[20, SMILE[0]] > 0.4
     assert faces[75:, SMILE[0]].max() == 0.0, "the last plan has faded"
-    late = frames[200:]
     assert {f.mode for f in late} == {"listening"}
     assert all(f.reaction_picture_stamp_ns is None and f.picture_stamp_ns is not None for f in late)
     assert stack(late)[:, BLINK].max() > 0.9
-
-
-def test_dead_input_is_neutral_and_recovers() -> None:
-    engine = ExpressionEngine(seed=2)
-    live = listening(engine)
-    frames = run(engine, 10, lambda now: live(now) if not 3_000 * MS <= now < 7_000 * MS else None)
-    assert [frames[i].mode for i in (100, 250, -1)] == ["listening", "neutral", "listening"]
-    assert frames[330].picture_stamp_ns is None
-    faces = stack(frames)
-    assert np.abs(faces[280:340, HEAD_YAW]).max() < 0.02
-    bounded_and_smooth(faces)
 
 
 def test_nobody_there_is_idle_and_shows_no_reaction() -> None:
@@ -131,12 +103,11 @@ def test_nobody_there_is_idle_and_shows_no_reaction() -> None:
     [
         np.zeros((0, 58), np.float32),
         np.zeros((16, 57), np.float32),
-        np.zeros(58, np.float32),
         np.full((16, 58), np.nan, np.float32),
-        np.full((16, 58), np.inf, np.float32),
         np.zeros((5000, 58), np.float32),
         np.array([["a"] * 58]),
     ],
+    ids=["no frame", "57 coefficients", "not a number", "too long", "text"],
 )
 def test_a_malformed_plan_is_refused_and_the_face_goes_on(values: np.ndarray) -> None:
     engine = ExpressionEngine(seed=1)
@@ -196,29 +167,24 @@ def test_clock_that_jumps_back_flushes_without_a_jump_of_the_face() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(GESTURES) - {"neutral"}))
-def test_gestures_move_the_face_and_end(name: str) -> None:
-    engine = ExpressionEngine(STILL, seed=1)
-    engine.tick(0)
-    engine.on_gesture(name, TICK)
-    faces = stack(run(engine, 3.5, start_ns=TICK))
-    bounded_and_smooth(faces)
-    without = [i for i in range(58) if i not in (*EYE_LOOK, INDEX["headY"])]
-    assert np.abs(faces[:, without]).max() > 0.05
-    assert np.abs(faces[-1, [i for i in without if i not in BLINK]]).max() < 0.01
+def test_gestures_move_the_face_by_their_strength_within_the_limits_and_end(name: str) -> None:
+    shown = [i for i in range(58) if i not in (*EYE_LOOK, *BLINK, INDEX["headY"])]
 
+    def sizes(strength: float) -> np.ndarray:
+        engine = ExpressionEngine(STILL, seed=1)
+        engine.tick(0)
+        engine.on_gesture(name, TICK, strength)
+        faces = stack(run(engine, 3.5, start_ns=TICK))
+        bounded_and_smooth(faces)
+        assert np.abs(faces[-1, shown]).max() < 0.01
+        return np.abs(faces[:, shown]).max(0)
 
-def test_the_neutral_gesture_clears_the_plan_for_a_moment() -> None:
-    engine = ExpressionEngine(STILL, seed=1)
-
-    def smile(now: int) -> None:
-        engine.on_reaction(reaction(now, SMILING), now)
-        if now == 500 * MS:
-            engine.on_gesture("neutral", now)
-
-    shown = stack(run(engine, 3.0, smile))[:, SMILE[0]]
-    assert shown[24] > 0.4
-    assert shown[25:].min() < 0.05
-    assert shown[-1] > 0.4
+    none, half, whole, double = (sizes(strength) for strength in (0.0, 0.5, 1.0, 2.0))
+    most = whole.argmax()
+    assert none.max() < 0.02
+    assert whole[most] > 0.05
+    assert half[most] == pytest.approx(whole[most] / 2, rel=0.1)
+    assert whole[most] <= double[most] <= 1.0
 
 
 def test_unknown_gesture_and_style_are_named() -> None:
@@ -252,51 +218,6 @@ def test_a_plan_on_time_shows_its_nod_a_late_one_does_not(late_ms: int) -> None:
     assert engine.late_plans == (late_ms > 0)
 
 
-def test_a_paused_listener_leaves_a_face_that_fades_and_nods_no_more() -> None:
-    engine = ExpressionEngine(STILL, seed=1)
-    run(engine, 1.0, listening(engine))
-    now = 1000 * MS
-    engine.on_reaction(reaction(now, NODDING), now)
-    paused = stack(run(engine, 3.0, start_ns=now))
-    assert paused[20, SMILE[0]] > 0.3
-    assert paused[-1, SMILE[0]] == 0.0
-    # What the pause held back comes all at once.
-    for start in range(1160, 4000, 160):
-        with contextlib.suppress(MessageError):  # more than 2 s late: refused
-            engine.on_reaction(reaction(start * MS, NODDING), 4000 * MS)
-    after = stack(run(engine, 0.5, start_ns=4000 * MS))
-    assert np.abs(np.diff(after, axis=0))[:, HEAD_PITCH].max() < 0.028, "below the limit of speed"
-    assert engine.late_plans + engine.rejected == 16, "all but the last two"
-
-
-@pytest.mark.parametrize(
-    ("name", "coefficient"),
-    [("nod", HEAD_PITCH), ("smile", SMILE[0]), ("brow_raise", INDEX["browOuterUpLeft"]), ("tilt", HEAD_ROLL)],
-)
-def test_strength_scales_a_gesture_through_the_same_limits(name: str, coefficient: int) -> None:
-    def peak(strength: float) -> float:
-        engine = ExpressionEngine(STILL, seed=1)
-        engine.on_gesture(name, 0, strength)
-        return float(np.abs(stack(run(engine, 3.0))[:, coefficient]).max())
-
-    sizes = [peak(strength) for strength in (0.0, 0.5, 1.0, 2.0)]
-    assert sizes == sorted(sizes)
-    assert sizes[0] < 0.02
-    assert sizes[1] == pytest.approx(sizes[2] / 2, rel=0.1)
-    assert sizes[3] <= 1.0
-
-
-def test_the_robots_own_voice_is_no_speaker_to_look_at() -> None:
-    def contact(own: bool) -> float:
-        """Share of time that the eyes do not look away."""
-        engine = ExpressionEngine(ExpressionConfig(contact_listening=1.0, contact_share=0.3), seed=3)
-        speaks = every(200, lambda now: engine.on_robot_speaking(own, now))
-        yaw, pitch = line_of_sight(stack(run(engine, 60.0, speaks, listening(engine, speaks=True))))
-        return float((np.hypot(yaw, pitch) < math.radians(6)).mean())
-
-    assert contact(own=True) < contact(own=False) - 0.1
-
-
 @pytest.mark.parametrize(
     ("control", "coefficient"),
     [("intensity", SMILE[0]), ("lower_face", SMILE[0]), ("upper_face", INDEX["browInnerUp"]), ("head", HEAD_PITCH)],
@@ -321,24 +242,12 @@ def smoothed(pitch_degrees: np.ndarray) -> np.ndarray:
     return np.degrees(PlanSmoother(0.05).smooth(frames, 0, 25.0)[:, HEAD_PITCH])
 
 
-@pytest.mark.parametrize("rate", [1.2, 1.6, 2.1])
-def test_nods_keep_their_size_and_place(rate: float) -> None:
-    nod = 2.5 * (1 - np.cos(2 * np.pi * rate * np.arange(0, 6, 0.04)))
-    shown = smoothed(nod)
-    assert np.ptp(shown[25:-25]) > 0.84 * np.ptp(nod)
-    lags = [float(np.corrcoef(shown[20:100], np.roll(nod, lag)[20:100])[0, 1]) for lag in (-1, 0, 1)]
-    assert np.argmax(lags) == 1, "no delay"
-
-
-def test_tremor_goes() -> None:
+def test_nods_keep_their_size_and_place_and_tremor_goes() -> None:
+    for rate in (1.2, 1.6, 2.1):
+        nod = 2.5 * (1 - np.cos(2 * np.pi * rate * np.arange(0, 6, 0.04)))
+        shown = smoothed(nod)
+        assert np.ptp(shown[25:-25]) > 0.84 * np.ptp(nod)
+        lags = [float(np.corrcoef(shown[20:100], np.roll(nod, lag)[20:100])[0, 1]) for lag in (-1, 0, 1)]
+        assert np.argmax(lags) == 1, "no delay"
     noise = np.random.default_rng(0).normal(0, 0.25, 300)
     assert np.diff(smoothed(noise), 2).std() < 0.2 * np.diff(noise, 2).std()
-
-
-def test_a_plan_is_smoothed_with_what_the_plans_before_it_said() -> None:
-    whole = np.zeros((40, 58))
-    whole[:, ROTATION] = np.random.default_rng(1).normal(0, 0.005, (40, 3))
-    at_once, parts = PlanSmoother(0.05).smooth(whole, 0, 25.0), PlanSmoother(0.05)
-    for first, why in ((0, "the first plan"), (4, "the border is not visible"), (5, "also after a plan of one frame")):
-        part = parts.smooth(whole[first : first + 16], first * 40 * MS, 25.0)
-        assert np.allclose(part[:4], at_once[first : first + 4]), why
