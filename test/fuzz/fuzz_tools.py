@@ -11,8 +11,7 @@ import json
 import os
 import re
 import tempfile
-import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -21,6 +20,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+from bag_making import speaker_bag
+from generated_sets import write_sound
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -55,23 +56,17 @@ def value_or_sentence(target: Target, content: bytes, folder: Path) -> Any:
     return None
 
 
-def _file(name: str, read: Callable[[Path], Any]) -> Target:
+def _file(name: str, read: Callable[[Path], Any] | str, *more: Any) -> Target:
+    """A file of this name, which a function or "module:function" reads."""
+
     def target(content: bytes, folder: Path) -> Any:
-        path = folder / name
-        path.write_bytes(content)
-        return read(path)
+        (folder / name).write_bytes(content)
+        if not isinstance(read, str):
+            return read(folder / name)
+        module, function = read.split(":")
+        return getattr(import_module(f"reactdiff_ros.{module}"), function)(folder / name, *more)
 
     return target
-
-
-def _read(name: str, reader: str) -> Target:
-    """A file of this name, which a function "module:function" reads."""
-
-    def read(path: Path) -> Any:
-        module, function = reader.split(":")
-        return getattr(import_module(module), function)(path)
-
-    return _file(name, read)
 
 
 def _settings(path: Path) -> Any:
@@ -103,29 +98,33 @@ def _evidence(path: Path) -> Any:
     return page("evidence", path)
 
 
-def _clip(path: Path) -> Any:
-    from reactdiff_ros.capture.media import MediaClip
+def _faults(path: Path) -> Any:
+    from tools.faults.catalogue import kept
 
-    clip = MediaClip(path)
-    return sum(1 for _ in clip.pictures_and_sound())
+    return kept(path)
 
 
-def _bag(path: Path) -> Any:
-    from reactdiff_ros.recordings.bags.read import BagSource
+def _media(opener: str) -> Callable[[Path], Any]:
+    """Reads all of a recording with a class "module:name"."""
 
-    source = BagSource(path)
-    return sum(1 for _ in source.pictures_and_sound())
+    def read(path: Path) -> Any:
+        module, name = opener.split(":")
+        source = getattr(import_module(f"reactdiff_ros.{module}"), name)(path)
+        return sum(1 for _ in source.pictures_and_sound())
+
+    return read
 
 
 def _dataset(name: str, reader: str, *more: Any) -> Target:
     """A file of a data set, whose numbers are finite."""
+    load = _file(name, f"recordings.datasets.recording:{reader}", *more)
 
-    def read(path: Path) -> Any:
-        found = getattr(import_module("reactdiff_ros.recordings.datasets.recording"), reader)(path, *more)
+    def target(content: bytes, folder: Path) -> Any:
+        found = load(content, folder)
         assert np.isfinite(found[0]).all()
         return found
 
-    return _file(name, read)
+    return target
 
 
 def _manifest(content: bytes, folder: Path) -> Any:
@@ -165,30 +164,30 @@ def _compressed(content: bytes, _folder: Path) -> Any:
 
 
 TARGETS: dict[str, Target] = {
-    "styles": _read("styles.yaml", "reactdiff_ros.styles:load_styles"),
-    "profile": _read("robot.yaml", "reactdiff_ros.actuation.robot.profile:load_profile"),
+    "styles": _file("styles.yaml", "styles:load_styles"),
+    "profile": _file("robot.yaml", "actuation.robot.profile:load_profile"),
     "settings": _file("config.yaml", _settings),
     "parameters": _file("parameters.yaml", _parameters),
-    "bands": _read("bands.yaml", "reactdiff_ros.evaluation.metrics.bands:load_bands"),
-    "published": _read("published.yaml", "reactdiff_ros.evaluation.report.tables:load_published"),
-    "calibration": _read("robot.json", "reactdiff_ros.actuation.robot.calibration:load_calibration"),
+    "bands": _file("bands.yaml", "evaluation.metrics.bands:load_bands"),
+    "published": _file("published.yaml", "evaluation.report.tables:load_published"),
+    "calibration": _file("robot.json", "actuation.robot.calibration:load_calibration"),
     "saved": _file("saved.json", _saved),
     "manifest": _manifest,
     "network": _network,
-    "faults": _read("faults.json", "tools.faults.catalogue:kept"),
+    "faults": _file("faults.json", _faults),
     "evidence": _file("evidence.json", _evidence),
-    "result": _read("result.npz", "reactdiff_ros.evaluation.results:read_result"),
-    "arrays": _read("arrays.npz", "reactdiff_ros.evaluation.metrics.react:load_arrays"),
+    "result": _file("result.npz", "evaluation.results:read_result"),
+    "arrays": _file("arrays.npz", "evaluation.metrics.react:load_arrays"),
     "picture": _compressed,
-    "clip": _file("clip.mp4", _clip),
-    "sound": _file("sound.wav", _clip),
+    "clip": _file("clip.mp4", _media("capture.media:MediaClip")),
+    "sound": _file("sound.wav", _media("capture.media:MediaClip")),
     "array": _dataset("x.npy", "load_array", "numbers", 4),
     "table": _dataset("x.csv", "load_table", "labels", ("a", "b")),
     "voice": _dataset("x.wav", "load_sound", 1, 25.0),
-    "names": _read("names.txt", "reactdiff_ros.recordings.datasets.public:expression_names"),
-    "recording": _read("x.npz", "reactdiff_ros.recordings.datasets.recordings:load"),
-    "mcap": _file("bag.mcap", _bag),
-    "db3": _file("bag.db3", _bag),
+    "names": _file("names.txt", "recordings.datasets.public:expression_names"),
+    "recording": _file("x.npz", "recordings.datasets.recordings:load"),
+    "mcap": _file("bag.mcap", _media("recordings.bags.read:BagSource")),
+    "db3": _file("bag.db3", _media("recordings.bags.read:BagSource")),
 }
 SLOW = {"clip", "evidence", "sound", "mcap", "db3", "network", "profile", "parameters", "settings", "bands"}
 """A call takes milliseconds and more."""
@@ -197,63 +196,27 @@ SLOW = {"clip", "evidence", "sound", "mcap", "db3", "network", "profile", "param
 @cache
 def seeds(target: str) -> tuple[bytes, ...]:
     """Whole files of the target's kind, and what the corpus has."""
-    return (*_whole(target), *(content for _, content in corpus(target)))
+    whole = WHOLE[target]
+    files = whole() if callable(whole) else [path.read_bytes() for path in sorted(ROOT.glob(whole))]
+    return (*files, *corpus(target))
 
 
-def corpus(target: str) -> Iterator[tuple[str, bytes]]:
-    """Name and content of everything that is kept of a target."""
-    for path in sorted((CORPUS / target).glob("*")):
-        yield path.name, path.read_bytes()
+def corpus(target: str) -> list[bytes]:
+    """Everything that is kept of a target."""
+    return [path.read_bytes() for path in sorted((CORPUS / target).glob("*"))]
 
 
-def _whole(target: str) -> list[bytes]:
-    config = ROOT / "config"
-    files = {
-        "styles": [config / "styles.yaml"],
-        "profile": sorted((config / "robots").glob("*.yaml")),
-        "bands": [config / "report" / "human_bands.yaml"],
-        "published": [config / "report" / "published_react.yaml"],
-        "manifest": [ROOT / "resource" / "models" / "live" / "manifest.json"],
-        "evidence": [ROOT / "docs" / "evidence.json"],
-        "faults": [ROOT / "docs" / "reliability.json"],
-    }
-    made: dict[str, Callable[[], list[bytes]]] = {
-        "settings": lambda: [
-            b"format: 1\narguments: {robot: ohbot, camera: 2, lan: true, namespace: anna}\n"
-            b"parameters:\n  '*': {style: warm}\n  expression_node: {intensity: 0.5}\n"
-        ],
-        "parameters": lambda: [b"/**:\n  ros__parameters:\n    seed: 3\n    style: warm\n    smiling: 0.5\n"],
-        "calibration": lambda: [
-            b'{"jaw": {"id": 1, "drive_mode": 0, "homing_offset": 3, "range_min": 900, "range_max": 2100}}'
-        ],
-        "saved": lambda: [b'{"jaw": [1500.0, "us"], "brow": -1e-3}', b'{"jaw": 1600}'],
-        "network": lambda: [(ROOT / "resource" / "models" / "live" / "denoiser.onnx").read_bytes()[:4000]],
-        "result": lambda: [_npz(head=np.frombuffer(b'{"format": 1}', np.uint8))],
-        "arrays": lambda: [_npz(**{n: np.zeros((1, 2, 30, 25), np.float32) for n in ("prediction", "listener")})],
-        "picture": _pictures,
-        "clip": lambda: [_film()],
-        "sound": lambda: [_wave()],
-        "array": lambda: [_npy(np.ones(shape, kind)) for shape, kind in (((3, 4), "f4"), ((3, 1, 4), "i2"))],
-        "table": lambda: [b"a,b\n1,2\n3,1e3\n", b'b,x,a\n"1",nan,3\n'],
-        "voice": lambda: [_wave()],
-        "names": lambda: ["\n".join(BLENDSHAPE_NAMES).encode()],
-        "recording": lambda: [_temporary(_extracted)],
-        "mcap": lambda: [_recording("mcap")],
-        "db3": lambda: [_recording("sqlite3")],
-    }
-    return made[target]() if target in made else [path.read_bytes() for path in files[target]]
-
-
-def _npz(**arrays: Any) -> bytes:
+def _saved_by(save: Callable[..., Any], *arrays: Any, **named: Any) -> bytes:
+    """What NumPy writes of arrays."""
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    save(buffer, *arrays, **named)
     return buffer.getvalue()
 
 
-def _npy(values: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, values)
-    return buffer.getvalue()
+def _temporary(write: Callable[[Path], Path]) -> list[bytes]:
+    """What a function writes into a folder: the path that it returns."""
+    with tempfile.TemporaryDirectory(prefix="reactdiff-fuzz-") as folder:
+        return [write(Path(folder)).read_bytes()]
 
 
 def _extracted(folder: Path) -> Path:
@@ -271,49 +234,61 @@ def _pictures() -> list[bytes]:
     return [cv2.imencode(ending, picture)[1].tobytes() for ending in (".jpg", ".png", ".webp")]
 
 
-def _temporary(write: Callable[[Path], Path]) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="reactdiff-fuzz-") as folder:
-        return write(Path(folder)).read_bytes()
+def _film(folder: Path) -> Path:
+    writer = cv2.VideoWriter(str(folder / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
+    for i in range(5):
+        writer.write(np.full((48, 64, 3), 40 * i, np.uint8))
+    writer.release()
+    return folder / "film.avi"
 
 
-def _film() -> bytes:
+def _wave(folder: Path) -> Path:
+    write_sound(folder / "x.wav", 0.1)
+    return folder / "x.wav"
+
+
+def _bag(storage: str) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
-        path = folder / "film.avi"
-        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
-        for i in range(5):
-            writer.write(np.full((48, 64, 3), 40 * i, np.uint8))
-        writer.release()
-        return path
+        bag = speaker_bag(folder / "bag", frames=5, storage=storage)
+        return next(path for path in bag.iterdir() if path.suffix in (".mcap", ".db3"))
 
-    return _temporary(write)
+    return write
 
 
-def _wave() -> bytes:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16000)
-        file.writeframes(np.arange(1600, dtype=np.int16).tobytes())
-    return buffer.getvalue()
-
-
-def _recording(storage: str) -> bytes:
-    from reactdiff_ros.recordings.bags.write import BagWriter
-    from reactdiff_ros.types import Sound
-
-    def write(folder: Path) -> Path:
-        start, step = 1_700_000_000_000_000_000, 40_000_000
-        with BagWriter(folder / "bag", storage=storage) as bag:
-            for k in range(5):
-                stamp = start + k * step
-                bag.picture(stamp, np.full((48, 64, 3), 9 * k, np.uint8), log_ns=stamp)
-                bag.sound(Sound(stamp, 16000, np.full((640, 1), k, np.int16)), log_ns=stamp + step)
-        return next(p for p in (folder / "bag").iterdir() if p.suffix in (".mcap", ".db3"))
-
-    return _temporary(write)
-
-
+WHOLE: dict[str, str | Callable[[], list[bytes]]] = {
+    "styles": "config/styles.yaml",
+    "profile": "config/robots/*.yaml",
+    "bands": "config/report/human_bands.yaml",
+    "published": "config/report/published_react.yaml",
+    "manifest": "resource/models/live/manifest.json",
+    "evidence": "docs/evidence.json",
+    "faults": "docs/reliability.json",
+    "settings": lambda: [
+        b"format: 1\narguments: {robot: ohbot, camera: 2, lan: true, namespace: anna}\n"
+        b"parameters:\n  '*': {style: warm}\n  expression_node: {intensity: 0.5}\n"
+    ],
+    "parameters": lambda: [b"/**:\n  ros__parameters:\n    seed: 3\n    style: warm\n    smiling: 0.5\n"],
+    "calibration": lambda: [
+        b'{"jaw": {"id": 1, "drive_mode": 0, "homing_offset": 3, "range_min": 900, "range_max": 2100}}'
+    ],
+    "saved": lambda: [b'{"jaw": [1500.0, "us"], "brow": -1e-3}', b'{"jaw": 1600}'],
+    "network": lambda: [(ROOT / "resource" / "models" / "live" / "denoiser.onnx").read_bytes()[:4000]],
+    "result": lambda: [_saved_by(np.savez, head=np.frombuffer(b'{"format": 1}', np.uint8))],
+    "arrays": lambda: [
+        _saved_by(np.savez, **{n: np.zeros((1, 2, 30, 25), np.float32) for n in ("prediction", "listener")})
+    ],
+    "picture": _pictures,
+    "clip": lambda: _temporary(_film),
+    "sound": lambda: _temporary(_wave),
+    "array": lambda: [_saved_by(np.save, np.ones(shape, kind)) for shape, kind in (((3, 4), "f4"), ((3, 1, 4), "i2"))],
+    "table": lambda: [b"a,b\n1,2\n3,1e3\n", b'b,x,a\n"1",nan,3\n'],
+    "voice": lambda: _temporary(_wave),
+    "names": lambda: ["\n".join(BLENDSHAPE_NAMES).encode()],
+    "recording": lambda: _temporary(_extracted),
+    "mcap": lambda: _temporary(_bag("mcap")),
+    "db3": lambda: _temporary(_bag("sqlite3")),
+}
+"""Where whole files are, or what makes them."""
 NASTY = (
     b"", b"\0", b"\xff\xfe", b"[" * 5000, b"{" * 5000, b"a: " * 3000, b"NaN", b"Infinity", b"-1e999", b"1" * 5000,
     b"null", b"true", b"2001-99-99", b"&a [*a]", b"*a", b"!!python/object/apply:os.system [id]", b"? [", b"<<: [1]",

@@ -29,7 +29,7 @@ def test_a_damaged_file_is_a_value_or_a_sentence(target: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_has_broken_parsers_before_is_a_value_or_a_sentence(target: str, tmp_path: Path) -> None:
-    for content in (*NASTY, *(content for _, content in corpus(target))):
+    for content in (*NASTY, *corpus(target)):
         value_or_sentence(TARGETS[target], content, tmp_path)
 
 
@@ -58,57 +58,37 @@ LEAVES = list(leaves(cli))
 
 
 @given(st.data())
-@examples(150)
+@examples(200)
 def test_options_of_any_kind_are_usage(data: st.DataObject) -> None:
     """Every call ends with an option that there is not, so that nothing is run."""
-    path, command = data.draw(st.sampled_from(LEAVES))
+    path, command = data.draw(st.sampled_from([((), cli), *LEAVES]))
     options = [o for p in command.params for o in p.opts if o.startswith("-")]
-    given_words: list[str] = list(path)
-    for _ in range(data.draw(st.integers(0, 4))):
-        if options and data.draw(st.booleans()):
-            given_words.append(data.draw(st.sampled_from(options)))
-        given_words.append(data.draw(words))
-    assert main([*given_words, *STOP]) == 2
+    given_words = data.draw(st.lists(st.one_of(words, st.sampled_from(options or ["-"])), max_size=8))
+    assert main([*path, *given_words, *STOP]) == 2
 
 
-@given(st.lists(words, max_size=4))
-@examples(60)
-def test_words_without_a_command_are_usage(given_words: list[str]) -> None:
-    assert main([*given_words, *STOP]) == 2
-
-
-FILES = {
-    "profile": (("robot", "check"), ("robot", "parameters")),
-    "result": (("report",), ("compare",)),
-    "arrays": (("evaluate", "arrays"),),
-    "evidence": (("dev", "docs", "evidence"),),
-    "faults": (("dev", "docs", "benchmarks"),),
-    "mcap": (("bag", "info"),),
-}
+COMMANDS = {
+    ("robot", "check"): ("profile", ".yaml"), ("robot", "parameters"): ("profile", ".yaml"),
+    ("report",): ("result", ".npz"), ("compare",): ("result", ".npz"), ("evaluate", "arrays"): ("arrays", ".npz"),
+    ("dev", "docs", "evidence"): ("evidence", ".json"), ("dev", "docs", "benchmarks"): ("faults", ".json"),
+    ("bag", "info"): ("mcap", ".mcap"),
+}  # fmt: skip
 """Commands that read a file and nothing else."""
 
 
-@pytest.mark.parametrize(("target", "command"), [(t, c) for t, commands in FILES.items() for c in commands])
-def test_files_of_any_content_are_a_sentence(
-    target: str, command: tuple[str, ...], capfd: pytest.CaptureFixture
-) -> None:
-    suffix = {"profile": ".yaml", "result": ".npz", "arrays": ".npz", "mcap": ".mcap"}.get(target, ".json")
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_files_of_any_content_are_a_sentence(command: tuple[str, ...], capfd: pytest.CaptureFixture) -> None:
+    target, suffix = COMMANDS[command]
 
     def call(content: bytes) -> None:
         with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
             path = Path(folder) / f"x{suffix}"
             path.write_bytes(content)
-            more = [str(path)] if command == ("compare",) else []
-            more += ["--output", str(Path(folder) / "page.html")] if command == ("report",) else []
-            assert main([*command, str(path), *more]) in (0, 1, 2, 3)
+            more = {("compare",): [str(path)], ("report",): ["--output", str(Path(folder) / "page.html")]}
+            assert main([*command, str(path), *more.get(command, [])]) in (0, 1, 2, 3)
             assert path.read_bytes() == content
 
-    @given(damaged(target))
-    @examples(8)
-    def check(content: bytes) -> None:
-        call(content)
-
-    check()
+    given(damaged(target))(examples(8)(call))()
     for content in NASTY:
         call(content)
     assert "Traceback" not in capfd.readouterr().err

@@ -17,15 +17,16 @@ from reactdiff_ros.avatar.server import load_pages
 
 pieces = st.one_of(
     st.sampled_from(
-        ["..", "%2e%2e", "%2f", "/", "\\", "//", "%00", "etc/passwd", "server.py", "config.py", "index.html", "ws",
-         "api", "api/status", "?", "#", "~", ".git", "%c0%ae", "\x7f", "é"]
+        ["..", "%2e%2e", "%2f", "/", "\\", "//", "%00", "etc/passwd", "server.py", "index.html", "ws", "api/status",
+         "?", "#", "~", ".git", "%c0%ae", "\x7f", "é"]
     ),
     st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=8),
 )  # fmt: skip
 lines = st.one_of(
     st.binary(max_size=120),
-    st.lists(pieces, max_size=6).map(lambda p: b"GET /" + "/".join(p).encode() + b" HTTP/1.1\r\nHost: HOST\r\n\r\n"),
-    st.lists(pieces, max_size=6).map(lambda p: b"GET /" + "".join(p).encode() + b" HTTP/1.1\r\nHost: HOST\r\n\r\n"),
+    st.builds(str.join, st.sampled_from(["/", ""]), st.lists(pieces, max_size=6)).map(
+        lambda path: b"GET /" + path.encode() + b" HTTP/1.1\r\nHost: HOST\r\n\r\n"
+    ),
     st.sampled_from(
         [b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 99999999\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
          b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", b"OPTIONS * HTTP/1.1\r\nHost: HOST\r\n\r\n",
@@ -37,20 +38,19 @@ lines = st.one_of(
 
 
 def serve(work: Callable[[AvatarServer], Awaitable[None]]) -> None:
+    """A server for this work, which must answer as before when it is done."""
+
     async def run() -> None:
         server = AvatarServer(AvatarConfig(port=0))
         await server.start()
         try:
             await asyncio.wait_for(work(server), 60.0)
+            async with aiohttp.ClientSession() as session, session.get(server.url + "healthz") as answer:
+                assert answer.status == 200
         finally:
             await server.stop()
 
     asyncio.run(run())
-
-
-async def alive(server: AvatarServer) -> bool:
-    async with aiohttp.ClientSession() as session, session.get(server.url + "healthz") as answer:
-        return answer.status == 200
 
 
 @given(st.lists(lines, min_size=1, max_size=12))
@@ -76,7 +76,6 @@ def test_bytes_from_the_network(requests: list[bytes]) -> None:
                 assert body in own or any(file.startswith(body) for file in own)
             assert b"Traceback" not in answer
             assert b" 500 " not in head.split(b"\r\n")[0]
-        assert await alive(server)
 
     serve(work)
 
@@ -84,11 +83,9 @@ def test_bytes_from_the_network(requests: list[bytes]) -> None:
 words = st.one_of(
     st.sampled_from(['{"fps": 60}', '{"fps": 1e999}', '{"fps": NaN}', '{"fps": true}', "[" * 3000, "{}", "null", "\0"]),
     st.text(max_size=80),
-    st.recursive(
-        st.none() | st.booleans() | st.floats() | st.text(max_size=5),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["fps", "candidates", "x"]), inner),
-        max_leaves=8,
-    ).map(str),
+    st.dictionaries(st.sampled_from(["fps", "candidates", "x"]), st.none() | st.floats() | st.text(max_size=5)).map(
+        str
+    ),
 )
 
 
@@ -104,7 +101,6 @@ def test_words_over_the_websocket(sent: list[str | bytes]) -> None:
                     await (ws.send_str(message) if isinstance(message, str) else ws.send_bytes(message))
                 except (ConnectionError, aiohttp.ClientError):
                     break
-        assert await alive(server)
 
     serve(work)
 
@@ -122,30 +118,21 @@ def test_headers_are_let_through_for_known_hosts_alone(host: str | None, origin:
         assert origin is None or origin.lower().endswith(host.lower())
 
 
-token = st.one_of(st.none(), st.booleans(), st.integers(), st.lists(st.text()), st.text(), st.just("ABCDE-FGHJ"))
+tokens = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.lists(st.text()), st.text(), st.sampled_from(["ABCDE-FGHJ", "\ud800"])
+)
 
 
-def answered(what: object, token: object) -> int:
-    """The status of an answer to a command; whatever it says, the robot must not have moved."""
+@given(st.one_of(st.sampled_from(["arm", "disarm", "reset", "stop", "", "__class__"]), st.text(max_size=9)), tokens)
+@examples(100)
+def test_no_command_without_the_token(what: str, token: object) -> None:
+    """Whatever is said, the robot does not move."""
     moved: list[str] = []
 
     async def call(command: str) -> tuple[bool, str]:
         moved.append(command)
         return True, "done"
 
-    async def ask() -> int:
-        return (await RobotConsole(call, "abcde-fghjk-mnp23").command(what, token)).status  # type: ignore[arg-type]
-
-    status = asyncio.run(ask())
+    console = RobotConsole(call, "abcde-fghjk-mnp23")
+    assert asyncio.run(console.command(what, token)).status in (403, 404)  # type: ignore[arg-type]
     assert moved == []
-    return status
-
-
-@given(st.one_of(st.sampled_from(["arm", "disarm", "reset", "stop", "", "__class__"]), st.text(max_size=9)), token)
-@examples(100)
-def test_no_command_without_the_token(what: str, given_token: object) -> None:
-    assert answered(what, given_token) in (403, 404)
-
-
-def test_half_a_character_is_a_wrong_token() -> None:
-    assert answered("arm", "\ud800") == 403
