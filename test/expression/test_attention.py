@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.expression.attention import SHORTEST_S, Attention
+from reactdiff_ros.expression.attention import NEWCOMER_S, SHORTEST_S, Attention
 from reactdiff_ros.types import People, PersonSeen
 
 S = 1000 * MS
@@ -73,6 +73,16 @@ def test_a_change_of_speaker_is_followed_within_a_second() -> None:
     assert (turns == speakers[:, None]).any(1).all()
     assert late_s.max() <= SHORTEST_S + 0.2
     assert np.median(late_s) <= 0.25
+
+
+def test_a_newcomer_gets_a_look_of_about_a_second() -> None:
+    persons = person(1, speaking=0.9), person(2), person(3)
+    looked = looks(lambda now: people(now, *persons[: 3 if now >= 20 * S else 2]), seconds=22)
+    assert (looked[:1000] != 3).all()
+    at_newcomer = np.append(looked[1000:] == 3, False)
+    begin = int(at_newcomer.argmax())
+    assert begin * 0.02 <= SHORTEST_S + 0.05
+    assert at_newcomer[begin:].argmin() * 0.02 >= NEWCOMER_S - 0.021
 
 
 @given(seed=st.integers(0, 2**32 - 1))

@@ -84,6 +84,15 @@ def test_a_dead_model_leaves_a_face_that_looks_and_blinks() -> None:
     assert stack(late)[:, BLINK].max() > 0.9
 
 
+def test_dead_input_is_neutral_and_recovers() -> None:
+    engine = ExpressionEngine(seed=2)
+    live = listening(engine)
+    frames = run(engine, 10, lambda now: live(now) if not 3_000 * MS <= now < 7_000 * MS else None)
+    assert [frames[i].mode for i in (100, 250, -1)] == ["listening", "neutral", "listening"]
+    assert frames[330].picture_stamp_ns is None
+    assert np.abs(stack(frames[280:340])[:, HEAD_YAW]).max() < 0.02
+
+
 def test_nobody_there_is_idle_and_shows_no_reaction() -> None:
     engine = ExpressionEngine(seed=2)
     there, gone = plans(engine, SMILING), plans(engine, SMILING, engaged=False)
@@ -187,6 +196,20 @@ def test_gestures_move_the_face_by_their_strength_within_the_limits_and_end(name
     assert whole[most] <= double[most] <= 1.0
 
 
+def test_the_neutral_gesture_clears_the_plan_for_a_moment() -> None:
+    engine = ExpressionEngine(STILL, seed=1)
+
+    def smile(now: int) -> None:
+        engine.on_reaction(reaction(now, SMILING), now)
+        if now == 500 * MS:
+            engine.on_gesture("neutral", now)
+
+    shown = stack(run(engine, 3.0, smile))[:, SMILE[0]]
+    assert shown[24] > 0.4
+    assert shown[25:].min() < 0.05
+    assert shown[-1] > 0.4
+
+
 def test_unknown_gesture_and_style_are_named() -> None:
     engine = ExpressionEngine(seed=1)
     with pytest.raises(ConfigError, match="moonwalk"):
@@ -201,7 +224,7 @@ def test_unknown_gesture_and_style_are_named() -> None:
         ExpressionConfig(blink_rate_per_min=500.0)
 
 
-# ---- Late plans lose their nods, gestures have a strength, the own voice is no speaker
+# ---- Late plans lose their nods; gains and smoothing
 
 
 @pytest.mark.parametrize("late_ms", [0, 360])
@@ -230,9 +253,6 @@ def test_gains_act_monotonically(control: str, coefficient: int) -> None:
         engine.control(ListenerControl(**{control: value}))
         sizes.append(float(np.ptp(stack(run(engine, 4.0, plans(engine, lively, ms=640)))[:, coefficient])))
     assert all(b > a + 1e-3 for a, b in itertools.pairwise(sizes)), sizes
-
-
-# ---- Smoothing
 
 
 def smoothed(pitch_degrees: np.ndarray) -> np.ndarray:

@@ -219,6 +219,16 @@ def test_what_is_not_heard_yet_changes_no_face() -> None:
 # ---- Head and brows
 
 
+def test_a_breath_before_the_first_word() -> None:
+    engine = ExpressionEngine(STILL, seed=1)
+    engine.tick(0)
+    engine.on_speech(state(TICK, "preparing", start_ns=600 * MS), TICK)
+    faces = stack(run(engine, 0.6, start_ns=TICK))
+    assert faces[:, INDEX["headY"]].max() > 0.002
+    assert np.degrees(faces[:, HEAD_PITCH].min()) < -0.5
+    assert 0.02 < faces[:, JAW].max() < 0.08
+
+
 def test_accents_get_few_small_nods_and_brows() -> None:
     """30 s of speech in phrases of 2 s, each with four accents, beside 30 s of listening."""
     speaker, listener = ExpressionEngine(STILL, seed=5), ExpressionEngine(STILL, seed=5)
@@ -276,6 +286,26 @@ def test_gaze_of_one_who_speaks(known_end: bool) -> None:
     assert share(8.3, 8.9) > 0.9, "back at its end"
     assert not known_end or share(7.4, 8.0) > 0.9, "before it, where it is known"
     assert share(9.5, 14) > 0.7, "a listener again"
+
+
+def test_the_look_of_a_short_turn_and_of_speech_whose_end_moves_on_as_it_streams_in() -> None:
+    """Phases of looking away and back come as in any turn, none at the turn's start or before an end that is none."""
+
+    def look(turn_s: float, period_s: float, ahead_s: float) -> np.ndarray:
+        engine = ExpressionEngine(STILL, seed=1)
+
+        def speak(now: int) -> None:
+            turn, phase = divmod(now, round(period_s * S))
+            end = now + round(ahead_s * S) if ahead_s else now - phase + round(turn_s * S)
+            spoken = state(now, "speaking", start_ns=now - phase, end_ns=end, utterance=str(turn))
+            engine.on_speech(spoken if phase < turn_s * S else state(now, "idle", utterance=""), now)
+
+        frames = run(engine, 126.0, listening(engine), every(40, speak))
+        at_person = np.abs(np.degrees(line_of_sight(stack(frames))[0])) < 6.0
+        return at_person[times(frames) % round(period_s * S) < turn_s * S]
+
+    assert look(1.2, 7.2, 0.0).mean() > 0.6, "a short turn begins without a look away"
+    assert 0.3 < look(500.0, 500.0, 0.4).mean() < 0.6
 
 
 # ---- The other's turn

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from stretches import guided
 from ticks import Ticks
 
+from reactdiff_ros.model.backends import onnxruntime_backend
 from reactdiff_ros.model.backends.base import BackendError, Stretch
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu, OnnxRuntimeCuda, axes_of
 from reactdiff_ros.model.backends.opening import Opened, Serving, Wanted, open_backend, prepare, probe
@@ -100,6 +102,23 @@ def test_auto_takes_what_is_faster_here(weights, monkeypatch) -> None:
     assert many.serving.name == "onnxruntime-cuda-fp16"
     assert "one stretch of 3 listeners: onnxruntime-cpu 20.0 ms" in many.state()
     assert opened("cuda", 0.01, 0.02).serving.name == "onnxruntime-cuda-fp16"
+
+
+def test_cudas_bound_buffers_give_what_the_cpu_gives(weights, cpu, monkeypatch) -> None:
+    """CUDA's calling code, its sessions and buffers on the CPU; the second stretch of a kind is a captured graph."""
+    pytest.importorskip("onnx", reason="onnx is not installed (requirements/test.txt)")
+    monkeypatch.setattr(onnxruntime_backend, "CUDA", "CPUExecutionProvider")
+    monkeypatch.setattr(onnxruntime_backend, "DEVICE", "cpu")
+    make = OnnxRuntimeCuda._session
+    monkeypatch.setattr(OnnxRuntimeCuda, "_session", lambda self, model, where, capture=False: make(self, model, where))
+    gpu = OnnxRuntimeCuda(weights)
+    assert gpu.name == "onnxruntime-cuda-fp32"
+    for job in (probe(weights.shape, 2, 1, 2), guided(probe(weights.shape, 2, 2, 1)), probe(weights.shape, 2, 1, 2)):
+        drawn = gpu.stretch(job)
+        np.testing.assert_allclose(drawn, cpu.stretch(job), atol=1e-4)
+        other = replace(job, noise=-job.noise)
+        np.testing.assert_allclose(gpu.stretch(other), cpu.stretch(other), atol=1e-4)
+        np.testing.assert_array_equal(gpu.stretch(job), drawn)
 
 
 # TensorRT's engines, kept, opened, built in the background and replaced; these compute on the CPU

@@ -20,7 +20,7 @@ from reactdiff_ros.model.diffusion.conditions import CONTROL_LOWER, CONTROL_NAME
 from reactdiff_ros.model.diffusion.sampler import Conditions, Sampling, ordinary
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, blank, from_frame
 from reactdiff_ros.model.plan import corrections
-from reactdiff_ros.model.plan.corrections import Empathy, Mood, Nods, conditioning, greeting, in_mood
+from reactdiff_ros.model.plan.corrections import Choice, Empathy, Mood, Nods, conditioning, greeting, in_mood
 from reactdiff_ros.styles import Style, load_styles
 from reactdiff_ros.types import EXPRESSION_CLASSES, REACTION_RATE_HZ, Affect, SpeakerFrame
 
@@ -141,6 +141,23 @@ def test_mood_moves_controls_but_who_is_to_be_cool_or_not_to_smile_answers_less(
 
 
 # Choice
+
+
+def test_the_choice_shows_what_a_single_candidate_shows() -> None:
+    """Of plans of a face that mostly rests and now and then smiles: skewed, as faces are."""
+    choice, rng, chosen, single = Choice(5, 10), np.random.default_rng(0), [], []
+    for i in range(4000):
+        smile = np.where(rng.random(10) < 0.25, rng.uniform(0.2, 0.9, 10), 0.05 * rng.random(10))
+        plans = np.zeros((10, 4, 58), dtype=np.float32)
+        plans[:, :, 43:45] = smile[:, None, None]
+        plans[:, :, 52] = 0.05 * rng.standard_normal((10, 4))
+        which = int(corrections.ranked(plans[None], np.array([choice.rank]))[0])
+        choice.follow(i * corrections.HOLD_SLOTS, which)
+        chosen.append(plans[which])
+        single.append(plans[0])
+    found, expected = (np.stack(shown)[..., [43, 52]] for shown in (chosen, single))
+    assert found.var((0, 1)) == pytest.approx(expected.var((0, 1)), rel=0.1)
+    assert (found[:, 0, 0] > 0.15).mean() == pytest.approx((expected[:, 0, 0] > 0.15).mean(), rel=0.1)
 
 
 # From one plan to the next

@@ -114,6 +114,14 @@ def test_mime_is_a_mirror_with_a_lag() -> None:
     assert faces[-20, [HEAD_YAW, HEAD_ROLL]] == pytest.approx([-0.3, -0.2], abs=0.01)
 
 
+def test_random_ignores_what_the_speaker_does_but_lives() -> None:
+    calm = shown(run(make_listener("random", seed=4), 120, talk))[1]
+    lively = shown(run(make_listener("random", seed=4), 120, lambda t: talk(t, smile=0.8)))[1]
+    assert np.array_equal(calm, lively)
+    assert 0.02 < float((smile_of(calm) > 0.15).mean()) < 0.4
+    assert len(nods(calm)) >= 4
+
+
 @pytest.mark.parametrize("policy", SIMPLE)
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))

@@ -140,6 +140,14 @@ def test_networks_of_other_sizes_are_refused(copied, shape):
         Networks(find_weights(copied))
 
 
+def test_a_network_in_the_place_of_another_is_refused(copied):
+    shutil.copy(copied / "denoiser.onnx", copied / "encoder.onnx")
+    files = json.loads((copied / MANIFEST).read_text())["files"]
+    rewrite(copied, files={**files, "encoder.onnx": files["denoiser.onnx"]})
+    with pytest.raises(WeightsError, match=r"another version's.*encoder\.onnx"):
+        Networks(find_weights(copied))
+
+
 def test_shipped_graphs_give_what_torch_gave_for_whole_sequences():
     """The encoder streamed frame by frame and at once, the autoencoder on a sequence, beside what the export gave."""
     weights = find_weights()
