@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from reactdiff_ros.errors import ConfigError, MessageError
 from reactdiff_ros.model.listener import Listener, ListenerConfig
 from reactdiff_ros.model.plan.level import HORIZON_FRAMES
 from reactdiff_ros.model.policies import fallback_listener, make_listener
+from reactdiff_ros.model.policies.moves import Moves, Nod
 from reactdiff_ros.types import ListenerControl, SpeakerFrame
 
 SIMPLE = ("rules", "mime", "random", "idle")
@@ -160,6 +162,17 @@ def test_wrong_names_and_settings_are_named_and_the_spare_listener_says_why_it_i
     spare = fallback_listener(seed=0, error="the model's weights are missing")
     assert spare.name == "rules"
     assert "weights" in spare.state().error
+
+
+@pytest.mark.parametrize(("late_ms", "least_deg"), [(100, 4.8), (200, 0.0)])
+def test_a_nod_that_missed_its_start_by_little_begins_now_and_whole_and_later_not_at_all(late_ms, least_deg) -> None:
+    moves, start = Moves(), 1000 * MS
+    moves.add(Nod(start, 1.6, (math.radians(5.0),)))
+    now = start + late_ms * MS
+    moves.planned(now)
+    pitch = np.degrees([moves.value(now + i * FRAME)[HEAD_PITCH] for i in range(30)])
+    assert pitch[0] == 0.0
+    assert pitch.max() > least_deg if least_deg else not pitch.any()
 
 
 # Controls and delay

@@ -95,6 +95,14 @@ def test_streams_are_causal_and_a_reaction_delay_shows_the_speaker_so_much_later
     assert np.abs(first[:, 64:] - second[:, 64:]).max() > 1e-4
 
 
+def test_what_was_shown_before_is_continued(networks, tokens):
+    shown = np.zeros((2, 20, 58), dtype=np.float32)
+    shown[1, :, 43:45] = 0.9
+    face = run(networks, tokens[:1], count=2, seeds=np.zeros(2, dtype=int), shown=shown)
+    assert np.abs(face[0, :4] - face[1, :4]).max() > 0.01
+    np.testing.assert_allclose(face[0], run(networks, tokens[:1], count=1)[0], atol=1e-4)
+
+
 @pytest.mark.parametrize(("hop", "block"), [(1, 4), (4, 16), (5, 4), (16, 16)])
 def test_any_hop_and_block_give_a_face(networks, tokens, hop, block):
     face = run(networks, tokens[:, :30], how=replace(FAST, hop=hop, block=block, blend=True), count=2)
