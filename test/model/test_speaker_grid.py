@@ -1,4 +1,4 @@
-"""What is known of the speaker: a frame as numbers, and the grid (any picture rate in, one token a slot out)."""
+"""What the listener knows of the speaker: a frame as numbers, and the grid (any picture rate in, one token a slot)."""
 
 from __future__ import annotations
 
