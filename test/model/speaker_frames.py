@@ -11,6 +11,8 @@ from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.types import EXPRESSION_CLASSES, MFCC_COUNT, Affect, Gaze, Reaction, SpeakerFrame, Voice
 
 START_NS = 1_000_000_000_000
+SLOT = 40_000_000
+LATENCY = 25_000_000
 SEEN = ("mouthSmile", "cheekSquint", "browOuterUp", "browDown", "mouthFrown", "mouthStretch")
 
 
@@ -52,11 +54,11 @@ def frame(stamp_ns: int, smile: float | None = 0.0, sound: Voice | None = None, 
 
 def session(
     seconds: float, *, smile: object = 0.0, talk: bool = False, camera: bool = True, microphone: bool = True,
-    rate_hz: float = 25.0, loudness: float = -60.0,
+    loudness: float = -60.0,
 ) -> Iterator[SpeakerFrame]:  # fmt: skip
     """Frames of a session; `smile` is a number or a function of seconds. Phrases of 2 s, pauses of 0.6."""
-    for i in range(int(seconds * rate_hz)):
-        t = i / rate_hz
+    for i in range(int(seconds * 25)):
+        t = i / 25
         level = smile(t) if callable(smile) else smile
         into = t % 2.6
         speaks = talk and into < 2.0
@@ -65,11 +67,7 @@ def session(
             pause = float("nan") if not talk else max(into - 2.0, 0.0)
             sound = voice(speaks, -22.0 if speaks else loudness, pause, into if speaks else 0.0)
         jaw = 0.3 * abs(np.sin(12 * t)) if speaks else 0.0
-        yield frame(START_NS + round(i * 1e9 / rate_hz), level if camera else None, sound, jaw=float(jaw))
-
-
-SLOT = 40_000_000
-LATENCY = 25_000_000
+        yield frame(START_NS + i * SLOT, level if camera else None, sound, jaw=float(jaw))
 
 
 def drive(
