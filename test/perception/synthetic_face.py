@@ -1,18 +1,21 @@
-"""Landmarks of a schematic face with the population's neutral measures, and networks that see such faces."""
+"""Schematic faces with the population's neutral measures, networks that see them exactly, and a stage to play on."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception
 from reactdiff_ros.perception import face as geometry
 from reactdiff_ros.perception.nets import Detection, Region
-from reactdiff_ros.types import Picture
+from reactdiff_ros.types import Picture, SpeakerFrame, Voice
 
 MS = 1_000_000
+FRAME_MS = 40
 EYE_WIDTH = 0.439
 
 
@@ -62,23 +65,12 @@ def frontal_face(
     return face
 
 
-def rotation_of(pitch: float, yaw: float, roll: float) -> np.ndarray:
-    """Ry(yaw) Rx(pitch) Rz(roll): what `HeadFit.angles` reads."""
-    return Rotation.from_euler("YXZ", [yaw, pitch, roll]).as_matrix()
-
-
 def in_picture(
-    face: np.ndarray,
-    *,
-    x: float = 320.0,
-    y: float = 200.0,
-    scale: float = 80.0,
-    pitch: float = 0.0,
-    yaw: float = 0.0,
+    face: np.ndarray, *, x: float = 320.0, y: float = 200.0, scale: float = 80.0, pitch: float = 0.0, yaw: float = 0.0,
     roll: float = 0.0,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """Landmarks in px (weak perspective) of a frontal face; `x`, `y` the point between the eyes."""
-    turned = face @ rotation_of(pitch, yaw, roll).T * scale
+    turned = face @ Rotation.from_euler("YXZ", [yaw, pitch, roll]).as_matrix().T * scale
     return turned * (1.0, -1.0, -1.0) + (x, y, 0.0)
 
 
@@ -109,8 +101,6 @@ class World:
     """Stands in for the networks: sees the actors that are on stage, exactly."""
 
     actors: list[Actor] = field(default_factory=list)
-    detections: int = 0
-    meshes: int = 0
     calls: list[str] = field(default_factory=list)
     """What was asked for, in order."""
     width: int = 640
@@ -123,26 +113,19 @@ class World:
         self.calls.append("begin")
 
     def detect(self, rgb: np.ndarray, min_score: float) -> list[Detection]:
-        self.detections += 1
         self.calls.append("detect")
         found = []
-        for actor in self.actors:
-            region = actor.region()
+        for region in (actor.region() for actor in self.actors if actor.detectable):
             side = region.side / 1.5
-            box = (region.x - side / 2, region.y - side / 2, side, side)
-            if actor.detectable:
-                found.append(Detection(region, box, 0.9))
+            found.append(Detection(region, (region.x - side / 2, region.y - side / 2, side, side), 0.9))
         return found
 
     def mesh(self, rgb: np.ndarray, region: Region) -> np.ndarray | None:
-        self.meshes += 1
         self.calls.append("mesh")
         near = [
             a for a in self.actors if a.meshable and np.hypot(a.x - region.x, a.y + 40 - region.y) < region.side / 2
         ]
-        if not near:
-            return None
-        return min(near, key=lambda a: abs(a.x - region.x)).landmarks()
+        return min(near, key=lambda a: abs(a.x - region.x)).landmarks() if near else None
 
     def picture(self, t_ms: float) -> Picture:
         """What the camera shows: each actor's own texture on a plain wall."""
@@ -157,3 +140,57 @@ class World:
             if x1 > x0 and y1 > y0:
                 bgr[y0:y1, x0:x1] = patch[y0 - top : y1 - top, x0 - left : x1 - left]
         return Picture(round(t_ms * MS), bgr)
+
+
+class Talk:
+    """A voice that speaks where `speaking` is set."""
+
+    def __init__(self, speaking: bool = False) -> None:
+        self.speaking, self.clean = speaking, False
+
+    def push(self, sound) -> None:
+        pass
+
+    def reset(self) -> None:
+        pass
+
+    def latest(self, now_ns: int) -> tuple[Voice, int]:
+        voice = Voice(1.0 * self.speaking, self.speaking, np.zeros(26, np.float32), 0.0, -40.0, 0.0, 0.0, self.clean)
+        return voice, now_ns
+
+
+class Stage:
+    """Plays a world picture by picture."""
+
+    def __init__(self, *actors: Actor, config: PerceptionConfig | None = None) -> None:
+        self.world, self.voice, self.t_ms = World(list(actors)), Talk(), 0
+        self.perception = SpeakerPerception(config, voice=self.voice, nets=self.world)
+
+    def play(self, seconds: float, act: Callable[[float], None] = lambda t: None) -> list[SpeakerFrame]:
+        frames = []
+        for _ in range(round(seconds * 1000 / FRAME_MS)):
+            act(self.t_ms / 1000)
+            frames.append(self.perception.observe_picture(self.world.picture(self.t_ms)))
+            self.t_ms += FRAME_MS
+        return frames
+
+
+def ids(frames: list[SpeakerFrame]) -> list[int]:
+    """The targets in order, repetitions left out."""
+    found = [frame.person_id for frame in frames]
+    return [person for i, person in enumerate(found) if i == 0 or person != found[i - 1]]
+
+
+def mouth(actor: Actor, t: float, opening: float) -> None:
+    """Lips that move four times a second, by so many eye distances."""
+    actor.face = frontal_face(gap=0.07 + opening * (1 + np.sin(2 * np.pi * 4 * t)))
+
+
+def one_talks(who: Actor, other: Actor) -> Callable[[float], None]:
+    """The mouth of one of them moves."""
+
+    def talk(t: float) -> None:
+        mouth(who, t, 0.1)
+        mouth(other, t, 0.0)
+
+    return talk

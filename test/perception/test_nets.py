@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.errors import MessageError, WeightsError
-from reactdiff_ros.perception.nets import LANDMARKS, RGB, Detection, FaceNets, Region, to_rgb
-from reactdiff_ros.resources import resource_path
+from reactdiff_ros.perception.nets import LANDMARKS, RGB, FaceNets, Region, to_rgb
+from reactdiff_ros.resources import demo_clip_path, resource_path
 from reactdiff_ros.types import Array
 
 STORED = Path(__file__).with_name("mediapipe_faces.npz")
@@ -32,13 +32,9 @@ def test_an_array_becomes_a_picture_or_one_sentence(shape, kind, side):
     try:
         rgb, scale = to_rgb(np.ones(shape, kind), side)
     except MessageError:
-        refused = kind != np.uint8 or 0 in shape or len(shape) not in (2, 3) or shape[2:] not in ([], [1], [3], [4])
-        if not refused:
-            raise
+        assert kind != np.uint8 or 0 in shape or len(shape) not in (2, 3) or shape[2:] not in ([], [1], [3], [4])
         return
-    assert rgb.dtype == np.uint8
-    assert rgb.ndim == 3
-    assert rgb.shape[2] == 3
+    assert (rgb.dtype, rgb.ndim, rgb.shape[2]) == (np.uint8, 3, 3)
     assert min(rgb.shape[:2]) >= 1
     assert max(rgb.shape[:2]) < 2 * side or 1 in rgb.shape[:2]
     assert 0 < scale <= 1
@@ -55,7 +51,7 @@ def test_a_missing_or_wrong_network_is_one_sentence(tmp_path, name, how):
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-1000])
     else:
         shutil.copy(resource_path("models/voice/silero_vad.onnx"), tmp_path / name)
-    with pytest.raises(WeightsError, match=f"the face {name[:-5]} cannot be loaded .*make setup") as caught:
+    with pytest.raises(WeightsError, match=f"face {name[:-5]} cannot be loaded .*make setup") as caught:
         FaceNets(tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -78,46 +74,31 @@ def test_any_picture_and_region_give_landmarks_or_nothing(nets, size, numbers):
     assert points is None or (points.shape == (LANDMARKS, 3) and np.isfinite(points).all())
 
 
-def _boxes(found: list[Detection]) -> list[tuple[float, ...]]:
-    return [(*item.box, item.score) for item in found]
+def demo_picture(number: int = STORED_PICTURE) -> RGB:
+    return to_rgb(next(islice(MediaClip(demo_clip_path()).pictures(), number, None)).bgr, 960)[0]
 
 
-@pytest.mark.clips
-def test_a_detection_begun_before_tells_the_same(clips, nets):
-    pictures = [
-        to_rgb(item.bgr, 960)[0] for item in islice(MediaClip(clips("real3dportrait_may_5s.mp4")).pictures(), 2)
-    ]
-    alone = [_boxes(nets.detect(rgb, 0.5)) for rgb in pictures]
-    assert len(alone[0]) == 1
-    assert alone[0] != alone[1]
-    first, second = pictures
-    region = nets.detect(first, 0.5)[0].region
-    points = nets.mesh(first, region)
+def test_a_detection_begun_before_tells_the_same(nets):
+    first, second = demo_picture(), demo_picture(0)
+    (alone,), (other,) = nets.detect(first, 0.5), nets.detect(second, 0.5)
+    assert alone != other
+    points = nets.mesh(first, alone.region)
     nets.begin_detection(first)
-    assert nets.mesh(first, region).tobytes() == points.tobytes()
-    assert _boxes(nets.detect(first, 0.5)) == alone[0]
+    assert nets.mesh(first, alone.region).tobytes() == points.tobytes()
+    assert nets.detect(first, 0.5) == [alone]
     nets.begin_detection(first)
-    assert _boxes(nets.detect(second, 0.5)) == alone[1], "what no one asked for is forgotten"
+    assert nets.detect(second, 0.5) == [other], "what no one asked for is forgotten"
     nets.begin_detection(first)
     nets.begin_detection(second)
-    assert _boxes(nets.detect(second, 0.5)) == alone[1]
-    assert _boxes(nets.detect(first, 0.5)) == alone[0]
-
-
-def eye_distance(points: Array) -> float:
-    """Pixels between the middles of the eyes' corners."""
-    return math.dist((points[33] + points[133])[:2] / 2, (points[263] + points[362])[:2] / 2)
+    assert nets.detect(second, 0.5) == [other]
+    assert nets.detect(first, 0.5) == [alone]
 
 
 def apart(points: Array, others: Array) -> Array:
-    """(478,) distances of landmarks in the picture, in eye distances."""
-    distances: Array = np.linalg.norm((points - others)[:, :2], axis=1) / eye_distance(others)
+    """(478, 3) distances of landmarks, in eye distances (between the middles of the eyes' corners)."""
+    right, left = (others[33] + others[133])[:2] / 2, (others[263] + others[362])[:2] / 2
+    distances: Array = np.abs(points - others) / math.dist(right, left)
     return distances
-
-
-def demo_picture() -> RGB:
-    clip = MediaClip(resource_path("demo/speaker.mp4"))
-    return to_rgb(next(islice(clip.pictures(), STORED_PICTURE, None)).bgr, 960)[0]
 
 
 def test_the_demo_face_is_read_as_mediapipe_read_it(nets):
@@ -128,31 +109,24 @@ def test_the_demo_face_is_read_as_mediapipe_read_it(nets):
     assert found.score == pytest.approx(float(stored["score"]), abs=0.01)
     for region, expected in zip(stored["regions"], stored["landmarks"], strict=True):
         points = nets.mesh(picture, Region(*region.tolist()))
-        assert apart(points, expected).max() < 0.005
-        assert np.abs(points - expected)[:, 2].max() < 0.005 * eye_distance(expected)
+        off = apart(points, expected)
+        assert np.hypot(off[:, 0], off[:, 1]).max() < 0.005
+        assert off[:, 2].max() < 0.005
         assert nets.mesh(picture, Region(*region.tolist())).tobytes() == points.tobytes()
 
 
-@pytest.fixture(scope="module")
-def mediapipe():
+def test_what_is_stored_is_mediapipes_and_the_files_are_what_the_converter_makes():
     pytest.importorskip("mediapipe", reason="mediapipe is not installed (requirements/face-networks.txt)")
+    pytest.importorskip("onnx", reason="onnx is not installed (requirements/test.txt)")
+    from tools.face_networks.__main__ import SOURCES, converted
     from tools.face_networks.reference import MediapipeNets
 
-    return MediapipeNets()
-
-
-def test_what_is_stored_is_mediapipes(mediapipe):
-    picture, stored = demo_picture(), np.load(STORED)
+    mediapipe, picture, stored = MediapipeNets(), demo_picture(), np.load(STORED)
     ((box, score),) = mediapipe.detect(picture)
     assert box == pytest.approx(stored["box"], abs=0.5)
     assert score == pytest.approx(float(stored["score"]), abs=0.01)
     for region, expected in zip(stored["regions"], stored["landmarks"], strict=True):
-        assert apart(mediapipe.mesh(picture, Region(*region.tolist())), expected).max() < 0.005
-
-
-def test_the_files_are_what_the_converter_makes(mediapipe):
-    pytest.importorskip("onnx", reason="onnx is not installed (requirements/test.txt)")
-    from tools.face_networks.__main__ import SOURCES, converted
-
+        off = apart(mediapipe.mesh(picture, Region(*region.tolist())), expected)
+        assert np.hypot(off[:, 0], off[:, 1]).max() < 0.005
     for name in SOURCES:
         assert converted(name) == resource_path(f"models/face/{name}").read_bytes()

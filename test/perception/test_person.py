@@ -1,28 +1,219 @@
-"""One followed person: smoothing of landmarks and the personal neutral."""
+"""One person: from landmarks to pose, measures, coefficients with their confidence, expression and own neutral."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from synthetic_face import frontal_face, in_picture
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from synthetic_face import MS, frontal_face, in_picture
 
-from reactdiff_ros.coefficients import SMILE, index
+from reactdiff_ros import coefficients as c
+from reactdiff_ros.affect import CLASSES, projected
 from reactdiff_ros.perception import PerceptionConfig
 from reactdiff_ros.perception import face as m
-from reactdiff_ros.perception.person import PRIOR, REACH, SPREAD, Camera, OneEuro, Person, PersonalNeutral
+from reactdiff_ros.perception.blendshapes import blendshapes, confidence
+from reactdiff_ros.perception.expression import FEATURES, ExpressionReader, FadingMean
+from reactdiff_ros.perception.person import (
+    PRIOR,
+    REACH,
+    SPREAD,
+    Camera,
+    OneEuro,
+    Person,
+    PersonalNeutral,
+    features_of_face,
+)
+from reactdiff_ros.types import EXPRESSION_CLASSES
+from tools.demo.head import Morphs, load_head
+from tools.demo.readback import face
+from tools.small_networks.expression import CRYING_FACE
 
-STEP = 40_000_000
+ANGLE = st.floats(-0.6, 0.6)
+ANYTHING = st.floats(allow_nan=True, allow_infinity=True)
+STEP = 40 * MS
+
+# ---- The head
 
 
-def test_noise_of_a_still_face_shrinks():
-    rng = np.random.default_rng(0)
-    smooth = OneEuro(2.5, beta=5.0)
-    noise = rng.normal(0, 0.02, (500, 1))
+@given(ANGLE, ANGLE, ANGLE, st.floats(5, 500), st.floats(-300, 2000), st.floats(-300, 2000))
+def test_pose_size_and_place_of_a_rigid_face_come_back(pitch, yaw, roll, scale, x, y):
+    points = in_picture(frontal_face(), x=x, y=y, scale=scale, pitch=pitch, yaw=yaw, roll=roll)
+    fit = m.fit_head(points)
+    assert fit.angles == pytest.approx((pitch, yaw, roll), abs=1e-6)
+    assert fit.scale == pytest.approx(scale, rel=1e-6)
+    assert fit.origin[:2] == pytest.approx((x, y), abs=1e-3)
+    assert fit.residual < 1e-6
+    assert np.allclose(m.frontal(points, fit), frontal_face(), atol=1e-6)
+    inside_out = m.fit_head(points * (1.0, 1.0, -1.0))
+    assert np.linalg.det(inside_out.rotation) == pytest.approx(1.0), "it is not taken for a mirror"
+
+
+@given(arrays(np.float64, (478, 3), elements=ANYTHING))
+def test_garbage_gives_a_finite_fit_or_none(points):
+    with np.errstate(all="ignore"):
+        fit = m.fit_head(points)
+    assert fit is None or (np.isfinite(fit.scale) and fit.scale > 0)
+
+
+def test_a_place_is_in_the_optical_frame_and_irises_have_their_true_size():
+    where = m.position_m(np.array([420.0, 140.0, 0.0]), (640, 480), 500.0, 50.0, 0.063)
+    assert where == pytest.approx([100 / 500 * 0.63, -100 / 500 * 0.63, 0.63]), "x to the right, y down"
+    points = in_picture(frontal_face(), scale=63.0)
+    assert m.iris_diameter_px(points) == pytest.approx(11.7, rel=1e-6)
+    assert m.iris_diameter_px(points * np.nan) == 0.0
+
+
+# ---- Coefficients
+
+
+def test_the_schematic_face_measures_the_population_neutral():
+    measured = m.measure(frontal_face())
+    for name in ("gap", "cornerUpR", "cornerUpL", "lidR", "lidL", "browInnerR", "browMidL", "upperThick", "irisYR"):
+        assert measured[m.INDEX[name]] == pytest.approx(PRIOR[m.INDEX[name]], abs=0.02), name
+
+
+@pytest.mark.parametrize(
+    ("move", "value", "names", "opposite"),
+    [
+        ("smile", 0.09, ("mouthSmileLeft", "mouthSmileRight"), "mouthFrownLeft"),
+        ("blink", 1.0, ("eyeBlinkLeft", "eyeBlinkRight"), "eyeWideLeft"),
+        ("brow", 0.08, ("browInnerUp", "browOuterUpLeft", "browOuterUpRight"), "browDownLeft"),
+        ("brow", -0.08, ("browDownLeft", "browDownRight"), "browInnerUp"),
+        ("gap", 0.5, ("jawOpen",), "mouthClose"),
+        ("iris", 0.06, ("eyeLookOutLeft", "eyeLookInRight"), "eyeLookInLeft"),
+        ("iris", -0.06, ("eyeLookInLeft", "eyeLookOutRight"), "eyeLookOutLeft"),
+    ],
+)
+def test_a_move_reads_as_its_coefficient_and_not_as_its_opposite(move, value, names, opposite):
+    neutral = m.measure(frontal_face())
+    faces = (m.measure(frontal_face(**{move: part * value})) for part in (1.0, 0.5))
+    full, half = (blendshapes(measures - neutral, neutral) for measures in faces)
+    for name in names:
+        assert full[c.INDEX[name]] > 0.6, name
+        assert 0.1 < half[c.INDEX[name]] < full[c.INDEX[name]], name
+    assert full[c.INDEX[opposite]] == 0.0
+
+
+@given(arrays(np.float64, m.COUNT, elements=ANYTHING))
+def test_coefficients_of_anything_are_finite_and_between_0_and_1(displacement):
+    with np.errstate(all="ignore"):
+        values = blendshapes(displacement, PRIOR)
+    assert values.shape == (52,)
+    assert ((values >= 0) & (values <= 1)).all()
+
+
+def test_confidence_falls_in_bad_conditions_and_what_landmarks_cannot_show_has_none():
+    good = {"yaw": 0.0, "pitch": 0.0, "unit_px": 80.0, "residual": 0.03, "known": 1.0, "blink": (0.0, 0.0)}
+    sure, smile = confidence(**good), list(c.SMILE)
+    for name in ("cheekPuff", "tongueOut", "noseSneerLeft", "noseSneerRight", "jawForward"):
+        assert sure[c.INDEX[name]] == 0.0, name
+    assert 20 <= (sure[:52] > 0.3).sum() <= 40
+    for worse in ({"yaw": 0.7}, {"pitch": 0.7}, {"unit_px": 12.0}, {"residual": 0.2}, {"known": 0.0}):
+        less = confidence(**good | worse)
+        assert (less[smile] < 0.8 * sure[smile]).all(), worse
+        assert (less <= sure + 1e-9).all(), worse
+    turned = confidence(**good | {"yaw": 0.5})
+    assert turned[c.INDEX["mouthSmileLeft"]] < turned[c.INDEX["mouthSmileRight"]], "the far side is less sure"
+
+
+# ---- Expression and affect
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("neutral", {}),
+        ("happy", {"mouthSmile": 0.7, "cheekSquint": 0.4}),
+        ("surprise", {"browInnerUp": 0.8, "browOuterUp": 0.8, "eyeWide": 0.7, "jawOpen": 0.4}),
+        ("angry", {"browDown": 0.8, "mouthPress": 0.3, "eyeSquint": 0.3}),
+        ("sad", {"mouthFrown": 0.8, "browInnerUp": 0.5}),
+        ("fear", {"browInnerUp": 0.8, "eyeWide": 0.6, "mouthStretch": 0.8}),
+        ("disgust", {"mouthUpperUp": 0.9, "eyeSquint": 0.5, "browDown": 0.3}),
+    ],
+)
+def test_affect_of_a_prototype_is_its_own(label, shown):
+    *classes, valence, arousal = projected(face(**shown), np.full(58, 0.9))
+    assert CLASSES[int(np.argmax(classes))] == label
+    if label in ("happy", "angry", "sad"):
+        assert valence > 0.5 if label == "happy" else valence < -0.3
+    if label in ("surprise", "neutral"):
+        assert arousal > 0.3 if label == "surprise" else arousal < 0.0
+
+
+@given(arrays(np.float64, 58, elements=st.floats(-10, 10) | st.sampled_from([np.nan, np.inf, -np.inf])))
+def test_affect_of_anything_is_a_distribution(values):
+    affect = projected(values, np.full(58, 0.9))
+    assert affect[:-2].sum() == pytest.approx(1.0, abs=1e-5)
+    assert (np.abs(affect[-2:]) <= 1).all()
+
+
+HEAD = Morphs(load_head())
+LAUGH = {"mouthSmile": 1.0, "cheekSquint": 0.8, "jawOpen": 0.4, "mouthUpperUp": 0.3}
+TEARS = {name: sum(ends) / 2 for name, ends in CRYING_FACE.items()}
+BARED = {
+    "mouthSmile": 0.3, "mouthStretch": 0.4, "mouthUpperUp": 0.7, "mouthLowerDown": 0.5, "browDown": 0.9,
+    "noseSneer": 0.6, "eyeSquint": 0.6, "jawOpen": 0.3,
+}  # fmt: skip
+
+
+def rendered(**shown: float) -> np.ndarray:
+    """Features of the demo head with these coefficients, both sides alike, against its own neutral."""
+    rest, moved = (features_of_face(HEAD.landmarks(f)) for f in (face(), face(**shown)))
+    return moved - rest
+
+
+@pytest.mark.parametrize(
+    ("shown", "labels", "least", "most"),
+    [
+        (LAUGH, ("happy",), 0.85, 0.9),
+        (LAUGH | {"eyeBlink": 0.9, "eyeSquint": 0.5}, ("happy",), 0.85, 0.9),
+        (BARED, ("angry", "disgust", "sad"), 0.0, 0.1),
+        (TEARS, ("sad",), 0.0, 0.1),
+    ],
+    ids=["laughter", "eyes shut in laughter", "bared teeth", "tears"],
+)
+def test_raised_corners_are_a_smile_in_a_happy_face_alone(shown, labels, least, most):
+    reader = ExpressionReader()
+    assert EXPRESSION_CLASSES[reader.read(0, rendered(**shown)).argmax()] in labels
+    assert least <= reader.smile(np.array([0.9]))[0] <= most
+
+
+def test_an_expression_needs_longer_than_a_vowel():
+    reader, happy = ExpressionReader(), EXPRESSION_CLASSES.index("happy")
+    seen = [reader.read(t * MS, rendered(**(LAUGH if t >= 1000 else {})))[happy] for t in range(0, 4000, 40)]
+    assert seen[24] < seen[27] < 0.5 * seen[-1]
+    mean = FadingMean(1.0)
+    mean(0, np.array([2.0, 0.0]))
+    assert mean(MS, np.array([4.0, 0.0])) == pytest.approx([3.0, 0.0], abs=0.01), "at first all count alike"
+    assert mean(60_000 * MS, np.array([7.0, 1.0])) == pytest.approx([7.0, 1.0])
+
+
+def test_the_height_of_the_brows_is_distinguished_from_their_tilt():
+    tilt = FEATURES.index("browTilt")
+    raised, worried = rendered(browInnerUp=0.6, browOuterUp=0.6), rendered(browInnerUp=0.6)
+    assert worried[tilt] > max(0.3, 2 * abs(raised[tilt]))
+
+
+@given(arrays(np.float64, len(FEATURES), elements=st.floats(-50, 50)))
+def test_expressions_of_anything_are_a_distribution(x):
+    reader, raised = ExpressionReader(), np.array([0.0, 0.3, 1.0])
+    for stamp in (0, STEP):
+        probabilities = reader.read(stamp, x)
+        assert probabilities.sum() == pytest.approx(1.0)
+        assert np.isfinite(probabilities).all()
+        assert (reader.smile(raised) >= 0.0).all()
+        assert (reader.smile(raised) <= raised).all()
+
+
+# ---- Smoothing, and the person's own neutral
+
+
+def test_noise_of_a_still_face_shrinks_and_a_quick_move_arrives_within_two_pictures():
+    smooth, noise = OneEuro(2.5, beta=5.0), np.random.default_rng(0).normal(0, 0.02, (500, 1))
     out = np.array([smooth(k * STEP, x) for k, x in enumerate(noise)])
     assert out[50:].std() < 0.75 * noise.std()
-
-
-def test_a_quick_move_arrives_within_two_pictures():
     smooth = OneEuro(2.5, beta=5.0)
     for k in range(50):
         smooth(k * STEP, np.zeros(1))
@@ -31,15 +222,12 @@ def test_a_quick_move_arrives_within_two_pictures():
     assert second > 0.85
 
 
-def test_a_pause_or_a_jump_back_starts_again():
-    for stamp in (10 * STEP + 10**9, 3 * STEP, 10 * STEP):
-        smooth = OneEuro(0.5)
-        for k in range(11):
-            smooth(k * STEP, np.zeros(1))
-        assert smooth(stamp, np.ones(1))[0] == 1.0
-
-
-MS = 1_000_000
+@pytest.mark.parametrize("stamp", [10 * STEP + 10**9, 3 * STEP, 10 * STEP], ids=["a pause", "a jump back", "no time"])
+def test_smoothing_starts_again_after(stamp):
+    smooth = OneEuro(0.5)
+    for k in range(11):
+        smooth(k * STEP, np.zeros(1))
+    assert smooth(stamp, np.ones(1))[0] == 1.0
 
 
 def feed(neutral: PersonalNeutral, measures: np.ndarray, seconds: float, *, start_s: float = 0.0, **kind: bool) -> None:
@@ -54,12 +242,12 @@ def moved(name: str, by: float) -> np.ndarray:
 
 
 def test_a_person_is_learnt_within_seconds():
-    neutral = PersonalNeutral()
+    neutral, i = PersonalNeutral(), m.INDEX["browInnerR"]
     feed(neutral, moved("browInnerR", 0.06), 4.0)
-    assert neutral.value[m.INDEX["browInnerR"]] - PRIOR[m.INDEX["browInnerR"]] > 0.04
+    assert neutral.value[i] - PRIOR[i] > 0.04
     assert 0.4 < neutral.confidence < 0.5
     feed(neutral, moved("browInnerR", 0.06), 20.0, start_s=4.0)
-    assert neutral.value[m.INDEX["browInnerR"]] - PRIOR[m.INDEX["browInnerR"]] > 0.055
+    assert neutral.value[i] - PRIOR[i] > 0.055
     assert neutral.confidence > 0.8
 
 
@@ -71,25 +259,23 @@ def test_a_long_smile_stays_a_smile_and_moves_a_learnt_neutral_hardly(learnt_s, 
     assert abs(neutral.value[i] - PRIOR[i]) < min(most, REACH * SPREAD[i] + 1e-9)
 
 
-def test_speech_and_blinks_do_not_shift_it():
-    neutral, rng = PersonalNeutral(), np.random.default_rng(0)
+def test_speech_and_blinks_do_not_shift_the_neutral():
+    neutral, rng, gap, lid = PersonalNeutral(), np.random.default_rng(0), m.INDEX["gap"], m.INDEX["lidR"]
     for k in range(1000):
         values = PRIOR.copy()
-        values[m.INDEX["gap"]] = 0.07 + max(0.0, rng.normal(0.1, 0.1))
-        values[m.INDEX["lidR"]] = 0.08 if k % 50 < 4 else 0.31
-        neutral.observe(k * 40 * MS, values, 0.0)
-    assert neutral.value[m.INDEX["gap"]] < 0.10
-    assert neutral.value[m.INDEX["lidR"]] == pytest.approx(0.31, abs=0.01)
+        values[gap] = 0.07 + max(0.0, rng.normal(0.1, 0.1))
+        values[lid] = 0.08 if k % 50 < 4 else 0.31
+        neutral.observe(k * STEP, values, 0.0)
+    assert neutral.value[gap] < 0.10
+    assert neutral.value[lid] == pytest.approx(0.31, abs=0.01)
 
 
 @pytest.mark.parametrize(("smile", "least", "most"), [(0.0, 0.0, 0.1), (0.15, 0.3, 1.0)])
-def test_cheeks_rise_no_further_than_the_corners_of_the_mouth(smile: float, least: float, most: float) -> None:
+def test_cheeks_rise_no_further_than_the_corners_of_the_mouth(smile, least, most):
     """What a stranger's cheeks measure is half of a full movement off."""
-    face = frontal_face(smile=smile)
-    face[[50, 101, 205, 280, 330, 425], 1] += 0.06
-    person = Person(PerceptionConfig())
+    shown, person = frontal_face(smile=smile), Person(PerceptionConfig())
+    shown[[50, 101, 205, 280, 330, 425], 1] += 0.06
     for k in range(5):
-        read = person.read(k * STEP, in_picture(face), Camera((640.0, 480.0), 600.0))
-    cheeks = read.coefficients[list(index("cheekSquintLeft", "cheekSquintRight"))]
-    assert least <= cheeks.max() <= most
-    assert cheeks.max() <= read.coefficients[list(SMILE)].max()
+        read = person.read(k * STEP, in_picture(shown), Camera((640.0, 480.0), 600.0)).coefficients
+    cheeks = read[list(c.index("cheekSquintLeft", "cheekSquintRight"))].max()
+    assert least <= cheeks <= min(most, read[list(c.SMILE)].max())

@@ -37,8 +37,8 @@ class Ear:
         return Voice(0.2, False, np.zeros(26, np.float32), 0.0, -50.0, float("nan"), 0.0), ends[-1]
 
 
-def sound(t_ms: float, length_ms: float, rate: int = 16000) -> Sound:
-    return Sound(round(t_ms * MS), rate, np.zeros((round(length_ms * rate / 1000), 1), np.int16))
+def sound(t_ms: float, length_ms: float = 20) -> Sound:
+    return Sound(round(t_ms * MS), 16000, np.zeros((round(length_ms * 16), 1), np.int16))
 
 
 def see(perception: SpeakerPerception, world: World, count: int, first: int = 0) -> list[SpeakerFrame]:
@@ -46,69 +46,67 @@ def see(perception: SpeakerPerception, world: World, count: int, first: int = 0)
     return [perception.observe_picture(world.picture(40 * k)) for k in range(first, first + count)]
 
 
-def someone(world: World | None = None) -> tuple[World, SpeakerPerception]:
+def someone(world: World | None = None, **settings: float) -> tuple[World, SpeakerPerception]:
     """One actor before the camera, or this world."""
     world = world or World([Actor(320)])
-    return world, SpeakerPerception(voice=Ear(), nets=world)
+    return world, SpeakerPerception(PerceptionConfig(**settings), voice=Ear(), nets=world)
 
 
-def value(frame: SpeakerFrame, name: str) -> float:
-    return float(frame.coefficients[c.INDEX[name]])
-
-
-def test_a_frame_carries_its_picture():
+def test_a_frame_carries_its_picture_and_then_a_smile():
     world, perception = someone()
-    frame = see(perception, world, 25)[-1]
+    frame = see(perception, world, 75)[24]
     assert frame.picture_stamp_ns == frame.stamp_ns == 960 * MS
-    assert frame.sound_stamp_ns is None
-    assert frame.voice is None
+    assert frame.sound_stamp_ns is frame.voice is None
     assert frame.coefficients.dtype == np.float32
     assert frame.coefficients.shape == frame.confidence.shape == (58,)
     assert frame.gaze.contact > 0.9
     assert frame.affect.label == "neutral"
     assert 0 < frame.neutral_confidence < 0.5
-
-
-def test_a_smile_comes_back_and_is_sure():
-    world, perception = someone()
-    see(perception, world, 75)
     world.actors[0].face = frontal_face(smile=0.09)
     frames = see(perception, world, 40, 75)
-    assert value(frames[1], "mouthSmileLeft") > 0.4, "seen within two pictures"
-    assert value(frames[-1], "mouthSmileLeft") > 0.6
-    assert frames[-1].confidence[c.INDEX["mouthSmileLeft"]] > 0.6
+    smile = c.INDEX["mouthSmileLeft"]
+    assert frames[1].coefficients[smile] > 0.4, "seen within two pictures"
+    assert frames[-1].coefficients[smile] > 0.6
+    assert frames[-1].confidence[smile] > 0.6
     assert frames[-1].affect.label == "happy"
     assert frames[-1].affect.valence > 0.3
 
 
 def test_the_position_follows_the_field_of_view_and_camera_info():
-    world = World([Actor(420, scale=60)])
+    world, perception = someone(World([Actor(420, scale=60)]), horizontal_fov_deg=60.0)
     focal = 320 / np.tan(np.radians(30))
-    perception = SpeakerPerception(PerceptionConfig(horizontal_fov_deg=60.0), voice=Ear(), nets=world)
-    frame = see(perception, world, 15)[-1]
     expected = focal * 0.063 / 60
+    frame = see(perception, world, 15)[-1]
     assert frame.position_m[2] == pytest.approx(expected, rel=0.03)
     assert frame.position_m[0] == pytest.approx(100 / focal * expected, rel=0.05)
     target = gaze_target(frame)
     assert (target.position_m == frame.position_m).all()
     assert target.stamp_ns == frame.picture_stamp_ns
-    perception = SpeakerPerception(voice=Ear(), nets=world)
+    _, perception = someone(world)
     for k in range(20):
-        picture = world.picture(40 * k)
-        frame = perception.observe_picture(Picture(picture.stamp_ns, picture.bgr, focal_px=2 * focal))
+        frame = perception.observe_picture(replace(world.picture(40 * k), focal_px=2 * focal))
     assert frame.position_m[2] == pytest.approx(2 * expected, rel=0.03)
     perception.reset()
     assert gaze_target(perception.observe_picture(world.picture(0))) is None
 
 
+class Looks(World):
+    """Remembers the colour at the left edge of what the networks get."""
+
+    def detect(self, rgb, min_score):
+        self.left = int(rgb[0, 0, 0])
+        return super().detect(rgb, min_score)
+
+
 @pytest.mark.parametrize("mirror", [False, True])
-def test_regions_are_where_the_faces_are_in_the_picture_as_it_came(mirror):
-    world = World([Actor(160)])
-    perception = SpeakerPerception(PerceptionConfig(mirror=mirror), voice=Ear(), nets=world)
+def test_mirrored_pictures_are_turned_back_and_regions_are_those_of_the_picture_as_it_came(mirror):
+    world, perception = someone(Looks([Actor(160)]), mirror=mirror)
     assert perception.regions() == {}
     for k in range(25):
         shown = world.picture(40 * k)
+        shown.bgr[:, :8] = 200
         perception.observe_picture(replace(shown, bgr=np.flip(shown.bgr, 1)) if mirror else shown)
+    assert world.left == 200
     ((person, (left, top, right, bottom)),) = perception.regions().items()
     assert (person,) == perception.persons()
     assert 0.0 <= left < right <= 1.0
@@ -117,29 +115,12 @@ def test_regions_are_where_the_faces_are_in_the_picture_as_it_came(mirror):
     assert (left + right) / 2 == pytest.approx(1.0 - middle if mirror else middle, abs=0.02)
 
 
-@pytest.mark.parametrize(("mirror", "left"), [(False, 200), (True, 0)])
-def test_mirrored_pictures_are_turned_back(mirror, left):
-    class Looks(World):
-        """Remembers the colour at the left edge of what the networks get."""
-
-        def detect(self, rgb, min_score):
-            self.left = int(rgb[0, 0, 0])
-            return []
-
-    world, bgr = Looks(), np.zeros((64, 64, 3), np.uint8)
-    bgr[:, :8] = 200
-    SpeakerPerception(PerceptionConfig(mirror=mirror), voice=Ear(), nets=world).observe_picture(Picture(1, bgr))
-    assert world.left == left
-
-
 def test_late_pictures_are_dropped_and_counted():
     world, perception = someone()
     frames = see(perception, world, 20)
-    seen = world.meshes
     assert perception.observe_picture(world.picture(720)) is frames[-1]
     assert perception.observe_picture(world.picture(760)) is frames[-1], "the same stamp again"
     assert perception.dropped_pictures == 2
-    assert world.meshes == seen
 
 
 def test_a_jump_back_is_a_new_time_line():
@@ -148,18 +129,16 @@ def test_a_jump_back_is_a_new_time_line():
     before = see(perception, world, 50, 250)[-1]
     after = see(perception, world, 10)
     assert ear.resets == 1
-    assert after[0].person_id == -1
-    assert after[0].picture_stamp_ns == 0
+    assert (after[0].person_id, after[0].picture_stamp_ns) == (-1, 0)
     assert after[-1].person_id > before.person_id
     assert after[-1].neutral_confidence < before.neutral_confidence
 
 
 def test_without_pictures_sound_alone_makes_25_frames_a_second():
     _, perception = someone(World())
-    frames = [f for k in range(100) for f in perception.observe_sound(sound(20 * k, 20))]
+    frames = [f for k in range(100) for f in perception.observe_sound(sound(20 * k))]
     assert 48 <= len(frames) <= 50
-    stamps = [f.stamp_ns for f in frames]
-    assert set(np.diff(stamps)) == {40 * MS}
+    assert set(np.diff([f.stamp_ns for f in frames])) == {40 * MS}
     for frame in frames:
         assert (frame.picture_stamp_ns, frame.person_id, frame.face_present) == (None, -1, False)
         assert frame.voice is not None
@@ -168,36 +147,23 @@ def test_without_pictures_sound_alone_makes_25_frames_a_second():
 
 
 def test_sound_makes_no_frames_while_pictures_come_and_soon_after_they_stop():
-    world = World([Actor(320)])
-    ear = Ear()
+    world, ear = World([Actor(320)]), Ear()
     perception = SpeakerPerception(voice=ear, nets=world)
     for k in range(25):
         frame = perception.observe_picture(world.picture(40 * k))
-        assert perception.observe_sound(sound(40 * k, 20)) == []
-        assert perception.observe_sound(sound(40 * k + 20, 20)) == []
+        assert perception.observe_sound(sound(40 * k, 40)) == []
     assert frame.sound_stamp_ns is not None
     assert frame.voice is not None
-    made = [f for k in range(25) for f in perception.observe_sound(sound(1000 + 20 * k, 20))]
-    assert made[0].stamp_ns >= (960 + 100) * MS
-    assert made[0].stamp_ns <= (960 + 180) * MS
+    made = [f for k in range(25) for f in perception.observe_sound(sound(1000 + 20 * k))]
+    assert (960 + 100) * MS <= made[0].stamp_ns <= (960 + 180) * MS
     assert made[0].person_id == frame.person_id == 1, "a hiccup of the camera is not the end of a person"
     assert next(f.person_id for f in made if f.stamp_ns > (960 + 400) * MS) == -1
     assert sum(len(s.samples) for s in ear.sounds) == 16000 * 1.5, "every sample is heard once"
-    back = perception.observe_picture(world.picture(1520))
-    assert back.picture_stamp_ns == 1520 * MS
-    assert perception.observe_sound(sound(1520, 20)) == []
+    assert perception.observe_picture(world.picture(1520)).picture_stamp_ns == 1520 * MS
+    assert perception.observe_sound(sound(1520)) == []
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        np.zeros((0, 0, 3), np.uint8),
-        np.zeros((10, 10, 3), np.float32),
-        np.zeros((10, 10, 2), np.uint8),
-        np.zeros((2, 10, 10, 3), np.uint8),
-        "picture",
-    ],
-)
+@pytest.mark.parametrize("bad", [np.zeros((10, 10, 3), np.float32), np.zeros((10, 10, 2), np.uint8), "picture"])
 def test_what_is_no_picture_is_named_and_leaves_no_trace(bad):
     world, perception = someone()
     with pytest.raises(MessageError, match="picture must"):
@@ -217,10 +183,8 @@ def test_garbage_from_the_network_never_comes_through(seed, spread, odd):
 
     world, perception = someone(Garbage([Actor(320)]))
     for frame in see(perception, world, 12):
-        assert np.isfinite(frame.coefficients).all()
         assert np.isfinite(frame.confidence).all()
-        if frame.position_m is not None:
-            assert np.isfinite(frame.position_m).all()
+        assert frame.position_m is None or np.isfinite(frame.position_m).all()
         assert (frame.coefficients >= c.LOWER - 1e-6).all()
         assert (frame.coefficients <= c.UPPER + 1e-6).all()
 
@@ -234,6 +198,8 @@ def test_the_future_changes_nothing():
             frames += see(perception, world, 1, k)
         return frames
 
-    for one, two in zip(play(0.1)[:40], play(0.5)[:40], strict=True):
-        assert (one.coefficients == two.coefficients).all()
-        assert (one.confidence == two.confidence).all()
+    one, two = play(0.1), play(0.5)
+    for a, b in zip(one[:40], two[:40], strict=True):
+        assert (a.coefficients == b.coefficients).all()
+        assert (a.confidence == b.confidence).all()
+    assert (one[-1].coefficients != two[-1].coefficients).any()
