@@ -1,9 +1,10 @@
-"""Schematic faces with the population's neutral measures, networks that see them exactly, and a stage to play on."""
+"""Faces of the demo head, networks that see them exactly, and a stage to play on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -13,64 +14,27 @@ from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception
 from reactdiff_ros.perception import face as geometry
 from reactdiff_ros.perception.nets import Detection, Region
 from reactdiff_ros.types import Picture, SpeakerFrame, Voice
+from tools.demo.head import Morphs, load_head
+from tools.demo.readback import face
 
 MS = 1_000_000
 FRAME_MS = 40
-EYE_WIDTH = 0.439
+HEAD = Morphs(load_head())
 
 
-def frontal_face(
-    *, gap: float = 0.07, smile: float = 0.0, blink: float = 0.0, brow: float = 0.0, iris: float = 0.0
-) -> np.ndarray:
-    """(478, 3) in the head frame (unit: distance of the eyes). `smile` moves the corners of the mouth (up, out and
-    back), `brow` the brows (up), `iris` both irises to the face's left; in units. `blink` 0..1 closes the lids."""
-    rng = np.random.default_rng(5)
-    face = np.column_stack([rng.uniform(-0.9, 0.9, 478), rng.uniform(-1.6, 0.6, 478), rng.uniform(-0.5, 0.3, 478)])
-    face[geometry.RIGID] = geometry.MEAN_FACE
-    nose = -0.736
-    for i in (2, 94, 164):
-        face[i] = (0.0, nose, 0.45)
-    upper, lower = nose - 0.215 - 0.145, nose - 0.215 - 0.145 - gap
-    for x, points in ((0.0, (0, 13, 14, 17)), (-0.1, (37, 82, 87, 84)), (0.1, (267, 312, 317, 314))):
-        for i, y in zip(points, (upper + 0.145, upper, lower, lower - 0.168), strict=True):
-            face[i] = (x, y, 0.4)
-    for i, (x, y) in {39: (-0.15, upper + 0.145), 269: (0.15, upper + 0.145), 181: (-0.15, lower - 0.168),
-                      405: (0.15, lower - 0.168)}.items():  # fmt: skip
-        face[i] = (x, y, 0.4)
-    for side, corners in ((-1.0, (61, 78)), (1.0, (291, 308))):
-        for i in corners:
-            face[i] = (side * (0.37 + smile), nose - 0.35 + smile, 0.45 - 0.34 - smile)
-    chin = lower - 0.168 - 0.5
-    for i in (152, 175, 199):
-        face[i] = (0.0, chin, 0.2)
-    opening = (0.31 * (1.0 - blink) + 0.07 * blink) * EYE_WIDTH
-    for side, lids, centre in ((-1.0, ((159, 145), (158, 153), (160, 144)), 468),
-                               (1.0, ((386, 374), (385, 380), (387, 373)), 473)):  # fmt: skip
-        for k, (top, bottom) in enumerate(lids):
-            x = side * (0.5 + (0.0, -0.07, 0.07)[k])
-            face[bottom] = (x, -0.1 * EYE_WIDTH, 0.05)
-            face[top] = (x, -0.1 * EYE_WIDTH + opening, 0.05)
-        face[centre] = (side * 0.5 + iris, 0.055 * EYE_WIDTH, 0.05)
-        radius = geometry.IRIS_DIAMETER_M / geometry.EYE_DISTANCE_M / 2
-        for k, (dx, dy) in enumerate(((radius, 0), (0, radius), (-radius, 0), (0, -radius))):
-            face[centre + 1 + k] = face[centre] + (dx, dy, 0.0)
-    for side, (inner, middle, outer) in ((-1.0, ((55, 107), (65, 66, 105), (46, 63, 70))),
-                                         (1.0, ((285, 336), (295, 296, 334), (276, 293, 300)))):  # fmt: skip
-        for points, x, y in ((inner, 0.208, 0.315), (middle, 0.45, 0.397), (outer, 0.8, 0.295)):
-            for i in points:
-                face[i] = (side * x, y + brow, 0.2)
-    for side, points in ((-1.0, (50, 101, 205)), (1.0, (280, 330, 425))):
-        for i in points:
-            face[i] = (side * 0.6, -0.512, 0.1)
-    return face
+@lru_cache(256)
+def frontal_face(**shown: float) -> np.ndarray:
+    """Landmarks (478, 3) of the demo head with these coefficients, in the head's frame and units."""
+    points = HEAD.landmarks(face(**shown))
+    return geometry.frontal(points, geometry.fit_head(points))
 
 
 def in_picture(
-    face: np.ndarray, *, x: float = 320.0, y: float = 200.0, scale: float = 80.0, pitch: float = 0.0, yaw: float = 0.0,
-    roll: float = 0.0,
+    points: np.ndarray, *, x: float = 320.0, y: float = 200.0, scale: float = 80.0,
+    pitch: float = 0.0, yaw: float = 0.0, roll: float = 0.0,
 ) -> np.ndarray:  # fmt: skip
     """Landmarks in px (weak perspective) of a frontal face; `x`, `y` the point between the eyes."""
-    turned = face @ Rotation.from_euler("YXZ", [yaw, pitch, roll]).as_matrix().T * scale
+    turned = points @ Rotation.from_euler("YXZ", [yaw, pitch, roll]).as_matrix().T * scale
     return turned * (1.0, -1.0, -1.0) + (x, y, 0.0)
 
 
@@ -183,7 +147,7 @@ def ids(frames: list[SpeakerFrame]) -> list[int]:
 
 def mouth(actor: Actor, t: float, opening: float) -> None:
     """Lips that move four times a second, by so many eye distances."""
-    actor.face = frontal_face(gap=0.07 + opening * (1 + np.sin(2 * np.pi * 4 * t)))
+    actor.face = frontal_face(jawOpen=opening / 0.57 * (1 + np.sin(2 * np.pi * 4 * t)))
 
 
 def one_talks(who: Actor, other: Actor) -> Callable[[float], None]:

@@ -62,7 +62,7 @@ def test_a_frame_carries_its_picture_and_then_a_smile():
     assert frame.gaze.contact > 0.9
     assert frame.affect.label == "neutral"
     assert 0 < frame.neutral_confidence < 0.5
-    world.actors[0].face = frontal_face(smile=0.09)
+    world.actors[0].face = frontal_face(mouthSmile=1.0, cheekSquint=0.8, jawOpen=0.4, mouthUpperUp=0.3)
     frames = see(perception, world, 40, 75)
     smile = c.INDEX["mouthSmileLeft"]
     assert frames[1].coefficients[smile] > 0.4, "seen within two pictures"
@@ -190,15 +190,16 @@ def test_garbage_from_the_network_never_comes_through(seed, spread, odd):
 
 
 def test_the_future_changes_nothing():
-    def play(gap_after: float) -> list[SpeakerFrame]:
+    def play(jaw_after: float) -> list[SpeakerFrame]:
         world, perception = someone()
         frames = []
         for k in range(60):
-            world.actors[0].face = frontal_face(gap=0.1 + 0.05 * np.sin(k) if k < 40 else gap_after, smile=0.002 * k)
+            jaw = 0.1 + 0.1 * np.sin(k) if k < 40 else jaw_after
+            world.actors[0].face = frontal_face(jawOpen=jaw, mouthSmile=k / 60)
             frames += see(perception, world, 1, k)
         return frames
 
-    one, two = play(0.1), play(0.5)
+    one, two = play(0.1), play(0.7)
     for a, b in zip(one[:40], two[:40], strict=True):
         assert (a.coefficients == b.coefficients).all()
         assert (a.confidence == b.confidence).all()

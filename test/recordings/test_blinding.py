@@ -31,14 +31,8 @@ CONDITIONS = {
 }
 
 
-def plan(participants: int = 12, design: str = "within", conditions: dict | None = None) -> StudyPlan:
-    people = tuple(f"p{i:02}" for i in range(participants))
-    return StudyPlan("warm", design, people, conditions or CONDITIONS)
-
-
-def random_bytes(seed: int = 1):
-    rng = np.random.default_rng(seed)
-    return lambda count: rng.bytes(count)
+def plan(participants: int = 12, design: str = "within") -> StudyPlan:
+    return StudyPlan("warm", design, tuple(f"p{i:02}" for i in range(participants)), CONDITIONS)
 
 
 @pytest.mark.parametrize("count", range(2, 13))
@@ -55,12 +49,11 @@ def test_williams_squares_are_balanced_for_place_and_for_what_goes_before(count)
 
 def test_within_everybody_meets_everything_in_balanced_orders():
     sessions = sessions_of(plan(), 7)
-    by_person = {s.participant: [t.condition for t in sessions if t.participant == s.participant] for s in sessions}
-    assert len(by_person) == 12
-    assert all(sorted(order) == sorted(CONDITIONS) for order in by_person.values())
+    orders = [[t.condition for t in sessions[i : i + 3]] for i in range(0, 36, 3)]
+    assert [s.id for s in sessions] == [f"p{i:02}-{k}" for i in range(12) for k in (1, 2, 3)]
+    assert all(sorted(order) == sorted(CONDITIONS) for order in orders)
     assert set(Counter((s.position, s.condition) for s in sessions).values()) == {4}
-    assert set(Counter(pair for order in by_person.values() for pair in pairwise(order)).values()) == {4}
-    assert [s.id for s in sessions[:3]] == ["p00-1", "p00-2", "p00-3"]
+    assert set(Counter(pair for order in orders for pair in pairwise(order)).values()) == {4}
     assert balance(sessions, plan()) == ""
     assert "not a whole square" in balance(sessions_of(plan(7), 7), plan(7))
 
@@ -81,27 +74,22 @@ def test_a_veil_gives_back_what_it_hid(settings):
     assert unveil(veil(condition, b"0123456789abcdef")) == condition
 
 
-@pytest.fixture
-def key(tmp_path):
+def test_the_key_opens_every_seal_and_no_other(tmp_path):
     sessions = sessions_of(plan(), 5)
-    public, private = seal(plan(), sessions, 5, random_bytes())
+    public, private = seal(plan(), sessions, 5, np.random.default_rng(1).bytes)
     (tmp_path / "key.json").write_text(json.dumps(private))
-    return Key(tmp_path / "key.json"), {row["session"]: row["seal"] for row in public["sessions"]}, sessions
-
-
-def test_the_key_opens_every_seal_and_no_other(key):
-    opener, seals, sessions = key
+    key, seals = Key(tmp_path / "key.json"), {row["session"]: row["seal"] for row in public["sessions"]}
     for session in sessions:
-        opened = opener.open("warm", session.id, seals[session.id])
-        assert (opened.condition, opened.participant, opened.position) == (
-            session.condition, session.participant, session.position,
-        )  # fmt: skip
-    with pytest.raises(ConfigError, match="does not fit"):
-        opener.open("warm", "p00-1", seals["p00-2"])
-    with pytest.raises(ConfigError, match="opens warm"):
-        opener.open("other", "p00-1", seals["p00-1"])
-    with pytest.raises(ConfigError, match="no session"):
-        opener.open("warm", "p77-1", seals["p00-1"])
+        opened = key.open("warm", session.id, seals[session.id])
+        found = (opened.condition, opened.participant, opened.position, opened.settings)
+        assert found == (session.condition, session.participant, session.position, CONDITIONS[session.condition])
+    for study, session, of, sentence in (
+        ("warm", "p00-1", "p00-2", "does not fit"),
+        ("other", "p00-1", "p00-1", "opens warm"),
+        ("warm", "p77-1", "p00-1", "no session"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            key.open(study, session, seals[of])
 
 
 PLAN = """
@@ -114,9 +102,8 @@ seed: 4
 
 
 def test_a_study_is_read():
-    assert read_plan(PLAN, "s.yaml") == StudyPlan(
-        "warm", "between", ("anna", "ben"), {"a": {"policy": "model"}, "b": {"policy": "rules"}}, 4
-    )
+    conditions = {"a": {"policy": "model"}, "b": {"policy": "rules"}}
+    assert read_plan(PLAN, "s.yaml") == StudyPlan("warm", "between", ("anna", "ben"), conditions, 4)
     assert read_plan(PLAN.replace("[anna, ben]", "3"), "s.yaml").participants == ("p01", "p02", "p03")
 
 
@@ -128,7 +115,6 @@ def test_a_study_is_read():
         ("[anna, ben]", "[anna, anna]", "participants"),
         ("[anna, ben]", "0", "participants"),
         (", b: {policy: rules}", "", "conditions: .* at least 2"),
-        ("{policy: rules}", "rules", "conditions.b: .*each with settings"),
         ("{policy: rules}", "{policy: [rules]}", "conditions.b.policy"),
         ("seed: 4", "seed: -4", "seed"),
         ("seed: 4", "sed: 4", "sed: unexpected"),
@@ -141,12 +127,9 @@ def test_a_study_that_cannot_be_is_one_sentence(old, new, sentence):
         read_plan(PLAN.replace(old, new), "s.yaml")
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"kind": "reactdiff_ros key", "format": 1}', '{"kind": "reactdiff_ros key", "format": 9}']
-)
+@pytest.mark.parametrize("text", ["", "[]", '{"kind": "reactdiff_ros key", "format": 2}'])
 def test_other_files_are_refused(tmp_path, text):
     (tmp_path / "f.json").write_text(text)
-    with pytest.raises(ConfigError):
-        Key(tmp_path / "f.json")
-    with pytest.raises(ConfigError):
-        SessionsFile(tmp_path / "f.json")
+    for kind in (Key, SessionsFile):
+        with pytest.raises(ConfigError):
+            kind(tmp_path / "f.json")

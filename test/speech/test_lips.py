@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError, WeightsError
-from reactdiff_ros.speech.lips import BLOCK, LOOK_AHEAD_S, OUTPUTS, Lips, LipWeights, features_of, read_weights
+from reactdiff_ros.speech.lips import LOOK_AHEAD_S, Lips, LipWeights, read_weights
 from reactdiff_ros.speech.visemes import JAW
 from reactdiff_ros.types import Mouth, Sound, SpeechTiming
 from reactdiff_ros.whole_file import write_arrays
@@ -37,11 +37,10 @@ def speech(seconds: float = 2.0, rate: int = 16000, seed: int = 0) -> NDArray[np
 
 
 def run(weights: LipWeights, samples: NDArray[np.int16], cuts: Sequence[int], rate: int = 16000) -> list[Mouth]:
-    lips, at, found = Lips(weights), 0, []
+    lips, found, at = Lips(weights), [], 0
     for cut in [*cuts, len(samples)]:
-        chunk = samples[at : at + cut]
-        found += lips.push(Sound(START_NS + at * NS // rate, rate, chunk))
-        at += len(chunk)
+        found += lips.push(Sound(START_NS + at * NS // rate, rate, samples[at : at + cut]))
+        at = min(at + cut, len(samples))
     return found + lips.flush()
 
 
@@ -49,7 +48,7 @@ def joined(tracks: Sequence[Mouth]) -> NDArray[np.float32]:
     return np.concatenate([np.column_stack([t.coefficients, t.closure, t.accent, t.level]) for t in tracks])
 
 
-@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 192000])
+@pytest.mark.parametrize("rate", [8000, 22050, 192000])
 def test_frames_of_any_rate_follow_each_other_from_the_first_sample(weights: LipWeights, rate: int) -> None:
     tracks = run(weights, speech(1.0, rate), [rate // 50] * 60, rate)
     at = START_NS
@@ -67,25 +66,26 @@ def test_frames_of_any_rate_follow_each_other_from_the_first_sample(weights: Lip
 @given(st.lists(st.integers(0, 3000), max_size=40), st.sampled_from([16000, 22050]), st.integers(1, 3))
 def test_any_chunking_gives_the_same_bits(weights: LipWeights, cuts: list[int], rate: int, channels: int) -> None:
     samples = np.repeat(speech(0.6, rate), channels, axis=1)
-    whole, parts = (joined(run(weights, samples, c, rate)) for c in ([], cuts))
-    np.testing.assert_array_equal(whole, parts)
+    parts = joined(run(weights, samples, cuts, rate))
+    for whole in (run(weights, samples, [], rate), [Lips(weights).whole(Sound(START_NS, rate, samples))]):
+        np.testing.assert_array_equal(joined(whole), parts)
 
 
-def test_a_frame_is_known_as_soon_as_the_look_ahead_has_been_heard(weights: LipWeights) -> None:
+def test_a_frame_is_known_as_soon_as_the_look_ahead_has_been_heard_and_depends_on_nothing_beyond(
+    weights: LipWeights,
+) -> None:
     assert LOOK_AHEAD_S <= 0.04
     lips, known, samples = Lips(weights), 0, speech(1.0)
     for at in range(0, 16000, 160):
         for track in lips.push(Sound(START_NS + at * NS // 16000, 16000, samples[at : at + 160])):
             known = (track.start_ns - START_NS) * 100 // NS + len(track.level)
         assert at / 16000 + 0.01 - known / 100 <= LOOK_AHEAD_S + 0.02
-
-
-def test_the_future_beyond_the_look_ahead_changes_nothing(weights: LipWeights) -> None:
-    one, other = speech(1.0), speech(1.0)
+    other = samples.copy()
     other[8000:] = speech(1.0, seed=3)[:8000] // 2
     frames = int((0.5 - LOOK_AHEAD_S) * 100) - 1
-    a, b = (joined(run(weights, x, []))[:frames] for x in (one, other))
-    np.testing.assert_array_equal(a, b)
+    a, b = (joined(run(weights, x, [])) for x in (samples, other))
+    np.testing.assert_array_equal(a[:frames], b[:frames])
+    assert (a[frames:] != b[frames:]).any()
 
 
 def test_a_still_mouth_in_silence(weights: LipWeights) -> None:
@@ -108,21 +108,17 @@ def test_any_sound_gives_a_mouth_within_bounds(weights: LipWeights, data: bytes,
     assert ((values >= 0) & (values <= 1)).all()
 
 
-def test_sound_of_a_wrong_rate_is_one_sentence_and_sound_without_samples_is_nothing(weights: LipWeights) -> None:
+def test_sound_of_a_wrong_rate_is_a_sentence_without_samples_nothing_and_a_gap_or_another_rate_a_beginning(
+    weights: LipWeights,
+) -> None:
     lips = Lips(weights)
-    for rate in (0, 7999, 192_001):
+    for rate in (7999, 192_001):
         with pytest.raises(MediaError, match="8000 to 192000"):
             lips.push(Sound(START_NS, rate, speech(0.1)))
     for samples in (np.zeros((0, 1), np.int16), np.zeros(100, np.int16), np.zeros((100, 0), np.int16)):
         assert lips.push(Sound(START_NS, 16000, samples)) == []
     assert lips.flush() == []
-    assert lips.push(Sound(START_NS, 16000, speech(0.2)))
-
-
-def test_a_gap_or_another_rate_begins_again_at_the_new_stamp(weights: LipWeights) -> None:
-    lips = Lips(weights)
-    lips.push(Sound(START_NS, 16000, speech(0.5)))
-    for start_ns, rate in ((START_NS + 3 * NS, 16000), (START_NS + 3 * NS + NS // 2, 48000)):
+    for start_ns, rate in ((START_NS, 16000), (START_NS + 3 * NS, 16000), (START_NS + 3 * NS + NS // 2, 48000)):
         assert start_ns in [track.start_ns for track in lips.push(Sound(start_ns, rate, speech(0.5, rate)))]
 
 
@@ -152,27 +148,14 @@ def test_a_timing_that_ends_before_the_sound_is_completed_by_the_network(weights
     assert len(early.level) > 200  # the table goes on where the sound ended before it
 
 
-def test_whole_equals_pushed(weights: LipWeights) -> None:
-    sound = Sound(START_NS, 16000, speech(1.0))
-    whole = Lips(weights).whole(sound)
-    np.testing.assert_array_equal(joined([whole]), joined(run(weights, sound.samples, [320] * 30)))
-    assert len(features_of(sound)) == 100
-
-
 def test_weights_that_are_missing_or_damaged(tmp_path: Path, weights: LipWeights) -> None:
-    path = tmp_path / "lips.npz"
+    path, arrays = tmp_path / "lips.npz", weights.arrays()
     with pytest.raises(WeightsError, match="lips"):
         read_weights(path)
-    path.write_bytes(b"no archive")
-    with pytest.raises(WeightsError):
-        read_weights(path)
-    arrays = weights.arrays()
     for wrong in ({"out": arrays["out"][:, :-1]}, {"first": arrays["first"] * np.float16(np.nan)}):
         write_arrays(path, {**arrays, **wrong})
         with pytest.raises(WeightsError):
             read_weights(path)
-    write_arrays(path, arrays)
-    for name, values in read_weights(path).arrays().items():
-        np.testing.assert_array_equal(values, arrays[name])
-    assert path.stat().st_size < 1_000_000
-    assert weights.out.shape[1] == BLOCK * len(OUTPUTS)
+    path.write_bytes(b"no archive")
+    with pytest.raises(WeightsError):
+        read_weights(path)

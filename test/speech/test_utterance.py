@@ -19,11 +19,9 @@ TICK_NS = 10_000_000
 
 
 def synthesis(text: str, seconds: float) -> Synthesis:
-    words = tuple(
-        Word(text.index(w), text.index(w) + len(w), seconds * i / len(text.split())) for i, w in enumerate(text.split())
-    )
-    none = np.zeros(0)
-    return Synthesis(text, RATE, np.full(round(seconds * RATE), 1000, np.int16), (), none, none, words)
+    words, none = text.split(), np.zeros(0)
+    places = [Word(text.index(w), text.index(w) + len(w), seconds * i / len(words)) for i, w in enumerate(words)]
+    return Synthesis(text, RATE, np.full(round(seconds * RATE), 1000, np.int16), (), none, none, tuple(places))
 
 
 def utterance(*texts: str) -> Utterance:
@@ -42,9 +40,8 @@ def played(chunks: list[Sound], start_ns: int, seconds: float) -> np.ndarray:
 def test_sound_leaves_before_it_is_heard_and_pieces_follow_without_a_gap() -> None:
     spoken = utterance("one two", "three")
     assert spoken.wanted(T0) == "one two"
-    first = spoken.add(synthesis("one two", 0.5), T0)
+    spoken.add(synthesis("one two", 0.5), T0)
     second = spoken.add(synthesis(spoken.wanted(T0) or "", 0.31), T0 + 30_000_000)
-    assert first is not None
     assert second is not None
     assert (spoken.start_ns, second.start_ns) == (T0 + DELAY_NS, T0 + DELAY_NS + NS // 2)
     sent: list[Sound] = []
@@ -63,7 +60,7 @@ def test_sound_leaves_before_it_is_heard_and_pieces_follow_without_a_gap() -> No
     assert (sound == 1000).all()
 
 
-@pytest.mark.parametrize("at_ms", [0, 50, 119, 125, 130, 333, 601, 607, 615])
+@pytest.mark.parametrize("at_ms", [0, 119, 130, 333, 601, 615])
 def test_a_stop_is_silent_within_a_tenth_of_a_second(at_ms: int) -> None:
     spoken = utterance("one two", "never")
     spoken.add(synthesis("one two", 0.5), T0)

@@ -1,0 +1,285 @@
+"""Bags: whole or not there when they are written, and read as labs have them, with odd clocks and damaged files."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sqlite3
+import stat
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reactdiff_ros.clock import NS
+
+pytest.importorskip("rosbags", reason="rosbags is not installed (requirements/evaluate.txt)")
+
+from bag_making import START, STEP, chunk, picture, speaker_bag
+
+from reactdiff_ros import messages
+from reactdiff_ros.capture.media import ClipPicture, ClipSound
+from reactdiff_ros.errors import MediaError, MessageError
+from reactdiff_ros.recordings.bags import interfaces
+from reactdiff_ros.recordings.bags.read import BACK_NS, BagSource, chained, restamped, stamped, together
+from reactdiff_ros.recordings.bags.storage import Study
+from reactdiff_ros.recordings.bags.write import BagWriter
+from reactdiff_ros.types import ExpressionFrame
+
+both_storages = pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+
+
+def read(path, *topics):
+    source = BagSource(path, *topics)
+    return source, list(source.pictures_and_sound())
+
+
+# ---- Writing
+
+
+@both_storages
+def test_what_is_written_comes_back_and_the_same_content_is_the_same_bytes(tmp_path, storage):
+    shown = np.full(58, 0.25, np.float32)
+    for name in ("a", "b", "c"):
+        with BagWriter(tmp_path / name, storage=storage, study=Study("s2" if name == "c" else "s1", seed=3)) as bag:
+            for k in range(5):
+                at = START + k * STEP
+                bag.raw_picture(at, picture(k))
+                bag.sound(chunk(k, at))
+                bag.expression(ExpressionFrame(at, shown, "idle", ("gaze", "blink"), None, at, None, None))
+    a, b, c = ({f.name: f.read_bytes() for f in (tmp_path / name).iterdir()} for name in ("a", "b", "c"))
+    assert a == b != c
+    source, items = read(tmp_path / "a")
+    assert [type(i) for i in items] == [ClipPicture, ClipSound] * 5
+    assert [i.offset_ns for i in items[::2]] == [START + k * STEP for k in range(5)]
+    np.testing.assert_array_equal(items[4].bgr, picture(2))
+    np.testing.assert_array_equal(items[5].samples, chunk(2, 0).samples)
+    faces = [messages.expression_value(m.message) for m in source.messages(["/listener/expression"])]
+    assert len(faces) == 5
+    np.testing.assert_array_equal(faces[1].coefficients, shown)
+    assert (faces[1].stamp_ns, faces[1].mode, faces[1].layers) == (START + STEP, "idle", ("gaze", "blink"))
+    assert (faces[1].picture_stamp_ns, faces[1].sound_stamp_ns) == (None, START + STEP)
+    assert source.notes == []
+
+
+@both_storages
+def test_what_is_there_stays_and_an_error_leaves_nothing_behind(tmp_path, storage):
+    with pytest.raises(MessageError), BagWriter(tmp_path / "bag", storage=storage) as bag:
+        bag.raw("/odd", "lab_msgs/msg/Odd", START, b"")
+    assert list(tmp_path.iterdir()) == []
+    late = BagWriter(tmp_path / "late", storage=storage)
+    late.sound(chunk(1, START))
+    (tmp_path / "late").write_text("mine")
+    for write in (late.close, lambda: BagWriter(tmp_path / "late", storage=storage)):
+        with pytest.raises(MediaError, match="already exists"):
+            write()
+    assert (tmp_path / "late").read_text() == "mine"
+
+
+@both_storages
+def test_a_recording_is_readable_by_its_user_alone_also_what_is_kept_of_an_unfinished_one(tmp_path, storage):
+    before = os.umask(0)
+    try:
+        speaker_bag(tmp_path / "made" / "bag", storage=storage)
+        lost = BagWriter(tmp_path / "lost", storage=storage, keep_partial=True)
+        for k in range(3):
+            lost.sound(chunk(k, START + k * STEP))
+        lost.abort()
+    finally:
+        os.umask(before)
+    folders = [tmp_path / "made", tmp_path / "made" / "bag", tmp_path / "lost.partial"]
+    assert [stat.S_IMODE(p.stat().st_mode) for p in folders] == [0o700] * 3
+    assert {stat.S_IMODE(p.stat().st_mode) for p in tmp_path.rglob("*") if p.is_file()} == {0o600}
+    assert lost.partial == folders[2]
+    assert len(read(lost.partial)[1]) == 3
+
+
+@both_storages
+def test_a_full_disk_is_one_sentence(tmp_path, storage, monkeypatch):
+    bag = BagWriter(tmp_path / "bag", storage=storage, keep_partial=True)
+    bag.sound(chunk(0, START))
+
+    def full(*_):
+        if storage == "sqlite3":
+            raise sqlite3.OperationalError("database or disk is full")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(bag._writer.storage, "write", full)
+    with pytest.raises(MediaError, match=r"the disk is full .*what was written is in .*bag\.partial"):
+        bag.sound(chunk(1, START + STEP))
+    bag.abort()
+    assert len(read(bag.partial)[1]) == 1
+
+
+# ---- Reading
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    made = tmp_path_factory.mktemp("whole")
+    return {s: speaker_bag(made / s, storage=s, frames=400, raw=True) for s in ("mcap", "sqlite3")}
+
+
+@both_storages
+def test_a_bag_is_read_as_it_comes(whole, storage):
+    """400 pictures of 9 KB; a reader that holds them all would need 3.7 MB more."""
+    source = BagSource(whole[storage])
+    assert source.duration_s == pytest.approx(399 * STEP / NS)
+    items = source.pictures_and_sound()
+    next(items)
+    tracemalloc.start()
+    count = sum(1 for _ in items)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 799
+    assert peak < (6 << 20 if storage == "mcap" else 2 << 20)  # a chunk of mcap is 1 MiB, and is unpacked
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("nothing", None, "no such bag"), ("empty.mcap", b"", "no bytes"), (".", None, "not a rosbag2 recording"),
+        ("one.bag", b"#ROSBAG V2.0\n", "ROS 1 bag"), ("text.mcap", 9 * b"no bag ", "the bag cannot be read"),
+    ],
+)  # fmt: skip
+def test_no_bag_is_one_sentence(tmp_path, name, content, sentence):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(MediaError, match=sentence) as refused:
+        BagSource(tmp_path / name)
+    assert str(tmp_path / name) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("share", "metadata"), [(0.001, True), (0.5, True), (0.5, False)])
+@both_storages
+def test_a_cut_file_is_a_sentence_or_gives_what_it_has(whole, tmp_path, storage, share, metadata):
+    bag = shutil.copytree(whole[storage], tmp_path / "bag")
+    file = next(f for f in bag.iterdir() if f.suffix != ".yaml")
+    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+    if not metadata:
+        (bag / "metadata.yaml").unlink()
+    try:
+        found = read(bag)[0].notes
+    except MediaError as error:
+        found = [str(error)]
+    assert any("cannot be read" in sentence or "ends in the middle" in sentence for sentence in found), found
+    assert not any("\n" in sentence for sentence in found)
+
+
+def test_two_cameras_ask_for_a_name(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        for k in range(4):
+            bag.picture(START + k * STEP, picture(k), topic="/left/image_raw/compressed")
+            for topic in ("/left/image_raw", "/right/image_raw", "/right/depth/image_rect"):
+                bag.raw_picture(START + k * STEP, picture(k + 10 * ("right" in topic)), topic=topic)
+    for name, sentence in (
+        ("", r"several cameras: /left/image_raw/compressed, /right/image_raw .*--camera-topic"),
+        ("up", r"no topic /up .*: /left"),
+        ("none", "no pictures and no sound"),
+    ):
+        with pytest.raises(MediaError, match=sentence):
+            BagSource(tmp_path / "bag", name)
+    source, items = read(tmp_path / "bag", "right/image_raw")
+    np.testing.assert_array_equal(items[0].bgr, picture(10))
+    assert source.notes == []
+    assert BagSource(tmp_path / "bag", "/left/image_raw").picture_topic == "/left/image_raw"
+
+
+def test_pictures_that_lie_are_left_out_and_counted(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        for k in range(6):
+            message = interfaces.empty(interfaces.RAW)
+            message.header.stamp.sec, message.height, message.width = 100 + k, 480, 640
+            message.encoding, message.step, message.data = ("rgb8", "nv99")[k % 2], 1920, np.zeros(30 + k, np.uint8)
+            bag.message("/camera/image_raw", (100 + k) * NS, message)
+        bag.raw_picture(107 * NS, picture(1))
+        bag.raw("/camera/image_raw", interfaces.RAW, 108 * NS, b"\0\1\0\0\7")
+    source, items = read(tmp_path / "bag")
+    assert [type(i) for i in items] == [ClipPicture]
+    assert source.damaged_packets == 7
+    assert sorted(n[:27] for n in source.notes) == [f"{count} messages were left out:" for count in (1, 3, 3)]
+
+
+@pytest.mark.parametrize("kind", [interfaces.BYTES, interfaces.BYTES_STAMPED])
+def test_sound_of_ros_drivers(tmp_path, kind):
+    length_ns = NS // 50
+    with BagWriter(tmp_path / "bag") as bag:
+        about = interfaces.empty(interfaces.BYTES_INFO)
+        about.sample_rate, about.channels, about.coding_format, about.sample_format = 16000, 1, "wave", "S16LE"
+        bag.message("/audio_info", START, about)
+        for k in range(10):
+            message = interfaces.empty(kind)
+            if kind == interfaces.BYTES_STAMPED:
+                messages.fill_header(message.header, START + k * length_ns)
+            sound = message.audio if kind == interfaces.BYTES_STAMPED else message
+            sound.data = np.full(320, k, "<i2").view(np.uint8)
+            bag.message("/audio", START + (k + 1) * length_ns + (k % 3) * 2_000_000, message)
+    _, items = read(tmp_path / "bag")
+    assert [i.offset_ns for i in items] == [START + k * length_ns for k in range(10)]
+    assert (items[3].rate_hz, items[3].samples.shape, int(items[3].samples[0, 0])) == (16000, (320, 1), 3)
+
+
+def test_sound_of_mgonzs13(tmp_path):
+    types = interfaces.store_of(interfaces.SAMPLES_STAMPED)
+    t = types.types
+    none = {f"{kind}_data": np.zeros(0, kind) for kind in ("int32", "int16", "int8", "uint8")}
+    samples = t["audio_common_msgs/msg/AudioData"](float32_data=np.full(320, 0.5, np.float32), **none)
+    info = t["audio_common_msgs/msg/AudioInfo"](format=1, channels=2, rate=16000, chunk=160)
+    header = t["std_msgs/msg/Header"](stamp=t["builtin_interfaces/msg/Time"](sec=100, nanosec=0), frame_id="")
+    audio = t["audio_common_msgs/msg/Audio"](audio_data=samples, info=info)
+    cdr = types.serialize_cdr(t[interfaces.SAMPLES_STAMPED](header=header, audio=audio), interfaces.SAMPLES_STAMPED)
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.raw("/audio_capture", interfaces.SAMPLES_STAMPED, 100 * NS, bytes(cdr))
+    _, (item,) = read(tmp_path / "bag")
+    assert (item.rate_hz, item.samples.shape, int(item.samples[0, 0])) == (16000, (160, 2), 16383)
+
+
+# ---- Times of messages: used where they can be trusted, corrected by the recorder's clock where not
+
+SECOND = 100 * NS
+
+
+def test_stamps_that_jump_back_or_lack_are_the_receive_time(tmp_path):
+    def jump(t):
+        return t - 50 * NS * (t > START + 2 * NS)
+
+    source, items = read(speaker_bag(tmp_path / "bag", frames=100, picture_stamp=jump, sound_stamp=lambda _: 0))
+    assert [i.offset_ns for i in items if isinstance(i, ClipPicture)] == [START + k * STEP for k in range(100)]
+    assert any("jump back by 50.0 s" in n for n in source.notes)
+    assert any("/audio: 100 messages have no stamp" in n for n in source.notes)
+
+
+def test_clocks_that_differ_are_shifted_onto_the_recorders():
+    regular = SECOND + np.arange(100) * NS // 25
+    camera, audio = stamped("/camera", regular - 90 * NS, regular), stamped("/audio", regular, regular + 20_000_000)
+    lines = together({"/camera": camera, "/audio": audio})
+    for line in lines.values():
+        np.testing.assert_array_equal(line.stamps, regular)
+    assert "90.0 s off" in lines["/camera"].notes[0]
+    assert lines["/audio"].notes == ()
+
+
+def test_sound_without_stamps_is_one_sound_also_after_a_gap():
+    jitter = np.random.default_rng(2).integers(0, 15_000_000, 50)
+    received = SECOND + 20_000_000 * np.arange(1, 51) + jitter
+    received[30:] += NS
+    steps = np.diff(chained("/audio", np.full(50, 20_000_000), received).stamps)
+    assert (np.delete(steps, 29) == 20_000_000).all()
+    assert steps[29] == pytest.approx(NS + 20_000_000, abs=15_000_000)
+
+
+@given(st.lists(st.tuples(st.integers(-(2**31) * NS, 2**31 * NS), st.integers(0, 10 * NS)), min_size=1, max_size=40))
+def test_time_never_goes_far_back_with_any_stamps(pairs):
+    received = np.cumsum([r for _, r in pairs]) + SECOND
+    out = stamped("/camera", np.array([s for s, _ in pairs]), received).stamps
+    assert (np.maximum.accumulate(out) - out <= BACK_NS).all()
+
+
+def test_stamps_are_patched_in_either_byte_order():
+    stamp = 7 * NS + 5
+    assert restamped(b"\0\1\0\0" + bytes(8) + b"rest", stamp) == b"\0\1\0\0\7\0\0\0\5\0\0\0rest"
+    assert restamped(b"\0\0\0\0" + bytes(8) + b"rest", stamp) == b"\0\0\0\0\0\0\0\7\0\0\0\5rest"
