@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from scipy.signal import fftconvolve
 from synthetic_face import Actor, Stage, frontal_face, mouth
 
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.clock import NS
-from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.perception import PerceptionConfig
 from reactdiff_ros.perception.microphones import SOUND_M_S, Arrival, MicrophonePair
 from reactdiff_ros.types import Sound
@@ -19,14 +19,9 @@ RATE = 16000
 SPACING = 0.06
 
 
-def convolved(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
-    size = len(samples) + len(response)
-    return np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[: len(samples)]
-
-
-def at_both(samples: np.ndarray, seconds: float, bearing_rad: float, spacing_m: float, rate_hz: int) -> np.ndarray:
+def at_both(samples: np.ndarray, seconds: float, bearing_rad: float, spacing_m: float) -> np.ndarray:
     """(n, 2): the same sound so much later, from a direction that is positive to the right."""
-    spectrum, hz = np.fft.rfft(samples, 2 * len(samples)), np.fft.rfftfreq(2 * len(samples), 1 / rate_hz)
+    spectrum, hz = np.fft.rfft(samples, 2 * len(samples)), np.fft.rfftfreq(2 * len(samples), 1 / RATE)
     late = spacing_m / SOUND_M_S * np.sin(bearing_rad) / 2
     sides = [np.fft.irfft(spectrum * np.exp(-2j * np.pi * hz * (seconds + way))) for way in (late, -late)]
     return np.stack(sides, axis=1)[: len(samples)]
@@ -39,18 +34,18 @@ class Room:
     decay_s: float = 0.4
     direct_db: float = 100.0
 
-    def stereo(self, samples, bearing_rad: float, rng, spacing_m: float = SPACING, rate_hz: int = RATE) -> np.ndarray:
+    def stereo(self, samples, bearing_rad: float, rng, spacing_m: float = SPACING) -> np.ndarray:
         """(n, 2): a talker at `bearing_rad`; six early reflections and a diffuse tail."""
         samples = samples / np.sqrt((samples**2).mean())
-        out = at_both(samples, 0.0, bearing_rad, spacing_m, rate_hz)
+        out = at_both(samples, 0.0, bearing_rad, spacing_m)
         if self.direct_db >= 100.0:
             return out
-        t = np.arange(round(self.decay_s * rate_hz)) / rate_hz
+        t = np.arange(round(self.decay_s * RATE)) / RATE
         tail = rng.standard_normal((len(t), 2)) * (10 ** (-3 * t / self.decay_s) * (t > 0.02))[:, None]
-        echoes = np.stack([convolved(samples, tail[:, k]) for k in (0, 1)], axis=1)
+        echoes = fftconvolve(samples[:, None], tail, axes=0)[: len(samples)]
         echoes /= np.sqrt((echoes**2).mean())
         for after in rng.uniform(0.002, 0.03, 6):
-            echoes += 0.35 * at_both(samples, after, rng.uniform(-np.pi / 2, np.pi / 2), spacing_m, rate_hz)
+            echoes += 0.35 * at_both(samples, after, rng.uniform(-np.pi / 2, np.pi / 2), spacing_m)
         return out + echoes * 10 ** (-self.direct_db / 20) / np.sqrt((echoes**2).mean())
 
 
@@ -62,9 +57,9 @@ def int16(stereo: np.ndarray, noise_db: float, rng: np.random.Generator) -> np.n
     )
 
 
-def chunks(samples: np.ndarray, rate_hz: int = RATE, start_ns: int = NS, seconds: float = 0.02) -> list[Sound]:
-    size = round(seconds * rate_hz)
-    return [Sound(start_ns + i * NS // rate_hz, rate_hz, samples[i : i + size]) for i in range(0, len(samples), size)]
+def chunks(samples: np.ndarray, start_ns: int = NS, seconds: float = 0.02) -> list[Sound]:
+    size = round(seconds * RATE)
+    return [Sound(start_ns + i * NS // RATE, RATE, samples[i : i + size]) for i in range(0, len(samples), size)]
 
 
 def syllables(seconds: float, seed: int) -> np.ndarray:
@@ -86,9 +81,9 @@ def arrivals(pair: MicrophonePair, sounds: list[Sound]) -> list[Arrival]:
     return found
 
 
-def bearings(samples: np.ndarray, spacing_m: float = SPACING, rate_hz: int = RATE) -> np.ndarray:
+def bearings(samples: np.ndarray, spacing_m: float) -> np.ndarray:
     """Directions (rad) after each 20 ms in which there was a clear one."""
-    clear = [a for a in arrivals(MicrophonePair(spacing_m), chunks(samples, rate_hz)) if a.clarity > 0.35]
+    clear = [a for a in arrivals(MicrophonePair(spacing_m), chunks(samples)) if a.clarity > 0.35]
     return np.arcsin(np.clip([a.delay_s * SOUND_M_S / spacing_m for a in clear], -1.0, 1.0))
 
 
@@ -127,15 +122,6 @@ def test_the_direction_of_recorded_speech(talkers, spacing_m, room, noise_db, se
     print(f"{spacing_m * 100:.0f} cm: {np.mean(errors):.2f} deg")
     record_property("median error of the direction, deg", float(np.mean(errors)))
     assert np.mean(errors) <= most_deg * max(1.0, (SPACING / spacing_m) ** 0.5)
-
-
-@pytest.mark.parametrize("rate_hz", [8000, 11025, 48000, 192000])
-def test_other_rates(rate_hz):
-    rng, t = np.random.default_rng(1), np.arange(2 * rate_hz) / rate_hz
-    samples = np.interp(t, np.arange(2 * RATE) / RATE, syllables(2.0, 4))
-    found = bearings(int16(Room().stereo(samples, 0.3, rng, rate_hz=rate_hz), 30, rng), rate_hz=rate_hz)
-    assert len(found) > 20
-    assert np.median(found) == pytest.approx(0.3, abs=0.03)
 
 
 class Pair:
@@ -197,7 +183,6 @@ WITHOUT_DIRECTION = {
     "mono": lambda s: s[:, :1],
     "equal": lambda s: np.repeat(s[:, :1], 2, axis=1),
     "dead": lambda s: s * np.array([[1, 0]], np.int16),
-    "a softer copy": lambda s: np.stack([s[:, 0], s[:, 0] // 2], axis=1),
     "four channels": lambda s: np.repeat(s, 2, axis=1),
 }
 
@@ -222,9 +207,3 @@ def test_neither_how_sound_is_cut_nor_the_future_changes_a_direction_and_a_hole_
     assert pair.latest(5 * NS) is None, "it is old"
     pair.push(Sound(9 * NS, RATE, samples[:320]))
     assert pair.latest(10 * NS) is None
-
-
-@pytest.mark.parametrize("spacing_m", [float("nan"), -0.1, 3.0])
-def test_a_spacing_that_is_none_is_refused(spacing_m):
-    with pytest.raises(ConfigError, match="microphone_spacing_m"):
-        PerceptionConfig(microphone_spacing_m=spacing_m)

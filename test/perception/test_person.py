@@ -14,7 +14,7 @@ from reactdiff_ros.affect import CLASSES, projected
 from reactdiff_ros.perception import PerceptionConfig
 from reactdiff_ros.perception import face as m
 from reactdiff_ros.perception.blendshapes import blendshapes, confidence
-from reactdiff_ros.perception.expression import FEATURES, ExpressionReader, FadingMean
+from reactdiff_ros.perception.expression import FEATURES, ExpressionReader
 from reactdiff_ros.perception.person import (
     PRIOR,
     REACH,
@@ -150,10 +150,6 @@ def test_an_expression_needs_longer_than_a_vowel():
     reader, happy = ExpressionReader(), EXPRESSION_CLASSES.index("happy")
     seen = [reader.read(t * MS, rendered(**(LAUGH if t >= 1000 else {})))[happy] for t in range(0, 4000, 40)]
     assert seen[24] < seen[27] < 0.5 * seen[-1]
-    mean = FadingMean(1.0)
-    mean(0, np.array([2.0, 0.0]))
-    assert mean(MS, np.array([4.0, 0.0])) == pytest.approx([3.0, 0.0], abs=0.01), "at first all count alike"
-    assert mean(60_000 * MS, np.array([7.0, 1.0])) == pytest.approx([7.0, 1.0])
 
 
 @given(arrays(np.float64, len(FEATURES), elements=st.floats(-50, 50)))

@@ -13,28 +13,8 @@ from synthetic_face import MS, Actor, World, frontal_face
 from reactdiff_ros import coefficients as c
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception, gaze_target
-from reactdiff_ros.types import Picture, Sound, SpeakerFrame, Voice
-
-
-class Ear:
-    """Remembers what it was given; its voice is as old as its newest sound."""
-
-    def __init__(self) -> None:
-        self.sounds: list[Sound] = []
-        self.resets = 0
-
-    def push(self, sound: Sound) -> None:
-        self.sounds.append(sound)
-
-    def reset(self) -> None:
-        self.resets += 1
-        self.sounds.clear()
-
-    def latest(self, now_ns: int) -> tuple[Voice, int] | None:
-        ends = [s.end_ns for s in self.sounds if s.end_ns <= now_ns]
-        if not ends or now_ns - ends[-1] > 500 * MS:
-            return None
-        return Voice(0.2, False, np.zeros(26, np.float32), 0.0, -50.0, float("nan"), 0.0), ends[-1]
+from reactdiff_ros.perception.voice import VoiceExtractor
+from reactdiff_ros.types import Picture, Sound, SpeakerFrame
 
 
 def sound(t_ms: float, length_ms: float = 20) -> Sound:
@@ -49,10 +29,10 @@ def see(perception: SpeakerPerception, world: World, count: int, first: int = 0)
 def someone(world: World | None = None, **settings: float) -> tuple[World, SpeakerPerception]:
     """One actor before the camera, or this world."""
     world = world or World([Actor(320)])
-    return world, SpeakerPerception(PerceptionConfig(**settings), voice=Ear(), nets=world)
+    return world, SpeakerPerception(PerceptionConfig(**settings), nets=world)
 
 
-def test_a_frame_carries_its_picture_and_then_a_smile():
+def test_a_frame_carries_its_picture_and_then_a_smile_and_late_pictures_are_dropped():
     world, perception = someone()
     frame = see(perception, world, 75)[24]
     assert frame.picture_stamp_ns == frame.stamp_ns == 960 * MS
@@ -70,6 +50,9 @@ def test_a_frame_carries_its_picture_and_then_a_smile():
     assert frames[-1].confidence[smile] > 0.6
     assert frames[-1].affect.label == "happy"
     assert frames[-1].affect.valence > 0.3
+    for late_ms in (4520, 4560):  # an earlier one, and the same once more
+        assert perception.observe_picture(world.picture(late_ms)) is frames[-1]
+    assert perception.dropped_pictures == 2
 
 
 def test_the_position_follows_the_field_of_view_and_camera_info():
@@ -115,21 +98,13 @@ def test_mirrored_pictures_are_turned_back_and_regions_are_those_of_the_picture_
     assert (left + right) / 2 == pytest.approx(1.0 - middle if mirror else middle, abs=0.02)
 
 
-def test_late_pictures_are_dropped_and_counted():
-    world, perception = someone()
-    frames = see(perception, world, 20)
-    assert perception.observe_picture(world.picture(720)) is frames[-1]
-    assert perception.observe_picture(world.picture(760)) is frames[-1], "the same stamp again"
-    assert perception.dropped_pictures == 2
-
-
 def test_a_jump_back_is_a_new_time_line():
-    ear, world = Ear(), World([Actor(320)])
-    perception = SpeakerPerception(voice=ear, nets=world)
+    world, perception = someone()
     before = see(perception, world, 50, 250)[-1]
+    perception.observe_sound(sound(11_900, 100))
+    assert perception.observe_picture(world.picture(12_000)).voice is not None
     after = see(perception, world, 10)
-    assert ear.resets == 1
-    assert (after[0].person_id, after[0].picture_stamp_ns) == (-1, 0)
+    assert (after[0].person_id, after[0].picture_stamp_ns, after[0].voice) == (-1, 0, None)
     assert after[-1].person_id > before.person_id
     assert after[-1].neutral_confidence < before.neutral_confidence
 
@@ -137,7 +112,7 @@ def test_a_jump_back_is_a_new_time_line():
 def test_without_pictures_sound_alone_makes_25_frames_a_second():
     _, perception = someone(World())
     frames = [f for k in range(100) for f in perception.observe_sound(sound(20 * k))]
-    assert 48 <= len(frames) <= 50
+    assert 47 <= len(frames) <= 50
     assert set(np.diff([f.stamp_ns for f in frames])) == {40 * MS}
     for frame in frames:
         assert (frame.picture_stamp_ns, frame.person_id, frame.face_present) == (None, -1, False)
@@ -147,7 +122,7 @@ def test_without_pictures_sound_alone_makes_25_frames_a_second():
 
 
 def test_sound_makes_no_frames_while_pictures_come_and_soon_after_they_stop():
-    world, ear = World([Actor(320)]), Ear()
+    world, ear = World([Actor(320)]), VoiceExtractor()
     perception = SpeakerPerception(voice=ear, nets=world)
     for k in range(25):
         frame = perception.observe_picture(world.picture(40 * k))
@@ -158,7 +133,7 @@ def test_sound_makes_no_frames_while_pictures_come_and_soon_after_they_stop():
     assert (960 + 100) * MS <= made[0].stamp_ns <= (960 + 180) * MS
     assert made[0].person_id == frame.person_id == 1, "a hiccup of the camera is not the end of a person"
     assert next(f.person_id for f in made if f.stamp_ns > (960 + 400) * MS) == -1
-    assert sum(len(s.samples) for s in ear.sounds) == 16000 * 1.5, "every sample is heard once"
+    assert ear.holes == 0, "every sample is heard"
     assert perception.observe_picture(world.picture(1520)).picture_stamp_ns == 1520 * MS
     assert perception.observe_sound(sound(1520)) == []
 

@@ -24,7 +24,7 @@ from reactdiff_ros import messages
 from reactdiff_ros.capture.media import ClipPicture, ClipSound
 from reactdiff_ros.errors import MediaError, MessageError
 from reactdiff_ros.recordings.bags import interfaces
-from reactdiff_ros.recordings.bags.read import BACK_NS, BagSource, chained, restamped, stamped, together
+from reactdiff_ros.recordings.bags.read import BACK_NS, BagSource, restamped, stamped, together
 from reactdiff_ros.recordings.bags.storage import Study
 from reactdiff_ros.recordings.bags.write import BagWriter
 from reactdiff_ros.types import ExpressionFrame
@@ -57,11 +57,10 @@ def test_what_is_written_comes_back_and_the_same_content_is_the_same_bytes(tmp_p
     assert [i.offset_ns for i in items[::2]] == [START + k * STEP for k in range(5)]
     np.testing.assert_array_equal(items[4].bgr, picture(2))
     np.testing.assert_array_equal(items[5].samples, chunk(2, 0).samples)
-    faces = [messages.expression_value(m.message) for m in source.messages(["/listener/expression"])]
-    assert len(faces) == 5
-    np.testing.assert_array_equal(faces[1].coefficients, shown)
-    assert (faces[1].stamp_ns, faces[1].mode, faces[1].layers) == (START + STEP, "idle", ("gaze", "blink"))
-    assert (faces[1].picture_stamp_ns, faces[1].sound_stamp_ns) == (None, START + STEP)
+    _, face, *_ = [messages.expression_value(m.message) for m in source.messages(["/listener/expression"])]
+    np.testing.assert_array_equal(face.coefficients, shown)
+    assert (face.stamp_ns, face.mode, face.layers) == (START + STEP, "idle", ("gaze", "blink"))
+    assert (face.picture_stamp_ns, face.sound_stamp_ns) == (None, START + STEP)
     assert source.notes == []
 
 
@@ -154,20 +153,16 @@ def test_no_bag_is_one_sentence(tmp_path, name, content, sentence):
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize(("share", "metadata"), [(0.001, True), (0.5, True), (0.5, False)])
 @both_storages
-def test_a_cut_file_is_a_sentence_or_gives_what_it_has(whole, tmp_path, storage, share, metadata):
+def test_a_cut_file_is_a_sentence_or_gives_what_it_has(whole, tmp_path, storage):
     bag = shutil.copytree(whole[storage], tmp_path / "bag")
     file = next(f for f in bag.iterdir() if f.suffix != ".yaml")
-    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
-    if not metadata:
-        (bag / "metadata.yaml").unlink()
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     try:
         found = read(bag)[0].notes
     except MediaError as error:
         found = [str(error)]
     assert any("cannot be read" in sentence or "ends in the middle" in sentence for sentence in found), found
-    assert not any("\n" in sentence for sentence in found)
 
 
 def test_two_cameras_ask_for_a_name(tmp_path):
@@ -177,16 +172,12 @@ def test_two_cameras_ask_for_a_name(tmp_path):
             for topic in ("/left/image_raw", "/right/image_raw", "/right/depth/image_rect"):
                 bag.raw_picture(START + k * STEP, picture(k + 10 * ("right" in topic)), topic=topic)
     for name, sentence in (
-        ("", r"several cameras: /left/image_raw/compressed, /right/image_raw .*--camera-topic"),
-        ("up", r"no topic /up .*: /left"),
-        ("none", "no pictures and no sound"),
+        ("", r"several cameras: /left/image_raw/compressed, /right/image_raw "),
+        ("up", "no topic /up"),
     ):
         with pytest.raises(MediaError, match=sentence):
             BagSource(tmp_path / "bag", name)
-    source, items = read(tmp_path / "bag", "right/image_raw")
-    np.testing.assert_array_equal(items[0].bgr, picture(10))
-    assert source.notes == []
-    assert BagSource(tmp_path / "bag", "/left/image_raw").picture_topic == "/left/image_raw"
+    np.testing.assert_array_equal(read(tmp_path / "bag", "right/image_raw")[1][0].bgr, picture(10))
 
 
 def test_pictures_that_lie_are_left_out_and_counted(tmp_path):
@@ -201,7 +192,8 @@ def test_pictures_that_lie_are_left_out_and_counted(tmp_path):
     source, items = read(tmp_path / "bag")
     assert [type(i) for i in items] == [ClipPicture]
     assert source.damaged_packets == 7
-    assert sorted(n[:27] for n in source.notes) == [f"{count} messages were left out:" for count in (1, 3, 3)]
+    counts = [int(note.split()[0]) for note in source.notes if "messages were left out" in note]
+    assert sorted(counts) == [1, 3, 3]
 
 
 @pytest.mark.parametrize("kind", [interfaces.BYTES, interfaces.BYTES_STAMPED])
@@ -260,16 +252,6 @@ def test_clocks_that_differ_are_shifted_onto_the_recorders():
     for line in lines.values():
         np.testing.assert_array_equal(line.stamps, regular)
     assert "90.0 s off" in lines["/camera"].notes[0]
-    assert lines["/audio"].notes == ()
-
-
-def test_sound_without_stamps_is_one_sound_also_after_a_gap():
-    jitter = np.random.default_rng(2).integers(0, 15_000_000, 50)
-    received = SECOND + 20_000_000 * np.arange(1, 51) + jitter
-    received[30:] += NS
-    steps = np.diff(chained("/audio", np.full(50, 20_000_000), received).stamps)
-    assert (np.delete(steps, 29) == 20_000_000).all()
-    assert steps[29] == pytest.approx(NS + 20_000_000, abs=15_000_000)
 
 
 @given(st.lists(st.tuples(st.integers(-(2**31) * NS, 2**31 * NS), st.integers(0, 10 * NS)), min_size=1, max_size=40))

@@ -6,38 +6,24 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.capture.media import MediaClip
-from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.model.diffusion.tokens import blank
-from reactdiff_ros.model.style import style_of
 from reactdiff_ros.recordings.extraction import Track, learn_reference, seen_face, unlike_in_length
 
 
 def track(frames: int, *, seen: slice = slice(None)) -> Track:
-    """Somebody who smiles every few seconds and nods, for so many frames."""
-    batch, time_s = blank(1, frames), np.arange(frames) / 25.0
+    """So many frames, of which these show a face."""
+    batch = blank(1, frames)
     batch.mesh[0, seen] = True
     batch.confidence[0] = 0.9
-    batch.coefficients[0][:, list(SMILE)] = 0.6 * (time_s % 6 < 2)[:, None]
-    batch.coefficients[0][:, HEAD_PITCH] = 0.08 * np.sin(2 * np.pi * 1.6 * time_s) * (time_s % 9 < 1.25)
     return Track(0, batch, np.arange(frames, dtype=np.int64), np.zeros(frames, dtype=np.int64))
-
-
-def test_gaps_are_filled_and_do_not_change_the_style() -> None:
-    whole, observed = seen_face(track(1500), "clip")
-    assert observed.all()
-    holes = track(1500)
-    holes.batch.mesh[0, 300:310] = holes.batch.mesh[0, 800:806] = False
-    filled, _ = seen_face(holes, "clip")
-    assert filled.shape == whole.shape
-    a, b = (style_of(f[None])[0] for f in (whole, filled))
-    assert np.abs(a - b).max() < 0.35
 
 
 @pytest.mark.parametrize(("frames", "seen"), [(100, slice(None)), (2000, slice(0, 800))])
 def test_too_little_of_a_face_is_one_sentence(frames: int, seen: slice) -> None:
     with pytest.raises(MediaError, match=r"a face was .*anna\.mp4"):
         seen_face(track(frames, seen=seen), "anna.mp4")
+    assert seen_face(track(1500), "anna.mp4")[1].all()
 
 
 def test_views_of_unlike_length_are_told() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 
 from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound, MediaClip
 from reactdiff_ros.errors import MediaError
-from reactdiff_ros.recordings.replay import video
 from reactdiff_ros.recordings.replay.video import LISTENER_WIDTH, SPEAKER_WIDTH, write_video
 from reactdiff_ros.types import ExpressionFrame
 from tools.demo.readback import face
@@ -68,13 +66,3 @@ def test_it_can_be_stopped_and_never_overwrites(tmp_path: Path) -> None:
     for name, faces, sentence in (("film.mp4", FACES, "already"), ("other.mp4", [], "nothing to show")):
         with pytest.raises(MediaError, match=sentence):
             write_video(tmp_path / name, Flashes(), faces, processes=0)
-
-
-def test_a_process_that_draws_and_dies_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(svg: str) -> None:
-        raise BrokenProcessPool("a child process terminated abruptly")
-
-    monkeypatch.setattr(video, "rasterised", killed)
-    with pytest.raises(MediaError, match="ended unexpectedly"):
-        write_video(tmp_path / "film.mp4", Flashes(), FACES[:5], processes=0)
-    assert list(tmp_path.iterdir()) == []

@@ -8,16 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reactdiff_ros.coefficients import MOUTH
-from reactdiff_ros.speech.visemes import (
-    CLOSE,
-    JAW,
-    MOUTH_NAMES,
-    NAMES,
-    PARTING,
-    UNKNOWN,
-    phones_of,
-    timed_mouth,
-)
+from reactdiff_ros.speech.visemes import CLOSE, JAW, MOUTH_NAMES, NAMES, PARTING, phones_of, timed_mouth
 from reactdiff_ros.types import Alphabet, SpeechTiming
 
 PUCKER = MOUTH_NAMES.index("mouthPucker")
@@ -108,7 +99,7 @@ def test_symbols_have_these_shapes(alphabet: Alphabet, symbols: tuple[str, ...],
 def test_unknown_symbols_are_neutral_vowels_and_one_sentence_says_so(alphabet: Alphabet) -> None:
     said: list[str] = []
     symbols = ("☃", "☃", "qqq!é中")
-    assert UNKNOWN in phones_of(timing(symbols, alphabet)).shape
+    assert "ə" in [NAMES[i] for i in phones_of(timing(symbols, alphabet)).shape]
     timed_mouth(timing(symbols, alphabet), said.append)
     assert len(said) == 1
     assert "☃" in said[0]
@@ -137,10 +128,3 @@ def test_any_timing_gives_a_finite_mouth_within_bounds(
         assert track.dtype == np.float32
         assert np.isfinite(track).all()
         assert ((track >= 0) & (track <= 1)).all()
-
-
-def test_a_symbol_later_than_an_hour_is_dropped() -> None:
-    starts = np.array([0.0, 3599.0, 3601.0, 1e6], np.float32)
-    phones = phones_of(SpeechTiming("x", 0, "ipa", ("m", "a", "p", "i"), starts, starts + 5))
-    assert [NAMES[i] for i in phones.shape] == ["p", "a"]
-    assert phones.ends_s.max() <= 3600.0
