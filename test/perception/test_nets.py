@@ -1,4 +1,4 @@
-"""The face networks: against what MediaPipe's own read, and on what is no face or no network."""
+"""The face networks: against MediaPipe's own, stored and live, and on what is no face or no network."""
 
 from __future__ import annotations
 
@@ -106,3 +106,20 @@ def test_the_demo_face_is_read_as_mediapipe_read_it(nets):
         assert np.hypot(off[:, 0], off[:, 1]).max() < 0.005
         assert off[:, 2].max() < 0.005
         assert nets.mesh(picture, Region(*region.tolist())).tobytes() == points.tobytes()
+
+
+def test_what_is_stored_is_mediapipes_and_the_files_are_what_the_converter_makes():
+    pytest.importorskip("mediapipe", reason="mediapipe is not installed (requirements/face-networks.txt)")
+    pytest.importorskip("onnx", reason="onnx is not installed (requirements/test.txt)")
+    from tools.face_networks.__main__ import SOURCES, converted
+    from tools.face_networks.reference import MediapipeNets
+
+    mediapipe, picture, stored = MediapipeNets(), demo_picture(), np.load(STORED)
+    ((box, score),) = mediapipe.detect(picture)
+    assert box == pytest.approx(stored["box"], abs=0.5)
+    assert score == pytest.approx(float(stored["score"]), abs=0.01)
+    for region, expected in zip(stored["regions"], stored["landmarks"], strict=True):
+        off = apart(mediapipe.mesh(picture, Region(*region.tolist())), expected)
+        assert np.hypot(off[:, 0], off[:, 1]).max() < 0.005
+    for name in SOURCES:
+        assert converted(name) == resource_path(f"models/face/{name}").read_bytes()

@@ -56,15 +56,6 @@ def test_garbage_gives_a_finite_fit_or_none(points):
     assert fit is None or (np.isfinite(fit.scale) and fit.scale > 0)
 
 
-def test_a_place_is_in_the_optical_frame_and_the_size_of_irises_is_their_mean():
-    where = m.position_m(np.array([420.0, 140.0, 0.0]), (640, 480), 500.0, 50.0, 0.063)
-    assert where == pytest.approx([100 / 500 * 0.63, -100 / 500 * 0.63, 0.63]), "x to the right, y down"
-    points = np.zeros((478, 3))
-    points[[469, 474], 0] = 11.0, 12.4
-    assert m.iris_diameter_px(points) == pytest.approx(11.7, rel=1e-6)
-    assert m.iris_diameter_px(points * np.nan) == 0.0
-
-
 # ---- Coefficients
 
 
@@ -107,13 +98,6 @@ def test_affect_of_a_prototype_is_its_own():
     assert [CLASSES[int(np.argmax(read[:-2]))] for read in affect.values()] == list(affect)
     assert affect["happy"][-2] > 0.5 > -0.3 > max(affect["angry"][-2], affect["sad"][-2])
     assert affect["surprise"][-1] > 0.3 > 0.0 > affect["neutral"][-1]
-
-
-@given(arrays(np.float64, 58, elements=st.floats(-10, 10) | st.sampled_from([np.nan, np.inf, -np.inf])))
-def test_affect_of_anything_is_a_distribution(values):
-    affect = projected(values, np.full(58, 0.9))
-    assert affect[:-2].sum() == pytest.approx(1.0, abs=1e-5)
-    assert (np.abs(affect[-2:]) <= 1).all()
 
 
 LAUGH = {"mouthSmile": 1.0, "cheekSquint": 0.8, "jawOpen": 0.4, "mouthUpperUp": 0.3}

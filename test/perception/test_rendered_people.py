@@ -27,6 +27,7 @@ RATE_HZ: Final = 25
 PLACES: Final = np.array([[-0.22, 0.0, 0.8], [0.22, 0.0, 0.8]])
 TO_OTHER: Final = [direction(PLACES[who], PLACES[1 - who])[0] for who in (0, 1)]
 """Yaw (rad) from the camera's ray to the neighbour, to the own left."""
+AWAY: Final = (-0.5, 0.5)
 EYES_RAD: Final = 0.55
 """Farthest turn of the eyes. The head turns for the rest, and at least half of the way."""
 
@@ -82,6 +83,39 @@ def test_who_turns_their_head_in_sight_stays_who_they_are(nets, rate_hz, turn_s)
             frames.append(perception.observe_picture(Picture(now, turned(round(start + (goal - start) * way, 3)))))
             now += NS // rate_hz
     assert {(f.person_id, f.mesh_present) for f in frames[rate_hz // 2 :]} == {(1, True)}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.slow
+def test_whom_the_speaker_addresses_is_found(nets, record_property):
+    """Each speaks to the robot and to the other, for 4 s: they look at them, and twice away."""
+    rng, stage, right = np.random.default_rng(3), Stage(nets), {"robot": [], "other": []}
+    shown, seen = np.zeros(2), set()
+    for who, addressee in ((0, "robot"), (0, "other"), (1, "other"), (1, "robot")):
+        looked_at = TO_OTHER[who] if addressee == "other" else 0.0
+        start = shown.copy()
+        for k in range(4 * RATE_HZ):
+            at = k % (2 * RATE_HZ)
+            if at in (0, round(1.4 * RATE_HZ)):
+                start, since = shown.copy(), k
+            way = min(1.0, (k - since) / RATE_HZ / 0.35)
+            goal = np.zeros(2)
+            goal[who] = looked_at if at < round(1.4 * RATE_HZ) else AWAY[who]
+            shown = start + (goal - start) * (3 * way**2 - 2 * way**3)
+            jaws = [0.0, 0.0]
+            jaws[who] = lips(k) * rng.uniform(0.5, 1.0)
+            stage.show(tuple(shown), tuple(jaws))
+            people = stage.perception.people
+            seen |= {p.person_id for p in people.persons}
+            other = max((p.addressed for p in people.persons), default=0.0)
+            right[addressee].append((people.robot_addressed > other) == (addressee == "robot"))
+    figures = {name: float(np.mean(values)) for name, values in right.items()}
+    print({name: round(value, 3) for name, value in figures.items()})
+    for name, value in figures.items():
+        record_property(f"right addressee, the {name}", value)
+    assert seen == {1, 2}
+    assert np.mean(list(figures.values())) >= 0.85
+    assert min(figures.values()) >= 0.8
 
 
 @pytest.mark.timeout(600)

@@ -79,13 +79,23 @@ def test_what_is_there_stays_and_an_error_leaves_nothing_behind(tmp_path, storag
 
 
 @both_storages
-def test_a_recording_is_readable_by_its_user_alone_also_what_is_kept_of_an_unfinished_one(tmp_path, storage):
+def test_a_recording_is_readable_by_its_user_alone_also_what_is_kept_when_the_disk_is_full(
+    tmp_path, storage, monkeypatch
+):
+    def full(*_):
+        if storage == "sqlite3":
+            raise sqlite3.OperationalError("database or disk is full")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     before = os.umask(0)
     try:
         speaker_bag(tmp_path / "made" / "bag", storage=storage)
         lost = BagWriter(tmp_path / "lost", storage=storage, keep_partial=True)
         for k in range(3):
             lost.sound(chunk(k, START + k * STEP))
+        monkeypatch.setattr(lost._writer.storage, "write", full)
+        with pytest.raises(MediaError, match=r"the disk is full .*what was written is in .*lost\.partial"):
+            lost.sound(chunk(3, START + 3 * STEP))
         lost.abort()
     finally:
         os.umask(before)
@@ -94,23 +104,6 @@ def test_a_recording_is_readable_by_its_user_alone_also_what_is_kept_of_an_unfin
     assert {stat.S_IMODE(p.stat().st_mode) for p in tmp_path.rglob("*") if p.is_file()} == {0o600}
     assert lost.partial == folders[2]
     assert len(read(lost.partial)[1]) == 3
-
-
-@both_storages
-def test_a_full_disk_is_one_sentence(tmp_path, storage, monkeypatch):
-    bag = BagWriter(tmp_path / "bag", storage=storage, keep_partial=True)
-    bag.sound(chunk(0, START))
-
-    def full(*_):
-        if storage == "sqlite3":
-            raise sqlite3.OperationalError("database or disk is full")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(bag._writer.storage, "write", full)
-    with pytest.raises(MediaError, match=r"the disk is full .*what was written is in .*bag\.partial"):
-        bag.sound(chunk(1, START + STEP))
-    bag.abort()
-    assert len(read(bag.partial)[1]) == 1
 
 
 # ---- Reading

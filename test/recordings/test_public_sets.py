@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,31 +54,6 @@ def test_neighbours_from_the_splits_own_file_or_cut_from_the_whole_matrix(tmp_pa
     rows += [r + 5 for r in rows]
     np.testing.assert_array_equal(neighbours(root, "val"), whole[np.ix_(rows, rows)] == 1)
     np.testing.assert_array_equal(generated_sets.react_neighbours(root) == 1, neighbours(root, "val"))
-
-
-def with_nan(values: NDArray[Any]) -> NDArray[Any]:
-    values[40, 0, 7] = np.nan
-    return values
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda v: v[:, :, :57], ["3DMM coefficients", "(100, 1, 57)", "(frames, 58)"]),
-        (lambda v: v[:70], ["70 and 100 frames", "Emotion"]),
-        (with_nan, ["not finite", "frame 40, column 7"]),
-        (lambda v: np.array({"a": 1}, dtype=object), ["cannot be read"]),
-    ],
-)
-def test_a_bad_array_is_named_with_its_file_and_field(
-    tmp_path: Path, change: Callable[[NDArray[Any]], NDArray[Any]], words: list[str]
-) -> None:
-    root = react(tmp_path, frames=100, splits=("train",))
-    path = root / "train" / "3D_FV_files" / f"{REACT_CLIPS[0][1]}.npy"
-    np.save(path, change(np.load(path)))
-    with pytest.raises(DatasetError) as caught:
-        list(public.recordings("react", root, "train"))
-    assert all(word in str(caught.value) for word in [*words, str(path)]), str(caught.value)
 
 
 def test_expression_names_come_from_the_model_or_a_text_and_no_code_of_a_model_file_runs(tmp_path: Path) -> None:
@@ -145,18 +119,34 @@ def test_dualtalk_is_read_in_both_directions_and_unsolved_channels_are_unobserve
     assert set(np.flatnonzero(~first.observed[0])) == unobserved
 
 
+def nan_in(values: NDArray[Any]) -> NDArray[Any]:
+    values[40, 0, 7] = np.nan
+    return values
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"speaker2_arkit": None}, "field speaker2_arkit .* missing"),
-        ({"speaker2_arkit": "../../other.npy"}, "outside of its dataset"),
-        ({"speaker2_arkit": "train/none.npy"}, "a file is missing: the ARKit channels"),
+        (lambda v: v[:, :, :57], ["3DMM coefficients", "(100, 1, 57)", "(frames, 58)"]),
+        (lambda v: v[:70], ["70 and 100 frames", "Emotion"]),
+        (nan_in, ["not finite", "frame 40, column 7"]),
+        (lambda v: np.array({"a": 1}, dtype=object), ["cannot be read"]),
+        ({"speaker2_arkit": None}, ["field speaker2_arkit", "missing"]),
+        ({"speaker2_arkit": "../../other.npy"}, ["outside of its dataset"]),
+        ({"speaker2_arkit": "train/none.npy"}, ["a file is missing: the ARKit channels"]),
     ],
 )
-def test_a_bad_line_is_named(tmp_path: Path, change: dict[str, str | None], words: str) -> None:
-    films = dualtalk(tmp_path)
-    path = films / "metadata" / "train.jsonl"
-    first, *rest = path.read_text().splitlines()
-    path.write_text("\n".join([json.dumps(json.loads(first) | change), *rest]))
-    with pytest.raises(DatasetError, match=words):
-        list(public.recordings("dualtalk", films))
+def test_a_bad_array_or_line_is_named_with_its_file_and_field(tmp_path: Path, change: Any, words: list[str]) -> None:
+    if callable(change):
+        kind, root = "react", react(tmp_path, frames=100, splits=("train",))
+        path = root / "train" / "3D_FV_files" / f"{REACT_CLIPS[0][1]}.npy"
+        np.save(path, change(np.load(path)))
+        words = [*words, str(path)]
+    else:
+        kind, root = "dualtalk", dualtalk(tmp_path)
+        path = root / "metadata" / "train.jsonl"
+        first, *rest = path.read_text().splitlines()
+        path.write_text("\n".join([json.dumps(json.loads(first) | change), *rest]))
+    with pytest.raises(DatasetError) as caught:
+        list(public.recordings(kind, root, "train"))
+    assert all(word in str(caught.value) for word in words), str(caught.value)

@@ -46,8 +46,8 @@ def test_closures_hold_in_fast_speech_and_curves_are_smooth_and_end_at_rest() ->
     assert (mouth.coefficients[shut, JAW] - mouth.coefficients[shut, CLOSE]).max() < 0.03
     mouth = timed_mouth(timing(("h", "ə", "l", "ˈoʊ", "w", "ˈɜː", "l", "d")))
     assert np.abs(np.diff(mouth.coefficients, axis=0)).max() < 0.12
-    assert mouth.coefficients[-1].max() < 0.05
     assert mouth.coefficients[0].max() < 0.2
+    assert mouth.coefficients[-1].max() < 0.05
     assert mouth.start_ns == 10**9
 
 
@@ -62,13 +62,11 @@ def test_neighbours_share_the_lips_and_overlapping_sounds_both_shape_them() -> N
 
 
 def test_accents_come_from_stress_marks_else_from_length() -> None:
-    marked = timed_mouth(timing(("t", "a", "t", "ˈa", "t", "a")))
-    assert marked.accent[31] > 0.9
-    assert marked.accent[13] < 0.5
+    marked = timed_mouth(timing(("t", "a", "t", "ˈa", "t", "a"))).accent
+    assert marked[31] > 0.9 > 0.5 > marked[13]
     starts = np.array([0.0, 0.1, 0.2, 0.3, 0.6, 0.7], np.float32)
     long = SpeechTiming("x", 0, "oculus", ("DD", "aa", "DD", "aa", "DD", "aa"), starts, np.append(starts[1:], 0.8))
-    accent = timed_mouth(long).accent
-    assert accent[45] > accent[15]
+    assert timed_mouth(long).accent[45] > timed_mouth(long).accent[15]
 
 
 def test_marks_with_times_of_their_own_lend_them_to_their_sound() -> None:
@@ -84,10 +82,9 @@ def test_marks_with_times_of_their_own_lend_them_to_their_sound() -> None:
     [
         ("ipa", ("aɪ", "t͡ʃ", "ã", "tʲ", "kʷ", "ɛ̃", "a5", "a" * 100_000), "a ɪ t ʃ a t w ɛ a a"),
         ("arpabet", ("AY1", "CH", "SIL"), "a ɪ t ʃ silence"),
-        ("ipa", (" ", ",", "_", "", "?"), "silence silence silence silence"),
-        ("ipa", ("m", "(en)", "a"), "p a"),
+        ("ipa", ("m", " ", ",", "(en)", "_", "", "?", "a"), "p silence silence silence silence a"),
     ],
-    ids=["diphthongs, affricates and marks", "arpabet", "pauses", "espeak-ng's change of language"],
+    ids=["diphthongs, affricates and marks", "arpabet", "pauses and espeak-ng's change of language"],
 )
 def test_symbols_have_these_shapes(alphabet: Alphabet, symbols: tuple[str, ...], shapes: str) -> None:
     phones = phones_of(timing(symbols, alphabet))
@@ -98,9 +95,9 @@ def test_symbols_have_these_shapes(alphabet: Alphabet, symbols: tuple[str, ...],
 @pytest.mark.parametrize("alphabet", WORD)
 def test_unknown_symbols_are_neutral_vowels_and_one_sentence_says_so(alphabet: Alphabet) -> None:
     said: list[str] = []
-    symbols = ("☃", "☃", "qqq!é中")
-    assert "ə" in [NAMES[i] for i in phones_of(timing(symbols, alphabet)).shape]
-    timed_mouth(timing(symbols, alphabet), said.append)
+    strange = timing(("☃", "☃", "qqq!é中"), alphabet)
+    timed_mouth(strange, said.append)
+    assert "ə" in [NAMES[i] for i in phones_of(strange).shape]
     assert len(said) == 1
     assert "☃" in said[0]
 
@@ -108,8 +105,7 @@ def test_unknown_symbols_are_neutral_vowels_and_one_sentence_says_so(alphabet: A
 def test_silence_and_no_symbols_rest() -> None:
     assert len(timed_mouth(timing(())).level) == 0
     mouth = timed_mouth(timing(("sil",) * 10, "oculus"))
-    assert mouth.coefficients.max() == 0.0
-    assert mouth.level.max() == 0.0
+    assert mouth.coefficients.max() == mouth.level.max() == 0.0
 
 
 TIMES = st.lists(st.floats(-5, 20, width=32) | st.sampled_from([float("nan"), float("inf"), 1e30]), max_size=20)
@@ -117,14 +113,11 @@ TIMES = st.lists(st.floats(-5, 20, width=32) | st.sampled_from([float("nan"), fl
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(WORD)), st.lists(st.text(max_size=6), max_size=20), TIMES, TIMES)
-def test_any_timing_gives_a_finite_mouth_within_bounds(
-    alphabet: Alphabet, symbols: list[str], starts: list[float], ends: list[float]
-) -> None:
+def test_any_timing_gives_a_finite_mouth_within_bounds(alphabet, symbols, starts, ends) -> None:
     """Times that overlap, run backwards, or are no times, and symbols that are none."""
     times = (np.array(x, np.float32) for x in (starts, ends))
     mouth = timed_mouth(SpeechTiming("x", 0, alphabet, tuple(symbols), *times))
     assert mouth.coefficients.shape == (len(mouth.level), len(MOUTH))
     for track in (mouth.coefficients, mouth.closure, mouth.accent, mouth.level):
         assert track.dtype == np.float32
-        assert np.isfinite(track).all()
         assert ((track >= 0) & (track <= 1)).all()
