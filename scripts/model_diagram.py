@@ -182,8 +182,7 @@ def _diffusion(d: Drawing, n: Sizes, token: Box) -> Box:
     title = f"denoiser, {s['denoiser_layers']} layers, {n.millions['denoiser']}: velocity of the noisy stretch"
     denoiser = d.box(Box(LEFT, 860, title, (
         "self-attention within the stretch, cross-attention to the context",
-        f"with and without the speaker: guidance {how.guidance:g}, up to {how.guidance * (1 + how.eager):g} for the "
-        "most responsive listener",
+        f"guidance on the speaker {how.guidance:g}; other than 1, also without the speaker's tokens",
     ), "think", MAIN, 86))  # fmt: skip
     d.arrow(context.bottom(), denoiser.top())
     tape = d.box(Box(SIDE, 850, "noise tape", (
@@ -209,13 +208,13 @@ def _diffusion(d: Drawing, n: Sizes, token: Box) -> Box:
 
 
 def _conditions(d: Drawing, conditions: Box) -> None:
-    """From settings and the speaker's mood to the conditions of the networks."""
-    moved = d.box(Box(SIDE, 530, "mood", (
-        f"the speaker's smile, mean over {corrections.MEMORY_S:g} s,", "minus an ordinary one",
+    """From settings and the speaker's smile to the conditions of the networks."""
+    moved = d.box(Box(SIDE, 530, "broad smiles", (
+        "the speaker's smile, now", f"or just before, from {corrections.BROAD[0]:g} on",
     ), "keep", 250, 70))  # fmt: skip
     asked = d.box(Box(930, 530, "settings", ("controls, and the style of", "a reference clip"), "person", 250, 70))
     heard = d.box(Box(SIDE, 640, "conditions of the networks", (
-        f"smiling: setting + {corrections.CONTAGION:g} x mood",
+        f"responsiveness: setting, or up to {corrections.BROAD_RESPONSIVENESS:g} after a broad smile",
         "delay: none; the speaker's tokens are delayed instead",
     ), "think", ASIDE, 84))  # fmt: skip
     for box in (moved, asked):

@@ -21,8 +21,6 @@ from reactdiff_ros.evaluation.bounds import figure, judge, passed
 from reactdiff_ros.evaluation.plots import new_axes, new_figure, save_figure
 from reactdiff_ros.evaluation.studies.evidence import FORMAT
 from reactdiff_ros.model.backends.weights import CARD, MANIFEST, find_weights
-from reactdiff_ros.model.diffusion.sampler import EAGER
-from reactdiff_ros.model.plan.corrections import ORDINARY
 
 FIGURES = {
     "benchmarks": "make bench", "reliability": "make faults", "soak": "make soak",
@@ -92,7 +90,7 @@ def model_card(path: Path, folder: Path, trained_on: str = "") -> str:
         raise _misfit(path, "evidence") from error
     return render(
         "model_card", where=path, figures=evidence, manifest={**manifest, "digest": weights.digest}, **more,
-        trained_on=trained_on, ordinary=ORDINARY, eager=EAGER,
+        trained_on=trained_on,
     )  # fmt: skip
 
 

@@ -18,18 +18,16 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.model.backends.runtime import Networks
-from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.diffusion.sampler import Sampling, joined, ordinary
 from reactdiff_ros.model.diffusion_listener import DiffusionListener, PlanRequest
 from reactdiff_ros.model.listener import Listener
-from reactdiff_ros.model.plan.corrections import guided
 from reactdiff_ros.model.plan.planner import Draft, Drawn, blank_draft, draw_plan, live_frames
 from reactdiff_ros.model.speaker.grid import SpeakerGrid
 from reactdiff_ros.types import Reaction, SpeakerFrame
 
 MOST: Final = 64
 """Listeners in one call of the networks; more are computed in several."""
-_STACKED: Final = ("speaker", "missing", "sides", "mood", "past", "memory", "noise", "last", "before", "dip", "ranks")
+_STACKED: Final = ("speaker", "missing", "sides", "broad", "past", "memory", "noise", "last", "before", "dip", "ranks")
 """Arrays of a draft that lead with its listeners."""
 DEADLINE_S: Final = 0.04
 """A plan is ready within one slot of the 25 Hz grid."""
@@ -280,11 +278,10 @@ def draw_together(networks: Networks, drafts: Sequence[Draft]) -> list[Drawn]:
 
 
 def _kind(draft: Draft) -> tuple[object, ...]:
-    """Drafts of one kind go into one call; those with guidance, which needs two evaluations, are apart."""
-    strength = guided(draft.conditions, draft.how)
+    """Drafts of one kind go into one call."""
     how = replace(draft.how, hop=1, lead=0, candidates=1)
     choice = draft.ranks is not None and ("among all" if draft.all_candidates else "of one")
-    return how, draft.noise.shape[1:], choice, bool((strength != 1.0).any())
+    return how, draft.noise.shape[1:], choice
 
 
 def _parts(members: list[int], drafts: Sequence[Draft]) -> list[list[int]]:
@@ -330,20 +327,15 @@ def _rows(drawn: Drawn, rows: slice) -> Drawn:
 
 
 def warm(networks: Networks, how: Sampling, listeners: int) -> None:
-    """Draw once in every size of batch that up to `listeners` listeners need, so that no plan waits later.
-
-    With guidance too, which an eager listener has, and each one that greets. One step prepares all.
+    """Draw once in every size of batch that up to `listeners` listeners need, so that no plan waits later; one step
+    prepares all.
     """
     how, frames = replace(how, steps=1), live_frames(how, networks.shape["horizon"])
-    eager = np.zeros((1, CONTROL_COUNT), dtype=np.float32)
-    eager[:, CONTROL_NAMES.index("responsiveness")] = 1.0
     sizes = sorted({padded(n) for n in range(1, min(listeners, MOST) + 1)})
     for count, candidates in itertools.product(sizes, sorted({1, how.candidates})):
-        for controls in (None, eager):
-            asked = ordinary(count, None if controls is None else np.repeat(controls, count, axis=0))
-            noise = np.zeros((count, candidates, frames, networks.shape["latent"]), dtype=np.float32)
-            blank = blank_draft(networks, how, asked, noise)
-            _draw_alike(networks, [replace(blank, ranks=np.zeros(count) if candidates > 1 else None)])
+        noise = np.zeros((count, candidates, frames, networks.shape["latent"]), dtype=np.float32)
+        blank = blank_draft(networks, how, ordinary(count), noise)
+        _draw_alike(networks, [replace(blank, ranks=np.zeros(count) if candidates > 1 else None)])
 
 
 @dataclass(frozen=True, slots=True)

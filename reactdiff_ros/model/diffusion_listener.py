@@ -235,7 +235,7 @@ class DiffusionListener(PolicyListener):
         speaker, missing = self.grid.tokens(newest, self.networks.ages)
         return self._planner.draft(
             slot, speaker[None], missing[None], conditions, lead=lead, frames=self._frames,
-            mood=self.grid.mood(newest), all_candidates=self._all_candidates,
+            broad=np.full(1, self.grid.broad(newest), dtype=np.float32), all_candidates=self._all_candidates,
         )  # fmt: skip
 
     def _shown(self, request: PlanRequest, drawn: Drawn | None) -> tuple[FloatArray, int]:

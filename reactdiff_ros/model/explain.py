@@ -172,13 +172,13 @@ def _heard(tokens: FloatArray, ages: NDArray[np.int64], missing: FloatArray) -> 
 
 
 def _repeated(draft: Draft, speaker: FloatArray, faceless: NDArray[np.bool_], past: OwnPast) -> Draft:
-    """The draft of one listener with each of these tokens and their own past; who sees no face is in no mood."""
+    """The draft of one listener with each of these tokens and their own past; who sees no face sees no broad smile."""
     rows = np.zeros(len(speaker), dtype=np.int64)
     frames = draft.noise.shape[2]
     return replace(
         draft, speaker=speaker, conditions=draft.conditions.take(rows), missing=draft.missing[rows],
         sides=draft.sides[rows], noise=draft.noise[rows], dip=draft.dip[rows],
-        mood=np.where(faceless[:, None], 0.0, draft.mood).astype(np.float32),
+        broad=np.where(faceless, 0.0, draft.broad).astype(np.float32),
         past=past.latents(draft.slot - draft.past.shape[1], draft.past.shape[1]), memory=past.memory(draft.slot),
         last=past.shown(draft.slot - 1, 1)[:, 0], before=past.shown(draft.slot, frames),
     )  # fmt: skip

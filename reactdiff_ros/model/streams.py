@@ -16,7 +16,7 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.model.backends.runtime import Networks
 from reactdiff_ros.model.diffusion.sampler import Conditions, Sampling
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
-from reactdiff_ros.model.plan.corrections import LOOKAHEAD, MOODS
+from reactdiff_ros.model.plan.corrections import LOOKAHEAD
 from reactdiff_ros.model.plan.planner import Planner
 from reactdiff_ros.model.speaker.grid import Reader
 from reactdiff_ros.types import FloatArray
@@ -30,22 +30,24 @@ FEW: Final = 4
 
 
 def speaker_tokens(networks: Networks, speaker: SpeakerBatch) -> FloatArray:
-    """What listeners know of S speakers over T frames, as live: tokens and, last, their mood (S, T, D + 2)."""
+    """What listeners know of S speakers over T frames, as live: tokens and, last, how broad a smile is
+    or just was (S, T, D + 1).
+    """
     count, frames = speaker.camera.shape
-    out = np.empty((count, frames, networks.shape["width"] + MOODS), dtype=np.float32)
+    out = np.empty((count, frames, networks.shape["width"] + 1), dtype=np.float32)
     if count <= FEW:
         reader = Reader(count)
         steps = [reader.step(speaker.at(t)) for t in range(frames)]
-        features, observed, out[..., -MOODS:] = (np.stack([step[i] for step in steps], axis=1) for i in range(3))
-        out[..., :-MOODS] = networks.encode_sequence(features, observed)
+        features, observed, out[..., -1] = (np.stack([step[i] for step in steps], axis=1) for i in range(3))
+        out[..., :-1] = networks.encode_sequence(features, observed)
         return out
     for first in range(0, count, SPEAKERS):
         rows = slice(first, min(first + SPEAKERS, count))
         batch = speaker.take(np.arange(rows.start, rows.stop))
         reader, cache = Reader(rows.stop - rows.start), networks.new_cache(rows.stop - rows.start)
         for t in range(frames):
-            features, observed, out[rows, t, -MOODS:] = reader.step(batch.at(t))
-            out[rows, t, :-MOODS], new = networks.encode(features, observed, cache.past())
+            features, observed, out[rows, t, -1] = reader.step(batch.at(t))
+            out[rows, t, :-1], new = networks.encode(features, observed, cache.past())
             cache.push(new)
     return out
 
@@ -80,7 +82,7 @@ def free_run(
 
     Args:
         networks: the exported graphs; several calls may use them at once.
-        tokens: (S, T, D + 2) of `speaker_tokens`.
+        tokens: (S, T, D + 1) of `speaker_tokens`.
         conditions: of the N listeners.
         speaker_of: (N,) which speaker each listener listens to.
         seeds: (N,) of their noise; the same seed is the same noise.
@@ -112,8 +114,9 @@ def free_run(
         asked = conditions.take(rows)
         for i, start in enumerate(starts):
             newest = start - 1 - how.lead - asked.late
-            speaker, missing, mood = heard(tokens, speaker_of[rows], newest, networks.ages)
-            plan = planner.plan(planner.draft(start, speaker, missing, asked, lead=how.lead, frames=wanted, mood=mood))
+            speaker, missing, broad = heard(tokens, speaker_of[rows], newest, networks.ages)
+            draft = planner.draft(start, speaker, missing, asked, lead=how.lead, frames=wanted, broad=broad)
+            plan = planner.plan(draft)
             stop = min(start + how.hop, frames)
             out[rows, start:stop] = plan.of(plan.shown)[:, : stop - start]
             if raw is not None:
@@ -127,10 +130,10 @@ def free_run(
 def heard(
     tokens: FloatArray, speaker_of: NDArray[np.integer[Any]], newest: NDArray[np.integer[Any]], ages: NDArray[np.int64]
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """What N listeners have heard: tokens (N, S, D), which of them are missing (N, S), and their moods (N, 2).
+    """What N listeners have heard: tokens (N, S, D), which are missing (N, S), and broad smiles (N,).
 
     Args:
-        tokens: (S, T, D + 2) of `speaker_tokens`.
+        tokens: (S, T, D + 1) of `speaker_tokens`.
         speaker_of: (N,) which speaker each listener listens to.
         newest: (N,) frames; what is before frame 0 is missing.
         ages: (S,) frames before the newest, oldest first, the last being 0.
@@ -138,4 +141,4 @@ def heard(
     at = newest[:, None] - ages
     known = (at >= 0).astype(np.float32)
     found = tokens[speaker_of[:, None], np.maximum(at, 0)] * known[..., None]
-    return found[..., :-MOODS], 1 - known, found[:, -1, -MOODS:]
+    return found[..., :-1], 1 - known, found[:, -1, -1]

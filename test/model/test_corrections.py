@@ -1,4 +1,4 @@
-"""The corrections around the networks, in their order: style, mood, limits, choice, joints of plans, nods."""
+"""The corrections around the networks, in their order: style, broad smiles, limits, choice, joints of plans, nods."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reactdiff_ros.model.diffusion.conditions import CONTROL_LOWER, CONTROL_NAME
 from reactdiff_ros.model.diffusion.sampler import Conditions, Sampling, ordinary
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, blank, from_frame
 from reactdiff_ros.model.plan import corrections
-from reactdiff_ros.model.plan.corrections import Choice, Empathy, Mood, Nods, conditioning, greeting, in_mood
+from reactdiff_ros.model.plan.corrections import BroadSmiles, Choice, Empathy, Nods, conditioning, greeting, smiled_at
 from reactdiff_ros.styles import Style, load_styles
 from reactdiff_ros.types import EXPRESSION_CLASSES, REACTION_RATE_HZ, Affect, SpeakerFrame
 
@@ -70,9 +70,7 @@ def test_a_reference_speaks_for_the_controls_that_it_measures() -> None:
     assert moved.controls_given[0, CONTROL_NAMES.index("nodding")] == 1
 
 
-# Mood
-
-CONTAGION, ORDINARY_SMILE = corrections.CONTAGION, corrections.ORDINARY_SMILE
+# Broad smiles
 
 
 def showing(smile: float) -> SpeakerBatch:
@@ -80,18 +78,9 @@ def showing(smile: float) -> SpeakerBatch:
     return from_frame(next(iter(session(0.04, smile=smile))))
 
 
-def after(seconds: float, speaker: SpeakerBatch, mood: Mood | None = None) -> float:
-    """Mood after so long with the same frame."""
-    mood = mood or Mood(1)
-    return [float(mood.step(speaker)[0, 0]) for _ in range(round(seconds * 25))][-1]
-
-
-def test_a_smile_lifts_the_mood_until_it_is_usual_and_a_straight_face_then_lowers_it() -> None:
-    mood, rise = Mood(1), np.exp(-3 / 30) - np.exp(-1)
-    assert after(3, showing(0.8), mood) == pytest.approx(CONTAGION * (0.8 - ORDINARY_SMILE) * rise, rel=0.02)
-    assert abs(after(200, showing(0.8), mood)) < 0.01
-    assert after(3, showing(0.0), mood) == pytest.approx(-CONTAGION * 0.8 * rise, rel=0.02)
-    assert abs(after(60, showing(ORDINARY_SMILE))) < 1e-3
+def after(seconds: float, speaker: SpeakerBatch, smiles: BroadSmiles) -> float:
+    """How broad a smile is or was after so long with the same frame."""
+    return [float(smiles.step(speaker)[0]) for _ in range(round(seconds * 25))][-1]
 
 
 def broken(smile: float, value: float) -> SpeakerBatch:
@@ -101,43 +90,38 @@ def broken(smile: float, value: float) -> SpeakerBatch:
 
 
 @pytest.mark.parametrize(
-    "unseen", [blank(1), broken(0.8, np.nan), broken(0.8, np.inf), replace(showing(0.8), confidence=np.zeros((1, 58)))]
-)
-def test_what_cannot_be_seen_returns_to_the_ordinary(unseen: SpeakerBatch) -> None:
-    mood = Mood(1)
-    after(10, showing(0.8), mood)
-    usual = (0.8 - ORDINARY_SMILE) * (1 - np.exp(-10 / 30))
-    assert after(20, unseen, mood) == pytest.approx(-CONTAGION * usual * np.exp(-20 / 30), rel=0.02)
-    assert abs(after(200, unseen, mood)) < 0.01
-
-
-def test_a_broad_smile_counts_for_as_long_as_it_is_fresh_and_a_wild_one_no_more() -> None:
-    mood = Mood(1)
-    after(1, showing(0.6), mood)
-    assert mood.step(showing(0.6))[0, 1] == 0.0
-    assert mood.step(showing(0.95))[0, 1] == 1.0
-    after(1, showing(0.0), mood)
-    assert mood.step(showing(0.0))[0, 1] == pytest.approx(np.exp(-26 / 25), rel=0.01)
-    assert after(100, broken(0.5, 1e9)) <= CONTAGION
+    "unseen",
+    [
+        showing(0.0), blank(1), broken(0.95, np.nan), broken(0.95, np.inf),
+        replace(showing(0.95), confidence=np.zeros((1, 58))),
+    ],
+)  # fmt: skip
+def test_a_broad_smile_counts_for_as_long_as_it_is_fresh_and_what_cannot_be_seen_is_none(unseen: SpeakerBatch) -> None:
+    smiles = BroadSmiles(1)
+    assert after(1, showing(0.6), smiles) == 0.0
+    assert after(0.04, showing(0.95), smiles) == 1.0
+    assert after(1.04, unseen, smiles) == pytest.approx(np.exp(-26 / 25), rel=0.01)
+    assert after(1, broken(0.5, 1e9), BroadSmiles(1)) == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(
-    ("lifted", "broad", "controls", "asked"),
+    ("broad", "controls", "asked"),
     [
-        (50.0, 0.0, {}, {"smiling": 1.0}),
-        (0.0, 1.0, {}, {"responsiveness": 0.65}),
-        (0.0, 0.5, {}, {"responsiveness": 0.325}),
-        (0.0, 0.5, {"responsiveness": 0.9}, {"responsiveness": 0.9}),
-        (0.0, 1.0, {"attitude": -1.0}, {"responsiveness": 0.0}),
-        (0.0, 1.0, {"attitude": -0.5}, {"responsiveness": 0.325}),
-        (0.0, 1.0, {"smiling": -1.0}, {"responsiveness": 0.0}),
-        (0.0, 1.0, {"smiling": -0.5}, {"responsiveness": 0.325}),
+        (1.0, {}, 0.65),
+        (0.5, {}, 0.325),
+        (0.5, {"responsiveness": 0.9}, 0.9),
+        (1.0, {"attitude": -1.0}, 0.0),
+        (1.0, {"attitude": -0.5}, 0.325),
+        (1.0, {"smiling": -1.0}, 0.0),
+        (1.0, {"smiling": -0.5}, 0.325),
     ],
 )
-def test_mood_moves_controls_but_who_is_to_be_cool_or_not_to_smile_answers_less(lifted, broad, controls, asked) -> None:
+def test_a_broad_smile_asks_for_an_answer_but_of_who_is_cool_or_not_to_smile_less(broad, controls, asked) -> None:
     values = np.array([[controls.get(name, 0.0) for name in CONTROL_NAMES]], dtype=np.float32)
-    found = in_mood(ordinary(1, values), np.array([[lifted, broad]], dtype=np.float32), Sampling())
-    assert {name: float(found.control(name)[0]) for name in asked} == pytest.approx(asked)
+    smile = np.array([broad], dtype=np.float32)
+    assert smiled_at(ordinary(1, values), smile, Sampling()).control("responsiveness")[0] == pytest.approx(asked)
+    unchanged = smiled_at(ordinary(1, values), smile, Sampling(without=("broad",)))
+    assert unchanged.controls.tolist() == values.tolist()
 
 
 # Choice

@@ -14,7 +14,6 @@ from speaker_frames import SLOT, START_NS, frame, session, voice
 from reactdiff_ros.model.backends.runtime import Networks
 from reactdiff_ros.model.backends.weights import find_weights
 from reactdiff_ros.model.diffusion.tokens import READ, STREAM_COUNT, STREAMS, Featurizer, blank, from_frame
-from reactdiff_ros.model.plan.corrections import MOODS
 from reactdiff_ros.model.speaker.grid import BACKLOG, FORGET_SLOTS, HOLD_SLOTS, SpeakerGrid
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.types import Voice
@@ -104,7 +103,7 @@ def test_gaps_are_held_then_unobserved_and_long_ones_start_anew(networks):
     batches = seen + [seen[-1]] * HOLD_SLOTS + [blank(1)] * (20 - HOLD_SLOTS)
     names = type(batches[0]).__slots__
     joined = type(batches[0])(**{n: np.stack([getattr(b, n) for b in batches], axis=1) for n in names})
-    expected = speaker_tokens(networks, joined)[0][:, :-MOODS]
+    expected = speaker_tokens(networks, joined)[0][:, :-1]
     np.testing.assert_allclose(grid.tokens(FIRST + 44, np.arange(44, -1, -1))[0], expected, atol=1e-5)
     grid.advance(FIRST + 224)
     tokens, missing = grid.tokens(FIRST + 224, np.arange(49, -1, -1))

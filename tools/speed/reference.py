@@ -29,7 +29,6 @@ from reactdiff_ros.model.backends.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.backends.weights import Weights
 from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary
 from reactdiff_ros.model.diffusion.tokens import FEATURE_COUNT, STREAM_COUNT
-from reactdiff_ros.model.plan.corrections import MOODS
 from reactdiff_ros.model.plan.planner import faces
 from reactdiff_ros.model.streams import free_run
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, OnProgress
@@ -161,7 +160,7 @@ def our_clip(networks: Networks, timer: Callable[[], float], seconds: float, thr
 
     def window(steps: int, samples: int) -> dict[str, float]:
         begin = timer()
-        tokens = np.pad(_tokens(networks, features)[None], ((0, 0), (0, 0), (0, MOODS)))  # in no particular mood
+        tokens = np.pad(_tokens(networks, features)[None], ((0, 0), (0, 0), (0, 1)))  # no broad smiles
         encoded = timer()
         speaker = np.zeros(samples, dtype=np.int64)
         how = replace(Sampling(), steps=steps)

@@ -192,11 +192,11 @@ def _plan_difference(model: StreamListener, speaker: SpeakerBatch, conditions: C
     # The spread: deviation over CANDIDATES plans that share the past `shown`, of frames hop .. end.
     sides = drawn_sides(seeds.tolist())
     past = networks.latents(shown[:, start - s["past"] - VAE_CONTEXT : start] * sides[:, None])
-    known, missing, mood = heard(tokens, np.arange(count), np.full(count, start - 1 - how.lead), networks.ages)
+    known, missing, broad = heard(tokens, np.arange(count), np.full(count, start - 1 - how.lead), networks.ages)
     shape = (count, CANDIDATES, s["horizon"], s["latent"])
     noise = np.random.default_rng(43).standard_normal(shape, dtype=np.float32)
     draft = replace(
-        blank_draft(networks, how, conditions, noise), speaker=known, missing=missing, mood=mood, past=past,
+        blank_draft(networks, how, conditions, noise), speaker=known, missing=missing, broad=broad, past=past,
         sides=sides, lead=how.lead,
     )  # fmt: skip
     drawn = draw_plan(networks, draft).faces[:, :, how.hop :]

@@ -37,7 +37,7 @@ class Stretch:
     schedule: tuple[float, ...]
     """Noise angles, one for each evaluation."""
     strength: FloatArray | None = None
-    """(N, 1, 1, 1) guidance, None where no one has any."""
+    """(N, 1, 1, 1) guidance; None: 1."""
 
     @property
     def guided(self) -> bool:

@@ -186,7 +186,7 @@ class Networks:
         *,
         memory: FloatArray | None = None,
         steps: int,
-        guidance: float | FloatArray,
+        guidance: float,
         recall: int,
     ) -> FloatArray:
         """Latents (N, K, H, L) of the next H frames: K candidates for each of N listeners, from their own noise.
@@ -199,12 +199,11 @@ class Networks:
             noise: (N, K, H, L), H at most the shape's horizon.
             memory: (N, ROWS, L) a state of `diffusion.memory`; None: of a face at rest. Not all networks read it.
             steps: of the solver.
-            guidance: of all or (N,). 1 = the speaker as trained, 0 = no speaker at all, above 1 = more than trained.
+            guidance: 1 = the speaker as trained, 0 = no speaker at all, above 1 = more than trained.
             recall: how many of the newest frames of the past are shown to the network; with 0, nor is the memory.
         """
         count, candidates = noise.shape[:2]
-        strength = np.broadcast_to(np.asarray(guidance, dtype=np.float32), count)[:, None, None, None]
-        guided = bool((strength != 1.0).any())
+        strength = None if guidance == 1.0 else np.full((count, 1, 1, 1), guidance, dtype=np.float32)
         own = past
         if self.remembers:
             state = own_memory.at_rest(self.neutral, count) if memory is None else memory
@@ -212,8 +211,8 @@ class Networks:
         hidden = np.arange(own.shape[1] - past.shape[1], own.shape[1] - recall) if recall else np.arange(own.shape[1])
         drawn = self._backend.stretch(
             Stretch(
-                speaker, own, conditions, _masks(missing, own.shape[1], hidden, candidates, guided=guided), noise,
-                tuple(angles(steps)), strength if guided else None,
+                speaker, own, conditions, _masks(missing, own.shape[1], hidden, candidates, guided=guidance != 1.0),
+                noise, tuple(angles(steps)), strength,
             )
         )  # fmt: skip
         frames = noise.shape[2]  # a shorter stretch responds as the beginning of a longer one

@@ -17,8 +17,6 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_ROLL, HEAD_YAW
 from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT, CONTROL_NAMES, STYLE_COUNT, condition_vector
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
-EAGER: Final = 4.0
-"""Additional guidance of the most responsive listener, see `corrections.guided`."""
 _BLOCK: Final = 64
 _KEPT: Final = 32
 _WORD: Final = 1 << 63
@@ -34,10 +32,7 @@ class Sampling:
     steps: int = 8
     """Evaluations of the denoiser for one stretch."""
     guidance: float = 1.0
-    """1 = the speaker as trained, above 1 = more; 1 needs half the time. An eager listener has more, see
-    `corrections.guided`."""
-    eager: float = EAGER
-    """How much more of it the most responsive listener has."""
+    """1 = the speaker as trained, above 1 = more; 1 needs half the time."""
     hop: int = 4
     """Frames of a plan that are shown before the next one."""
     block: int = 4

@@ -4,16 +4,15 @@
 |---|---|---|---|
 | 1 | `greeting`, `heeding` | style | a smile of greeting is returned more surely; anger and grief are not smiled at |
 | 2 | `conditioning` | style -> conditions | people do not nod at their own words |
-| 3 | `Mood`, `in_mood` | `smiling`, `responsiveness` | smiles are followed by half, broad ones as slight ones |
-| 4 | `guided` | guidance w | listeners that answer nearly everything are rare in training |
-| 5 | `sane` | latents x_0 | a wild latent must not become part of the past |
-| 6 | `ranked` | candidates | every other rule of choice shows a duller or livelier face than the model's |
-| 7 | `calmed` | head pitch | the networks' own nods come at no particular moment; (9) adds those that do |
-| 8 | `continued` | faces | a smile cut flat at its limit, a step between plans, a jerk where blocks join |
-| 9 | `Nods` | head pitch | nods are too rare and small to count in the losses of the diffusion |
-| 10 | `NodGate` | head pitch | an eager model nods even while the robot itself speaks |
-| 11 | `Empathy`, `answered` | faces | an answer to anger, grief or surprise has to be sure; the networks' is not |
-| 12 | `presented` | faces | no one is there, the robot speaks, and gaze and lids belong to other layers |
+| 3 | `BroadSmiles`, `smiled_at` | `responsiveness` | the networks answer a broad smile like a slight one |
+| 4 | `sane` | latents x_0 | a wild latent must not become part of the past |
+| 5 | `ranked` | candidates | every other rule of choice shows a duller or livelier face than the model's |
+| 6 | `calmed` | head pitch | the networks' own nods come at no particular moment; (8) adds those that do |
+| 7 | `continued` | faces | a smile cut flat at its limit, a step between plans, a jerk where blocks join |
+| 8 | `Nods` | head pitch | nods are too rare and small to count in the losses of the diffusion |
+| 9 | `NodGate` | head pitch | an eager model nods even while the robot itself speaks |
+| 10 | `Empathy`, `answered` | faces | an answer to anger, grief or surprise has to be sure; the networks' is not |
+| 11 | `presented` | faces | no one is there, the robot speaks, and gaze and lids belong to other layers |
 
 All of it is causal. Live listeners and batched streams share it. Shapes: N listeners, K candidates of each, H frames,
 L latents, D token width.
@@ -47,9 +46,7 @@ from reactdiff_ros.coefficients import (
 )
 from reactdiff_ros.model.backends.weights import MOST_RATE, NOD_CONTROLS, NodHead
 from reactdiff_ros.model.diffusion.conditions import (
-    CONTROL_LOWER,
     CONTROL_NAMES,
-    CONTROL_UPPER,
     STYLE_COUNT,
     STYLE_NAMES,
 )
@@ -61,9 +58,9 @@ from reactdiff_ros.styles import REFERENCE_LIMIT, Style
 from reactdiff_ros.types import EXPRESSION_CLASSES, REACTION_RATE_HZ, FloatArray, SpeakerFrame, Turn
 
 Array = TypeVar("Array", bound=Any)
-REMOVABLE: Final = ("mood", "sharpness", "empathy")
+REMOVABLE: Final = ("broad", "sharpness", "empathy")
 """Corrections that can be left out (`Sampling.without`), because an evaluation asks for it or because networks have
-learnt to do without (`Weights.learnt`): 3, SHARPNESS of 9, and 11."""
+learnt to do without (`Weights.learnt`): 3, SHARPNESS of 8, and 10."""
 _AT: Final = {name: index for index, name in enumerate(CONTROL_NAMES)}
 _OTHER_LAYERS: Final = [*EYE_LOOK, *BLINK]
 """Gaze and lids are reflexes of the expression room."""
@@ -129,91 +126,53 @@ def _row(values: Sequence[float]) -> FloatArray:
     return np.array([values], dtype=np.float32)
 
 
-# 3. Mood
+# 3. Broad smiles
 
-MEMORY_S: Final = 3.0
-USUAL_S: Final = 30.0
-"""Time constants of the means over the speaker's smile, of now and as usual. The networks know how much to smile at
-someone who smiles much; what they follow by half is when. Compared with a fixed mean, moods made smiles of listeners to
-such speakers half as large again as simulated ones' are."""
-ORDINARY_SMILE: Final = 0.14
-"""Both means at first, and without a face; simulated speakers smile .145 on average."""
-CONTAGION: Final = 4.8
-"""Units of `smiling` for a mean smile of 1 more, see docs/tuning.md."""
 BROAD: Final = (0.65, 0.9)
 """The smile from which on it is answered more surely, and from which on in full. After a smile of .86 and more,
-recorded people's smiles rise by .12 more than at random moments, those of networks without a guidance by .03; after
-smaller ones both by at most .05. See docs/tuning.md."""
+recorded people's smiles rise by .12 more than at random moments; after smaller ones by at most .05. The networks answer
+both alike. See docs/tuning.md."""
 BROAD_RESPONSIVENESS: Final = 0.65
 """What a broad smile raises `responsiveness` to."""
 _BROAD_S: Final = 1.0
 """Time constant with which a broad smile is forgotten."""
 _SEEN: Final = 0.05
 _BROAD_KEPT: Final = math.exp(-FRAME_S / _BROAD_S)
-MOODS: Final = 2
-"""Numbers of a listener's mood, see `Mood.step`."""
-_MOOD_RATES: Final = 1 - np.exp(-FRAME_S / np.array([MEMORY_S, USUAL_S]))
 
 
-class Mood:
+class BroadSmiles:
     """Follows the smiles of B speakers, frame by frame of the 25 Hz grid."""
 
     def __init__(self, batch: int) -> None:
-        self._smiles = np.full((2, batch), ORDINARY_SMILE)
         self._broad = np.zeros(batch)
 
     def step(self, speaker: SpeakerBatch) -> FloatArray:
-        """What the next frame leaves (B, MOODS): how much more than usual each listener is to smile, in units of
-        `smiling`, and how broad (0..1) the speaker's smile is or just was.
-
-        Where no smile can be seen (no face, no confidence, NaN) the means return to the ordinary one.
+        """How broad (B,), 0..1, each speaker's smile is or just was, after the next frame; what cannot be seen (no
+        face, no confidence, NaN) is no smile.
         """
         smile, sure = (values[:, list(SMILE)] for values in (speaker.coefficients, speaker.confidence))
         seen = speaker.mesh & np.isfinite(smile).all(1) & (np.nan_to_num(sure) > _SEEN).all(1)
-        shown = np.where(seen, np.clip(np.nan_to_num(smile), 0.0, 1.0).mean(1), ORDINARY_SMILE)
-        self._smiles += _MOOD_RATES[:, None] * (shown - self._smiles)
-        now, usual = self._smiles
+        shown = np.where(seen, np.clip(np.nan_to_num(smile), 0.0, 1.0).mean(1), 0.0)
         low, high = BROAD
         self._broad = np.maximum(np.clip((shown - low) / (high - low), 0.0, 1.0), self._broad * _BROAD_KEPT)
-        return np.asarray(np.stack([CONTAGION * (now - usual), self._broad], axis=-1), dtype=np.float32)
+        return self._broad.astype(np.float32)
 
 
-def in_mood(conditions: Conditions, mood: FloatArray, how: Sampling) -> Conditions:
-    """`conditions` of N listeners in their moods (N, 2), where they are given: more `smiling`, and the `responsiveness`
-    that a broad smile deserves, of a cool or unsmiling listener less.
-
-    Guidance below 1 shows the networks less of the speaker, at 0 nothing: moods count by that much less.
+def smiled_at(conditions: Conditions, broad: FloatArray, how: Sampling) -> Conditions:
+    """`conditions` of N listeners with the `responsiveness` that the speakers' smiles, `broad` (N,), deserve: of a cool
+    or unsmiling listener less, and with guidance below 1, which shows the networks less of the speaker.
     """
-    if "mood" in how.without:
+    if "broad" in how.without:
         return conditions
-    controls, smiling, answering = conditions.controls.copy(), _AT["smiling"], _AT["responsiveness"]
-    more, broad = (min(how.guidance, 1.0) * mood).T
+    controls, answering = conditions.controls.copy(), _AT["responsiveness"]
+    share = min(how.guidance, 1.0) * broad
     for name in ("attitude", "smiling"):
-        broad = broad * (1.0 + np.minimum(conditions.control(name), 0.0))
-    controls[:, answering] = np.maximum(controls[:, answering], BROAD_RESPONSIVENESS * broad)
-    controls[:, smiling] = np.clip(controls[:, smiling] + more, CONTROL_LOWER[smiling], CONTROL_UPPER[smiling])
+        share = share * (1.0 + np.minimum(conditions.control(name), 0.0))
+    controls[:, answering] = np.maximum(controls[:, answering], BROAD_RESPONSIVENESS * share)
     return replace(conditions, controls=controls)
 
 
-# 4. Guidance
-
-ORDINARY: Final = 0.35
-"""Upper end of the responsiveness measured in people."""
-
-
-def guided(conditions: Conditions, how: Sampling) -> FloatArray:
-    """Guidance on the speaker (N,): `how.guidance`, and more for those who are to answer more than people do.
-
-    A network trained for an hour follows a high responsiveness by half; guidance makes up for the rest. A cool
-    listener, who is to answer less, has none of it: the factor is
-    1 + eager * (responsiveness - ORDINARY) / (1 - ORDINARY) * (1 + min(attitude, 0)), at least 1.
-    """
-    beyond = np.maximum(conditions.control("responsiveness") - ORDINARY, 0) / (1 - ORDINARY)
-    warmth = 1 + np.clip(conditions.control("attitude"), -1, 0)
-    return np.asarray(how.guidance * (1 + how.eager * beyond * warmth), dtype=np.float32)
-
-
-# 5. Limits of latents
+# 4. Limits of latents
 
 LATENT_LIMIT: Final = 8.0
 """Whitened latents beyond this many deviations, or NaN, are never passed on."""
@@ -224,7 +183,7 @@ def sane(latents: FloatArray, neutral: FloatArray) -> FloatArray:
     return np.clip(np.where(np.isfinite(latents), latents, neutral), -LATENT_LIMIT, LATENT_LIMIT)
 
 
-# 6. The choice among candidates. They are ordered by how lively they are, and the rank that is followed walks through
+# 5. The choice among candidates. They are ordered by how lively they are, and the rank that is followed walks through
 # all ranks evenly: each choice is a fair draw, and neither dull nor lively plans follow each other for long.
 
 HOLD_SLOTS: Final = 20
@@ -283,7 +242,7 @@ class Choice:
         self._since = slot
 
 
-# 7. A calm head
+# 6. A calm head
 
 CALM: Final = 11
 """Frames over which pitch is averaged: a nod of 1.6 Hz keeps a fifth."""
@@ -297,7 +256,7 @@ def calmed(decoded: FloatArray) -> FloatArray:
     return out
 
 
-# 8. From one plan to the next
+# 7. From one plan to the next
 
 BLEND: Final = (0.2, 0.5, 0.8, 0.95)
 """Share of a new plan in its first frames; the rest is the old plan, which covers the same times."""
@@ -339,7 +298,7 @@ def continued(plans: FloatArray, last: FloatArray, before: FloatArray, how: Samp
     return eased(blend(plans, before[:, None]), follows, how.block)
 
 
-# 9. Nods are a point process: a small network reads the speaker's newest tokens and returns how likely a nod begins in
+# 8. Nods are a point process: a small network reads the speaker's newest tokens and returns how likely a nod begins in
 # each of the next frames. Their shape follows Mori, Den and Jokinen (2025): 1 / 2 / 3 / 4 / 5 peaks in
 # 400 / 148 / 80 / 40 / 68 of 736 nods, the first cycle larger the more follow, a declining trend, the last cycle below
 # it; 4.1 / 5.2 / 7.1 degrees peak to peak and 1.2 to 2.1 Hz (quartiles).
@@ -475,7 +434,7 @@ def bowed(plans: FloatArray, dip: FloatArray) -> FloatArray:
     return out
 
 
-# 10. No nods while the robot itself speaks
+# 9. No nods while the robot itself speaks
 
 
 class NodGate:
@@ -502,7 +461,7 @@ class NodGate:
         return shown
 
 
-# 11. Answers that have to be sure
+# 10. Answers that have to be sure
 
 _SMILE: Final = next(list(group.coefficients) for group in GROUPS if group.name == "smile")
 KEPT, RAISED, CONCERNED, SERIOUS, DOUBTFUL = range(5)
@@ -685,7 +644,7 @@ def answered(plans: FloatArray, levels: NDArray[np.float64], tilt: float) -> Flo
     return out
 
 
-# 12. What of it is shown
+# 11. What of it is shown
 
 HEAD_SHARE: Final = 0.3
 """What is left of the head's motion while the robot itself speaks; of nods nothing is."""

@@ -23,16 +23,14 @@ from reactdiff_ros.model.diffusion.sampler import Conditions, NoiseTape, Samplin
 from reactdiff_ros.model.plan.corrections import (
     CALM,
     LOOKAHEAD,
-    MOODS,
     Choice,
     Nods,
     bowed,
     calmed,
     continued,
-    guided,
-    in_mood,
     ranked,
     sane,
+    smiled_at,
 )
 from reactdiff_ros.types import FloatArray
 
@@ -62,8 +60,8 @@ class Draft:
     conditions: Conditions
     sides: FloatArray
     """(N, 58) of `sampler.drawn_sides`."""
-    mood: FloatArray
-    """(N, 2) of `corrections.Mood`."""
+    broad: FloatArray
+    """(N,) of `corrections.BroadSmiles`."""
     lead: int | NDArray[np.integer[Any]]
     """Frames between the newest token and `slot`, minus one; of all, or (N,)."""
     past: FloatArray
@@ -96,7 +94,7 @@ def blank_draft(networks: Networks, how: Sampling, conditions: Conditions, noise
     return Draft(
         slot=0, how=networks.suited(how), speaker=zeros(len(networks.ages), s["width"]),
         missing=zeros(len(networks.ages)) + 1, conditions=conditions, sides=zeros(COEFFICIENT_COUNT) + 1,
-        mood=zeros(MOODS), lead=1, past=zeros(s["past"], s["latent"]) + networks.neutral,
+        broad=zeros(), lead=1, past=zeros(s["past"], s["latent"]) + networks.neutral,
         memory=at_rest(networks.neutral, count), noise=noise, last=zeros(COEFFICIENT_COUNT),
         before=zeros(frames, COEFFICIENT_COUNT), dip=zeros(frames),
         streams=[], ranks=None, all_candidates=False,
@@ -137,34 +135,33 @@ def draw_plan(networks: Networks, d: Draft) -> Drawn:
     how, size = d.how, networks.shape
     count, block, width = len(d.past), how.block, d.noise.shape[-1]
     rows = np.arange(count)
-    c = in_mood(d.conditions, d.mood, how)  # 3
+    c = smiled_at(d.conditions, d.broad, how)  # 3
     s, missing, x_past, m, eps = d.speaker, d.missing, d.past, d.memory, d.noise
-    w, age = guided(c, how), np.broadcast_to(d.lead, count)  # 4
-    head = np.minimum(w, 1)[:, None] * networks.head_mean(s, missing)
+    w, age = how.guidance, np.broadcast_to(d.lead, count)
+    head = min(w, 1.0) * networks.head_mean(s, missing)
     chosen: NDArray[np.int64] | None = None
     stretches: list[FloatArray] = []
     for t in range(0, eps.shape[2], block):
         x_T = eps[:, :, t : t + block].reshape(len(x_past), -1, block, width)
         c_t = c.vector(np.minimum(age + t, size["max_lead"] - 1), size["max_lead"])
         x_0 = networks.sample(s, missing, x_past, c_t, x_T, memory=m, steps=how.steps, guidance=w, recall=how.recall)
-        x_0 = sane(x_0, networks.neutral)  # 5
+        x_0 = sane(x_0, networks.neutral)  # 4
         if t == 0 and d.ranks is not None:
-            chosen = ranked(bounded(faces(networks, x_past, x_0)), d.ranks)  # 6
+            chosen = ranked(bounded(faces(networks, x_past, x_0)), d.ranks)  # 5
             if not d.all_candidates and eps.shape[2] > block:  # what is not chosen is never seen: it ends here
                 x_0, eps = x_0[rows, chosen][:, None], eps[rows, chosen][:, None]
         stretches.append(x_0.reshape(count, -1, block, width))
         if x_0.shape[1] > 1:  # from here on each candidate continues its own past: N K listeners of one candidate
             each = np.repeat(rows, x_0.shape[1])
-            s, missing, x_past, c, w, age = s[each], missing[each], x_past[each], c.take(each), w[each], age[each]
-            m = m[each]
+            s, missing, x_past, m, c, age = s[each], missing[each], x_past[each], m[each], c.take(each), age[each]
         x_0 = x_0.reshape(len(x_past), -1, width)
         x_past, m = np.concatenate([x_past, x_0], axis=1)[:, -size["past"] :], remembered(m, x_0)
     latents = np.concatenate(stretches, axis=2)
-    y = faces(networks, d.past, latents)  # D(x_0), 7
+    y = faces(networks, d.past, latents)  # D(x_0), 6
     y[..., ROTATION] += head[:, None, None]
     y *= d.sides[:, None, None]
-    still = continued(y, d.last, d.before, how)  # 8
-    return Drawn(latents, bowed(y, d.dip), still, bounded(bowed(still, d.dip)), chosen)  # 9
+    still = continued(y, d.last, d.before, how)  # 7
+    return Drawn(latents, bowed(y, d.dip), still, bounded(bowed(still, d.dip)), chosen)  # 8
 
 
 def faces(networks: Networks, past: FloatArray, latents: FloatArray) -> FloatArray:
@@ -300,7 +297,7 @@ class Planner:
         *,
         lead: int,
         frames: int,
-        mood: FloatArray | None = None,
+        broad: FloatArray | None = None,
         all_candidates: bool = False,
     ) -> Draft:
         """Plans of `frames` frames (rounded up to whole stretches) from `slot` on; another comes after `finish`.
@@ -312,7 +309,7 @@ class Planner:
             conditions: of the N listeners.
             lead: frames between the newest token and `slot`, minus one.
             frames: H, at most the horizon.
-            mood: (N, 2) see `corrections.Mood`; None: an ordinary one.
+            broad: (N,) see `corrections.BroadSmiles`; None: 0.
             all_candidates: draw all candidates up to their ends, also where the choice is held.
         """
         s, how = self._networks.shape, self._how
@@ -329,7 +326,7 @@ class Planner:
         ]
         return Draft(
             slot=slot, how=how, speaker=speaker, missing=missing, conditions=conditions, sides=self._sides, lead=lead,
-            mood=np.zeros((len(conditions), MOODS), dtype=np.float32) if mood is None else mood,
+            broad=np.zeros(len(conditions), dtype=np.float32) if broad is None else broad,
             past=self._past.latents(slot - s["past"], s["past"]), memory=self._past.memory(slot), noise=np.stack(noise),
             last=self._past.shown(slot - 1, 1)[:, 0], before=self._past.shown(slot, length), dip=dip,
             streams=streams, ranks=ranks, all_candidates=all_candidates,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.clock import Grid
 from reactdiff_ros.model.backends.runtime import Networks
 from reactdiff_ros.model.diffusion.tokens import Featurizer, SpeakerBatch, blank, from_frame
-from reactdiff_ros.model.plan.corrections import MOODS, Mood
+from reactdiff_ros.model.plan.corrections import BroadSmiles
 from reactdiff_ros.types import FloatArray, SpeakerFrame
 
 HOLD_SLOTS: Final = 8
@@ -33,14 +33,14 @@ FORGET_SLOTS: Final = 250
 
 
 class Reader:
-    """Reads B speakers, frame by frame of the 25 Hz grid: the encoder's features, and the mood."""
+    """Reads B speakers, frame by frame of the 25 Hz grid: the encoder's features, and how broad smiles are."""
 
     def __init__(self, batch: int) -> None:
-        self._featurizer, self._mood = Featurizer(batch), Mood(batch)
+        self._featurizer, self._smiles = Featurizer(batch), BroadSmiles(batch)
 
     def step(self, speaker: SpeakerBatch) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Features (B, FEATURE_COUNT), what was observed (B, STREAM_COUNT), moods (B, 2), after the next frame."""
-        return *self._featurizer.step(speaker), self._mood.step(speaker)
+        """Features (B, FEATURE_COUNT), what was observed (B, STREAM_COUNT), broad smiles (B,), after the next frame."""
+        return *self._featurizer.step(speaker), self._smiles.step(speaker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Slot:
 
     index: int
     token: FloatArray
-    mood: FloatArray
-    """(2,), see `corrections.Mood`."""
+    broad: float
+    """See `corrections.BroadSmiles`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Staged:
     """(1, FEATURE_COUNT)."""
     observed: FloatArray
     """(1, STREAM_COUNT)."""
-    mood: FloatArray
+    broad: float
 
 
 class SpeakerGrid:
@@ -130,7 +130,7 @@ class SpeakerGrid:
     def settled(self, token: FloatArray, new: FloatArray) -> None:
         """The oldest staged slot was encoded: its token (1, D), and what the cache takes (1, layers, 2, heads, dh)."""
         oldest = self.staged.popleft()
-        self.slots.append(Slot(oldest.slot, token[0], oldest.mood))
+        self.slots.append(Slot(oldest.slot, token[0], oldest.broad))
         self.history.append(oldest)
         if self.staged:
             self.cache.push(new)
@@ -160,9 +160,9 @@ class SpeakerGrid:
                 out[i], missing[i] = token, 0.0
         return out, missing
 
-    def mood(self, end: int) -> FloatArray:
-        """The listener's mood (1, 2) at the slot `end`, 0 where that is not known."""
-        return next((slot.mood for slot in self.slots if slot.index == end), np.zeros(MOODS, dtype=np.float32))[None]
+    def broad(self, end: int) -> float:
+        """How broad a smile is or just was at the slot `end`, 0 where that is not known."""
+        return next((slot.broad for slot in self.slots if slot.index == end), 0.0)
 
     def _commit(self) -> None:
         """The newest slot is over: go on from it."""
@@ -177,13 +177,13 @@ class SpeakerGrid:
         new, last = self._new, self.slots[-1]
         self._commit()
         self._new = new
-        self.slots.append(Slot(slot, last.token, last.mood))
+        self.slots.append(Slot(slot, last.token, last.broad))
         self.history.append(replace(self.history[-1], slot=slot))
 
     def _stage(self, slot: int) -> None:
         self._after = deepcopy(self._before)
-        features, observed, mood = self._after.step(self._batch)
-        self.staged.append(Staged(slot, features, observed, mood[0]))
+        features, observed, broad = self._after.step(self._batch)
+        self.staged.append(Staged(slot, features, observed, float(broad[0])))
         if len(self.staged) > BACKLOG:
             self.settle()
 
