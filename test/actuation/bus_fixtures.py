@@ -114,19 +114,6 @@ class Tap:
         self.bus.step(now_s)
 
 
-class Losing:
-    """Loses some of the answers of a memory wire, by their numbers: for `MemoryWire.garble`."""
-
-    def __init__(self, *numbers: int) -> None:
-        self._numbers, self.answers = numbers, 0
-
-    def __call__(self, answer: bytes) -> bytes:
-        if not answer:
-            return answer
-        self.answers += 1
-        return b"" if self.answers - 1 in self._numbers else answer
-
-
 KINDS = ("sts", "scs", "load", "current")
 """Feetech's series, and Dynamixels that measure load or current."""
 
@@ -135,7 +122,7 @@ class Bench:
     """Servos of one of KINDS: a driver, open, the bus that it talks to, and the wire between them, in memory."""
 
     def __init__(self, kind: str, ids: tuple[int, ...] = (1, 2, 5), **changes: Any) -> None:
-        middle = 511 if kind == "scs" else 2047
+        self.kind, middle = kind, 511 if kind == "scs" else 2047
         start = dict.fromkeys(ids, float(middle))
         top = 1023 if kind == "scs" else 4095
         given = {k: changes.pop(k) for k in ("drive_mode", "range_min", "range_max") if k in changes}

@@ -1,38 +1,37 @@
-"""After lost orders, stops and stalls: what is to be let go is, and a reset lets the robot be enabled again."""
+"""After lost orders, stops and waits: what is to be let go is, and a reset lets the robot be enabled again."""
 
 from __future__ import annotations
 
-import pytest
-from actuation_fixtures import TICK_S, Boards, Head
+from functools import partial
 
-from reactdiff_ros.actuation.drivers.driver import Fault
+import pytest
+from actuation_fixtures import TICK_S, Head
+
 from reactdiff_ros.actuation.drivers.feetech import TORQUE
-from reactdiff_ros.actuation.drivers.serial_port import PortGoneError
 from reactdiff_ros.actuation.drivers.servo_bus import WRITE
 from reactdiff_ros.actuation.emulators.servos import SYNC_WRITE
+from reactdiff_ros.actuation.hardware import NOT_OPEN
+from reactdiff_ros.errors import DeviceError
 
 
-def lose(head: Head, *instructions: int, most: int) -> None:
-    """The next `most` packets with these instructions about torque do not arrive."""
+def lose(head: Head, instruction: int, most: int) -> None:
+    """The next `most` packets with this instruction about torque do not arrive."""
     heard, lost = head.bus.receive, []
 
     def receive(data: bytes, now_s: float) -> bytes:
-        if len(lost) < most and data[4] in instructions and data[5] == TORQUE:
+        if len(lost) < most and data[4] == instruction and data[5] == TORQUE:
             lost.append(data)
             return b""
         return heard(data, now_s)
 
-    head.bus.receive = receive  # type: ignore[method-assign]
+    head.bus.receive = receive
 
 
 def test_one_order_to_all_that_was_lost_is_followed_by_one_to_each(tmp_path):
     head = Head(tmp_path).enable()
     lose(head, SYNC_WRITE, most=1)
     assert head.ask("disable").granted
-    head.run(8.0)
-    assert head.state == "disarmed"
-    assert not head.torque(1)
-    assert not head.torque(2)
+    head.ends_without_torque()
 
 
 @pytest.mark.parametrize("most", [2, 8])
@@ -47,19 +46,17 @@ def test_an_order_that_nobody_confirms_is_repeated_until_somebody_does(tmp_path,
     assert not head.torque(1)
 
 
-def test_a_board_that_is_lost_while_it_lets_go_does_so_when_it_is_back(tmp_path, monkeypatch):
+def test_a_board_that_is_lost_while_it_lets_go_does_so_when_it_is_back(tmp_path):
     head = Head(tmp_path).enable()
-    board = head.buses["servos"]
-
-    def gone(_channel: int) -> None:
-        monkeypatch.undo()
-        raise PortGoneError("the port stopped working", where="memory")
-
-    monkeypatch.setattr(board, "_off", gone)
+    for channel in head.board.channels:
+        channel.goes_home = False  # else it lets go by itself while nobody speaks
+    head.wires["servos"].pull()
     assert head.ask("disable").granted
     head.run(8.0)
-    assert head.state == "disarmed"
-    assert [channel.received[-1] for channel in head.board.channels[:2]] == [0, 0]
+    assert head.torques() == [True, True, False, False]
+    head.wires["servos"].plug()
+    head.run(3.0)
+    assert head.torques() == head.torque_told() == [False] * 4
 
 
 BOARD_S = 0.5
@@ -69,10 +66,7 @@ BOARD_S = 0.5
 @pytest.fixture
 def head(tmp_path):
     """A robot of hobby servos alone, on one Maestro, enabled."""
-    head = Boards(tmp_path, "generic_12servo")
-    head.board = head.rig.buses["maestro"]
-    head.enable()
-    return head
+    return Head(tmp_path, robot="generic_12servo").enable()
 
 
 @pytest.mark.parametrize(("stands_s", "waits_s"), [(BOARD_S + 0.1, TICK_S), (1.0, 5.0), (30.0, TICK_S)])
@@ -83,28 +77,16 @@ def test_after_the_program_stood_still_a_reset_lets_a_maestro_be_enabled_again(h
         head.clock.now_s += stands_s
         head.run(waits_s)
         assert head.state == "stopped"
-        assert "watchdog" in head.actuation.state.message or "went home" in head.actuation.state.message
+        assert "watchdog" in head.status.message or "went home" in head.status.message
         refused = head.ask("enable")
         assert not refused.granted
         assert "reset" in refused.answer
-        reset = head.ask("reset")
-        assert reset.granted, reset.answer
-        assert head.run(10.0, until="disarmed"), head.actuation.state.message
-        assert head.actuation.state.faults == {}
-        assert head.actuation.state.obstacles == ()
+        assert head.ask("reset").granted
+        assert head.run(10.0, until="disarmed"), head.status.message
+        assert (head.status.faults, head.status.obstacles) == ({}, ())
         head.enable()
-        assert head.actuation.state.commands.joint_faults == {}
+        assert head.status.commands.joint_faults == {}
         assert all(head.board.channels[n].target for n in range(12))
-
-
-def test_a_disabled_maestro_that_went_home_is_asked_before_it_is_refused(head):
-    head.ask("disable")
-    assert head.run(10.0, until="disarmed")
-    expired = dict.fromkeys(head.profile.joints, Fault("watchdog", "it expired"))
-    head.hardware._buses["maestro"]._faults = expired
-    head.run(TICK_S)
-    assert head.actuation.state.obstacles
-    assert head.ask("enable").granted
 
 
 def test_what_a_joint_did_not_hear_is_not_where_it_stands(head):
@@ -121,24 +103,69 @@ def test_what_a_joint_did_not_hear_is_not_where_it_stands(head):
     assert head.board.channels[11].received[before] == pytest.approx(4 * stood, abs=8)
 
 
-def test_a_reset_tells_what_still_prevents_enabling(head):
+def test_a_reset_tells_what_still_prevents_enabling_and_what_is_over_is_forgotten_at_once(head):
     head.board.silent = True
     assert head.run(3.0, until="stopped")
     answer = head.ask("reset")
     assert answer.granted
     assert "cannot be enabled yet" in answer.answer
     assert "its board does not answer" in answer.answer
+    assert head.run(3.0, until="disarmed")
     head.board.silent = False
-    head.run(1.0)
-    head.enable()
+    assert head.ask("enable").granted
 
 
 def test_a_driver_that_failed_once_is_asked_again(head, monkeypatch):
-    driver = head.hardware._buses["maestro"]
     with monkeypatch.context() as failing:
-        failing.setattr(driver, "command", lambda positions: 1 / 0)
+        failing.setattr(head.buses["maestro"], "command", lambda positions: 1 / 0)
         assert head.run(1.0, until="stopped")
-        assert "ZeroDivisionError" in head.actuation.state.message
+        assert "ZeroDivisionError" in head.status.message
     assert head.ask("reset").granted
     assert head.run(10.0, until="disarmed")
     head.enable()
+
+
+# Devices that let everybody wait, or cannot be opened.
+
+
+@pytest.mark.parametrize("name", ["servos", "bus"])
+def test_waiting_for_torque_is_no_stall(tmp_path, name):
+    head = Head(tmp_path)
+    bus, arm = head.buses[name], head.buses[name].arm
+
+    def slowly(joint, position):
+        head.clock.now_s += 0.0 if bus.armed else 1.8
+        return arm(joint, position)
+
+    bus.arm = slowly
+    head.enable()
+    assert head.status.stalls == 0
+    assert head.torques() == [True] * 4
+
+
+def test_what_cannot_be_opened_is_said_tried_again_and_done_without(tmp_path, monkeypatch):
+    head = Head(tmp_path)
+    assert head.status.faults == dict.fromkeys(("eye", "lid", "jaw", "neck"), NOT_OPEN)
+    in_use = DeviceError("the port is in use", where="/dev/x", todo="process 7 has it: end that first")
+    errors = {"bus": in_use, "servos": ModuleNotFoundError("No module named 'x'", name="x")}
+
+    def opening(name, opened):
+        if name in errors:
+            raise errors[name]
+        opened()
+
+    for name, bus in head.buses.items():
+        monkeypatch.setattr(bus, "open", partial(opening, name, bus.open))
+    head.run(0.1)
+    assert head.status.faults["jaw"] == "the port is in use (/dev/x): process 7 has it: end that first"
+    assert head.status.faults["eye"].startswith("the library x is not installed")
+    assert not head.hardware.open(head.clock.now_s)  # not more than once a second
+    errors["bus"] = RuntimeError("a bug")
+    head.run(1.2)
+    assert head.status.faults["jaw"] == "its driver failed (RuntimeError: a bug)"
+    del errors["bus"]
+    head.run(1.2)
+    assert "jaw" not in head.status.faults
+    request = head.ask("enable")
+    assert request.granted
+    assert "enabled without eye, lid: the library x is not installed" in request.answer

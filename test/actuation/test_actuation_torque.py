@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from actuation_fixtures import TICK_S, Boards, Head
+from actuation_fixtures import TICK_S, Head
 
 from reactdiff_ros.actuation.drivers.feetech import TORQUE
 
@@ -26,20 +26,15 @@ def killed(tmp_path, *changes, stopped=False):
     return head
 
 
-def goals(head):
-    return [list(head.goals(n)) for n in (1, 2)] + [list(channel.received) for channel in head.board.channels]
-
-
 def test_torque_of_a_killed_process_is_reported_and_nothing_moves_by_itself(tmp_path):
     head = killed(tmp_path)
-    before = goals(head)
+    told = [head.goals(1), head.goals(2), *(channel.received for channel in head.board.channels)]
+    before = [len(goals) for goals in told]
     head.run(3.0)
-    status = head.actuation.state
-    assert (status.state, status.armed, status.obstacles) == ("disarmed", False, ())
-    assert head.torque_told() == [True] * 4
-    assert "eye, lid, jaw, neck: torque is on (~/enable false lets go where it can)" in status.message
-    assert goals(head) == before
-    assert head.torques() == [True] * 4
+    assert (head.state, head.status.armed, head.status.obstacles) == ("disarmed", False, ())
+    assert head.torque_told() == head.torques() == [True] * 4
+    assert "eye, lid, jaw, neck: torque is on (~/enable false lets go where it can)" in head.status.message
+    assert [len(goals) for goals in told] == before
 
 
 @pytest.mark.parametrize("wish", ["disable", "reset", "leave"])
@@ -51,7 +46,7 @@ def test_what_holds_is_lowered_without_a_jump_and_let_go(tmp_path, wish):
     assert head.state == "lowering"
     assert head.torques() == [False, False, False, True]
     head.ends_without_torque()
-    assert head.actuation.state.measured[3] == DOWN
+    assert head.status.measured[3] == DOWN
     path = [UP, *head.goals(2)[sent:]]
     assert max(abs(np.diff(path))) <= head.largest_step("neck") * 4096 / 360 + 1
     assert np.all(np.diff(path) >= -1)
@@ -68,7 +63,7 @@ def test_what_has_no_torque_gets_none_and_is_not_moved(tmp_path, wish, limp):
     head.bus.servos[number].table[TORQUE] = 0
     head.bus.servos[number].motor.torque = False
     head.run(0.5)
-    assert head.actuation.state.torque[limp] is False
+    assert head.status.torque[limp] is False
     before, heard = len(head.goals(number)), head.bus.receive
 
     def receive(data, now_s):
@@ -83,32 +78,24 @@ def test_what_has_no_torque_gets_none_and_is_not_moved(tmp_path, wish, limp):
     assert head.torques() == [False] * 4
 
 
-@pytest.mark.parametrize(("does", "holds"), [("hold", True), ("release", False)])
-def test_a_software_stop_does_what_the_profile_says_with_what_holds_already(tmp_path, does, holds):
-    head = killed(tmp_path, "software_stop: hold", f"software_stop: {does}")
+@pytest.mark.parametrize(("does", "kept"), [("hold", False), ("hold", True), ("release", False)])
+def test_a_software_stop_does_what_the_profile_says_with_what_holds_already(tmp_path, does, kept):
+    """A stop that was kept from before the start holds, too, until a reset lowers."""
+    holds = does == "hold"
+    head = killed(tmp_path, "software_stop: hold", f"software_stop: {does}", stopped=kept)
     before = len(head.goals(2))
-    assert head.ask("software_stop").granted
+    assert kept or head.ask("software_stop").granted
     head.run(0.5)
-    assert head.torques() == [holds] * 4
-    assert head.torque_told() == [holds] * 4
+    assert head.state == "stopped"
+    assert head.torques() == head.torque_told() == [holds] * 4
     assert len(head.goals(2)) == before
     disable = head.ask("disable")
     assert disable.granted is not holds
     assert ("eye, lid, jaw, neck may have torque" in disable.answer) is holds
-    assert ("torque is on (~/reset lets go where it can)" in head.actuation.state.message) is holds
+    assert ("torque is on (~/reset lets go where it can)" in head.status.message) is holds
     assert head.ask("reset").granted
     head.ends_without_torque()
-
-
-def test_a_kept_stop_holds_what_holds_until_a_reset_lowers_it(tmp_path):
-    head = killed(tmp_path, stopped=True)
-    assert head.state == "stopped"
-    assert head.torque_told() == [True] * 4
-    assert not head.ask("disable").granted
-    assert head.torques() == [True] * 4
-    assert head.ask("reset").granted
-    head.ends_without_torque()
-    assert head.actuation.state.measured[3] == DOWN
+    assert not holds or head.status.measured[3] == DOWN
 
 
 def test_a_stop_while_it_is_lowered_stops_it(tmp_path):
@@ -117,12 +104,12 @@ def test_a_stop_while_it_is_lowered_stops_it(tmp_path):
     head.run(0.2)
     assert head.ask("software_stop").granted
     head.run(1.0)
-    stands = head.actuation.state.measured[3]
+    stands = head.status.measured[3]
     assert -10.0 < stands < 20.0
     head.run(2.0)
     assert head.state == "stopped"
     assert head.torque(2)
-    assert head.actuation.state.measured[3] == pytest.approx(stands, abs=0.2)
+    assert head.status.measured[3] == pytest.approx(stands, abs=0.2)
 
 
 def test_enabling_takes_over_what_holds_where_it_holds(tmp_path):
@@ -140,7 +127,7 @@ def test_pulses_outside_the_limits_prevent_enabling_until_they_are_let_go(tmp_pa
     head = killed(tmp_path)
     head.board.channels[0].target = 4 * 1900
     head.run(1.5)
-    (obstacle,) = head.actuation.state.obstacles
+    (obstacle,) = head.status.obstacles
     assert obstacle.startswith("eye is at 1900 us, outside its limits")
     assert not head.ask("enable").granted
     head.ask("disable")
@@ -156,7 +143,7 @@ def test_where_enabling_fails_what_held_before_goes_on_holding(tmp_path):
     assert not enable.granted
     head.run(1.0)
     assert head.torque(2)
-    assert head.actuation.state.measured[3] == pytest.approx(-10.0, abs=0.5)
+    assert head.status.measured[3] == pytest.approx(-10.0, abs=0.5)
 
 
 def test_a_neck_that_cannot_be_lowered_is_named_and_falls_only_where_a_person_asks(tmp_path):
@@ -164,7 +151,7 @@ def test_a_neck_that_cannot_be_lowered_is_named_and_falls_only_where_a_person_as
     neck = head.bus.servos[2]
     neck.motor.position = neck.motor.goal = 3000.0
     head.run(1.0)
-    assert "; support neck: neck is at 83.76 deg, outside its limits" in head.actuation.state.message
+    assert "; support neck: neck is at 83.76 deg, outside its limits" in head.status.message
     assert head.ask("leave").granted
     head.run(1.0)
     assert head.torques() == [False, False, False, True]
@@ -187,11 +174,12 @@ def test_a_neck_that_does_not_answer_is_not_told_to_fall_when_it_does_again(tmp_
     assert head.torque_told() == [False, False, False, True]
     head.ask("disable")
     head.ends_without_torque()
-    assert head.actuation.state.measured[3] == DOWN
+    assert head.status.measured[3] == DOWN
 
 
-def test_the_end_of_a_process_that_enabled_nothing_lets_go_what_does_not_fall(tmp_path):
-    head = killed(tmp_path)
+@pytest.mark.parametrize("begin", [killed, lambda tmp_path: Head(tmp_path).enable()], ids=["found", "enabled"])
+def test_the_end_lets_go_what_does_not_fall(tmp_path, begin):
+    head = begin(tmp_path)
     head.actuation.end()
     assert head.torques() == [False, False, False, True]
 
@@ -223,7 +211,7 @@ def test_a_request_to_let_go_that_is_followed_by_one_to_enable_moves_nothing_dow
 
 
 def boards(tmp_path, robot, saves):
-    head = Boards(tmp_path, robot)
+    head = Head(tmp_path, robot=robot)
     head.run(1.5)
     if robot == "ohbot":
         head.ask("disable")
@@ -243,8 +231,8 @@ def test_pulses_of_a_killed_process_go_down_from_where_they_are_and_off(tmp_path
     before = head.pulses()
     reported = None if robot == "ohbot" else True
     assert head.torque_told() == [reported] * len(head.profile.joints)
-    assert ("torque is unknown, may hold" if robot == "ohbot" else "torque is on") in head.actuation.state.message
-    assert "support" not in head.actuation.state.message
+    assert ("torque is unknown, may hold" if robot == "ohbot" else "torque is on") in head.status.message
+    assert "support" not in head.status.message
     disable = head.actuation.request("disable")
     path = [before[neck]]
     while head.run(TICK_S, until="disarmed") is False or not disable.done:
@@ -263,18 +251,18 @@ def test_pulses_of_a_killed_process_go_down_from_where_they_are_and_off(tmp_path
 
 def test_an_ohbot_that_has_no_pulses_gets_none_when_it_is_disabled(tmp_path):
     head = boards(tmp_path, "ohbot", saves=True)
-    for motor in head.rig.buses["board"].motors:
+    for motor in head.board.motors:
         motor.servo.torque = False  # its supply was switched off and on
     disable = head.actuation.request("disable")
     while not disable.done or head.state != "disarmed":
         head.run(TICK_S)
-        assert not any(motor.servo.torque for motor in head.rig.buses["board"].motors)
+        assert not any(motor.servo.torque for motor in head.board.motors)
     assert head.torque_told() == [False] * 8
 
 
 def test_an_ohbot_whose_position_is_unknown_is_let_go_as_it_is_by_a_person_alone(tmp_path):
     head = boards(tmp_path, "ohbot", saves=False)
-    assert "; support head_nod: its position is unknown, so it would fall" in head.actuation.state.message
+    assert "; support head_nod: its position is unknown, so it would fall" in head.status.message
     before = head.pulses()["head_nod"]
     head.ask("leave")
     head.run(0.5)

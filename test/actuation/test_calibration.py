@@ -25,7 +25,7 @@ from reactdiff_ros.actuation.robot.profile import SERVO_PULSE_US, Joint, Limits,
 JAW = Calibration(3, 1, -77, 1200, 2900)
 
 
-def test_what_was_saved_is_read_back_and_has_lerobots_shape(tmp_path: Path) -> None:
+def test_what_was_saved_is_read_back_in_lerobots_shape_and_old_files_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "robot.json"
     assert load_calibration(path) == {}
     assert save_calibration(path, {"jaw": JAW}) is None
@@ -33,43 +33,34 @@ def test_what_was_saved_is_read_back_and_has_lerobots_shape(tmp_path: Path) -> N
     assert json.loads(path.read_text()) == {
         "jaw": {"id": 3, "drive_mode": 1, "homing_offset": -77, "range_min": 1200, "range_max": 2900}
     }
+    first, second = save_calibration(path, {}), save_calibration(path, {})
+    assert (load_calibration(first), load_calibration(second)) == ({"jaw": JAW}, {})
+    assert sorted(p.name for p in path.parent.iterdir()) == ["robot.json", "robot.json.1.bak", "robot.json.2.bak"]
 
 
-def test_old_files_are_kept_each_under_its_own_name(tmp_path: Path) -> None:
-    path = tmp_path / "robot.json"
-    path.write_text("the first")
-    first = save_calibration(path, {"jaw": JAW})
-    second = save_calibration(path, {})
-    assert first.read_text() == "the first"
-    assert load_calibration(second) == {"jaw": JAW}
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["robot.json", "robot.json.1.bak", "robot.json.2.bak"]
+def changed(**values: object) -> str:
+    """A file with this calibration, but for these values."""
+    return json.dumps({"jaw": asdict(JAW) | values})
 
 
-GOOD = asdict(JAW)
+NO_CALIBRATIONS = {
+    "nothing": ("", "not plain JSON"),
+    "deep": ("[" * 100_000, "not plain JSON"),
+    "no text": ("\udcff", "not plain JSON"),
+    "a list": ("[]", "no joints"),
+    "a joint twice": ('{"jaw": {}, "jaw": {}}', "'jaw' is given twice"),
+    "a number": ('{"jaw": 3}', "not a calibration of a joint"),
+    "nothing of a joint": ('{"jaw": {}}', "id is missing"),
+    "no whole number": (changed(range_min=1.5), "not a whole number"),
+    "yes": (changed(range_min=True), "not a whole number"),
+    "too many digits": (changed(range_max=10**30), "not a whole number"),
+    "another mode": (changed(drive_mode=2), "neither 0 nor 1"),
+    "no range": (changed(range_min=2900), "reversed"),
+    "1 MB": ("#" * 1_100_000, "larger"),
+}
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("", "not plain JSON"),
-        ("{", "not plain JSON"),
-        ("[" * 100_000, "not plain JSON"),
-        ("\udcff", "not plain JSON"),
-        ("[]", "no joints"),
-        (f'{{"jaw": {json.dumps(GOOD)}, "jaw": {json.dumps(GOOD)}}}', "'jaw' is given twice"),
-        ('{"jaw": 3}', "not a calibration of a joint"),
-        (json.dumps({"jaw": {k: v for k, v in GOOD.items() if k != "id"}}), "id is missing"),
-        (json.dumps({"jaw": {**GOOD, "range_min": 1.5}}), "not a whole number"),
-        (json.dumps({"jaw": {**GOOD, "range_min": True}}), "not a whole number"),
-        (json.dumps({"jaw": {**GOOD, "range_max": None}}), "not a whole number"),
-        (json.dumps({"jaw": {**GOOD, "range_max": 10**30}}), "not a whole number"),
-        (json.dumps({"jaw": {**GOOD, "homing_offset": float("nan")}}), "not a whole number"),
-        (json.dumps({"jaw": {**GOOD, "drive_mode": 2}}), "neither 0 nor 1"),
-        (json.dumps({"jaw": {**GOOD, "range_min": 2900}}), "reversed"),
-        (json.dumps({"jaw": {**GOOD, "range_min": 3900}}), "reversed"),
-        ("#" * 1_100_000, "larger"),
-    ],
-)
+@pytest.mark.parametrize(("content", "words"), NO_CALIBRATIONS.values(), ids=NO_CALIBRATIONS)
 def test_what_is_no_calibration_is_one_sentence_with_its_place(tmp_path: Path, content: str, words: str) -> None:
     path = tmp_path / "robot.json"
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
@@ -81,15 +72,15 @@ def test_what_is_no_calibration_is_one_sentence_with_its_place(tmp_path: Path, c
     assert "\n" not in sentence
 
 
-def test_which_joints_need_one() -> None:
-    assert len(calibrated_joints(load_profile("generic_12servo"))) == 12
-    assert len(calibrated_joints(load_profile("ohbot"))) == 8
-    for robot in ("screen", "reachy_mini", "furhat", "ros2_control"):
-        assert calibrated_joints(load_profile(robot)) == ()
+NEED_ONE = {"generic_12servo": 12, "ohbot": 8, "screen": 0, "reachy_mini": 0, "furhat": 0, "ros2_control": 0}
+
+
+@pytest.mark.parametrize(("robot", "joints"), NEED_ONE.items())
+def test_which_joints_need_one(robot: str, joints: int) -> None:
+    assert len(calibrated_joints(load_profile(robot))) == joints
 
 
 STS, STEP = Counts(4096, 360.0, 2047), 360.0 / 4096
-SCS = Counts(1024, 300.0, 511)
 JOINT = Joint(
     unit="deg",
     group="neck",
@@ -140,42 +131,36 @@ def test_what_cannot_be_right_is_refused_by_name(neutral: int, lower: int, upper
         range_by_hand("neck", JOINT, STS, STEP, neutral, lower, upper)
 
 
-def test_a_joint_is_followed_over_the_end_of_its_counts_and_not_when_it_jumps() -> None:
+def test_a_joint_is_followed_over_the_end_of_its_counts_unless_it_jumps_or_they_end() -> None:
     track = Track(STS, 3900)
     for count in (4050, 80, 300, 40, 4000):
         track.see(count)
-    assert track.value == 4000
-    assert not track.lost
+    assert (track.value, track.lost) == (4000, False)
     track.see(4090)
     track.see(60)
-    assert track.value == 4096 + 60
+    assert (track.value, track.lost) == (4096 + 60, False)
     track.see(1500)
     assert track.lost
+    ends = Track(Counts(1024, 300.0, 511), 1000)
+    ends.see(20)
+    assert ends.lost
 
 
-def test_a_servo_whose_counts_end_is_not_followed_over_their_end() -> None:
-    track = Track(SCS, 1000)
-    track.see(20)
-    assert track.lost
-
-
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_pulses(mirrored: bool) -> None:
-    lower, upper = (1900.0, 1100.0) if mirrored else (1100.0, 1900.0)
-    assert range_by_pulses("jaw", lower, upper, (lower, upper), SERVO_PULSE_US) == (1100, 1900)
-    middle, quarter = (lower + upper) / 2, lower + (upper - lower) / 4
-    ends = tuple(sorted((int(quarter), int(upper))))
-    assert range_by_pulses("jaw", quarter, upper, (lower, upper), SERVO_PULSE_US) == ends
+@pytest.mark.parametrize("ends", [(1100.0, 1900.0), (1900.0, 1100.0)], ids=["as it is", "mirrored"])
+def test_the_range_of_a_hobby_servo(ends: tuple[float, float]) -> None:
+    lower, upper = ends
     step = (upper - lower) / 100
+    assert range_by_pulses("jaw", lower, upper, ends, SERVO_PULSE_US) == (1100, 1900)
+    found = range_by_pulses("jaw", lower + 25.1 * step, upper, ends, SERVO_PULSE_US)
+    assert found == ((1300, 1900) if step > 0 else (1100, 1700))
     for low, high, words in (
-        (middle, middle, "too small"),
-        (middle, upper, "too small"),
-        (middle - step, middle + step, "too small"),
+        (lower + 50 * step, upper, "too small"),
+        (lower + 49 * step, lower + 51 * step, "too small"),
         (upper, lower, "reversed"),
-        (middle - 200 * step, middle + 100 * step, "too wide"),
+        (lower - 150 * step, upper + 50 * step, "too wide"),
     ):
         with pytest.raises(CalibrationError, match=f"its range is {words}"):
-            range_by_pulses("jaw", low, high, (lower, upper), SERVO_PULSE_US)
+            range_by_pulses("jaw", low, high, ends, SERVO_PULSE_US)
 
 
 def test_directions_are_in_words(tmp_path: Path) -> None:

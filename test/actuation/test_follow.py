@@ -1,229 +1,233 @@
-"""The follower's states, tick by tick, with time as an argument."""
+"""The follower, tick by tick: what it refuses, a library that fails, calm faces, rules; and when ticks are due."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from robot_fixtures import face, robots, small_profile
+from robot_fixtures import LimitCheck, calm_frames, face, longest_run, odd_profile, small_profile
 from ruckig import Ruckig
 
-from reactdiff_ros.actuation.follow import CHANNEL_S, ArmingError, Commands, Follower
+from reactdiff_ros.actuation.follow import STEADY, ArmingError, Follower
+from reactdiff_ros.actuation.motion import FAILURES, Motion
+from reactdiff_ros.actuation.robot.kinematics import SHORTEST
 from reactdiff_ros.actuation.robot.profile import Profile, load_profile
+from reactdiff_ros.actuation.schedule import Schedule
+from reactdiff_ros.actuation.simulate import Block, simulate, usable_frames
+from reactdiff_ros.coefficients import INDEX
 
-DT = 0.02
-NAN = float("nan")
-
-
+NAN = math.nan
 OPEN = face(jawOpen=1.0, headPitch=0.3)
+NOISES = (1e-7, 3e-7, 1e-6, 3e-6, 1e-5)
 
 
-class Driver:
-    """Ticks a follower and remembers; measured positions are the commands of the tick before (or what is set)."""
-
-    def __init__(self, profile: Profile) -> None:
-        self.profile, self.follower, self.now = profile, Follower(profile), 100.0
-        self.seen: list[Commands] = []
-        self.measured = [NAN if not profile.feedback(n) else j.neutral for n, j in profile.joints.items()]
-
-    def arm(self, measured: list[float] | None = None, saved: dict[str, float] | None = None) -> None:
-        self.follower.arm(self.now, measured or self.measured, saved)
-
-    def run(self, seconds: float, frame: np.ndarray | None = OPEN, age: float = 0.005) -> Commands:
-        for _ in range(round(seconds / DT)):
-            self.now += DT
-            self.tick(frame, age)
-        return self.seen[-1]
-
-    def tick(
-        self, frame: np.ndarray | None = OPEN, age: float = 0.005, measured: list[float] | None = None
-    ) -> Commands:
-        commands = self.follower.tick(self.now, frame, age, measured or self.measured)
-        self.seen.append(commands)
-        self.measured = [
-            p if self.profile.feedback(n) else NAN for n, p in zip(self.profile.joints, commands.position, strict=True)
-        ]
-        return commands
-
-    def following(self) -> Driver:
-        self.arm()
-        self.run(3.0, face())
-        assert self.follower.state == "following"
-        self.seen.clear()
-        return self
-
-
-@pytest.fixture
-def driver(tmp_path: Path) -> Driver:
-    return Driver(small_profile(tmp_path))
-
-
-def assert_within_limits(profile: Profile, seen: list[Commands]) -> None:
-    joints = list(profile.joints.values())
-    lower, upper = np.array([j.limits.position for j in joints]).T
-    speed = np.array([j.limits.speed for j in joints])
-    acceleration = np.array([j.limits.acceleration for j in joints])
-    position, torque = np.array([c.position for c in seen]), np.array([c.torque for c in seen])
-    assert (position >= lower).all()
-    assert (position <= upper).all()
-    assert (np.abs([c.velocity for c in seen]) <= speed).all()
-    assert (np.abs([c.acceleration for c in seen]) <= acceleration).all()
-    assert (np.abs(np.diff(position, axis=0)) * profile.rate_hz <= speed * (1 + 1e-9)).all()
-    change = np.diff(position, n=2, axis=0) * profile.rate_hz**2
-    # A joint that is let go while it moves has no command to follow any more.
-    assert (np.abs(change) <= acceleration * (1 + 1e-6))[torque[2:]].all()
-
-
-def test_motion_starts_from_measured_positions_slowly(driver: Driver) -> None:
-    driver.arm([NAN, NAN, 12.0, -20.0], {"eye": 1400.0})
-    commands = driver.run(DT)
-    assert commands.state == "starting"
-    assert commands.position == pytest.approx([1400, 1500, 12, -20], abs=0.5)
-    commands = driver.run(4.0)
-    assert commands.state == "following"
-    quick = np.abs([c.velocity for c in driver.seen if c.state == "starting"]).max(axis=0)
-    assert (quick <= 0.25 * np.array([4000, 4000, 120, 90])).all()
-    assert_within_limits(driver.profile, driver.seen)
+def following(profile: Profile) -> Follower:
+    """It has torque on every joint, at neutral, and follows a face at 0 s."""
+    follower = Follower(profile)
+    follower.begin_at_neutral(0.0, None, 0.0)
+    follower.tick(0.02, OPEN, 0.005)
+    return follower
 
 
 @pytest.mark.parametrize("measured", [[NAN, NAN, NAN, 0.0], [NAN, NAN, 0.0, 40.0], None, [1.0]])
-def test_arming_needs_known_positions_inside_the_limits(driver: Driver, measured: list[float] | None) -> None:
+def test_arming_needs_known_positions_inside_the_limits(tmp_path: Path, measured: list[float] | None) -> None:
+    follower = Follower(small_profile(tmp_path))
     with pytest.raises(ArmingError):
-        driver.follower.arm(0.0, measured)
-    assert driver.follower.state == "disarmed"
+        follower.arm(0.0, measured)
+    assert follower.state == "disarmed"
 
 
-def test_it_follows_and_says_what_is_limited(driver: Driver) -> None:
-    driver.following()
-    commands = driver.run(0.1)
-    assert commands.limited == [False, False, True, True]
-    commands = driver.run(1.5)
-    assert commands.position == pytest.approx([1500, 1500, 20.0, 0.3 * 57.3], abs=1e-5)
-    assert not any(commands.limited)
-    commands = driver.run(1.0, face(headPitch=0.6))
-    assert commands.target[3] == 30.0
-    assert commands.limited[3]
-    assert_within_limits(driver.profile, driver.seen)
+NO_FACES = [(np.zeros(57), 0.0), (np.zeros((2, 58)), 0.0), (np.float64(3.0), 0.0), (OPEN, NAN), (OPEN, math.inf)]
 
 
-NO_FACES = [(np.zeros(57), 0.0), (np.zeros((2, 58)), 0.0), (np.float64(3.0), 0.0), (OPEN, NAN), (OPEN, -1.0)]
-
-
-@pytest.mark.parametrize(("frame", "age"), [*NO_FACES, (OPEN, float("inf"))])
+@pytest.mark.parametrize(("frame", "age"), [*NO_FACES, (OPEN, -1.0)])
 def test_malformed_frames_are_no_frames_and_an_age_that_makes_no_sense_is_stale(
-    driver: Driver, frame: np.ndarray, age: float
+    tmp_path: Path, frame: np.ndarray, age: float
 ) -> None:
-    driver.following().run(0.5)
-    assert driver.run(0.1, frame, age).state == "returning"
+    follower = following(small_profile(tmp_path))
+    assert follower.state == "following"
+    assert follower.tick(0.04, frame, age).state == "returning"
 
 
-def test_a_stop_is_latched_whatever_comes_and_until_then_a_reset_is_refused(driver: Driver) -> None:
-    driver.following().run(0.2)
-    with pytest.raises(ArmingError, match="disarm"):
-        driver.follower.reset()
-    driver.follower.software_stop()
-    commands = driver.run(1.0)
-    driver.follower.joint_fault("jaw", "hot")
-    driver.follower.stop_for("all is lost")
-    assert driver.run(0.5).position == commands.position
-    assert driver.seen[-1].state == "stopped"
-    with pytest.raises(ArmingError, match="reset"):
-        driver.arm()
-    assert_within_limits(driver.profile, driver.seen)
-    driver = Driver(driver.profile)
-    driver.follower.software_stop()
-    driver.follower.reset()
-    assert driver.run(DT).state == "disarmed"
-    driver.arm()
-    assert driver.run(3.0).state == "following"
+@pytest.mark.parametrize("jump", [-0.5, NAN, math.inf, -1e9])
+def test_a_clock_that_makes_no_sense_disarms(tmp_path: Path, jump: float) -> None:
+    assert following(small_profile(tmp_path)).tick(0.04 + jump, OPEN, 0.005).state in ("lowering", "disarmed")
 
 
-def test_an_error_of_the_motion_library_is_a_controlled_stop(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    driver.following().run(0.1)
-
-    class Broken:
-        def update(self, *_: object) -> None:
-            raise RuntimeError("no solution\nat all")
-
-    driver.follower._motion._ruckig = Broken()  # type: ignore[assignment]
-    monkeypatch.setattr("reactdiff_ros.actuation.motion.Ruckig", lambda *_: Broken())
-    commands = driver.run(1.0)
-    assert commands.state == "stopped"
-    assert "no solution at all" in commands.fault
-    assert commands.velocity == [0, 0, 0, 0]
-    assert commands.torque == [False, False, True, True]  # on_fault; the neck cannot be lowered, so it holds
-    assert_within_limits(driver.profile, driver.seen)
-    monkeypatch.setattr("reactdiff_ros.actuation.motion.Ruckig", Ruckig)
-    driver.follower.reset()
-    driver.run(4.0)
-    driver.arm()
-    assert driver.run(4.0).state == "following"
-
-
-@pytest.mark.parametrize("jump", [-0.5, NAN, float("inf"), -1e9])
-def test_a_clock_that_makes_no_sense_disarms(driver: Driver, jump: float) -> None:
-    driver.following()
-    driver.now += jump
-    assert driver.tick().state in ("lowering", "disarmed")
-
-
-def test_a_joint_found_outside_after_a_stall_is_a_fault(driver: Driver) -> None:
-    driver.following()
-    driver.now += 0.5
-    commands = driver.tick(measured=[NAN, NAN, 3.0, 90.0])
+def test_a_joint_found_outside_after_a_stall_is_a_fault(tmp_path: Path) -> None:
+    commands = following(small_profile(tmp_path)).tick(0.5, OPEN, 0.005, [NAN, NAN, 3.0, 90.0])
     assert commands.state == "stopped"
     assert "neck" in commands.fault
 
 
-@pytest.mark.parametrize("robot", robots())
-def test_every_robot_arms_follows_and_disarms(robot: str) -> None:
-    profile = load_profile(robot)
-    driver = Driver(profile)
-    driver.arm()
-    waiting = CHANNEL_S * sum(not profile.feedback(n) for n in profile.joints)
-    assert driver.run(waiting + 2.0, face()).state == "following"
-    driver.run(1.0, face(jawOpen=0.5, mouthSmileLeft=1, headPitch=0.3))
-    driver.follower.disarm()
-    assert driver.run(8.0).state == "disarmed"
-    assert_within_limits(profile, driver.seen)
+class Failing:
+    """A ruckig that fails at the ticks that it is told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, ticks: set[int]) -> None:
+        self.ticks, self.tick = ticks, 0
+        monkeypatch.setattr("reactdiff_ros.actuation.motion.Ruckig", self.make)
+
+    def make(self, *sizes: float) -> Failing:
+        self._ruckig = Ruckig(*sizes)
+        return self
+
+    def update(self, *what: object) -> object:
+        if self.tick in self.ticks:
+            raise RuntimeError("no solution\nat all")
+        return self._ruckig.update(*what)
 
 
-EVENTS = st.sampled_from(["arm", "disarm", "stop", "reset", "joint", "fault", "stale", "wild", "open", "neutral"])
+FIGURES = ("time_s", "target", "position", "velocity", "acceleration", "limited")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(EVENTS, st.integers(1, 40)), min_size=1, max_size=12), st.integers(0, 99))
-def test_no_order_of_events_leaves_the_limits(tmp_path: Path, events: list[tuple[str, int]], seed: int) -> None:
-    driver, rng = Driver(small_profile(tmp_path)), np.random.default_rng(seed)
-    stretches: list[list[Commands]] = [[]]
-    asked = False
-    for event, ticks in events:
-        age = 0.0
-        follower = driver.follower
-        if event == "arm" and follower.state == "disarmed":
-            stretches.append([])
-            driver.arm()
-        elif event == "disarm":
-            follower.disarm()
-        elif event == "stop":
-            follower.software_stop()
-        elif event == "fault":
-            follower.stop_for("x")
-        elif event == "joint":
-            follower.joint_fault("neck", "x")
-        elif event == "reset" and follower.state == "stopped":
-            stretches.append([])
-            follower.reset()
-        asked = event in ("stop", "fault") or (asked and event != "reset")
-        for _ in range(ticks):
-            driver.now += DT
-            wild = rng.choice([0.0, 1.0, np.nan, np.inf, -1e9], size=58)
-            frame = {"wild": wild, "stale": None, "neutral": face()}.get(event, OPEN)
-            stretches[-1].append(driver.tick(frame, age))
-            assert asked or driver.seen[-1].state != "stopped"
-    for stretch in stretches:
-        if len(stretch) > 2:
-            assert_within_limits(driver.profile, stretch)
+def run_failing(monkeypatch: pytest.MonkeyPatch, profile: Profile, ticks: set[int], count: int) -> Follower:
+    """Half a second up, half a second down, again and again, with these failures; limits are checked."""
+    failing, check = Failing(monkeypatch, ticks), LimitCheck(profile)
+    follower = Follower(profile)
+    follower.begin_at_neutral(0.0, None, 0.0)
+    commands = []
+    for tick in range(1, count):
+        failing.tick = tick
+        shown = np.full(58, 1.0 if tick // 25 % 2 else -1.0)
+        commands.append(follower.tick(tick / profile.rate_hz, shown, 0.0))
+    columns = ([getattr(t, name) for t in commands] for name in FIGURES)
+    check.see(Block(*map(np.array, columns), ""))
+    return follower
+
+
+def test_single_failures_of_the_library_do_not_stop_a_robot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Failures at any time, alone and in rows: it brakes within its limits, and goes on."""
+    rng = np.random.default_rng(0)
+    starts, lengths = rng.integers(0, 1000, 75), rng.integers(1, 6, 75)
+    ticks = {int(s) + k for s, n in zip(starts, lengths, strict=True) for k in range(n)}
+    for profile in (small_profile(tmp_path), load_profile("furhat")):
+        assert run_failing(monkeypatch, profile, ticks, 1000).state == "following"
+
+
+def test_a_library_that_goes_on_failing_is_a_controlled_stop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    profile = small_profile(tmp_path)
+    for count, state in ((FAILURES - 1, "following"), (FAILURES, "stopped")):
+        follower = run_failing(monkeypatch, profile, set(range(500, 500 + count)), 600)
+        assert follower.state == state
+    assert "no solution at all" in follower.fault
+    follower = run_failing(monkeypatch, profile, set(range(500, 1000)), 600)
+    commands = follower.tick(12.0, OPEN, 0.0)
+    assert commands.velocity == [0, 0, 0, 0]
+    assert commands.torque == [False, False, True, True]  # on_fault; the neck cannot be lowered, so it holds
+
+
+def test_what_is_lowered_after_a_fault_outlives_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    failing = Failing(monkeypatch, {3, 11})
+    follower = Follower(small_profile(tmp_path))
+    follower.begin_at_neutral(0.0, None, 0.0)
+    follower.stop_for("half of the bus is gone")
+    for failing.tick in range(1, 200):
+        commands = follower.tick(failing.tick / 50, None, 0.0)
+    assert commands.position[3] == pytest.approx(25.0, abs=1e-3)
+    assert not commands.torque[3]
+
+
+@pytest.mark.parametrize("step", [1e-8, 1e-7, 1e-6, 1e-5, 1e-3])
+def test_a_slow_drift_is_followed_and_its_end_reached(tmp_path: Path, step: float) -> None:
+    """The jaw, from shut to 0.1 of its range by steps that are each too small to be followed."""
+    profile = small_profile(tmp_path)
+    follower, count = Follower(profile), round(min(0.1 / step, 5000))
+    follower.begin_at_neutral(0.0, None, 0.0)
+    wanted = [j.neutral for j in profile.joints.values()]
+    worst = 0.0
+    for tick in range(1, count + 100):
+        wanted[2] = 20.0 * step * min(tick, count)
+        commands = follower.tick_wanted(tick / 50, list(wanted), 0.0)
+        worst = max(worst, abs(commands.target[2] - wanted[2]))
+    assert worst <= 20.0 * STEADY * (1 + 1e-9)
+    assert commands.target[2] == wanted[2]
+    assert commands.position[2] == pytest.approx(wanted[2], abs=20.0 * 1e-6)
+    assert not commands.limited[2]
+
+
+@pytest.mark.parametrize("beyond", [2e-7, 2e-6, 8e-6, 2e-5])
+def test_a_rule_holds_also_for_a_face_that_is_hardly_beyond_its_point(tmp_path: Path, beyond: float) -> None:
+    """The jaw wide open until the rule is about to act, then a hair beyond 0.6 of its way, trembling."""
+    profile, rng, count = small_profile(tmp_path), np.random.default_rng(0), 1500
+    frames = np.zeros((count, 58))
+    jaw = np.where(np.arange(count) % 500 < 70, 1.0, 0.6 + beyond) + rng.normal(0, 1e-7, count)
+    frames[:, INDEX["jawOpen"]] = jaw
+    for block in simulate(profile, usable_frames(frames, np.arange(count) / 50)):
+        assert longest_run(block.command[:, 2] > 12.0) <= 100
+
+
+def calm_run(monkeypatch: pytest.MonkeyPatch, profile: Profile, seed: int, count: int, noise: float) -> LimitCheck:
+    """Calm frames, which must not make a robot brake for want of a trajectory."""
+    monkeypatch.setattr(Motion, "_brake", lambda motion: pytest.fail("it brakes"))
+    check = LimitCheck(profile)
+    for block in simulate(profile, usable_frames(*calm_frames(np.random.default_rng(seed), count, noise))):
+        check.see(block)
+    return check
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("seed", [11, 21, 22, 23])
+def test_a_calm_face_does_not_stop_a_furhat(monkeypatch: pytest.MonkeyPatch, seed: int, noise: float) -> None:
+    """A minute each; five of these stopped when targets trembled with the face."""
+    assert calm_run(monkeypatch, load_profile("furhat"), seed, 3000, noise).ticks == 3000
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_robots_are_calm_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seed: int) -> None:
+    profile = odd_profile(tmp_path, seed, plausible=True)
+    assert calm_run(monkeypatch, profile, seed, 1500, NOISES[seed % len(NOISES)]).ticks >= 1499  # some at 100 Hz
+
+
+# When ticks are due.
+
+
+@pytest.mark.parametrize("late_s", [0.0002, 0.001, 0.003, 0.01])
+def test_the_rate_does_not_drift_and_no_period_is_shorter_than_the_limits_assume(late_s: float) -> None:
+    schedule, rng, began = Schedule(50.0, 0.0), np.random.default_rng(0), []
+    for _ in range(2000):
+        began.append(schedule.due_s + rng.exponential(late_s))
+        schedule.ticked(began[-1])
+    assert np.diff(began).min() >= SHORTEST * 0.02 - 1e-9
+    assert 2000 / (began[-1] - began[0]) > 50.0 / (1.0 + 2.0 * late_s / 0.02)
+    if late_s < 0.001:
+        assert schedule.rate_hz() == pytest.approx(50.0, rel=0.01)
+        assert schedule.due_s == pytest.approx(2000 / 50.0, abs=0.001)
+        assert 0.0002 < schedule.jitter_p99_s() < 0.002
+
+
+def test_missed_ticks_are_not_made_up_for() -> None:
+    schedule = Schedule(50.0, 0.0)
+    schedule.ticked(0.0)
+    schedule.ticked(schedule.due_s + 0.012)
+    assert schedule.due_s == pytest.approx(0.06)
+    schedule.ticked(schedule.due_s + 0.004)
+    assert schedule.due_s == pytest.approx(0.064 + SHORTEST * 0.02)
+    for _ in range(12):
+        schedule.ticked(schedule.due_s)
+    assert schedule.due_s == pytest.approx(0.32)  # where it would have been
+    schedule.ticked(schedule.due_s + 0.5)
+    for _ in range(4):
+        schedule.ticked(schedule.due_s)
+    assert schedule.due_s == pytest.approx(0.92)
+
+
+@pytest.mark.parametrize("phase_s", [0.0, 0.003, 0.009, 0.0185])
+@pytest.mark.parametrize("rate_hz", [50.0, 100.0])
+def test_ticks_come_to_be_soon_behind_the_faces_by_longer_periods_alone(phase_s: float, rate_hz: float) -> None:
+    schedule, rng = Schedule(rate_hz, 0.0), np.random.default_rng(1)
+    faces = np.arange(0.0, 12.0, 0.02) + phase_s + np.abs(rng.normal(0.0, 0.0005, 600))
+    used, waits, began = 0, [], []
+    while schedule.due_s < 11.9:
+        now_s = schedule.due_s
+        newest = int(np.searchsorted(faces, now_s, side="right"))
+        waited_s = now_s - faces[newest - 1] if newest > used else NAN
+        used = max(used, newest)
+        waits.append(waited_s)
+        began.append(now_s)
+        schedule.ticked(now_s, waited_s)
+    assert np.diff(began).min() >= 1.0 / rate_hz - 1e-9
+    late = [w for w in waits[len(waits) // 2 :] if math.isfinite(w)]
+    assert np.percentile(late, 99) < 0.6 / rate_hz
+    assert np.percentile(late, 1) > 0.2 / rate_hz

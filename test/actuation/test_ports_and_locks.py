@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 from bus_fixtures import CLOCK, port
@@ -112,13 +111,3 @@ def test_what_came_in_time_is_taken_by_a_program_that_had_to_wait_itself(tmp_pat
         assert line.isPacketTimeout()
         assert line.read(1, 0.03) == b""
         line.close()
-
-
-def test_a_port_that_goes_while_it_is_opened_is_given_back(tmp_path: Path) -> None:
-    gone = OSError(errno.EIO, "Input/output error")
-    with Wire(MaestroBoard(), port(tmp_path), CLOCK):
-        broken = patch("serial.Serial.reset_input_buffer", side_effect=gone)
-        with broken, pytest.raises(DeviceError, match="stopped working"):
-            opened(tmp_path)
-        assert list(tmp_path.glob("LCK*")) == []
-        opened(tmp_path).close()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from robot_fixtures import SMALL, robots, small_profile
 
 from reactdiff_ros.actuation.robot.profile import load_profile
@@ -17,17 +17,10 @@ from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.plain_yaml import Problem, ProblemsError, read_marked
 
-IDS = {"screen", "generic_12servo", "opsoro_ono", "ohbot", "inmoov_head", "reachy_mini", "furhat", "ros2_control"}
-
-
-def test_all_robots_are_there() -> None:
-    assert set(robots()) == IDS
-
 
 @pytest.mark.parametrize("robot", robots())
 def test_shipped_profiles_are_right_and_say_what_they_rest_on(robot: str) -> None:
     profile = load_profile(robot)
-    assert profile.name == robot
     assert all(len(text) > 10 for text in (profile.shows, profile.published, profile.chosen, profile.tested))
     assert 50.0 <= profile.rate_hz <= 100.0
     # A neck that holds the head up is never simply let go.
@@ -60,14 +53,9 @@ WRONG = [
     ("    lowered: 25\n", "", "joints.neck.on_fault", "belong together"),
     ("type: pca9685", "type: pca9685, baud: 3", "drivers.servos.baud", "unknown key"),
     ("camera: {mount: fixed}", "camera: {mount: fixed, xyz_m: [1, 2]}", "camera.xyz_m.2", "missing"),
-    ("{mount: fixed}", "{mount: fixed, xyz_m: [0, 0, 12]}", "camera.xyz_m.2", "less than or equal to 2, not 12"),
     ("{mount: fixed}", "{mount: fixed, rpy_rad: [0, 0, -90]}", "camera.rpy_rad.2", "than or equal to -1.6, not -90"),
-    ("{mount: fixed}", "{mount: fixed}\nhead: {pivot_m: [0, 0, -12], pitch: {neck: 0.017}}",
-     "head.pivot_m.2", "greater than or equal to -1, not -12"),
     ("{mount: fixed}", "{mount: fixed}\nhead: {pitch: {nek: 1}}", "head.pitch.nek", "no joint nek"),
-    ("{mount: fixed}", "{mount: fixed}\nhead: {gaze_share: 1.5}", "head.gaze_share", "less than or equal to 1"),
     ("longest_s: 2.0", "longest_s: 0.1", "rules.0.longest_s", "to come back"),
-    ("bus: {type: feetech}", "bus: {type: feetech}\n  other: {type: dynamixel}", "drivers.other", "same device as bus"),
     ("bus: {type: feetech}", "bus: {type: feetech, port: /dev/x}\n  other: {type: maestro, port: /dev/x}",
      "drivers.other", "same device as bus"),
     ("name: small", "name: Small Robot", "name", "small letters, digits and _, and begin with a letter, not 'Small"),
@@ -75,9 +63,7 @@ WRONG = [
     ("type: pca9685", "type: pca9685, address: 64.5", "drivers.servos.address", "a whole number, not 64.5"),
     ("driver: bus, id: 1", "driver: bus, id: 254", "joints.jaw.output.id", "0 to 253"),
     ("  gaze: {sum:", "  jawOpen: {sum:", "signals.jawOpen", "name of a coefficient"),
-    ("neutral: 1500", f"neutral: 1{'0' * 320}", "joints.eye.neutral", "not a whole number of at most 64 bits"),
     ("neutral: 1500", f"neutral: 1{':1' * 300}.5", "joints.eye.neutral", "is not a valid float"),
-    ("jerk: 4000000", "jerk: 1e-300", "joints.eye.limits", "would take 2.34e+101 s"),
     ("id: 1}\n  jaw", "id: true}\n  jaw", "joints.lid.output.id", "yes is not a number"),
 ]  # fmt: skip
 
@@ -112,21 +98,6 @@ def test_check_warns_of_a_line_that_is_too_slow(tmp_path: Path, capsys: pytest.C
 EXTREME = ("1e-300", "5e-324", "-1e308", "1e999", ".nan", "true", "9" * 19, "9" * 320, "9" * 5000)
 
 
-def _numbers(text: str) -> list[tuple[int, int]]:
-    """Where the numbers of a YAML text begin and end."""
-    loader = yaml.SafeLoader(text)
-    nodes, found = [loader.get_single_node()], []
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, yaml.MappingNode):
-            nodes += [value for _, value in node.value]
-        elif isinstance(node, yaml.SequenceNode):
-            nodes += node.value
-        elif node.tag.endswith((":int", ":float")):
-            found.append((node.start_mark.index, node.end_mark.index))
-    return found
-
-
 @pytest.mark.parametrize("extreme", EXTREME)
 def test_every_number_may_be_extreme(tmp_path: Path, extreme: str) -> None:
     """Each number of a profile that has all of them: the profile is refused with line and key, or moves.
@@ -147,7 +118,7 @@ def test_every_number_may_be_extreme(tmp_path: Path, extreme: str) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(whole)
     assert load_profile(path).drivers["board"].type == "maestro"
-    places = _numbers(whole)
+    places = [number.span() for number in re.finditer(r"(?<=[ \[])-?\d[\d.]*(?=[\n,\]}])", whole)]
     assert len(places) > 60
     for begin, end in places if "REACTDIFF_FUZZ" in os.environ else places[EXTREME.index(extreme) % 3 :: 3]:
         path.write_text(whole[:begin] + extreme + whole[end:])
@@ -172,31 +143,34 @@ def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)
 )
+NO_PROFILES = {
+    "nothing": ("", "not a profile"),
+    "a list": ("[1, 2]", "not a profile"),
+    "no end": ("a: [", "not a YAML file"),
+    "itself": ("a: &a [*a]", "x.yaml"),
+    "a key that is none": ("{? [1]: 2}", "x.yaml"),
+    "code": ("x: !!python/object:os.system 1", "x.yaml"),
+    "no text": ("\udcff\udcfe\x00", "UTF-8"),
+    "1 MB": ("#" * 1_100_000, "larger"),
+    "a bomb": (BOMB, "too large"),
+}
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        *((text, "") for text in ("", "3", "[1, 2]", "a: [", "\tx: 1", "a: &a [*a]", "{? [1]: 2}")),
-        ("x: !!python/object:os.system 1", ""),
-        ("\udcff\udcfe\x00", "UTF-8"),
-        ("#" * 1_100_000, "larger"),
-        (BOMB, "too large"),
-    ],
-)
+@pytest.mark.parametrize(("content", "words"), NO_PROFILES.values(), ids=NO_PROFILES)
 def test_what_is_no_profile_is_a_sentence(tmp_path: Path, content: str, words: str) -> None:
     path = tmp_path / "x.yaml"
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
-    with pytest.raises(ConfigError, match=words or None) as caught:
+    with pytest.raises(ConfigError, match=words) as caught:
         load_profile(path)
     assert isinstance(caught.value, ProblemsError) is (words != "larger")
 
 
-def test_files_that_are_not_there_are_sentences(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
-        load_profile(tmp_path / "none.yaml")
-    with pytest.raises(ConfigError, match=r"no such robot.*hal9000.*screen"):
-        load_profile("hal9000")
+@pytest.mark.parametrize(
+    ("robot", "words"), [(Path("/none.yaml"), "cannot be read"), ("hal9000", "no such robot.*screen")]
+)
+def test_a_robot_that_is_not_there_is_a_sentence(robot: str | Path, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_profile(robot)
 
 
 def test_merge_keys_take_the_others_values_and_keep_their_own(tmp_path: Path) -> None:

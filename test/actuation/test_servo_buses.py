@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 from bus_fixtures import KINDS, Bench, axes, sweep, until
 
+from reactdiff_ros.actuation.drivers.driver import LINK_FAULTS
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
 from reactdiff_ros.actuation.robot.calibration import Calibration
 from reactdiff_ros.actuation.robot.profile import FeetechDriver
+
+TORQUE = {"sts": 40, "scs": 40, "load": 64, "current": 64}
+"""The register of torque."""
 
 
 @pytest.fixture(params=KINDS)
@@ -27,31 +31,24 @@ def test_armed_joints_go_where_they_are_told_and_no_others(bench: Bench) -> None
     assert bench.driver.faults() == {}
     assert bench.bus.servos[5].received == []
     assert not bench.bus.servos[5].motor.torque
-
-
-def test_arming_does_not_jump(bench: Bench) -> None:
-    servo = bench.bus.servos[1]
-    servo.motor.position += 100
-    stands = servo.motor.position
-    assert bench.driver.check() == {}
-    assert bench.driver.arm("j1", 0.0) is None
-    for _ in range(5):
-        bench.driver.poll(0.02)
-    assert set(servo.received) == {round(stands)}
-    assert servo.motor.torque
-    assert abs(servo.motor.position - stands) <= 0.5
-
-
-def test_release_takes_the_torque_away_and_stop_holds(bench: Bench) -> None:
-    bench.arm_all()
-    bench.driver.release("j1")
     bench.driver.stop()
-    assert bench.driver.armed == frozenset()
-    bench.driver.command({"j2": 30.0})
+    bench.driver.command({"j1": 30.0})
     bench.driver.poll(0.05)
-    assert not bench.bus.servos[1].motor.torque
-    assert bench.bus.servos[2].motor.torque
-    assert abs(bench.bus.servos[2].received[-1] - bench.bus.servos[2].motor.position) <= 1
+    assert bench.bus.servos[1].motor.torque
+    assert abs(bench.bus.servos[1].received[-1] - bench.bus.servos[1].motor.position) <= 1
+
+
+def test_a_cable_that_is_back_brings_its_joints_back_unarmed(bench: Bench) -> None:
+    bench.arm_all()
+    bench.wire.pull()
+    bench.driver.command({"j1": 20.0})
+    assert {f.kind for f in bench.driver.faults().values()} == {"gone"}
+    assert bench.driver.arm("j1", 0.0).kind == "gone"
+    bench.wire.plug()
+    bench.recovers()
+    assert bench.driver.armed == frozenset()
+    assert bench.driver.arm("j1", 0.0) is None
+    assert sweep(bench.driver, {"j1": -10.0})
 
 
 @pytest.mark.parametrize(
@@ -73,64 +70,29 @@ def test_a_failing_servo_is_named_and_the_rest_works(bench: Bench, failure: str,
     bench.misses("j2")
     assert bench.driver.faults()["j2"].kind == kind
     assert set(bench.driver.faults()) == {"j2"}
+    takes_commands = kind not in LINK_FAULTS
+    assert ("j2" in bench.driver.armed) is takes_commands
     assert sweep(bench.driver, {"j1": 12.0, "j5": -12.0})
     setattr(bench.bus.servos[2].failing, failure, None if failure == "answers_as" else False)
     bench.recovers()
-
-
-def test_a_joint_that_was_lost_takes_no_commands_until_it_is_armed_again(bench: Bench) -> None:
-    bench.arm_all()
-    assert sweep(bench.driver, {"j2": 10.0})
-    bench.bus.servos[2].failing.silent = True
-    bench.misses("j2")
-    assert "j2" not in bench.driver.armed
-    bench.bus.servos[2].failing.silent = False
-    before = list(bench.bus.servos[2].received)
-    bench.recovers()
-    bench.driver.command({"j2": -40.0})
-    bench.driver.poll(0.05)
-    assert bench.bus.servos[2].received == before
-    assert bench.driver.arm("j2", 0.0) is None
-    assert sweep(bench.driver, {"j2": 11.0})
-
-
-def test_cable_pulled_and_put_back(bench: Bench) -> None:
-    bench.arm_all()
-    assert sweep(bench.driver, {"j1": 10.0, "j2": 10.0, "j5": 10.0})
-    bench.wire.pull()
-    bench.driver.command({"j1": 20.0})
-    bench.misses("j1")
-    assert {f.kind for f in bench.driver.faults().values()} == {"gone"}
-    assert bench.driver.armed == frozenset()
-    bench.driver.command({"j1": 30.0})
-    bench.driver.release("j1")
-    assert bench.driver.arm("j1", 0.0) is not None
-    before = {n: list(s.received) for n, s in bench.bus.servos.items()}
-    bench.wire.plug()
-    bench.recovers()
-    bench.driver.command({"j1": -40.0, "j2": -40.0})
-    bench.driver.poll(0.05)
-    assert {n: s.received for n, s in bench.bus.servos.items()} == before
-    bench.bus.step(bench.clock() + 1.0)
-    assert abs(bench.bus.servos[2].motor.velocity) == 0
-    for joint in bench.driver.axes:
-        assert bench.driver.arm(joint, 0.0) is None
-    assert sweep(bench.driver, {"j1": -10.0})
-
-
-def test_scan_finds_ids_and_models(bench: Bench) -> None:
-    found = bench.driver.scan(range(0, 7))
-    assert sorted(found) == [1, 2, 5]
-    assert set(found.values()) <= {777, 1284, 1060, 1020}
+    assert ("j2" in bench.driver.armed) is takes_commands  # else it has to be armed again
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_without_calibration_it_measures_but_does_not_arm(kind: str) -> None:
+def test_without_its_calibration_a_servo_is_measured_and_not_armed(kind: str) -> None:
     bench = Bench(kind, calibration=None)
     assert bench.driver.check() == {}
     assert bench.driver.reading("j1").position == pytest.approx(0.0)
     assert bench.driver.arm("j1", 0.0).kind == "uncalibrated"
-    assert isinstance(bench.driver.count("j1"), int)
+    before = bench.driver.count("j1")
+    assert (bench.driver.write_homing("j1", -120) is None) is (kind != "scs")  # which stores none
+    assert bench.driver.count("j1") - before == {"sts": 120, "scs": 0}.get(kind, -120)
+    if kind != "scs":
+        bench = Bench(kind, calibration=Calibration(1, 0, -77, 0, 4095))
+        bench.bus.servos[1].table[TORQUE[kind]] = 1
+        assert {f.kind for f in bench.driver.check().values()} == {"calibration"}
+        assert [bench.driver.holding(j) for j in ("j1", "j2")] == [True, False]
+        assert bench.driver.arm("j1", 0.0).kind == "calibration"
 
 
 def test_another_series_is_named() -> None:
@@ -172,12 +134,11 @@ def test_a_silent_host_stops_dynamixels_and_the_driver_knows(kind: str) -> None:
     bench.clock.now_s += 1.0
     bench.bus.step(bench.clock())
     assert servo.motor.velocity > 0
-    bench.clock.now_s += 1.1
-    bench.bus.step(bench.clock())
-    bench.clock.now_s += 1.0
-    bench.bus.step(bench.clock())
-    stopped = servo.motor.position
+    for waits_s in (1.1, 1.0):
+        bench.clock.now_s += waits_s
+        bench.bus.step(bench.clock())
     assert servo.motor.velocity == 0.0
+    stopped = servo.motor.position
     assert stopped < 2047 + 430
     received = len(servo.received)
     bench.driver.command({"j1": 40.0})
@@ -196,17 +157,6 @@ def test_a_watchdog_that_stopped_one_servo_although_something_was_sent() -> None
     bench.misses("j2", {"j1": 1.0, "j2": 1.0})
     assert bench.driver.faults()["j2"].kind == "watchdog"
     assert bench.driver.armed == {"j1", "j5"}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_homing_offsets_are_stored_in_the_servo(kind: str) -> None:
-    bench = Bench(kind, calibration=None)
-    before = bench.driver.count("j1")
-    assert isinstance(before, int)
-    fault = bench.driver.write_homing("j1", -120)
-    assert (fault is None) is (kind != "scs")
-    if kind != "scs":
-        assert bench.driver.count("j1") == before + (120 if kind == "sts" else -120)
 
 
 def test_polling_keeps_its_time(bench: Bench) -> None:
@@ -237,21 +187,6 @@ def test_a_joint_outside_its_range_and_one_that_moves_are_not_armed(bench: Bench
     assert second.received == []
 
 
-def test_a_joint_beyond_its_end_is_commanded_from_there_and_never_out_again(bench: Bench) -> None:
-    servo, given = bench.bus.servos[1], bench.driver.axes["j1"]
-    scale = bench.driver.scale("j1")
-    end = scale.of(given, given.upper)
-    servo.motor.position = float(end + 20)
-    assert bench.driver.check() == {}
-    assert bench.driver.arm("j1", 0.0) is None
-    stands = bench.driver.reading("j1").position
-    assert stands > given.upper
-    for position, goal in ((stands, end + 20), (stands + 5.0, end + 20), (given.upper - 5.0, None), (stands, end)):
-        bench.driver.command({"j1": position})
-        bench.driver.poll(0.02)
-        assert goal is None or servo.received[-1] == goal
-
-
 def test_an_id_that_answers_twice_is_refused(bench: Bench) -> None:
     bench.bus.servos[2].failing.twice = True
     faults = bench.driver.check()
@@ -275,7 +210,7 @@ def test_all_torque_goes_at_once_without_waiting_for_answers(bench: Bench) -> No
 def test_a_servo_whose_power_was_interrupted_is_told_and_not_commanded(bench: Bench) -> None:
     bench.arm_all()
     servo = bench.bus.servos[2]
-    servo.table[64 if bench.driver.watchdog_s else 40] = 0
+    servo.table[TORQUE[bench.kind]] = 0
     servo.motor.torque = False
     bench.misses("j2", {"j1": 1.0, "j2": 1.0})
     assert bench.driver.faults()["j2"].kind == "reset"
@@ -287,7 +222,7 @@ def test_a_servo_whose_power_was_interrupted_is_told_and_not_commanded(bench: Be
 
 
 def test_torque_is_what_the_register_says_whoever_wrote_it(bench: Bench) -> None:
-    register = 64 if bench.driver.watchdog_s else 40
+    register = TORQUE[bench.kind]
     assert bench.driver.holding("j1") is None  # it was not asked yet
     bench.bus.servos[2].table[register] = 1
     assert bench.driver.check() == {}
@@ -298,29 +233,3 @@ def test_torque_is_what_the_register_says_whoever_wrote_it(bench: Bench) -> None
     bench.driver.release("j2")
     assert bench.driver.holding("j2") is False
     assert bench.bus.servos[2].table[register] == 0
-
-
-def test_torque_is_unknown_until_an_order_is_confirmed(bench: Bench) -> None:
-    bench.arm_all()
-    assert bench.driver.holding("j1") is True
-    bench.driver.release_all()
-    assert bench.driver.holding("j1") is None
-    assert until(lambda: bench.driver.holding("j1") is False, lambda: bench.driver.poll(0.02))
-    assert bench.driver.arm("j1", 0.0) is None
-    bench.bus.servos[1].failing.mute = True
-    bench.driver.release("j1")
-    assert bench.driver.holding("j1") is None
-    bench.bus.servos[1].failing.mute = False
-    assert until(lambda: bench.driver.holding("j1") is False, lambda: bench.driver.poll(0.02))
-    bench.wire.pull()
-    bench.misses("j2")
-    assert bench.driver.holding("j2") is None
-
-
-@pytest.mark.parametrize("kind", ["sts", "load"])
-def test_a_servo_with_another_homing_offset_is_not_armed_and_reports_its_torque(kind: str) -> None:
-    bench = Bench(kind, calibration=Calibration(1, 0, -77, 0, 4095))
-    bench.bus.servos[1].table[64 if kind == "load" else 40] = 1
-    assert {f.kind for f in bench.driver.check().values()} == {"calibration"}
-    assert [bench.driver.holding(j) for j in ("j1", "j2")] == [True, False]
-    assert bench.driver.arm("j1", 0.0).kind == "calibration"
