@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -94,24 +95,15 @@ def sweep(driver: Driver, target: dict[str, float]) -> bool:
     return until(there, work)
 
 
+def losing(number: int) -> Callable[[bytes], bytes]:
+    """For `MemoryWire.garble`: the answer with this number does not come."""
+    answers = itertools.count()
+    return lambda answer: b"" if answer and next(answers) == number else answer
+
+
 def port(folder: Path) -> Path:
     """Where an emulated port appears."""
     return folder / "dev" / "ttyTEST0"
-
-
-class Tap:
-    """Between a port and its bus: what was sent, and when."""
-
-    def __init__(self, bus: Bus) -> None:
-        self.bus = bus
-        self.heard: list[tuple[float, bytes]] = []
-
-    def receive(self, data: bytes, now_s: float) -> bytes:
-        self.heard.append((now_s, data))
-        return self.bus.receive(data, now_s)
-
-    def step(self, now_s: float) -> None:
-        self.bus.step(now_s)
 
 
 KINDS = ("sts", "scs", "load", "current")
@@ -161,6 +153,10 @@ class Bench:
             self.driver.poll(0.02)
 
         assert until(lambda: joint in self.driver.faults(), work), joint
+
+    def loses(self, number: int) -> None:
+        """The answer with this number does not come."""
+        self.wire.garble = losing(number)
 
     def recovers(self) -> None:
         """Poll until no joint has a fault."""

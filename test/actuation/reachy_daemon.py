@@ -9,10 +9,9 @@ import re
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ from bus_fixtures import until
 from network_robots import free_port
 
 from reactdiff_ros.actuation.drivers.driver import Driver
-from reactdiff_ros.actuation.follow import Follower
 from reactdiff_ros.actuation.hardware import make_drivers
 from reactdiff_ros.actuation.robot.profile import Profile, load_profile
 
@@ -127,43 +125,3 @@ def positions(driver: Driver, profile: Profile) -> np.ndarray:
     """Where every joint was measured; NaN: nobody knows."""
     found = [driver.reading(name) for name in profile.joints]
     return np.array([np.nan if r is None or r.position is None else r.position for r in found])
-
-
-def follow(
-    profile: Profile, driver: Driver, seconds: float, face: Callable[[int, float], np.ndarray | None]
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Mapping and follower in real time, tick by tick.
-
-    Args:
-        profile: the robot.
-        driver: armed.
-        seconds: at most so many of them, at the profile's rate.
-        face: of tick and CLOCK(), (58,); None ends it.
-
-    Returns: by joint what it was told and where it was measured.
-    """
-    follower, names, dt = Follower(profile), list(profile.joints), 1.0 / profile.rate_hz
-    wanted: list[Any] = []
-    seen: list[Any] = []
-    now, due = 0.0, CLOCK()
-    follower.arm(now, positions(driver, profile).tolist())
-    for tick in range(round(seconds / dt)):
-        shown = face(tick, CLOCK())
-        if shown is None:
-            break
-        now, due = now + dt, max(due + dt, CLOCK())
-        commands = follower.tick(now, shown, 0.0)
-        driver.command(dict(zip(names, commands.position, strict=True)))
-        driver.poll(0.001)
-        assert driver.faults() == {}
-        assert commands.fault == ""
-        wanted.append(commands.position)
-        seen.append(positions(driver, profile))
-        time.sleep(max(0.0, due - CLOCK()))
-    return {n: (np.array(wanted)[:, i], np.array(seen)[:, i]) for i, n in enumerate(names)}
-
-
-def agreement(wanted: np.ndarray, seen: np.ndarray, latest_ticks: int) -> tuple[float, int]:
-    """The best correlation with `seen` up to `latest_ticks` behind, and how many ticks that is."""
-    found = [np.corrcoef(seen[late:], wanted[: len(wanted) - late])[0, 1] for late in range(latest_ticks)]
-    return float(max(found)), int(np.argmax(found))

@@ -20,22 +20,26 @@ def head(tmp_path):
     return Head(tmp_path).enable()
 
 
-def test_active_is_watching_it_is_enabled_where_joints_stand_follows_and_lowers_what_would_fall(tmp_path):
-    head = Head(tmp_path, stands={1: 2047.0 + 100, 2: 2047.0 - 120})
+def test_it_is_enabled_where_joints_stand_comes_in_slowly_follows_and_lowers_what_would_fall(tmp_path):
+    outside = 2047 - 10  # 0.9 degrees below its limit; 5 % of its range is 1 degree
+    head = Head(tmp_path, stands={1: outside, 2: 2047.0 - 120})
     head.run(1.5)
     assert (head.state, head.status.obstacles) == ("disarmed", ())
-    assert head.status.measured[2:] == pytest.approx([8.79, -10.55], abs=0.01)
+    assert head.status.measured[2:] == pytest.approx([-0.88, -10.55], abs=0.01)
     assert head.torques() == [False] * 4
     assert head.board.channels[0].received == []
     request = head.ask("enable")
     assert request.granted
     assert request.answer == "enabled. Nothing notices it when this computer dies: a"
-    assert (head.goals(1)[0], head.goals(2)[0]) == (2147, 1927)
+    assert (head.goals(1)[0], head.goals(2)[0]) == (outside, 1927)
     assert head.run(10.0, until="following")
+    for number, name in ((1, "jaw"), (2, "neck")):
+        assert max(abs(np.diff(head.goals(number)))) <= head.largest_step(name) * 4096 / 360 / 4 + 1.0
     head.show(jawOpen=0.5, headPitch=0.2)
     head.run(1.0)
     assert head.status.commands.position[2] == pytest.approx(10.0)
     assert head.status.measured[2] == pytest.approx(10.0, abs=0.1)
+    assert not head.ask("reset").granted
     head.ask("disable")
     assert head.state == "lowering"
     assert head.torque(2)
@@ -101,17 +105,6 @@ def test_a_narrow_calibration_is_a_limit_that_motion_slows_down_for(tmp_path):
         assert all(abs(b - a) <= most for a, b in itertools.pairwise(speeds)), name
 
 
-def test_a_joint_that_stands_a_little_outside_comes_in_slowly(tmp_path):
-    outside = 2047 - 10  # 0.9 degrees; 5 % of its range is 1 degree
-    head = Head(tmp_path, stands={1: float(outside)}).enable()
-    goals = head.goals(1)
-    assert goals[0] == outside
-    most = head.largest_step("jaw") * 4096 / 360 / 4 + 1.0
-    assert all(abs(b - a) <= most for a, b in itertools.pairwise(goals))
-    head.run(0.5)
-    assert head.goals(1)[-1] == 2047
-
-
 def test_no_port_is_said_every_joint_may_hold_and_what_comes_later_is_found(tmp_path):
     head = Head(tmp_path, plugged=False)
     head.run(0.5)
@@ -175,35 +168,20 @@ def test_a_software_stop_wins_is_latched_and_cleared_by_reset_alone(head):
     head.steps_are_allowed()
 
 
-def test_the_profile_may_release_at_a_stop(tmp_path):
-    head = Head(tmp_path, "software_stop: hold", "software_stop: release").enable()
-    head.ask("software_stop")
-    assert head.torques() == [False] * 4
-
-
-def test_a_stop_while_it_is_being_enabled_gives_no_torque(tmp_path):
-    head = Head(tmp_path)
+def test_a_stop_while_it_is_being_enabled_gives_no_torque_and_the_profile_may_release_at_a_stop(tmp_path):
+    head = Head(tmp_path, "software_stop: hold", "software_stop: release")
     head.run(1.5)
     enable = head.actuation.request("enable")
     head.run(TICK_S)
     assert head.state == "preparing"
     head.actuation.request("software_stop")
     head.run(0.2)
-    assert head.state == "stopped"
-    assert enable.done
-    assert not enable.granted
+    assert (head.state, enable.done, enable.granted) == ("stopped", True, False)
     assert head.torques() == [False] * 4
-
-
-@pytest.mark.parametrize("wish", ["disable", "reset", "software_stop"])
-def test_what_is_asked_of_a_robot_without_torque_is_answered_at_once(tmp_path, wish):
-    head = Head(tmp_path)
-    request = head.actuation.request(wish)
-    assert not request.done
-    head.run(TICK_S)
-    assert request.wait(0.0)
-    assert request.granted
-    assert request.answer
+    assert head.ask("reset").granted
+    head.enable()
+    head.ask("software_stop")
+    assert head.torques() == [False] * 4
 
 
 def test_faults_from_outside_prevent_enabling_and_stop(tmp_path):
@@ -288,13 +266,11 @@ def test_a_joint_that_is_held_back_gives_way(head, joint, number, jaw):
     assert head.ask("enable").granted
 
 
-def test_late_old_and_missing_readings_are_no_obstacle(tmp_path):
+def test_late_and_missing_readings_are_no_obstacle(tmp_path):
     tracking = Tracking(Head(tmp_path).profile)
     for tick in range(300):
-        time_s = tick * TICK_S
-        wave = 25.0 * np.sin(2 * np.pi * 0.5 * time_s)
-        late = 25.0 * np.sin(2 * np.pi * 0.5 * (time_s - 0.45)) + 5.0
-        assert tracking.step(time_s, {"neck": wave, "jaw": 15.0}, {"neck": late, "jaw": math.nan}) == []
+        wave, late = (25.0 * np.sin(np.pi * (TICK_S * tick - behind_s)) for behind_s in (0.0, 0.45))
+        assert tracking.step(TICK_S * tick, {"neck": wave, "jaw": 15.0}, {"neck": late + 5.0, "jaw": math.nan}) == []
     assert tracking.step(6.0, {"neck": 25.0}, {"neck": -25.0}) == []
     tracking.reset()
     assert tracking.step(60.0, {"neck": 25.0}, {"neck": -25.0}) == []

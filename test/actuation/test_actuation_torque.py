@@ -123,27 +123,22 @@ def test_enabling_takes_over_what_holds_where_it_holds(tmp_path):
     assert abs(head.goals(2)[before[1]] - UP) <= 2
 
 
-def test_pulses_outside_the_limits_prevent_enabling_until_they_are_let_go(tmp_path):
+def test_where_enabling_fails_what_held_before_goes_on_holding_until_it_is_let_go(tmp_path):
     head = killed(tmp_path)
     head.board.channels[0].target = 4 * 1900
     head.run(1.5)
     (obstacle,) = head.status.obstacles
     assert obstacle.startswith("eye is at 1900 us, outside its limits")
     assert not head.ask("enable").granted
-    head.ask("disable")
-    assert head.run(10.0, until="disarmed")
-    head.enable()
-
-
-def test_where_enabling_fails_what_held_before_goes_on_holding(tmp_path):
-    head = killed(tmp_path)
-    head.bus.servos[1].motor.position = 3500.0  # outside its calibrated range: it is refused
-    head.bus.servos[1].motor.goal = 3500.0
-    enable = head.ask("enable")
-    assert not enable.granted
+    head.board.channels[0].target = 4 * 1500
+    head.bus.servos[1].motor.position = head.bus.servos[1].motor.goal = 3500.0  # its driver refuses it
+    head.run(1.0)
+    assert not head.ask("enable").granted
     head.run(1.0)
     assert head.torque(2)
     assert head.status.measured[3] == pytest.approx(-10.0, abs=0.5)
+    head.ask("disable")
+    head.ends_without_torque()
 
 
 def test_a_neck_that_cannot_be_lowered_is_named_and_falls_only_where_a_person_asks(tmp_path):
@@ -184,37 +179,11 @@ def test_the_end_lets_go_what_does_not_fall(tmp_path, begin):
     assert head.torques() == [False, False, False, True]
 
 
-def test_torque_that_another_program_switches_is_reported(tmp_path):
-    head = Head(tmp_path).enable()
-    assert head.torque_told() == [True] * 4
-    for on in (0, 1):
-        head.bus.servos[1].table[TORQUE] = on
-        head.run(1.0)
-        assert head.torque_told()[2] is bool(on)
-    head.ask("disable")
-    head.ends_without_torque()
-    head.bus.servos[1].table[TORQUE] = 1
-    head.board.channels[1].target = 6000
-    head.run(1.5)
-    assert head.torque_told() == [False, True, True, False]
-
-
-def test_a_request_to_let_go_that_is_followed_by_one_to_enable_moves_nothing_down(tmp_path):
-    head = killed(tmp_path)
-    disable, enable = head.actuation.request("disable"), head.actuation.request("enable")
-    head.run(TICK_S)
-    assert disable.done
-    head.run(5.0)
-    assert enable.granted
-    assert head.run(20.0, until="following")
-    assert min(status.commands.position[3] for status in head.log[-100:]) < -9.0
-
-
 def boards(tmp_path, robot, saves):
+    """A shipped robot of hobby servos whose process was killed, and the process that was started then."""
     head = Head(tmp_path, robot=robot)
     head.run(1.5)
-    if robot == "ohbot":
-        head.ask("disable")
+    head.ask("disable")
     head.enable()
     head.show(headPitch=-0.2)
     head.run(1.0)
@@ -247,17 +216,6 @@ def test_pulses_of_a_killed_process_go_down_from_where_they_are_and_off(tmp_path
     head.run(0.5)
     assert not any(head.pulses().values())
     assert head.torque_told() == [False] * len(head.profile.joints)
-
-
-def test_an_ohbot_that_has_no_pulses_gets_none_when_it_is_disabled(tmp_path):
-    head = boards(tmp_path, "ohbot", saves=True)
-    for motor in head.board.motors:
-        motor.servo.torque = False  # its supply was switched off and on
-    disable = head.actuation.request("disable")
-    while not disable.done or head.state != "disarmed":
-        head.run(TICK_S)
-        assert not any(motor.servo.torque for motor in head.board.motors)
-    assert head.torque_told() == [False] * 8
 
 
 def test_an_ohbot_whose_position_is_unknown_is_let_go_as_it_is_by_a_person_alone(tmp_path):

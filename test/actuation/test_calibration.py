@@ -16,7 +16,6 @@ from reactdiff_ros.actuation.drivers.driver import Axis, Counts
 from reactdiff_ros.actuation.robot.calibration import (
     Calibration,
     CalibrationError,
-    calibrated_joints,
     load_calibration,
     save_calibration,
 )
@@ -45,15 +44,11 @@ def changed(**values: object) -> str:
 
 NO_CALIBRATIONS = {
     "nothing": ("", "not plain JSON"),
-    "deep": ("[" * 100_000, "not plain JSON"),
-    "no text": ("\udcff", "not plain JSON"),
     "a list": ("[]", "no joints"),
     "a joint twice": ('{"jaw": {}, "jaw": {}}', "'jaw' is given twice"),
     "a number": ('{"jaw": 3}', "not a calibration of a joint"),
     "nothing of a joint": ('{"jaw": {}}', "id is missing"),
     "no whole number": (changed(range_min=1.5), "not a whole number"),
-    "yes": (changed(range_min=True), "not a whole number"),
-    "too many digits": (changed(range_max=10**30), "not a whole number"),
     "another mode": (changed(drive_mode=2), "neither 0 nor 1"),
     "no range": (changed(range_min=2900), "reversed"),
     "1 MB": ("#" * 1_100_000, "larger"),
@@ -70,14 +65,6 @@ def test_what_is_no_calibration_is_one_sentence_with_its_place(tmp_path: Path, c
     assert words in sentence
     assert str(path) in sentence
     assert "\n" not in sentence
-
-
-NEED_ONE = {"generic_12servo": 12, "ohbot": 8, "screen": 0, "reachy_mini": 0, "furhat": 0, "ros2_control": 0}
-
-
-@pytest.mark.parametrize(("robot", "joints"), NEED_ONE.items())
-def test_which_joints_need_one(robot: str, joints: int) -> None:
-    assert len(calibrated_joints(load_profile(robot))) == joints
 
 
 STS, STEP = Counts(4096, 360.0, 2047), 360.0 / 4096
@@ -113,19 +100,17 @@ def test_after_calibration_every_position_is_where_it_belongs(
     assert ends[1] - 40 <= found.range_max < ends[1]
 
 
-@pytest.mark.parametrize(
-    ("neutral", "lower", "upper", "words"),
-    [
-        (2000, 2000, 2000, "too small"),
-        (2000, 1900, 2200, "too small"),
-        (2000, 100, 4090, "too wide"),
-        (2000, -2000, 2047, "too wide"),
-        (3000, 1500, 2400, "reversed"),
-        (1000, 1500, 2400, "reversed"),
-        (2400, 2400 - 3000, 2500, "wrapped"),
-        (1000, 950, 1000 + 3000, "wrapped"),
-    ],
-)
+REFUSED = [
+    (2000, 1900, 2200, "too small"),
+    (2000, 100, 4090, "too wide"),
+    (3000, 1500, 2400, "reversed"),
+    (1000, 1500, 2400, "reversed"),
+    (2400, 2400 - 3000, 2500, "wrapped"),
+    (1000, 950, 1000 + 3000, "wrapped"),
+]
+
+
+@pytest.mark.parametrize(("neutral", "lower", "upper", "words"), REFUSED)
 def test_what_cannot_be_right_is_refused_by_name(neutral: int, lower: int, upper: int, words: str) -> None:
     with pytest.raises(CalibrationError, match=rf"its range is {words}.*\(neck\)"):
         range_by_hand("neck", JOINT, STS, STEP, neutral, lower, upper)

@@ -6,6 +6,7 @@ import errno
 import math
 import os
 import threading
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,48 +35,46 @@ JOINTS = {"eye": joint("us", 1100.0, 1900.0), "lid": joint("deg", 0.0, 40.0)}
 FACE, NAMELESS = "/expression_node", f"/{UNKNOWN}"
 TWINS, ONE_HAS_NO_NAME = [FACE, FACE], [FACE, NAMELESS]
 TWO_OF_ONE_NAME = f"{FACE} and another {FACE} publish t"
+STOPS = f"now: {TWO_OF_ONE_NAME}: stop one of them"
 
+# When, who is listed, the sentence ("now: ": it stops a robot that moves), and the numbers that came before.
 WRITERS = {
-    "none, one": [(0.0, [], [], ""), (0.0, [FACE], [], "")],
-    "strangers stop at once": [
-        (5.0, ["/a", "/c", "/robot/b", "/c"], [], "now: /a, /c and /robot/b publish t: stop all")
-    ],
-    "whoever has no name yet": [(0.0, ["/a", "/b", NAMELESS], [], "now: /a, /b and an unknown node")],
+    "none, one": [(0.0, [], ""), (0.0, [FACE], "")],
+    "strangers": [(5.0, ["/a", "/c", "/robot/b", "/c"], "now: /a, /c and /robot/b publish t: stop all but one")],
+    "whoever has no name yet": [(0.0, ["/a", "/b", NAMELESS], "now: /a, /b and an unknown node")],
     "one that was started again is tolerated while the one before may be listed": [
-        *((now_s, TWINS, [], TWO_OF_ONE_NAME) for now_s in (0.0, 10.0, 29.0)),
-        *((31.0, TWINS, [], f"now: {TWO_OF_ONE_NAME}"), (32.0, [FACE], [], ""), (33.0, TWINS, [], TWO_OF_ONE_NAME)),
+        *((now_s, TWINS, TWO_OF_ONE_NAME) for now_s in (0.0, 10.0, 29.0)),
+        *((31.0, TWINS, STOPS), (32.0, [FACE], ""), (33.0, TWINS, TWO_OF_ONE_NAME)),
     ],
     "started again twice, it has its time again": [
-        *((0.0, TWINS, [], TWO_OF_ONE_NAME), (15.0, [FACE] * 3, [], TWO_OF_ONE_NAME)),
-        *((21.0, TWINS, [], TWO_OF_ONE_NAME), (40.0, TWINS, [], TWO_OF_ONE_NAME)),
-        (46.0, TWINS, [], f"now: {TWO_OF_ONE_NAME}"),
+        *((0.0, TWINS, TWO_OF_ONE_NAME), (15.0, [FACE] * 3, TWO_OF_ONE_NAME)),
+        *((now_s, TWINS, TWO_OF_ONE_NAME) for now_s in (21.0, 40.0)),
+        (46.0, TWINS, STOPS),
     ],
     "two that both send": [
-        *((0.0, [FACE], [], ""), (20.0, TWINS, range(1, 1001), TWO_OF_ONE_NAME)),
-        (20.2, TWINS, [1001, 1, 1002, 2, 1003, 3], f"now: {TWO_OF_ONE_NAME}: stop one of them"),
+        *((0.0, [FACE], ""), (20.0, TWINS, TWO_OF_ONE_NAME, range(1, 1001))),
+        (20.2, TWINS, STOPS, [1001, 1, 1002, 2, 1003, 3]),
     ],
     "one that was killed is silent": [
-        *((0.0, [FACE], [], ""), (10.0, TWINS, [*range(1, 1001), 1, 2, 3], TWO_OF_ONE_NAME)),
-        *((10.0 + 0.2 * k, TWINS, range(10 * k - 6, 10 * k + 4), TWO_OF_ONE_NAME) for k in range(1, 100)),
-        (31.0, [FACE], [], ""),
+        *((0.0, [FACE], ""), (10.0, TWINS, TWO_OF_ONE_NAME, [*range(1, 1001), 1, 2, 3])),
+        *((10.0 + 0.2 * k, TWINS, TWO_OF_ONE_NAME, range(10 * k - 6, 10 * k + 4)) for k in range(1, 100)),
     ],
     "without numbers, as in older ROS": [
-        *((0.2 * k, TWINS, [None], TWO_OF_ONE_NAME) for k in range(150)),
-        (30.2, TWINS, [None], f"now: {TWO_OF_ONE_NAME}"),
+        *((0.2 * k, TWINS, TWO_OF_ONE_NAME, [None]) for k in range(150)),
+        (30.2, TWINS, STOPS, [None]),
     ],
     "one without a name has the time that DDS may take": [
-        *((now_s, ONE_HAS_NO_NAME, [], f"{FACE} and an unknown node") for now_s in (0.0, 0.2, 3.0, NAMED_S)),
-        (NAMED_S + 0.2, ONE_HAS_NO_NAME, [], "now: "),
+        *((now_s, ONE_HAS_NO_NAME, f"{FACE} and an unknown node") for now_s in (0.0, 3.0, NAMED_S)),
+        (NAMED_S + 0.2, ONE_HAS_NO_NAME, "now: "),
     ],
     "one without a name that sends in turns with another": [
-        *((0.0, ONE_HAS_NO_NAME, [], FACE), (0.2, ONE_HAS_NO_NAME, [900, 1, 901, 2], "now: ")),
+        *((0.0, ONE_HAS_NO_NAME, FACE), (0.2, ONE_HAS_NO_NAME, "now: ", [900, 1, 901, 2])),
     ],
     "two without a name": [
-        *((0.0, [NAMELESS], [], ""), (1.0, [NAMELESS] * 2, [], "2 unknown nodes publish t")),
-        (NAMED_S + 0.2, [NAMELESS] * 2, [], "now: 2 unknown nodes publish t"),
+        *((0.0, [NAMELESS], ""), (1.0, [NAMELESS] * 2, "2 unknown nodes publish t")),
+        (NAMED_S + 0.2, [NAMELESS] * 2, "now: 2 unknown nodes publish t"),
     ],
 }
-"""Steps: when, who is listed, the numbers that came before, and the sentence ("now: ": it stops a robot that moves)."""
 
 
 def endpoints(names):
@@ -90,8 +89,8 @@ def endpoints(names):
 @pytest.mark.parametrize("steps", WRITERS.values(), ids=WRITERS)
 def test_more_than_one_publisher_of_a_topic_is_found(steps):
     writers = Writers("t")
-    for now_s, names, numbers, sentence in steps:
-        for number in numbers:
+    for now_s, names, sentence, *numbers in steps:
+        for number in chain(*numbers):
             writers.heard(number)
         found = writers.look(endpoints(names), now_s)
         said = f"{'now: ' if found.now else ''}{found.sentence}"
@@ -283,12 +282,12 @@ def test_a_joint_that_is_not_armed_stays_where_it_stands(pan, sent):
 
 def test_a_joint_of_a_controller_that_stands_a_little_outside_makes_no_step_and_comes_in():
     robot = Controlled()
-    robot.driver.heard(["neck_pan"], [1.08], robot.now_s)
+    robot.stands(1.08, 0.0)
     assert robot.driver.arm("pan", math.nan) is None
     for position in (1.2, 1.06, 0.9, 1.06):
         robot.driver.command({"pan": position})
     assert [sent["neck_pan"] for sent in robot.sent] == [1.08, 1.06, 0.9, 1.0]
     robot.driver.stop()
-    robot.driver.heard(["neck_pan"], [1.2], robot.now_s)
+    robot.stands(1.2, 0.0)
     assert "bring it inside by hand" in robot.driver.arm("pan", math.nan).text
     assert robot.driver.armed == frozenset()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from contextlib import closing
 
+import numpy as np
 import pytest
 from bus_fixtures import settle, until
 from memory_port import Ticker
 from network_robots import FakeFurhat, FakeReachy, free_port
 from reachy_daemon import profile_at
 
+from reactdiff_ros.actuation.drivers.robots import Link
 from reactdiff_ros.actuation.hardware import make_drivers
 from reactdiff_ros.actuation.robot.kinematics import SHORTEST
 from reactdiff_ros.errors import DeviceError
@@ -37,64 +40,26 @@ def driver(robot, tmp_path):
         yield made
 
 
-def test_what_is_measured_has_the_joints_names_and_units(robot, driver):
+def test_reachy_gets_torque_where_its_head_is_and_one_pose_inside_the_limits(robot, driver):
     assert driver._least_s == pytest.approx(SHORTEST / 50.0)  # as the limits assume
-    settle(driver, lambda: driver.reading("head_pitch") is not None)
-    assert driver.reading("head_pitch").position == pytest.approx(0.3)
-    assert driver.reading("antenna_right").position == pytest.approx(-0.5)
-    assert driver.reading("antenna_left").position == pytest.approx(0.5)
-    assert driver.check() == {}
-    assert driver.feedback
-    assert driver.watchdog_s is None
-
-
-def test_torque_comes_where_the_head_is_and_not_before_it_was_told_so(robot, driver):
+    assert (driver.check(), driver.feedback, driver.watchdog_s) == ({}, True, None)
     driver.command({"head_yaw": 0.4})
-    settle(driver, lambda: driver.reading("head_yaw") is not None)
+    settle(driver, lambda: driver.reading("head_pitch") is not None)
+    for joint, position in {"head_pitch": 0.3, "antenna_right": -0.5, "antenna_left": 0.5}.items():
+        assert driver.reading(joint).position == pytest.approx(position)
     assert (robot.got, robot.modes, driver.armed) == ([], [], frozenset())
-    assert driver.arm("head_yaw", 0.0) is None
+    for joint in driver.axes.keys() - {"head_pitch"}:
+        assert driver.arm(joint, 0.0) is None
     settle(driver, lambda: robot.got)
     assert robot.modes == ["enabled"]
     assert robot.got[0]["target_head_pose"]["pitch"] == pytest.approx(0.3)
-    assert robot.got[0]["target_antennas"] == pytest.approx([-0.5, 0.5])
-
-
-def test_commands_arrive_as_one_pose_inside_the_limits_and_right_antenna_first(robot, driver):
-    for joint in driver.axes.keys() - {"head_pitch"}:
-        assert driver.arm(joint, 0.0) is None
+    assert robot.got[0]["target_antennas"] == pytest.approx([-0.5, 0.5])  # the right one first
     driver.command({"head_pitch": 0.1, "head_yaw": -1e9, "head_roll": 0.05, "head_z": 0.01, "antenna_left": 0.7})
     driver.command({"head_yaw": float("nan")})
-    settle(driver, lambda: robot.got and robot.got[-1]["target_head_pose"]["yaw"] == -1.05)
-    target = robot.got[-1]
+    settle(driver, lambda: robot.got[-1]["target_head_pose"]["yaw"] == -1.05)
     # The pitch is not armed: it stays where it was.
-    assert target["target_head_pose"] == {"x": 0.0, "y": 0.0, "z": 0.01, "roll": 0.05, "pitch": 0.3, "yaw": -1.05}
-    assert target["target_antennas"] == [-0.5, 0.7]
-
-
-def test_a_joint_that_stands_a_little_outside_makes_no_step_and_comes_in(robot, driver):
-    robot.pose["yaw"] = 1.1  # of 1.05; 5 % of its range is 0.105
-    settle(driver, lambda: driver.reading("head_yaw").position == pytest.approx(1.1))
-    for joint in ("head_pitch", "head_yaw"):
-        assert driver.arm(joint, 0.0) is None
-    for told, sent in ((1.2, 1.1), (1.09, 1.09), (1.0, 1.0), (1.1, 1.05)):
-        driver.command({"head_yaw": told, "head_pitch": 0.3})
-        settle(driver, lambda sent=sent: robot.got[-1]["target_head_pose"]["yaw"] == pytest.approx(sent))
-    assert min(message["target_head_pose"]["yaw"] for message in robot.got) == pytest.approx(1.0)
-    driver.stop()
-    robot.pose["yaw"] = 1.3
-    settle(driver, lambda: driver.reading("head_yaw").position == pytest.approx(1.3))
-    assert "bring it inside by hand" in str(driver.arm("head_yaw", 0.0))
-
-
-@pytest.mark.parametrize("stopped", [False, True])
-def test_torque_goes_off_with_the_last_joint(robot, driver, stopped):
-    driver.arm("head_yaw", 0.0), driver.arm("head_pitch", 0.0)
-    if stopped:
-        driver.stop()
-    driver.release("head_yaw")
-    assert robot.modes == ["enabled"]
-    driver.release("head_pitch")
-    assert robot.modes == ["enabled", "disabled"]
+    pose = {"x": 0.0, "y": 0.0, "z": 0.01, "roll": 0.05, "pitch": 0.3, "yaw": -1.05}
+    assert robot.got[-1] == {"target_head_pose": pose, "target_antennas": [-0.5, 0.7]}
 
 
 def test_a_daemon_that_dies_and_comes_back_is_found_but_nothing_is_armed(robot, driver):
@@ -139,30 +104,12 @@ def test_what_is_wrong_with_its_daemon_is_a_fault_and_joints_are_not_armed(robot
     settle(driver, lambda: not driver.faults())
 
 
-@pytest.mark.real_time
-def test_a_daemon_that_does_not_read_never_makes_a_command_wait(robot, driver):
-    driver.arm("head_yaw", 0.0)
-    robot.reading = False
-    began = time.monotonic()
-    for number in range(5000):
-        driver.command({"head_yaw": number / 1e4})
-    assert time.monotonic() - began < 5.0
-    robot.reading = True
-    settle(driver, lambda: driver.faults() or robot.got[-1]["target_head_pose"]["yaw"] == pytest.approx(0.4999))
-
-
-def test_nobody_there_is_one_sentence(tmp_path):
+def test_nobody_there_and_another_program_there_are_one_sentence(robot, driver, tmp_path):
     port = free_port()
-    driver = make("reachy_mini", port, tmp_path)
-    with pytest.raises(DeviceError, match="Reachy Mini cannot be reached") as caught:
-        driver.open()
-    assert f"127.0.0.1:{port}" in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert set(driver.check().values()).pop().kind == "gone"
-    driver.close()
-
-
-def test_one_program_a_robot(robot, driver, tmp_path):
+    other = make("reachy_mini", port, tmp_path)
+    with pytest.raises(DeviceError, match=rf"^Reachy Mini cannot be reached.*127\.0\.0\.1:{port}.*$"):
+        other.open()
+    assert {fault.kind for fault in other.check().values()} == {"gone"}
     with pytest.raises(DeviceError, match="use"):
         make("reachy_mini", robot.port, tmp_path).open()
 
@@ -184,26 +131,22 @@ def test_a_daemon_that_refuses_to_switch_its_motors(robot, driver):
     assert robot.modes == ["disabled", "enabled", "disabled"]
 
 
-def test_torque_of_another_program_is_reported_and_goes_off_with_the_last_joint(robot, driver):
-    assert driver.holding("head_yaw") is False
-    robot.mode = "enabled"
-    settle(driver, lambda: driver.holding("head_yaw"))
+@pytest.mark.parametrize("begins", ["disabled", "gravity_compensation"])
+def test_torque_goes_off_with_the_last_joint_also_that_of_another_program(robot, driver, begins):
+    robot.mode = begins
+    settle(driver, lambda: driver.holding("head_yaw") is (begins != "disabled"))
     assert driver.armed == frozenset()
-    *others, last = driver.axes
-    for joint in others:
-        driver.release(joint)
-    assert robot.modes == []
-    driver.release(last)
-    assert robot.modes == ["disabled"]
-    assert driver.holding("head_yaw") is False
-    robot.mode = "gravity_compensation"
-    settle(driver, lambda: driver.holding("head_yaw"))
-    for joint in driver.axes.keys() - {"head_pitch"}:
-        driver.release(joint)
-    assert driver.arm("head_pitch", 0.0) is None  # one that is taken over: letting it go lets all go
+    joints = ["head_yaw", "head_pitch"] if begins == "disabled" else list(driver.axes)
+    for joint in joints if begins == "disabled" else joints[-1:]:
+        assert driver.arm(joint, 0.0) is None
     assert robot.got[0]["target_head_pose"]["pitch"] == pytest.approx(0.3)  # from where it is
-    driver.release("head_pitch")
-    assert robot.modes == ["disabled", "enabled", "disabled"]
+    driver.stop()
+    for joint in joints[:-1]:
+        driver.release(joint)
+    assert "disabled" not in robot.modes
+    driver.release(joints[-1])
+    assert robot.modes == ["enabled", "disabled"]
+    assert driver.holding("head_yaw") is False
 
 
 @pytest.fixture
@@ -224,17 +167,11 @@ def face(furhat, tmp_path, hands):
         yield made
 
 
-def test_it_asks_to_be_let_in_before_anything_else(furhat, face):
+def test_furhat_asks_to_be_let_in_and_gets_face_and_head_as_its_api_wants_them(furhat, face, hands):
     assert face._least_s == pytest.approx(SHORTEST / 50.0)
-    assert furhat.got == [{"type": "request.auth"}]
     face.command({"jaw_open": 1.0})
-    assert face.check() == {}
-    assert not face.feedback
-    assert face.reading("jaw_open") is None
+    assert (face.check(), face.feedback, face.reading("jaw_open")) == ({}, False, None)
     assert furhat.got == [{"type": "request.auth"}]
-
-
-def test_face_and_head_as_the_realtime_api_wants_them(furhat, face, hands):
     for joint in face.axes.keys() - {"mouth_pucker"}:
         assert face.arm(joint, 0.0) is None
     hands.now_s += 1.0
@@ -243,8 +180,7 @@ def test_face_and_head_as_the_realtime_api_wants_them(furhat, face, hands):
     settle(face, lambda: furhat.of("request.face.headpose") and furhat.params()[-1]["JAW_OPEN"])
     params = furhat.params()[-1]
     assert len(params) == 51
-    assert params["JAW_OPEN"] == 1.0
-    assert params["MOUTH_SMILE_LEFT"] == 0.25
+    assert (params["JAW_OPEN"], params["MOUTH_SMILE_LEFT"]) == (1.0, 0.25)
     assert set(params) == {name.upper() for name in params}
     # Ours: down, own left, own right; Furhat's: up, own right, own left.
     settle(face, lambda: furhat.of("request.face.headpose")[-1]["yaw"] != 0.0)
@@ -294,13 +230,10 @@ def test_a_robot_that_went_and_came_back_between_two_looks_is_not_armed(furhat, 
 
 
 def test_nonsense_from_the_robot_changes_nothing(furhat, face):
-    async def say() -> None:
-        for opened in furhat.sockets:
-            for text in ("", "[", "1", "null", "[1]", '{"type": 3}', "{" * 1000):
-                await opened.send_str(text)
-            await opened.send_bytes(b"\x00\xff")
-
-    furhat._run(say())
+    (opened,) = furhat.sockets
+    for text in ("", "[", "null", "[1]", '{"type": 3}', "{" * 1000):
+        furhat._run(opened.send_str(text))
+    furhat._run(opened.send_bytes(b"\x00\xff"))
     furhat._run(asyncio.sleep(0.2))
     assert face.check() == {}
     assert face._link.lost == 0
@@ -320,3 +253,29 @@ def test_a_furhat_may_keep_a_face_until_it_was_reset_and_its_own_microexpression
     assert face.holding("jaw_open") is False
     settle(face, lambda: len(furhat.of("request.face.reset")) == 2)
     assert [m["microexpressions"] for m in furhat.of("request.face.config")] == [True, False, True]
+
+
+class Socket:
+    """Takes messages, some of them slowly, and remembers when each had left."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[float, int]] = []
+
+    async def send_str(self, text: str) -> None:
+        if len(self.sent) % 5 == 4:
+            await asyncio.sleep(0.015)
+        self.sent.append((time.monotonic(), json.loads(text)["n"]))
+
+
+@pytest.mark.real_time
+def test_no_message_to_a_robot_in_the_network_comes_sooner_than_the_limits_assume() -> None:
+    link, socket = Link({"to": "ws://127.0.0.1:9"}, on_message=lambda name, message: None, least_s=0.0196), Socket()
+    sending = asyncio.run_coroutine_threadsafe(link._send("to", socket), link._loop)  # type: ignore[arg-type]
+    for n in range(60):
+        link.send("to", "pose", {"n": n})
+        time.sleep((0.02, 0.002, 0.025)[n % 3])
+    assert until(lambda: bool(socket.sent) and socket.sent[-1][1] == 59, lambda: time.sleep(0.001), 5.0)
+    sending.cancel()
+    link.close()
+    assert min(np.diff([at_s for at_s, _ in socket.sent])) >= 0.0196 - 1e-3
+    assert np.diff([n for _, n in socket.sent]).min() > 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from bus_fixtures import CLOCK, port
 
-from reactdiff_ros.actuation.drivers.serial_port import DeviceLock, PortGoneError, SerialPort, explain
+from reactdiff_ros.actuation.drivers.serial_port import QUEUE_S, DeviceLock, PortGoneError, SerialPort, explain
 from reactdiff_ros.actuation.emulators.boards import MaestroBoard
 from reactdiff_ros.actuation.emulators.rig import Wire
 from reactdiff_ros.errors import DeviceError
@@ -69,11 +69,9 @@ def test_locks_of_other_processes(tmp_path: Path) -> None:
 
 
 def test_a_forbidden_port_names_the_group_and_a_lock_needs_its_folder(tmp_path: Path) -> None:
-    place = tmp_path / "tty"
-    place.touch()
-    sentence = str(explain(str(place), PermissionError(errno.EACCES, "denied")))
+    (tmp_path / "tty").touch()
+    sentence = str(explain(str(tmp_path / "tty"), PermissionError(errno.EACCES, "denied")))
     assert "usermod -aG " in sentence
-    assert str(place) in sentence
     assert "\n" not in sentence
     with pytest.raises(DeviceError, match="cannot be made"):
         DeviceLock("/dev/ttyX", tmp_path / "nowhere")
@@ -87,27 +85,24 @@ def test_a_pulled_cable_is_told_by_every_call(tmp_path: Path) -> None:
     assert line.read(3, 5.0) == b"abc"
     assert line.read(1, 0.01) == b""
     wire.pull()
-    with pytest.raises(PortGoneError):
-        line.read(1, 1.0)
-    with pytest.raises(PortGoneError):
-        line.writePort(b"x")
-    with pytest.raises(PortGoneError):
-        line.clearPort()
+    for call in (lambda: line.read(1, 1.0), lambda: line.writePort(b"x"), line.clearPort):
+        with pytest.raises(PortGoneError):
+            call()
     line.close()
 
 
-def test_what_came_in_time_is_taken_by_a_program_that_had_to_wait_itself(tmp_path: Path) -> None:
-    now = [0.0]
-
-    def later() -> float:
-        """A second passes between any two looks at the clock."""
-        now[0] += 1.0
-        return now[0]
-
-    with Wire(MaestroBoard(), port(tmp_path), CLOCK) as wire:
-        line = SerialPort(str(port(tmp_path)), 115_200, later, lock_folder=tmp_path)
-        wire.say(b"abc")
-        assert line.read(3, 0.03) == b"abc"
-        assert line.isPacketTimeout()
-        assert line.read(1, 0.03) == b""
+def test_a_port_counts_also_what_the_system_still_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    now = [100.0]
+    with Wire(MaestroBoard(), port(tmp_path), CLOCK):
+        line = SerialPort(str(port(tmp_path)), 19_200, lambda: now[0], lock_folder=tmp_path)
+        whole = line.room()
+        assert whole == int(QUEUE_S * 19_200 / 10)
+        line.writePort(b"v\n" * 10)
+        assert line.room() == whole - 20
+        now[0] += 0.005
+        assert line.room() == pytest.approx(whole - 20 + 9.6, abs=1)
+        now[0] += 0.1
+        assert line.room() == whole
+        monkeypatch.setattr(line, "_queued", lambda: 25)
+        assert line.room() == pytest.approx(whole - 25, abs=1)
         line.close()

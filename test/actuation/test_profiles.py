@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 from robot_fixtures import SMALL, robots, small_profile
 
 from reactdiff_ros.actuation.robot.profile import load_profile
-from reactdiff_ros.actuation.simulate import Frames, simulate
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.plain_yaml import Problem, ProblemsError, read_marked
+from reactdiff_ros.plain_yaml import ProblemsError, read_marked
 
 
 @pytest.mark.parametrize("robot", robots())
@@ -95,42 +91,6 @@ def test_check_warns_of_a_line_that_is_too_slow(tmp_path: Path, capsys: pytest.C
     assert json.loads(capsys.readouterr().out)["warnings"] == {}
 
 
-EXTREME = ("1e-300", "5e-324", "-1e308", "1e999", ".nan", "true", "9" * 19, "9" * 320, "9" * 5000)
-
-
-@pytest.mark.parametrize("extreme", EXTREME)
-def test_every_number_may_be_extreme(tmp_path: Path, extreme: str) -> None:
-    """Each number of a profile that has all of them: the profile is refused with line and key, or moves.
-
-    A number has three of these values; in `make test-long`, all.
-    """
-    drivers = (
-        "  bus2: {type: dynamixel, port: /dev/a, baud: 57600, watchdog_s: 0.2}\n"
-        "  board: {type: maestro, port: /dev/b, baud: 9600, device: 12, timeout_s: 0.5}\n"
-        "  i2c: {type: pca9685, bus: 2, address: 0x41, pulse_hz: 50.0}\n"
-        "  daemon: {type: reachy_mini, port: 8000}\n"
-    )
-    whole = SMALL.replace("signals:\n", f"{drivers}signals:\n", 1).replace(
-        "{mount: fixed}",
-        "{mount: fixed, xyz_m: [0, 0, 0.1], rpy_rad: [0, 0, 0], horizontal_fov_deg: 60}\n"
-        "head: {pivot_m: [0, 0, 0], gaze_share: 0.5, pitch: {neck: 0.017}}",
-    )
-    path = tmp_path / "small.yaml"
-    path.write_text(whole)
-    assert load_profile(path).drivers["board"].type == "maestro"
-    places = [number.span() for number in re.finditer(r"(?<=[ \[])-?\d[\d.]*(?=[\n,\]}])", whole)]
-    assert len(places) > 60
-    for begin, end in places if "REACTDIFF_FUZZ" in os.environ else places[EXTREME.index(extreme) % 3 :: 3]:
-        path.write_text(whole[:begin] + extreme + whole[end:])
-        problems: list[Problem] = []
-        try:
-            blocks = list(simulate(load_profile(path), Frames(np.full((5, 58), 0.5), np.arange(5) / 50.0, 0)))
-        except ProblemsError as error:
-            problems, blocks = error.problems, []
-        assert problems or all(np.isfinite(block.command).all() for block in blocks)
-        assert all(p.line > 1 and p.key != "the file" and len(str(p)) < 500 for p in problems), problems
-
-
 def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(SMALL.replace("sum: {jawOpen: 20}", "sum: {chin: 20}").replace("id: 1}\n  jaw", "id: 0}\n  jaw"))
@@ -145,10 +105,8 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 NO_PROFILES = {
     "nothing": ("", "not a profile"),
-    "a list": ("[1, 2]", "not a profile"),
     "no end": ("a: [", "not a YAML file"),
     "itself": ("a: &a [*a]", "x.yaml"),
-    "a key that is none": ("{? [1]: 2}", "x.yaml"),
     "code": ("x: !!python/object:os.system 1", "x.yaml"),
     "no text": ("\udcff\udcfe\x00", "UTF-8"),
     "1 MB": ("#" * 1_100_000, "larger"),

@@ -1,19 +1,27 @@
-"""Boards of hobby servos: what is special to a Maestro, an Ohbot and a PCA9685; and whole robots, emulated."""
+"""Boards of hobby servos: what is special to a Maestro, an Ohbot and a PCA9685."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from bus_fixtures import CLOCK, axis, hobby_axes, until, wired
+from bus_fixtures import CLOCK, axes, axis, hobby_axes, losing, until, wired
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.drivers.boards import PROTOCOL, MaestroBoard, OhbotBoard, Pca9685Board
+from reactdiff_ros.actuation.drivers.driver import MICROSECONDS
+from reactdiff_ros.actuation.drivers.serial_port import QUEUE_S
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.hardware import make_drivers
 from reactdiff_ros.actuation.robot.calibration import Calibration
-from reactdiff_ros.actuation.robot.profile import MaestroDriver, OhbotDriver, Pca9685Driver, load_profile
-from reactdiff_ros.errors import ConfigError, DeviceError
+from reactdiff_ros.actuation.robot.profile import MaestroDriver, OhbotDriver, Pca9685Driver, Pulse, load_profile
+from reactdiff_ros.errors import DeviceError
 
 
 class Maestro:
@@ -23,11 +31,6 @@ class Maestro:
         self.board = emulated.MaestroBoard(6, is_device, timeout_s)
         config = MaestroDriver(type="maestro", timeout_s=0.5, device=device)
         self.driver, self.wire = wired(MaestroBoard, config, self.board, hobby_axes(0, 1, 3))
-
-    def silence(self) -> None:
-        """Nobody speaks for a while."""
-        self.wire.clock.now_s += 0.05
-        self.board.step(self.wire.clock.now_s)
 
 
 @pytest.mark.parametrize(("device", "hears"), [(None, True), (5, True), (12, False)])
@@ -50,22 +53,6 @@ def test_a_maestro_is_not_armed_before_its_serial_timeout_was_seen() -> None:
     rig.board.timeout_s = 0.5
     assert rig.driver.check() == {}
     assert rig.driver.arm("j0", 0.0) is None
-
-
-def test_after_a_silence_a_maestro_has_gone_home_and_gets_no_commands_until_it_is_armed() -> None:
-    rig = Maestro()
-    assert rig.driver.arm("j0", 0.0) is None
-    channel = rig.board.channels[0]
-    assert until(lambda: bool(channel.received) and channel.target == 0, rig.silence)
-    received = len(channel.received)
-    rig.driver.command({"j0": 30.0})
-    for _ in range(2):
-        assert rig.driver.faults()["j0"].kind == "watchdog"
-        rig.driver.poll(0.05)
-    assert rig.driver.armed == frozenset()
-    assert len(channel.received) == received
-    assert rig.driver.arm("j0", 0.0) is None
-    assert rig.driver.faults() == {}
 
 
 def test_a_pulse_that_a_maestro_reports_once_is_no_position_to_start_from() -> None:
@@ -118,9 +105,9 @@ def test_no_chip_no_bus(tmp_path: Path) -> None:
     bus.add(0x41).absent = True
     with pytest.raises(DeviceError, match=r"no PCA9685 answers .*0x41"):
         pca9685(tmp_path, bus)
-    config = Pca9685Driver(type="pca9685", bus=63, address=0x40)
+    driver = Pca9685Board(Pca9685Driver(type="pca9685", bus=63), {}, CLOCK, lock_folder=tmp_path)
     with pytest.raises(DeviceError, match=r"no such port .*/dev/i2c-63"):
-        Pca9685Board(config, {}, CLOCK, lock_folder=tmp_path).open()
+        driver.open()
 
 
 def test_an_ohbot_speaks_its_lines() -> None:
@@ -162,33 +149,105 @@ def test_an_ohbot_speaks_its_lines() -> None:
     assert driver.arm("j1", 500.0).kind == "gone"
 
 
-@pytest.mark.parametrize("robot", ["generic_12servo", "opsoro_ono", "ohbot", "inmoov_head"])
-def test_shipped_robots_can_be_tried_without_hardware(robot: str, tmp_path: Path) -> None:
-    with Rig(load_profile(robot), tmp_path, CLOCK) as rig:
-        options = {"lock_folder": tmp_path, "i2c": lambda _: rig.i2c, "answer_s": 0.5}
-        drivers, joints = make_drivers(rig.profile, rig.calibrations, CLOCK, **options), rig.profile.joints
-        for driver in drivers.values():
-            driver.open()
-            assert driver.check() == {}
-            for name in driver.axes:
-                driver.command({done: joints[done].neutral for done in driver.armed})
-                assert driver.arm(name, joints[name].neutral) is None
-            driver.command({name: joints[name].upper for name in driver.axes})
-            assert driver.faults() == {}
-            driver.close()
-        assert sum(len(driver.axes) for driver in drivers.values()) == len(joints)
+@pytest.mark.parametrize("hz", [50.0, 60.0, 200.0, 330.0, None], ids=lambda hz: f"pca9685-{hz}" if hz else "maestro")
+def test_a_board_makes_no_pulse_beyond_a_limit_or_a_calibrated_end(tmp_path: Path, hz: float | None) -> None:
+    pulse = Pulse(zero_us=1500, us_per_unit=10.7)
+    joints = axes(0, unit="us", lower=1233.3, upper=1701.1, calibration=Calibration(0, 0, 0, 1240, 1699))
+    joints |= axes(1, lower=-37.3, upper=41.9, pulse=pulse, calibration=Calibration(1, 1, 7, 600, 2400))
+    driver: MaestroBoard | Pca9685Board
+    if hz is None:
+        board = emulated.MaestroBoard(6, timeout_s=0.5)
+        driver, _ = wired(MaestroBoard, MaestroDriver(type="maestro"), board, joints)
+        made, step = lambda channel: board.channels[channel].target / 4, 0.25
+    else:
+        i2c = emulated.I2cBus()
+        made, step = i2c.add(0x40).pulse_us, 1e6 / hz / 4096
+        config = Pca9685Driver(type="pca9685", pulse_hz=hz)
+        driver = Pca9685Board(config, joints, CLOCK, i2c=lambda _: i2c, lock_folder=tmp_path)
+        driver.open()
+    for name, joint in joints.items():
+        assert driver.arm(name, joint.lower) is None
+        seen = []
+        for position in np.linspace(joint.lower - 5, joint.upper + 5, 300):
+            driver.command({name: float(position)})
+            seen.append(made(joint.id))
+        ends = sorted(MICROSECONDS.of(joint, position) for position in (joint.lower, joint.upper))
+        assert ends[0] - 1e-6 <= min(seen) < ends[0] + step
+        assert ends[1] - step < max(seen) <= ends[1] + 1e-6
 
 
-def test_a_screen_and_two_boards_at_one_address_cannot_be_emulated(tmp_path: Path) -> None:
-    screen, ono = load_profile("screen"), load_profile("opsoro_ono")
-    assert make_drivers(screen, {}, CLOCK) == {}
-    with pytest.raises(ConfigError, match="cannot be emulated"):
-        Rig(screen, tmp_path, CLOCK)
-    for address, refused in ((0x40, True), (0x41, False)):
-        more = Pca9685Driver(type="pca9685", bus=2, address=address)
-        two = ono.model_copy(update={"drivers": {**ono.drivers, "more": more}})
-        if refused:
-            with pytest.raises(ConfigError, match=r"two boards at address 0x40 .*driver more"):
-                Rig(two, tmp_path, CLOCK)
-        else:
-            assert set(Rig(two, tmp_path, CLOCK).i2c.chips) == {0x40, 0x41}
+def shipped_ohbot(bus: Any) -> tuple[OhbotBoard, MemoryWire]:
+    """The driver of all its joints, and the wire to what is behind its line."""
+    profile = load_profile("ohbot")
+    (driver,) = make_drivers(profile, Rig(profile, Path(), CLOCK).calibrations, Ticker(0.0)).values()
+    wire = MemoryWire(bus, driver._clock, 19_200)
+    wire.plug()
+    driver._connect_port = wire.connect
+    driver.open()
+    return driver, wire
+
+
+def test_an_ohbots_line_gets_no_more_than_it_carries_so_that_a_stop_never_waits() -> None:
+    board, rng, heard = emulated.OhbotBoard(), np.random.default_rng(0), []
+    driver, wire = shipped_ohbot(board)
+    clock, receive = wire.clock, board.receive
+    assert driver.check() == {}
+    for name, joint in driver.axes.items():
+        clock.now_s += 0.25
+        assert driver.arm(name, joint.lower) is None
+    board.receive = lambda data, now_s: heard.append((now_s, data)) or receive(data, now_s)
+    free_s = clock.now_s
+    for _ in range(500):
+        clock.now_s += 0.02
+        driver.command({name: float(rng.uniform(a.lower, a.upper)) for name, a in driver.axes.items()})
+        for at_s, data in heard:
+            free_s = max(free_s, at_s) + len(data) * 10.0 / 19_200
+            assert all(re.fullmatch(rb"m0\d,\d+,250", line) for line in data.split(b"\n")[:-1])
+        assert free_s - clock.now_s <= QUEUE_S + 1e-9
+        heard.clear()
+    moves = [len(motor.received) for motor in board.motors]
+    assert min(moves) > 0.3 * max(moves)  # ranges of 270 to 1000 counts
+    assert sum(moves) > 0.8 * 10 * 19_200 / 10 / 12
+
+
+# Answers that come late, or are none.
+
+
+@pytest.mark.parametrize("lost", range(6))
+def test_one_late_answer_does_not_keep_a_joint_from_being_armed(lost: int) -> None:
+    maestro = Maestro()
+    for driver, wire in ((maestro.driver, maestro.wire), shipped_ohbot(emulated.OhbotBoard())):
+        wire.garble = losing(lost)
+        assert driver.check() == {}
+        driver.poll(0.01)
+        assert [driver.arm(joint, a.clamped(0.0)) for joint, a in driver.axes.items()] == [None] * len(driver.axes)
+        driver.poll(0.01)
+        assert driver.faults() == {}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    chunks=st.lists(st.one_of(st.none(), st.binary(max_size=6)), min_size=1, max_size=8),
+    values=st.lists(st.floats(), min_size=1, max_size=10),
+)
+def test_a_babbling_maestro_never_raises_and_pulses_stay_inside(
+    chunks: list[bytes | None], values: list[float]
+) -> None:
+    board = emulated.MaestroBoard(6, timeout_s=0.5)
+    driver, wire = wired(MaestroBoard, MaestroDriver(type="maestro"), board, hobby_axes(0, 1))
+    turn = [0]
+
+    def garble(true: bytes) -> bytes:
+        turn[0] += 1
+        said = chunks[turn[0] % len(chunks)]
+        return true if said is None else said
+
+    wire.garble = garble
+    driver.check()
+    for value in values:
+        driver.arm("j0", value)
+        driver.command({"j0": value, "j1": value})
+        driver.poll(0.01)
+        assert all(str(fault) for fault in driver.faults().values())
+    assert set(board.channels[1].received) == set()
+    assert all(4 * 1100 <= quarters <= 4 * 1900 for quarters in board.channels[0].received)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import numpy as np
 import pytest
-from reachy_daemon import agreement, at_rest, follow, running
+from reachy_daemon import at_rest, positions, running
 
+from reactdiff_ros.actuation.follow import Follower
 from reactdiff_ros.expression import ExpressionConfig
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
 from reactdiff_ros.recordings.replay.replay import replay
@@ -23,6 +25,31 @@ HEAD = ("head_pitch", "head_yaw", "head_roll")
 # time runs late as well: there the listener is a lively one.
 AGREES = {"mockup-sim": (0.97, 12, 0.004), "sim": (0.75, 40, 0.015)}
 LIVELINESS = {"mockup-sim": {}, "sim": {"head": 2.0, "intensity": 1.6}}
+
+
+def follow(profile, driver, faces):
+    """Mapping and follower in real time: by joint what it was told and where it was measured."""
+    follower, names, dt = Follower(profile), list(profile.joints), 1.0 / profile.rate_hz
+    wanted, seen = [], []
+    now, due = 0.0, time.monotonic()
+    follower.arm(now, positions(driver, profile).tolist())
+    for shown in faces:
+        now, due = now + dt, max(due + dt, time.monotonic())
+        commands = follower.tick(now, shown, 0.0)
+        driver.command(dict(zip(names, commands.position, strict=True)))
+        driver.poll(0.001)
+        assert driver.faults() == {}
+        assert commands.fault == ""
+        wanted.append(commands.position)
+        seen.append(positions(driver, profile))
+        time.sleep(max(0.0, due - time.monotonic()))
+    return {n: (np.array(wanted)[:, i], np.array(seen)[:, i]) for i, n in enumerate(names)}
+
+
+def agreement(wanted, seen, latest_ticks):
+    """The best correlation with `seen` up to `latest_ticks` behind, and how many ticks that is."""
+    found = [np.corrcoef(seen[late:], wanted[: len(wanted) - late])[0, 1] for late in range(latest_ticks)]
+    return float(max(found)), int(np.argmax(found))
 
 
 def listener_faces(clip, **style):
@@ -41,7 +68,7 @@ def followed(tmp_path_factory, clips):
 
     def follows(kind, port, faces):
         with at_rest(port, folders[kind]) as (profile, driver):
-            moved = follow(profile, driver, 60.0, lambda tick, _: faces[tick] if tick < len(faces) else None)
+            moved = follow(profile, driver, faces)
         return faces, profile, driver, moved
 
     with ExitStack() as daemons, ThreadPoolExecutor(2 * len(kinds)) as hands:

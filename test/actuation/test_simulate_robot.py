@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from robot_fixtures import LimitCheck, face, longest_run, odd_profile, robots, small_profile, wild_frames
 
 from reactdiff_ros.actuation.robot.kinematics import stop, stopping_time_s, travel_time_s
 from reactdiff_ros.actuation.robot.profile import load_profile
-from reactdiff_ros.actuation.simulate import Block, read_frames, simulate, tick_count, usable_frames
+from reactdiff_ros.actuation.simulate import Block, read_frames, simulate, usable_frames
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import MediaError
 
@@ -44,30 +43,6 @@ def test_no_limits_that_the_check_lets_pass_stop_a_robot(tmp_path: Path, seed: i
     check = LimitCheck(profile)
     for block in simulate(profile, usable_frames(*wild_frames(np.random.default_rng(seed), 600))):
         check.see(block)
-
-
-VALUES = st.one_of(
-    st.floats(allow_nan=True, allow_infinity=True, width=64),
-    st.sampled_from([0.0, 1.0, -1.0, 1e9, -1e9, float("nan"), float("inf"), float("-inf")]),
-)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    arrays(np.float64, (12, 58), elements=VALUES, fill=st.sampled_from([0.0, 1.0])),
-    st.lists(st.one_of(st.floats(-5, 5), st.sampled_from([float("nan"), float("inf")])), min_size=12, max_size=12),
-)
-def test_no_frames_and_times_leave_the_limits(tmp_path: Path, frames: np.ndarray, times: list[float]) -> None:
-    profile = small_profile(tmp_path)
-    try:
-        usable = usable_frames(frames, np.array(times))
-    except MediaError:
-        assert not np.isfinite(times).any()
-        return
-    check = LimitCheck(profile)
-    for block in simulate(profile, usable):
-        check.see(block)
-    assert check.ticks == tick_count(profile, usable)
 
 
 def held(seconds: float, **values: float) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conversations import READOUT, START_NS, converse, frame, kinds, ns, state, voice
+from conversations import READOUT, START_NS, converse, frame, kinds, ns, voice
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,43 +24,38 @@ PROBABILITIES = ("p_speaking", "p_eot", "p_now", "p_future", "p_backchannel", "p
 
 def check_order(events):
     """No end without a start, each end after an eager one that was not cancelled, robot's starts and stops in turn."""
-    turn, eager, robot = False, False, False
+    before = {
+        "user_started": "silent", "user_backchannel": "silent", "eot_eager": "turn", "eot_cancelled": "eager",
+        "eot": "eager",
+    }  # fmt: skip
+    after = {"user_started": "turn", "eot_eager": "eager", "eot_cancelled": "turn", "eot": "silent"}
+    user, robot = "silent", "robot_stopped"
     for event in events:
         assert 0.0 <= event.confidence <= 1.0
-        if event.kind == "user_started":
-            assert not turn
-            turn, eager = True, False
-        elif event.kind == "eot_eager":
-            assert turn
-            assert not eager
-            eager = True
-        elif event.kind == "eot_cancelled":
-            assert turn
-            assert eager
-            eager = False
-        elif event.kind == "eot":
-            assert turn
-            assert eager
-            turn, eager = False, False
-        elif event.kind == "user_backchannel":
-            assert not turn
-        elif event.kind in ("robot_started", "robot_stopped"):
-            assert robot == (event.kind == "robot_stopped")
-            robot = not robot
+        if event.kind.startswith("robot_"):
+            assert event.kind != robot
+            robot = event.kind
+        else:
+            assert user == before.get(event.kind, user), event
+            user = after.get(event.kind, user)
 
 
-def test_signals_come_on_a_grid_of_20_hz():
-    steps, _ = converse([(0.5, 2.0)], seconds=6.0)
+def at_s(step):
+    """When a step was, in seconds of its conversation."""
+    return (step.signals.stamp_ns - START_NS) / NS
+
+
+def test_a_turn_starts_and_ends_once_and_its_end_is_the_likelier_the_longer_the_silence():
+    steps, events = converse([(1.0, 3.0)])
+    assert kinds(events) == ["user_started", "eot_eager", "eot"]
+    assert [events[0].stamp_ns, events[2].stamp_ns] == pytest.approx([ns(1.0), ns(3.0)], abs=1e7)
     stamps = np.array([step.signals.stamp_ns for step in steps])
     assert set(np.diff(stamps)) == {NS // 20}
     assert not (stamps % (NS // 20)).any()
-
-
-def test_a_turn_starts_and_ends_once():
-    _, events = converse([(1.0, 3.0)])
-    assert kinds(events) == ["user_started", "eot_eager", "eot"]
-    assert events[0].stamp_ns == pytest.approx(ns(1.0), abs=1e7)
-    assert events[2].stamp_ns == pytest.approx(ns(3.0), abs=1e7)
+    values = [s.signals.p_eot for s in steps if 3.3 < at_s(s) < 4.9]
+    assert values == sorted(values)
+    assert values[-1] > values[0] + 0.01
+    assert all(math.isnan(s.signals.p_eot) for s in steps if s.signals.silence_s == 0.0)
 
 
 def test_an_eager_end_is_cancelled_by_more_words():
@@ -69,17 +64,9 @@ def test_an_eager_end_is_cancelled_by_more_words():
     assert kinds(events) == ["user_started", "eot_eager", "eot_cancelled", "eot_eager", "eot"]
 
 
-def test_the_probability_of_an_end_grows_with_silence_and_is_unknown_in_speech():
-    steps, _ = converse([(1.0, 3.0)], seconds=5.0)
-    values = [s.signals.p_eot for s in steps if 3.3 < (s.signals.stamp_ns - START_NS) / NS < 4.9]
-    assert values == sorted(values)
-    assert values[-1] > values[0] + 0.01
-    assert all(math.isnan(s.signals.p_eot) for s in steps if s.signals.silence_s == 0.0)
-
-
 def test_who_speaks_goes_on_sooner_than_who_is_silent():
     steps, _ = converse([(1.0, 4.0)], [(5.0, 7.0)], seconds=8.0)
-    now = {round((s.signals.stamp_ns - START_NS) / NS, 2): s.signals.p_now for s in steps}
+    now = {round(at_s(s), 2): s.signals.p_now for s in steps}
     assert now[2.5] > 0.8
     assert now[6.0] < 0.2
 
@@ -88,7 +75,7 @@ def test_without_an_echo_canceller_the_robots_own_voice_is_no_ones():
     """The microphone hears the robot all the time: it is neither a turn, nor a barge-in, and there are no words."""
     steps, events = converse([(1.0, 4.2)], [(1.0, 4.0)])
     assert kinds(events) == ["robot_started", "robot_stopped"]
-    over = [s.signals for s in steps if 1.1 < (s.signals.stamp_ns - START_NS) / NS < 3.9]
+    over = [s.signals for s in steps if 1.1 < at_s(s) < 3.9]
     assert all(math.isnan(s.p_speaking) and math.isnan(s.p_barge_in) for s in over)
 
 
@@ -114,12 +101,9 @@ def test_pieces_of_speech_over_the_robots_count_together():
     assert noticed < ns(2.9)
 
 
-def test_a_robot_that_begins_ends_the_turn_of_who_is_silent():
+def test_a_robot_that_begins_ends_the_turn_of_who_is_silent_and_leaves_it_to_who_goes_on():
     _, events = converse([(1.0, 2.0)], [(2.3, 4.0)], config=TurnsConfig(eager_probability=1.0, end_probability=1.0))
     assert kinds(events) == ["user_started", "eot_eager", "eot", "robot_started", "robot_stopped"]
-
-
-def test_a_robot_that_cuts_in_leaves_the_turn_to_who_goes_on():
     _, events = converse([(1.0, 5.0)], [(2.0, 4.0)], config=DUPLEX)
     assert kinds(events)[:2] == ["user_started", "robot_started"]
     assert "barge_in" in kinds(events)
@@ -136,44 +120,45 @@ def test_a_lost_microphone_ends_the_turn():
     assert kinds(events) == ["user_started", "eot_eager", "eot"]
 
 
-def test_the_flag_of_a_labs_own_synthesis_lapses():
+def test_a_robots_speech_is_when_it_is_heard_and_the_flag_of_a_labs_own_synthesis_lapses():
+    """It begins when its sound is heard, not when it is announced, and ends with it."""
+    tracker = TurnTracker(READOUT)
+    tracker.push_speech(SpeechState(ns(0.0), "speaking", "u7", "", ns(1.0), ns(2.0)))
+    events = [e for k in range(80) for s in tracker.advance(ns(k * 0.05)) for e in s.events]
+    assert [(e.kind, (e.stamp_ns - START_NS) / NS, e.utterance) for e in events] == [
+        ("robot_started", pytest.approx(1.0, abs=0.06), "u7"),
+        ("robot_stopped", pytest.approx(2.0, abs=0.06), "u7"),
+    ]
     tracker = TurnTracker(READOUT)
     tracker.push_robot_speaking(True, ns(0.0))
-    events = [e for k in range(60) for s in tracker.advance(ns(k * 0.05)) for e in s.events]
-    assert kinds(events) == ["robot_started", "robot_stopped"]
-    assert (events[1].stamp_ns - events[0].stamp_ns) / NS == pytest.approx(1.0, abs=0.06)
+    began, ended = (e for k in range(60) for s in tracker.advance(ns(k * 0.05)) for e in s.events)
+    assert (began.kind, ended.kind) == ("robot_started", "robot_stopped")
+    assert (ended.stamp_ns - began.stamp_ns) / NS == pytest.approx(1.0, abs=0.06)
 
 
 def test_the_network_is_asked_once_a_pause_and_its_answer_counts():
     tracker = TurnTracker(READOUT)
-    asked, after = [], {}
+    asked, answers = [], {}
     for k in range(200):
         t = k * 0.04
         tracker.push_frame(frame(t, voice([(0.5, 2.0), (3.0, 4.0)], t)))
         steps = tracker.advance(ns(t))
+        answers |= {round(at_s(step), 2): step.features.network for step in steps}
         pause_ns = tracker.asks()
         if pause_ns is not None:
-            asked.append(pause_ns)
-            before = steps[-1].features.network
-            assert before is None
+            asked.append(round((pause_ns - START_NS) / NS, 2))
+            assert steps[-1].features.network is None
             tracker.push_answer(pause_ns, 0.9)
-        for step in steps:
-            after[(step.signals.stamp_ns - START_NS) // (NS // 20)] = step.features.network
-    assert [round((a - START_NS) / NS, 2) for a in asked] == [2.0, 4.0]
-    assert after[47] is not None
-    assert after[64] is None  # the next words are said, the answer was about the pause before
+    assert asked == [2.0, 4.0]
+    assert answers[2.35] is not None
+    assert answers[3.2] is None  # the next words are said, the answer was about the pause before
 
 
-def test_the_same_input_gives_the_same_output():
+def test_the_same_input_gives_the_same_output_and_what_comes_later_changes_nothing_before():
     spans = [(0.5, 2.0), (2.4, 3.0), (5.0, 6.0)]
     first, second = (converse(spans, [(3.5, 4.8)], face=True)[0] for _ in range(2))
-    assert repr([s.signals for s in first]) == repr([s.signals for s in second])
-    assert [s.events for s in first] == [s.events for s in second]
-
-
-def test_what_comes_later_changes_nothing_before():
-    early, _ = converse([(0.5, 2.0), (2.4, 3.0)], seconds=6.0)
-    other, _ = converse([(0.5, 2.0), (2.4, 5.0)], seconds=6.0)
+    assert repr(first) == repr(second)
+    early, other = (converse([(0.5, 2.0), (2.4, end)], seconds=6.0)[0] for end in (3.0, 5.0))
     until = [k for k, s in enumerate(early) if s.signals.stamp_ns <= ns(3.0)]
     assert repr([early[k].signals for k in until]) == repr([other[k].signals for k in until])
 
@@ -204,12 +189,11 @@ def test_any_order_of_any_input_gives_sound_signals_and_events(inputs, in_order,
         if kind in ("frame", "none"):
             heard = voice([(0.0, 30.0)] if flag else [], t)
             heard = replace(heard, pitch_hz=number, loudness_dbfs=number, pause_s=number, speech_probability=number)
-            given_frame = frame(t, heard if kind == "frame" else None, face=other, contact=number, jaw=number)
-            tracker.push_frame(given_frame)
+            heard = heard if kind == "frame" else None
+            tracker.push_frame(frame(t, heard, face=other, contact=number, jaw=number))
         elif kind == "speech":
-            tracker.push_speech(
-                SpeechState(ns(t), "speaking" if flag else "idle", "u", "", ns(t), ns(t) if other else None)
-            )
+            phase, end_ns = "speaking" if flag else "idle", ns(t) if other else None
+            tracker.push_speech(SpeechState(ns(t), phase, "u", "", ns(t), end_ns))
         elif kind == "flag":
             tracker.push_robot_speaking(flag, ns(t))
         else:
@@ -270,30 +254,18 @@ def test_weights_are_read_as_they_were_written(tmp_path):
     assert again.about == {"a": 1}
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda t: t[:100],
-        lambda t: t.replace('"format": 1', '"format": 2'),
-        lambda t: t.replace("silence_over_0.2_s", "other"),
-        lambda t: t.replace('"bias": ', '"bias": 1e999, "was": ', 1),
-        lambda t: "[]",
-    ],
-)
+SPOILS = {
+    "cut off": lambda text: text[:100],
+    "another format": lambda text: text.replace('"format": 1', '"format": 2'),
+    "another feature": lambda text: text.replace("silence_over_0.2_s", "other"),
+    "no number": lambda text: text.replace('"bias": ', '"bias": 1e999, "was": ', 1),
+    "a list": lambda text: "[]",
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS)
 def test_damaged_weights_are_one_sentence(tmp_path, spoil):
     path = tmp_path / "readout.json"
     path.write_text(spoil(written(READOUT.heads, {})))
     with pytest.raises(WeightsError, match=r"readout\.json"):
         read_readout(path)
-
-
-def test_states_of_speech_that_lie_ahead_or_are_over():
-    """The robot's speech begins when its sound is heard, not when it is announced, and ends with it."""
-    tracker = TurnTracker(READOUT)
-    tracker.push_speech(SpeechState(ns(0.0), "speaking", "u7", "", ns(1.0), ns(2.0)))
-    events = [e for k in range(80) for s in tracker.advance(ns(k * 0.05)) for e in s.events]
-    assert [(e.kind, (e.stamp_ns - START_NS) / NS, e.utterance) for e in events] == [
-        ("robot_started", pytest.approx(1.0, abs=0.06), "u7"),
-        ("robot_stopped", pytest.approx(2.0, abs=0.06), "u7"),
-    ]
-    assert state(0.0, []).phase == "idle"
