@@ -84,9 +84,7 @@ def sweep(driver: Driver, target: dict[str, float]) -> bool:
 
     def there() -> bool:
         readings = {j: driver.reading(j) for j in target}
-        return all(
-            r is not None and r.position is not None and abs(r.position - target[j]) <= 0.5 for j, r in readings.items()
-        )
+        return all(r and r.position is not None and abs(r.position - target[j]) <= 0.5 for j, r in readings.items())
 
     def work() -> None:
         driver.command(target)
@@ -153,10 +151,6 @@ class Bench:
             self.driver.poll(0.02)
 
         assert until(lambda: joint in self.driver.faults(), work), joint
-
-    def loses(self, number: int) -> None:
-        """The answer with this number does not come."""
-        self.wire.garble = losing(number)
 
     def recovers(self) -> None:
         """Poll until no joint has a fault."""

@@ -68,14 +68,9 @@ def test_what_is_no_calibration_is_one_sentence_with_its_place(tmp_path: Path, c
 
 
 STS, STEP = Counts(4096, 360.0, 2047), 360.0 / 4096
-JOINT = Joint(
-    unit="deg",
-    group="neck",
-    neutral=10.0,
-    limits=Limits(position=(-30.0, 40.0), speed=90.0, acceleration=400.0, jerk=6000.0),
-    on_fault="hold",
-    output=Output(driver="bus", id=1),
-)
+LIMITS = Limits(position=(-30.0, 40.0), speed=90.0, acceleration=400.0, jerk=6000.0)
+BUS = Output(driver="bus", id=1)
+JOINT = Joint(unit="deg", group="neck", neutral=10.0, limits=LIMITS, on_fault="hold", output=BUS)
 
 
 @given(st.integers(0, 4095), st.booleans(), st.floats(36, 120), st.floats(36, 120))

@@ -272,22 +272,15 @@ BESIDE = {
 
 
 @pytest.mark.parametrize(("pan", "sent"), BESIDE.values(), ids=BESIDE)
-def test_a_joint_that_is_not_armed_stays_where_it_stands(pan, sent):
+def test_a_joint_stays_where_it_stands_until_it_is_armed_and_comes_in_from_a_little_outside(pan, sent):
     robot = Controlled()
     robot.stands(pan, -0.5)
     assert robot.driver.arm("tilt", -0.5) is None
     robot.driver.command({"tilt": -0.4})
     assert robot.sent == [sent]
-
-
-def test_a_joint_of_a_controller_that_stands_a_little_outside_makes_no_step_and_comes_in():
-    robot = Controlled()
-    robot.stands(1.08, 0.0)
-    assert robot.driver.arm("pan", math.nan) is None
-    for position in (1.2, 1.06, 0.9, 1.06):
-        robot.driver.command({"pan": position})
-    assert [sent["neck_pan"] for sent in robot.sent] == [1.08, 1.06, 0.9, 1.0]
-    robot.driver.stop()
-    robot.stands(1.2, 0.0)
-    assert "bring it inside by hand" in robot.driver.arm("pan", math.nan).text
-    assert robot.driver.armed == frozenset()
+    fault = robot.driver.arm("pan", math.nan)
+    assert (fault is not None and "bring it inside by hand" in fault.text) is (pan == 1.5)
+    if pan == 1.08:
+        for position in (1.2, 1.06, 0.9, 1.06):
+            robot.driver.command({"pan": position})
+        assert [sent["neck_pan"] for sent in robot.sent] == [1.08, 1.08, 1.06, 0.9, 1.0]

@@ -41,7 +41,9 @@ def test_many_frames_at_once_are_those_one_by_one(robot: str) -> None:
 
 
 @pytest.mark.parametrize("robot", robots())
-def test_a_smile_a_nod_and_a_blink_are_seen_on_every_robot_and_no_weight_is_too_large(robot: str) -> None:
+def test_a_smile_a_nod_and_a_blink_are_seen_on_every_robot_and_no_weight_is_too_large(
+    robot: str,
+) -> None:
     """What a robot cannot show is mapped to what it can; what is clamped by more than a range is a wrong weight."""
     profile = load_profile(robot)
     mapping, joints = Mapping(profile), profile.joints.values()
@@ -66,14 +68,12 @@ def test_a_smile_a_nod_and_a_blink_are_seen_on_every_robot_and_no_weight_is_too_
 
 @pytest.mark.parametrize("robot", ["generic_12servo", "opsoro_ono"])
 def test_the_sides_of_a_face_are_not_mixed_up(robot: str) -> None:
-    profile = load_profile(robot)
-    mapping = Mapping(profile)
-    neutral = np.array([j.neutral for j in profile.joints.values()])
+    mapping = Mapping(load_profile(robot))
     for side, other in (("Left", "right"), ("Right", "left")):
         frame = face(**{f"eyeBlink{side}": 1.0, f"mouthSmile{side}": 1.0, f"browDown{side}": 1.0})
-        moved = np.abs(mapping.wanted(frame) - neutral) > 1e-9
-        assert not [n for n, m in zip(mapping.names, moved, strict=True) if m and other in n]
-        assert sum(moved) >= 3
+        moved = np.array(mapping.names)[np.abs(mapping.wanted(frame) - mapping.wanted(face())) > 1e-9]
+        assert len(moved) >= 3
+        assert not [joint for joint in moved if other in joint]
 
 
 @pytest.mark.parametrize("robot", [n for n in shipped_profiles() if load_profile(n).head is not None])

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from bus_fixtures import KINDS, Bench, axes, axis, sweep, until
+from bus_fixtures import KINDS, Bench, axes, axis, losing, sweep, until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -46,19 +46,13 @@ def test_armed_joints_go_where_they_are_told_and_no_others(bench: Bench) -> None
     assert {(f.kind, "30 C" in str(f)) for f in hotter.values()} == {("hot", True)}  # than its profile allows
 
 
-@pytest.mark.parametrize(
-    ("failure", "kind"),
-    [
-        ("silent", "no_answer"),
-        ("mute", "no_answer"),
-        ("bad_checksum", "checksum"),
-        ("nonsense", "garbage"),
-        ("answers_as", "wrong_id"),
-        ("overload", "overload"),
-        ("hot", "hot"),
-        ("voltage", "voltage"),
-    ],
-)
+FAILURES = {
+    "silent": "no_answer", "mute": "no_answer", "bad_checksum": "checksum", "nonsense": "garbage",
+    "answers_as": "wrong_id", "overload": "overload", "hot": "hot", "voltage": "voltage",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("failure", "kind"), FAILURES.items())
 def test_a_failing_servo_is_named_and_the_rest_works(bench: Bench, failure: str, kind: str) -> None:
     bench.arm_all()
     setattr(bench.bus.servos[2].failing, failure, 9 if failure == "answers_as" else True)
@@ -97,17 +91,6 @@ def test_another_series_is_named() -> None:
     driver.open()
     assert driver.check()["j1"].kind == "wrong_model"
     driver.close()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_directions_and_ranges_of_the_calibration(kind: str) -> None:
-    middle = 511 if kind == "scs" else 2047
-    bench = Bench(kind, drive_mode=1, range_min=middle - 50, range_max=middle + 50)
-    bench.arm_all()
-    bench.driver.command({"j1": 40.0, "j2": 1.0})
-    bench.driver.check()
-    assert bench.bus.servos[1].received[-1] == middle - 50
-    assert bench.bus.servos[2].received[-1] < middle
 
 
 @pytest.mark.parametrize("kind", ["load", "current"])
@@ -235,7 +218,7 @@ def test_no_count_of_a_servo_is_beyond_its_limits(scale: Counts, unit: str, mirr
 
 @pytest.mark.parametrize("lost", range(12))
 def test_one_late_answer_does_not_keep_a_servo_from_being_armed(bench: Bench, lost: int) -> None:
-    bench.loses(lost)
+    bench.wire.garble = losing(lost)
     bench.arm_all()
     assert bench.driver.faults() == {}
 

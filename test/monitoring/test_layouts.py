@@ -28,32 +28,27 @@ def test_every_status_is_in_one_group(node: str) -> None:
     assert sum(any(part in f"lab/robot2/{node}" for part in rules["contains"]) for rules in groups) == 1
 
 
-def topic_paths(value: Any) -> Iterator[str]:
-    """Every text of the layout that begins as a topic does."""
-    if isinstance(value, dict):
-        for child in value.values():
-            yield from topic_paths(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from topic_paths(child)
-    elif isinstance(value, str) and value.startswith("/"):
+def texts(value: Any) -> Iterator[str]:
+    """Every text of a layout."""
+    if isinstance(value, (dict, list)):
+        for child in value.values() if isinstance(value, dict) else value:
+            yield from texts(child)
+    elif isinstance(value, str):
         yield value
 
 
-PATHS = sorted(set(topic_paths(LAYOUT["configById"])))
+PATHS = sorted({text for text in texts(LAYOUT["configById"]) if text.startswith("/")})
 
 
-def known_topics() -> dict[str, str]:
-    """Topic -> type, of what the nodes publish, and of the marks that people publish."""
-    topics = [t for node in load_table().nodes for t in (*node.publishers, *node.subscribers)]
-    return {f"/{t.name.lstrip('/')}": t.type for t in topics}
+# Of what the nodes publish, and of the marks that people publish.
+TYPES = {f"/{t.name.lstrip('/')}": t.type for n in load_table().nodes for t in (*n.publishers, *n.subscribers)}
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_every_path_of_the_layout_exists(path: str) -> None:
     match = _PATH.fullmatch(path)
     assert match, path
-    kind = known_topics()[match["topic"]]
+    kind = TYPES[match["topic"]]
     message = interfaces.empty(kind)
     if match["key"]:
         assert hasattr(message, match["key"])

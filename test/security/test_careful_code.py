@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(
     path for folder in ("reactdiff_ros", "launch", "scripts", "examples") for path in (ROOT / folder).rglob("*.py")
@@ -43,10 +41,9 @@ def where(path: Path, node: ast.AST) -> str:
 def test_yaml_is_loaded_safely_and_by_one_loader() -> None:
     wrong = []
     for path, node in nodes():
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "yaml":
-            reads = node.attr == "SafeLoader" and path.name != YAML_READER
-            if node.attr not in SAFE_YAML or reads:
-                wrong.append(f"{where(path, node)}: yaml.{node.attr}")
+        of_yaml = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "yaml"
+        if of_yaml and (node.attr not in SAFE_YAML or (node.attr == "SafeLoader" and path.name != YAML_READER)):
+            wrong.append(f"{where(path, node)}: yaml.{node.attr}")
         if isinstance(node, ast.ImportFrom) and node.module == "yaml":
             wrong.append(where(path, node))
     assert wrong == []
@@ -71,29 +68,23 @@ def test_nothing_is_unpickled_but_arrays_by_a_reader_of_arrays_alone() -> None:
     assert wrong == []
 
 
-def test_no_text_becomes_code_and_no_shell_is_asked() -> None:
+def test_no_text_becomes_code_no_shell_is_asked_and_no_archive_is_unpacked_to_disk() -> None:
+    names = ("eval", "exec", "os.system", "os.popen", "tempfile.mktemp", "subprocess.getoutput")
     wrong = [
         f"{where(path, call)}: {name}"
         for path, call, name in calls()
-        if name in ("eval", "exec", "os.system", "os.popen", "tempfile.mktemp", "subprocess.getoutput")
-        or keyword(call, "shell") is True
+        if name in names or name.endswith((".extractall", ".unpack_archive")) or keyword(call, "shell") is True
     ]
     assert wrong == []
 
 
-def test_archives_are_never_unpacked_to_disk() -> None:
-    wrong = [where(path, call) for path, call, name in calls() if name.endswith((".extractall", ".unpack_archive"))]
-    assert wrong == []
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_no_default_listens_beyond_this_machine(host: str) -> None:
+def test_no_default_listens_beyond_this_machine() -> None:
     """A wildcard address may be recognised, never be a default."""
-    wrong = []
+    values: list[tuple[Path, ast.AST | None]] = []
     for path, node in nodes():
-        if isinstance(node, (ast.AnnAssign, ast.Assign)) and isinstance(node.value, ast.Constant):
-            wrong += [where(path, node)] if node.value.value == host else []
-        if isinstance(node, ast.arguments):
-            values = [*node.defaults, *node.kw_defaults]
-            wrong += [where(path, v) for v in values if isinstance(v, ast.Constant) and v.value == host]
-    assert wrong == []
+        if isinstance(node, (ast.AnnAssign, ast.Assign)):
+            values.append((path, node.value))
+        elif isinstance(node, ast.arguments):
+            values += [(path, value) for value in (*node.defaults, *node.kw_defaults)]
+    wrong = [(path, v) for path, v in values if isinstance(v, ast.Constant) and v.value in ("0.0.0.0", "::")]
+    assert [where(*found) for found in wrong] == []

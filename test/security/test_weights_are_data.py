@@ -1,26 +1,19 @@
-"""Weights are data: formats that hold no code, hashes checked before anything is read, nothing kept elsewhere."""
+"""Weights are data that holds no code and nothing kept elsewhere; engines, which are code, are kept private."""
 
 from __future__ import annotations
 
 import json
-import shutil
+import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reactdiff_ros.errors import WeightsError
-from reactdiff_ros.model.backends.weights import CARD, NODS, find_weights, sha256
+from reactdiff_ros.model.backends.tensorrt_backend import EngineCache
+from reactdiff_ros.model.backends.weights import CARD, NODS, sha256
 
 LIVE = Path(__file__).resolve().parents[2] / "resource" / "models" / "live"
 DATA = {".onnx", ".safetensors", ".json", ".md", ".npz"}
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    folder = tmp_path / "live"
-    shutil.copytree(LIVE, folder)
-    return folder
 
 
 def test_every_shipped_file_is_data_and_in_the_manifest() -> None:
@@ -35,15 +28,6 @@ def test_every_shipped_file_is_data_and_in_the_manifest() -> None:
         assert all(arrays[name].dtype == np.float16 for name in arrays.files)
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in LIVE.glob("*.onnx")))
-def test_one_changed_bit_is_refused(copy: Path, name: str) -> None:
-    content = bytearray((copy / name).read_bytes())
-    content[len(content) // 2] ^= 1
-    (copy / name).write_bytes(content)
-    with pytest.raises(WeightsError, match="not the one in its manifest"):
-        find_weights(copy)
-
-
 def test_networks_keep_no_tensors_in_files_of_others() -> None:
     """ONNX may name files beside it that hold its tensors; a network of ours is whole."""
     onnx = pytest.importorskip("onnx", reason="onnx is not installed (requirements/train.txt)")
@@ -51,3 +35,15 @@ def test_networks_keep_no_tensors_in_files_of_others() -> None:
         graph = onnx.load(str(path), load_external_data=False).graph
         assert all(tensor.data_location != onnx.TensorProto.EXTERNAL for tensor in graph.initializer)
         assert {node.domain for node in graph.node} <= {"", "ai.onnx"}, "an operator of somebody's own library"
+
+
+@pytest.mark.parametrize("mode", [None, 0o777, 0o770, 0o722, 0o702])
+def test_engines_are_kept_where_nobody_else_can_write(tmp_path: Path, mode: int | None) -> None:
+    """They are code for a GPU: their folder is made for the user alone, and one of others is not used."""
+    folder = tmp_path / "cache" / "engines"
+    if mode is not None:
+        folder.mkdir(parents=True)
+        folder.chmod(mode)
+    cache = EngineCache(folder)
+    assert (cache.folder == folder) is (cache.problem == "") is (mode is None)
+    assert stat.S_IMODE(cache.folder.stat().st_mode) == 0o700

@@ -45,11 +45,8 @@ def test_features_are_those_that_the_network_was_made_for():
 
 
 def test_the_network_answers_with_a_probability():
-    path = find_network("auto")
-    if path is None:
-        pytest.skip("pipecat-ai is not installed (requirements/turns.txt)")
-    network = SmartTurn(path)
-    assert 0.0 <= network.probability(np.zeros(RATE_HZ, np.float32)) <= 1.0
+    path = find_network("auto") or pytest.skip("pipecat-ai is not installed (requirements/turns.txt)")
+    assert 0.0 <= SmartTurn(path).probability(np.zeros(RATE_HZ, np.float32)) <= 1.0
 
 
 def test_a_missing_or_damaged_file_is_one_sentence(tmp_path):

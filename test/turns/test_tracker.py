@@ -111,8 +111,7 @@ def test_a_robot_that_begins_ends_the_turn_of_who_is_silent_and_leaves_it_to_who
 
 
 def test_a_lost_microphone_ends_the_turn():
-    tracker = TurnTracker(READOUT)
-    events = []
+    tracker, events = TurnTracker(READOUT), []
     for k in range(250):
         t = k * 0.04
         tracker.push_frame(frame(t, voice([(0.5, 100.0)], t) if t < 3.0 else None))
