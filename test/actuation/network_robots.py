@@ -24,7 +24,6 @@ class Robot:
     def __init__(self, port: int = 0) -> None:
         self.port = port or free_port()
         self.got: list[dict[str, Any]] = []
-        self.reading = True
         self.sockets: set[web.WebSocketResponse] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -61,22 +60,22 @@ class Robot:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(5.0)
 
+    async def opened(self, request: web.Request) -> web.WebSocketResponse:
+        """A websocket that was opened."""
+        found = web.WebSocketResponse()
+        await found.prepare(request)
+        self.sockets.add(found)
+        return found
+
     async def conversation(self, request: web.Request) -> web.WebSocketResponse:
         """A websocket on which the robot listens until the other side closes it."""
-        opened = web.WebSocketResponse()
-        await opened.prepare(request)
-        self.sockets.add(opened)
-        await self._receive(opened)
-        self.sockets.discard(opened)
-        return opened
-
-    async def _receive(self, opened: web.WebSocketResponse) -> None:
+        opened = await self.opened(request)
         async for message in opened:
             if message.type is WSMsgType.TEXT:
                 self.got.append(json.loads(message.data))
                 await self.heard(opened, self.got[-1])
-            while not self.reading:
-                await asyncio.sleep(0.01)
+        self.sockets.discard(opened)
+        return opened
 
     async def heard(self, opened: web.WebSocketResponse, message: dict[str, Any]) -> None:
         """What it does on a message."""
@@ -106,9 +105,7 @@ class FakeReachy(Robot):
         self.antennas = list(message.get("target_antennas", self.antennas))
 
     async def _states(self, request: web.Request) -> web.WebSocketResponse:
-        opened = web.WebSocketResponse()
-        await opened.prepare(request)
-        self.sockets.add(opened)
+        opened = await self.opened(request)
         while not opened.closed:
             if self.talks:
                 state = {"control_mode": self.mode, "head_pose": self.pose, "antennas_position": self.antennas}
