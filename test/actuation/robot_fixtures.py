@@ -141,17 +141,14 @@ def odd_profile(folder: Path, seed: int, *, plausible: bool = False) -> Profile:
         upper = lower + span
         neutral = rng.choice([lower, upper, (lower + upper) / 2])
         limits = span * np.cumprod([10 ** rng.uniform(*e) for e in exponents])
-        speed, acceleration, jerk = (float(f"{x:.1g}") if rng.random() < 0.5 else float(x) for x in limits)
+        limits = [float(f"{x:.1g}") if rng.random() < 0.5 else float(x) for x in limits]
+        limits = [f"{name}: {x!r}" for name, x in zip(("speed", "acceleration", "jerk"), limits, strict=True)]
         text += f"""\
   j{i}:
     unit: rad
     group: any
     neutral: {float(neutral)!r}
-    limits:
-      position: [{float(lower)!r}, {float(upper)!r}]
-      speed: {speed!r}
-      acceleration: {acceleration!r}
-      jerk: {jerk!r}
+    limits: {{position: [{float(lower)!r}, {float(upper)!r}], {", ".join(limits)}}}
     map: {{sum: {{jawOpen: {float(rng.choice([-2, 0.5, 1, 3]) * span)!r}, headYaw: {float(rng.normal() * span)!r}}}}}
     on_fault: hold
     output: {{driver: controller, id: j{i}}}
