@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from reactdiff_ros.simulator.voices import VoiceBank
 
 
-_REMOVED = {"prompt", "temperature", "gain", "lag"}
+_REMOVED = {"mood", "prompt", "temperature", "gain", "lag"}
 """Corrections of earlier weights. They are still accepted, so that the same command measures these and those."""
 
 
