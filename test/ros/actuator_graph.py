@@ -59,12 +59,6 @@ JAW_COUNTS_A_TICK = 120 / 50 * 4096 / 360
 """What the jaw's speed limit allows between two commands."""
 
 
-def schedule(policy: int, priority: int) -> None:
-    """How this thread and those that it starts are scheduled, where the account may choose."""
-    with suppress(OSError):
-        os.sched_setscheduler(0, policy, os.sched_param(priority))
-
-
 class Bench:
     """Rig, graph and node."""
 
@@ -80,19 +74,18 @@ class Bench:
         save_calibration(folder / "calibration.json", self.rig.calibrations)
         self.graph = RosGraph(folder)
         self.graph.listen(STATE)
-        self._start: dict[str, Any] = {
-            "robot": str(path),
-            "calibration": str(folder / "calibration.json"),
-            "state_dir": str(folder / "state"),
-            "lock_dir": str(folder),
-            "answer_ms": 40.0,
-            "state_hz": 50.0,
-        }
+        self._start = {
+            "robot": path, "calibration": folder / "calibration.json", "state_dir": folder / "state",
+            "lock_dir": folder, "answer_ms": 40.0, "state_hz": 50.0,
+        }  # fmt: skip
         self.node: Any = None
         self._faces: Any = None
 
     def __enter__(self) -> Bench:
-        self.plug()
+        # Servos do not wait for the computer: their threads, and what shares Python's lock with them, come first.
+        self._schedule(os.SCHED_FIFO, PRIORITY)
+        self.rig.__enter__()
+        self._schedule(os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, PRIORITY)
         self.start()
         return self
 
@@ -101,13 +94,13 @@ class Bench:
             self.codes = self.graph.close()
         finally:
             self.rig.__exit__()
-            schedule(os.SCHED_OTHER, 0)
+            self._schedule(os.SCHED_OTHER, 0)
 
-    def plug(self) -> None:
-        """Servos do not wait for the computer: their threads, and what shares Python's lock with them, come first."""
-        schedule(os.SCHED_FIFO, PRIORITY)
-        self.rig.__enter__()
-        schedule(os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, PRIORITY)
+    @staticmethod
+    def _schedule(policy: int, priority: int) -> None:
+        """How this thread and those that it starts are scheduled, where the account may choose."""
+        with suppress(OSError):
+            os.sched_setscheduler(0, policy, os.sched_param(priority))
 
     def start(self, **parameters: object) -> None:
         """Start the node, with further parameters."""
@@ -139,12 +132,11 @@ class Bench:
         if self._faces is None:
             self._faces = self.graph.node.create_publisher(ExpressionMessage, EXPRESSION, 10)
             self.graph.until(lambda: self._faces.get_subscription_count() > 0, START_S, "the node listens")
-        show(self.graph, self._faces.publish, seconds, coefficients)
+        show(self.graph, self.publish, seconds, coefficients)
 
-    def say(self, message: Any) -> None:
-        """Publish one message as a face, for a fiftieth of a second."""
+    def publish(self, message: Any) -> None:
+        """Publish one message as a face."""
         self._faces.publish(message)
-        self.graph.spin(0.02)
 
     def call(self, name: str, **fields: Any) -> Any:
         """One of the node's services."""
@@ -152,11 +144,7 @@ class Bench:
         return self.graph.call(kind, f"/{NODE}/{name}", **fields)
 
     def refusal(self, name: str, **fields: Any) -> str:
-        """The sentence with which one of the node's services refuses.
-
-        A decision that takes longer than a service waits (a board's timeout is tried out, a busy machine) is asked for
-        again: until then the answer is that it is under way.
-        """
+        """The sentence with which one of the node's services refuses: one that takes its time is asked again."""
         while (answer := self.call(name, **fields)).message.startswith("under way"):
             pass
         assert not answer.success, answer.message
