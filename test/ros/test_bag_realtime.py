@@ -24,6 +24,7 @@ RATES = (1.0, 0.5, 0.2, 0.05)
 PLANNED = [i for i, name in enumerate(BLENDSHAPE_NAMES) if not name.startswith("eye")]
 """Glances and blinks are drawn anew at every round."""
 NODES = ("perception_node", "reaction_node", "expression_node")
+FRAME_NS = NS // 25
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,8 @@ def graph(tmp_path_factory):
             graph.start(node, **parameters)
         graph.listen(FRAME, REACTION, EXPRESSION)
         graph.wait_active(*NODES)
+        graph.until(lambda: all("/clock" in graph.sentence(n) for n in NODES), 20.0, "a sentence before any clock")
+        assert {graph.level(n) for n in NODES} == {1}
         yield graph
 
 
@@ -58,7 +61,7 @@ def graph(tmp_path_factory):
 def play(graph, bag):
     """Plays the bag once; what was received meanwhile, as values."""
 
-    def played(rate: float):
+    def played(rate):
         graph.clear()
         process = command(graph.environment, "bag", "replay", str(bag), "--realtime", "--rate", str(rate), "--json")
         graph.until(lambda: process.poll() is not None, 90.0, "the player's end")
@@ -73,96 +76,80 @@ def play(graph, bag):
     return played
 
 
-@pytest.fixture(scope="module")
-def play_in_full(play, offline):
-    """Plays it slowly enough."""
-
-    def played():
-        for rate in RATES:
-            done = play(rate)
-            if len(done[0]) >= 0.97 * len(offline[0]):
-                break
-        return done
-
-    return played
+def in_full(play, offline):
+    """Played slowly enough."""
+    for rate in RATES:
+        done = play(rate)
+        if len(done[0]) >= 0.97 * len(offline[0]):
+            break
+    return done
 
 
 @pytest.fixture(scope="module")
-def first(play_in_full):
-    return play_in_full()
+def first(play, offline):
+    return in_full(play, offline)
 
 
-def test_before_the_first_clock_one_sentence_says_so(graph):
-    graph.until(lambda: all("/clock" in graph.sentence(n) for n in NODES), 20.0, "the sentence")
-    assert {graph.level(n) for n in NODES} == {1}
+def starts(plans):
+    return np.array([p.start_ns for p in plans if p.start_ns < START + to_ns(SECONDS)])
 
 
-def test_the_player_played_all_of_it(first, offline):
-    summary = first[3]
+def near(some, others):
+    """The share of these times that have one of the others within a frame."""
+    return (np.abs(some[:, None] - others[None]).min(axis=1) <= FRAME_NS).mean()
+
+
+def test_frames_plans_and_faces_are_those_of_the_offline_replay_within_one_frame(graph, first, offline):
+    frames, plans, faces, summary = first
     assert summary["complete"] is True
     assert summary["pictures"] == len(offline[0])
     assert summary["sounds"] > 0
     assert summary["recorded_s"] == pytest.approx(SECONDS, abs=0.2)
 
-
-def test_speaker_frames_are_those_of_the_offline_replay(first, offline):
-    frames = {f.stamp_ns: f for f in first[0]}
-    both = frames.keys() & offline[0].keys()
+    live = {f.stamp_ns: f for f in frames}
+    both = live.keys() & offline[0].keys()
     assert len(both) >= 0.95 * len(offline[0])
     for stamp in both:
         # An id is never given twice, also not when the bag is played again.
-        assert (frames[stamp].person_id >= 0) == (offline[0][stamp].person_id >= 0)
-        np.testing.assert_allclose(frames[stamp].coefficients, offline[0][stamp].coefficients, atol=0.1)
+        assert (live[stamp].person_id >= 0) == (offline[0][stamp].person_id >= 0)
+        np.testing.assert_allclose(live[stamp].coefficients, offline[0][stamp].coefficients, atol=0.1)
 
-
-def test_plans_are_those_of_the_offline_replay_within_one_frame(first, offline):
-    frame = NS // 25
-    end = START + to_ns(SECONDS)
-    live = np.array([p.start_ns for p in first[1] if p.start_ns < end])
-    there = np.array([p.start_ns for p in offline[1] if p.start_ns < end])
+    here, there = starts(plans), starts(offline[1])
     assert len(there) > 6
-    assert (np.abs(live[:, None] - there[None]).min(axis=1) <= frame).mean() > 0.9
-    assert (np.abs(live[:, None] - there[None]).min(axis=0) <= frame).mean() > 0.9
-    assert all(p.picture_stamp_ns is None or p.picture_stamp_ns <= p.start_ns for p in first[1])
+    assert near(here, there) > 0.9
+    assert near(there, here) > 0.9
+    assert all(p.picture_stamp_ns is None or p.picture_stamp_ns <= p.start_ns for p in plans)
 
-
-def test_the_face_is_that_of_the_offline_replay_within_one_frame(first, offline):
-    faces = {f.stamp_ns: f for f in first[2]}
+    shown = {f.stamp_ns: f for f in faces}
     times = sorted(t for t in offline[2] if t < START + to_ns(SECONDS))
-    assert sum(t in faces for t in times) >= 0.9 * len(times)  # on the very grid of a session
+    assert sum(t in shown for t in times) >= 0.9 * len(times), "on the very grid of a session"
     ours = np.array([offline[2][t].coefficients[PLANNED] for t in times])
-    for t, there in zip(times[4:-4], range(4, len(times) - 4), strict=True):
-        if t in faces:
-            shown = faces[t].coefficients[PLANNED]
-            near = ours[there - 2 : there + 3]
-            low, high = near.min(axis=0) - 0.1, near.max(axis=0) + 0.1
-            assert ((shown >= low) & (shown <= high)).mean() > 0.95, t
+    for place in range(4, len(times) - 4):
+        if times[place] in shown:
+            around = ours[place - 2 : place + 3]
+            low, high = around.min(axis=0) - 0.1, around.max(axis=0) + 0.1
+            face = shown[times[place]].coefficients[PLANNED]
+            assert ((face >= low) & (face <= high)).mean() > 0.95, times[place]
 
-
-def test_a_bag_that_has_ended_is_no_missing_camera(graph, first):
-    graph.until(lambda: all("is frozen" in graph.sentence(n) for n in NODES), 20.0, "the sentence")
+    frozen = lambda: all("is frozen" in graph.sentence(n) for n in NODES)  # noqa: E731
+    graph.until(frozen, 20.0, "the sentence")
     graph.spin(3.0)
-    assert all("is frozen" in graph.sentence(n) for n in NODES)
+    assert frozen(), "a bag that has ended is no missing camera"
     assert {graph.state(n) for n in NODES} == {"active"}
 
 
 @pytest.mark.slow
-def test_played_again_it_listens_anew_with_the_same_plans(first, play_in_full):
-    again = play_in_full()
-    assert all(START <= f.stamp_ns <= START + to_ns(SECONDS) for f in again[0])
-    frame = NS // 25
-    live, before = (np.array([p.start_ns for p in plans[1]]) for plans in (again, first))
-    late = live > START + NS
+def test_played_again_it_listens_anew_with_the_same_plans(first, play, offline):
+    late = np.array([p.start_ns for p in in_full(play, offline)[1] if p.start_ns > START + NS])
     assert late.any()
-    assert (np.abs(live[late][:, None] - before[None]).min(axis=1) <= frame).mean() > 0.9
-    stamps = [f.stamp_ns for f in again[2]]
-    assert len(set(stamps)) == len(stamps)
+    assert near(late, np.array([p.start_ns for p in first[1]])) > 0.9
 
 
-def test_a_fast_bag_leaves_faces_out_and_harms_nothing(play, graph):
+def test_a_fast_bag_leaves_faces_out_and_harms_nothing(play, graph, first):
     frames, _, faces, summary = play(rate=4.0)
     assert summary["took_s"] < 30.0
     assert frames
+    assert all(START <= f.stamp_ns <= START + to_ns(SECONDS) for f in frames)
     stamps = [f.stamp_ns for f in faces]
     assert stamps == sorted(set(stamps))
     assert all(np.isfinite(f.coefficients).all() for f in faces)

@@ -8,9 +8,10 @@ import subprocess
 
 import numpy as np
 import pytest
-from capture_attacks import connect
 from faces_shown import feed, somebody
-from ros_harness import RosGraph, ask
+from rcl_interfaces.msg import Log, ParameterEvent
+from ros_harness import ask
+from visitor_lines import connect
 
 from reactdiff_ros.launching.condition import CONDITION_VARIABLE
 from reactdiff_ros.recordings.bags.storage import BagFiles, study_of
@@ -23,46 +24,24 @@ SECRET = re.compile(r"\b(mirroring|thumb|mime|rules|1\.37)\b")
 TOPICS = ("listener/status", "listener/reaction", "listener/expression", "/diagnostics")
 
 
-@pytest.fixture(scope="module")
-def sealed(tmp_path_factory):
-    """A study's key, and the veil of a session that mimes."""
-    plan = StudyPlan("warm", "between", ("p01", "p02", "p03", "p04"), CONDITIONS)
-    sessions = sessions_of(plan, 2)
-    public, key = seal(plan, sessions, 2, np.random.default_rng(3).bytes)
-    path = tmp_path_factory.mktemp("key") / "key.json"
-    path.write_text(json.dumps(key))
-    mine = next(s.id for s in sessions if s.condition == "mirroring")
-    return Key(path), mine, next(row["veil"] for row in public["sessions"] if row["session"] == mine)
-
-
-@pytest.fixture(scope="module")
-def graph(tmp_path_factory, sealed):
-    with RosGraph(tmp_path_factory.mktemp("blind")) as graph:
-        graph.environment[CONDITION_VARIABLE] = sealed[2]
-        yield graph
-
-
-def everything(graph) -> dict[str, list]:
-    """Every message of every topic that a node may publish, `/rosout` and parameter events among them."""
-    from rcl_interfaces.msg import Log, ParameterEvent
-
-    seen: dict[str, list] = {}
-    for topic in TOPICS:
-        graph.listen(topic)
-    for name, kind in (("/rosout", Log), ("/parameter_events", ParameterEvent)):
-        seen[name] = []
-        graph.node.create_subscription(kind, name, seen[name].append, 1000)
-    return seen
-
-
-def smiles(now_ns: int, time_s: float) -> object:
+def smiles(now_ns, time_s):
     """Somebody whose whole face moves, and moves back."""
     return somebody(now_ns, face_of=np.full(58, 0.4 * (int(2 * time_s) % 2), np.float32))
 
 
-def test_nothing_that_the_operator_sees_tells_the_condition(graph, sealed, tmp_path):
-    key, session, _ = sealed
-    seen = everything(graph)
+def test_the_condition_acts_and_nothing_that_the_operator_sees_tells_it(graph, tmp_path):
+    plan = StudyPlan("warm", "between", ("p01", "p02", "p03", "p04"), CONDITIONS)
+    sessions = sessions_of(plan, 2)
+    public, key = seal(plan, sessions, 2, np.random.default_rng(3).bytes)
+    (tmp_path / "key.json").write_text(json.dumps(key))
+    session = next(s.id for s in sessions if s.condition == "mirroring")
+    veil = next(row["veil"] for row in public["sessions"] if row["session"] == session)
+    graph.environment[CONDITION_VARIABLE] = veil
+
+    # Every message of every topic that a node may publish, `/rosout` and parameter events among them.
+    graph.listen(*TOPICS)
+    for name, kind in (("/rosout", Log), ("/parameter_events", ParameterEvent)):
+        graph.node.create_subscription(kind, name, graph.received[name].append, 1000)
     graph.start("reaction_node")
     graph.start("expression_node")
     url = graph.page(graph.start("avatar_node", port=18981))
@@ -73,22 +52,19 @@ def test_nothing_that_the_operator_sees_tells_the_condition(graph, sealed, tmp_p
     feed(graph, 3.0, smiles)
     shown = [text for _ in range(200) if isinstance(text := page.recv(), str)]
     page.close()
-    status = json.dumps(ask(url)[1])
-    processes = subprocess.run(
-        ["ps", "-o", "args=", "-p", ",".join(str(p.process.pid) for p in graph.processes)],
-        capture_output=True,
-        text=True,
-    ).stdout
-    assert json.loads(status)["graph"]["listener"]["session"] == session
-    assert shown
-    texts = {
-        **{name: str(messages) for name, messages in {**graph.received, **seen}.items()},
-        "page": "".join(shown), "api": status, "processes": processes,
-        "logs": "".join(p.log for p in graph.processes),
+    # The mime copies the whole face that was shown to it; no other listener does.
+    plans = np.array([np.reshape(m.coefficients, (m.horizon, 58)) for m in graph.received["listener/reaction"]])
+    assert (plans[..., :52].max((0, 1)) > 0.15).sum() > 40
+
+    status = ask(url)[1]
+    assert status["graph"]["listener"]["session"] == session
+    processes = ["ps", "-o", "args=", "-p", ",".join(str(p.process.pid) for p in graph.processes)]
+    texts = {name: str(messages) for name, messages in graph.received.items()} | {
+        "page": "".join(shown), "api": json.dumps(status), "logs": "".join(p.log for p in graph.processes),
+        "processes": subprocess.run(processes, capture_output=True, text=True).stdout,
     }  # fmt: skip
-    assert all(texts[name] for name in (*TOPICS[:3], "/rosout", "processes", "logs"))
-    found = {name: hits for name, text in texts.items() if (hits := SECRET.findall(text))}
-    assert not found
+    assert all(texts[name] for name in (*TOPICS[:3], "/rosout", "page", "processes", "logs"))
+    assert {name: hits for name, text in texts.items() if (hits := SECRET.findall(text))} == {}
     # Not by figures either: a model takes long, and who listens to nobody has no latency.
     reaction = [m for m in graph.received["listener/status"] if m.stage == "reaction_node"][-1]
     assert np.isnan([reaction.rate, reaction.latency_p50, reaction.latency_p99]).all()
@@ -104,11 +80,5 @@ def test_nothing_that_the_operator_sees_tells_the_condition(graph, sealed, tmp_p
     study = study_of(bag.custom_data)
     assert "reaction_node.policy" not in study.parameters
     assert study.parameters["reaction_node.candidates"] == 4
-    revealed = opened(tmp_path / "bag", key)
+    revealed = opened(tmp_path / "bag", Key(tmp_path / "key.json"))
     assert (revealed.condition, revealed.session) == ("mirroring", session)
-
-
-def test_the_condition_acts(graph):
-    """The mime copies the whole face that was shown to it; no other listener does."""
-    plans = np.array([np.reshape(m.coefficients, (m.horizon, 58)) for m in graph.received["listener/reaction"]])
-    assert (plans[..., :52].max((0, 1)) > 0.15).sum() > 40
