@@ -55,14 +55,9 @@ class NodeProcess:
         self._path = Path(tempfile.mkstemp(prefix=f"{name}-", suffix=".log", dir=folder)[1])
         with self._path.open("wb") as output:
             self.process = subprocess.Popen(
-                with_us([executable(name), *arguments]),
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                cwd=folder,
-            )
+                with_us([executable(name), *arguments]), env=environment, cwd=folder, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            )  # fmt: skip
 
     @property
     def log(self) -> str:
@@ -94,20 +89,18 @@ class RosGraph:
         self.folder = folder
         self.domain, self._claim = free_domain()
         self.environment = os.environ | {
-            "ROS_DOMAIN_ID": str(self.domain),
+            "ROS_DOMAIN_ID": str(self.domain), "ROS_LOG_DIR": str(folder), "PYTHONUNBUFFERED": "1",
             "PYTHONFAULTHANDLER": "1",  # a node that crashes says where
-            "PYTHONUNBUFFERED": "1",
-            "ROS_LOG_DIR": str(folder),
-        }
+        }  # fmt: skip
         self.processes: list[NodeProcess] = []
         self.received: dict[str, list[Any]] = defaultdict(list)
         self._sim = ["-p", "use_sim_time:=true"] if use_sim_time else []
         self._context = rclpy.Context()
-        options = SignalHandlerOptions.NO
-        rclpy.init(args=[], context=self._context, domain_id=self.domain, signal_handler_options=options)
+        no_handler = SignalHandlerOptions.NO
+        rclpy.init(args=[], context=self._context, domain_id=self.domain, signal_handler_options=no_handler)
         self.node = rclpy.create_node("tester", context=self._context, use_global_arguments=False)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self.node)
+        self.executor = SingleThreadedExecutor(context=self._context)
+        self.executor.add_node(self.node)
         self._publishers: dict[str, Any] = {}
         self._clients: dict[str, Any] = {}
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
@@ -130,14 +123,6 @@ class RosGraph:
         self.processes.append(process)
         return process
 
-    def add(self, node: Any) -> None:
-        """Handle what arrives at a further node of the test."""
-        self._executor.add_node(node)
-
-    def remove(self, node: Any) -> None:
-        """End that."""
-        self._executor.remove_node(node)
-
     def listen(self, *topics: str) -> None:
         """Keep every message of these topics of the table in `received`, with the steady time of its receipt."""
         for topic in topics:
@@ -157,8 +142,7 @@ class RosGraph:
     def publisher(self, topic: str) -> Any:
         """The publisher of a topic of the table."""
         if topic not in self._publishers:
-            kind, qos = _spec(topic)
-            self._publishers[topic] = self.node.create_publisher(kind, topic, qos)
+            self._publishers[topic] = self.node.create_publisher(_spec(topic)[0], topic, _spec(topic)[1])
         return self._publishers[topic]
 
     def connect(self, topic: str, timeout_s: float = START_S) -> None:
@@ -170,7 +154,7 @@ class RosGraph:
         """Handle what arrives for this long."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            self._executor.spin_once(timeout_sec=left)
+            self.executor.spin_once(timeout_sec=left)
 
     def until(self, condition: Callable[[], Any], timeout_s: float = 20.0, what: str = "") -> Any:
         """Handle what arrives until the condition holds; its value. Fails with the nodes' logs after the timeout.
@@ -182,7 +166,7 @@ class RosGraph:
             if time.monotonic() > end:
                 logs = "\n".join(f"--- {p.name}\n{p.log[-3000:]}" for p in self.processes)
                 pytest.fail(f"{what or 'the condition'} not within {timeout_s:g} s\n{logs}")
-            self._executor.spin_once(timeout_sec=0.05)
+            self.executor.spin_once(timeout_sec=0.05)
         return value
 
     def wait_active(self, *names: str, timeout_s: float = START_S) -> None:
@@ -256,7 +240,7 @@ class RosGraph:
         for process, code in zip(self.processes, codes, strict=True):
             if code:  # pytest shows it where the test fails
                 print(f"--- {process.name} ended with {code}\n{process.log[-3000:]}")
-        self._executor.shutdown(timeout_sec=0.5)
+        self.executor.shutdown(timeout_sec=0.5)
         self.node.destroy_node()
         self._context.try_shutdown()
         self._claim.close()

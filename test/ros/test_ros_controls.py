@@ -1,34 +1,133 @@
-"""Controls, gestures, turns and candidates through real nodes over DDS, fed with speaker frames by the test."""
+"""Controls, gestures, turns and the own speech through real nodes over DDS, which agree on controls that one missed."""
 
 from __future__ import annotations
 
 import math
-import signal
+import shlex
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import rclpy
+import yaml
+from command_lines import commands
 from faces_shown import feed, somebody
-from ros_harness import RosGraph
+from loaded_files import loaded
+from rclpy.event_handler import PublisherEventCallbacks
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.serialization import deserialize_message
+from ros_harness import ROOT, START_S, RosGraph
+from std_msgs.msg import Bool
 
 from reactdiff_ros import msg
 from reactdiff_ros.clock import NS
-from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, MOUTH
-from reactdiff_ros.messages import fill, fill_mouth, from_stamp
-from reactdiff_ros.types import Mouth, SpeechState
+from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, MOUTH, SMILE
+from reactdiff_ros.errors import ConfigError, MessageError
+from reactdiff_ros.messages import fill, fill_control, fill_mouth, from_stamp
+from reactdiff_ros.nodes.base import interface
+from reactdiff_ros.nodes.controls import CONTROL, END_NS, HISTORY_NS, LATEST, Controls, Sent
+from reactdiff_ros.recordings.bags.storage import BagFiles
+from reactdiff_ros.styles import save_style
+from reactdiff_ros.types import ListenerControl, Mouth, SpeechState
 
 pytestmark = pytest.mark.ros
 
 FRAME, REACTION, EXPRESSION = "speaker/frame", "listener/reaction", "listener/expression"
-CONTROL, GESTURE, SPEAKING, STATUS = "listener/control", "listener/gesture", "robot_speaking", "listener/status"
+GESTURE, SPEAKING, STATUS = "listener/gesture", "robot_speaking", "listener/status"
 MOUTH_TOPIC, STATE_TOPIC = "speech/mouth", "speech/state"
+NODES = ("reaction_node", "expression_node")
+
+
+# Which control is in force
+
+
+class Taker:
+    def __init__(self):
+        self.controls, self.applied = Controls(), []
+
+    def take(self, sent_ns, *, live, **values):
+        sent = Sent(fill_control(msg.ListenerControl(), ListenerControl(**values)), sent_ns, live)
+        return self.controls.take(sent, self.applied.append)
+
+    def learn(self, other):
+        """What another node says that it has; whether that is news."""
+        sent = Sent(other.controls.message(), other.controls.sent_ns, live=False)
+        return self.controls.take(sent, self.applied.append)
+
+
+def test_a_live_control_counts_once_and_what_others_have_only_if_it_is_newer_or_was_missed():
+    one, other = Taker(), Taker()
+    for node, first in ((one, True), (other, False)):
+        assert node.take(1000, live=first, style="warm")
+        assert not node.take(1000, live=not first, style="warm"), "whichever subscription is first"
+        assert node.take(500, live=True, head=0.5), "of a machine whose clock is behind"
+        assert [c.style for c in node.applied] == ["warm", ""]
+    assert not one.learn(other), "both know it"
+    assert other.take(3000, live=True, nodding=0.25)
+    assert not other.take(2000, live=False, style="calm"), "an old latched control does not undo a newer one"
+    assert one.learn(other)
+    assert str(one.controls.message()) == str(other.controls.message())
+    began_again = Taker()
+    assert began_again.learn(one)
+    (control,) = began_again.applied
+    assert (control.style, control.head, control.nodding) == ("warm", 0.5, 0.25)
+
+
+def test_a_control_that_cannot_be_is_as_if_it_had_not_come():
+    def refuse(_):
+        raise ConfigError("unknown style")
+
+    one = Taker()
+    assert not one.take(END_NS + 999_999_999, live=False, style="warm"), "a stamp from the end of time"
+    one.take(1000, live=True, style="warm")
+    nobodys = fill_control(msg.ListenerControl(), ListenerControl(style="nobodys"))
+    with pytest.raises(ConfigError):
+        one.controls.take(Sent(nobodys, 2000, live=True), refuse)
+    with pytest.raises(MessageError):
+        one.take(3000, live=True, head=float("inf"))
+    assert (one.controls.control, one.controls.sent_ns) == (ListenerControl(style="warm"), 1000)
+    assert one.controls.message().header.stamp.nanosec == 1000
+
+
+# In the graph
+
+
+def test_the_example_tells_its_own_speech_before_during_and_after():
+    told, begun, enough = [], [], threading.Event()
+
+    def publish(message):
+        told.append(bool(message.data))
+        if len(told) >= 4:
+            enough.set()
+
+    def say(text):
+        begun.append((text, told[:1]))
+        enough.wait(60.0)
+
+    loaded("examples/robot_speaking.py").speak(SimpleNamespace(publish=publish), say, "hello")
+    assert begun == [("hello", [True])], "told before the first word"
+    assert len(told) >= 5, "repeated while it speaks"
+    assert told == [True] * (len(told) - 1) + [False]
+
+
+def test_the_example_of_a_gesture_sends_it_once_a_listener_is_there(tmp_path):
+    with RosGraph(tmp_path) as graph:
+        graph.listen(GESTURE)
+        command = [sys.executable, str(ROOT / "examples" / "gesture.py"), "nod"]
+        with subprocess.Popen(command, env=graph.environment) as sent:
+            graph.until(lambda: graph.received[GESTURE] or sent.poll(), START_S, "a gesture")
+            assert sent.wait(30) == 0
+        assert [(g.name, g.strength) for g in graph.received[GESTURE]] == [("nod", 1.0)]
 
 
 @pytest.fixture(scope="module")
-def styles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path: Path = tmp_path_factory.mktemp("styles") / "mine.yaml"
+def styles(tmp_path_factory):
+    path = tmp_path_factory.mktemp("styles") / "mine.yaml"
     path.write_text("mine: {nodding: -0.5, head: 0.5}\n")
     return path
 
@@ -39,58 +138,116 @@ def graph(tmp_path_factory, styles):
         graph.start("reaction_node", policy="rules", smile_share=1.0, nodding=0.25, styles_file=styles)
         graph.start("expression_node", head=0.75, styles_file=styles)
         graph.listen(REACTION, EXPRESSION, STATUS)
-        graph.wait_active("reaction_node", "expression_node")
+        graph.wait_active(*NODES)
         for topic in (FRAME, CONTROL, GESTURE, SPEAKING, MOUTH_TOPIC, STATE_TOPIC):
             graph.connect(topic)
         yield graph
 
 
-def shown(graph: RosGraph, since: int) -> np.ndarray:
+def in_force(graph, node="reaction_node", **wanted):
+    """Wait until a node says that this is in force."""
+    graph.until(lambda: wanted.items() <= graph.settings(node).items(), START_S, f"{node}: {wanted}")
+
+
+def style(graph, name):
+    for node in NODES:
+        in_force(graph, node, style=name)
+
+
+def shown(graph, since):
     return np.stack([np.asarray(m.coefficients) for m in graph.received[EXPRESSION][since:]])
 
 
-def test_start_values_and_messages_are_told_back_as_they_are_in_force(graph):
-    graph.until(lambda: graph.settings("reaction_node").get("nodding") == "0.25", 10.0, "the start value")
-    graph.until(lambda: graph.settings("expression_node").get("head") == "0.75", 10.0, "the start value")
+@contextmanager
+def recording(graph, path):
+    """A recorder_node that writes to `path`; its bag is complete afterwards."""
+    recorder = graph.start("recorder_node", output=path)
+    try:
+        graph.until(lambda: "recording to" in recorder.log, START_S, "the recorder")
+        yield recorder
+    finally:
+        graph.processes.remove(recorder)
+        assert recorder.stop() == 0
+
+
+@contextmanager
+def publishing(graph, topic, kind, values, wait=0):
+    """A node that has published a message, after so many listened, or else a latched one; ends with the context."""
+    missed = []
+    node = rclpy.create_node("publisher_of_a_test", context=graph.node.context, use_global_arguments=False)
+    events = PublisherEventCallbacks(incompatible_qos=missed.append)
+    durability = DurabilityPolicy.VOLATILE if wait else DurabilityPolicy.TRANSIENT_LOCAL
+    profile = QoSProfile(depth=10, durability=durability)
+    publisher = node.create_publisher(interface(kind, "msg"), topic, profile, event_callbacks=events)
+    graph.executor.add_node(node)
+    try:
+        graph.until(lambda: publisher.get_subscription_count() >= wait, START_S, f"who listens to {topic}")
+        message = interface(kind, "msg")()
+        for name, value in values.items():
+            setattr(message, name, type(getattr(message, name))(value))
+        publisher.publish(message)
+        yield
+        assert not missed, "a warning that is not true"
+    finally:
+        graph.executor.remove_node(node)
+        node.destroy_node()
+
+
+def pub(graph, topic, kind, values, wait=1):
+    """As `ros2 topic pub --once`: at least one match, then 0.1 s and the end."""
+    with publishing(graph, topic, kind, values, wait):
+        graph.spin(0.1)
+
+
+def control(graph, style, wait=1):
+    pub(graph, f"/{CONTROL}", "reactdiff_ros/msg/ListenerControl", {"style": style}, wait)
+
+
+def test_controls_are_told_back_as_they_are_in_force_and_an_unknown_style_is_said(graph, styles):
+    in_force(graph, "expression_node", head="0.75")
     graph.publish(CONTROL, msg.ListenerControl(smiling=0.5, delay=0.4, intensity=1.5, responsiveness=7.0))
-    graph.until(lambda: graph.settings("reaction_node").get("smiling") == "0.5", 10.0, "the control")
-    values = graph.settings("reaction_node")
-    found = [values[name] for name in ("delay_s", "responsiveness", "nodding")]
-    assert found == ["0.4", "1", "0.25"], "clipped; the rest stays"
-    graph.until(lambda: graph.settings("expression_node").get("intensity") == "1.5", 10.0, "the control")
+    in_force(graph, smiling="0.5", delay_s="0.4", responsiveness="1", nodding="0.25")  # clipped; the rest stays
+    in_force(graph, "expression_node", intensity="1.5")
     assert "delay_s" not in graph.settings("expression_node"), "it acts in one place"
-    graph.publish(CONTROL, msg.ListenerControl(style="natural"))
-    graph.until(lambda: graph.settings("reaction_node").get("smiling") == "0", 10.0, "the style")
-
-
-def test_a_style_that_is_saved_meanwhile_is_known_and_an_unknown_one_is_said(graph, styles):
-    from reactdiff_ros.styles import save_style
-
     graph.publish(CONTROL, msg.ListenerControl(style="mine"))
-    graph.until(lambda: graph.settings("reaction_node").get("nodding") == "-0.5", 10.0, "the own style")
+    in_force(graph, nodding="-0.5")
     graph.publish(CONTROL, msg.ListenerControl(style="anna"))
     graph.until(lambda: "unknown style (anna)" in graph.sentence("reaction_node"), 10.0, "the sentence")
     assert graph.settings("reaction_node")["style"] == "mine"
     save_style(styles, "anna", {"reference": [0.5, None, *[-1.0] * 6], "liveliness": 0.5})
     graph.publish(CONTROL, msg.ListenerControl(style="anna"))
-    graph.until(lambda: graph.settings("reaction_node").get("style") == "anna", 10.0, "the learnt style")
+    style(graph, "anna")
     assert graph.settings("reaction_node")["reference"].startswith("0.50 - -1.00")
-    graph.until(lambda: graph.settings("expression_node").get("style") == "anna", 10.0, "the learnt style")
     graph.until(lambda: graph.level("reaction_node") < 2, 10.0, "the sentence is over")
     graph.publish(CONTROL, msg.ListenerControl(style="natural"))
+    in_force(graph, smiling="0")
 
 
-def test_a_gesture_moves_the_face_by_its_strength_and_a_bad_one_is_said(graph):
-    def dip(strength: float) -> float:
-        feed(graph, 1.0)
-        since = len(graph.received[EXPRESSION])
-        graph.publish(GESTURE, msg.Gesture(name="Nod", strength=strength))
-        feed(graph, 1.5)
-        return float(np.degrees(np.ptp(shown(graph, since)[:, HEAD_PITCH])))
+@pytest.mark.parametrize("line", commands("ros2 topic pub"))
+def test_every_line_of_the_documentation_that_publishes_acts(graph, line, tmp_path):
+    once, topic, kind, values = shlex.split(line, comments=True)[3:]
+    assert once == "--once", "options that this does not know fail"
+    values = yaml.safe_load(values)
+    if topic == "/study/marker":
+        with recording(graph, tmp_path / "bag") as recorder:
+            pub(graph, topic, kind, values)
+            graph.until(lambda: f"marked: {values['data']}" in recorder.log, what=line)
+        return
+    since = len(graph.received[EXPRESSION])
+    pub(graph, topic, kind, values)
+    if topic == "/listener/control":
+        name = values.pop("style", None)
+        in_force(graph, **{n: f"{v:g}" for n, v in values.items()})
+        if name is not None:
+            style(graph, name)
+    else:
+        assert topic == "/listener/gesture"
+        index = {"nod": HEAD_PITCH, "smile": SMILE[0], "brow_raise": INDEX["browInnerUp"]}[values["name"]]
+        moved = lambda: float(np.ptp(shown(graph, since)[:, index])) > 0.1  # noqa: E731
+        graph.until(lambda: len(graph.received[EXPRESSION]) > since and moved(), what=f"the face moves: {line}")
 
-    half, whole = dip(0.5), dip(1.0)
-    assert whole > 4.0
-    assert half < 0.8 * whole
+
+def test_a_bad_gesture_is_said_until_a_good_one_comes(graph):
     graph.publish(GESTURE, msg.Gesture(name="moonwalk"))
     graph.until(lambda: "unknown gesture (moonwalk)" in graph.sentence("expression_node"), 10.0, "the sentence")
     assert "brow_raise" in graph.sentence("expression_node"), "it says which there are"
@@ -101,9 +258,7 @@ def test_a_gesture_moves_the_face_by_its_strength_and_a_bad_one_is_said(graph):
 
 
 def test_the_turn_is_told_and_the_robots_own_voice_is_not_heard(graph):
-    from std_msgs.msg import Bool
-
-    def own_voice(now: int, time_s: float) -> Any:
+    def own_voice(now, time_s):
         graph.publish(SPEAKING, Bool(data=True))
         return somebody(now, speaking=time_s % 1.5 < 0.9)
 
@@ -111,12 +266,10 @@ def test_the_turn_is_told_and_the_robots_own_voice_is_not_heard(graph):
     assert graph.received[REACTION][-1].turn == "listening"
     since = len(graph.received[EXPRESSION])
     feed(graph, 4.0, own_voice)
-    count = len(graph.received[REACTION])
-    plans = graph.received[REACTION][count - 10 : count]
+    plans = graph.received[REACTION][-10:]
     assert {p.turn for p in plans} == {"robot_speaking"}
     assert {p.sound_stamp.sec for p in plans} == {0}
-    statuses = [s.settings for s in graph.received[STATUS] if s.stage == "reaction_node"][-2:]
-    assert any("turn=robot_speaking" in s for s in statuses)
+    in_force(graph, turn="robot_speaking")
     graph.publish(SPEAKING, Bool(data=False))
     feed(graph, 1.5)
     assert graph.received[REACTION][-1].turn == "listening"
@@ -124,10 +277,9 @@ def test_the_turn_is_told_and_the_robots_own_voice_is_not_heard(graph):
 
 
 def test_the_own_speech_moves_the_mouth_at_its_time_and_a_stop_ends_it(graph):
-    count = 300
-    coefficients = np.zeros((count, len(MOUTH)), np.float32)
+    coefficients = np.zeros((300, len(MOUTH)), np.float32)
     coefficients[:, MOUTH.index(INDEX["jawOpen"])] = 0.6
-    level, none = np.full(count, 0.5, np.float32), np.zeros(count, np.float32)
+    level, none = np.full(300, 0.5, np.float32), np.zeros(300, np.float32)
     feed(graph, 1.0)
     since, now = len(graph.received[EXPRESSION]), graph.node.get_clock().now().nanoseconds
     track = Mouth("one", now + NS // 2, coefficients, none, none, level)
@@ -138,42 +290,15 @@ def test_the_own_speech_moves_the_mouth_at_its_time_and_a_stop_ends_it(graph):
     stopped = graph.node.get_clock().now().nanoseconds
     graph.publish(STATE_TOPIC, fill(msg.SpeechState(), replace(state, stamp_ns=stopped, phase="stopping")))
     feed(graph, 1.0)
-    frames = graph.received[EXPRESSION][since:]
-    at = np.array([from_stamp(f.header.stamp) for f in frames])
-    jaw = np.stack([f.coefficients for f in frames])[:, INDEX["jawOpen"]]
+    at = np.array([from_stamp(m.header.stamp) for m in graph.received[EXPRESSION][since:]])
+    jaw = shown(graph, since)[:, INDEX["jawOpen"]]
     assert np.median(jaw[(at > now + 0.7 * NS) & (at < stopped)]) == pytest.approx(0.6, abs=0.02)
     assert np.median(jaw[at < track.start_ns]) < 0.3, "not before it is heard"
     assert np.median(jaw[at > stopped + 0.4 * NS]) < 0.3
-    assert any("speech" in f.layers for f in frames)
-
-
-def test_a_paused_listener_plays_no_nod_late(graph):
-    """The process of the listener stands still for a while; the face goes on and catches up without a jerk."""
-    node = next(p for p in graph.processes if p.name == "reaction_node").process
-
-    def talk(now: int, time_s: float) -> Any:
-        return somebody(now, speaking=time_s % 3.0 < 2.4, smile=0.6)
-
-    feed(graph, 2.0, talk)
-    since, plans = len(graph.received[EXPRESSION]), len(graph.received[REACTION])
-    node.send_signal(signal.SIGSTOP)
-    try:
-        feed(graph, 2.0, talk)
-    finally:
-        node.send_signal(signal.SIGCONT)
-    feed(graph, 1.5, talk)
-    faces = shown(graph, since)
-    assert np.abs(np.diff(faces[:, HEAD_PITCH])).max() <= 1.5 * 0.04 + 1e-3, "no faster than the limit"
-    assert np.median(np.diff(stamps_s(graph, EXPRESSION, since))) == pytest.approx(0.02, abs=0.004)
-    now_s = graph.node.get_clock().now().nanoseconds / NS
-    assert stamps_s(graph, REACTION, plans)[-1] == pytest.approx(now_s, abs=0.6), "it plans for now"
-
-
-def stamps_s(graph: RosGraph, topic: str, since: int) -> np.ndarray:
-    return np.array([from_stamp(m.header.stamp) / NS for m in graph.received[topic][since:]])
 
 
 def test_candidates_are_drawn_and_plans_explained_while_somebody_subscribes(tmp_path, random_weights):
+    candidates, why = "listener/reaction/candidates", "listener/reaction/explanation"
     with RosGraph(tmp_path) as graph:
         graph.start("reaction_node", policy="model", model_dir=random_weights, candidates=3, steps=2, quality="fixed")
         graph.listen(REACTION)
@@ -181,16 +306,79 @@ def test_candidates_are_drawn_and_plans_explained_while_somebody_subscribes(tmp_
         graph.connect(FRAME)
         feed(graph, 2.0)
         assert {r.candidate_count for r in graph.received[REACTION]} == {1}
-        graph.listen("listener/reaction/candidates")
-        graph.until(lambda: graph.node.count_publishers("listener/reaction/candidates"), 10.0, "the topic")
-        feed(graph, 3.0)
-        assert graph.received["listener/reaction/candidates"]
-        newest = graph.received["listener/reaction/candidates"][-1]
+        for topic in (candidates, why):
+            graph.listen(topic)
+            graph.until(lambda topic=topic: graph.node.count_publishers(topic), 10.0, "the topic")
+            feed(graph, 4.0)
+            assert graph.received[topic], topic
+        newest = graph.received[candidates][-1]
         assert (newest.count, newest.horizon) == (3, 12)
-        why = "listener/reaction/explanation"
-        graph.listen(why)
-        graph.until(lambda: graph.node.count_publishers(why), 10.0, "the topic")
-        feed(graph, 4.0)
-        assert graph.received[why]
-        assert list(graph.received[why][-1].cues)[:4] == ["plan", "face", "head_and_gaze", "voice"]
-        assert np.isfinite(graph.received[why][-1].smile).all()
+        newest = graph.received[why][-1]
+        assert list(newest.cues)[:4] == ["plan", "face", "head_and_gaze", "voice"]
+        assert np.isfinite(newest.smile).all()
+
+
+def test_a_control_that_one_node_missed_reaches_it_and_undoes_the_older(graph):
+    """`--once` publishes as soon as one subscription is there, which need not be that of every node."""
+    for node in NODES:
+        control(graph, "serious")
+        style(graph, "serious")
+        assert graph.change(node, "deactivate")
+        control(graph, "warm")
+        assert graph.change(node, "activate")
+        graph.clear(STATUS)
+        style(graph, "warm")
+
+
+def written(graph):
+    """Messages in the recorder's bag as of its last status."""
+    return int(graph.settings("recorder_node").get("messages", "0"))
+
+
+def recorded(path, topic):
+    """The styles in a bag's messages of a topic."""
+    return [deserialize_message(r.raw, msg.ListenerControl).style for r in BagFiles(path).records({f"/{topic}"})]
+
+
+def test_the_recorder_keeps_what_ordinary_publishers_sent_and_what_was_set_before(graph, tmp_path):
+    graph.clear(STATUS)
+    with recording(graph, tmp_path / "bag"):
+        # DDS may show a publisher the new subscription before the recorder knows the publisher: what it sends is lost.
+        graph.until(lambda: written(graph) > 0, what="the recorder knows who publishes")
+        control(graph, "calm", wait=3)
+        style(graph, "calm")
+        before = written(graph)
+        graph.until(lambda: written(graph) > before + 3, what="what was sent later is recorded")
+    assert recorded(tmp_path / "bag", CONTROL) == ["calm"]
+    with recording(graph, tmp_path / "later"):
+        graph.spin(2.0)
+    assert recorded(tmp_path / "later", CONTROL) == []
+    assert recorded(tmp_path / "later", LATEST)[0] == "calm"
+
+
+def test_what_a_latched_publisher_sent_before_a_node_started_reaches_it(graph):
+    """And ordinary publishers go on being heard beside it."""
+    topic, kind = f"/late/{CONTROL}", "reactdiff_ros/msg/ListenerControl"
+    graph.listen(f"late/{STATUS}")
+    said = lambda: graph.settings("expression_node", "late").get("style")  # noqa: E731
+    with publishing(graph, topic, kind, {"style": "sceptical"}):
+        late = graph.start("expression_node", "-r", "__ns:=/late")
+        graph.until(lambda: said() == "sceptical", START_S, "the style that was sent before")
+        graph.spin(HISTORY_NS / 1e9 + 1.0)  # what fetched it is over
+        pub(graph, topic, kind, {"style": "calm"})
+        graph.until(lambda: said() == "calm", what="the ordinary publisher's style")
+        assert "incompatible QoS" not in late.log
+        assert late.stop() == 0
+
+
+def test_a_node_that_was_killed_has_the_style_again(graph):
+    """At the end of the file: for long DDS counts a killed node among those that listen."""
+    control(graph, "enthusiastic", wait=2)
+    style(graph, "enthusiastic")
+    process = next(p for p in graph.processes if p.name == "reaction_node")
+    process.process.kill()
+    process.process.wait()
+    graph.processes.remove(process)
+    graph.clear(STATUS)
+    graph.start("reaction_node", policy="rules")
+    style(graph, "enthusiastic")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,69 +24,57 @@ pytestmark = pytest.mark.ros
 SOUND, STATE, SPEAKING, TIMING = "speech/audio", "speech/state", "robot_speaking", "speech/timing"
 EVENT, MOUTH = "turn/event", "speech/mouth"
 LONG = "This is a sentence that goes on for quite some time, and then for some time more, until it is over."
+SUCCEEDED, CANCELED, ABORTED = GoalStatus.STATUS_SUCCEEDED, GoalStatus.STATUS_CANCELED, GoalStatus.STATUS_ABORTED
 
 
 class Goal:
     """A goal that was sent, and what came of it."""
 
-    def __init__(self, client: Client, goal: Any) -> None:
-        self._graph, self.words = client.graph, list[tuple[str, int]]()
-        sent = client.client.send_goal_async(goal, feedback_callback=self._on_word)
-        self._graph.until(sent.done, what="the goal's acceptance")
+    def __init__(self, graph, client, goal):
+        self._graph, self.words = graph, []
+        sent = client.send_goal_async(goal, feedback_callback=self._on_word)
+        graph.until(sent.done, what="the goal's acceptance")
         self.handle = sent.result()
         assert self.handle.accepted
         self._result = self.handle.get_result_async()
 
-    def _on_word(self, message: Any) -> None:
+    def _on_word(self, message):
         self.words.append((message.feedback.word, from_stamp(message.feedback.stamp)))
 
-    def result(self) -> tuple[int, Any]:
+    def result(self):
         """(status, result)."""
         self._graph.until(self._result.done, what="the goal's result")
         return self._result.result().status, self._result.result().result
 
 
-class Client:
-    def __init__(self, graph: RosGraph) -> None:
-        self.graph = graph
-        self.client = ActionClient(graph.node, action.Say, "say")
-        graph.until(self.client.server_is_ready, what="the action say")
-
-    def say(self, text: str, **fields: Any) -> Goal:
-        return Goal(self, action.Say.Goal(text=text, **fields))
-
-
 @pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RosGraph]:
+def running(tmp_path_factory):
     with RosGraph(tmp_path_factory.mktemp("speech")) as graph:
         graph.listen(SOUND, STATE, SPEAKING, TIMING, MOUTH)
         graph.start("speech_node", device="none", engine="espeak-ng")
         graph.wait_active("speech_node")
         graph.until(lambda: graph.node.count_publishers(SOUND), what="the voice")
+        client = ActionClient(graph.node, action.Say, "say")
+        graph.until(client.server_is_ready, what="the action say")
+        graph.say = lambda text, **fields: Goal(graph, client, action.Say.Goal(text=text, **fields))
         yield graph
-
-
-@pytest.fixture(scope="module")
-def speaker(graph: RosGraph) -> Iterator[Client]:
-    speaker = Client(graph)
-    yield speaker
-    speaker.client.destroy()
+        client.destroy()
 
 
 @pytest.fixture
-def client(graph: RosGraph, speaker: Client) -> Client:
+def graph(running):
     """A listener that is silent, and of whose earlier words nothing comes any more."""
-    idle = lambda: not graph.received[STATE] or graph.received[STATE][-1].phase == "idle"  # noqa: E731
-    silent = lambda: not graph.received[SPEAKING] or not graph.received[SPEAKING][-1].data  # noqa: E731
-    graph.until(lambda: idle() and silent(), what="silence")
-    graph.spin(0.3)
-    graph.clear()
-    return speaker
+    idle = lambda: not running.received[STATE] or running.received[STATE][-1].phase == "idle"  # noqa: E731
+    silent = lambda: not running.received[SPEAKING] or not running.received[SPEAKING][-1].data  # noqa: E731
+    running.until(lambda: idle() and silent(), what="silence")
+    running.spin(0.3)
+    running.clear()
+    return running
 
 
-def heard(graph: RosGraph) -> list[Sound]:
+def heard(graph):
     """The chunks as they are heard: one with an earlier stamp replaces those before it."""
-    chunks: list[Sound] = []
+    chunks = []
     for sound in map(sound_value, graph.received[SOUND]):
         while chunks and chunks[-1].stamp_ns >= sound.stamp_ns:
             chunks.pop()
@@ -93,31 +82,21 @@ def heard(graph: RosGraph) -> list[Sound]:
     return chunks
 
 
-def silent_ns(graph: RosGraph) -> int:
-    """When the last sample that is not zero is heard."""
-    last = next(c for c in reversed(heard(graph)) if c.samples.any())
-    return last.stamp_ns + (int(np.flatnonzero(last.samples)[-1]) + 1) * NS // last.rate_hz
+def phases(graph):
+    return [phase for phase, _ in itertools.groupby(state.phase for state in graph.received[STATE])]
 
 
-def phases(graph: RosGraph) -> list[str]:
-    found: list[str] = []
-    for state in graph.received[STATE]:
-        if found[-1:] != [state.phase]:
-            found.append(state.phase)
-    return found
-
-
-def test_a_text_is_heard_and_reported_word_by_word(graph: RosGraph, client: Client) -> None:
+def test_a_text_is_heard_and_reported_word_by_word(graph):
     before_ns = time.time_ns()
-    goal = client.say("Hello there. This works!", emotion="happy", intensity=1.5)
+    goal = graph.say("Hello there. This works!", emotion="happy", intensity=1.5)
     status, result = goal.result()
     assert (status, result.spoken_text, result.aborted, result.message) == (
-        GoalStatus.STATUS_SUCCEEDED, "Hello there. This works!", False, "",
+        SUCCEEDED, "Hello there. This works!", False, "",
     )  # fmt: skip
     graph.until(lambda: graph.received[SPEAKING] and not graph.received[SPEAKING][-1].data, what="the end")
     chunks = heard(graph)
     assert chunks[0].stamp_ns - before_ns < 2 * NS  # 0.14 s on a machine with nothing else to do
-    assert all(abs(b.stamp_ns - a.end_ns) < 50_000 for a, b in itertools.pairwise(chunks))  # no gap
+    assert all(abs(b.stamp_ns - a.end_ns) < 50_000 for a, b in itertools.pairwise(chunks)), "no gap"
     assert {m.header.frame_id for m in graph.received[SOUND]} == {"page"}
     assert [word for word, _ in goal.words] == ["Hello", "there.", "This", "works!"]
     assert all(chunks[0].stamp_ns <= stamp < chunks[-1].end_ns for _, stamp in goal.words)
@@ -134,20 +113,20 @@ def test_a_text_is_heard_and_reported_word_by_word(graph: RosGraph, client: Clie
     assert [m.data for m in graph.received[SPEAKING]][:1] == [True]
 
 
-def test_a_cancelled_text_is_silent_within_a_tenth_of_a_second(graph: RosGraph, client: Client) -> None:
-    goal = client.say(LONG)
+def test_a_cancelled_text_is_silent_within_a_tenth_of_a_second(graph):
+    goal = graph.say(LONG)
     graph.until(lambda: len(goal.words) > 2, what="words")
     asked_ns = time.time_ns()
     goal.handle.cancel_goal_async()
     status, result = goal.result()
-    assert status == GoalStatus.STATUS_CANCELED
-    assert result.aborted
-    assert result.message == "it was cancelled"
+    assert (status, result.aborted, result.message) == (CANCELED, True, "it was cancelled")
     assert LONG.startswith(result.spoken_text)
     assert len(result.spoken_text) < len(LONG)
     stopping = next(from_stamp(s.header.stamp) for s in graph.received[STATE] if s.phase == "stopping")
-    assert silent_ns(graph) - stopping <= 100_000_000
-    assert silent_ns(graph) - asked_ns <= 1_000_000_000  # 0.08 s where the machine has nothing else to do
+    last = next(c for c in reversed(heard(graph)) if c.samples.any())
+    silent_ns = last.stamp_ns + (int(np.flatnonzero(last.samples)[-1]) + 1) * NS // last.rate_hz
+    assert silent_ns - stopping <= 100_000_000
+    assert silent_ns - asked_ns <= 1_000_000_000  # 0.08 s where the machine has nothing else to do
     graph.until(lambda: not graph.received[SPEAKING][-1].data, what="that it is silent")
     closing = mouth_value(graph.received[MOUTH][-1])
     assert closing.coefficients[-1].max() == closing.closure.max() == 0.0
@@ -155,59 +134,42 @@ def test_a_cancelled_text_is_silent_within_a_tenth_of_a_second(graph: RosGraph, 
     assert phases(graph) == ["preparing", "speaking", "stopping", "idle"]
 
 
-@pytest.fixture
-def queueing(graph: RosGraph) -> Iterator[Callable[[], None]]:
-    """Lets the texts of this test wait for each other from a call on."""
-
-    def set_to(what: str) -> None:
-        assert graph.set_parameter("speech_node", "while_speaking", what).successful
-
-    yield partial(set_to, "queue")
-    set_to("replace")
-
-
-def test_a_new_text_replaces_or_waits(graph: RosGraph, client: Client, queueing: Callable[[], None]) -> None:
-    first = client.say(LONG)
+def test_a_new_text_replaces_or_waits_and_the_person_takes_the_floor(graph):
+    first = graph.say(LONG)
     graph.until(lambda: first.words, what="a word")
-    second = client.say("Second.")
+    second = graph.say("Second.")
     assert first.result()[1].message == "another text took its place"
-    assert second.result()[0] == GoalStatus.STATUS_SUCCEEDED
-    queueing()
-    third, fourth, fifth = client.say(LONG), client.say("Fourth."), client.say("Fifth.")
-    assert (fourth.result()[0], fourth.result()[1].spoken_text) == (GoalStatus.STATUS_ABORTED, "")
-    assert third.result()[0] == fifth.result()[0] == GoalStatus.STATUS_SUCCEEDED
+    assert second.result()[0] == SUCCEEDED
+    assert graph.set_parameter("speech_node", "while_speaking", "queue").successful
+    third, fourth, fifth = graph.say(LONG), graph.say("Fourth."), graph.say("Fifth.")
+    assert (fourth.result()[0], fourth.result()[1].spoken_text) == (ABORTED, "")
+    assert third.result()[0] == fifth.result()[0] == SUCCEEDED
     assert fifth.words[0][1] > third.words[-1][1]
-
-
-def test_the_person_takes_the_floor(graph: RosGraph, client: Client) -> None:
-    goal = client.say(LONG)
+    assert graph.set_parameter("speech_node", "while_speaking", "replace").successful
+    last = graph.say(LONG)
     graph.connect(EVENT)
-    graph.until(lambda: goal.words, what="a word")
+    graph.until(lambda: last.words, what="a word")
     graph.publish(EVENT, msg.TurnEvent(kind="user_backchannel", confidence=1.0))
     graph.publish(EVENT, msg.TurnEvent(kind="barge_in", confidence=1.0))
-    status, result = goal.result()
-    assert (status, result.message) == (GoalStatus.STATUS_ABORTED, "the person took the floor")
+    status, result = last.result()
+    assert (status, result.message) == (ABORTED, "the person took the floor")
 
 
-NO_GOALS: list[tuple[dict[str, Any], str]] = [
-    ({"text": ""}, "there is nothing to say"), ({"text": "\x1b[2J"}, ""), ({"text": "<speak/>"}, "nothing to say"),
-    ({"text": "a" * 100_000}, "100000 characters"), ({"text": "hi", "voice": "elvish-9"}, "no voice 'elvish-9'"),
-    ({"text": "hi", "emotion": "bored"}, "'bored'"), ({"text": "hi", "intensity": -1.0}, "intensity"),
-    ({"text": "hi", "intensity": float("nan")}, "intensity"),
-]  # fmt: skip
-
-
-def test_a_goal_that_cannot_be_is_one_sentence(graph: RosGraph, client: Client) -> None:
-    for goal, sentence in NO_GOALS:
-        status, result = client.say(**goal).result()
-        assert status == (GoalStatus.STATUS_ABORTED if sentence else GoalStatus.STATUS_SUCCEEDED), goal
+def test_a_goal_that_cannot_be_is_one_sentence(graph):
+    for goal, sentence in (
+        ({"text": ""}, "there is nothing to say"), ({"text": "<speak/>"}, "nothing to say"),
+        ({"text": "a" * 100_000}, "100000 characters"), ({"text": "hi", "voice": "elvish-9"}, "no voice 'elvish-9'"),
+        ({"text": "hi", "emotion": "bored"}, "'bored'"), ({"text": "hi", "intensity": float("nan")}, "intensity"),
+    ):  # fmt: skip
+        status, result = graph.say(**goal).result()
+        assert status == ABORTED, goal
         assert sentence in result.message
         assert "\n" not in result.message
-    assert client.say("yes").result()[0] == GoalStatus.STATUS_SUCCEEDED
+    assert graph.say("\x1b[2Jyes").result()[0] == SUCCEEDED
     assert graph.level("speech_node") == 0
 
 
-def test_the_voice_of_another_program_is_followed(graph: RosGraph, client: Client) -> None:
+def test_the_voice_of_another_program_is_followed(graph):
     graph.connect(SOUND)
     samples = (8000 * np.sin(np.arange(32000) / 20)).astype(np.int16)
     start_ns = time.time_ns() + 100_000_000
@@ -220,3 +182,88 @@ def test_the_voice_of_another_program_is_followed(graph: RosGraph, client: Clien
     assert max(m.level.max() for m in map(mouth_value, graph.received[MOUTH])) > 0.1
     last = next(s for s in reversed(graph.received[STATE]) if s.phase == "speaking")
     assert (from_stamp(last.start), from_stamp(last.end)) == (start_ns, start_ns + 2 * NS)
+
+
+# The speech actions of other packages, built here as small interfaces of the same names
+
+ACTIONS = {
+    "tts_msgs/action/TTS": ("tts_engine/tts", ("string input", "string locale", "string voice", "---",
+        "string error_msg", "string text", "---", "string word")),
+    "communication_skills/action/Say": ("skill/say", ("string person_id", "string input", "---", "string error_msg",
+        "---", "string progress")),
+}  # fmt: skip
+CMAKE = """cmake_minimum_required(VERSION 3.22)
+project({package})
+find_package(ament_cmake REQUIRED)
+find_package(rosidl_default_generators REQUIRED)
+find_package(action_msgs REQUIRED)
+list(FILTER AMENT_EXTENSIONS_rosidl_generate_idl_interfaces EXCLUDE REGEX "_cpp:")
+rosidl_generate_interfaces({package} action/{name}.action DEPENDENCIES action_msgs)
+ament_package()
+"""
+PACKAGE = """<package format="3">
+  <name>{package}</name><version>0.0.0</version><description>For a test</description>
+  <maintainer email="test@example.com">test</maintainer><license>Apache-2.0</license>
+  <buildtool_depend>ament_cmake</buildtool_depend><buildtool_depend>rosidl_default_generators</buildtool_depend>
+  <depend>action_msgs</depend><member_of_group>rosidl_interface_packages</member_of_group>
+  <export><build_type>ament_cmake</build_type></export>
+</package>
+"""
+CLIENT = """
+import json, sys
+from importlib import import_module
+import rclpy
+from rclpy.action import ActionClient
+package, _, name = sys.argv[1].split("/")
+kind = getattr(import_module(package + ".action"), name)
+rclpy.init()
+node = rclpy.create_node("client")
+client = ActionClient(node, kind, sys.argv[2])
+assert client.wait_for_server(60.0)
+def until(future):
+    rclpy.spin_until_future_complete(node, future, timeout_sec=60.0)
+    return future.result()
+words, found = [], []
+for text in ("Good morning, my friend.", ""):
+    sent = client.send_goal_async(kind.Goal(input=text), feedback_callback=lambda m: words.append(str(m.feedback)))
+    ended = until(until(sent).get_result_async())
+    fields = ended.result.get_fields_and_field_types()
+    found.append({"status": ended.status, **{field: getattr(ended.result, field) for field in fields}})
+print(json.dumps({"words": words, "found": found}))
+"""
+
+
+def run(*command, **options):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=150, **options)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", list(ACTIONS))
+def test_an_action_of_another_package_is_served_where_it_is_installed(kind, tmp_path, monkeypatch):
+    package, _, name = kind.split("/")
+    topic, definition = ACTIONS[kind]
+    source, build, prefix = (tmp_path / folder for folder in ("source", "build", "install"))
+    (source / "action").mkdir(parents=True)
+    (source / "action" / f"{name}.action").write_text("\n".join(definition))
+    (source / "CMakeLists.txt").write_text(CMAKE.format(package=package, name=name))
+    (source / "package.xml").write_text(PACKAGE.format(package=package))
+    python = [f"-D{key}={sys.executable}" for key in ("Python3_EXECUTABLE", "PYTHON_EXECUTABLE")]
+    run("cmake", "-S", source, "-B", build, f"-DCMAKE_INSTALL_PREFIX={prefix}", "-DBUILD_TESTING=OFF", *python)
+    run("cmake", "--build", build)
+    run("cmake", "--install", build)
+    modules = next(prefix.glob("**/site-packages"), None) or next(prefix.glob("**/dist-packages"))
+    paths = {"AMENT_PREFIX_PATH": prefix, "LD_LIBRARY_PATH": prefix / "lib", "PYTHONPATH": modules}
+    for variable, path in paths.items():
+        monkeypatch.setenv(variable, f"{path}{os.pathsep}{os.environ.get(variable, '')}")
+    with RosGraph(tmp_path) as graph:
+        graph.start("speech_node", device="none", engine="espeak-ng")
+        graph.wait_active("speech_node")
+        answer = json.loads(run(sys.executable, "-c", CLIENT, kind, topic, env=graph.environment).splitlines()[-1])
+    said, empty = answer["found"]
+    assert (said["status"], said["error_msg"]) == (4, ""), "succeeded"
+    assert said.get("text", "Good morning, my friend.") == "Good morning, my friend."
+    assert len(answer["words"]) == 4
+    assert empty["status"] == 6, "aborted"
+    assert empty["error_msg"]
