@@ -180,7 +180,8 @@ def test_a_machine_that_is_too_slow_for_what_is_asked_plans_worse_and_says_so(tm
         def worse():  # diagnostics and status say it at different times
             steps, candidates = graph.value(NODE, "quality_steps"), graph.value(NODE, "quality_candidates")
             lower = bool(steps and candidates) and int(steps) * int(candidates) < 64 * 16
-            return lower and graph.settings(NODE, "slow").get("candidates", "16") != "16"
+            said = graph.settings(NODE, "slow")
+            return lower and bool(said) and said.get("candidates") != "16"
 
         robots.feed_until(worse, "slow", smile=0.5, what="a lower quality")
         assert graph.value(NODE, "quality").endswith("of 9")
