@@ -66,6 +66,7 @@ def test_a_live_control_counts_once_and_what_others_have_only_if_it_is_newer_or_
         assert node.take(1000, live=first, style="warm")
         assert not node.take(1000, live=not first, style="warm"), "whichever subscription is first"
         assert node.take(500, live=True, head=0.5), "of a machine whose clock is behind"
+        assert not node.take(900, live=False, style="calm"), "what is latched is older than what came live"
         assert [c.style for c in node.applied] == ["warm", ""]
     assert not one.learn(other), "both know it"
     assert other.take(3000, live=True, nodding=0.25)
