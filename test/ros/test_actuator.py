@@ -207,9 +207,24 @@ def test_a_software_stop_is_latched_until_a_reset(bench):
     bench.enable()
 
 
-def follow(bench):
-    """Enable while the test itself sends no faces."""
+def test_a_port_that_another_process_has_is_said_and_had_when_it_is_free(bench):
+    assert bench.end() == 0
+    folder = bench.graph.folder
+    port = SerialPort(str(bench.rig.wires["bus"].link), 1_000_000, time.monotonic, lock_folder=folder)
+    bench.graph.received[STATE].clear()
+    bench.start()
+    bench.graph.until(lambda: "in use" in bench.said.message, what="it is said")
+    assert f"process {os.getpid()}" in bench.said.joint_fault[1]
+    assert bench.said.joint_fault[0] == ""
+    assert bench.graph.state(NODE) == "active"
+    port.close()
+    bench.graph.until(lambda: not any(bench.said.joint_fault), what="it is found")
+
+
+def follow(bench, faces):
+    """Enable while the test itself sends no faces, and once those of the program have begun."""
     bench.hush()
+    faces.stdout.readline()
     bench.graph.until(lambda: bench.said.input_age < 1.0 and not bench.said.obstacles, 40.0, "faces of one node alone")
     assert bench.call("enable", data=True).success
     bench.graph.until(lambda: bench.said.state == "following", what="it follows")
@@ -219,7 +234,7 @@ def test_a_flood_of_faces_is_named_and_the_newest_is_followed(bench):
     """Which a mistaken rate in somebody's program is: once it looked like a board that does not answer."""
     graph = bench.graph
     with faces_of(bench, "face_lab") as faces:
-        follow(bench)
+        follow(bench, faces)
         graph.received[STATE].clear()
         sent = len(bench.jaw.received)
         faces.stdin.write("4000 0.0\n")
@@ -242,7 +257,7 @@ def test_a_flood_of_faces_is_named_and_the_newest_is_followed(bench):
 def test_killed_expression_begins_the_return_within_200_ms_and_started_again_it_is_followed(bench):
     graph = bench.graph
     with faces_of(bench, "expression_node") as face:
-        follow(bench)
+        follow(bench, face)
         graph.until(lambda: bench.said.measured[1] > 15.0, what="the jaw is open")
         graph.until(lambda: len(set(list(bench.jaw.received)[-15:])) == 1, what="the jaw stands")
         sent = len(bench.jaw.received)
@@ -271,17 +286,3 @@ def test_killed_expression_begins_the_return_within_200_ms_and_started_again_it_
         graph.spin(5.0)
         assert {said.state for said in graph.received[STATE]} == {"following"}
         assert bench.said.measured[1] > 15.0
-
-
-def test_a_port_that_another_process_has_is_said_and_had_when_it_is_free(bench):
-    assert bench.end() == 0
-    folder = bench.graph.folder
-    port = SerialPort(str(bench.rig.wires["bus"].link), 1_000_000, time.monotonic, lock_folder=folder)
-    bench.graph.received[STATE].clear()
-    bench.start()
-    bench.graph.until(lambda: "in use" in bench.said.message, what="it is said")
-    assert f"process {os.getpid()}" in bench.said.joint_fault[1]
-    assert bench.said.joint_fault[0] == ""
-    assert bench.graph.state(NODE) == "active"
-    port.close()
-    bench.graph.until(lambda: not any(bench.said.joint_fault), what="it is found")
