@@ -46,9 +46,7 @@ def write_sound(path: Path, seconds: float, rate_hz: int = 8000) -> None:
     t = np.arange(round(seconds * rate_hz)) / rate_hz
     samples = (6000 * np.sin(2 * np.pi * 180 * t) * (np.sin(2 * np.pi * t / 3) > 0)).astype("<i2")
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate_hz)
+        file.setparams((1, 2, rate_hz, 0, "NONE", ""))
         file.writeframes(samples.tobytes())
 
 

@@ -19,17 +19,6 @@ def placed(side: float, angle: float, x: float, y: float, size: int) -> np.ndarr
     return np.column_stack([turn, np.array([x, y]) - turn @ (size / 2, size / 2)])
 
 
-def test_a_part_that_is_not_moved_between_pixels_is_a_copy() -> None:
-    np.testing.assert_array_equal(cut_out(NOISE, np.array([[1.0, 0, 7], [0, 1, 5]]), (40, 30)), NOISE[5:35, 7:47])
-    halfway = cut_out(NOISE, np.array([[1.0, 0, 0.5], [0, 1, 0]]), (120, 90))
-    np.testing.assert_array_equal(halfway, (NOISE[:, :-1].astype(int) + NOISE[:, 1:] + 1) // 2)
-
-
-def test_a_quarter_turn() -> None:
-    turned = cut_out(NOISE, np.array([[0.0, 1, 0], [-1, 0, 89]]), (90, 121))
-    np.testing.assert_array_equal(turned, np.rot90(NOISE, -1))
-
-
 @pytest.mark.parametrize("far", [-1e3, 1e12, 1e300])
 def test_beyond_the_picture_there_is_its_edge_or_nothing(far: float) -> None:
     beyond = np.array([[1.0, 0, far], [0, 1, 3]])

@@ -16,56 +16,36 @@ from hypothesis import strategies as st
 
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.model.diffusion.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT
-from reactdiff_ros.settings import check_settings, setting, written_path
+from reactdiff_ros.model.diffusion.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER
+from reactdiff_ros.settings import check_settings, setting
 from reactdiff_ros.style_words import LONGEST, _lexicon, asked, described
-from reactdiff_ros.styles import (
-    EXPRESSION_CONTROLS,
-    LISTENER_CONTROLS,
-    RANGES,
-    REFERENCE_COUNT,
-    Style,
-    StyleBook,
-    apply_control,
-    load_styles,
-    merged,
-    save_style,
-    style_book,
-    user_styles_path,
-)
+from reactdiff_ros.styles import RANGES, Style, StyleBook, apply_control, load_styles, merged, save_style, style_book
 from reactdiff_ros.types import ListenerControl
 
 
-def test_numbers_of_a_control_go_before_its_style_and_are_clipped() -> None:
+def test_numbers_of_a_control_go_before_its_style_and_are_clipped_to_one_table_of_ranges() -> None:
     styles = load_styles()
     assert styles["natural"] == replace(styles["neutral"], name="natural") == Style()
     style = apply_control(Style(), ListenerControl(style="warm", intensity=9.0, head=0.5), styles)
-    assert style.intensity == 2.0
-    assert style.head == 0.5
-    assert style.attitude == styles["warm"].attitude
+    assert (style.intensity, style.head, style.attitude) == (2.0, 0.5, styles["warm"].attitude)
     assert apply_control(style, ListenerControl(), styles) == style, "NaN changes nothing"
-
-
-def test_one_table_has_the_range_of_every_control() -> None:
-    names = [f.name for f in fields(ListenerControl) if f.name != "style"]
-    assert names == list(RANGES) == [*LISTENER_CONTROLS, *EXPRESSION_CONTROLS]
+    assert [f.name for f in fields(ListenerControl) if f.name != "style"] == list(RANGES)
     for name, (low, high) in RANGES.items():
         assert apply_control(Style(), ListenerControl(**{name: -99.0}), {}).settings()[name] == low
         assert apply_control(Style(), ListenerControl(**{name: 99.0}), {}).settings()[name] == high
     for condition, low, high in zip(CONTROL_NAMES, CONTROL_LOWER, CONTROL_UPPER, strict=True):
         assert RANGES["delay_s" if condition == "delay" else condition] == (low, high)
-    assert REFERENCE_COUNT == STYLE_COUNT
 
 
 def test_a_style_that_is_saved_while_it_runs_is_found(tmp_path: Path) -> None:
     path = tmp_path / "styles.yaml"
+    with pytest.raises(ConfigError, match=r"styles.yaml"):
+        style_book(str(path))
     book = StyleBook(path)
     assert "anna" not in book
-    reference = ", ".join(["0.5", "null", *["-1"] * 6])
-    path.write_text(f"anna: {{reference: [{reference}], nodding: 0.5}}\nwarm: {{attitude: 0.1}}\n")
+    path.write_text("anna: {reference: [0.5, null, -1, -1, -1, -1, -1, -1], nodding: 0.5}\nwarm: {attitude: 0.1}\n")
     style = apply_control(Style(), ListenerControl(style="anna"), book)
-    assert style.reference == (0.5, None, *[-1.0] * 6)
-    assert style.nodding == 0.5
+    assert (style.reference, style.nodding) == ((0.5, None, *[-1.0] * 6), 0.5)
     assert book["warm"].attitude == 0.1, "the user's own goes first"
     save_style(path, "warm", {"attitude": 0.2}, replace=True)
     assert book["warm"].attitude == 0.2, "learnt again, it acts as it is now"
@@ -75,25 +55,12 @@ def test_a_style_that_is_saved_while_it_runs_is_found(tmp_path: Path) -> None:
     assert book["anna"] == style
 
 
-def test_a_named_file_of_styles_must_be_there_the_default_need_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert set(style_book("")) == set(load_styles())
-    user_styles_path().parent.mkdir()
-    user_styles_path().write_text("anna: {smiling: 0.2}")
-    assert style_book("")["anna"].smiling == 0.2
-    with pytest.raises(ConfigError, match=r"nowhere.yaml"):
-        style_book(str(tmp_path / "nowhere.yaml"))
-
-
 @pytest.mark.parametrize(
     "text",
     [
         "warm: {attitude: 3}", "warm: {smiles: 1}", "warm: {attitude: very}", "warm: {attitude: true}",
         "warm: {resting: {noSuchMuscle: 0.1}}", "warm: {resting: {mouthSmileLeft: 0.9}}", "warm: {reference: 1}",
-        "warm: {reference: [1, 2, 3]}", "warm: {reference: [1, 2, 3, 4, 5, 6, 7, 8]}",
-        "warm: {reference: [.nan, 0, 0, 0, 0, 0, 0, 0]}", "- a list", "warm: 3", "{",
+        "warm: {reference: [1, 2, 3]}", "warm: {reference: [.nan, 0, 0, 0, 0, 0, 0, 9]}", "- a list", "warm: 3", "{",
     ],
 )  # fmt: skip
 def test_bad_styles_are_one_sentence(tmp_path: Path, text: str) -> None:
@@ -119,14 +86,6 @@ def test_a_setting_out_of_range_is_named_with_its_range() -> None:
             Config(bad)  # type: ignore[arg-type]
 
 
-def test_a_path_as_somebody_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/anna")
-    assert written_path("~/robot.yaml") == Path("/home/anna/robot.yaml")
-    assert written_path("robot.yaml") == Path("robot.yaml")
-    with pytest.raises(ConfigError, match=r"home folder of an unknown user \(~nobody-here/robot.yaml\)"):
-        written_path("~nobody-here/robot.yaml")
-
-
 def test_two_controls_in_one_do_what_they_do_one_after_the_other() -> None:
     styles = load_styles()
     rng = np.random.default_rng(3)
@@ -147,19 +106,10 @@ def test_two_controls_in_one_do_what_they_do_one_after_the_other() -> None:
 # Described in words
 
 
-def test_every_word_moves_controls_that_exist_within_their_ranges() -> None:
-    lexicon = _lexicon()
-    for word, moves in lexicon.words.items():
-        assert moves.keys() <= RANGES.keys(), word
-        assert all(abs(value) <= 1.0 for value in moves.values()), word
-    assert not lexicon.words.keys() & lexicon.factors.keys()
-
-
 def test_degrees_and_negations_act_on_their_word_alone() -> None:
     found = described("a shy, warm listener who rarely nods")
     assert [phrase for phrase, _ in found.words] == ["shy", "warm", "rarely nods"]
-    assert found.controls["attitude"] == 0.7
-    assert found.controls["nodding"] == pytest.approx(-0.8)
+    assert (found.controls["attitude"], found.controls["nodding"]) == pytest.approx((0.7, -0.8))
     assert not found.unknown
 
     def one(text: str, control: str = "attitude") -> float:
@@ -192,25 +142,20 @@ def test_any_text_stays_within_the_ranges(words: list[str]) -> None:
 def test_a_description_is_a_style_wherever_one_is_named() -> None:
     book = style_book("")
     style = apply_control(Style(), ListenerControl(style="very calm, never smiles"), book)
-    assert style.name == "very calm, never smiles"
-    assert style.smiling == -1.0
+    assert (style.name, style.smiling) == ("very calm, never smiles", -1.0)
     assert style.stillness > 0.8
-    with pytest.raises(ConfigError, match="no word of the style"):
-        apply_control(Style(), ListenerControl(style="entirely unheard of"), book)
-    with pytest.raises(ConfigError, match="unknown style"):
-        apply_control(Style(), ListenerControl(style="unheardof"), book)
+    for name, said in (("entirely unheard of", "no word of the style"), ("unheardof", "unknown style")):
+        with pytest.raises(ConfigError, match=said):
+            apply_control(Style(), ListenerControl(style=name), book)
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
+def test_a_description_that_may_mean_something_else_is_refused() -> None:
+    for text, said in (
         ("lorem ipsum dolor", "no word of the style"), ("warm " * LONGEST, "characters"),
         ("warm, but rarley nods", "did you mean 'rarely'"), ("freindly", "did you mean 'friendly'"),
-    ],
-)  # fmt: skip
-def test_a_description_that_may_mean_something_else_is_refused(text: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        described(text)
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match=said):
+            described(text)
 
 
 @pytest.fixture
@@ -221,53 +166,33 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answering]:
         yield server
 
 
-def address(endpoint: Answering) -> str:
-    return f"http://127.0.0.1:{endpoint.server_port}/v1"
-
-
 def says(content: str) -> bytes:
     return json.dumps({"choices": [{"message": {"content": content}}]}).encode()
 
 
-@pytest.mark.parametrize(
-    ("content", "controls"),
-    [
-        ('Sure: {"attitude": 0.5, "smiling": 9, "nodding": "much", "zeal": 1, "delay_s": true}',
-         {"attitude": 0.5, "smiling": 1.0}),
-        (f'{{"smiling": {"1" * 400}, "attitude": -1e999}}', {"smiling": 1.0}),
-    ],
-    ids=["sure", "any length"],
-)  # fmt: skip
-def test_a_language_model_gives_controls(endpoint: Answering, content: str, controls: dict[str, float]) -> None:
-    endpoint.answers["/v1/chat/completions"] = says(content)
-    assert asked("kind", address(endpoint), "small") == controls
+def test_a_language_model_gives_controls(endpoint: Answering) -> None:
+    answers = {
+        'Sure: {"attitude": 0.5, "smiling": 9, "nodding": "much", "zeal": 1, "delay_s": true}':
+            {"attitude": 0.5, "smiling": 1.0},
+        f'{{"smiling": {"1" * 400}, "attitude": -1e999}}': {"smiling": 1.0},
+    }  # fmt: skip
+    for content, controls in answers.items():
+        endpoint.answers["/v1/chat/completions"] = says(content)
+        assert asked("kind", f"http://127.0.0.1:{endpoint.server_port}/v1", "small") == controls
     heard = json.loads(endpoint.bodies[-1])
     assert (heard["model"], heard["messages"][1]["content"]) == ("small", "kind")
 
 
-@pytest.mark.parametrize(
-    "answer", [b"", b"[]", b"{}", says("I cannot"), says("{" * 100_000), says('{"attitude": NaN}')]
-)
-def test_nonsense_of_a_language_model_is_one_sentence(
+@pytest.mark.parametrize("answer", [b"", b"{}", says("I cannot"), says("{" * 100_000), says('{"attitude": NaN}')])
+def test_nonsense_of_a_language_model_and_an_address_that_is_none_are_one_sentence(
     endpoint: Answering, answer: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     endpoint.answers["/v1/chat/completions"] = answer
-    assert main(["style", "describe", "kind", "--endpoint", address(endpoint), "--model", "small"]) == 1
-    said = capsys.readouterr().err
-    assert "the endpoint gives no answer" in said or "holds no controls" in said
-    assert "Traceback" not in said
-
-
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        *((address, "gives no answer") for address in ("http://local host", "http://localhost:port", "http://[::1")),
-        *((address, "no address of a web service") for address in ("localhost", "file:///etc/hosts")),
-    ],
-)
-def test_an_address_that_is_none_is_one_sentence(wrong: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["style", "describe", "kind", "--endpoint", wrong, "--model", "small"]) == 1
-    assert said in capsys.readouterr().err
+    for address in (f"http://127.0.0.1:{endpoint.server_port}/v1", "http://local host", "file:///etc/hosts"):
+        assert main(["style", "describe", "kind", "--endpoint", address, "--model", "small"]) == 1
+        said = capsys.readouterr().err
+        assert any(words in said for words in ("gives no answer", "holds no controls", "no address of a web service"))
+        assert "Traceback" not in said
 
 
 def test_the_command_tells_what_each_word_does_and_saves(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:

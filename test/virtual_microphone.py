@@ -36,12 +36,8 @@ class VirtualMicrophone:
     def play(self, samples: bytes, rate_hz: int, channels: int = 1) -> subprocess.Popen[bytes]:
         """Speak int16 samples into it, in their own time; the caller waits for or ends the process."""
         command = ["pacat", "--playback", "--raw", f"--device={SINK}", "--format=s16le"]
-        player = subprocess.Popen(
-            [*command, f"--rate={rate_hz}", f"--channels={channels}"],
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        command += [f"--rate={rate_hz}", f"--channels={channels}"]
+        player = subprocess.Popen(command, env=self.environment, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
         player.stdin.write(samples)
         player.stdin.close()
         return player
@@ -53,26 +49,14 @@ def virtual_microphone(folder: Path) -> Iterator[VirtualMicrophone]:
     (folder / "pulse").mkdir(mode=0o700)
     socket = folder / "native"
     environment = {
-        **os.environ,
-        "HOME": str(folder),
-        "XDG_RUNTIME_DIR": str(folder),
-        "PULSE_RUNTIME_PATH": str(folder / "pulse"),
-        "PULSE_SERVER": f"unix:{socket}",
-        "PULSE_SOURCE": f"{SINK}.monitor",
-        "PULSE_LATENCY_MSEC": "20",
-    }
+        **os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "PULSE_RUNTIME_PATH": str(folder / "pulse"),
+        "PULSE_SERVER": f"unix:{socket}", "PULSE_SOURCE": f"{SINK}.monitor", "PULSE_LATENCY_MSEC": "20",
+    }  # fmt: skip
     command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm"]
-    modules = [
-        f"module-native-protocol-unix socket={socket} auth-anonymous=1",
-        f"module-null-sink sink_name={SINK} rate=48000",
-    ]
+    command += ["-L", f"module-native-protocol-unix socket={socket} auth-anonymous=1"]
+    command += ["-L", f"module-null-sink sink_name={SINK} rate=48000"]
     with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(
-            [*command, *(part for module in modules for part in ("-L", module))],
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
         deadline = time.monotonic() + 10
         while subprocess.run(["pactl", "info"], env=environment, capture_output=True).returncode:

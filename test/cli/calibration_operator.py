@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,14 +23,9 @@ HEAD: dict[str, Any] = {
     "camera": {"mount": "fixed"},
 }  # fmt: skip
 DRIVERS: dict[str, dict[str, Any]] = {
-    "sts": {"type": "feetech"},
-    "scs": {"type": "feetech", "series": "scs"},
-    "dynamixel": {"type": "dynamixel", "watchdog_s": 2.0},
-    "maestro": {"type": "maestro", "timeout_s": 1.0},
-    "ohbot": {"type": "ohbot"},
-    "pca9685": {"type": "pca9685"},
-}
-REAL = Clock(time.monotonic, time.sleep)
+    "sts": {"type": "feetech"}, "scs": {"type": "feetech", "series": "scs"}, "ohbot": {"type": "ohbot"},
+    "dynamixel": {"type": "dynamixel", "watchdog_s": 2.0}, "maestro": {"type": "maestro", "timeout_s": 1.0},
+}  # fmt: skip
 
 
 def joint(unit: str = "deg", number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -45,19 +39,6 @@ def joint(unit: str = "deg", number: int = 1, **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@contextmanager
-def bench(
-    folder: Path, kind: str, poses: list[int], *answers: Any, by: str = "memory", **changes: Any
-) -> Iterator[Any]:
-    """Somebody before the emulated hardware of one joint, "neck", with these `changes` of `joint`."""
-    with hardware(profile_of(folder, kind, neck=joint(**changes)), folder, by) as rig:
-        somebody = Operator(rig, {"neck": poses}, list(answers))
-        try:
-            yield somebody
-        finally:
-            somebody.close()
-
-
 def profile_of(folder: Path, kind: str, **joints: dict[str, Any]) -> Profile:
     """A profile with these joints on a bus or board of that kind."""
     path = folder / "bench.yaml"
@@ -65,38 +46,31 @@ def profile_of(folder: Path, kind: str, **joints: dict[str, Any]) -> Profile:
     return load_profile(path)
 
 
-class Hardware(Rig):
-    """The emulated hardware, and the time in which it lives."""
-
-    def __init__(self, profile: Profile, folder: Path, time: Clock) -> None:
-        super().__init__(profile, folder, time.now)
-        self.time = time
-
-
 @contextmanager
-def hardware(profile: Profile, folder: Path, by: str = "memory") -> Iterator[Hardware]:
-    """On pseudo-terminals in real time ("terminal"), or in memory, in a time that goes on where somebody waits."""
-    if by == "terminal":
-        with Hardware(profile, folder / "dev", REAL) as rig:
-            yield rig
-        return
+def bench(folder: Path, kind: str, poses: list[int], *answers: Any, **changes: Any) -> Iterator[Any]:
+    """Somebody before the emulated hardware of one joint, "neck", with these `changes` of `joint`.
+
+    All of it is in memory, in a time that goes on where somebody waits.
+    """
     ticker, wires = Ticker(), dict[str, MemoryWire]()
 
     def wire(bus: Any, link: Path, clock: Ticker, baud: int | None = None) -> MemoryWire:
         wires[str(link)] = MemoryWire(bus, clock)
         return wires[str(link)]
 
-    def sleep(seconds: float) -> None:
-        ticker.now_s += max(seconds, 0.0)
+    def port(path: str, *_: object, **__: object) -> Any:
+        return wires[path].connect()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("reactdiff_ros.actuation.emulators.rig.Wire", wire)
         for module in ("servo_bus", "boards"):
-            patch.setattr(
-                f"reactdiff_ros.actuation.drivers.{module}.SerialPort", lambda path, *_, **__: wires[path].connect()
-            )
-        with Hardware(profile, folder / "dev", Clock(ticker, sleep)) as rig:
-            yield rig
+            patch.setattr(f"reactdiff_ros.actuation.drivers.{module}.SerialPort", port)
+        with Rig(profile_of(folder, kind, neck=joint(**changes)), folder / "dev", ticker) as rig:
+            somebody = Operator(rig, ticker, poses, list(answers))
+            try:
+                yield somebody
+            finally:
+                somebody.close()
 
 
 class Operator:
@@ -104,20 +78,20 @@ class Operator:
 
     Args:
         rig: the emulated hardware.
-        poses: for each joint on a bus, how far it is moved by hand (in the sensor's counts) from one pose to the next:
-            to neutral, to the upper end, to the lower end, and back near neutral.
+        ticker: its time.
+        poses: how far the joint is moved by hand (in the sensor's counts) from one pose to the next: to neutral, to
+            the upper end, to the lower end, and back near neutral.
         answers: what to do or say at a line that holds the text, instead of what is usual; each once.
     """
 
     USUAL = (("Enter: again", "q"), ("y or n", "y"), ("Enter", ""), ("which one", "1"), ("is this its neutral", ""))
 
     def __init__(
-        self, rig: Hardware, poses: dict[str, list[int]], answers: list[tuple[str, str | Callable[[], object]]]
+        self, rig: Rig, ticker: Ticker, poses: list[int], answers: list[tuple[str, str | Callable[[], object]]]
     ) -> None:
         self.rig, self.said = rig, list[str]()
-        self._poses = {name: list(ways) for name, ways in poses.items()}
-        self._answers = answers
-        self._joint = ""
+        self.time = Clock(ticker, self.sleep)
+        self._ticker, self._poses, self._answers = ticker, list(poses), answers
         self._read, self._write = os.pipe()
         self.console = Console(self._read, self.hear)
 
@@ -125,43 +99,35 @@ class Operator:
         os.close(self._read)
         os.close(self._write)
 
-    def say(self, answer: str) -> None:
-        os.write(self._write, f"{answer}\n".encode())
+    def sleep(self, seconds: float) -> None:
+        self._ticker.now_s += max(seconds, 0.0)
 
-    def servo(self, name: str) -> Any:
+    def servo(self) -> Any:
         bus: Any = self.rig.buses["bus"]
-        return bus.servos[self.rig.profile.joints[name].output.id]
+        return bus.servos[self.rig.profile.joints["neck"].output.id]
 
-    def push(self, name: str, way: int) -> None:
+    def push(self, way: int) -> None:
         """By hand, as slowly as a hand is, where it has no torque."""
-        with self.rig.wires["bus"].lock:
-            assert not self.servo(name).motor.torque, "it has torque, nobody can move it"
+        motor = self.servo().motor
         for _ in range(4):
             with self.rig.wires["bus"].lock:
-                self.servo(name).motor.position += way / 4
-            self.rig.time.sleep(0.03)
+                assert not motor.torque, "it has torque, nobody can move it"
+                motor.position += way / 4
+            self.sleep(0.03)
 
     def hear(self, line: str) -> None:
         """What the calibration shows."""
         self.said.append(line)
-        print(line)
-        first = line.split(" (")[0]
-        if " of " in line and first in self.rig.profile.joints:
-            self._joint = first
-        for i, (text, answer) in enumerate(self._answers):
-            if text in line:
-                del self._answers[i]
-                if isinstance(answer, str):
-                    self.say(answer)
-                else:
-                    answer()
-                return
-        if "move it by hand" in line and self._poses.get(self._joint):
-            self.push(self._joint, self._poses[self._joint].pop(0))
-        for text, said in self.USUAL:
-            if text in line:
-                self.say(said)
-                return
+        answer = next((a for a in self._answers if a[0] in line), None)
+        if answer is not None:
+            self._answers.remove(answer)
+        elif "move it by hand" in line and self._poses:
+            self.push(self._poses.pop(0))
+        found: Any = answer or next((usual for usual in self.USUAL if usual[0] in line), None)
+        if found is not None and callable(found[1]):
+            found[1]()
+        elif found is not None:
+            os.write(self._write, f"{found[1]}\n".encode())
 
     def calibrate(self, path: Path) -> dict[str, Any]:
         """The whole calibration of the rig's robot, by this operator."""
@@ -169,5 +135,5 @@ class Operator:
         options = {"answer_s": 0.15, "lock_folder": path.parent, "i2c": lambda _: self.rig.i2c}
         with self.console.catching():
             return calibrate_robot(
-                profile, wanted_joints(profile, ()), path, self.console, self.rig.time, ports={}, others=[], **options
+                profile, wanted_joints(profile, ()), path, self.console, self.time, ports={}, others=[], **options
             )

@@ -27,8 +27,7 @@ from reactdiff_ros.resources import demo_clip_path
 from tools.chromium import Chromium, find_chromium
 
 ROOT = Path(__file__).resolve().parents[2]
-FAKE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-DEVICES = (*FAKE, "--autoplay-policy=no-user-gesture-required")
+DEVICES = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 RECORDED = """new Promise(done => {
   const reader = new FileReader();
   reader.onload = () => done(reader.result.split(";base64,")[1]);
@@ -52,13 +51,10 @@ class Running:
     """The command, its page's address, and what it says."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        self.log = folder / "log"
+        self.log, command = folder / "log", [sys.executable, "-c", WITHOUT_ROS, "listen", "--json", *options]
+        given: Any = {"text": True, "cwd": ROOT, "env": os.environ | {"HOME": str(folder)}}
         with self.log.open("w") as said:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", WITHOUT_ROS, "listen", "--json", *options],
-                stdout=subprocess.PIPE, stderr=said, text=True, cwd=ROOT, env=os.environ | {"HOME": str(folder)},
-            )  # fmt: skip
-        assert self.process.stdout is not None
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, **given)
         line = self.process.stdout.readline()
         assert line, self.log.read_text()
         self.url = str(json.loads(line)["url"])
@@ -103,33 +99,11 @@ def test_a_visitor_takes_the_place_of_the_demo_and_leaves_it(running: Callable[.
         page = browser.open(one.url)
         page.until("window.reactdiff && !document.getElementById('visitor').hidden", 20.0)
         page.until("document.getElementById('intro').textContent.startsWith('A demo plays')")
-        page.key("p")
-        warm = "[...document.querySelectorAll('.choices button')].find(b => b.textContent === 'warm')"
-        page.until(f"Boolean({warm})")
-        page.value(f"{warm}.click()")
-        one.until(lambda s: s["graph"]["listener"]["style"] == "warm", "the style")
-        page.until(f"{warm}.getAttribute('aria-pressed') === 'true' && Boolean({warm}.querySelector('path'))")
-        named = "[...document.querySelectorAll('.choices button')].filter(b => b.textContent === '{}')"
-        compared = f"{named}.at(-1).click()"
-        page.value(compared.format("rules"))
-        one.until(lambda s: s["graph"]["compared"] == "rules", "the comparison")
-        page.until("reactdiff.compared()?.some(v => v !== 0)", 20.0)
-        assert page.value("document.getElementById('name-second').textContent") == "rules"
-        assert page.value("document.getElementById('face').clientWidth <= innerWidth / 2")
-        page.value(compared.format("nothing"))
-        page.until("document.getElementById('face-second').hasAttribute('hidden')")
-        one.until(lambda s: s["graph"]["compared"] == "", "the end of the comparison")
-        page.key("p")
-        assert page.value("fetch('app.webmanifest').then(r => r.json()).then(m => m.icons[0].src)") == "icon.svg"
         page.value("document.getElementById('visit-button').click()")
         page.value("document.getElementById('consent-yes').click()")
         one.until(lambda s: s["graph"].get("visitor") == "taken", "the visit")
         page.until("reactdiff.visitor().sent > 20 && reactdiff.visitor().sounds > 20", 30.0)
-        page.until("document.getElementById('intro').hidden && !document.getElementById('me').hidden")
-        page.until("document.querySelector('#me figcaption').textContent.includes('does not see your face')")
-        page.until("document.querySelector('#me meter').value > -40")  # the fake microphone beeps
         one.until(lambda s: not s["graph"]["speaker"].get("present"), "a picture without a face instead of the demo")
-        assert one.status()["page"]["fresh"]
         page.value("document.getElementById('record-button').click()")
         page.until("document.getElementById('record-button').textContent.startsWith('Stop')")
         page.value("new Promise(done => setTimeout(done, 3000))")
@@ -138,7 +112,6 @@ def test_a_visitor_takes_the_place_of_the_demo_and_leaves_it(running: Callable[.
         (tmp_path / "both.webm").write_bytes(base64.b64decode(page.value(RECORDED)))
         with av.open(str(tmp_path / "both.webm")) as video:
             pictures = [frame.to_ndarray(format="bgr24") for frame in video.decode(video=0)]
-        assert len(pictures) >= 3
         assert pictures[-1].shape == (480, 1280, 3)
         assert all(half.std() > 10 for half in np.split(pictures[-1], 2, axis=1))
         one.until(lambda s: s["graph"].get("visitor") == "free", "the end of the visit")
@@ -158,7 +131,7 @@ def test_what_a_page_sends_moves_the_face_and_what_is_damaged_does_not_stop_it(r
 
     ping = line.recv()
     send(TIME, number=REPLY.unpack(ping)[3])
-    for number, content in enumerate([jpeg, jpeg[: len(jpeg) // 2], jpeg, jpeg]):
+    for number, content in enumerate([jpeg, jpeg[: len(jpeg) // 2], *[jpeg] * 8]):
         send(PICTURE, content, number)
         send(SOUND, np.zeros(320, np.int16).tobytes(), number, 16000)
         one.until(lambda s: s["graph"].get("visitor") == "taken", "the visit")
@@ -169,16 +142,10 @@ def test_what_a_page_sends_moves_the_face_and_what_is_damaged_does_not_stop_it(r
 
 
 @pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        (("--robot", "ohbot"), "--robot"), (("--camera", "0"), "--camera"), (("--lan",), "--lan"),
-        (("--avatar", "none"), "avatar none"), (("record:=true",), "record"),
-    ],
-)  # fmt: skip
-def test_what_needs_ros_says_so_in_a_sentence(
-    options: tuple[str, ...], named: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["listen", "--no-ros", *options]) == 2
+    "options", ["--robot ohbot", "--camera 0", "--lan", "--avatar none", "record:=true"], ids=lambda o: o
+)
+def test_what_needs_ros_says_so_in_a_sentence(options: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["listen", "--no-ros", *options.split()]) == 2
     said = capsys.readouterr().err
-    assert f"{named} cannot be used without ROS" in said
-    assert "leave out --no-ros" in said
+    assert "cannot be used without ROS: leave out --no-ros" in said
+    assert options.lstrip("-").split(":=")[0].split()[0] in said
