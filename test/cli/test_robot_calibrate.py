@@ -208,8 +208,8 @@ def test_a_robot_is_emulated_and_calibrated_from_one_terminal_to_the_other(
                 said += line
             process.stdin.write(f"{answer}\n")
             process.stdin.flush()
-        said += process.communicate(timeout=90)[0]
-        assert process.returncode == 0
+        said += process.stdout.read()
+        assert process.wait(timeout=90) == 0
     finally:
         emulator.send_signal(signal.SIGINT)
         emulator.communicate(timeout=90)

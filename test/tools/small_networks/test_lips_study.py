@@ -33,15 +33,6 @@ def test_a_mouth_is_like_itself_at_its_lag_and_unlike_other_moments() -> None:
     assert study.silent_mouth(seconds=2.0) == 0.0
 
 
-def test_closures_count_once_each_within_40_ms() -> None:
-    closure = np.zeros(300)
-    closure[50:56] = closure[100:105] = closure[103:108] = closure[250:255] = 1.0
-    truth = np.array([[0.5, 0.56], [0.98, 1.0], [1.9, 1.95]])
-    assert study.closure_counts(closure, truth) == (2, 3, 3)
-    assert study.f1(2, 3, 3) == pytest.approx(2 / 3)
-    assert study.closure_counts(np.zeros(300), truth) == (0, 0, 3)
-
-
 def test_truth_of_many_forms_and_of_none(tmp_path: Path) -> None:
     table = np.random.default_rng(0).random((90, 58)).astype(np.float32)
     np.save(tmp_path / "arkit.npy", table)
