@@ -245,3 +245,21 @@ def test_a_wrong_profile_is_told_with_line_and_key(tmp_path: Path, capsys: Out) 
     assert (neutral["key"], roll["key"]) == ("joints.head_turn.neutral", "joints.head_roll.map.sum.headroll")
     assert "5000" in mine.read_text().splitlines()[neutral["line"] - 1]
     assert f"line {roll['line']}" in captured.err
+
+
+def test_a_robot_that_stops_in_simulation_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Out
+) -> None:
+    class Broken:
+        def update(self, *_: object) -> None:
+            raise RuntimeError("no solution")
+
+    monkeypatch.setattr("reactdiff_ros.actuation.motion.Ruckig", lambda *_: Broken())
+    frames = tmp_path / "frames.npz"
+    faces = np.repeat(np.random.default_rng(2).uniform(-0.5, 1.2, (20, 58)), 5, axis=0)
+    np.savez(frames, coefficients=faces, times=np.arange(100) * 0.02)
+    words = ["--robot", "ros2_control", "--frames", str(frames), "--log", str(tmp_path / "log.csv"), "--json"]
+    assert main(["robot", "simulate", *words]) == 1
+    captured = capsys.readouterr()
+    assert "no solution" in json.loads(captured.out)["fault"]
+    assert "the robot stopped" in captured.err
