@@ -157,6 +157,17 @@ def test_errors_are_said_once_and_their_end_too(graph: tuple[LiveGraph, list[str
     assert said == ["clip_node: is broken", "clip_node works again: plays"]
 
 
+def test_active_is_when_all_have_said_so(graph: tuple[LiveGraph, list[str]]) -> None:
+    made, _ = graph
+    names = list(made.supervisor.pids())
+    assert not made.active()
+    for name in names:
+        made.hear(NodeReport(name, 0, "works", {"state": "active"}))
+    assert made.active()
+    made.hear(NodeReport(names[0], 1, "configured", {"state": "inactive"}))
+    assert not made.active()
+
+
 def test_a_warning_that_lasts_is_said_by_the_first_node_that_has_it(
     graph: tuple[LiveGraph, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
