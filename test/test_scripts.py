@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,47 @@ def test_it_parses_and_is_executable(path: Path) -> None:
     assert os.access(path, os.X_OK)
     shell = path.read_text().splitlines()[0].split("/")[-1].split()[-1]
     assert run(shell, "-n", path).returncode == 0
+
+
+def program(path: Path, text: str) -> None:
+    """A stand-in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/bash\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("ended", "typed", "words", "code", "said"),
+    [
+        ("0 0 0", 0, (), 0, "6 passed"),
+        ("5 0 5", 0, ("test/ros",), 0, "6 passed"),  # 5: pytest found no test in that run
+        ("5 5 5", 0, ("test/none",), 1, "FAILED: pytest"),
+        ("0 137 0", 0, (), 1, "FAILED: pytest"),
+        ("0 0 1", 0, (), 1, "FAILED: pytest"),
+        ("0 0 0", 1, (), 1, "FAILED: mypy"),
+        ("1 0 0", 0, ("-m", "slow"), 1, "FAILED: pytest"),
+    ],
+)
+def test_all_tests_fail_where_one_part_does(
+    tmp_path: Path, ended: str, typed: int, words: tuple[str, ...], code: int, said: str
+) -> None:
+    for name in ("test.sh", "closing_line.py"):
+        (tmp_path / "scripts").mkdir(exist_ok=True)
+        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
+    tools = tmp_path / "bin"
+    program(tools / "ruff", "")
+    program(tools / "mypy", f"echo checked; exit {typed}")
+    program(
+        tools / "python",
+        f'ended=({ended}); case "$*" in '
+        f'*pytest*"not real_time and not"*) echo "3 passed in 1.00s"; exit ${{ended[2]}} ;; '
+        f'*pytest*"not real_time and"*) echo "2 passed in 1.00s"; exit ${{ended[1]}} ;; '
+        f'*pytest*) echo "1 passed in 1.00s"; exit ${{ended[0]}} ;; *) exec {sys.executable} "$@" ;; esac',
+    )
+    done = run("scripts/test.sh", *words, cwd=tmp_path, PATH=f"{tools}:{os.environ['PATH']}")
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said in done.stdout + done.stderr
+    assert "mypy: checked" in done.stdout
 
 
 @pytest.mark.ros
