@@ -7,7 +7,7 @@ subset of a mean face onto them (Umeyama 1991), so what remains is the face's de
 What can be measured on a frontal face: distances between landmarks in units of the distance between the eyes.
 
 Input is `frontal` (478, 3): +x to the viewer's right (the face's own left), +y up. Names ending in R and L
-are the face's own sides. A measure is raw: what it means depends on the person's neutral (`neutral.py`).
+are the face's own sides. A measure is raw: what it means depends on the person's neutral (`person.PersonalNeutral`).
 """
 
 from __future__ import annotations

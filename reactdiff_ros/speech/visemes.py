@@ -32,6 +32,8 @@ _PARTS_S: Final = 0.03
 """Time in which lips close or open."""
 MAX_S: Final = 3600.0
 """Symbols that are timed later than this are dropped."""
+_LONGEST_S: Final = 10.0
+"""A sound that is timed longer is cut here, so that one wrong time does not make a track of an hour."""
 MOUTH_NAMES: Final = tuple(BLENDSHAPE_NAMES[i] for i in MOUTH)
 
 
@@ -182,7 +184,7 @@ def phones_of(timing: SpeechTiming) -> Phones:
     for symbol, start, end in zip(timing.symbols, timing.starts_s.tolist(), timing.ends_s.tolist(), strict=False):
         if not (0.0 <= start <= MAX_S) or end != end:
             continue
-        end = min(max(end, start), MAX_S)
+        end = min(max(end, start), start + _LONGEST_S)
         if ipa:
             shapes, given, long, strange = _read_ipa(symbol, table)
             if not shapes and not strange:  # a mark with its own time

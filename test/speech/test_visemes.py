@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reactdiff_ros.coefficients import MOUTH
 from reactdiff_ros.speech.visemes import CLOSE, JAW, MOUTH_NAMES, NAMES, PARTING, phones_of, timed_mouth
-from reactdiff_ros.types import Alphabet, SpeechTiming
+from reactdiff_ros.types import MOUTH_RATE_HZ, Alphabet, SpeechTiming
 
 PUCKER = MOUTH_NAMES.index("mouthPucker")
 WORD: dict[Alphabet, tuple[str, ...]] = {
@@ -117,6 +117,7 @@ def test_any_timing_gives_a_finite_mouth_within_bounds(alphabet, symbols, starts
     """Times that overlap, run backwards, or are no times, and symbols that are none."""
     times = (np.array(x, np.float32) for x in (starts, ends))
     mouth = timed_mouth(SpeechTiming("x", 0, alphabet, tuple(symbols), *times))
+    assert len(mouth.level) <= 31 * MOUTH_RATE_HZ, "begun by 20 s, cut after 10"
     assert mouth.coefficients.shape == (len(mouth.level), len(MOUTH))
     for track in (mouth.coefficients, mouth.closure, mouth.accent, mouth.level):
         assert track.dtype == np.float32
