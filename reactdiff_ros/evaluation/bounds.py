@@ -30,7 +30,7 @@ BANDS: Final[dict[str, tuple[float, float]]] = {
 NATURAL_EXCESS: Final = (0.08, 0.30)
 POSITIVE_RATE: Final = 0.70
 NEGATIVE_SHARE: Final = 0.5
-"""Of the positive rate, at most."""
+"""Of the natural rate, at most."""
 PLACEBO_RATE: Final = 0.05
 RATIO_BAND: Final = (0.8, 1.25)
 POSE_LIMIT: Final = 0.25
@@ -256,8 +256,8 @@ BOUNDS: Final[tuple[Bound, ...]] = (
           *NATURAL_EXCESS, short="natural excess .08 to .30"),
     Bound("response", "responsive and positive: answers", at("responsive_positive.rate"),
           "the operator's choice must be visible", POSITIVE_RATE, short="responsive and positive at least .70"),
-    Bound("response", "negative over positive answers", over("negative.rate", "responsive_positive.rate"),
-          "the attitude must be visible", high=NEGATIVE_SHARE, short="negative at most half of positive"),
+    Bound("response", "negative over natural answers", over("negative.rate", "natural.rate"),
+          "the attitude must be visible", high=NEGATIVE_SHARE, short="negative at most half of natural"),
     Bound("response", "placebos: answers", at("placebo.rate"), "a moved head or a lost frame is not a smile",
           high=PLACEBO_RATE, short="placebos at most .05"),
     Bound("response", "excess rises with the size of the smile", at("excess_rises_with_size"),

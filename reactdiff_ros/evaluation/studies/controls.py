@@ -59,7 +59,7 @@ SIZE: Final = 0.7
 SETTINGS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "natural": ("natural", {}),
     "responsive_positive": ("responsive", {"attitude": 1.0}),
-    "negative": ("responsive", {"attitude": -1.0}),
+    "negative": ("natural", {"attitude": -1.0}),
 }
 """Named style of each setting and what of it is changed."""
 NOD_SETTINGS: Final = ("natural", "responsive_positive")
