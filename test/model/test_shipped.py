@@ -65,8 +65,7 @@ def test_plans_continue_each_other(listener):
     border = np.zeros(len(step), dtype=bool)
     border[[(p.start_ns - plans[0].start_ns) // SLOT - 1 for p in plans[1:] if p.start_ns < plans[-1].start_ns]] = True
     assert np.percentile(step[border], 95) <= max(1.5 * np.percentile(step[~border], 95), 0.03)
-    assert step[border].max() < 0.2
-    assert step.max() < 0.4  # the onset of a laugh, within a plan
+    assert step.max() < 0.35  # the onset of a laugh
 
 
 def test_answers_a_smile_and_does_not_smile_without_a_reason(listener):
