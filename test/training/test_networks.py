@@ -1,19 +1,32 @@
-"""The networks: causal, streaming equals the batch pass, masks and groups hold; losses see only what was measured."""
+"""The networks and their graphs: causal, streamed as in a batch, as in torch; exported whole or not at all."""
 
 from __future__ import annotations
 
+import copy
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
 import numpy as np
 import pytest
+import safetensors
+import safetensors.torch
 import torch
 from random_model import random_model
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.model.backends.runtime import Networks
-from reactdiff_ros.model.backends.weights import find_weights
-from reactdiff_ros.model.diffusion.latents import GROUPS, LATENT_COUNT, PARTS
-from reactdiff_ros.training.config import Shape
-from reactdiff_ros.training.export import check_features
-from reactdiff_ros.training.nets import MASKED, EncoderStep, ListenerVae
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.model.backends.runtime import VAE_CONTEXT, Networks
+from reactdiff_ros.model.backends.weights import FORMAT, find_weights, sha256
+from reactdiff_ros.model.diffusion.latents import GROUPS, LATENT_COUNT
+from reactdiff_ros.model.diffusion.memory import tokens
+from reactdiff_ros.model.diffusion.solvers import sample
+from reactdiff_ros.training.config import Shape, TrainConfig
+from reactdiff_ros.training.export import check_features, export, export_model
+from reactdiff_ros.training.nets import MASKED, EncoderStep
+from reactdiff_ros.training.run import FORMAT as CHECKPOINTS
+from reactdiff_ros.training.run import save_state
 
 
 @pytest.fixture(scope="module")
@@ -21,16 +34,21 @@ def model():
     return random_model()
 
 
+@pytest.fixture(scope="module")
+def networks(random_weights):
+    return Networks(find_weights(random_weights))
+
+
 def inputs(shape: Shape, frames=4):
-    count, stretches, g = 3, 2, torch.Generator().manual_seed(0)
+    """Of three listeners with two stretches each: what the context is of, z, its angle and a mask of nothing."""
+    g = torch.Generator().manual_seed(0)
     context = (
-        torch.randn(count, shape.far + shape.speech, shape.width, generator=g),
-        torch.randn(count, shape.memory + shape.past, shape.latent, generator=g),
-        torch.randn(count, shape.conditions, generator=g),
+        torch.randn(3, shape.far + shape.speech, shape.width, generator=g),
+        torch.randn(3, shape.memory + shape.past, shape.latent, generator=g),
+        torch.randn(3, shape.conditions, generator=g),
     )
-    z = torch.randn(count, stretches, frames, shape.latent, generator=g)
-    angle = 1.5 * torch.rand(count, stretches, generator=g)
-    return context, z, angle, torch.zeros(count, stretches, shape.context)
+    z = torch.randn(3, 2, frames, shape.latent, generator=g)
+    return context, z, 1.5 * torch.rand(3, 2, generator=g), torch.zeros(3, 2, shape.context)
 
 
 @torch.no_grad()
@@ -55,14 +73,13 @@ def test_masked_context_is_not_seen(model, part):
     first = 1 if part == "speaker" else 1 + shape.far + shape.speech
     mask[:, :, first : first + 5] = MASKED
 
-    def velocity(change):
+    def velocity(*change):
         s, p = speaker.clone(), past.clone()
-        (s if part == "speaker" else p)[:, change] += 2
+        (s if part == "speaker" else p)[:, slice(*change)] += 2
         return model.denoiser.velocity(z, angle, model.denoiser.context(s, p, conditions), mask)
 
-    base = model.denoiser.velocity(z, angle, model.denoiser.context(speaker, past, conditions), mask)
-    torch.testing.assert_close(velocity(slice(0, 5)), base, atol=1e-6, rtol=1e-6)
-    assert (velocity(slice(5, 6)) - base).abs().max() > 1e-4
+    torch.testing.assert_close(velocity(0, 5), velocity(0, 0), atol=1e-6, rtol=1e-6)
+    assert (velocity(5, 6) - velocity(0, 0)).abs().max() > 1e-4
 
 
 FRAMES = 70
@@ -73,10 +90,9 @@ def stream():
     return tuple(torch.from_numpy(a)[None] for a in check_features(FRAMES))
 
 
-def test_the_exported_graph_streams_what_the_batch_pass_gives(model, stream, random_weights):
+def test_the_exported_graph_streams_what_the_batch_pass_gives(model, stream, networks):
     """Two speakers at once, longer than the encoder looks back, with the cache that the runtime uses."""
     features, observed = (torch.cat([x, x.flip(1)]) for x in stream)
-    networks = Networks(find_weights(random_weights))
     cache, step = networks.new_cache(2), EncoderStep(model.encoder)
     with torch.no_grad():
         whole = model.encoder(features, observed)
@@ -101,64 +117,132 @@ def test_a_frame_acts_as_far_ahead_as_the_encoder_looks_back_and_never_before(mo
     assert min(moved[at], moved[end]) > 0
 
 
-@pytest.fixture(scope="module")
-def vae(model):
-    return model.vae
-
-
 def faces():
     return torch.randn(1, 40, COEFFICIENT_COUNT, generator=torch.Generator().manual_seed(0))
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("head", ["decode", "attributes"])
-def test_the_autoencoder_is_causal(vae, head):
-    face = faces()
+def test_the_autoencoder_is_causal(model, head):
+    face, net = faces(), getattr(model.vae, head)
     later = face.clone()
     later[:, 25:] += 1
-    a, b = vae.encode(face), vae.encode(later)
+    a, b = model.vae.encode(face), model.vae.encode(later)
     torch.testing.assert_close(a[:, :25], b[:, :25], atol=1e-6, rtol=1e-6)
-    decode = getattr(vae, head)
-    torch.testing.assert_close(decode(a)[:, :25], decode(b)[:, :25], atol=1e-6, rtol=1e-6)
-    assert (decode(a)[:, 25] - decode(b)[:, 25]).abs().max() > 1e-3
+    torch.testing.assert_close(net(a)[:, :25], net(b)[:, :25], atol=1e-6, rtol=1e-6)
+    assert (net(a)[:, 25] - net(b)[:, 25]).abs().max() > 1e-3
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("group", GROUPS, ids=[g.name for g in GROUPS])
-def test_a_group_depends_on_itself_alone(vae, group):
-    coefficients = list(group.coefficients)
-    for net, values, own, of in (
-        (vae.encode, faces(), coefficients, group.latents),
-        (vae.decode, torch.randn(1, 20, LATENT_COUNT), group.latents, coefficients),
-    ):
-        other = values.clone()
-        other[..., own] += 1
-        moved = (net(values) - net(other)).abs().amax((0, 1))
-        assert (moved[of] > 1e-5).all()
-        moved[of] = 0
-        assert moved.max() == 0
+def test_a_group_depends_on_itself_alone(model):
+    for group in GROUPS:
+        coefficients = list(group.coefficients)
+        for net, values, own, of in (
+            (model.vae.encode, faces(), coefficients, group.latents),
+            (model.vae.decode, torch.randn(1, 20, LATENT_COUNT), group.latents, coefficients),
+        ):
+            other = values.clone()
+            other[..., own] += 1
+            moved = (net(values) - net(other)).abs().amax((0, 1))
+            assert (moved[of] > 1e-5).all(), group.name
+            moved[of] = 0
+            assert moved.max() == 0, group.name
 
 
 @torch.no_grad()
-def test_what_the_denoiser_draws_has_an_inverse_and_unit_size():
-    vae = ListenerVae(Shape(vae_width=4))
-    t = torch.arange(400)[None, :, None] * 0.04
-    mean = torch.sin(2 * torch.pi * 0.4 * t + torch.arange(LATENT_COUNT)) + 0.01 * torch.randn(3, 400, LATENT_COUNT)
-    vae.set_whitening(mean)
-    latents = vae.whiten(mean)
-    before, after = latents[:, 100:106], latents[:, 106:122]
-    drawn = vae.emphasise(after, before)
-    torch.testing.assert_close(vae.accumulate(drawn, before), after, atol=1e-4, rtol=1e-4)
-    assert 0.5 < vae.emphasise(latents[:, 2:], latents[:, :2]).std() < 1.5
-    many = vae.accumulate(drawn[:, None].expand(-1, 2, -1, -1), before[:, None])
-    torch.testing.assert_close(many[:, 1], after, atol=1e-4, rtol=1e-4)
+def test_the_autoencoder_s_graphs_are_its_networks(model, networks):
+    rng, vae = np.random.default_rng(0), model.vae
+    listener = rng.standard_normal((3, 20, 58)).astype(np.float32)
+    latents = rng.standard_normal((3, 17, model.shape.latent)).astype(np.float32)
+    for graph, net, values in (
+        (networks.latents, vae.encode, listener), (networks.decode, vae.decode, latents),
+        (networks.attributes, vae.attributes, latents),
+    ):  # fmt: skip
+        np.testing.assert_allclose(graph(values), net(torch.from_numpy(values))[:, VAE_CONTEXT:], atol=1e-4)
 
 
-def test_networks_trained_without_emphasis_still_load():
-    vae = ListenerVae(Shape(vae_width=4))
-    state = {k: v for k, v in vae.state_dict().items() if k not in PARTS}
-    other = ListenerVae(Shape(vae_width=4))
-    other.set_whitening(torch.randn(2, 50, LATENT_COUNT))
-    other.load_state_dict(state)
-    latents = torch.randn(1, 8, LATENT_COUNT)
-    torch.testing.assert_close(other.emphasise(latents[:, 2:], latents[:, :2]), latents[:, 2:])
+@torch.no_grad()
+@pytest.mark.parametrize(("count", "candidates", "frames", "guidance"), [(1, 1, 4, 1.7), (3, 2, 16, 1.0)])
+def test_a_drawn_stretch_is_what_torch_draws(model, networks, count, candidates, frames, guidance):
+    s, recall = model.shape, 5
+    rng = np.random.default_rng(0)
+
+    def normal(*shape):
+        return rng.standard_normal(shape).astype(np.float32)
+
+    heard = s.far + s.speech
+    speaker, past = normal(count, heard, s.width), normal(count, s.past, s.latent)
+    conditions = normal(count, s.conditions)
+    noise, state = normal(count, candidates, frames, s.latent), np.abs(normal(count, s.memory, s.latent))
+    missing = (rng.random((count, heard)) < 0.3).astype(np.float32)
+    drawn = networks.sample(
+        speaker, missing, past, conditions, noise, memory=state, steps=4, guidance=guidance, recall=recall
+    )
+
+    own = np.concatenate([tokens(state), past], axis=1)
+    context = model.denoiser.context(*(torch.from_numpy(a) for a in (speaker, own, conditions)))
+    mask = torch.zeros(count, candidates, s.context)
+    mask[:, :, 1 : 1 + heard] = MASKED * torch.from_numpy(missing)[:, None]
+    mask[:, :, 1 + heard + s.memory : -recall] = MASKED
+    blind = mask.clone()
+    blind[:, :, 1 : 1 + heard] = MASKED
+
+    def velocity(z, angle):
+        level = torch.full(z.shape[:2], angle)
+        seeing, not_seeing = (model.denoiser.velocity(z, level, context, m) for m in (mask, blind))
+        return not_seeing + guidance * (seeing - not_seeing)
+
+    expected = model.vae.accumulate(sample(velocity, torch.from_numpy(noise), 4), torch.from_numpy(past)[:, None])
+    np.testing.assert_allclose(drawn, expected.numpy(), atol=1e-3)
+
+
+@pytest.fixture
+def shipped(random_weights, tmp_path):
+    """Weights with a head for nods, a card of figures, a licence and what somebody keeps with them."""
+    folder = Path(shutil.copytree(random_weights, tmp_path / "live"))
+    weights = find_weights(folder)
+    (folder / "nods.json").write_text(json.dumps({"encoder": weights.encoder, "sha256": "0"}))
+    (folder / "nods.npz").write_bytes(b"nods")
+    generated = "<!-- Generated by `reactdiff dev docs evidence`: do not edit. -->"
+    (folder / "README.md").write_text(f"---\nlicense: apache-2.0\n---\n\n{generated}\n\nOf `{weights.digest}`: 0.849\n")
+    (folder / "LICENSE.md").write_text("Apache License")
+    return folder
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_an_export_that_fails_is_a_sentence_and_leaves_what_was_there(model, shipped, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise safetensors.SafetensorError("no space is left\non this disk")
+
+    states = {name: model.state_dict() for name in ("model", "average")}
+    facts = {"format": CHECKPOINTS, "simulator": "none", "step": 1, "vae_step": 1}
+    checkpoint, before = tmp_path / "run" / "checkpoint.pt", contents(shipped)
+    save_state(checkpoint, {**facts, "config": asdict(TrainConfig(shape=model.shape, steps=1)), **states})
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(ReactdiffError, match=r"the weights cannot be written .*no space is left") as caught:
+        export(checkpoint, shipped)
+    assert str(shipped) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert contents(shipped) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "live"}
+
+
+@pytest.mark.parametrize("part", ["denoiser", "encoder"])
+def test_new_weights_keep_the_head_of_their_encoder_alone_and_no_figures_of_those_before(model, shipped, part):
+    before, other = set(contents(shipped)), copy.deepcopy(model)
+    with torch.no_grad():
+        next(getattr(other, part).parameters()).add_(1.0)
+    files = export_model(other, shipped, name="mine", facts={"simulator": "0123456789abcdef"})
+    assert before - set(contents(shipped)) == ({"nods.json", "nods.npz"} if part == "encoder" else set())
+    card = (shipped / "README.md").read_text()
+    assert card.startswith("---\nlicense: apache-2.0\n---\n\n<!-- Generated by `reactdiff dev export`")
+    assert "not measured yet" in card
+    assert "0.849" not in card
+    manifest = json.loads((shipped / "manifest.json").read_text())
+    assert f"`{sha256(shipped / 'manifest.json')[:12]}`" in card
+    assert manifest["format"] == FORMAT
+    assert manifest["files"] == {f.name: sha256(f) for f in files if f.name not in ("manifest.json", "README.md")}
+    assert {f.stat().st_mode & 0o777 for f in files} <= {0o644, 0o664}
