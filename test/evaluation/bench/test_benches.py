@@ -1,0 +1,192 @@
+"""Figures of the running graph, the cost of 40 ms of live time, of the networks, of many listeners and of lips."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ticks import Ticks
+
+from reactdiff_ros.capture.media import MediaClip
+from reactdiff_ros.clock import NS
+from reactdiff_ros.evaluation.bench import model as bench
+from reactdiff_ros.evaluation.bench.compute import PlayedClip, bench_compute, slots
+from reactdiff_ros.evaluation.bench.compute import summary as of_slots
+from reactdiff_ros.evaluation.bench.live import EXPRESSION, PICTURES, REACTION, SPEAKER, Recording, answers, summary
+from reactdiff_ros.evaluation.bench.model import bench_listeners, bench_rows
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.model.diffusion.sampler import Sampling
+from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.recordings.replay.parameters import settings_as_live
+from reactdiff_ros.resources import demo_clip_path
+from reactdiff_ros.types import SpeakerFrame, Voice
+
+MS = 1_000_000
+T0 = 1_700_000_000_000 * MS
+
+
+def steady(seconds: int = 10, *, picture_delay: int = 30, reaction_delay: int = 110) -> Recording:
+    """25 pictures and 50 faces a second; a face carries the newest picture of `picture_delay` ms ago."""
+    recording = Recording()
+    captures = [T0 + 40 * MS * i for i in range(25 * seconds)]
+    for capture in captures:
+        for topic, delay in ((PICTURES, 2), (SPEAKER, 12)):
+            recording.published[topic].append(capture + delay * MS)
+        recording.pictures.append((capture + 2 * MS, capture))
+        recording.speaker.append((capture + 12 * MS, capture))
+    for capture in captures[::4]:
+        recording.reactions.append((capture + 20 * MS, capture))
+        recording.published[REACTION].append(capture + 20 * MS)
+    for i in range(50 * seconds):
+        now = T0 + 20 * MS * i
+        recording.published[EXPRESSION].append(now)
+        old = [max((c for c in captures if c <= now - d * MS), default=0) for d in (picture_delay, reaction_delay)]
+        recording.expressions.append((now, *old))
+    return recording
+
+
+def measured(recording: Recording) -> dict[str, Any]:
+    begin, end = T0 + NS, T0 + 8 * NS
+    return summary(
+        recording, begin, end, dropped={"audio": 3}, cores={"one": 0.2, "two": 0.3}, rss_mb=400.0, load_before=0.1
+    )
+
+
+def test_the_figures_of_a_steady_graph_and_what_it_lost() -> None:
+    result = measured(steady())
+    assert result["latency_ms"] == {"p50": 40.0, "p95": 40.0, "p99": 40.0, "n": 175}
+    assert result["reaction_ms"] == {"p50": 120.0, "p95": 120.0, "p99": 120.0, "n": 175}
+    rates = result["rates_hz"]
+    assert (rates[SPEAKER], rates[EXPRESSION], rates["audio"]) == (25.0, 50.0, None)
+    assert result["dropped"] == {PICTURES: 0, "audio": 3}
+    stages = {name: stage["p50"] for name, stage in result["stages_ms"].items() if name != "expression"}
+    assert stages == {"capture": 2.0, "perception": 10.0, "reaction": 8.0}
+    assert (result["seconds"], result["cpu_cores"], result["deadline_misses"]) == (7.0, 0.5, 0)
+    late = steady()
+    del late.expressions[200:204], late.published[EXPRESSION][200:204], late.speaker[100]
+    result = measured(late)
+    assert result["deadline_misses"] == 1
+    assert result["missed_deadlines"] == {"count": 1, "of": 345, "share": pytest.approx(1 / 345, abs=1e-5)}
+    assert result["dropped"][PICTURES] == 1
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.integers(1, 10**6), min_size=1, max_size=40),
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), max_size=40),
+)
+def test_answers_are_the_brute_force_ones(stamps: list[int], influenced: list[tuple[int, int]]) -> None:
+    expected = []
+    for stamp in stamps:
+        carriers = [published for published, newest in influenced if newest >= stamp]
+        if carriers:
+            expected.append((min(carriers) - stamp) / 1e6)
+    assert answers(stamps, influenced) == pytest.approx(expected)
+
+
+def test_steps_of_one_slot_add_up() -> None:
+    def step(at_ms: float, perception: float, listener: float, *plans: float) -> Any:
+        reactions = tuple(SimpleNamespace(compute_s=p / 1e3) for p in plans)
+        spent = {"perception_s": perception / 1e3, "listener_s": listener / 1e3}
+        return SimpleNamespace(now_ns=int(at_ms * 1e6), reactions=reactions, **spent)
+
+    found = slots([step(1, 5, 0.5), step(21, 1, 0), step(41, 5, 12.5, 12.0), step(130, 5, 0.5)])
+    np.testing.assert_allclose(found["perception"], [6, 5, 0, 5])
+    np.testing.assert_allclose(found["encoder"], [0.5, 0.5, 0, 0.5], atol=1e-9)
+    np.testing.assert_allclose(found["plans"], [0, 4, 4, 4])
+    cost = of_slots(found, skip=1)
+    assert cost["compute_ms"]["p50"] == pytest.approx(9.5)
+    assert cost["plan_ms"] == {"p50": 12.0, "p99": 12.0}
+    assert (cost["plans"], cost["slots"], cost["over_40_ms"]) == (1, 3, 0)
+    assert of_slots(slots([step(1, 50, 0)]))["over_40_ms"] == 1
+    assert of_slots(slots([]))["compute_ms"] is None
+
+
+def test_a_clip_plays_at_its_own_speed_and_again_before_a_listener_without_networks() -> None:
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 1e-5
+        return now[0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    length, offsets = MediaClip(demo_clip_path()).duration_s, []
+    for item in PlayedClip(demo_clip_path(), length + 1.0, clock, sleep).pictures_and_sound():
+        offsets.append(item.offset_ns / NS)
+        assert now[0] > offsets[-1] - 1e-9
+    assert length < offsets[-1] < length + 1.0
+    assert now[0] == pytest.approx(length + 1.0, abs=0.2)
+    settings, _ = settings_as_live({"policy": "rules"})
+    cost = bench_compute(demo_clip_path(), settings, clock, sleep, seconds=1.0)
+    assert cost["policy"] == "rules"
+    assert cost["slots"] == pytest.approx(25, abs=4)
+    assert 0 < cost["compute_ms"]["p50"] <= cost["compute_ms"]["p99"] <= cost["burst_ms"]["p99"] + 1e-9
+
+
+def test_the_profile_has_a_page_and_a_picture(tmp_path: Path, reactdiff) -> None:
+    pytest.importorskip("pyinstrument", reason="pyinstrument is not installed (requirements/test.txt)")
+    page = tmp_path / "performance.md"
+    result, _ = reactdiff("bench", "profile", "--seconds", 3, "--cpu", "--output", page, "--json")
+    shares = [f["share"] for f in result["functions"]]
+    assert shares == sorted(shares, reverse=True)
+    assert 0.5 < sum(shares) <= 1.001
+    assert any(f["in"] == "onnxruntime" for f in result["functions"][:3])
+    assert f"| `{result['functions'][0]['function']}` |" in page.read_text()
+    assert (tmp_path / "images" / "performance_profile.png").stat().st_size > 5000
+
+
+def test_rows_of_the_backends_that_work_and_reasons_of_the_others(any_weights: Path, reactdiff) -> None:
+    found = bench_rows(
+        find_weights(any_weights), Sampling(steps=2), bench.Clock(Ticks(), lambda s: None, repeats=1),
+        backends=(("onnxruntime", "fp32"), ("tensorrt", "fp16")), listeners=(1, 2),
+    )  # fmt: skip
+    rows = [r for r in found["rows"] if r["backend"] == "onnxruntime"]
+    assert {r["sweep"] for r in rows} == {"steps", "candidates", "listeners", "frames"}
+    two = next(r for r in rows if r["sweep"] == "listeners" and r["listeners"] == 2)
+    # A call takes one tick: two plans a second, and a hop of 0.16 s that takes a plan and four frames.
+    assert two["plans_per_s"] == pytest.approx(2.0)
+    assert two["times_real_time"] == pytest.approx(0.16 / 5)
+    if not [r for r in found["rows"] if r["backend"] == "tensorrt"]:
+        assert "does not work here" in found["absent"]["tensorrt fp16"]
+    command = ["bench", "model", "--model", any_weights, "--repeats", 1, "--steps", 2, "--backend", "onnxruntime"]
+    found, _ = reactdiff(*command, "--json")
+    assert found["plan_ms"]["10"]["p50"] > found["encoder_frame_ms"]["min"] > 0
+    # More steps cost more, on any machine.
+    times = {r["steps"]: r["plan_ms"]["min"] for r in found["rows"] if r["sweep"] == "steps"}
+    assert times[32] > times[2]
+
+
+def speaker(slots: int) -> list[SpeakerFrame]:
+    """A person who speaks and at times smiles."""
+    voice = Voice(0.9, True, np.zeros(26, np.float32), 120.0, -30.0, 0.0, 1.0)
+    confidence, frames = np.full(58, 0.9, np.float32), []
+    for i in range(slots):
+        at, values = i * bench.SLOT_NS, np.full(58, 0.3 * (i // 20 % 2), np.float32)
+        frames.append(SpeakerFrame(at, at, at, 1, True, True, values, confidence, 1.0, None, None, None, voice))
+    return frames
+
+
+def test_every_listener_plans_about_every_hop_and_a_backend_that_does_not_work_is_named(
+    any_weights, monkeypatch, reactdiff
+):
+    monkeypatch.setattr(bench, "SETTLING", 20)
+    ticks, config = itertools.count(), ListenerConfig(model_dir=str(any_weights), candidates=1, steps=1)
+    result = bench_listeners(speaker(100), config, lambda: 0.001 * next(ticks), counts=(1, 3), seconds=2.0)
+    one, three = result["rows"]
+    assert (one["listeners"], three["listeners"]) == (1, 3)
+    assert one["plans"] >= (20 + 50) / 25 / 0.16  # of the s from the first frame to the last
+    assert three["plans"] >= 2.5 * one["plans"]
+    assert one["slot_ms"]["p99"] <= 5.0  # of ticks
+    assert one["load"] == pytest.approx(one["slot_ms"]["p50"] / 40, rel=1.0)
+    assert one["late"] == 0.0
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that TensorRT works on no machine
+    command = ["bench", "listeners", "--model", any_weights, "--listeners", 2, "--steps", 1, "--seconds", 1]
+    assert "tensorrt does not work here" in reactdiff(*command, "--backend", "tensorrt", code=1)[1]
