@@ -33,13 +33,6 @@ def die_once(n: int, marker: str) -> PartResult:
     return PartResult({"n": n})
 
 
-def always_die(n: int, marker: str) -> PartResult:
-    """Number 2 ends every process that takes it."""
-    if n == 2:
-        os._exit(9)
-    return PartResult({"n": n})
-
-
 def parts(count: int, make: Any = square, files: tuple[str, ...] = (), **arguments: Any) -> list[Part]:
     return [Part(f"part-{n}", make, {"n": n, **arguments}, files) for n in range(count)]
 
@@ -65,30 +58,25 @@ OWN_LISTENER = '''
 
 import numpy as np
 
-from reactdiff_ros.types import ListenerState, Reaction
+from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.model.policies.baselines import IdleListener
+from reactdiff_ros.types import Reaction
 
 
-class Own:
+class Own(IdleListener):
     name = "own"
     look_ahead_s = DECLARED
 
     def __init__(self, seed):
-        self.seed = seed
+        super().__init__(seed=seed, config=ListenerConfig())
+        self.reset()
 
     def reset(self, seed=None):
+        super().reset(seed)
         self.frames, self.last = [], -1
-
-    def control(self, control): ...
-
-    def robot_speaking(self, speaking, now_ns=None): ...
-
-    def state(self):
-        return ListenerState("own", "test", True)
 
     def foresee(self, frames):
         self.frames = [(f.stamp_ns, f.coefficients) for f in frames]
-
-    def observe(self, frame): ...
 
     def plan(self, now_ns):
         start = (now_ns // 40_000_000 + 1) * 40_000_000
@@ -99,7 +87,7 @@ class Own:
         face = np.zeros((16, 58), np.float32)
         if known:
             face[:] = np.clip(known[-1], -0.1, 0.6)
-        return Reaction(start, 25.0, face, 1, True, self.seed, "own", "test", 0.0, None, None)
+        return Reaction(start, 25.0, face, 1, True, 0, "own", "test", 0.0, None, None)
 '''
 
 

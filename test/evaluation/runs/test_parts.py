@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
-from run_tools import always_die, die_once, parts, square
+from run_tools import die_once, parts, square
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.runs.parts import Keep, Part, RunContext, do, work_off
+
+
+@pytest.fixture
+def workers_find_the_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
 
 
 def done(log: Path) -> list[int]:
@@ -21,15 +25,11 @@ def done(log: Path) -> list[int]:
 def test_every_result_is_kept_and_a_second_run_does_nothing(tmp_path: Path) -> None:
     keep, log = Keep(tmp_path / "kept"), tmp_path / "log"
     wanted = parts(5, log=str(log))
-    first = work_off(wanted, RunContext(keep))
-    assert (first.failed, first.kept) == ({}, 0)
-    again = work_off(wanted, RunContext(keep))
-    assert again.kept == 5
+    assert work_off(wanted, RunContext(keep)).kept == 0
+    assert work_off(wanted, RunContext(keep)).kept == 5
     assert done(log) == [0, 1, 2, 3, 4]
     made = keep.load(wanted[4])
-    assert made.facts == {"n": 4}
-    np.testing.assert_array_equal(made.arrays["square"], [16])
-    assert made.notes == ("noted",)
+    assert (made.facts, made.notes, made.arrays["square"].tolist()) == ({"n": 4}, ("noted",), [16])
 
 
 def test_one_that_fails_is_a_sentence_and_the_others_go_on(tmp_path: Path) -> None:
@@ -41,21 +41,17 @@ def test_one_that_fails_is_a_sentence_and_the_others_go_on(tmp_path: Path) -> No
 
 
 def test_a_changed_setting_or_file_starts_that_part_anew_and_says_so(tmp_path: Path) -> None:
-    log_lines: list[str] = []
-    context = RunContext(Keep(tmp_path / "kept"), log=log_lines.append)
+    said: list[str] = []
     log, data = tmp_path / "log", tmp_path / "clip.mp4"
     data.write_text("before")
-    work_off(parts(3, log=str(log), files=(str(data),)), context)
-    changed = [*parts(3, log=str(log), files=(str(data),))[:2], Part("part-2", square, {"n": 7}, ())]
-    work_off(changed, context)
-    assert log_lines == [
-        "part-2 is done again: it was measured with another log, n, clip.mp4",
-        "reusing 2 stored parts of 3",
-    ]
+    context, wanted = RunContext(Keep(tmp_path / "kept"), log=said.append), parts(3, log=str(log), files=(str(data),))
+    work_off(wanted, context)
+    work_off([*wanted[:2], Part("part-2", square, {"n": 7}, ())], context)
+    assert said[0] == "part-2 is done again: it was measured with another log, n, clip.mp4"
+    assert said[1] == "reusing 2 stored parts of 3"
     data.write_text("other content")
-    log_lines.clear()
     work_off(parts(3, log=str(log), files=(str(data),))[:1], context)
-    assert log_lines == ["part-0 is done again: it was measured with another clip.mp4"]
+    assert said[2:] == ["part-0 is done again: it was measured with another clip.mp4"]
     assert done(log) == [0, 1, 2, 0]
 
 
@@ -76,7 +72,7 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.timeout(180)
-def test_a_process_that_dies_loses_nothing(tmp_path: Path) -> None:
+def test_a_process_that_dies_loses_nothing(tmp_path: Path, workers_find_the_tools: None) -> None:
     marker, keep = tmp_path / "died", Keep(tmp_path / "kept")
     wanted = parts(4, die_once, marker=str(marker))
     outcome = work_off(wanted, RunContext(keep, workers=2))
@@ -87,39 +83,14 @@ def test_a_process_that_dies_loses_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_a_part_that_always_kills_its_process_is_given_up(tmp_path: Path) -> None:
-    wanted, keep = parts(4, always_die, marker=""), Keep(tmp_path / "kept")
-    outcome = work_off(wanted, RunContext(keep, workers=2))
-    assert [keep.stale(part) for part in wanted] == [None, None, "", None]
-    assert list(outcome.failed) == ["part-2"]
-    assert "its process died 3 times" in outcome.failed["part-2"]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(240)
-def test_a_dask_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
+def test_a_dask_worker_that_is_killed_loses_nothing(tmp_path: Path, workers_find_the_tools: None) -> None:
     distributed = pytest.importorskip("distributed")
-    cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
-    )
-    try:
-        with distributed.Client(cluster) as client:
-            client.wait_for_workers(2)
-            victims = list(client.run(os.getpid).values())
-        keep, killed = Keep(tmp_path / "kept"), []
-
-        def kill_one(_: str, share: float) -> None:
-            if share > 0.2 and not killed:
-                killed.append(victims[0])
-                os.kill(victims[0], signal.SIGKILL)
-
-        wanted = parts(12, log=str(tmp_path / "log"))
-        outcome = work_off(wanted, RunContext(keep, dask=cluster.scheduler_address, progress=kill_one))
-    finally:
-        cluster.close()
-    assert killed
+    keep, wanted = Keep(tmp_path / "kept"), parts(12, die_once, marker=str(tmp_path / "died"))
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
+    with distributed.LocalCluster(processes=True, **settings) as cluster:
+        outcome = work_off(wanted, RunContext(keep, dask=cluster.scheduler_address))
+    assert (tmp_path / "died").exists()
     assert not outcome.failed
-    assert sorted(set(done(tmp_path / "log"))) == list(range(12))
     assert all(keep.load(p).facts["n"] == n for n, p in enumerate(wanted))
 
 
