@@ -40,9 +40,9 @@ def run(subject: Subject, folder: Path, **more: Any) -> tuple[dict[str, Any], li
     return collect(subject, folder, date="2026-01-02", encode=dumps, log=said.append, **more), said
 
 
-@pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Two parts that record that they ran; the second one's figures hold what is not finite."""
+def test_a_stored_part_is_not_measured_again_and_one_that_fails_is_reported(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ran: list[str] = []
 
     def part(name: str, figures: dict[str, Any]) -> EvidencePart:
@@ -50,10 +50,6 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     fakes = {"response": part("response", {"natural": {"excess": 0.2}}), "choice": part("choice", {"x": math.nan})}
     monkeypatch.setattr(module, "PARTS", fakes)
-    return ran
-
-
-def test_a_stored_part_is_not_measured_again(subject: Subject, tmp_path: Path, ran: list[str]) -> None:
     only, _ = run(subject, tmp_path, run=("choice",))
     assert (ran, list(only["parts"])) == (["choice"], ["choice"])
     first, _ = run(subject, tmp_path)
@@ -61,32 +57,11 @@ def test_a_stored_part_is_not_measured_again(subject: Subject, tmp_path: Path, r
     assert ran == ["choice", "response"]
     assert again == first
     assert first["parts"] == {"response": {"natural": {"excess": 0.2}}, "choice": {"x": None}}
-
-
-def test_a_part_that_fails_is_reported_and_the_others_go_on(
-    subject: Subject, tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(module.PARTS, "response", EvidencePart(lambda subject, progress: Study({"a": 1 // 0})))
-    found, said = run(subject, tmp_path)
+    fakes["response"] = EvidencePart(lambda subject, progress: Study({"a": 1 // 0}))
+    found, said = run(subject, tmp_path / "other")
     assert (list(found["failed"]), list(found["parts"])) == (["response"], ["choice"])
     assert "ZeroDivisionError" in said[0]
     assert "ZeroDivisionError" in found["failed"]["response"]
-
-
-def test_a_group_of_sessions_is_stored_with_its_settings(subject: Subject, tmp_path: Path) -> None:
-    keeping = replace(subject, keep=module.Keep(tmp_path / "kept"))
-    assert keeping.stored("group 0", lambda: {"n": np.array(1)})["n"] == 1
-    assert keeping.stored("group 0", lambda: {"n": np.array(2)})["n"] == 1
-    assert replace(keeping, seed=1).stored("group 0", lambda: {"n": np.array(3)})["n"] == 3
-
-
-def leaves(figures: Any) -> Iterator[tuple[Any, Any]]:
-    """Container and key of every number and truth value."""
-    for key, value in figures.items() if isinstance(figures, dict) else enumerate(figures):
-        if isinstance(value, (dict, list)):
-            yield from leaves(value)
-        elif isinstance(value, (bool, int, float)):
-            yield figures, key
 
 
 FAILING = {
@@ -99,6 +74,15 @@ FAILING = {
     "head pose, last part minus the second over its s.d., 95 % intervals",
 }
 """Bounds that the committed evidence does not keep; several for its size alone (docs/evidence.md)."""
+
+
+def leaves(figures: Any) -> Iterator[tuple[Any, Any]]:
+    """Container and key of every number and truth value."""
+    for key, value in figures.items() if isinstance(figures, dict) else enumerate(figures):
+        if isinstance(value, (dict, list)):
+            yield from leaves(value)
+        elif isinstance(value, (bool, int, float)):
+            yield figures, key
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -114,18 +98,10 @@ def test_every_bound_fails_when_its_figure_moves_across_it(part: str) -> None:
             container[key] = value
             failed |= {bound.name for bound in bounds if verdict(bound, figures).holds is False}
         container[key] = before
-    assert failed == {bound.name for bound in bounds}
+    assert failed == {bound.name for bound in bounds} != set()
 
 
-def test_every_part_has_a_bound_and_every_bound_a_part() -> None:
-    assert {b.part for b in BOUNDS} == set(PARTS)
-    assert (tuple(PARTS), tuple(simulator.SYSTEMS), dyads.SYSTEMS) == (
-        command.PARTS, command.SYSTEMS, command.DYAD_SYSTEMS,
-    )  # fmt: skip
-    assert all(v.holds is None for v in judge({name: {} for name in PARTS}))
-
-
-def test_settings_hold_what_figures_depend_on(subject: Subject) -> None:
+def test_what_figures_depend_on_is_stored_with_them(subject: Subject, tmp_path: Path) -> None:
     def changes(**what: Any) -> bool:
         return settings_of("simulator", replace(subject, **what)) != settings_of("simulator", subject)
 
@@ -134,6 +110,10 @@ def test_settings_hold_what_figures_depend_on(subject: Subject) -> None:
     assert changes(bank=VoiceBank(*(np.ones((2, 3)),) * 5))
     assert not changes(workers=4)
     assert not changes(sizes=Sizes(trials=3))
+    keeping = replace(subject, keep=module.Keep(tmp_path / "kept"))
+    assert keeping.stored("group 0", lambda: {"n": np.array(1)})["n"] == 1
+    assert keeping.stored("group 0", lambda: {"n": np.array(2)})["n"] == 1
+    assert replace(keeping, seed=1).stored("group 0", lambda: {"n": np.array(3)})["n"] == 3
 
 
 def test_real_parts_give_what_their_bounds_ask_for(any_weights: Path, tmp_path: Path) -> None:
@@ -141,6 +121,8 @@ def test_real_parts_give_what_their_bounds_ask_for(any_weights: Path, tmp_path: 
     subject = Subject(find_weights(any_weights), Sampling(steps=2), lambda: 0.0, small)
     found, _ = run(subject, tmp_path, parts=("choice", "speed"))
     assert not found["failed"]
+    offered = (command.PARTS, command.SYSTEMS, command.DYAD_SYSTEMS)
+    assert offered == (tuple(PARTS), tuple(simulator.SYSTEMS), dyads.SYSTEMS)
     figures = found["parts"]
     figures["choice"]["smile_rate"] = figures["choice"]["smile_rate"] or 1.0  # so short a stream may hold no smile
     assert None not in [v.holds for v in judge(figures) if v.bound.part in figures]
