@@ -22,7 +22,6 @@ from reactdiff_ros.model.backends.runtime import Networks
 from reactdiff_ros.model.backends.weights import AGES, CARD, CONDITION_COUNT, LOOKS, NODS, find_weights
 from reactdiff_ros.model.diffusion.latents import GROUPS
 from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary
-from reactdiff_ros.model.plan.corrections import MOODS
 from reactdiff_ros.model.streams import free_run
 from reactdiff_ros.training import nods
 from reactdiff_ros.training.autoencoder import AutoencoderStep, DecoderFit, describe, labels_of, set_scale
@@ -300,7 +299,7 @@ def test_a_head_among_the_weights_nods_beside_the_networks(random_weights: Path,
     assert card["sha256"].startswith(found.nods.digest)
     assert (card["seed"], card["parameters"]) == (0, fit.head.count)
     networks = Networks(found)
-    tokens = np.zeros((1, 1000, networks.shape["width"] + MOODS), dtype=np.float32)
+    tokens = np.zeros((1, 1000, networks.shape["width"] + 1), dtype=np.float32)
 
     def pitch() -> np.ndarray:
         given = {"speaker_of": np.zeros(8, dtype=int), "seeds": np.arange(8), "how": Sampling(steps=1)}

@@ -23,7 +23,6 @@ from reactdiff_ros.model.backends.weights import find_weights
 from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary
 from reactdiff_ros.model.diffusion.tokens import featurize
-from reactdiff_ros.model.plan.corrections import MOODS
 from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.speaker import PLACEBOS
 from reactdiff_ros.styles import LISTENER_CONTROLS
@@ -190,7 +189,7 @@ def test_models_that_cannot_be_compared_are_refused_and_differences_below_the_sp
 
 def test_a_stream_sees_the_speaker_as_late_as_its_lead_and_delay_say(model: StreamListener) -> None:
     generator = np.random.default_rng(5)
-    before = generator.standard_normal((2, 60, model.networks.shape["width"] + MOODS)).astype(np.float32)
+    before = generator.standard_normal((2, 60, model.networks.shape["width"] + 1)).astype(np.float32)
     after = before.copy()
     after[:, 20:] *= -1  # the speaker does something else from frame 20 on
     controls, seeds = np.zeros((2, CONTROL_COUNT), dtype=np.float32), np.array([1, 2])
