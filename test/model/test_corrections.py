@@ -48,9 +48,9 @@ def test_a_style_becomes_conditions_within_their_ranges() -> None:
 def test_a_greeting_opens_a_listener_to_whoever_smiles_and_leaves_a_cool_one_alone() -> None:
     style = Style()
     at_once, held, fading, later = (greeting(style, met_s, 4.0, 1.0) for met_s in (0.0, 4.0, 5.0, 6.0))
-    assert at_once.responsiveness == held.responsiveness == 0.7
+    assert at_once.responsiveness == held.responsiveness == 1.0
     assert at_once.attitude == pytest.approx(0.5)
-    assert fading.responsiveness == pytest.approx(0.35)
+    assert fading.responsiveness == pytest.approx(0.5)
     assert later == style == greeting(style, math.inf, 4.0, 1.0) == greeting(style, 0.0, 0.0, 1.0)
     assert greeting(style, 0.0, 4.0, 0.0) == style
     cool = Style(attitude=-0.3)

@@ -68,8 +68,8 @@ _OTHER_LAYERS: Final = [*EYE_LOOK, *BLINK]
 # 1. Greeting
 
 GREETING_ATTITUDE: Final = 0.5
-GREETING_RESPONSIVENESS: Final = 0.7
-"""At 1 a fleeting smile of someone who talks was answered with a laugh."""
+GREETING_RESPONSIVENESS: Final = 1.0
+"""At .7 the broad smile of a woman who arrives was answered with a faint one."""
 GREETING_FADE_S: Final = 2.0
 
 
