@@ -240,7 +240,7 @@ def _face(d: Drawing, n: Sizes, latents: Box) -> None:
     d.arrow(decoder.bottom(), calm.top())
     _shape(d, (340, 1175), f"{frames} x {COEFFICIENT_COUNT}")
     reaction = d.box(Box(LEFT, 1248, f"Reaction: {frames} x {COEFFICIENT_COUNT}, the next {n.seconds(frames)}", (
-        f"smoothed over {2 * corrections.AROUND + 1} frames, blended with the last plan, nods added, bounded",
+        "joints of stretches eased, blended with the last plan, nods added, bounded",
         "gaze and blinks are made by the reflexes of the face",
     ), "show", MAIN, 66))  # fmt: skip
     d.arrow(calm.bottom(), reaction.top())
