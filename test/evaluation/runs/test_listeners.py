@@ -62,9 +62,8 @@ def test_the_policies_are_strictly_online(policy: str) -> None:
 
 def test_a_look_ahead_is_held_to_what_is_declared(tmp_path: Path) -> None:
     for declared, holds in (("0.5", True), ("0.3", False)):
-        verdict = verify(
-            Spec(own_listener(tmp_path, declared=declared, looks="0.5")).make(0), seconds=1.4, cuts=10, seed=3
-        )
+        own = own_listener(tmp_path, declared=declared, looks="0.5", name=f"holds_{holds}.py")
+        verdict = verify(Spec(own).make(0), seconds=1.4, cuts=10, seed=3)
         assert (verdict.holds, verdict.declared_s) == (holds, float(declared))
     assert verdict.first is not None
     assert 0.3 <= verdict.first.ahead_s <= 0.5
