@@ -45,11 +45,7 @@ from reactdiff_ros.coefficients import (
     softly_bounded,
 )
 from reactdiff_ros.model.backends.weights import MOST_RATE, NOD_CONTROLS, NodHead
-from reactdiff_ros.model.diffusion.conditions import (
-    CONTROL_NAMES,
-    STYLE_COUNT,
-    STYLE_NAMES,
-)
+from reactdiff_ros.model.diffusion.conditions import CONTROL_NAMES, STYLE_COUNT, STYLE_NAMES
 from reactdiff_ros.model.diffusion.latents import GROUP_OF_COEFFICIENT, GROUPS
 from reactdiff_ros.model.diffusion.sampler import Conditions, NoiseTape, Sampling
 from reactdiff_ros.model.diffusion.tokens import FRAME_S, SpeakerBatch
