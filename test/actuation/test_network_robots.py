@@ -177,7 +177,7 @@ def test_furhat_asks_to_be_let_in_and_gets_face_and_head_as_its_api_wants_them(f
     hands.now_s += 1.0
     face.command({"jaw_open": 1e9, "mouth_smile_left": 0.25, "head_yaw": 10.0, "head_pitch": 5.0, "head_roll": -3.0})
     face.command({"jaw_open": float("nan"), "mouth_pucker": 1.0})
-    settle(face, lambda: furhat.of("request.face.headpose") and furhat.params()[-1]["JAW_OPEN"])
+    settle(face, lambda: furhat.of("request.face.headpose") and furhat.params() and furhat.params()[-1]["JAW_OPEN"])
     params = furhat.params()[-1]
     assert len(params) == 51
     assert (params["JAW_OPEN"], params["MOUTH_SMILE_LEFT"]) == (1.0, 0.25)

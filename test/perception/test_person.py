@@ -59,6 +59,17 @@ def test_garbage_gives_a_finite_fit_or_none(points):
 # ---- Coefficients
 
 
+@pytest.mark.parametrize(
+    ("up", "out", "back", "smile"), [(0.1, 0, 0, 0.47), (0.1, 0.05, 0, 0.59), (0.1, 0.05, 0.05, 0.71)]
+)
+def test_corners_that_rise_go_outwards_and_back_are_a_smile(up, out, back, smile):
+    displacement = np.zeros(m.COUNT)
+    for side in "RL":
+        for name, value in ((f"cornerUp{side}", up), (f"cornerOut{side}", out), (f"cornerBack{side}", -back)):
+            displacement[m.NAMES.index(name)] = value
+    assert blendshapes(displacement, PRIOR)[list(c.SMILE)] == pytest.approx([smile] * 2, abs=0.01)
+
+
 @given(arrays(np.float64, m.COUNT, elements=ANYTHING))
 def test_coefficients_of_anything_are_finite_and_between_0_and_1(displacement):
     with np.errstate(all="ignore"):
