@@ -97,14 +97,17 @@ def test_the_last_of_several_frames_in_a_slot_counts(networks):
 
 def test_gaps_are_held_then_unobserved_and_long_ones_start_anew(networks):
     """As in a stream without gaps, where the same is said frame by frame."""
-    grid = filled(networks, session(1, smile=0.4))
+    grid = filled(networks, session(1, smile=0.9))
     grid.advance(FIRST + 24 + 20)
-    seen = [from_frame(f) for f in session(1, smile=0.4)]
+    seen = [from_frame(f) for f in session(1, smile=0.9)]
     batches = seen + [seen[-1]] * HOLD_SLOTS + [blank(1)] * (20 - HOLD_SLOTS)
     names = type(batches[0]).__slots__
     joined = type(batches[0])(**{n: np.stack([getattr(b, n) for b in batches], axis=1) for n in names})
-    expected = speaker_tokens(networks, joined)[0][:, :-1]
-    np.testing.assert_allclose(grid.tokens(FIRST + 44, np.arange(44, -1, -1))[0], expected, atol=1e-5)
+    expected = speaker_tokens(networks, joined)[0]
+    np.testing.assert_allclose(grid.tokens(FIRST + 44, np.arange(44, -1, -1))[0], expected[:, :-1], atol=1e-5)
+    broad = [grid.broad(FIRST + slot) for slot in range(45)]
+    assert broad == pytest.approx(expected[:, -1].tolist())
+    assert 0 < broad[-1] < broad[24] == pytest.approx(1.0)
     grid.advance(FIRST + 224)
     tokens, missing = grid.tokens(FIRST + 224, np.arange(49, -1, -1))
     assert not missing.any()

@@ -25,12 +25,12 @@ def networks(random_weights):
     return Networks(find_weights(random_weights))
 
 
-def speaker_frames(count, seed=0):
+def speaker_frames(count, seed=0, rise=0.0):
     """A speaker who is there and talks all the time, and smiles slowly up and down: no clear evidence ever."""
     for i in range(count):
         t = i * 0.04
         heard = replace(voice(True, utterance=t), pitch_hz=140 + 20 * np.sin(t))
-        yield frame(i * SLOT, 0.3 + 0.12 * float(np.sin(0.5 * t + seed)), heard)
+        yield frame(i * SLOT, 0.3 + rise * i / count + 0.12 * float(np.sin(0.5 * t + seed)), heard)
 
 
 def batch_of(*speakers):
@@ -51,7 +51,7 @@ def run(networks, tokens, how=FAST, count=4, **more):
 
 @pytest.mark.parametrize(("candidates", "delay_s"), [(1, 0.0), (3, 0.0), (1, 0.4)])
 def test_the_live_listener_fed_frame_by_frame_shows_the_same(networks, random_weights, candidates, delay_s):
-    frames = list(speaker_frames(110))
+    frames = list(speaker_frames(110, rise=0.6))  # to a broad smile
     config = ListenerConfig(
         model_dir=str(random_weights), steps=3, guidance=1.5, candidates=candidates, hop_s=0.16,
         style="natural", greeting_s=0.0, delay_s=delay_s,
