@@ -209,7 +209,7 @@ def _diffusion(d: Drawing, n: Sizes, token: Box) -> Box:
 
 def _conditions(d: Drawing, conditions: Box) -> None:
     """From settings and the speaker's smile to the conditions of the networks."""
-    moved = d.box(Box(SIDE, 530, "broad smiles", (
+    smiles = d.box(Box(SIDE, 530, "broad smiles", (
         "the speaker's smile, now", f"or just before, from {corrections.BROAD[0]:g} on",
     ), "keep", 250, 70))  # fmt: skip
     asked = d.box(Box(930, 530, "settings", ("controls, and the style of", "a reference clip"), "person", 250, 70))
@@ -217,7 +217,7 @@ def _conditions(d: Drawing, conditions: Box) -> None:
         f"responsiveness: setting, or up to {corrections.BROAD_RESPONSIVENESS:g} after a broad smile",
         "delay: none; the speaker's tokens are delayed instead",
     ), "think", ASIDE, 84))  # fmt: skip
-    for box in (moved, asked):
+    for box in (smiles, asked):
         d.arrow(box.bottom(), (box.bottom()[0], heard.y))
     d.arrow(heard.left(), conditions.right())
     for y, words in (

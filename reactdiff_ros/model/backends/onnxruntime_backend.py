@@ -87,7 +87,7 @@ class OnnxRuntimeCpu:
             if strength is None:
                 return v
             seeing, blind = v[:, :candidates], v[:, candidates:]
-            return np.where(strength == 1.0, seeing, blind + strength * (seeing - blind))
+            return blind + strength * (seeing - blind)
 
         drawn: FloatArray = fitted_multistep(velocity, job.noise, job.schedule).astype(np.float32)
         return drawn
