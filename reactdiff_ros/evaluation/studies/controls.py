@@ -118,7 +118,9 @@ def responses(more: Values, threshold: float) -> dict[str, float]:
     """What a difference (N, t) that the event makes says of N trials.
 
     `rate`: the share in which it is above `threshold` for LASTING frames in a row; `excess`: the rate less the share in
-    which it is as far below, with its 95 % interval (normal, from the trials' spread).
+    which it is as far below, with its 95 % interval (normal, from the trials' spread); `mean`: the mean difference.
+    Rates depend on what with and without the event have in common: a small change in many trials counts more than a
+    large one in few. The mean does not.
     """
     above, below = (
         np.lib.stride_tricks.sliding_window_view(on, LASTING, axis=1).all(-1).any(-1)
@@ -126,7 +128,7 @@ def responses(more: Values, threshold: float) -> dict[str, float]:
     )
     excess, half = mean_and_half(above.astype(np.float64) - below)
     interval = {"excess": excess, "excess_low": excess - half, "excess_high": excess + half}
-    return {"rate": float(above.mean()), **interval, "trials": len(more)}
+    return {"rate": float(above.mean()), **interval, "mean": float(more.mean()), "trials": len(more)}
 
 
 @dataclass(slots=True, eq=False)
@@ -193,8 +195,10 @@ def bench_response(
 ) -> Study:  # fmt: skip
     """The figures of `reactdiff bench response`; see the command's help for what they mean."""
     smile_trials, cue_trials = find_trials(seed, "smile", trials, bank), find_trials(seed, "cue", trials, bank)
-    # Streams to make: smiles, placebos, both without the event; cues for three listeners with and without one.
-    steps = len(SIZES) + 2 + len(PLACEBOS) + 3 + 2 * len(NOD_SETTINGS) * (1 + len(REFERENCES))
+    # Streams to make: smiles, placebos, both without the event, of the simulated too; cues for three listeners with and
+    # without one.
+    steps = len(SIZES) + 2 + len(PLACEBOS) + 3
+    steps += (1 + len(SIZES)) * len(REFERENCES) + 2 * len(NOD_SETTINGS) * (1 + len(REFERENCES))
     done = 0
 
     def streams(of: Trials, setting: str, insertion: Insertion | None, listener: StreamListener) -> FloatArray:
@@ -217,12 +221,15 @@ def bench_response(
         cue = Insertion("cue", AT)
         return {s: paired(cue_trials, s, cue, listener).nod_responses() for s in NOD_SETTINGS}
 
-    by_size, curves = {}, dict[str, tuple[Values, Values]]()
-    for size in SIZES:
-        pair = paired(smile_trials, "natural", Insertion("smile", AT, size))
-        by_size[f"{size:g}"] = pair.smile_responses()
-        if size == SIZE:
-            curves["natural"] = pair.mean_smiles()
+    def natural(listener: StreamListener) -> dict[float, Paired]:
+        """The trials of smiles under the default style, by size."""
+        return {size: paired(smile_trials, "natural", Insertion("smile", AT, size), listener) for size in SIZES}
+
+    def smiles_by_size(pairs: Mapping[float, Paired]) -> dict[str, dict[str, float]]:
+        return {f"{size:g}": pair.smile_responses() for size, pair in pairs.items()}
+
+    own = natural(system)
+    by_size, curves = smiles_by_size(own), {"natural": own[SIZE].mean_smiles()}
     figures: dict[str, Any] = {"natural": {**by_size[f"{SIZE:g}"], "by_size": by_size}}
     for setting in ("responsive_positive", "negative"):
         pair = paired(smile_trials, setting, Insertion("smile", AT, SIZE))
@@ -234,6 +241,7 @@ def bench_response(
             "rate": float(np.mean(list(smiled.values()))), "by_kind": smiled,
             "nod_excess_by_kind": {kind: pair.nod_responses()["excess"] for kind, pair in placebos.items()},
         },
+        "smiles_of_simulated": {name: smiles_by_size(natural(StreamListener(name))) for name in REFERENCES},
         "nods": nods_to_cues(system),
         "nods_of_simulated": {name: nods_to_cues(StreamListener(name)) for name in REFERENCES},
         "excess_rises_with_size": rises([by_size[f"{size:g}"]["excess"] for size in SIZES]),

@@ -111,6 +111,14 @@ class Answers(StreamListener):
         return out
 
 
+def test_small_answers_in_many_trials_count_more_often_than_large_ones_in_few_and_are_the_same_on_average() -> None:
+    many, few = np.full((20, 9), 0.12), np.zeros((20, 9))
+    few[:4] = 0.6
+    small, large = (controls.responses(more, 0.1) for more in (many, few))
+    assert (small["rate"], large["rate"]) == (1.0, 0.2)
+    assert small["mean"] == pytest.approx(large["mean"]) == pytest.approx(0.12)
+
+
 def test_answers_to_smiles_and_cues_are_seen_and_to_no_placebo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controls, "POOL", 60)
     shares: list[float] = []
@@ -119,7 +127,10 @@ def test_answers_to_smiles_and_cues_are_seen_and_to_no_placebo(monkeypatch: pyte
     assert figures["negative"]["rate"] == 0
     assert figures["placebo"]["rate"] <= 0.1
     assert figures["placebo"]["nod_excess_by_kind"] == dict.fromkeys(PLACEBOS, 0.0)
-    assert figures["natural"]["by_size"].keys() == {f"{s:g}" for s in controls.SIZES}
+    sizes = {f"{s:g}" for s in controls.SIZES}
+    assert figures["natural"]["by_size"].keys() == sizes
+    assert all(rows.keys() == sizes for rows in figures["smiles_of_simulated"].values())
+    assert figures["smiles_of_simulated"]["simulator"]["0.9"]["mean"] > 0
     assert figures["wiring"] is None
     for row in figures["nods"].values():
         assert row["rate"] > 0.8
