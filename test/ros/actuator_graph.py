@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faces_shown import show
+from faces_shown import show_on
 from profile_parts import JAW, head_of
-from reactdiff_ros.msg import ExpressionFrame as ExpressionMessage
 from ros_harness import START_S, RosGraph
 
 from reactdiff_ros.actuation.emulators.rig import Rig
@@ -52,10 +51,9 @@ joints:
     output: {driver: bus, id: 2}
 """
 )
-LOWERED = 2047 + 25 * 4096 / 360
+LOWERED = pytest.approx(2047 + 25 * 4096 / 360, abs=6.0)
 """Counts at which the neck may be let go."""
-NEAR = 6.0
-JAW_COUNTS_A_TICK = 120 / 50 * 4096 / 360
+JAW_COUNTS_A_TICK = 120 / 50 * 4096 / 360 + 1  # counts are rounded
 """What the jaw's speed limit allows between two commands."""
 
 
@@ -78,8 +76,6 @@ class Bench:
             "robot": path, "calibration": folder / "calibration.json", "state_dir": folder / "state",
             "lock_dir": folder, "answer_ms": 40.0, "state_hz": 50.0,
         }  # fmt: skip
-        self.node: Any = None
-        self._faces: Any = None
 
     def __enter__(self) -> Bench:
         # Servos do not wait for the computer: their threads, and what shares Python's lock with them, come first.
@@ -104,13 +100,13 @@ class Bench:
 
     def start(self, **parameters: object) -> None:
         """Start the node, with further parameters."""
-        self.node = self.graph.start(NODE, **self._start | parameters)
+        self.node: Any = self.graph.start(NODE, **self._start | parameters)
         self.graph.wait_active(NODE)
         self.graph.until(lambda: self.graph.received[STATE], what="its state")
 
     def hush(self) -> None:
         """The test publishes no faces any more, until it shows one."""
-        publisher, self._faces = self._faces, None
+        publisher = self.graph._publishers.pop(EXPRESSION, None)
         if publisher is not None:
             self.graph.node.destroy_publisher(publisher)
 
@@ -119,33 +115,27 @@ class Bench:
         """The newest actuator/state."""
         return self.graph.received[STATE][-1]
 
-    def until(self, state: str, timeout_s: float = START_S) -> None:
+    def until(self, state: str) -> None:
         """Until the robot says that state; faces come meanwhile."""
-        end_s = time.monotonic() + timeout_s
+        end_s = time.monotonic() + START_S
         while not self.graph.received[STATE] or self.said.state != state:
             if time.monotonic() > end_s:
                 pytest.fail(f"not {state}: {self.graph.received[STATE][-1:]}\n{self.node.log[-3000:]}")
-            self.show(0.1, jawOpen=0.0)
+            self.show(0.1)
 
     def show(self, seconds: float, **coefficients: float) -> None:
         """Publish a face at 50 Hz, without bursts after a delay."""
-        if self._faces is None:
-            self._faces = self.graph.node.create_publisher(ExpressionMessage, EXPRESSION, 10)
-            self.graph.until(lambda: self._faces.get_subscription_count() > 0, START_S, "the node listens")
-        show(self.graph, self.publish, seconds, coefficients)
-
-    def publish(self, message: Any) -> None:
-        """Publish one message as a face."""
-        self._faces.publish(message)
+        self.graph.connect(EXPRESSION)
+        show_on(self.graph, seconds, **coefficients)
 
     def call(self, name: str, **fields: Any) -> Any:
         """One of the node's services."""
         kind = "std_srvs/SetBool" if name == "enable" else "std_srvs/Trigger"
         return self.graph.call(kind, f"/{NODE}/{name}", **fields)
 
-    def refusal(self, name: str, **fields: Any) -> str:
-        """The sentence with which one of the node's services refuses: one that takes its time is asked again."""
-        while (answer := self.call(name, **fields)).message.startswith("under way"):
+    def refusal(self, **fields: Any) -> str:
+        """The sentence with which `enable` refuses: one that takes its time is asked again."""
+        while (answer := self.call("enable", **fields)).message.startswith("under way"):
             pass
         assert not answer.success, answer.message
         return str(answer.message)
@@ -155,18 +145,20 @@ class Bench:
         self.call("reset")
         self.call("enable", data=False)
         self.until("disarmed")
+        self.graph.until(lambda: not any(self.holds()), what="no torque")
 
     def end(self, number: int = signal.SIGTERM) -> int:
-        """End the node; the exit status."""
+        """End the node; the exit status. What it sent before is not taken for the next one's."""
         self.graph.processes.remove(self.node)
-        return int(self.node.stop(number))
+        code = self.node.stop(number)
+        self.graph.spin(1.0)
+        self.graph.received[STATE].clear()
+        self.graph.diagnostics.clear()
+        return int(code)
 
     def restart(self, **parameters: object) -> None:
         """Kill it and start the next one."""
         self.end(signal.SIGKILL)
-        self.graph.spin(1.0)  # what it sent before is not taken for the next one's
-        self.graph.received[STATE].clear()
-        self.graph.diagnostics.clear()
         self.start(**parameters)
         self.graph.until(lambda: "being opened" not in self.said.message, START_S, "its hardware was asked")
 
@@ -182,7 +174,7 @@ class Bench:
         assert answer.success, answer.message
         self.until("following")
 
-    def jaw_steps(self, since: int = 0) -> list[int]:
-        """Differences of the jaw's successive goals, in counts; the first goals of an arming are where it stands."""
+    def jaw_is_within_its_speed(self, since: int = 0) -> None:
+        """Check the jaw's goals from this one on; the first goals of an arming are where it stands."""
         goals = list(self.jaw.received)[since:]
-        return [abs(b - a) for a, b in itertools.pairwise(goals)]
+        assert max((abs(b - a) for a, b in itertools.pairwise(goals)), default=0) <= JAW_COUNTS_A_TICK
