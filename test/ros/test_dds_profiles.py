@@ -21,34 +21,37 @@ OLD, NEW = "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"
 NAMESPACE = "{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}"
 
 
-def test_a_face_that_stays_on_its_machine_has_a_profile_that_says_so():
-    for given in ({RANGE: "LOCALHOST"}, {ONLY: "1", PEERS: "192.168.1.20"}):
-        environment = dict(given)
-        use_profile(alone=True, environment=environment)
-        assert Path(environment[OLD]).name == ALONE
-        # Else rmw_fastrtps would add shared memory.
-        assert (environment[RANGE], ONLY in environment) == ("SYSTEM_DEFAULT", False)
-    for given in ({RANGE: "LOCALHOST", PEERS: "192.168.1.20"}, {ONLY: "0", RANGE: "SUBNET"}):
-        environment = dict(given)
-        use_profile(alone=True, environment=environment)
-        assert Path(environment[OLD]).name == DISCOVERY
-        assert given.items() <= environment.items()
+@pytest.mark.parametrize(
+    ("given", "profile", "reach"),
+    [
+        ({RANGE: "LOCALHOST"}, ALONE, "SYSTEM_DEFAULT"),  # else rmw_fastrtps would add shared memory
+        ({ONLY: "1", PEERS: "192.168.1.20"}, ALONE, "SYSTEM_DEFAULT"),
+        ({RANGE: "LOCALHOST", PEERS: "192.168.1.20"}, DISCOVERY, "LOCALHOST"),
+        ({ONLY: "0", RANGE: "SUBNET"}, DISCOVERY, "SUBNET"),
+    ],
+)
+def test_a_face_that_stays_on_its_machine_has_a_profile_that_says_so(given, profile, reach):
+    use_profile(alone=True, environment=given)
+    assert (Path(given[OLD]).name, given[RANGE]) == (profile, reach)
+    assert given.get(ONLY) != "1"
+
+
+LOADS = """
+import os, rclpy
+rclpy.init()
+node = rclpy.create_node("loads")
+print(*(open(f"/proc/self/task/{task}/comm").read().strip() for task in os.listdir("/proc/self/task")))
+maps = [line.split()[-1] for line in open("/proc/self/maps") if "/dev/shm/fastrtps_" in line]
+print(max([0] + [os.stat(path).st_size for path in maps if "port" not in path]))
+"""
 
 
 def started(code, **environment):
     """What a node of a process says that runs this first."""
-    node = "\nimport os, rclpy; rclpy.init(); node = rclpy.create_node('loads')\n"
-    tells = "print(*(open(f'/proc/self/task/{task}/comm').read().strip() for task in os.listdir('/proc/self/task')))\n"
-    maps = (
-        "maps = [line.split()[-1] for line in open('/proc/self/maps') if '/dev/shm/fastrtps_' in line]\n"
-        "print(max([0] + [os.stat(path).st_size for path in maps if 'port' not in path]))\n"
-    )
     environment = {**os.environ, "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp", **environment}
     environment.pop("FASTDDS_BUILTIN_TRANSPORTS", None)
-    done = subprocess.run(
-        [sys.executable, "-c", code + node + tells + maps],
-        capture_output=True, text=True, timeout=60, check=True, env=environment,
-    )  # fmt: skip
+    command = [sys.executable, "-c", code + LOADS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=environment)
     *said, threads, segment = done.stdout.splitlines()
     # Ports in shared memory are the machine's: one that another process holds is told of, and the next one taken.
     said = [line for line in said if line and "Failed init_port" not in line]
@@ -96,13 +99,10 @@ SECURE = {"ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_STRATEGY": "Enforce"}
 @pytest.mark.parametrize(
     ("environment", "why"),
     [
-        ({RANGE: "LOCALHOST"}, ""), ({RANGE: "OFF", PEERS: "192.0.2.1"}, ""), ({RANGE: "SUBNET", ONLY: "1"}, ""),
-        ({ONLY: "1", PEERS: "192.0.2.1"}, ""), ({ONLY: "1", "ROS_DISTRO": "humble"}, ""),
-        ({RANGE: "SUBNET", **SECURE}, ""),
+        ({RANGE: "LOCALHOST"}, ""), ({RANGE: "OFF", PEERS: "192.0.2.1"}, ""), ({ONLY: "1", PEERS: "192.0.2.1"}, ""),
+        ({ONLY: "1", "ROS_DISTRO": "humble"}, ""), ({RANGE: "SUBNET", **SECURE}, ""),
         ({}, f"({RANGE} is not set): set {RANGE}=LOCALHOST,"),
-        ({RANGE: ""}, f"({RANGE} is not set)"),
         ({RANGE: "SYSTEM_DEFAULT", ONLY: "0"}, f"({RANGE} is SYSTEM_DEFAULT)"),
-        ({RANGE: "localhost"}, f"({RANGE} is localhost)"),
         ({RANGE: "LOCALHOST", PEERS: "192.0.2.1"}, f"({PEERS} names 192.0.2.1)"),
         ({RANGE: "LOCALHOST", "ROS_DISTRO": "humble"}, f"({ONLY} is not 1): set {ONLY}=1,"),
         ({RANGE: "SUBNET", **SECURE, "ROS_SECURITY_STRATEGY": "Permissive"}, "is SUBNET)"),
@@ -111,6 +111,4 @@ SECURE = {"ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_STRATEGY": "Enforce"}
 def test_a_robot_that_other_machines_can_reach_has_one_sentence_and_one_that_they_cannot_none(environment, why):
     sentence = wider_than_this_machine(environment)
     assert why in sentence
-    assert sentence.startswith("other machines can move this robot (") == bool(why)
-    assert bool(sentence) == bool(why)
-    assert "\n" not in sentence
+    assert sentence.startswith("other machines can move this robot (") == bool(sentence) == bool(why)

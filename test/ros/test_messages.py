@@ -172,29 +172,24 @@ WHY = {"cues": ["a"], "smile": numbers(0.0), "brows": numbers(0.0), "nods_per_mi
     ("kind", "read", "good", "bad"),
     [
         *(("Reaction", m.reaction_value, PLAN, bad) for bad in (
-            {"horizon": 0}, {"horizon": 3}, {"horizon": 60000}, {"commit": 0}, {"commit": 3}, {"frame_rate": 0.0},
-            {"frame_rate": NAN}, {"compute_time": NAN}, {"coefficients": numbers(*[NAN] * 116)},
+            {"horizon": 0}, {"horizon": 3}, {"commit": 3}, {"frame_rate": NAN}, {"coefficients": numbers(*[NAN] * 116)},
         )),
         *(("AudioChunk", m.sound_value, SOUND, bad) for bad in (
-            {"sample_rate": 0}, {"sample_rate": 4_000_000}, {"channels": 0}, {"channels": 33}, {"channels": 2},
-            {"sample_rate": 8000},
+            {"sample_rate": 4_000_000}, {"channels": 33}, {"channels": 2}, {"sample_rate": 8000},
         )),
         *(("SpeechTiming", m.timing_value, TIMES, bad) for bad in (
             {"symbols": ["a", "b"], "starts": numbers(0.2, 0.1), "ends": numbers(0.3, 0.3)}, {"ends": numbers(0.05)},
             {"starts": numbers(-0.1)}, {"ends": numbers(NAN)}, {"ends": numbers()}, {"alphabet": "klingon"},
         )),
-        *(("Mouth", m.mouth_value, MOUTH_OF_2, {"frames": frames}) for frames in (0, 1, 3, 60_000)),
+        *(("Mouth", m.mouth_value, MOUTH_OF_2, {"frames": frames}) for frames in (0, 3, 60_000)),
         *(("Gesture", m.gesture_value, {"name": "nod"}, {"strength": bad}) for bad in (-0.1, 2.1, NAN)),
         ("Explanation", m.explanation_value, WHY, {"cues": ["a", "b"]}),
-        ("ListenerControl", m.control_value, {"attitude": NAN}, {"attitude": float("inf")}),
+        ("ListenerControl", m.control_value, {"attitude": NAN}, {"attitude": math.inf}),
         ("ExpressionFrame", m.expression_value, {"mode": "idle"}, {"mode": "asleep"}),
-        ("SpeakerFrame", m.speaker_value, SEEN, {"expression": "hungry"}),
         *(("SpeakerFrame", m.speaker_value, SEEN, bad) for bad in (
-            {"coefficients": [0.0, NAN] * 29}, {"confidence": [0.0, math.inf] * 29}, {"neutral_confidence": NAN},
-            {"gaze_yaw": NAN}, {"gaze_contact": math.inf}, {"valence": NAN}, {"position": Point(y=math.inf)},
+            {"expression": "hungry"}, {"coefficients": [0.0, NAN] * 29}, {"confidence": [0.0, 1.1] * 29},
+            {"valence": NAN}, {"position": Point(y=math.inf)},
             {"voice": msg.Voice(observed=True, mfcc=[0.0, NAN] * 13)},
-            {"voice": msg.Voice(observed=True, pitch_hz=NAN)},
-            {"voice": msg.Voice(observed=True, speech_probability=math.inf)},
         )),
     ],
 )  # fmt: skip
@@ -216,29 +211,16 @@ def pose_message(*values):
 @given(st.tuples(angle, angle, angle, metres, metres, metres))
 def test_head_pose_round_trip(values):
     found = m.head_pose_value(pose_message(*values))
-    assert found.stamp_ns == 5
-    assert np.allclose(found.pose, np.array(values, np.float32), atol=1e-6)
+    assert (found.stamp_ns, found.pose) == (5, pytest.approx(np.array(values, np.float32), abs=1e-6))
 
 
-def test_the_head_turns_as_the_coefficients_say():
-    """With a reader of its own: the head's forward and left by the quaternion."""
-
-    def column(pose, axis):
-        q = pose_message(*pose, 0, 0, 0).pose.orientation
-        v, w = np.array([q.x, q.y, q.z]), q.w
-        return axis + 2 * np.cross(v, np.cross(v, axis) + w * axis)
-
-    forward, left = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
-    assert column((0.2, 0, 0), forward)[2] == pytest.approx(-math.sin(0.2), abs=1e-6)
-    assert column((0, 0.2, 0), forward)[1] == pytest.approx(math.sin(0.2), abs=1e-6)
-    assert column((0, 0, 0.2), left)[2] == pytest.approx(math.sin(0.2), abs=1e-6)
-
-
-@pytest.mark.parametrize(("part", "field", "value"), [
-    ("position", "x", math.nan), ("orientation", "w", math.nan), ("orientation", "w", 0.0), ("orientation", "x", 5.0),
-])  # fmt: skip
-def test_what_is_no_pose_is_refused(part, field, value):
-    message = pose_message(*[0.0] * 6)
-    setattr(getattr(message.pose, part), field, value)
-    with pytest.raises(MessageError, match="pose of the head"):
-        m.head_pose_value(message)
+def test_the_head_turns_as_the_coefficients_say_and_what_is_no_pose_is_refused():
+    """Pitch, yaw and roll of the face are about left (y), up (z) and forward (x) of REP-103."""
+    for number, axis in enumerate("yzx"):
+        turned = pose_message(*(0.2 * (np.arange(6) == number))).pose.orientation
+        assert (turned.w, getattr(turned, axis)) == pytest.approx((math.cos(0.1), math.sin(0.1)))
+    for part, field, value in (("position", "x", NAN), ("orientation", "w", NAN), ("orientation", "x", 5.0)):
+        message = pose_message(*[0.0] * 6)
+        setattr(getattr(message.pose, part), field, value)
+        with pytest.raises(MessageError, match="pose of the head"):
+            m.head_pose_value(message)
