@@ -4,6 +4,7 @@ kill, and the face's page.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
@@ -12,60 +13,182 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
 import rclpy
-from actuator_graph import EXPRESSION, LOWERED, NODE, STATE, Bench
+from faces_shown import show_on
+from profile_parts import JAW, head_of
 from rcl_interfaces.msg import Log
-from ros_harness import ask
+from ros_harness import START_S, RosGraph, ask
 
 from reactdiff_ros import msg
+from reactdiff_ros.actuation.emulators.rig import Rig
+from reactdiff_ros.actuation.robot.calibration import save_calibration
+from reactdiff_ros.actuation.robot.profile import load_profile
+from reactdiff_ros.evaluation.bench.emulated import PRIORITY, Stamped
 from reactdiff_ros.messages import head_pose_value
 
 pytestmark = [pytest.mark.ros, pytest.mark.real_time]
 
-FACES = """
-import select, sys, time
-import rclpy
-from rclpy.serialization import serialize_message
-from reactdiff_ros.msg import ExpressionFrame
-from reactdiff_ros.launching.process import FACE, prioritise
-rclpy.init()
-if sys.argv[1] == "expression_node":
-    prioritise(FACE)  # as the node that makes faces does
-node = rclpy.create_node(sys.argv[1])
-publisher = node.create_publisher(ExpressionFrame, "listener/expression", 10)
-message = ExpressionFrame(mode="listening")
-message.coefficients[24] = 0.8  # jawOpen
-hz, due, sent = 50.0, time.monotonic(), 0
-while rclpy.ok():
-    if hz == 50.0 or sent % 20 == 0:
-        if select.select([sys.stdin], [], [], 0.0)[0]:
-            hz, message.coefficients[24] = map(float, sys.stdin.readline().split())
-        message.header.stamp = node.get_clock().now().to_msg()
-        face = serialize_message(message)
-    if hz == 50.0:
-        print(repr(time.monotonic()), flush=True)
-    publisher.publish(face)
-    sent += 1
-    due = max(due + 1.0 / hz, time.monotonic() - 0.1)
-    time.sleep(max(due - time.monotonic(), 0.0))
+NODE, STATE, EXPRESSION = "actuator_node", "actuator/state", "listener/expression"
+PROFILE = (
+    head_of("head")
+    + """\
+head: {pitch: {neck: 0.01745329}}
+drivers:
+  board: {type: maestro, port: BOARD, timeout_s: 1.5}
+  bus: {type: feetech, port: BUS}
+joints:
+  brow:
+    unit: us
+    group: brows
+    neutral: 1500
+    limits: {position: [1300, 1700], speed: 2000, acceleration: 30000, jerk: 900000}
+    map: {sum: {browInnerUp: 200}}
+    on_fault: release
+    output: {driver: board, id: 0}
 """
-"""Open-jawed faces, or at the rate and with the open jaw that a line says."""
+    + JAW
+    + """\
+  neck:
+    unit: deg
+    group: neck
+    neutral: 0
+    limits: {position: [-30, 30], speed: 90, acceleration: 400, jerk: 6000}
+    map: {sum: {headPitch: 57.3}}
+    on_fault: lower_then_release
+    lowered: 25
+    output: {driver: bus, id: 2}
+"""
+)
+LOWERED = pytest.approx(2047 + 25 * 4096 / 360, abs=6.0)
+"""Counts at which the neck may be let go."""
+JAW_COUNTS_A_TICK = 120 / 50 * 4096 / 360 + 1  # counts are rounded
+"""What the jaw's speed limit allows between two commands."""
 
 
-@contextmanager
-def faces_of(bench, name):
-    """A node of this name that publishes faces, until the context ends."""
-    pipe, words = subprocess.PIPE, [sys.executable, "-c", FACES, name]
-    environment = bench.graph.environment
-    with subprocess.Popen(words, env=environment, stdin=pipe, stdout=pipe, text=True, bufsize=1) as process:
+class Bench:
+    """Rig, graph and node."""
+
+    def __init__(self, folder):
+        path = folder / "head.yaml"
+        tty = folder / "tty_head_"
+        path.write_text(PROFILE.replace("BOARD", f"{tty}board").replace("BUS", f"{tty}bus"))
+        self.rig = Rig(load_profile(path), folder, time.monotonic)
+        self.jaw, self.neck = (self.rig.buses["bus"].servos[n] for n in (1, 2))
+        self.brow = self.rig.buses["board"].channels[0]
+        for device in (self.jaw, self.neck, self.brow):
+            device.received = Stamped()
+        save_calibration(folder / "calibration.json", self.rig.calibrations)
+        self.graph = RosGraph(folder)
+        self.graph.listen(STATE)
+        self._start = {
+            "robot": path, "calibration": folder / "calibration.json", "state_dir": folder / "state",
+            "lock_dir": folder, "answer_ms": 40.0, "state_hz": 50.0,
+        }  # fmt: skip
+
+    def __enter__(self):
+        # Servos do not wait for the computer: their threads, and what shares Python's lock with them, come first.
+        self._schedule(os.SCHED_FIFO, PRIORITY)
+        self.rig.__enter__()
+        self._schedule(os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, PRIORITY)
+        self.start()
+        return self
+
+    def __exit__(self, *_):
         try:
-            yield process
+            self.codes = self.graph.close()
         finally:
-            process.terminate()
+            self.rig.__exit__()
+            self._schedule(os.SCHED_OTHER, 0)
+
+    @staticmethod
+    def _schedule(policy, priority):
+        """How this thread and those that it starts are scheduled, where the account may choose."""
+        with suppress(OSError):
+            os.sched_setscheduler(0, policy, os.sched_param(priority))
+
+    def start(self, **parameters):
+        """Start the node, with further parameters."""
+        self.node = self.graph.start(NODE, **self._start | parameters)
+        self.graph.wait_active(NODE)
+        self.graph.until(lambda: self.graph.received[STATE], what="its state")
+
+    def hush(self):
+        """The test publishes no faces any more, until it shows one."""
+        publisher = self.graph._publishers.pop(EXPRESSION, None)
+        if publisher is not None:
+            self.graph.node.destroy_publisher(publisher)
+
+    @property
+    def said(self):
+        """The newest actuator/state."""
+        return self.graph.received[STATE][-1]
+
+    def until(self, state):
+        """Until the robot says that state; faces come meanwhile."""
+        end_s = time.monotonic() + START_S
+        while not self.graph.received[STATE] or self.said.state != state:
+            if time.monotonic() > end_s:
+                pytest.fail(f"not {state}: {self.graph.received[STATE][-1:]}\n{self.node.log[-3000:]}")
+            self.show(0.1)
+
+    def show(self, seconds, **coefficients):
+        """Publish a face at 50 Hz, without bursts after a delay."""
+        self.graph.connect(EXPRESSION)
+        show_on(self.graph, seconds, **coefficients)
+
+    def call(self, name, **fields):
+        """One of the node's services."""
+        kind = "std_srvs/SetBool" if name == "enable" else "std_srvs/Trigger"
+        return self.graph.call(kind, f"/{NODE}/{name}", **fields)
+
+    def refusal(self, *, data):
+        """The sentence with which `enable` refuses: one that takes its time is asked again."""
+        while (answer := self.call("enable", data=data)).message.startswith("under way"):
+            pass
+        assert not answer.success, answer.message
+        return answer.message
+
+    def disarm(self):
+        """As at the beginning of a test: reset, without torque."""
+        self.call("reset")
+        self.call("enable", data=False)
+        self.until("disarmed")
+        self.graph.until(lambda: not any(self.holds()), what="no torque")
+
+    def kill(self):
+        """Kill the node; what it sent before is not taken for the next one's."""
+        self.graph.processes.remove(self.node)
+        self.node.stop(signal.SIGKILL)
+        self.graph.spin(1.0)
+        self.graph.received[STATE].clear()
+        self.graph.diagnostics.clear()
+
+    def restart(self, **parameters):
+        """Kill it and start the next one."""
+        self.kill()
+        self.start(**parameters)
+        self.graph.until(lambda: "being opened" not in self.said.message, START_S, "its hardware was asked")
+
+    def holds(self):
+        """Whether jaw and neck have torque."""
+        return [self.jaw.motor.torque, self.neck.motor.torque]
+
+    def enable(self):
+        """Until it follows."""
+        self.until("disarmed")
+        self.graph.until(lambda: not self.said.obstacles, what="no obstacles")
+        answer = self.call("enable", data=True)
+        assert answer.success, answer.message
+        self.until("following")
+
+    def jaw_is_within_its_speed(self, since=0):
+        """Check the jaw's goals from this one on; the first goals of an arming are where it stands."""
+        goals = list(self.jaw.received)[since:]
+        assert max((abs(b - a) for a, b in itertools.pairwise(goals)), default=0) <= JAW_COUNTS_A_TICK
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +365,7 @@ def test_the_page_arms_with_the_token_alone_stops_without_and_confirms_no_stop_o
     assert command("disarm", {"token": token})[0] == 200
     bench.until("disarmed")
 
-    bench.end(signal.SIGKILL)
+    bench.kill()
     shows(silent=True)
     status, answer = command("stop", {})
     assert (status, "NOT confirmed" in answer["message"]) == (503, True)
@@ -253,6 +376,47 @@ def test_the_page_arms_with_the_token_alone_stops_without_and_confirms_no_stop_o
 
 
 # Faces of other programs: at the end of the file, for DDS goes on listing a killed one for a while
+
+FACES = """
+import select, sys, time
+import rclpy
+from rclpy.serialization import serialize_message
+from reactdiff_ros.msg import ExpressionFrame
+from reactdiff_ros.launching.process import FACE, prioritise
+rclpy.init()
+if sys.argv[1] == "expression_node":
+    prioritise(FACE)  # as the node that makes faces does
+node = rclpy.create_node(sys.argv[1])
+publisher = node.create_publisher(ExpressionFrame, "listener/expression", 10)
+message = ExpressionFrame(mode="listening")
+message.coefficients[24] = 0.8  # jawOpen
+hz, due, sent = 50.0, time.monotonic(), 0
+while rclpy.ok():
+    if hz == 50.0 or sent % 20 == 0:
+        if select.select([sys.stdin], [], [], 0.0)[0]:
+            hz, message.coefficients[24] = map(float, sys.stdin.readline().split())
+        message.header.stamp = node.get_clock().now().to_msg()
+        face = serialize_message(message)
+    if hz == 50.0:
+        print(repr(time.monotonic()), flush=True)
+    publisher.publish(face)
+    sent += 1
+    due = max(due + 1.0 / hz, time.monotonic() - 0.1)
+    time.sleep(max(due - time.monotonic(), 0.0))
+"""
+"""Open-jawed faces, or at the rate and with the open jaw that a line says."""
+
+
+@contextmanager
+def faces_of(bench, name):
+    """A node of this name that publishes faces, until the context ends."""
+    pipe, words = subprocess.PIPE, [sys.executable, "-c", FACES, name]
+    environment = bench.graph.environment
+    with subprocess.Popen(words, env=environment, stdin=pipe, stdout=pipe, text=True, bufsize=1) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def follow(bench, faces):

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import rclpy
-from actuator_graph import EXPRESSION, NODE, STATE
 from faces_shown import show_on, show_until
 from geometry_msgs.msg import PointStamped, PoseStamped
 from reachy_daemon import profile_at, rest
@@ -26,7 +25,7 @@ from reactdiff_ros.nodes.actuator_node import HeadPosePublisher
 from reactdiff_ros.types import GazeTarget, HeadPose
 
 pytestmark = pytest.mark.ros
-POSE = "actuator/head_pose"
+NODE, STATE, EXPRESSION, POSE = "actuator_node", "actuator/state", "listener/expression", "actuator/head_pose"
 
 COMMANDS, STATES = "/head_controller/joint_trajectory", "/joint_states"
 JOINTS = {str(joint.output.id): joint for joint in load_profile("ros2_control").joints.values()}
@@ -104,7 +103,7 @@ def test_a_head_that_cannot_be_measured_is_where_it_was_told_to_be_while_it_has_
     hardware = SimpleNamespace(measured=lambda: [math.nan] * len(told), reading=lambda name: None)
     for torque in (False, True):
         commands = SimpleNamespace(position=told, torque=[torque] * len(told))
-        status = SimpleNamespace(commands=commands, time_s=100.0)
+        status = SimpleNamespace(commands=commands, time_s=99.0 + torque)
         head.publish(status, hardware, now_ns=7000 * NS, steady_s=100.01)
     (found,) = map(head_pose_value, published)
     assert (found.stamp_ns, found.pose[1]) == (6_999_990_000_000, pytest.approx(0.4))
