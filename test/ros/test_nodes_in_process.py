@@ -31,7 +31,7 @@ from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ConfigError, MessageError
 from reactdiff_ros.launching.condition import CONDITION_VARIABLE, Condition, veil
 from reactdiff_ros.launching.process import wider_than_this_machine
-from reactdiff_ros.nodes import avatar_node, base, camera_node, perception_node
+from reactdiff_ros.nodes import avatar_node, base, camera_node, clip_node, perception_node
 from reactdiff_ros.nodes.actuator_node import ActuatorNode
 from reactdiff_ros.nodes.avatar_node import AvatarNode
 from reactdiff_ros.nodes.expression_node import ExpressionNode
@@ -40,6 +40,7 @@ from reactdiff_ros.nodes.perception_node import Humans, PictureDecoder
 from reactdiff_ros.nodes.reaction_node import BlindReactionNode
 from reactdiff_ros.nodes.speech_node import SpeechNode
 from reactdiff_ros.recordings.graph import recorder_node
+from reactdiff_ros.resources import demo_clip_path
 from reactdiff_ros.types import Affect, People, PersonSeen, SpeakerFrame
 
 pytestmark = pytest.mark.ros
@@ -71,6 +72,25 @@ def running(context):
     for node in nodes:
         node.close()
         node.destroy_node()
+
+
+def test_a_clip_begins_again_when_simulated_time_jumps_back(running, monkeypatch):
+    now, stamps, node = [1000 * NS], [], clip_node.ClipNode()
+    monkeypatch.setattr(node, "simulated", lambda: True)
+    monkeypatch.setattr(node, "now_ns", lambda: now[0])
+    monkeypatch.setattr(node, "_publish_picture", lambda picture, stamp: stamps.append(stamp))
+    node.values.update(clip=str(demo_clip_path()), loop=False)
+    running(lambda: node)
+    for now[0] in (1000 * NS, 500 * NS):
+        count, start_ns = len(stamps), now[0]
+
+        def played(count=count):
+            now[0] += NS // 100
+            return len(stamps) > count + 5
+
+        until(played, "pictures")
+        assert start_ns <= stamps[-1] <= now[0]
+    assert "end" not in node.health
 
 
 class Hangs:
