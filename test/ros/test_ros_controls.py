@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import shlex
+import signal
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
-import rclpy
 import yaml
 from command_lines import commands
-from faces_shown import feed, somebody
+from deadline import until
+from faces_shown import feed, feed_until, somebody
 from loaded_files import loaded
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -41,6 +42,7 @@ FRAME, REACTION, EXPRESSION = "speaker/frame", "listener/reaction", "listener/ex
 GESTURE, SPEAKING, STATUS = "listener/gesture", "robot_speaking", "listener/status"
 MOUTH_TOPIC, STATE_TOPIC = "speech/mouth", "speech/state"
 NODES = ("reaction_node", "expression_node")
+KIND = "reactdiff_ros/msg/ListenerControl"
 
 
 # Which control is in force
@@ -80,15 +82,11 @@ def test_a_live_control_counts_once_and_what_others_have_only_if_it_is_newer_or_
 
 
 def test_a_control_that_cannot_be_is_as_if_it_had_not_come():
-    def refuse(_):
-        raise ConfigError("unknown style")
-
-    one = Taker()
+    one, refuse = Taker(), Mock(side_effect=ConfigError("unknown style"))
     assert not one.take(END_NS + 999_999_999, live=False, style="warm"), "a stamp from the end of time"
     one.take(1000, live=True, style="warm")
-    nobodys = fill_control(msg.ListenerControl(), ListenerControl(style="nobodys"))
     with pytest.raises(ConfigError):
-        one.controls.take(Sent(nobodys, 2000, live=True), refuse)
+        one.controls.take(Sent(msg.ListenerControl(style="nobodys"), 2000, live=True), refuse)
     with pytest.raises(MessageError):
         one.take(3000, live=True, head=float("inf"))
     assert (one.controls.control, one.controls.sent_ns) == (ListenerControl(style="warm"), 1000)
@@ -99,43 +97,24 @@ def test_a_control_that_cannot_be_is_as_if_it_had_not_come():
 
 
 def test_the_example_tells_its_own_speech_before_during_and_after():
-    told, begun, enough = [], [], threading.Event()
-
-    def publish(message):
-        told.append(bool(message.data))
-        if len(told) >= 4:
-            enough.set()
+    told, begun = [], []
 
     def say(text):
         begun.append((text, told[:1]))
-        enough.wait(60.0)
+        until(lambda: len(told) >= 4)
 
-    loaded("examples/robot_speaking.py").speak(SimpleNamespace(publish=publish), say, "hello")
+    publisher = SimpleNamespace(publish=lambda message: told.append(bool(message.data)))
+    loaded("examples/robot_speaking.py").speak(publisher, say, "hello")
     assert begun == [("hello", [True])], "told before the first word"
     assert len(told) >= 5, "repeated while it speaks"
     assert told == [True] * (len(told) - 1) + [False]
 
 
-def test_the_example_of_a_gesture_sends_it_once_a_listener_is_there(tmp_path):
-    with RosGraph(tmp_path) as graph:
-        graph.listen(GESTURE)
-        command = [sys.executable, str(ROOT / "examples" / "gesture.py"), "nod"]
-        with subprocess.Popen(command, env=graph.environment) as sent:
-            graph.until(lambda: graph.received[GESTURE] or sent.poll(), START_S, "a gesture")
-            assert sent.wait(30) == 0
-        assert [(g.name, g.strength) for g in graph.received[GESTURE]] == [("nod", 1.0)]
-
-
 @pytest.fixture(scope="module")
-def styles(tmp_path_factory):
-    path = tmp_path_factory.mktemp("styles") / "mine.yaml"
-    path.write_text("mine: {nodding: -0.5, head: 0.5}\n")
-    return path
-
-
-@pytest.fixture(scope="module")
-def graph(tmp_path_factory, styles):
+def graph(tmp_path_factory):
     with RosGraph(tmp_path_factory.mktemp("controls")) as graph:
+        styles = graph.folder / "mine.yaml"
+        styles.write_text("mine: {nodding: -0.5, head: 0.5}\n")
         graph.start("reaction_node", policy="rules", smile_share=1.0, nodding=0.25, styles_file=styles)
         graph.start("expression_node", head=0.75, styles_file=styles)
         graph.listen(REACTION, EXPRESSION, STATUS)
@@ -173,25 +152,21 @@ def recording(graph, path):
 
 @contextmanager
 def publishing(graph, topic, kind, values, wait=0):
-    """A node that has published a message, after so many listened, or else a latched one; ends with the context."""
-    missed = []
-    node = rclpy.create_node("publisher_of_a_test", context=graph.node.context, use_global_arguments=False)
-    events = PublisherEventCallbacks(incompatible_qos=missed.append)
+    """A message from a publisher of its own, after so many listen to it; 0: from a latched one, at once."""
+    missed, message = [], interface(kind, "msg")()
     durability = DurabilityPolicy.VOLATILE if wait else DurabilityPolicy.TRANSIENT_LOCAL
     profile = QoSProfile(depth=10, durability=durability)
-    publisher = node.create_publisher(interface(kind, "msg"), topic, profile, event_callbacks=events)
-    graph.executor.add_node(node)
+    events = PublisherEventCallbacks(incompatible_qos=missed.append)
+    publisher = graph.node.create_publisher(type(message), topic, profile, event_callbacks=events)
     try:
         graph.until(lambda: publisher.get_subscription_count() >= wait, START_S, f"who listens to {topic}")
-        message = interface(kind, "msg")()
         for name, value in values.items():
             setattr(message, name, type(getattr(message, name))(value))
         publisher.publish(message)
         yield
-        assert not missed, "a warning that is not true"
     finally:
-        graph.executor.remove_node(node)
-        node.destroy_node()
+        graph.node.destroy_publisher(publisher)
+    assert not missed, "a warning that is not true"
 
 
 def pub(graph, topic, kind, values, wait=1):
@@ -200,11 +175,7 @@ def pub(graph, topic, kind, values, wait=1):
         graph.spin(0.1)
 
 
-def control(graph, style, wait=1):
-    pub(graph, f"/{CONTROL}", "reactdiff_ros/msg/ListenerControl", {"style": style}, wait)
-
-
-def test_controls_are_told_back_as_they_are_in_force_and_an_unknown_style_is_said(graph, styles):
+def test_controls_are_told_back_as_they_are_in_force_and_an_unknown_style_is_said(graph):
     in_force(graph, "expression_node", head="0.75")
     graph.publish(CONTROL, msg.ListenerControl(smiling=0.5, delay=0.4, intensity=1.5, responsiveness=7.0))
     in_force(graph, smiling="0.5", delay_s="0.4", responsiveness="1", nodding="0.25")  # clipped; the rest stays
@@ -215,7 +186,7 @@ def test_controls_are_told_back_as_they_are_in_force_and_an_unknown_style_is_sai
     graph.publish(CONTROL, msg.ListenerControl(style="anna"))
     graph.until(lambda: "unknown style (anna)" in graph.sentence("reaction_node"), 10.0, "the sentence")
     assert graph.settings("reaction_node")["style"] == "mine"
-    save_style(styles, "anna", {"reference": [0.5, None, *[-1.0] * 6], "liveliness": 0.5})
+    save_style(graph.folder / "mine.yaml", "anna", {"reference": [0.5, None, *[-1.0] * 6], "liveliness": 0.5})
     graph.publish(CONTROL, msg.ListenerControl(style="anna"))
     style(graph, "anna")
     assert graph.settings("reaction_node")["reference"].startswith("0.50 - -1.00")
@@ -248,13 +219,14 @@ def test_every_line_of_the_documentation_that_publishes_acts(graph, line, tmp_pa
         graph.until(lambda: len(graph.received[EXPRESSION]) > since and moved(), what=f"the face moves: {line}")
 
 
-def test_a_bad_gesture_is_said_until_a_good_one_comes(graph):
+def test_a_bad_gesture_is_said_until_a_good_one_comes_as_the_examples(graph):
     graph.publish(GESTURE, msg.Gesture(name="moonwalk"))
     graph.until(lambda: "unknown gesture (moonwalk)" in graph.sentence("expression_node"), 10.0, "the sentence")
     assert "brow_raise" in graph.sentence("expression_node"), "it says which there are"
     graph.publish(GESTURE, msg.Gesture(name="nod", strength=math.nan))
     graph.until(lambda: graph.value("expression_node", f"dropped {GESTURE}") == "1", 10.0, "the count")
-    graph.publish(GESTURE, msg.Gesture(name="brow raise"))
+    example = [sys.executable, str(ROOT / "examples" / "gesture.py"), "smile"]
+    assert subprocess.run(example, env=graph.environment, timeout=60.0).returncode == 0
     graph.until(lambda: "moonwalk" not in graph.sentence("expression_node"), 10.0, "it is over")
 
 
@@ -309,9 +281,7 @@ def test_candidates_are_drawn_and_plans_explained_while_somebody_subscribes(tmp_
         assert {r.candidate_count for r in graph.received[REACTION]} == {1}
         for topic in (candidates, why):
             graph.listen(topic)
-            graph.until(lambda topic=topic: graph.node.count_publishers(topic), 10.0, "the topic")
-            feed(graph, 4.0)
-            assert graph.received[topic], topic
+            feed_until(graph, lambda topic=topic: graph.received[topic], what=topic)
         newest = graph.received[candidates][-1]
         assert (newest.count, newest.horizon) == (3, 12)
         newest = graph.received[why][-1]
@@ -319,21 +289,16 @@ def test_candidates_are_drawn_and_plans_explained_while_somebody_subscribes(tmp_
         assert np.isfinite(newest.smile).all()
 
 
-def test_a_control_that_one_node_missed_reaches_it_and_undoes_the_older(graph):
-    """`--once` publishes as soon as one subscription is there, which need not be that of every node."""
+def test_a_control_that_a_node_missed_reaches_it_and_undoes_the_older(graph):
+    """The test's publisher has long been known to both nodes: who is active gets what it sends."""
     for node in NODES:
-        control(graph, "serious")
+        graph.publish(CONTROL, msg.ListenerControl(style="serious"))
         style(graph, "serious")
         assert graph.change(node, "deactivate")
-        control(graph, "warm")
+        graph.publish(CONTROL, msg.ListenerControl(style="warm"))
         assert graph.change(node, "activate")
         graph.clear(STATUS)
         style(graph, "warm")
-
-
-def written(graph):
-    """Messages in the recorder's bag as of its last status."""
-    return int(graph.settings("recorder_node").get("messages", "0"))
 
 
 def recorded(path, topic):
@@ -342,14 +307,15 @@ def recorded(path, topic):
 
 
 def test_the_recorder_keeps_what_ordinary_publishers_sent_and_what_was_set_before(graph, tmp_path):
+    written = lambda: int(graph.settings("recorder_node").get("messages", "0"))  # noqa: E731
     graph.clear(STATUS)
     with recording(graph, tmp_path / "bag"):
         # DDS may show a publisher the new subscription before the recorder knows the publisher: what it sends is lost.
-        graph.until(lambda: written(graph) > 0, what="the recorder knows who publishes")
-        control(graph, "calm", wait=3)
+        graph.until(lambda: written() > 0, what="the recorder knows who publishes")
+        pub(graph, f"/{CONTROL}", KIND, {"style": "calm"}, wait=3)
         style(graph, "calm")
-        before = written(graph)
-        graph.until(lambda: written(graph) > before + 3, what="what was sent later is recorded")
+        before = written()
+        graph.until(lambda: written() > before + 3, what="what was sent later is recorded")
     assert recorded(tmp_path / "bag", CONTROL) == ["calm"]
     with recording(graph, tmp_path / "later"):
         graph.spin(2.0)
@@ -359,14 +325,14 @@ def test_the_recorder_keeps_what_ordinary_publishers_sent_and_what_was_set_befor
 
 def test_what_a_latched_publisher_sent_before_a_node_started_reaches_it(graph):
     """And ordinary publishers go on being heard beside it."""
-    topic, kind = f"/late/{CONTROL}", "reactdiff_ros/msg/ListenerControl"
+    topic = f"/late/{CONTROL}"
     graph.listen(f"late/{STATUS}")
     said = lambda: graph.settings("expression_node", "late").get("style")  # noqa: E731
-    with publishing(graph, topic, kind, {"style": "sceptical"}):
+    with publishing(graph, topic, KIND, {"style": "sceptical"}):
         late = graph.start("expression_node", "-r", "__ns:=/late")
         graph.until(lambda: said() == "sceptical", START_S, "the style that was sent before")
         graph.spin(HISTORY_NS / 1e9 + 1.0)  # what fetched it is over
-        pub(graph, topic, kind, {"style": "calm"})
+        pub(graph, topic, KIND, {"style": "calm"})
         graph.until(lambda: said() == "calm", what="the ordinary publisher's style")
         assert "incompatible QoS" not in late.log
         assert late.stop() == 0
@@ -374,12 +340,10 @@ def test_what_a_latched_publisher_sent_before_a_node_started_reaches_it(graph):
 
 def test_a_node_that_was_killed_has_the_style_again(graph):
     """At the end of the file: for long DDS counts a killed node among those that listen."""
-    control(graph, "enthusiastic", wait=2)
+    graph.publish(CONTROL, msg.ListenerControl(style="enthusiastic"))
     style(graph, "enthusiastic")
-    process = next(p for p in graph.processes if p.name == "reaction_node")
-    process.process.kill()
-    process.process.wait()
-    graph.processes.remove(process)
+    killed = graph.processes.pop(0)
+    assert (killed.name, killed.stop(signal.SIGKILL)) == ("reaction_node", -signal.SIGKILL)
     graph.clear(STATUS)
     graph.start("reaction_node", policy="rules")
     style(graph, "enthusiastic")
