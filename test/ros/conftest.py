@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 
 @pytest.fixture
-def domain() -> Iterator[int]:
+def domain():
     """A ROS domain that nobody else uses during the test."""
     from ros_harness import free_domain
 
@@ -20,7 +16,7 @@ def domain() -> Iterator[int]:
 
 
 @pytest.fixture
-def graph(tmp_path: Path) -> Iterator[Any]:
+def graph(tmp_path):
     """A graph of one test."""
     from ros_harness import RosGraph
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def show(graph: RosGraph, publish: Callable[[Any], None], seconds: float, coeffi
 
 def show_on(graph: RosGraph, seconds: float, **coefficients: float) -> None:
     """As `show`, on the graph's own topic."""
-    show(graph, lambda message: graph.publish("listener/expression", message), seconds, coefficients)
+    show(graph, partial(graph.publish, "listener/expression"), seconds, coefficients)
 
 
 def show_until(graph: RosGraph, state: str) -> None:
@@ -58,13 +59,9 @@ def somebody(now_ns: int, *, smile: float = 0.0, speaking: bool = False, face_of
     values = np.zeros(58, np.float32) if face_of is None else face_of
     values[list(SMILE)] += smile
     voice = Voice(0.9 if speaking else 0.05, speaking, np.zeros(26, np.float32), 120.0 if speaking else 0.0, -30, 0, 0)
-    return fill_speaker(
-        msg.SpeakerFrame(),
-        SpeakerFrame(
-            now_ns, now_ns, now_ns, 1, True, True, values, np.full(58, 0.9, np.float32), 1.0, None,
-            np.array([0, 0, 1], np.float32), None, voice,
-        ),
-    )  # fmt: skip
+    weights, eyes = np.full(58, 0.9, np.float32), np.array([0, 0, 1], np.float32)
+    frame = SpeakerFrame(now_ns, now_ns, now_ns, 1, True, True, values, weights, 1.0, None, eyes, None, voice)
+    return fill_speaker(msg.SpeakerFrame(), frame)
 
 
 def feed(graph: RosGraph, seconds: float, make: Callable[[int, float], Any] | None = None) -> None:

@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,13 @@ class NodeProcess:
 
     def __init__(self, name: str, environment: dict[str, str], folder: Path, *arguments: str) -> None:
         self.name = name
-        self._path = Path(tempfile.mkstemp(prefix=f"{name}-", suffix=".log", dir=folder)[1])
-        with self._path.open("wb") as output:
-            self.process = subprocess.Popen(
-                with_us([executable(name), *arguments]), env=environment, cwd=folder, start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+        output, path = tempfile.mkstemp(prefix=f"{name}-", suffix=".log", dir=folder)
+        self._path = Path(path)
+        self.process = subprocess.Popen(
+            with_us([executable(name), *arguments]), env=environment, cwd=folder, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        os.close(output)
 
     @property
     def log(self) -> str:
@@ -66,8 +68,7 @@ class NodeProcess:
 
     def stop(self, number: int = signal.SIGTERM, timeout_s: float = 10.0) -> int:
         """Signal, wait, kill if need be; the exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
+        self.process.send_signal(number)
         return self.ended(timeout_s)
 
     def ended(self, timeout_s: float = START_S) -> int:
@@ -85,7 +86,7 @@ class RosGraph:
     As a context: at the end all nodes end cleanly, except those that the test killed.
     """
 
-    def __init__(self, folder: Path, *, use_sim_time: bool = False) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.domain, self._claim = free_domain()
         self.environment = os.environ | {
@@ -94,17 +95,16 @@ class RosGraph:
         }  # fmt: skip
         self.processes: list[NodeProcess] = []
         self.received: dict[str, list[Any]] = defaultdict(list)
-        self._sim = ["-p", "use_sim_time:=true"] if use_sim_time else []
-        self._context = rclpy.Context()
-        no_handler = SignalHandlerOptions.NO
+        self._context, no_handler = rclpy.Context(), SignalHandlerOptions.NO
         rclpy.init(args=[], context=self._context, domain_id=self.domain, signal_handler_options=no_handler)
         self.node = rclpy.create_node("tester", context=self._context, use_global_arguments=False)
         self.executor = SingleThreadedExecutor(context=self._context)
         self.executor.add_node(self.node)
         self._publishers: dict[str, Any] = {}
         self._clients: dict[str, Any] = {}
-        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
         self.diagnostics: dict[str, Any] = {}
+        told = lambda message: self.diagnostics.update((status.name, status) for status in message.status)  # noqa: E731
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", told, 50)
 
     def __enter__(self) -> RosGraph:
         return self
@@ -118,8 +118,9 @@ class RosGraph:
 
     def start(self, name: str, *arguments: str, **parameters: object) -> NodeProcess:
         """Start a node with these parameters."""
-        given = [a for n, v in parameters.items() for a in ("-p", f"{n}:={_text(v)}")]
-        process = NodeProcess(name, self.environment, self.folder, "--ros-args", *given, *self._sim, *arguments)
+        texts = {n: str(v).lower() if isinstance(v, bool) else str(v) for n, v in parameters.items()}
+        given = [word for name_, text in texts.items() for word in ("-p", f"{name_}:={text}")]
+        process = NodeProcess(name, self.environment, self.folder, "--ros-args", *given, *arguments)
         self.processes.append(process)
         return process
 
@@ -142,7 +143,8 @@ class RosGraph:
     def publisher(self, topic: str) -> Any:
         """The publisher of a topic of the table."""
         if topic not in self._publishers:
-            self._publishers[topic] = self.node.create_publisher(_spec(topic)[0], topic, _spec(topic)[1])
+            kind, qos = _spec(topic)
+            self._publishers[topic] = self.node.create_publisher(kind, topic, qos)
         return self._publishers[topic]
 
     def connect(self, topic: str, timeout_s: float = START_S) -> None:
@@ -200,11 +202,9 @@ class RosGraph:
         service_type = interface(kind, "srv")
         if service not in self._clients:
             self._clients[service] = self.node.create_client(service_type, service)
-        client = self._clients[service]
+        client, request = self._clients[service], service_type.Request(**fields)
         self.until(client.service_is_ready, timeout_s, f"service {service}")
-        request = service_type.Request(**fields)
-        futures = [client.call_async(request)]
-        asked = time.monotonic()
+        futures, asked = [client.call_async(request)], time.monotonic()
 
         def answered() -> Any:
             # Request and response are matched apart: a server that is ready may answer before it has found our reader.
@@ -217,9 +217,8 @@ class RosGraph:
     def change(self, name: str, *labels: str) -> bool:
         """Lead a node through these transitions; whether each succeeded."""
         numbers = {"configure": 1, "cleanup": 2, "activate": 3, "deactivate": 4}
-        ways = [Transition(id=numbers[label]) for label in labels]
-        service = f"/{name}/change_state"
-        return all(self.call("lifecycle_msgs/ChangeState", service, transition=way).success for way in ways)
+        kind, service = "lifecycle_msgs/ChangeState", f"/{name}/change_state"
+        return all(self.call(kind, service, transition=Transition(id=numbers[label])).success for label in labels)
 
     def settings(self, stage: str, place: str = "") -> dict[str, str]:
         """What a node in a namespace said last of its settings, on `listener/status`, to which the test listens."""
@@ -234,8 +233,7 @@ class RosGraph:
     def close(self) -> list[int]:
         """Stop all processes and leave the domain; the exit statuses."""
         for process in self.processes:
-            if process.process.poll() is None:
-                process.process.send_signal(signal.SIGTERM)
+            process.process.send_signal(signal.SIGTERM)
         codes = [p.ended(10.0) for p in self.processes]
         for process, code in zip(self.processes, codes, strict=True):
             if code:  # pytest shows it where the test fails
@@ -246,18 +244,15 @@ class RosGraph:
         self._claim.close()
         return codes
 
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        for status in message.status:
-            self.diagnostics[status.name] = status
 
-
-def ask(url: str, path: str = "api/status", body: object = None, **headers: str) -> tuple[int, Any]:
+def ask(url: str, path: str = "api/status", body: object = None) -> tuple[int, Any]:
     """Status and content (JSON, or a sentence) of what a page's server answers; a body is posted."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url + path, data, {"Content-Type": "application/json", **headers})
+    request = urllib.request.Request(url + path, data, {"Content-Type": "application/json"})
+    # A proxy of the environment does not know this machine's own ports.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        # A proxy of the environment does not know this machine's own ports.
-        answer = urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30)
+        answer = opener.open(request, timeout=30)
     except urllib.error.HTTPError as error:
         answer = error
     with answer:
@@ -267,28 +262,22 @@ def ask(url: str, path: str = "api/status", body: object = None, **headers: str)
 
 def command(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
     """`reactdiff` with these arguments, in a process."""
-    words = [sys.executable, "-m", "reactdiff_ros.cli.main", *arguments]
-    pipe = subprocess.PIPE
     return subprocess.Popen(
-        words, env=environment, cwd=ROOT, text=True, stdout=pipe, stderr=pipe, stdin=subprocess.DEVNULL
-    )
+        [sys.executable, "-m", "reactdiff_ros.cli.main", *arguments], env=environment, cwd=ROOT, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
 
 
 def free_domain() -> tuple[int, socket.socket]:
     """A ROS domain that no other test and no node of ours on this machine uses, held until the socket is closed."""
     used = {int(n) for n in re.findall(r"@reactdiff_ros(?:-\w+)?/(\d+)", Path("/proc/net/unix").read_text())}
-    for domain in DOMAINS:
-        if domain in used:
-            continue
+    for domain in set(DOMAINS) - used:
         claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
+        with suppress(OSError):
             claim.bind(f"\0reactdiff_ros-test/{domain}")
-        except OSError:
-            claim.close()
-            continue
-        return domain, claim
+            return domain, claim
+        claim.close()
     pytest.fail(f"all ROS domains of {DOMAINS} are in use")
-    raise AssertionError
 
 
 def executable(name: str) -> str:
@@ -298,18 +287,10 @@ def executable(name: str) -> str:
         if prefix and path.is_file():
             return str(path)
     pytest.skip("the package is not built: 'make setup'")
-    raise AssertionError
 
 
 def _spec(topic: str) -> tuple[Any, Any]:
     """Type and quality of service of a topic of the table, or of one in a namespace: "robot1/speaker/frame"."""
     specs = [spec for node in load_table().nodes for spec in (*node.publishers, *node.subscribers)]
-    named = [spec for spec in specs if f"/{topic}".endswith(f"/{spec.name}")]
-    if not named:
-        raise KeyError(topic)
-    spec = max(named, key=lambda spec: len(spec.name))
+    spec = max((s for s in specs if f"/{topic}".endswith(f"/{s.name}")), key=lambda spec: len(spec.name))
     return interface(spec.type, "msg"), qos_profile(load_table().qos[spec.qos])
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -13,18 +13,20 @@ from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.messages import expression_value, reaction_value, speaker_value
+from reactdiff_ros.nodes.reaction_node import PICTURE_LATENCY_NS
+from reactdiff_ros.recordings.graph.bag_player import Player, Script
+from reactdiff_ros.recordings.replay import ReplaySettings, steps
 from reactdiff_ros.session import SessionConfig
 
 pytestmark = [pytest.mark.ros, pytest.mark.real_time]
 
-FRAME, REACTION, EXPRESSION = "speaker/frame", "listener/reaction", "listener/expression"
+VALUES = {
+    "speaker/frame": speaker_value, "listener/reaction": reaction_value, "listener/expression": expression_value,
+}  # fmt: skip
 SECONDS = 2.0
-RATES = (1.0, 0.5, 0.2, 0.05)
-"""Tried until the machine, which may be busy, can follow: at such a speed the graph must be equal."""
 PLANNED = [i for i, name in enumerate(BLENDSHAPE_NAMES) if not name.startswith("eye")]
 """Glances and blinks are drawn anew at every round."""
 NODES = ("perception_node", "reaction_node", "expression_node")
-FRAME_NS = NS // 25
 
 
 @pytest.fixture(scope="module")
@@ -35,22 +37,17 @@ def bag(tmp_path_factory):
 @pytest.fixture(scope="module")
 def offline(bag):
     """Frames, plans and faces of the offline replay."""
-    from reactdiff_ros.recordings.replay import ReplaySettings, steps
-
     done = list(steps(bag, ReplaySettings(policy="mime", seed=3)))
-    return (
-        {f.stamp_ns: f for step in done for f in step.speaker},
-        [p for step in done for p in step.reactions],
-        {f.stamp_ns: f for step in done for f in step.faces},
-    )
+    frames, faces = ({f.stamp_ns: f for step in done for f in getattr(step, name)} for name in ("speaker", "faces"))
+    return frames, [p for step in done for p in step.reactions], faces
 
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory):
-    with RosGraph(tmp_path_factory.mktemp("sim"), use_sim_time=True) as graph:
+    with RosGraph(tmp_path_factory.mktemp("sim")) as graph:
         for node, parameters in zip(NODES, ({}, {"policy": "mime", "seed": 3}, {"seed": 3}), strict=True):
-            graph.start(node, **parameters)
-        graph.listen(FRAME, REACTION, EXPRESSION)
+            graph.start(node, use_sim_time=True, **parameters)
+        graph.listen(*VALUES)
         graph.wait_active(*NODES)
         graph.until(lambda: all("/clock" in graph.sentence(n) for n in NODES), 20.0, "a sentence before any clock")
         assert {graph.level(n) for n in NODES} == {1}
@@ -68,17 +65,14 @@ def play(graph, bag):
         out, err = process.communicate()
         assert process.returncode == 0, err
         graph.spin(0.5)
-        frames = [speaker_value(m) for m in graph.received[FRAME]]
-        plans = [reaction_value(m) for m in graph.received[REACTION]]
-        faces = [expression_value(m) for m in graph.received[EXPRESSION]]
-        return frames, plans, faces, json.loads(out)
+        return *([value(m) for m in graph.received[topic]] for topic, value in VALUES.items()), json.loads(out)
 
     return played
 
 
 def in_full(play, offline):
-    """Played slowly enough."""
-    for rate in RATES:
+    """Played slowly enough: tried until the machine, which may be busy, can follow."""
+    for rate in (1.0, 0.5, 0.2, 0.05):
         done = play(rate)
         if len(done[0]) >= 0.97 * len(offline[0]):
             break
@@ -96,15 +90,15 @@ def starts(plans):
 
 def near(some, others):
     """The share of these times that have one of the others within a frame."""
-    return (np.abs(some[:, None] - others[None]).min(axis=1) <= FRAME_NS).mean()
+    return (np.abs(some[:, None] - others[None]).min(axis=1) <= NS // 25).mean()
 
 
 def test_frames_plans_and_faces_are_those_of_the_offline_replay_within_one_frame(graph, first, offline):
     frames, plans, faces, summary = first
-    assert summary["complete"] is True
-    assert summary["pictures"] == len(offline[0])
+    assert (summary["complete"], summary["pictures"]) == (True, len(offline[0]))
     assert summary["sounds"] > 0
     assert summary["recorded_s"] == pytest.approx(SECONDS, abs=0.2)
+    assert to_ns(SessionConfig().picture_latency_s) == PICTURE_LATENCY_NS, "as pictures are counted in a session"
 
     live = {f.stamp_ns: f for f in frames}
     both = live.keys() & offline[0].keys()
@@ -116,8 +110,7 @@ def test_frames_plans_and_faces_are_those_of_the_offline_replay_within_one_frame
 
     here, there = starts(plans), starts(offline[1])
     assert len(there) > 6
-    assert near(here, there) > 0.9
-    assert near(there, here) > 0.9
+    assert min(near(here, there), near(there, here)) > 0.9
     assert all(p.picture_stamp_ns is None or p.picture_stamp_ns <= p.start_ns for p in plans)
 
     shown = {f.stamp_ns: f for f in faces}
@@ -150,24 +143,12 @@ def test_a_fast_bag_leaves_faces_out_and_harms_nothing(play, graph, first):
     assert summary["took_s"] < 30.0
     assert frames
     assert all(START <= f.stamp_ns <= START + to_ns(SECONDS) for f in frames)
-    stamps = [f.stamp_ns for f in faces]
-    assert stamps == sorted(set(stamps))
+    assert (np.diff([f.stamp_ns for f in faces]) > 0).all()
     assert all(np.isfinite(f.coefficients).all() for f in faces)
     assert {graph.state(n) for n in NODES} == {"active"}
 
 
-def test_latency_of_a_picture_is_counted_as_in_a_session():
-    from reactdiff_ros.nodes.reaction_node import PICTURE_LATENCY_NS
-
-    assert to_ns(SessionConfig().picture_latency_s) == PICTURE_LATENCY_NS
-
-
 def test_nobody_who_listens_is_one_sentence(bag, monkeypatch, domain):
-    from reactdiff_ros.recordings.graph.bag_player import Player, Script
-
     monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
-    with (
-        Player(Script(bag)) as player,
-        pytest.raises(ReactdiffError, match=r"no node subscribes.*use_sim_time:=true"),
-    ):
+    with Player(Script(bag)) as player, pytest.raises(ReactdiffError, match=r"no node subscribes.*use_sim_time:=true"):
         player.wait_for_listener(lambda: False, wait_s=0.2)
