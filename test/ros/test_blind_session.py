@@ -11,7 +11,7 @@ import pytest
 from faces_shown import feed, somebody
 from rcl_interfaces.msg import Log, ParameterEvent
 from ros_harness import ask
-from visitor_lines import connect
+from websocket import create_connection
 
 from reactdiff_ros.launching.condition import CONDITION_VARIABLE
 from reactdiff_ros.recordings.bags.storage import BagFiles, study_of
@@ -35,19 +35,17 @@ def test_the_condition_acts_and_nothing_that_the_operator_sees_tells_it(graph, t
     public, key = seal(plan, sessions, 2, np.random.default_rng(3).bytes)
     (tmp_path / "key.json").write_text(json.dumps(key))
     session = next(s.id for s in sessions if s.condition == "mirroring")
-    veil = next(row["veil"] for row in public["sessions"] if row["session"] == session)
-    graph.environment[CONDITION_VARIABLE] = veil
+    (graph.environment[CONDITION_VARIABLE],) = (r["veil"] for r in public["sessions"] if r["session"] == session)
 
-    # Every message of every topic that a node may publish, `/rosout` and parameter events among them.
     graph.listen(*TOPICS)
     for name, kind in (("/rosout", Log), ("/parameter_events", ParameterEvent)):
         graph.node.create_subscription(kind, name, graph.received[name].append, 1000)
-    graph.start("reaction_node")
-    graph.start("expression_node")
+    for node in ("reaction_node", "expression_node"):
+        graph.start(node)
     url = graph.page(graph.start("avatar_node", port=18981))
     recorder = graph.start("recorder_node", output=tmp_path / "bag", session=session)
-    graph.wait_active("reaction_node", "expression_node", "avatar_node", "recorder_node")
-    page = connect(url, "ws")
+    graph.wait_active(*(process.name for process in graph.processes))
+    page = create_connection(url.replace("http", "ws", 1) + "ws", origin=url.rstrip("/"), timeout=10)
     graph.connect("speaker/frame")
     feed(graph, 3.0, smiles)
     shown = [text for _ in range(200) if isinstance(text := page.recv(), str)]

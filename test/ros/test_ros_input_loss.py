@@ -11,6 +11,7 @@ import pytest
 from reactdiff_ros.msg import AudioChunk, SpeakerFrame
 from ros_harness import RosGraph
 from sensor_msgs.msg import Image
+from std_msgs.msg import Bool
 
 from reactdiff_ros.messages import from_stamp
 from reactdiff_ros.resources import resource_path
@@ -38,44 +39,35 @@ class Feed:
 
     def __init__(self, graph, place, stamped=True):
         self._graph, self._place, self._count, self._stamped = graph, place, 0, stamped
-        self._picture = Image(encoding="mono8", width=64, height=48, step=64)
-        self.all_well()
+        self.pixels, self.level = None, 1000
         graph.connect(f"{place}/camera/image_raw")
         graph.connect(f"{place}/audio")
         graph.node.create_timer(0.05, self.publish)
 
-    def all_well(self):
-        """Every picture another one, and sound that is heard."""
-        self.pixels, self.level = None, 1000
-
     def publish(self):
+        """Every picture another one, and sound that is heard, unless the test wants others."""
         self._count += 1
         pixels = self.noise[self._count % 1000 :][: 64 * 48] if self.pixels is None else self.pixels
-        self._picture.data = array.array("B", pixels.tobytes())
+        picture = Image(encoding="mono8", width=64, height=48, step=64, data=array.array("B", pixels.tobytes()))
         chunk = AudioChunk(sample_rate=16000, channels=1, samples=array.array("h", [self.level, -self.level] * 400))
         chunk.header.stamp = self._graph.node.get_clock().now().to_msg()
         if self._stamped:
-            self._picture.header.stamp = chunk.header.stamp
-        self._graph.publish(f"{self._place}/camera/image_raw", self._picture)
+            picture.header.stamp = chunk.header.stamp
+        self._graph.publish(f"{self._place}/camera/image_raw", picture)
         self._graph.publish(f"{self._place}/audio", chunk)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("together")
-
-
-@pytest.fixture(scope="module")
-def graph(folder):
+def graph(tmp_path_factory):
     """Nodes whose troubles take seconds, each in a namespace of its own: the tests wait for all of them at once."""
-    with RosGraph(folder) as graph:
-        graph.listen(f"face/{EXPRESSION}", f"alone/{EXPRESSION}", f"unstamped/{FRAME}")
+    with RosGraph(tmp_path_factory.mktemp("together")) as graph:
+        folder = graph.folder
+        graph.listen(f"face/{EXPRESSION}", f"unstamped/{FRAME}")
         graph.listen(*(f"{place}/{PICTURE}" for place in ("film", "clip", "late")))
         graph.listen(*(f"{place}/listener/status" for place in ("film", "weights", "eyes", "ears")))
         nodes = (
             ("weights", "reaction_node", {"policy": "model", "model_dir": folder / "no_weights_here"}),
             ("face", "expression_node", {}),
-            ("alone", "expression_node", {}),
             ("eyes", "perception_node", {"image_transport": "raw"}),
             ("ears", "perception_node", {"image_transport": "raw"}),
             ("unstamped", "perception_node", {"image_transport": "raw"}),
@@ -100,18 +92,15 @@ def test_pictures_and_sound_that_tell_nothing_are_said(graph):
         return eyes.get("picture_fault"), ears.get("sound_fault")
 
     eyes, ears = Feed(graph, "eyes"), Feed(graph, "ears")
-    frozen, black = Feed.noise[: 64 * 48], np.zeros(64 * 48, np.uint8)
-    for (seen, pixels, sight), (heard, level, hearing) in (
-        (("all the same", frozen, "frozen"), ("digitally silent", 0, "silent")),
-        (("one colour", black, "blank"), ("at full scale", 32767, "clipped")),
+    for seen, eyes.pixels, sight, heard, ears.level, hearing in (
+        ("all the same", Feed.noise[: 64 * 48], "frozen", "digitally silent", 0, "silent"),
+        ("one colour", np.zeros(64 * 48, np.uint8), "blank", "at full scale", 32767, "clipped"),
     ):
-        eyes.pixels, ears.level = pixels, level
         words = {"eyes/perception_node": seen, "ears/perception_node": heard}
         graph.until(lambda words=words: all(w in graph.sentence(n) for n, w in words.items()), 40.0, words)
         assert {graph.level(node) for node in words} == {1}
         graph.until(lambda wanted=(sight, hearing): faults() == wanted, 5.0, "the faults")
-        eyes.all_well()
-        ears.all_well()
+        eyes.pixels, ears.level = None, 1000
         over = lambda words=words: not any(w in graph.sentence(n) for n, w in words.items())  # noqa: E731
         graph.until(over, 10.0, f"the end of {words}")
     graph.until(lambda: faults() == ("", ""), 5.0, "no fault")
@@ -126,9 +115,12 @@ def test_camera_driver_that_does_not_stamp_is_used_and_told(graph):
     assert graph.level(node) == 1
 
 
-def test_a_face_without_plans_says_whom_it_misses(graph):
+def test_a_face_without_input_is_neutral_and_without_plans_says_whom_it_misses(graph):
     """Reaction_node may run on a machine that this one does not reach: nobody else would tell."""
-    node = "face/expression_node"
+    node, faces = "face/expression_node", graph.received[f"face/{EXPRESSION}"]
+    graph.until(lambda: len(faces) > 100, 40.0, "two seconds of face")
+    assert {f.mode for f in faces} == {"neutral"}
+    assert all(f.picture_stamp.sec == 0 for f in faces)
     graph.connect(f"face/{FRAME}")
 
     def said():
@@ -138,60 +130,53 @@ def test_a_face_without_plans_says_whom_it_misses(graph):
 
     graph.until(said, 40.0, "the sentence")
     assert graph.level(node) == 1
-    assert graph.received[f"face/{EXPRESSION}"], "the face goes on"
     graph.until(lambda: graph.level(node) == 0, 10.0, "nobody to plan for")
 
 
-def test_missing_weights_are_said_rules_stand_in_and_the_model_takes_over(graph, folder):
+def test_missing_weights_are_said_rules_stand_in_and_the_model_takes_over(graph):
     node = "weights/reaction_node"
     policy = lambda: graph.settings("reaction_node", "weights").get("policy")  # noqa: E731
     graph.until(lambda: graph.level(node) == 2, 40.0, "the error")
     assert "rules" in graph.sentence(node)
     assert "no_weights_here" in graph.sentence(node)
     graph.until(lambda: policy() == "rules", 10.0, "the rules")
-    shutil.copytree(resource_path("models/live"), folder / "no_weights_here")
+    shutil.copytree(resource_path("models/live"), graph.folder / "no_weights_here")
     graph.until(lambda: policy() == "model", 30.0, "the model")
     graph.until(lambda: graph.level(node) < 2, 10.0, "no error")
 
 
-def test_films_begin_again_with_rising_stamps_or_end(graph):
+def test_films_begin_again_with_rising_stamps_or_end_and_a_clip_pauses_while_a_visitor_is_there(graph):
     for place in ("film", "clip"):
         pictures = graph.received[f"{place}/{PICTURE}"]
         graph.until(lambda pictures=pictures: len(pictures) > 60, 40.0, "more than two rounds of pictures")
         assert min(np.diff([from_stamp(m.header.stamp) for m in pictures])) > 0
     assert {status.last_error for status in graph.received["film/listener/status"]} == {""}
     graph.until(lambda: "has ended" in graph.sentence("once/clip_node"), 40.0, "the end")
-    assert graph.state("once/clip_node") == "active"
-    assert graph.level("once/clip_node") == 1
+    assert (graph.state("once/clip_node"), graph.level("once/clip_node")) == ("active", 1)
+
+    def pauses():
+        pictures.clear()
+        graph.spin(0.5)
+        return not pictures
+
+    graph.connect("clip/camera/visitor")
+    graph.publish("clip/camera/visitor", Bool(data=True))
+    graph.until(pauses, what="the pause")
+    graph.publish("clip/camera/visitor", Bool(data=False))
+    graph.until(lambda: pictures, what="the clip again")
 
 
-@pytest.mark.parametrize(
-    ("node", "sentence"),
-    [
-        ("no_camera/camera_node", "video_that_is_not_there"),
-        ("no_microphone/microphone_node", "microphone"),
-        ("no_clip/clip_node", "no such media file"),
-    ],
-)
-def test_what_is_missing_is_said_in_one_sentence_and_fails_no_transition(graph, node, sentence):
-    graph.until(lambda: graph.level(node) == 2, 40.0, "the error")
-    assert sentence in graph.sentence(node)
-    assert "\n" not in graph.sentence(node)
-
-
-def test_camera_that_is_plugged_in_later_is_found(graph, folder):
-    node = "late/camera_node"
-    graph.until(lambda: graph.level(node) == 2, 40.0, "the error")
-    film(folder / "late.avi", 2.0)
+def test_what_is_missing_is_one_sentence_fails_no_transition_and_is_found_when_it_comes(graph):
+    for node, words in (
+        ("no_camera/camera_node", "video_that_is_not_there"), ("no_microphone/microphone_node", "microphone"),
+        ("no_clip/clip_node", "no such media file"), ("late/camera_node", "late.avi"),
+    ):  # fmt: skip
+        graph.until(lambda node=node: graph.level(node) == 2, 40.0, f"the error of {node}")
+        assert words in graph.sentence(node)
+        assert "\n" not in graph.sentence(node)
+    film(graph.folder / "late.avi", 2.0)
     graph.until(lambda: len(graph.received[f"late/{PICTURE}"]) > 5, 30.0, "pictures")
-    graph.until(lambda: graph.level(node) == 0, 10.0, "all well")
-
-
-def test_face_without_any_input_is_calm_and_neutral(graph):
-    faces = graph.received[f"alone/{EXPRESSION}"]
-    graph.until(lambda: len(faces) > 100, 40.0, "two seconds of face")
-    assert {f.mode for f in faces} == {"neutral"}
-    assert all(f.picture_stamp.sec == 0 for f in faces)
+    graph.until(lambda: graph.level("late/camera_node") == 0, 10.0, "all well")
 
 
 def test_sound_of_a_real_sound_system_arrives(tmp_path, microphone_without_hardware):
