@@ -11,50 +11,31 @@ from functools import partial
 
 import numpy as np
 import pytest
+import websocket
+from faces_shown import show_each
 from network_robots import free_port
 from pythonosc.osc_packet import OscPacket
-
-pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
-
-from faces_shown import show_each
 
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, NAMES
 from reactdiff_ros.messages import from_stamp
 
-websocket = pytest.importorskip("websocket")
 pytestmark = [pytest.mark.ros, pytest.mark.real_time]
 
 EXPRESSION, BLENDSHAPES = "listener/expression", "listener/blendshapes"
 SMILE = NAMES.index("mouthSmileLeft")
 
 
-class Reader(threading.Thread):
-    """Reads all the time: datagrams of a port, for which the kernel keeps few, or what a page's websocket says."""
+def reading(read):
+    """What comes, with its time: it is read all the time, for the kernel keeps few datagrams."""
+    found = []
 
-    def __init__(self, port=0, url=""):
-        super().__init__(daemon=True)
-        self.found, self.times = [], []
-        if url:
-            self._line = websocket.create_connection(url, timeout=20)
-            self._read, self.end = self._line.recv, self._line.shutdown
-        else:
-            self._line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self._line.bind(("127.0.0.1", port))
-            self.port = self._line.getsockname()[1]
-            self._read, self.end = partial(self._line.recv, 65536), self._close
-        self.start()
-
-    def _close(self):
-        with contextlib.suppress(OSError):
-            self._line.shutdown(socket.SHUT_RDWR)  # wakes who reads
-        self.join(10.0)
-        self._line.close()
-
-    def run(self):
+    def run():
         with contextlib.suppress(websocket.WebSocketException, OSError):
-            while content := self._read():
-                self.found.append(content)
-                self.times.append(time.monotonic())
+            while content := read():
+                found.append((time.monotonic(), content))
+
+    threading.Thread(target=run, daemon=True).start()
+    return found
 
 
 def face(number):
@@ -84,28 +65,28 @@ def topic_smile(message):
 
 
 def test_outputs_have_faces_at_50_hz_and_neutral_when_the_listener_goes(graph):
-    vmc, port = Reader(), free_port()
-    graph.start("output_node", outputs=f"vmc@127.0.0.1:{vmc.port},arkit@127.0.0.1:{port},topic")
+    vmc, port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), free_port()
+    vmc.bind(("127.0.0.1", 0))
+    vmc.settimeout(20.0)
+    graph.start("output_node", outputs=f"vmc@127.0.0.1:{vmc.getsockname()[1]},arkit@127.0.0.1:{port},topic")
     graph.listen(BLENDSHAPES)
     graph.wait_active("output_node")
     graph.connect(EXPRESSION)
-    arkit, messages = Reader(url=f"ws://127.0.0.1:{port}/"), graph.received[BLENDSHAPES]
+    arkit = websocket.create_connection(f"ws://127.0.0.1:{port}/", timeout=20)
+    packets, texts, messages = reading(partial(vmc.recv, 65536)), reading(arkit.recv), graph.received[BLENDSHAPES]
     graph.until(lambda: messages, 20.0, "neutral before the first frame")
-    readers = {"vmc": (vmc, vmc_smile), "arkit": (arkit, arkit_smile)}
-    for reader, _ in readers.values():
-        reader.found.clear()
-        reader.times.clear()
-    messages.clear()
+    for found in (packets, texts, messages):
+        found.clear()
     spoken = show_each(graph, partial(graph.publish, EXPRESSION), 2.0, face)
     graph.spin(1.5)  # and silence
-    got = {"topic": [topic_smile(m) for m in messages]}
-    for name, (reader, smile) in readers.items():
-        reader.end()
-        got[name] = [smile(content) for content in reader.found]
-        assert np.median(np.diff(reader.times[:100])) == pytest.approx(0.02, abs=0.004), name
+    for found in (packets, texts):
+        assert np.median(np.diff([time_s for time_s, _ in found[:100]])) == pytest.approx(0.02, abs=0.004)
 
     sent = {round(float(face(n)[SMILE]), 2) for n in range(1, 100)}
-    for name, pairs in got.items():
+    for name, pairs in {
+        "vmc": [vmc_smile(packet) for _, packet in packets], "arkit": [arkit_smile(text) for _, text in texts],
+        "topic": [topic_smile(message) for message in messages],
+    }.items():  # fmt: skip
         turned = max(abs(yaw) for _, yaw in pairs)  # a fade turns the head back as well
         growing = [smile for smile, yaw in pairs if smile and abs(yaw) > turned - 1e-6]
         assert set(growing) <= sent, name
