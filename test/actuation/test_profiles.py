@@ -1,15 +1,19 @@
-"""Profiles: the shipped ones, and what is wrong with others, by file, line and key."""
+"""Profiles: the shipped ones, what is wrong with others, by file, line and key, and how they map faces to joints."""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
-from robot_fixtures import SMALL, robots, small_profile
+from robot_fixtures import SMALL, face, robots, small_profile, wild_frames
 
-from reactdiff_ros.actuation.robot.profile import load_profile
+from reactdiff_ros.actuation.mapping import HeadReader, Mapping
+from reactdiff_ros.actuation.robot.profile import load_profile, shipped_profiles
 from reactdiff_ros.cli.main import main
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, NAMES, ROTATION
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.plain_yaml import ProblemsError, read_marked
 
@@ -27,7 +31,6 @@ def test_shipped_profiles_are_right_and_say_what_they_rest_on(robot: str) -> Non
 
 WRONG = [
     ("position: [1300, 1700]", "position: [1700, 1300]", "joints.eye.limits.position", "not below"),
-    ("speed: 4000", "speed: 0", "joints.eye.limits.speed", "greater than 0"),
     ("speed: 4000", "speed: 4000 us/s", "joints.eye.limits.speed", "without a unit"),
     ("speed: 4000", "speed: 1", "joints.eye.limits", "would take"),
     ("speed: 4000, acceleration: 80000, jerk: 4000000", "speed: 4.0e+9, acceleration: 8.0e+11, jerk: 1.0e+12",
@@ -44,12 +47,9 @@ WRONG = [
      "joints.lid.map.curve", "must rise"),
     ("group: jaw", "colour: red\n    group: jaw", "joints.jaw.colour", "unknown key"),
     ("group: jaw", "group: jaw\n    group: mouth", "joints.jaw.group", "given twice"),
-    ("rate_hz: 50", "rate_hz: 500", "rate_hz", "100"),
     ("lowered: 25", "lowered: 45", "joints.neck.lowered", "outside"),
     ("    lowered: 25\n", "", "joints.neck.on_fault", "belong together"),
-    ("type: pca9685", "type: pca9685, baud: 3", "drivers.servos.baud", "unknown key"),
     ("camera: {mount: fixed}", "camera: {mount: fixed, xyz_m: [1, 2]}", "camera.xyz_m.2", "missing"),
-    ("{mount: fixed}", "{mount: fixed, rpy_rad: [0, 0, -90]}", "camera.rpy_rad.2", "than or equal to -1.6, not -90"),
     ("{mount: fixed}", "{mount: fixed}\nhead: {pitch: {nek: 1}}", "head.pitch.nek", "no joint nek"),
     ("longest_s: 2.0", "longest_s: 0.1", "rules.0.longest_s", "to come back"),
     ("bus: {type: feetech}", "bus: {type: feetech, port: /dev/x}\n  other: {type: maestro, port: /dev/x}",
@@ -59,7 +59,6 @@ WRONG = [
     ("type: pca9685", "type: pca9685, address: 64.5", "drivers.servos.address", "a whole number, not 64.5"),
     ("driver: bus, id: 1", "driver: bus, id: 254", "joints.jaw.output.id", "0 to 253"),
     ("  gaze: {sum:", "  jawOpen: {sum:", "signals.jawOpen", "name of a coefficient"),
-    ("neutral: 1500", f"neutral: 1{':1' * 300}.5", "joints.eye.neutral", "is not a valid float"),
     ("id: 1}\n  jaw", "id: true}\n  jaw", "joints.lid.output.id", "yes is not a number"),
 ]  # fmt: skip
 
@@ -86,18 +85,6 @@ def test_check_warns_of_a_line_that_is_too_slow(tmp_path: Path, capsys: pytest.C
     said = capsys.readouterr()
     assert "38400 baud" in json.loads(said.out)["warnings"]["bus"]
     assert "drivers.bus: 9600 baud are too few for 2 servos" in said.err
-    small_profile(tmp_path)
-    assert main(["robot", "check", str(tmp_path / "small.yaml"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["warnings"] == {}
-
-
-def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "small.yaml"
-    path.write_text(SMALL.replace("sum: {jawOpen: 20}", "sum: {chin: 20}").replace("id: 1}\n  jaw", "id: 0}\n  jaw"))
-    with pytest.raises(ProblemsError) as caught:
-        load_profile(path)
-    assert [p.key for p in caught.value.problems] == ["joints.lid.output.id", "joints.jaw.map.sum.chin"]
-    assert str(caught.value).endswith(f"): 1 more: reactdiff robot check {path}")
 
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -121,14 +108,9 @@ def test_what_is_no_profile_is_a_sentence(tmp_path: Path, content: str, words: s
     with pytest.raises(ConfigError, match=words) as caught:
         load_profile(path)
     assert isinstance(caught.value, ProblemsError) is (words != "larger")
-
-
-@pytest.mark.parametrize(
-    ("robot", "words"), [(Path("/none.yaml"), "cannot be read"), ("hal9000", "no such robot.*screen")]
-)
-def test_a_robot_that_is_not_there_is_a_sentence(robot: str | Path, words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        load_profile(robot)
+    for missing, said in ((tmp_path / "none.yaml", "cannot be read"), ("hal9000", "no such robot.*screen")):
+        with pytest.raises(ConfigError, match=said):
+            load_profile(missing)
 
 
 def test_merge_keys_take_the_others_values_and_keep_their_own(tmp_path: Path) -> None:
@@ -137,3 +119,82 @@ def test_merge_keys_take_the_others_values_and_keep_their_own(tmp_path: Path) ->
     marked = read_marked(path, "the profile", "")
     assert marked.data["b"] == marked.data["c"] == {"x": 1, "y": 3}
     assert marked.line(("b", "y")) == 4
+
+
+# From coefficients to joints, and from joints back to where the head is.
+
+NAN = math.nan
+WANTED = {
+    "sums": ({"jawOpen": 0.5, "headPitch": 0.1}, [1500.0, 1500.0, 10.0, 5.73]),
+    "a signal, and the lid that follows": ({"eyeLookUpLeft": 0.2}, [1560.0, 1530.0, 0.0, 0.0]),
+    "the lid follows as far as the eye goes": ({"eyeLookUpLeft": 1.0}, [1800.0, 1600.0, 0.0, 0.0]),
+    "a curve": ({"eyeBlinkLeft": 0.25}, [1500.0, 1450.0, 0.0, 0.0]),
+    "behind its corner": ({"eyeBlinkLeft": 0.75}, [1500.0, 1300.0, 0.0, 0.0]),
+    "what is not finite is neutral": ({"jawOpen": NAN, "headPitch": -math.inf}, [1500.0, 1500.0, 0.0, 0.0]),
+    "the rest is bounded": ({"jawOpen": 1e9}, [1500.0, 1500.0, 20.0, 0.0]),
+}
+
+
+@pytest.mark.parametrize(("shown", "wanted"), WANTED.values(), ids=WANTED)
+def test_where_a_face_takes_the_joints(tmp_path: Path, shown: dict[str, float], wanted: list[float]) -> None:
+    assert Mapping(small_profile(tmp_path)).wanted(face(**shown)) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("robot", robots())
+def test_many_frames_at_once_are_those_one_by_one(robot: str) -> None:
+    mapping = Mapping(load_profile(robot))
+    frames, _ = wild_frames(np.random.default_rng(3), 200)
+    together = mapping.wanted(frames)
+    assert np.isfinite(together).all()
+    np.testing.assert_allclose(together, [mapping.wanted(f) for f in frames], atol=1e-9)
+
+
+@pytest.mark.parametrize("robot", robots())
+def test_no_weight_takes_a_joint_further_than_a_range_beyond_its_limits(robot: str) -> None:
+    profile = load_profile(robot)
+    mapping, joints = Mapping(profile), profile.joints.values()
+    middle, span = np.array([((j.lower + j.upper) / 2, j.upper - j.lower) for j in joints]).T
+    for name in NAMES:
+        top = 0.6 if name in ("headPitch", "headYaw", "headRoll") else 0.15 if name.startswith("head") else 1.0
+        for value in (top, -top) if name.startswith("head") else (top,):
+            assert (np.abs(mapping.wanted(face(**{name: value})) - middle) / span).max() <= 1.5, name
+
+
+@pytest.mark.parametrize("robot", ["generic_12servo", "opsoro_ono"])
+def test_the_sides_of_a_face_are_not_mixed_up(robot: str) -> None:
+    mapping = Mapping(load_profile(robot))
+    for side, other in (("Left", "right"), ("Right", "left")):
+        frame = face(**{f"eyeBlink{side}": 1.0, f"mouthSmile{side}": 1.0, f"browDown{side}": 1.0})
+        moved = np.array(mapping.names)[np.abs(mapping.wanted(frame) - mapping.wanted(face())) > 1e-9]
+        assert len(moved) >= 3
+        assert not [joint for joint in moved if other in joint]
+
+
+@pytest.mark.parametrize("robot", [n for n in shipped_profiles() if load_profile(n).head is not None])
+def test_the_joints_that_a_face_moves_give_the_face_s_own_pose_back(robot: str) -> None:
+    profile = load_profile(robot)
+    shown = np.zeros(COEFFICIENT_COUNT)
+    shown[ROTATION] = [0.1, -0.2, 0.05]
+    where = Mapping(profile).wanted(shown)
+    pose = HeadReader(profile).pose(where, [NAN] * len(where))
+    assert pose == pytest.approx([0.1, -0.2, 0.05, 0, 0, 0], abs=1e-3)
+
+
+def test_the_head_is_where_it_is_measured_else_where_it_was_told_to_be_else_nowhere() -> None:
+    profile = load_profile("reachy_mini")
+    by_name = {"head_x": 0.01, "head_y": 0.02, "head_z": 0.03, "head_pitch": 0.4, "head_yaw": 0.5, "head_roll": 0.6}
+    measured = [by_name.get(name, NAN) for name in profile.joints]
+    reader = HeadReader(profile)
+    # headPitch, headYaw, headRoll, headX (left), headY (up), headZ (forward); the antennas do not matter.
+    pose = pytest.approx([0.4, 0.5, 0.6, 0.02, 0.03, 0.01])
+    assert set(reader.joints) == set(by_name)
+    assert reader.pose(measured, [NAN] * 8) == pose
+    assert reader.pose([NAN] * 8, measured) == pose
+    assert reader.pose([math.inf] * 8, [NAN] * 8) is None
+
+
+def test_a_camera_on_the_head_needs_to_know_what_moves_it(tmp_path: Path) -> None:
+    with pytest.raises(ProblemsError, match=r"camera\.mount.*which joints move"):
+        small_profile(tmp_path, "mount: fixed", "mount: head")
+    with pytest.raises(ValueError, match="no head"):
+        HeadReader(small_profile(tmp_path))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ConfigError, WeightsError
 from reactdiff_ros.turns.config import TurnsConfig
-from reactdiff_ros.turns.readout import HEADS, read_readout, sigmoid, written
+from reactdiff_ros.turns.readout import GROUPS, HEADS, read_readout, sigmoid, written
 from reactdiff_ros.turns.tracker import TurnTracker
 from reactdiff_ros.types import SpeechState
 
@@ -45,6 +45,11 @@ def at_s(step):
     return (step.signals.stamp_ns - START_NS) / NS
 
 
+def noticed_ns(steps):
+    """When the first barge-in was noticed."""
+    return next(step.signals.stamp_ns for step in steps if "barge_in" in kinds(step.events))
+
+
 def test_a_turn_starts_and_ends_once_and_its_end_is_the_likelier_the_longer_the_silence():
     steps, events = converse([(1.0, 3.0)])
     assert kinds(events) == ["user_started", "eot_eager", "eot"]
@@ -56,12 +61,9 @@ def test_a_turn_starts_and_ends_once_and_its_end_is_the_likelier_the_longer_the_
     assert values == sorted(values)
     assert values[-1] > values[0] + 0.01
     assert all(math.isnan(s.signals.p_eot) for s in steps if s.signals.silence_s == 0.0)
-
-
-def test_an_eager_end_is_cancelled_by_more_words():
     config = TurnsConfig(eager_probability=0.01, end_probability=1.0, longest_silence_s=1.5)
     _, events = converse([(1.0, 2.0), (2.6, 3.5)], config=config)
-    assert kinds(events) == ["user_started", "eot_eager", "eot_cancelled", "eot_eager", "eot"]
+    assert kinds(events) == ["user_started", "eot_eager", "eot_cancelled", "eot_eager", "eot"], "more words cancel"
 
 
 def test_who_speaks_goes_on_sooner_than_who_is_silent():
@@ -84,21 +86,16 @@ def test_long_speech_over_the_robots_is_a_barge_in_and_short_speech_a_backchanne
     steps, events = converse([(2.0, 4.5)], [(1.0, 6.0)], **how)
     assert kinds(events)[:3] == ["robot_started", "barge_in", "user_started"]
     assert events[1].utterance == "u0"
-    noticed_ns = next(s.signals.stamp_ns for s in steps if "barge_in" in kinds(s.events))
-    assert 0.1 <= (noticed_ns - ns(2.0)) / NS <= 0.5
+    assert ns(2.1) <= noticed_ns(steps) <= ns(2.5)
     _, events = converse([(2.0, 2.3)], [(1.0, 6.0)], **how)
     assert kinds(events) == ["robot_started", "user_backchannel", "robot_stopped"]
+    # Pieces count together, as an echo canceller leaves them of someone who is as loud as the echo.
+    steps, events = converse([(2.0, 2.25), (2.6, 2.85), (3.3, 4.5)], [(1.0, 6.0)], **how)
+    assert kinds(events)[:4] == ["robot_started", "user_backchannel", "barge_in", "user_started"]
+    assert noticed_ns(steps) < ns(2.9)
     tracker = TurnTracker(READOUT, DUPLEX)
     converse([(2.0, 4.5)], [(1.0, 6.0)], seconds=4.0, tracker=tracker, clean="clean" in how)
     assert tracker.floor.holder == "user", "who takes the floor has it while both speak"
-
-
-def test_pieces_of_speech_over_the_robots_count_together():
-    """As an echo canceller leaves them of someone who is as loud as the echo."""
-    steps, events = converse([(2.0, 2.25), (2.6, 2.85), (3.3, 4.5)], [(1.0, 6.0)], config=DUPLEX)
-    assert kinds(events)[:4] == ["robot_started", "user_backchannel", "barge_in", "user_started"]
-    noticed = next(s.signals.stamp_ns for s in steps if "barge_in" in kinds(s.events))
-    assert noticed < ns(2.9)
 
 
 def test_a_robot_that_begins_ends_the_turn_of_who_is_silent_and_leaves_it_to_who_goes_on():
@@ -225,46 +222,34 @@ def test_events_of_any_conversation_are_consistent(user, robot, duplex):
 # Settings and weights
 
 
-@pytest.mark.parametrize("bad", [{"eager_probability": 0.95}, {"least_silence_s": 3.0}, {"end_probability": 0.0}])
-def test_impossible_settings_are_refused(bad):
-    with pytest.raises(ConfigError):
-        TurnsConfig(**bad)
+def test_impossible_settings_are_refused():
+    for bad in ({"eager_probability": 0.95}, {"least_silence_s": 3.0}, {"end_probability": 0.0}):
+        with pytest.raises(ConfigError):
+            TurnsConfig(**bad)
 
 
 def test_a_group_that_is_not_observed_adds_nothing():
-    steps, _ = converse([(1.0, 3.0)], seconds=5.0, face=True)
-    features = steps[-10].features
+    features = converse([(1.0, 3.0)], seconds=5.0, face=True)[0][-10].features
+    seen = {group for group in GROUPS if group != "face" and getattr(features, group) is not None}
     for head in HEADS:
-        total = sum(
-            weights.logit(getattr(features, group))
-            for group, weights in READOUT.heads[head].items()
-            if getattr(features, group) is not None and group != "face"
-        )
+        weights = READOUT.heads[head]
+        total = sum(weights[group].logit(getattr(features, group)) for group in seen & weights.keys())
         assert READOUT.probability(head, features, without=["face"]) == pytest.approx(sigmoid(total))
         assert READOUT.probability(head, replace(features, face=None)) == pytest.approx(sigmoid(total))
 
 
-def test_weights_are_read_as_they_were_written(tmp_path):
+def test_weights_are_read_as_they_were_written_and_damaged_ones_are_one_sentence(tmp_path):
     path = tmp_path / "readout.json"
     path.write_text(written(READOUT.heads, {"a": 1}))
     again = read_readout(path)
     features = converse([(1.0, 3.0)], seconds=5.0)[0][-1].features
     assert again.logit("eot", features) == pytest.approx(READOUT.logit("eot", features), abs=1e-4)
     assert again.about == {"a": 1}
-
-
-SPOILS = {
-    "cut off": lambda text: text[:100],
-    "another format": lambda text: text.replace('"format": 1', '"format": 2'),
-    "another feature": lambda text: text.replace("silence_over_0.2_s", "other"),
-    "no number": lambda text: text.replace('"bias": ', '"bias": 1e999, "was": ', 1),
-    "a list": lambda text: "[]",
-}
-
-
-@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS)
-def test_damaged_weights_are_one_sentence(tmp_path, spoil):
-    path = tmp_path / "readout.json"
-    path.write_text(spoil(written(READOUT.heads, {})))
-    with pytest.raises(WeightsError, match=r"readout\.json"):
-        read_readout(path)
+    text = path.read_text()
+    for old, new in (
+        (text[100:], ""), ('"format": 1', '"format": 2'), ("silence_over_0.2_s", "other"),
+        ('"bias": ', '"bias": 1e999, "was": '), (text, "[]"),
+    ):  # fmt: skip
+        path.write_text(text.replace(old, new, 1))
+        with pytest.raises(WeightsError, match=r"readout\.json"):
+            read_readout(path)
