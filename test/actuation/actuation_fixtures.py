@@ -82,11 +82,6 @@ class Head:
             self.profile, self.hardware, self.clock, saved=saved, uncalibrated=self.uncalibrated, stopped=stopped
         )
 
-    def kill(self) -> dict[str, float]:
-        """What the kernel does with what a killed process had: its locks are free; what was saved before."""
-        self.hardware.close()
-        return self.actuation.to_save()
-
     @property
     def status(self) -> Status:
         return self.actuation.state
@@ -125,6 +120,12 @@ class Head:
         request = self.ask("enable")
         assert request.granted, request.answer
         assert self.run(20.0, until="following")
+        return self
+
+    def stays(self) -> Self:
+        """Its board goes on with its pulses while nobody speaks, where else it would let go by itself."""
+        for channel in self.board.channels:
+            channel.goes_home = False
         return self
 
     def ends_without_torque(self) -> None:

@@ -139,8 +139,8 @@ class FakeFurhat(Robot):
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         """What it got of one kind."""
-        return [message for message in self.got if message["type"] == kind]
+        return [message for message in self.got if message["type"] == f"request.{kind}"]
 
     def params(self) -> list[dict[str, float]]:
         """The parameters of every face that it got."""
-        return [message["params"] for message in self.of("request.face.params")]
+        return [message["params"] for message in self.of("face.params")]

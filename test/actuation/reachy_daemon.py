@@ -1,4 +1,4 @@
-"""Reachy Mini's own daemon in a process of its own, simulated, and what drives it in real time."""
+"""Reachy Mini's own daemon in a process of its own, simulated."""
 
 from __future__ import annotations
 
@@ -13,17 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 from bus_fixtures import until
 from network_robots import free_port
 
-from reactdiff_ros.actuation.drivers.driver import Driver
-from reactdiff_ros.actuation.hardware import make_drivers
 from reactdiff_ros.actuation.robot.profile import Profile, load_profile
 
 ROOT = Path(__file__).resolve().parents[2]
-CLOCK = time.monotonic
 START_S = 60.0
 # The daemon as it is, but that it tells this machine alone of itself, and nobody of us.
 PROGRAM = """
@@ -97,31 +93,3 @@ def rest(port: int) -> None:
     moves = f"http://127.0.0.1:{port}/api/move/running"
     there = lambda: urllib.request.urlopen(moves, timeout=5).read() == b"[]"  # noqa: E731
     assert until(there, lambda: time.sleep(0.1), START_S), "while it makes this move it takes no targets"
-
-
-@contextmanager
-def at_rest(port: int, folder: Path) -> Iterator[tuple[Profile, Driver]]:
-    """The driver of the robot, which was brought to its neutral pose, with torque on every joint."""
-    profile = profile_at(port, folder)
-    (driver,) = make_drivers(profile, {}, CLOCK, lock_folder=folder).values()
-    driver.open()
-    try:
-        rest(port)
-        assert until(
-            lambda: np.nanmax(np.abs(positions(driver, profile))) < 0.06,
-            lambda: driver.poll(0.001) or time.sleep(0.005),
-            20.0,
-        )
-        for joint in profile.joints:
-            assert driver.arm(joint, 0.0) is None
-        yield profile, driver
-    finally:
-        for joint in driver.axes:
-            driver.release(joint)
-        driver.close()
-
-
-def positions(driver: Driver, profile: Profile) -> np.ndarray:
-    """Where every joint was measured; NaN: nobody knows."""
-    found = [driver.reading(name) for name in profile.joints]
-    return np.array([np.nan if r is None or r.position is None else r.position for r in found])

@@ -33,16 +33,13 @@ def test_what_is_no_serial_port(tmp_path: Path, name: str, words: str) -> None:
 
 
 def test_a_port_has_one_writer_and_the_holder_is_named(tmp_path: Path) -> None:
+    other, elsewhere = tmp_path / "another_name", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    other.symlink_to(port(tmp_path))
     with Wire(MaestroBoard(), port(tmp_path), CLOCK):
         first = opened(tmp_path)
         with pytest.raises(DeviceError, match=rf"in use .*process {os.getpid()} "):
-            opened(tmp_path)
-        other = tmp_path / "another_name"
-        other.symlink_to(port(tmp_path))
-        with pytest.raises(DeviceError, match="in use"):
             SerialPort(str(other), 9600, CLOCK, lock_folder=tmp_path)
-        elsewhere = tmp_path / "elsewhere"
-        elsewhere.mkdir()
         with pytest.raises(DeviceError, match="in use"):  # of a program that only locks the device
             SerialPort(str(port(tmp_path)), 9600, CLOCK, lock_folder=elsewhere)
         first.close()
@@ -77,10 +74,20 @@ def test_a_forbidden_port_names_the_group_and_a_lock_needs_its_folder(tmp_path: 
         DeviceLock("/dev/ttyX", tmp_path / "nowhere")
 
 
-def test_a_pulled_cable_is_told_by_every_call(tmp_path: Path) -> None:
+def test_a_port_counts_what_is_still_to_be_sent_and_a_pulled_cable_is_told_by_every_call(tmp_path: Path) -> None:
     wire = Wire(MaestroBoard(), port(tmp_path), CLOCK)
     wire.plug()
+    now = [100.0]
+    line = SerialPort(str(port(tmp_path)), 19_200, lambda: now[0], lock_folder=tmp_path)
+    whole = line.room()
+    assert whole == int(QUEUE_S * 19_200 / 10)
+    line.writePort(b"v\n" * 10)
+    assert line.room() == whole - 20
+    now[0] += 0.005
+    assert line.room() == pytest.approx(whole - 20 + 9.6, abs=1)
+    line.close()
     line = opened(tmp_path)
+    line.clearPort()
     wire.say(b"abc")
     assert line.read(3, 5.0) == b"abc"
     assert line.read(1, 0.01) == b""
@@ -89,20 +96,3 @@ def test_a_pulled_cable_is_told_by_every_call(tmp_path: Path) -> None:
         with pytest.raises(PortGoneError):
             call()
     line.close()
-
-
-def test_a_port_counts_also_what_the_system_still_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    now = [100.0]
-    with Wire(MaestroBoard(), port(tmp_path), CLOCK):
-        line = SerialPort(str(port(tmp_path)), 19_200, lambda: now[0], lock_folder=tmp_path)
-        whole = line.room()
-        assert whole == int(QUEUE_S * 19_200 / 10)
-        line.writePort(b"v\n" * 10)
-        assert line.room() == whole - 20
-        now[0] += 0.005
-        assert line.room() == pytest.approx(whole - 20 + 9.6, abs=1)
-        now[0] += 0.1
-        assert line.room() == whole
-        monkeypatch.setattr(line, "_queued", lambda: 25)
-        assert line.room() == pytest.approx(whole - 25, abs=1)
-        line.close()

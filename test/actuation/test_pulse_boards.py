@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.drivers.boards import PROTOCOL, MaestroBoard, OhbotBoard, Pca9685Board
+from reactdiff_ros.actuation.drivers.driver import Axis
 from reactdiff_ros.actuation.drivers.serial_port import QUEUE_S
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.rig import Rig
@@ -23,51 +25,47 @@ from reactdiff_ros.actuation.robot.profile import MaestroDriver, OhbotDriver, Pc
 from reactdiff_ros.errors import DeviceError
 
 
-class Maestro:
-    """A board, its driver and the wire between them, in memory and in a time of their own."""
-
-    def __init__(self, timeout_s: float = 0.5, device: int | None = None, is_device: int = 12) -> None:
-        self.board = emulated.MaestroBoard(6, is_device, timeout_s)
-        config = MaestroDriver(type="maestro", timeout_s=0.5, device=device)
-        self.driver, self.wire = wired(MaestroBoard, config, self.board, hobby_axes(0, 1, 3))
+def maestro(timeout_s: float = 0.5, device: int | None = None, is_device: int = 12) -> Any:
+    """An emulated board, its driver, open, and the wire between them, in a time of their own."""
+    board = emulated.MaestroBoard(6, is_device, timeout_s)
+    config = MaestroDriver(type="maestro", timeout_s=0.5, device=device)
+    return board, *wired(MaestroBoard, config, board, hobby_axes(0, 1, 3))
 
 
 @pytest.mark.parametrize(("device", "hears"), [(None, True), (5, True), (12, False)])
 def test_a_maestro_with_a_number_hears_what_names_it(device: int | None, hears: bool) -> None:
-    rig = Maestro(device=device, is_device=5)
-    fault = rig.driver.arm("j0", 5.0)
-    rig.driver.poll(0.05)
-    assert (fault is None) is hears
-    assert rig.board.channels[0].target == (4 * 1550 if hears else 0)
-    assert not rig.board.errors & PROTOCOL
+    board, driver, _ = maestro(device=device, is_device=5)
+    assert (driver.arm("j0", 5.0) is None) is hears
+    assert board.channels[0].target == (4 * 1550 if hears else 0)
+    assert not board.errors & PROTOCOL
 
 
 def test_a_maestro_is_not_armed_before_its_serial_timeout_was_seen() -> None:
-    rig = Maestro(timeout_s=0.0)
-    faults = rig.driver.check()
+    board, driver, _ = maestro(timeout_s=0.0)
+    faults = driver.check()
     assert {f.kind for f in faults.values()} == {"watchdog"}
     assert "Control Center" in str(faults["j0"])
-    assert rig.driver.arm("j0", 0.0).kind == "watchdog"
-    assert rig.board.channels[0].received == []
-    rig.board.timeout_s = 0.5
-    assert rig.driver.check() == {}
-    assert rig.driver.arm("j0", 0.0) is None
+    assert driver.arm("j0", 0.0).kind == "watchdog"
+    assert board.channels[0].received == []
+    board.timeout_s = 0.5
+    assert driver.check() == {}
+    assert driver.arm("j0", 0.0) is None
 
 
 def test_a_pulse_that_a_maestro_reports_once_is_no_position_to_start_from() -> None:
-    rig = Maestro()
-    rig.board.channels[1].target, rig.board.channels[1].goes_home = 4 * 1700, False
+    board, driver, wire = maestro()
+    board.channels[1].target, board.channels[1].goes_home = 4 * 1700, False
     widths = iter(range(100))
-    rig.wire.garble = lambda data: data[:2] + bytes((next(widths), 24)) if len(data) == 4 else data
-    assert rig.driver.check() == {}
-    assert rig.driver.holding("j1") is True
-    assert rig.driver.reading("j1") is None
+    wire.garble = lambda data: data[:2] + bytes((next(widths), 24)) if len(data) == 4 else data
+    assert driver.check() == {}
+    assert (driver.holding("j1"), driver.reading("j1")) == (True, None)
 
 
-def pca9685(folder: Path, bus: emulated.I2cBus, address: int = 0x41) -> Pca9685Board:
+def pca9685(folder: Path, bus: emulated.I2cBus, joints: dict[str, Axis], **config: Any) -> Pca9685Board:
     """The driver of a chip, open."""
-    config = Pca9685Driver(type="pca9685", bus=1, address=address)
-    driver = Pca9685Board(config, hobby_axes(0, 1, 3), CLOCK, i2c=lambda number: bus, lock_folder=folder)
+    driver = Pca9685Board(
+        Pca9685Driver(type="pca9685", **config), joints, CLOCK, i2c=lambda number: bus, lock_folder=folder
+    )
     driver.open()
     return driver
 
@@ -75,7 +73,7 @@ def pca9685(folder: Path, bus: emulated.I2cBus, address: int = 0x41) -> Pca9685B
 def test_a_pca9685_makes_its_pulses_and_is_found_again_unarmed_after_it_lost_power_or_its_bus(tmp_path: Path) -> None:
     bus = emulated.I2cBus()
     chip = bus.add(0x41)
-    driver = pca9685(tmp_path, bus)
+    driver = pca9685(tmp_path, bus, hobby_axes(0, 1, 3), address=0x41)
     assert driver.arm("j1", 0.0) is None
     assert chip.pulse_us(1) == pytest.approx(1500, abs=6)
     driver.command({"j1": 30.0, "j0": 30.0})
@@ -89,7 +87,7 @@ def test_a_pca9685_makes_its_pulses_and_is_found_again_unarmed_after_it_lost_pow
     assert chip.pulse_us(1) == 0.0
     assert driver.arm("j1", 20.0) is None
     driver.close()
-    driver = pca9685(tmp_path, bus)  # another process
+    driver = pca9685(tmp_path, bus, hobby_axes(0, 1, 3), address=0x41)  # another process
     assert chip.pulse_us(1) == pytest.approx(1700, abs=6)  # opening it changes nothing
     assert driver.check() == {}
     assert [driver.holding(j) for j in ("j0", "j1", "j3")] == [False, True, False]
@@ -97,16 +95,11 @@ def test_a_pca9685_makes_its_pulses_and_is_found_again_unarmed_after_it_lost_pow
     driver.poll(0.01)
     assert driver.faults()["j1"].kind == "gone"
     assert driver.holding("j1") is None
-
-
-def test_no_chip_no_bus(tmp_path: Path) -> None:
-    bus = emulated.I2cBus()
-    bus.add(0x41).absent = True
+    driver.close()
     with pytest.raises(DeviceError, match=r"no PCA9685 answers .*0x41"):
-        pca9685(tmp_path, bus)
-    driver = Pca9685Board(Pca9685Driver(type="pca9685", bus=63), {}, CLOCK, lock_folder=tmp_path)
-    with pytest.raises(DeviceError, match=r"no such port .*/dev/i2c-63"):
         driver.open()
+    with pytest.raises(DeviceError, match=r"no such port .*/dev/i2c-63"):
+        Pca9685Board(Pca9685Driver(type="pca9685", bus=63), {}, CLOCK, lock_folder=tmp_path).open()
 
 
 def test_an_ohbot_speaks_its_lines() -> None:
@@ -114,6 +107,7 @@ def test_an_ohbot_speaks_its_lines() -> None:
     given = {"unit": "raw", "lower": 100.0, "upper": 900.0}
     joints = {f"j{n}": axis(n, calibration=Calibration(n, 0, 0, 100, 900), **given) for n in (0, 1)}
     driver, wire = wired(OhbotBoard, OhbotDriver(type="ohbot"), board, joints)
+    motor = board.motors[1]
     board.silent = True
     assert driver.check()["j1"].kind == "no_answer"
     assert driver.arm("j1", 500.0) is not None
@@ -125,12 +119,12 @@ def test_an_ohbot_speaks_its_lines() -> None:
     assert driver.arm("j1", 500.0) is None
     for value in (600.0, 600.0, 1e9, float("nan"), -1e9):
         driver.command({"j1": value})
-    assert board.motors[1].received == [90, 108, 162, 18]
-    assert [motor.servo.torque for motor in board.motors[:2]] == [False, True]
+    assert motor.received == [90, 108, 162, 18]
+    assert (board.motors[0].servo.torque, motor.servo.torque) == (False, True)
     board.step(wire.clock() + 2.0)
-    assert board.motors[1].servo.position == pytest.approx(100.0)
+    assert motor.servo.position == pytest.approx(100.0)
     driver.release("j1")
-    assert not board.motors[1].servo.torque
+    assert not motor.servo.torque
     assert [driver.holding(j) for j in ("j0", "j1")] == [None, False]  # it cannot report
     for silent, polls in ((True, 5), (False, 3)):
         board.silent = silent
@@ -141,9 +135,9 @@ def test_an_ohbot_speaks_its_lines() -> None:
             assert wire.clock.now_s - began_s < 0.01
         assert {fault.kind for fault in driver.faults().values()} == ({"no_answer"} if silent else set())
     assert driver.steer("j1", 300.0) is None  # steered, it is not attached
-    assert (board.motors[1].received[-1], board.motors[1].servo.torque) == (54, False)
+    assert (motor.received[-1], motor.servo.torque) == (54, False)
     assert driver.arm("j1", 300.0) is None
-    assert board.motors[1].servo.torque
+    assert motor.servo.torque
     wire.pull()
     assert driver.arm("j1", 500.0).kind == "gone"
 
@@ -161,9 +155,7 @@ def test_a_board_makes_no_pulse_beyond_a_limit_or_a_calibrated_end(tmp_path: Pat
     else:
         i2c = emulated.I2cBus()
         made, step = i2c.add(0x40).pulse_us, 1e6 / hz / 4096
-        config = Pca9685Driver(type="pca9685", pulse_hz=hz)
-        driver = Pca9685Board(config, joints, CLOCK, i2c=lambda _: i2c, lock_folder=tmp_path)
-        driver.open()
+        driver = pca9685(tmp_path, i2c, joints, pulse_hz=hz)
     for name, joint in joints.items():
         assert driver.arm(name, joint.lower) is None
         seen = []
@@ -209,13 +201,9 @@ def test_an_ohbots_line_gets_no_more_than_it_carries_so_that_a_stop_never_waits(
     assert sum(moves) > 0.8 * 10 * 19_200 / 10 / 12
 
 
-# Answers that come late, or are none.
-
-
 @pytest.mark.parametrize("lost", range(6))
 def test_one_late_answer_does_not_keep_a_joint_from_being_armed(lost: int) -> None:
-    maestro = Maestro()
-    for driver, wire in ((maestro.driver, maestro.wire), shipped_ohbot(emulated.OhbotBoard())):
+    for driver, wire in (maestro()[1:], shipped_ohbot(emulated.OhbotBoard())):
         wire.garble = losing(lost)
         assert driver.check() == {}
         driver.poll(0.01)
@@ -232,13 +220,11 @@ def test_one_late_answer_does_not_keep_a_joint_from_being_armed(lost: int) -> No
 def test_a_babbling_maestro_never_raises_and_pulses_stay_inside(
     chunks: list[bytes | None], values: list[float]
 ) -> None:
-    board = emulated.MaestroBoard(6, timeout_s=0.5)
-    driver, wire = wired(MaestroBoard, MaestroDriver(type="maestro"), board, hobby_axes(0, 1))
-    turn = [0]
+    board, driver, wire = maestro()
+    turn = itertools.cycle(chunks)
 
     def garble(true: bytes) -> bytes:
-        turn[0] += 1
-        said = chunks[turn[0] % len(chunks)]
+        said = next(turn)
         return true if said is None else said
 
     wire.garble = garble
@@ -248,5 +234,5 @@ def test_a_babbling_maestro_never_raises_and_pulses_stay_inside(
         driver.command({"j0": value, "j1": value})
         driver.poll(0.01)
         assert all(str(fault) for fault in driver.faults().values())
-    assert set(board.channels[1].received) == set()
+    assert board.channels[1].received == []
     assert all(4 * 1100 <= quarters <= 4 * 1900 for quarters in board.channels[0].received)

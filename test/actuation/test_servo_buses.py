@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
-from bus_fixtures import KINDS, Bench, axes, axis, losing, sweep, until
+from bus_fixtures import KINDS, Bench, axes, axis, losing, sweep, until, wired
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reactdiff_ros.actuation.drivers.driver import LINK_FAULTS, Counts, Fault
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
-from reactdiff_ros.actuation.emulators.servos import crc16
+from reactdiff_ros.actuation.emulators.servos import FeetechBus, crc16
 from reactdiff_ros.actuation.robot.calibration import Calibration
 from reactdiff_ros.actuation.robot.profile import FeetechDriver
 
@@ -35,13 +36,13 @@ def test_armed_joints_go_where_they_are_told_and_no_others(bench: Bench) -> None
     assert 20 < reading.temperature_c < 60
     assert 0 <= reading.load <= 1
     assert bench.driver.faults() == {}
-    assert bench.bus.servos[5].received == []
-    assert not bench.bus.servos[5].motor.torque
+    first, idle = bench.bus.servos[1], bench.bus.servos[5]
+    assert (idle.received, idle.motor.torque) == ([], False)
     bench.driver.stop()
     bench.driver.command({"j1": 30.0})
     bench.driver.poll(0.05)
-    assert bench.bus.servos[1].motor.torque
-    assert abs(bench.bus.servos[1].received[-1] - bench.bus.servos[1].motor.position) <= 1
+    assert first.motor.torque
+    assert abs(first.received[-1] - first.motor.position) <= 1
     hotter = Bench(bench.kind, temperature_c=30.0).driver.check()
     assert {(f.kind, "30 C" in str(f)) for f in hotter.values()} == {("hot", True)}  # than its profile allows
 
@@ -85,12 +86,9 @@ def test_without_its_calibration_a_servo_is_measured_and_not_armed(kind: str) ->
 
 
 def test_another_series_is_named() -> None:
-    bench = Bench("sts")
     config = FeetechDriver(type="feetech", series="scs")
-    driver = FeetechServos(config, axes(1), bench.clock, connect=lambda: bench.wire.connect())
-    driver.open()
+    driver, _ = wired(FeetechServos, config, FeetechBus({1: 2047.0}, "sts"), axes(1))
     assert driver.check()["j1"].kind == "wrong_model"
-    driver.close()
 
 
 @pytest.mark.parametrize("kind", ["load", "current"])
@@ -101,13 +99,10 @@ def test_a_silent_host_stops_dynamixels_and_the_driver_knows(kind: str) -> None:
     servo.motor.speed = 200.0
     assert bench.driver.watchdog_s == 2.0
     bench.driver.command({"j1": 40.0})
-    bench.clock.now_s += 1.0
-    bench.bus.step(bench.clock())
-    assert servo.motor.velocity > 0
-    for waits_s in (1.1, 1.0):
+    for waits_s, moves in ((1.0, True), (1.1, None), (1.0, False)):
         bench.clock.now_s += waits_s
         bench.bus.step(bench.clock())
-    assert servo.motor.velocity == 0.0
+        assert moves is None or (servo.motor.velocity > 0.0) is moves
     stopped = servo.motor.position
     assert stopped < 2047 + 430
     received = len(servo.received)
@@ -120,22 +115,27 @@ def test_a_silent_host_stops_dynamixels_and_the_driver_knows(kind: str) -> None:
     assert sweep(bench.driver, {"j1": 40.0})
 
 
-def test_polling_keeps_its_time(bench: Bench) -> None:
+def test_polling_keeps_its_time_and_all_torque_goes_at_once_without_waiting_for_answers(bench: Bench) -> None:
     bench.arm_all()
-    for servo in bench.bus.servos.values():
-        servo.failing.silent = True
+    servos = bench.bus.servos.values()
+    for servo in servos:
+        servo.failing.mute = True
+    began_s = bench.clock.now_s
+    bench.driver.release_all()
+    assert bench.clock.now_s - began_s < 0.005
+    assert not any(servo.motor.torque for servo in servos)
+    assert bench.driver.armed == frozenset()
     for _ in range(20):
-        began = bench.clock.now_s
+        began_s = bench.clock.now_s
         bench.driver.poll(0.005)
-        assert bench.clock.now_s - began < 0.005 + 0.012 + 0.005
+        assert bench.clock.now_s - began_s < 0.005 + 0.012 + 0.005
 
 
 def test_a_joint_outside_its_range_and_one_that_moves_are_not_armed(bench: Bench) -> None:
     assert bench.driver.check() == {}
-    first = bench.bus.servos[1]
+    (first, second, _), real = bench.bus.servos.values(), bench.bus.step
     first.motor.position = bench.driver.axes["j1"].calibration.range_max + 500
     assert bench.driver.arm("j1", 0.0).kind in ("refused", "garbage", "no_answer")
-    second, real = bench.bus.servos[2], bench.bus.step
 
     def shaking(now_s: float) -> None:
         second.motor.position += 60
@@ -144,28 +144,15 @@ def test_a_joint_outside_its_range_and_one_that_moves_are_not_armed(bench: Bench
     bench.bus.step = shaking
     assert bench.driver.arm("j2", 0.0).kind in ("refused", "garbage")
     assert bench.driver.armed == frozenset()
-    assert first.received == []
-    assert second.received == []
+    assert first.received == second.received == []
 
 
 def test_an_id_that_answers_twice_is_refused(bench: Bench) -> None:
     bench.bus.servos[2].failing.twice = True
-    faults = bench.driver.check()
-    assert {j: f.kind for j, f in faults.items()} == {"j2": "wrong_id"}
-    assert "more than one" in str(faults["j2"])
-    assert bench.driver.answers_twice(2)
-    assert not bench.driver.answers_twice(1)
-
-
-def test_all_torque_goes_at_once_without_waiting_for_answers(bench: Bench) -> None:
-    bench.arm_all()
-    for servo in bench.bus.servos.values():
-        servo.failing.mute = True
-    began_s = bench.clock.now_s
-    bench.driver.release_all()
-    assert bench.clock.now_s - began_s < 0.005
-    assert not any(servo.motor.torque for servo in bench.bus.servos.values())
-    assert bench.driver.armed == frozenset()
+    ((joint, fault),) = bench.driver.check().items()
+    assert (joint, fault.kind) == ("j2", "wrong_id")
+    assert "more than one" in str(fault)
+    assert [bench.driver.answers_twice(number) for number in (1, 2)] == [False, True]
 
 
 @pytest.mark.parametrize("fault", ["reset", "watchdog"])
@@ -200,24 +187,21 @@ def test_torque_is_what_the_register_says_whoever_wrote_it(bench: Bench) -> None
 
 
 @pytest.mark.parametrize("mirrored", [0, 1])
-@pytest.mark.parametrize("unit", ["deg", "rad"])
+@pytest.mark.parametrize(("unit", "size"), [("deg", 57.0), ("rad", 1.0)])
 @pytest.mark.parametrize("scale", [Counts(4096, 360.0, 2047), Counts(1024, 300.0, 511)])
-def test_no_count_of_a_servo_is_beyond_its_limits(scale: Counts, unit: str, mirrored: int) -> None:
-    rng, size = np.random.default_rng(0), 1.0 if unit == "rad" else 57.0
+def test_no_count_of_a_servo_is_beyond_its_limits(scale: Counts, unit: str, size: float, mirrored: int) -> None:
+    rng, calibration = np.random.default_rng(0), Calibration(1, mirrored, 0, 0, 4095)
     for _ in range(300):
         lower, upper = sorted(rng.uniform(-size, size, 2))
-        given_ = {"unit": unit, "lower": lower, "upper": upper + 0.02 * size}
-        joint = axis(1, calibration=Calibration(1, mirrored, 0, 0, 4095), **given_)
+        joint = axis(1, calibration=calibration, unit=unit, lower=lower, upper=upper + 0.02 * size)
         for position in (-1e9, lower, upper, 1e9, rng.uniform(lower, upper)):
-            sent = scale.position(joint, scale.of(joint, position))
-            assert joint.lower - 1e-6 <= sent <= joint.upper + 1e-6
+            assert joint.lower - 1e-6 <= scale.position(joint, scale.of(joint, position)) <= joint.upper + 1e-6
 
 
 @pytest.mark.parametrize("kind", ["sts", "load"])
 def test_a_slow_line_gets_the_goals_that_it_carries_and_no_servo_waits_long(kind: str) -> None:
     """48 servos at 57600 baud: not all goals fit into a tick, and those that are most behind go first."""
     bench = Bench(kind, tuple(range(48)))
-    bench.arm_all()
     bench.driver.close()
     bench.wire.baud, bench.clock._step_s = 57_600, 0.0
     bench.driver.open()
@@ -230,9 +214,6 @@ def test_a_slow_line_gets_the_goals_that_it_carries_and_no_servo_waits_long(kind
     assert 0 < got.min() <= got.max() <= 3 * got.min()
     first, each = bench.driver.goal_bytes
     assert 0.9 < got.sum() * each / (240 * (0.02 * 5760 - first)) <= 1.0
-
-
-# Whatever comes over the wire.
 
 
 @pytest.mark.parametrize("lost", range(12))
@@ -255,14 +236,15 @@ def framed(kind: str, number: int, error: int, data: bytes) -> bytes:
     return b"\xff\xff" + body + bytes((~sum(body) & 0xFF,))
 
 
+HEADERS = [b"\xff\xff", b"\xff\xff\xfd\x00", b"\xff\xff\x01\x00", b"\xff\xff\xfd\x00\x01\x00\x00U"]
+
+
 def noise(kind: str) -> st.SearchStrategy[bytes]:
     """Bytes; headers and then bytes; well-formed answers of any kind."""
-    headers = st.sampled_from([b"\xff\xff", b"\xff\xff\xfd\x00", b"\xff\xff\x01\x00", b"\xff\xff\xfd\x00\x01\x00\x00U"])
-    contents = st.one_of(
-        st.binary(max_size=40), st.integers(0, 30).flatmap(lambda n: st.binary(min_size=n, max_size=n))
-    )
-    frames = st.builds(framed, st.just(kind), st.integers(0, 255), st.integers(0, 255), contents)
-    return st.lists(st.one_of(st.binary(max_size=60), headers, frames), max_size=4).map(b"".join)
+    sized = st.integers(0, 30).flatmap(lambda n: st.binary(min_size=n, max_size=n))
+    contents, byte = st.one_of(st.binary(max_size=40), sized), st.integers(0, 255)
+    frames = st.builds(framed, st.just(kind), byte, byte, contents)
+    return st.lists(st.one_of(st.binary(max_size=60), st.sampled_from(HEADERS), frames), max_size=4).map(b"".join)
 
 
 @pytest.mark.parametrize("kind", MIDDLE)
@@ -272,32 +254,30 @@ def test_garbage_never_raises_and_never_moves_anything_outside(kind: str, data: 
     """Also positions are possible ones, and goals stay inside the limits of 40 degrees either way."""
     reach = round(40 * PER_DEGREE[kind])
     line = Bench(kind, (1, 2, 3), range_min=MIDDLE[kind] - reach, range_max=MIDDLE[kind] + reach)
+    driver, clock = line.driver, line.clock
     answers = data.draw(st.lists(st.one_of(st.none(), noise(kind)), min_size=1, max_size=12))
-    turn = [0]
+    turns = itertools.count(1)
 
     def garble(true: bytes) -> bytes:
-        turn[0] += 1
-        said = answers[turn[0] % len(answers)]
-        return true if said is None else said + true if turn[0] % 3 == 0 else said
+        turn = next(turns)
+        said = answers[turn % len(answers)]
+        return true if said is None else said + true if turn % 3 == 0 else said
 
     line.wire.garble = garble
     for value in data.draw(st.lists(st.floats(), min_size=4, max_size=4)):
-        began_s = line.clock.now_s
-        line.driver.check()
+        began_s = clock.now_s
+        driver.check()
         for joint in ("j1", "j2"):
-            fault = line.driver.arm(joint, value)
-            assert fault is None or isinstance(fault, Fault)
-        line.driver.command({"j1": value, "j2": -value})
-        line.driver.poll(0.01)
-        line.driver.release("j2")
-        line.driver.count("j3")
-        # 40 questions at most, each with a time limit.
-        assert line.clock.now_s - began_s < 60 * 0.03
-        for reading in filter(None, map(line.driver.reading, line.driver.axes)):
-            assert math.isfinite(reading.position)
+            assert isinstance(driver.arm(joint, value), Fault | None)
+        driver.command({"j1": value, "j2": -value})
+        driver.poll(0.01)
+        driver.release("j2")
+        driver.count("j3")
+        assert clock.now_s - began_s < 60 * 0.03, "40 questions at most, each with a time limit"
+        for reading in filter(None, map(driver.reading, driver.axes)):
             assert -181 <= reading.position <= 181
             assert 0 <= reading.load <= 1
-        assert all(str(fault) for fault in line.driver.faults().values())
+        assert all(str(fault) for fault in driver.faults().values())
     # Arming goes where the servo says that it stands (its answers were made up), which may be 5 % outside.
     for servo in line.bus.servos.values():
         assert all(abs(raw - MIDDLE[kind]) <= 1.1 * 40 * PER_DEGREE[kind] + 1 for raw in servo.received)
