@@ -13,31 +13,21 @@ from memory_port import MemoryWire, Ticker
 from reactdiff_ros.actuation.drivers.driver import Axis, Driver
 from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
-from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
 from reactdiff_ros.actuation.emulators.rig import Bus
 from reactdiff_ros.actuation.emulators.servos import DynamixelBus, FeetechBus
 from reactdiff_ros.actuation.robot.calibration import Calibration
 from reactdiff_ros.actuation.robot.profile import DynamixelDriver, FeetechDriver, Pulse
 
-ANSWER_S = 0.15
-"""Generous: these machines are busy, and the emulator is a thread of the same process."""
 CLOCK = time.monotonic
 
 
-def axis(number: int, **changes: object) -> Axis:
+def axis(number: int, **changes: Any) -> Axis:
     """A joint named after its id: -40 to 40 degrees, calibrated to most of a turn."""
-    given: dict[str, object] = {
-        "joint": f"j{number}",
-        "id": number,
-        "unit": "deg",
-        "lower": -40.0,
-        "upper": 40.0,
-        "calibration": Calibration(number, 0, 0, 0, 4095),
-    }
-    return Axis(**{**given, **changes})  # type: ignore[arg-type]
+    given = {"unit": "deg", "lower": -40.0, "upper": 40.0, "calibration": Calibration(number, 0, 0, 0, 4095)}
+    return Axis(**{"joint": f"j{number}", "id": number, **given, **changes})
 
 
-def axes(*numbers: int, **changes: object) -> dict[str, Axis]:
+def axes(*numbers: int, **changes: Any) -> dict[str, Axis]:
     """Joints by name."""
     return {f"j{n}": axis(n, **changes) for n in numbers}
 
@@ -71,12 +61,7 @@ def until(condition: Callable[[], bool], work: Callable[[], object], seconds: fl
 
 def settle(driver: Driver, condition: Callable[[], object]) -> None:
     """Look at the line of a robot in the network until the condition holds."""
-
-    def work() -> None:
-        driver.poll(0.001)
-        time.sleep(0.005)
-
-    assert until(lambda: bool(condition()), work)
+    assert until(lambda: bool(condition()), lambda: driver.poll(0.001) or time.sleep(0.005))
 
 
 def sweep(driver: Driver, target: dict[str, float]) -> bool:
@@ -86,11 +71,7 @@ def sweep(driver: Driver, target: dict[str, float]) -> bool:
         readings = {j: driver.reading(j) for j in target}
         return all(r and r.position is not None and abs(r.position - target[j]) <= 0.5 for j, r in readings.items())
 
-    def work() -> None:
-        driver.command(target)
-        driver.poll(0.02)
-
-    return until(there, work)
+    return until(there, lambda: driver.command(target) or driver.poll(0.02))
 
 
 def losing(number: int) -> Callable[[bytes], bytes]:
@@ -112,29 +93,23 @@ class Bench:
     """Servos of one of KINDS: a driver, open, the bus that it talks to, and the wire between them, in memory."""
 
     def __init__(self, kind: str, ids: tuple[int, ...] = (1, 2, 5), **changes: Any) -> None:
-        self.kind, middle = kind, 511 if kind == "scs" else 2047
-        start = dict.fromkeys(ids, float(middle))
-        top = 1023 if kind == "scs" else 4095
-        given = {k: changes.pop(k) for k in ("drive_mode", "range_min", "range_max") if k in changes}
-        fields = {"drive_mode": 0, "homing_offset": 0, "range_min": 0, "range_max": top, **given}
-        joints = {}
-        for i in ids:
-            joints.update(axes(i, **{"calibration": Calibration(i, **fields), **changes}))
-        self.bus: Any
-        self.clock = Ticker()
-        options: dict[str, Any] = {"answer_s": ANSWER_S, "connect": lambda: self.wire.connect()}
-        self.driver: ServoBus
+        self.kind, counts = kind, 1024 if kind == "scs" else 4096
+        fields = {"drive_mode": 0, "homing_offset": 0, "range_min": 0, "range_max": counts - 1}
+        fields |= {key: changes.pop(key) for key in fields.keys() & changes.keys()}
+        joints = {f"j{i}": axis(i, **{"calibration": Calibration(i, **fields), **changes}) for i in ids}
+        start = dict.fromkeys(ids, counts / 2 - 1.0)
+        bus: Any
+        config: Any
+        make: Any
         if kind in ("sts", "scs"):
-            self.bus = FeetechBus(start, kind)  # type: ignore[arg-type]
-            config: Any = FeetechDriver(type="feetech", series=kind)  # type: ignore[arg-type]
-            self.driver = FeetechServos(config, joints, self.clock, **options)
+            bus, make = FeetechBus(start, kind), FeetechServos  # type: ignore[arg-type]
+            config = FeetechDriver(type="feetech", series=kind)  # type: ignore[arg-type]
         else:
-            self.bus = DynamixelBus(start, 1060 if kind == "load" else 1020)
+            bus, make = DynamixelBus(start, 1060 if kind == "load" else 1020), DynamixelServos
             config = DynamixelDriver(type="dynamixel", baud=1_000_000, watchdog_s=2.0)
-            self.driver = DynamixelServos(config, joints, self.clock, **options)
-        self.wire = MemoryWire(self.bus, self.clock)
-        self.wire.plug()
-        self.driver.open()
+        self.bus: Any = bus
+        self.driver, self.wire = wired(make, config, bus, joints)
+        self.clock = self.wire.clock
 
     def arm_all(self) -> None:
         assert self.driver.check() == {}
@@ -146,8 +121,7 @@ class Bench:
         """Poll, with these commands in between, until the joint has a fault."""
 
         def work() -> None:
-            if commands is not None:
-                self.driver.command(commands)
+            self.driver.command(commands or {})
             self.driver.poll(0.02)
 
         assert until(lambda: joint in self.driver.faults(), work), joint

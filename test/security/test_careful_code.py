@@ -24,14 +24,12 @@ def nodes() -> list[tuple[Path, ast.AST]]:
     return [(path, node) for path in FILES for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
 
 
-def calls() -> Iterator[tuple[Path, ast.Call, str]]:
-    """Every call with the dotted name of what is called."""
-    return ((path, node, ast.unparse(node.func)) for path, node in nodes() if isinstance(node, ast.Call))
-
-
-def keyword(call: ast.Call, name: str) -> object:
-    value = next((k.value for k in call.keywords if k.arg == name), None)
-    return value.value if isinstance(value, ast.Constant) else None
+def calls() -> Iterator[tuple[str, str, dict[str | None, object]]]:
+    """Every call: its place, the dotted name of what is called, and its arguments that are constants with a name."""
+    for path, node in nodes():
+        if isinstance(node, ast.Call):
+            given = {k.arg: k.value.value if isinstance(k.value, ast.Constant) else None for k in node.keywords}
+            yield where(path, node), ast.unparse(node.func), given
 
 
 def where(path: Path, node: ast.AST) -> str:
@@ -50,32 +48,27 @@ def test_yaml_is_loaded_safely_and_by_one_loader() -> None:
 
 
 def test_nothing_is_unpickled_but_arrays_by_a_reader_of_arrays_alone() -> None:
+    unpicklers = {"pickle", "dill", "joblib", "marshal", "shelve", "cloudpickle"}
     importers = {
         path.name
         for path, node in nodes()
-        for name in ([a.name for a in node.names] if isinstance(node, ast.Import) else [])
-        if name.split(".")[0] in ("pickle", "dill", "joblib", "marshal", "shelve", "cloudpickle")
+        if isinstance(node, ast.Import) and unpicklers & {name.name.split(".")[0] for name in node.names}
     }
     # FaceVerse: the lab's own file of names; its unpickler knows NumPy's arrays alone.
     assert importers <= {"public.py"}
     wrong = []
-    for path, call, name in calls():
-        given = any(k.arg == "allow_pickle" for k in call.keywords)  # without the word NumPy allows none
-        if name in ("np.load", "numpy.load") and given and keyword(call, "allow_pickle") is not False:
-            wrong.append(where(path, call))
-        if name == "torch.load" and keyword(call, "weights_only") is not True:
-            wrong.append(where(path, call))
+    for place, name, given in calls():
+        if name in ("np.load", "numpy.load") and given.get("allow_pickle", False) is not False:
+            wrong.append(place)  # without the word NumPy allows none
+        if name == "torch.load" and given.get("weights_only") is not True:
+            wrong.append(place)
     assert wrong == []
 
 
 def test_no_text_becomes_code_no_shell_is_asked_and_no_archive_is_unpacked_to_disk() -> None:
     names = ("eval", "exec", "os.system", "os.popen", "tempfile.mktemp", "subprocess.getoutput")
-    wrong = [
-        f"{where(path, call)}: {name}"
-        for path, call, name in calls()
-        if name in names or name.endswith((".extractall", ".unpack_archive")) or keyword(call, "shell") is True
-    ]
-    assert wrong == []
+    ends = (".extractall", ".unpack_archive")
+    assert [c for c in calls() if c[1] in names or c[1].endswith(ends) or c[2].get("shell") is True] == []
 
 
 def test_no_default_listens_beyond_this_machine() -> None:
