@@ -20,11 +20,9 @@ from reactdiff_ros.actuation.robot.profile import load_profile
 TICK_S = 0.02
 PROFILE = SMALL.replace("{type: pca9685}", "{type: maestro, timeout_s: 0.5}")
 CALIBRATIONS = {
-    "eye": Calibration(0, 0, 0, 1200, 1800),
-    "lid": Calibration(1, 0, 0, 1100, 1700),
-    "jaw": Calibration(1, 0, 0, 1000, 3000),
-    "neck": Calibration(2, 0, 0, 1000, 3000),
-}
+    "eye": Calibration(0, 0, 0, 1200, 1800), "lid": Calibration(1, 0, 0, 1100, 1700),
+    "jaw": Calibration(1, 0, 0, 1000, 3000), "neck": Calibration(2, 0, 0, 1000, 3000),
+}  # fmt: skip
 
 
 class Head:
@@ -69,7 +67,6 @@ class Head:
         self.start(saved)
 
     def emulated(self) -> Any:
-        """Its hardware."""
         return Rig(self.profile, self.folder, self.clock)
 
     def start(self, saved: dict[str, float] | None = None, stopped: bool = False) -> None:
@@ -82,13 +79,8 @@ class Head:
             self.profile, self.hardware, self.clock, saved=saved, uncalibrated=self.uncalibrated, stopped=stopped
         )
 
-    @property
-    def status(self) -> Status:
-        return self.actuation.state
-
-    @property
-    def state(self) -> str:
-        return self.status.state
+    status = property(lambda self: self.actuation.state)
+    state = property(lambda self: self.status.state)
 
     def run(self, seconds: float, until: str = "") -> bool:
         """Tick at 50 Hz, a new face each time while there is one; True when the state was reached."""
@@ -115,7 +107,6 @@ class Head:
         return request
 
     def enable(self) -> Self:
-        """Enable and follow."""
         self.run(1.5)
         request = self.ask("enable")
         assert request.granted, request.answer
@@ -135,21 +126,17 @@ class Head:
         assert self.torques() == self.torque_told() == [False] * 4
 
     def torque_told(self) -> list[bool | None]:
-        """What the status says has torque."""
         return list(self.status.torque.values())
 
     def plug(self) -> None:
-        """All cables in."""
         for wire in self.wires.values():
             wire.plug()
 
     def pull(self) -> None:
-        """All cables out."""
         for wire in self.wires.values():
             wire.pull()
 
     def torque(self, number: int) -> bool:
-        """Whether a Feetech servo has torque."""
         return bool(self.bus.servos[number].table[40])
 
     def torques(self) -> list[bool]:
@@ -168,7 +155,6 @@ class Head:
         return found
 
     def show(self, **coefficients: float) -> None:
-        """The face from now on."""
         self.face = face(**coefficients)
 
     def goals(self, number: int) -> list[int]:

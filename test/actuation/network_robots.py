@@ -13,8 +13,7 @@ from aiohttp import WSMsgType, web
 
 def free_port() -> int:
     """A port that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
@@ -45,15 +44,10 @@ class Robot:
 
     def hang_up(self) -> None:
         """End all connections."""
-
-        async def end() -> None:
-            for opened in list(self.sockets):
-                await opened.close()
-
-        self._run(end())
+        for opened in list(self.sockets):
+            self._run(opened.close())
 
     def close(self) -> None:
-        """Off."""
         if self._thread.is_alive():
             self.hang_up()
             self._run(self._runner.cleanup())

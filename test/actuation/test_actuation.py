@@ -69,8 +69,7 @@ def test_what_prevents_enabling_is_said_and_nothing_gets_torque(tmp_path, given,
     head = Head(tmp_path, **given)
     head.run(1.5)
     request = head.ask("enable")
-    assert not request.granted
-    assert request.answer == answer
+    assert (request.granted, request.answer) == (False, answer)
     head.run(0.2)
     assert head.state == "disarmed"
     assert head.torques() == [False] * 4
@@ -141,9 +140,6 @@ def test_stale_input_returns_to_neutral_and_both_times_are_told(head):
     assert head.actuation.tick(now_s).input_age_s == 0.0
 
 
-# Stops.
-
-
 def test_a_software_stop_wins_is_latched_and_cleared_by_reset_alone(head):
     head.show(headPitch=0.5)
     head.run(0.2)
@@ -184,19 +180,19 @@ def test_a_stop_while_it_is_being_enabled_gives_no_torque_and_the_profile_may_re
 
 
 def test_faults_from_outside_prevent_enabling_and_stop(tmp_path):
-    head = Head(tmp_path)
+    head, sentence = Head(tmp_path), "/a and /b publish it"
     head.run(1.5)
-    head.actuation.obstacle("writers", "/a and /b publish it")
-    head.actuation.fail("/a and /b publish it")
+    head.actuation.obstacle("writers", sentence)
+    head.actuation.fail(sentence)
     head.run(0.1)
     assert head.state == "disarmed"
-    assert head.ask("enable").answer == "/a and /b publish it"
+    assert head.ask("enable").answer == sentence
     head.actuation.obstacle("writers", "")
     head.enable()
-    head.actuation.fail("/a and /b publish it")
+    head.actuation.fail(sentence)
     head.run(3.0)
     assert head.state == "stopped"
-    assert "/a and /b publish it" in head.status.message
+    assert sentence in head.status.message
     assert head.status.commands.torque == [False, False, True, False]  # release, release, hold, lowered
 
 
@@ -224,9 +220,6 @@ def test_a_stall_is_not_made_up_for_motion_goes_on_from_where_joints_are_and_a_l
     head.run(TICK_S)
     assert (head.state in ("lowering", "disarmed"), head.status.stalls) == (True, 3)
     head.ends_without_torque()
-
-
-# Joints and lines that fail.
 
 
 def test_a_joint_in_trouble_does_its_part_and_the_face_goes_on(head):

@@ -30,8 +30,7 @@ def lose(head, instruction, most):
 
 def test_an_order_that_was_lost_is_repeated_until_somebody_confirms_it(tmp_path):
     head = Head(tmp_path, "on_fault: hold\n    output: {driver: bus", "on_fault: release\n    output: {driver: bus")
-    head.enable()
-    lose(head, WRITE, most=8)
+    lose(head.enable(), WRITE, most=8)
     head.hardware.release("jaw")
     assert "jaw" in head.hardware.faults()
     assert head.torque(1)
@@ -158,7 +157,8 @@ def killed(tmp_path, *changes, stopped=False):
     return head
 
 
-def test_torque_of_a_killed_process_is_reported_and_nothing_moves_by_itself(tmp_path):
+@pytest.mark.parametrize("wish", ["disable", "reset", "leave"])
+def test_what_holds_is_reported_does_not_move_by_itself_and_is_lowered_without_a_jump_and_let_go(tmp_path, wish):
     head = killed(tmp_path)
     goals = [head.goals(1), head.goals(2), *(channel.received for channel in head.board.channels)]
     before = list(map(len, goals))
@@ -167,19 +167,13 @@ def test_torque_of_a_killed_process_is_reported_and_nothing_moves_by_itself(tmp_
     assert head.torque_told() == head.torques() == [True] * 4
     assert "eye, lid, jaw, neck: torque is on (~/enable false lets go where it can)" in head.status.message
     assert list(map(len, goals)) == before
-
-
-@pytest.mark.parametrize("wish", ["disable", "reset", "leave"])
-def test_what_holds_is_lowered_without_a_jump_and_let_go(tmp_path, wish):
-    head = killed(tmp_path)
-    sent = len(head.goals(2))
     request = head.ask(wish)
     assert request.granted
     assert head.state == "lowering"
     assert head.torques() == [False, False, False, True]
     head.ends_without_torque()
     assert head.status.measured[3] == DOWN
-    steps = np.diff([UP, *head.goals(2)[sent:]])
+    steps = np.diff([UP, *head.goals(2)[before[1] :]])
     assert -1 <= min(steps) <= max(steps) <= head.largest_step("neck") * 4096 / 360 + 1
     assert wish != "disable" or request.answer == "disabled; neck: lowered first, then let go"
     head.enable()
@@ -215,9 +209,8 @@ def test_a_software_stop_does_what_the_profile_says_with_what_holds_already(tmp_
     before = len(head.goals(2))
     assert kept or head.ask("software_stop").granted
     head.run(0.5)
-    assert head.state == "stopped"
+    assert (head.state, len(head.goals(2))) == ("stopped", before)
     assert head.torques() == head.torque_told() == [holds] * 4
-    assert len(head.goals(2)) == before
     disable = head.ask("disable")
     assert disable.granted is not holds
     assert ("eye, lid, jaw, neck may have torque" in disable.answer) is holds

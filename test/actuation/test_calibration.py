@@ -85,31 +85,21 @@ def test_after_calibration_every_position_is_where_it_belongs(
     assert ends[1] - 40 <= found.range_max < ends[1]
 
 
-REFUSED = [
-    (2000, 1900, 2200, "too small"), (2000, 100, 4090, "too wide"), (3000, 1500, 2400, "reversed"),
-    (1000, 1500, 2400, "reversed"), (2400, 2400 - 3000, 2500, "wrapped"), (1000, 950, 1000 + 3000, "wrapped"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("neutral", "lower", "upper", "words"), REFUSED)
-def test_what_cannot_be_right_is_refused_by_name(neutral: int, lower: int, upper: int, words: str) -> None:
-    with pytest.raises(CalibrationError, match=rf"its range is {words}.*\(neck\)"):
-        range_by_hand("neck", JOINT, STS, STEP, neutral, lower, upper)
+def test_what_cannot_be_right_is_refused_by_name() -> None:
+    wrong = [(2000, 1900, 2200), (2000, 100, 4090), (3000, 1500, 2400), (1000, 1500, 2400), (2400, 2400 - 3000, 2500)]
+    for poses, words in zip(wrong, ("too small", "too wide", "reversed", "reversed", "wrapped"), strict=True):
+        with pytest.raises(CalibrationError, match=rf"its range is {words}.*\(neck\)"):
+            range_by_hand("neck", JOINT, STS, STEP, *poses)
 
 
 def test_a_joint_is_followed_over_the_end_of_its_counts_unless_it_jumps_or_they_end() -> None:
-    track = Track(STS, 3900)
-    for count in (4050, 80, 300, 40, 4000):
+    track, ends = Track(STS, 3900), Track(Counts(1024, 300.0, 511), 1000)
+    for count, value in ((4050, 4050), (80, 4096 + 80), (4000, 4000), (60, 4096 + 60)):
         track.see(count)
-    assert (track.value, track.lost) == (4000, False)
-    track.see(4090)
-    track.see(60)
-    assert (track.value, track.lost) == (4096 + 60, False)
+        assert (track.value, track.lost) == (value, False)
     track.see(1500)
-    assert track.lost
-    ends = Track(Counts(1024, 300.0, 511), 1000)
     ends.see(20)
-    assert ends.lost
+    assert (track.lost, ends.lost) == (True, True)
 
 
 @pytest.mark.parametrize("ends", [(1100.0, 1900.0), (1900.0, 1100.0)], ids=["as it is", "mirrored"])

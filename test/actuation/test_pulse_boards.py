@@ -52,15 +52,6 @@ def test_a_maestro_is_not_armed_before_its_serial_timeout_was_seen() -> None:
     assert driver.arm("j0", 0.0) is None
 
 
-def test_a_pulse_that_a_maestro_reports_once_is_no_position_to_start_from() -> None:
-    board, driver, wire = maestro()
-    board.channels[1].target, board.channels[1].goes_home = 4 * 1700, False
-    widths = iter(range(100))
-    wire.garble = lambda data: data[:2] + bytes((next(widths), 24)) if len(data) == 4 else data
-    assert driver.check() == {}
-    assert (driver.holding("j1"), driver.reading("j1")) == (True, None)
-
-
 def pca9685(folder: Path, bus: emulated.I2cBus, joints: dict[str, Axis], **config: Any) -> Pca9685Board:
     """The driver of a chip, open."""
     driver = Pca9685Board(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 
 import numpy as np
 import pytest
@@ -196,24 +195,6 @@ def test_no_count_of_a_servo_is_beyond_its_limits(scale: Counts, unit: str, size
         joint = axis(1, calibration=calibration, unit=unit, lower=lower, upper=upper + 0.02 * size)
         for position in (-1e9, lower, upper, 1e9, rng.uniform(lower, upper)):
             assert joint.lower - 1e-6 <= scale.position(joint, scale.of(joint, position)) <= joint.upper + 1e-6
-
-
-@pytest.mark.parametrize("kind", ["sts", "load"])
-def test_a_slow_line_gets_the_goals_that_it_carries_and_no_servo_waits_long(kind: str) -> None:
-    """48 servos at 57600 baud: not all goals fit into a tick, and those that are most behind go first."""
-    bench = Bench(kind, tuple(range(48)))
-    bench.driver.close()
-    bench.wire.baud, bench.clock._step_s = 57_600, 0.0
-    bench.driver.open()
-    bench.arm_all()
-    before = np.array([len(servo.received) for servo in bench.bus.servos.values()])
-    for tick in range(240):
-        bench.clock.now_s += 0.02
-        bench.driver.command({joint: 20.0 * math.sin(tick / 20.0) for joint in bench.driver.axes})
-    got = np.array([len(servo.received) for servo in bench.bus.servos.values()]) - before
-    assert 0 < got.min() <= got.max() <= 3 * got.min()
-    first, each = bench.driver.goal_bytes
-    assert 0.9 < got.sum() * each / (240 * (0.02 * 5760 - first)) <= 1.0
 
 
 @pytest.mark.parametrize("lost", range(12))
