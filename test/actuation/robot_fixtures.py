@@ -65,8 +65,7 @@ def small_profile(folder: Path, old: str = "", new: str = "") -> Profile:
 def face(**coefficients: float) -> np.ndarray:
     """A face, (58,), in which only these coefficients are not 0."""
     frame = np.zeros(COEFFICIENT_COUNT)
-    for name, value in coefficients.items():
-        frame[INDEX[name]] = value
+    frame[[INDEX[name] for name in coefficients]] = list(coefficients.values())
     return frame
 
 
@@ -179,12 +178,9 @@ class LimitCheck:
 
     def see(self, block: Block) -> None:
         assert block.fault == ""  # nobody asked for a stop
-        for values in (block.target, block.command, block.velocity, block.acceleration):
-            assert np.isfinite(values).all()
-        assert (block.target >= self.lower).all()
-        assert (block.target <= self.upper).all()
-        assert (block.command >= self.lower).all()
-        assert (block.command <= self.upper).all()
+        for positions in (block.target, block.command):
+            assert np.isfinite(positions).all()
+            assert ((positions >= self.lower) & (positions <= self.upper)).all()
         assert (np.abs(block.velocity) <= self.speed).all()
         assert (np.abs(block.acceleration) <= self.acceleration).all()
         command, velocity, acceleration = block.command, block.velocity, block.acceleration
@@ -192,16 +188,16 @@ class LimitCheck:
             command = np.vstack([self.before.command[-2:], command])
             velocity = np.vstack([self.before.velocity[-1:], velocity])
             acceleration = np.vstack([self.before.acceleration[-1:], acceleration])
-        share = [
-            (np.abs(np.diff(command, axis=0)) * self.rate / self.speed).max(initial=0.0),
-            (np.abs(np.diff(command, n=2, axis=0)) * self.rate**2 / self.acceleration).max(initial=0.0),
-            (np.abs(np.diff(acceleration, axis=0)) * self.rate / self.jerk).max(initial=0.0),
-        ]
-        assert share[0] <= 1.0
-        assert share[1] <= 1.0 + TOLERANCE
-        assert share[2] <= 1.0 + TOLERANCE
+        speed, bend, jerk = (
+            (np.abs(np.diff(values, n=order, axis=0)) * self.rate**order / limit).max(initial=0.0)
+            for values, order, limit in (
+                (command, 1, self.speed), (command, 2, self.acceleration), (acceleration, 1, self.jerk)
+            )
+        )  # fmt: skip
+        assert speed <= 1.0
+        assert max(bend, jerk) <= 1.0 + TOLERANCE
         assert (np.abs(np.diff(velocity, axis=0)) * self.rate <= self.acceleration * (1 + TOLERANCE)).all()
-        self.used = np.maximum(self.used, share)
+        self.used = np.maximum(self.used, (speed, bend, jerk))
         self.before = block
         self.ticks += len(block.time)
 

@@ -84,10 +84,9 @@ def test_more_than_one_publisher_of_a_topic_is_found(steps):
 @pytest.mark.parametrize("hz", [50, 4000])
 def test_the_rate_is_what_is_sent_not_what_is_taken(hz):
     writers = Writers("t")
-    for number in range(0, 4 * hz, max(hz // 500, 1)):
+    for number in range(0, 4 * hz, hz // 50):
         writers.heard(number)
-        if number % (hz // 5) == 0:
-            writers.look(endpoints([FACE]), number / hz)
+        writers.look(endpoints([FACE]), number / hz)
     assert writers.rate_hz == pytest.approx(hz, rel=0.05)
 
 

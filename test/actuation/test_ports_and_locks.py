@@ -50,16 +50,16 @@ def test_a_port_has_one_writer_and_the_holder_is_named(tmp_path: Path) -> None:
 
 def test_locks_of_other_processes(tmp_path: Path) -> None:
     """Of a living process without flock: respected; of a dead one, or nonsense: taken over."""
-    device = str(tmp_path / "dev")
+    device = tmp_path / "dev"
     file = tmp_path / f"LCK..{os.path.realpath(device).replace('/', '_')}"
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
         file.write_text(f"{living.pid:>10}\nminicom root\n")
         with pytest.raises(DeviceError, match=f"process {living.pid} minicom root has it"):
-            DeviceLock(device, tmp_path)
+            DeviceLock(str(device), tmp_path)
         living.stdin.close()
     for left in (f"{living.pid:>10}\n", "nonsense", "", "99999999999999999999"):
         file.write_text(left)
-        lock = DeviceLock(device, tmp_path)
+        lock = DeviceLock(str(device), tmp_path)
         assert file.read_text().split()[0] == str(os.getpid())
         lock.release()
         assert not file.exists()
@@ -69,7 +69,6 @@ def test_a_forbidden_port_names_the_group_and_a_lock_needs_its_folder(tmp_path: 
     (tmp_path / "tty").touch()
     sentence = str(explain(str(tmp_path / "tty"), PermissionError(errno.EACCES, "denied")))
     assert "usermod -aG " in sentence
-    assert "\n" not in sentence
     with pytest.raises(DeviceError, match="cannot be made"):
         DeviceLock("/dev/ttyX", tmp_path / "nowhere")
 

@@ -52,11 +52,10 @@ def test_a_maestro_is_not_armed_before_its_serial_timeout_was_seen() -> None:
     assert driver.arm("j0", 0.0) is None
 
 
-def pca9685(folder: Path, bus: emulated.I2cBus, joints: dict[str, Axis], **config: Any) -> Pca9685Board:
+def pca9685(folder: Path, bus: emulated.I2cBus, joints: dict[str, Axis], **given_: Any) -> Pca9685Board:
     """The driver of a chip, open."""
-    driver = Pca9685Board(
-        Pca9685Driver(type="pca9685", **config), joints, CLOCK, i2c=lambda number: bus, lock_folder=folder
-    )
+    config = Pca9685Driver(type="pca9685", **given_)
+    driver = Pca9685Board(config, joints, CLOCK, i2c=lambda number: bus, lock_folder=folder)
     driver.open()
     return driver
 
@@ -184,7 +183,7 @@ def test_an_ohbots_line_gets_no_more_than_it_carries_so_that_a_stop_never_waits(
         driver.command({name: float(rng.uniform(a.lower, a.upper)) for name, a in driver.axes.items()})
         for at_s, data in heard:
             free_s = max(free_s, at_s) + len(data) * 10.0 / 19_200
-            assert all(re.fullmatch(rb"m0\d,\d+,250", line) for line in data.split(b"\n")[:-1])
+            assert re.fullmatch(rb"(m0\d,\d+,250\n)+", data)
         assert free_s - clock.now_s <= QUEUE_S + 1e-9
         heard.clear()
     moves = [len(motor.received) for motor in board.motors]

@@ -114,13 +114,11 @@ def test_the_jaw_is_not_wide_open_for_longer_than_it_may_be_however_it_moves(tmp
 def test_a_stop_is_within_its_limits_and_as_quick_as_is_said(v: float, a: float, top: float, jerk: float) -> None:
     velocity, acceleration = 3.0 * v, top * a
     found = stop(0.2, velocity, acceleration, top, jerk)
-    assert all(t >= 0.0 for t, _ in found.phases)
-    scale = abs(velocity) + acceleration**2 / (2 * jerk) + 1e-9
-    ends = np.cumsum([t for t, _ in found.phases])
-    states = [found.at(t) for t in (0.0, *(ends[:2]))]
-    assert all(abs(s[2]) <= top * (1 + 1e-6) for s in states)
+    times = [t for t, _ in found.phases]
+    assert min(times) >= 0.0
+    assert all(abs(found.at(t)[2]) <= top * (1 + 1e-6) for t in (0.0, *np.cumsum(times)[:2]))
     almost = found.at(found.duration_s * (1 - 1e-9))
-    assert abs(almost[1]) <= 1e-5 * scale
+    assert abs(almost[1]) <= 1e-5 * (abs(velocity) + acceleration**2 / (2 * jerk) + 1e-9)
     assert found.at(found.duration_s + 1.0)[1:] == (0.0, 0.0)
 
 
@@ -201,9 +199,6 @@ def test_a_joint_found_outside_after_a_stall_is_a_fault(tmp_path: Path) -> None:
     assert "neck" in commands.fault
 
 
-FIGURES = ("time_s", "target", "position", "velocity", "acceleration", "limited")
-
-
 def run_failing(monkeypatch: pytest.MonkeyPatch, profile: Profile, ticks: set[int], count: int) -> Follower:
     """Half a second up, half a second down, again and again; its library fails at `ticks`; limits are checked."""
     tick, commands = 0, []
@@ -215,13 +210,13 @@ def run_failing(monkeypatch: pytest.MonkeyPatch, profile: Profile, ticks: set[in
             return super().update(*what)
 
     monkeypatch.setattr("reactdiff_ros.actuation.motion.Ruckig", Failing)
-    follower, check = Follower(profile), LimitCheck(profile)
+    follower = Follower(profile)
     follower.begin_at_neutral(0.0, None, 0.0)
     for tick in range(1, count):
         shown = np.full(58, 1.0 if tick // 25 % 2 else -1.0)
         commands.append(follower.tick(tick / profile.rate_hz, shown, 0.0))
-    columns = ([getattr(t, name) for t in commands] for name in FIGURES)
-    check.see(Block(*map(np.array, columns), ""))
+    figures = ("time_s", "target", "position", "velocity", "acceleration", "limited")
+    LimitCheck(profile).see(Block(*(np.array([getattr(t, name) for t in commands]) for name in figures), ""))
     monkeypatch.undo()
     return follower
 
