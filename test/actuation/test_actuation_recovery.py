@@ -42,6 +42,19 @@ def test_an_order_that_was_lost_is_repeated_until_somebody_confirms_it(tmp_path)
     head.ends_without_torque()
 
 
+def test_a_board_that_is_lost_while_it_lets_go_does_so_when_it_is_back(tmp_path):
+    head = Head(tmp_path).enable()
+    for channel in head.board.channels:
+        channel.goes_home = False  # otherwise it lets go by itself when nothing arrives
+    head.wires["servos"].pull()
+    assert head.ask("disable").granted
+    head.run(8.0)
+    assert head.torques() == [True, True, False, False]
+    head.wires["servos"].plug()
+    head.run(3.0)
+    assert head.torques() == head.torque_told() == [False] * 4
+
+
 @pytest.fixture
 def maestro(tmp_path):
     """A robot of hobby servos alone, on one Maestro, enabled."""
