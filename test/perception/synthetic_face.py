@@ -65,8 +65,6 @@ class World:
     """Stands in for the networks: sees the actors that are on stage, exactly."""
 
     actors: list[Actor] = field(default_factory=list)
-    calls: list[str] = field(default_factory=list)
-    """What was asked for, in order."""
     width: int = 640
     height: int = 480
 
@@ -74,10 +72,9 @@ class World:
         pass
 
     def begin_detection(self, rgb: np.ndarray) -> None:
-        self.calls.append("begin")
+        pass
 
     def detect(self, rgb: np.ndarray, min_score: float) -> list[Detection]:
-        self.calls.append("detect")
         found = []
         for region in (actor.region() for actor in self.actors if actor.detectable):
             side = region.side / 1.5
@@ -85,7 +82,6 @@ class World:
         return found
 
     def mesh(self, rgb: np.ndarray, region: Region) -> np.ndarray | None:
-        self.calls.append("mesh")
         near = [
             a for a in self.actors if a.meshable and np.hypot(a.x - region.x, a.y + 40 - region.y) < region.side / 2
         ]
@@ -100,9 +96,8 @@ class World:
             patch = cv2.resize(texture, (size, size), interpolation=cv2.INTER_LINEAR)
             left, top = round(actor.x) - size // 2, round(actor.y) - size // 3
             x0, y0 = max(0, left), max(0, top)
-            x1, y1 = min(self.width, left + size), min(self.height, top + size)
-            if x1 > x0 and y1 > y0:
-                bgr[y0:y1, x0:x1] = patch[y0 - top : y1 - top, x0 - left : x1 - left]
+            shown = bgr[y0 : max(0, top + size), x0 : max(0, left + size)]
+            shown[:] = patch[y0 - top :, x0 - left :][: shown.shape[0], : shown.shape[1]]
         return Picture(round(t_ms * MS), bgr)
 
 
@@ -152,9 +147,4 @@ def mouth(actor: Actor, t: float, opening: float) -> None:
 
 def one_talks(who: Actor, other: Actor) -> Callable[[float], None]:
     """The mouth of one of them moves."""
-
-    def talk(t: float) -> None:
-        mouth(who, t, 0.1)
-        mouth(other, t, 0.0)
-
-    return talk
+    return lambda t: (mouth(who, t, 0.1), mouth(other, t, 0.0))

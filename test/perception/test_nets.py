@@ -19,8 +19,7 @@ from reactdiff_ros.resources import demo_clip_path, resource_path
 from reactdiff_ros.types import Array
 
 STORED = Path(__file__).with_name("mediapipe_faces.npz")
-"""MediaPipe's box and meshes of one picture of the demo clip: rows of `regions` are x, y, side, angle."""
-STORED_PICTURE = 40
+"""MediaPipe's box and meshes of picture 40 of the demo clip: rows of `regions` are x, y, side, angle."""
 
 
 @given(
@@ -40,20 +39,18 @@ def test_an_array_becomes_a_picture_or_one_sentence(shape, kind, side):
     assert 0 < scale <= 1
 
 
-@pytest.mark.parametrize("name", ["detector.onnx", "mesh.onnx"])
-@pytest.mark.parametrize("how", ["missing", "damaged", "another"])
-def test_a_missing_or_wrong_network_is_one_sentence(tmp_path, name, how):
-    for path in resource_path("models/face").glob("*.onnx"):
-        shutil.copy(path, tmp_path)
-    if how == "missing":
-        (tmp_path / name).unlink()
-    elif how == "damaged":
-        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-1000])
-    else:
-        shutil.copy(resource_path("models/voice/silero_vad.onnx"), tmp_path / name)
-    with pytest.raises(WeightsError, match=f"face {name[:-5]} cannot be loaded .*make setup") as caught:
-        FaceNets(tmp_path)
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize("name", ["detector", "mesh"])
+def test_a_missing_damaged_or_wrong_network_is_one_sentence(tmp_path, name):
+    shutil.copytree(resource_path("models/face"), tmp_path, dirs_exist_ok=True)
+    path = tmp_path / f"{name}.onnx"
+    other = resource_path("models/voice/silero_vad.onnx").read_bytes()
+    for content in (None, path.read_bytes()[:-1000], other):
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(WeightsError, match=f"face {name} cannot be loaded .*make setup") as caught:
+            FaceNets(tmp_path)
+        assert "\n" not in str(caught.value)
 
 
 @given(
@@ -67,7 +64,7 @@ def test_any_picture_and_region_give_landmarks_or_nothing(nets, size, numbers):
     assert points is None or (points.shape == (LANDMARKS, 3) and np.isfinite(points).all())
 
 
-def demo_picture(number: int = STORED_PICTURE) -> RGB:
+def demo_picture(number: int = 40) -> RGB:
     return to_rgb(next(islice(MediaClip(demo_clip_path()).pictures(), number, None)).bgr, 960)[0]
 
 
@@ -75,9 +72,7 @@ def test_a_detection_begun_before_tells_the_same(nets):
     first, second = demo_picture(), demo_picture(0)
     (alone,), (other,) = nets.detect(first, 0.5), nets.detect(second, 0.5)
     assert alone != other
-    points = nets.mesh(first, alone.region)
     nets.begin_detection(first)
-    assert nets.mesh(first, alone.region).tobytes() == points.tobytes()
     assert nets.detect(first, 0.5) == [alone]
     nets.begin_detection(first)
     assert nets.detect(second, 0.5) == [other], "what no one asked for is forgotten"
@@ -90,8 +85,7 @@ def test_a_detection_begun_before_tells_the_same(nets):
 def apart(points: Array, others: Array) -> Array:
     """(478, 3) distances of landmarks, in eye distances (between the middles of the eyes' corners)."""
     right, left = (others[33] + others[133])[:2] / 2, (others[263] + others[362])[:2] / 2
-    distances: Array = np.abs(points - others) / math.dist(right, left)
-    return distances
+    return np.abs(points - others) / math.dist(right, left)
 
 
 def test_the_demo_face_is_read_as_mediapipe_read_it(nets):
@@ -103,8 +97,7 @@ def test_the_demo_face_is_read_as_mediapipe_read_it(nets):
     for region, expected in zip(stored["regions"], stored["landmarks"], strict=True):
         points = nets.mesh(picture, Region(*region.tolist()))
         off = apart(points, expected)
-        assert np.hypot(off[:, 0], off[:, 1]).max() < 0.005
-        assert off[:, 2].max() < 0.005
+        assert max(np.hypot(off[:, 0], off[:, 1]).max(), off[:, 2].max()) < 0.005
         assert nets.mesh(picture, Region(*region.tolist())).tobytes() == points.tobytes()
 
 

@@ -17,14 +17,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.perception.sound import MfccStream, mfcc_options, pitch_hz
-from reactdiff_ros.perception.voice import (
-    HANG_OVER_S,
-    SPEECH_CERTAIN,
-    VAD_WINDOW,
-    OverRobot,
-    UtteranceTracker,
-    VoiceExtractor,
-)
+from reactdiff_ros.perception.voice import SPEECH_CERTAIN, VAD_WINDOW, OverRobot, UtteranceTracker, VoiceExtractor
 from reactdiff_ros.resampling import Resampler, mono
 from reactdiff_ros.types import Sound, Voice
 
@@ -48,17 +41,13 @@ def pcm(sound: NDArray[np.float32], channels: int = 1) -> NDArray[np.int16]:
 
 
 def chunked(samples: NDArray[np.int16], rate: int, sizes: list[int], start_ns: int = T0) -> list[Sound]:
-    out, at = [], 0
-    for size in itertools.cycle(sizes):
-        if at >= len(samples):
-            return out
-        out.append(Sound(start_ns + at * NS // rate, rate, samples[at : at + size]))
-        at += size
-    return out
+    ends = itertools.takewhile(lambda at: at < len(samples), itertools.accumulate(itertools.cycle(sizes)))
+    cuts = itertools.pairwise([0, *ends, len(samples)])
+    return [Sound(start_ns + at * NS // rate, rate, samples[at:end]) for at, end in cuts]
 
 
-def heard(sounds: list[Sound]) -> VoiceExtractor:
-    extractor = VoiceExtractor()
+def heard(sounds: list[Sound], extractor: VoiceExtractor | None = None) -> VoiceExtractor:
+    extractor = extractor or VoiceExtractor()
     for sound in sounds:
         extractor.push(sound)
     return extractor
@@ -66,14 +55,11 @@ def heard(sounds: list[Sound]) -> VoiceExtractor:
 
 def values_of(sounds: list[Sound]) -> list[tuple[Voice, int]]:
     """Every value in the order it came, also those between the ends of two chunks."""
-    values: list[tuple[Voice, int]] = []
-    extractor = VoiceExtractor()
+    extractor, values = VoiceExtractor(), {}
     for sound in sounds:
         extractor.push(sound)
-        for moment in extractor._history:
-            if not values or moment.end_ns > values[-1][1]:
-                values.append((moment.voice(), moment.end_ns))
-    return values
+        values |= {moment.end_ns: moment.voice() for moment in extractor._history if moment.end_ns not in values}
+    return [(voice, end_ns) for end_ns, voice in values.items()]
 
 
 def same(a: tuple[Voice, int], b: tuple[Voice, int]) -> bool:
@@ -113,11 +99,9 @@ def test_mfcc_equal_kaldis_offline_result() -> None:
 def test_pitch_of_a_voiced_sound_in_noise_and_without_voice() -> None:
     for hz in (65, 82.4, 110, 155.6, 220, 311, 390):
         assert pitch_hz(buzz(hz, 0.04)) == pytest.approx(hz, rel=0.01)
-    rng = np.random.default_rng(2)
-    noisy = buzz(130, 0.04) + rng.normal(0, 0.02, 640).astype(np.float32)
-    assert pitch_hz(noisy) == pytest.approx(130, rel=0.02)
-    voiced = sum(pitch_hz(rng.normal(0, 0.1, 640).astype(np.float32)) > 0 for _ in range(200))
-    assert voiced <= 2
+    noise = np.random.default_rng(2).normal(0, 1, (201, 640)).astype(np.float32)
+    assert pitch_hz(buzz(130, 0.04) + 0.02 * noise[0]) == pytest.approx(130, rel=0.02)
+    assert sum(pitch_hz(0.1 * window) > 0 for window in noise[1:]) <= 2
     assert pitch_hz(np.full(640, 0.5, np.float32)) == 0
     assert pitch_hz(buzz(130, 0.04, level=1e-4)) == 0  # inaudible
 
@@ -145,32 +129,25 @@ def test_speech_begins_and_ends_with_hysteresis_and_is_timed_from_its_own_beginn
     assert timed[39] == (False, 0, pytest.approx(0.64))
 
 
-class Over:
-    """Windows of 32 ms over the robot's voice, each of one level and with the network's probability."""
-
-    def __init__(self) -> None:
-        self.over, self.now_ns = OverRobot(), T0
-
-    def hear(self, seconds: float, level: float, probability: float = 0.0) -> tuple[float, float]:
-        """What counts in the last of them: the probability, and for how long it has sounded, s."""
-        for _ in range(round(seconds * NS / WINDOW_NS)):
-            window = np.full(VAD_WINDOW, level, np.float32)
-            found, began_ns = self.over.observe(probability, window, self.now_ns, self.now_ns + WINDOW_NS)
-            self.now_ns += WINDOW_NS
-        return found, (self.now_ns - began_ns) / NS
-
-
 def test_over_the_robot_loud_sound_is_speech_from_its_beginning_once_the_network_hears_some() -> None:
-    over = Over()
-    assert over.hear(2.0, 0.005)[0] == 0.0, "what the canceller leaves of the robot"
-    assert over.hear(0.32, 0.1, 0.02)[0] == 0.02
-    assert over.hear(0.064, 0.1, 0.6) == (SPEECH_CERTAIN, pytest.approx(0.384))
-    assert over.hear(0.32, 0.1, 0.01)[0] == SPEECH_CERTAIN, "holes in the spectrum"
-    assert over.hear(HANG_OVER_S / 2, 0.005, 0.01)[0] == 0.01
-    assert over.hear(0.1, 0.1, 0.01)[0] == SPEECH_CERTAIN, "a stop"
-    over.hear(0.5, 0.005)
-    over.hear(1.5, 0.1, 0.01)
-    assert over.hear(0.1, 0.1, 0.6)[0] == 0.6, "after a second, noise belongs to what the canceller leaves"
+    over, starts = OverRobot(), itertools.count(T0, WINDOW_NS)
+
+    def hear(seconds: float, level: float, probability: float = 0.0) -> tuple[float, float]:
+        """What counts in the last window: the probability, and for how long it has sounded, s."""
+        for _ in range(round(seconds * NS / WINDOW_NS)):
+            end_ns = (start_ns := next(starts)) + WINDOW_NS
+            found, began_ns = over.observe(probability, np.full(VAD_WINDOW, level, np.float32), start_ns, end_ns)
+        return found, (end_ns - began_ns) / NS
+
+    assert hear(2.0, 0.005)[0] == 0.0, "what the canceller leaves of the robot"
+    assert hear(0.32, 0.1, 0.02)[0] == 0.02
+    assert hear(0.064, 0.1, 0.6) == (SPEECH_CERTAIN, pytest.approx(0.384))
+    assert hear(0.32, 0.1, 0.01)[0] == SPEECH_CERTAIN, "holes in the spectrum"
+    assert hear(0.1, 0.005, 0.01)[0] == 0.01
+    assert hear(0.1, 0.1, 0.01)[0] == SPEECH_CERTAIN, "a stop"
+    hear(0.5, 0.005)
+    hear(1.5, 0.1, 0.01)
+    assert hear(0.1, 0.1, 0.6)[0] == 0.6, "after a second, noise belongs to what the canceller leaves"
 
 
 # ---- Sound in, values out
@@ -183,12 +160,11 @@ def speechlike() -> NDArray[np.float32]:
     return np.concatenate(parts) + np.random.default_rng(5).normal(0, 0.003, 38400).astype(np.float32)
 
 
+SIZES = st.lists(st.integers(1, 5000), min_size=1, max_size=6)
+
+
 @settings(max_examples=12, deadline=None)
-@given(
-    st.sampled_from([8000, 11025, 16000, 44100, 48000]),
-    st.integers(1, 4),
-    st.lists(st.integers(1, 5000), min_size=1, max_size=6),
-)
+@given(st.sampled_from([8000, 11025, 16000, 44100, 48000]), st.integers(1, 4), SIZES)
 def test_any_cutting_into_chunks_gives_the_same_values_at_the_same_times(speechlike, rate, channels, sizes) -> None:
     samples = pcm(soxr.resample(speechlike, 48000, rate), channels)
     reference, other = (values_of(chunked(samples, rate, cuts)) for cuts in ([rate // 100], sizes))
@@ -209,17 +185,14 @@ def test_what_is_said_later_changes_nothing_earlier(speechlike) -> None:
 def test_the_newest_voice_is_never_of_the_future_nor_stale_and_holes_and_jumps_back_are_found(speechlike) -> None:
     assert VoiceExtractor().latest(T0) is None
     sounds = chunked(pcm(speechlike), 48000, [960])
-    extractor, end_ns = (
-        heard([*sounds[:22], *sounds[26:], sounds[-6]]),
-        sounds[-1].end_ns,
-    )  # 80 ms are lost, one is late
+    end_ns = sounds[-1].end_ns
+    extractor = heard([*sounds[:22], *sounds[26:], sounds[-6]])  # 80 ms are lost, one is late
     assert extractor.holes == 1
     assert T0 + 370_000_000 < extractor.latest(T0 + 400_000_000)[1] <= T0 + 400_000_000
     assert extractor.latest(end_ns)[1] > end_ns - 31_000_000
     assert extractor.latest(end_ns + 450_000_000) is not None
     assert extractor.latest(end_ns + 600_000_000) is extractor.latest(T0 - NS) is None
-    for sound in chunked(pcm(speechlike[:9600]), 48000, [960], T0 - 100 * NS):
-        extractor.push(sound)
+    heard(chunked(pcm(speechlike[:9600]), 48000, [960], T0 - 100 * NS), extractor)
     assert extractor.latest(end_ns) is None, "the old time line is gone"
     assert math.isnan(extractor.latest(T0 - 100 * NS + NS // 5)[0].pause_s)
 
@@ -233,10 +206,8 @@ def test_jittered_and_drifting_stamps_are_followed_without_holes(speechlike) -> 
     assert abs(true_ns + 20_000_000 - extractor.latest(true_ns + 20_000_000)[1]) < 35_000_000
 
 
-CHUNKS = st.tuples(
-    st.integers(-3 * NS, 3 * NS), st.sampled_from([8000, 16000, 44100]), st.integers(1, 3), st.integers(0, 3000),
-    st.sampled_from([0, 1, 3000, 32767]),
-)  # fmt: skip
+RATES, LEVELS = st.sampled_from([8000, 16000, 44100]), st.sampled_from([0, 1, 3000, 32767])
+CHUNKS = st.tuples(st.integers(-3 * NS, 3 * NS), RATES, st.integers(1, 3), st.integers(0, 3000), LEVELS)
 SHARED = VoiceExtractor()
 
 
@@ -250,11 +221,10 @@ def test_any_sequence_of_chunks_gives_finite_values(chunks) -> None:
         voice, end_ns = SHARED.latest(sound.end_ns) or (None, 0)
         if voice is not None:
             assert end_ns <= sound.end_ns
-            assert np.isfinite(voice.mfcc).all()
+            assert np.isfinite([*voice.mfcc, voice.utterance_s]).all()
             assert 0 <= voice.speech_probability <= 1
             assert -100 <= voice.loudness_dbfs <= 0.1
             assert voice.pitch_hz == 0 or 60 <= voice.pitch_hz <= 400
-            assert math.isfinite(voice.utterance_s)
             assert math.isnan(voice.pause_s) or voice.pause_s >= 0
 
 
@@ -263,10 +233,9 @@ def test_dead_microphone_and_clipping_are_noticed() -> None:
     assert (extractor.digitally_silent, extractor.clipping) == (True, 0)
     silence, _ = extractor.latest(T0 + 3 * NS // 2)
     assert (silence.speaking, silence.loudness_dbfs) == (False, -100)
-    for sound in chunked(pcm(np.sign(tone(100, 2, 16000, 1.0)) * 2), 16000, [320], T0 + 3 * NS // 2):
-        extractor.push(sound)
-    assert not extractor.digitally_silent
+    heard(chunked(pcm(np.sign(tone(100, 2, 16000, 1.0)) * 2), 16000, [320], T0 + 3 * NS // 2), extractor)
     assert extractor.clipping > 0.5
+    assert not extractor.digitally_silent
 
 
 # ---- Recordings
