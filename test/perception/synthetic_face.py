@@ -75,16 +75,12 @@ class World:
         pass
 
     def detect(self, rgb: np.ndarray, min_score: float) -> list[Detection]:
-        found = []
-        for region in (actor.region() for actor in self.actors if actor.detectable):
-            side = region.side / 1.5
-            found.append(Detection(region, (region.x - side / 2, region.y - side / 2, side, side), 0.9))
-        return found
+        regions = [actor.region() for actor in self.actors if actor.detectable]
+        return [Detection(r, (r.x - r.side / 3, r.y - r.side / 3, r.side / 1.5, r.side / 1.5), 0.9) for r in regions]
 
     def mesh(self, rgb: np.ndarray, region: Region) -> np.ndarray | None:
-        near = [
-            a for a in self.actors if a.meshable and np.hypot(a.x - region.x, a.y + 40 - region.y) < region.side / 2
-        ]
+        seen = [a for a in self.actors if a.meshable]
+        near = [a for a in seen if np.hypot(a.x - region.x, a.y + 40 - region.y) < region.side / 2]
         return min(near, key=lambda a: abs(a.x - region.x)).landmarks() if near else None
 
     def picture(self, t_ms: float) -> Picture:
@@ -101,11 +97,12 @@ class World:
         return Picture(round(t_ms * MS), bgr)
 
 
+@dataclass
 class Talk:
     """A voice that speaks where `speaking` is set."""
 
-    def __init__(self, speaking: bool = False) -> None:
-        self.speaking, self.clean = speaking, False
+    speaking: bool = False
+    clean: bool = False
 
     def push(self, sound) -> None:
         pass

@@ -11,6 +11,7 @@ from synthetic_face import HEAD, MS, frontal_face, in_picture
 
 from reactdiff_ros import coefficients as c
 from reactdiff_ros.affect import CLASSES, projected
+from reactdiff_ros.perception import PerceptionConfig
 from reactdiff_ros.perception import face as m
 from reactdiff_ros.perception import person as p
 from reactdiff_ros.perception.blendshapes import blendshapes, confidence
@@ -182,3 +183,13 @@ def test_speech_and_blinks_do_not_shift_the_neutral():
         neutral.observe(k * STEP, values, 0.0)
     assert neutral.value[gap] < 0.10
     assert neutral.value[lid] == pytest.approx(0.31, abs=0.01)
+
+
+@pytest.mark.parametrize(("smile", "least", "most"), [(0.0, 0.0, 0.1), (0.8, 0.3, 1.0)])
+def test_cheeks_rise_no_further_than_the_corners_of_the_mouth(smile, least, most):
+    shown, person = frontal_face(mouthSmile=smile).copy(), p.Person(PerceptionConfig())
+    shown[[50, 101, 205, 280, 330, 425], 1] += 0.06  # half of a full movement, as a stranger's cheeks may measure
+    for k in range(5):
+        read = person.read(k * STEP, in_picture(shown), p.Camera((640.0, 480.0), 600.0)).coefficients
+    cheeks = read[list(c.index("cheekSquintLeft", "cheekSquintRight"))].max()
+    assert least <= cheeks <= min(most, read[list(c.SMILE)].max())

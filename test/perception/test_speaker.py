@@ -116,6 +116,10 @@ def test_sound_makes_25_frames_a_second_while_no_pictures_come():
     assert ear.holes == 0, "every sample is heard"
     assert perception.observe_picture(world.picture(1520)).picture_stamp_ns == 1520 * MS
     assert perception.observe_sound(sound(1520)) == []
+    _, alone = someone(World())
+    frames = [f for k in range(100) for f in alone.observe_sound(sound(20 * k))]
+    assert 47 <= len(frames) <= 50
+    assert {f.person_id for f in frames} == {-1}
 
 
 @pytest.mark.parametrize("bad", [np.zeros((10, 10, 3), np.float32), np.zeros((10, 10, 2), np.uint8), "picture"])
@@ -158,9 +162,6 @@ def test_the_future_changes_nothing():
         assert (a.coefficients == b.coefficients).all()
         assert (a.confidence == b.confidence).all()
     assert (one[-1].coefficients != two[-1].coefficients).any()
-
-
-# ---- Who is there
 
 
 @pytest.mark.parametrize("yaw", [0.0, 0.6])
@@ -249,9 +250,6 @@ def test_of_four_the_target_is_read_in_every_picture():
     assert [p.person_id for p in stage.perception.people.persons] == [1, 2, 3, 4]
 
 
-# ---- Who is the target
-
-
 def talking_pair() -> tuple[Stage, Actor, Actor, int]:
     """The second is to talk; the id of the first, who is the target."""
     one, two = Actor(330, scale=60, seed=1), Actor(80, scale=50, seed=2)
@@ -294,9 +292,6 @@ def test_choice_and_lock():
     stage.world.actors.remove(two)
     assert stage.play(1.0)[-1].person_id == before, "a lock ends with its person"
     assert stage.perception.select(-1, False)
-
-
-# ---- Who speaks, and to whom
 
 
 def speaking(stage: Stage) -> list[float]:

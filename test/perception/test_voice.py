@@ -68,9 +68,6 @@ def same(a: tuple[Voice, int], b: tuple[Voice, int]) -> bool:
     return mfcc and abs(a[1] - b[1]) <= 2 and all(np.isclose(left[k], right[k], 1e-6, 1e-6, True) for k in left)
 
 
-# ---- Features
-
-
 @pytest.mark.parametrize("rate", [8000, 12345, 22050, 44100, 48000, 191999])
 def test_resampler_agrees_with_soxr(rate: int) -> None:
     for hz in (120, 1000, 3000):
@@ -104,9 +101,6 @@ def test_pitch_of_a_voiced_sound_in_noise_and_without_voice() -> None:
     assert sum(pitch_hz(0.1 * window) > 0 for window in noise[1:]) <= 2
     assert pitch_hz(np.full(640, 0.5, np.float32)) == 0
     assert pitch_hz(buzz(130, 0.04, level=1e-4)) == 0  # inaudible
-
-
-# ---- Utterances
 
 
 def track(*probabilities: float) -> list[tuple[bool, float, float]]:
@@ -148,9 +142,6 @@ def test_over_the_robot_loud_sound_is_speech_from_its_beginning_once_the_network
     hear(0.5, 0.005)
     hear(1.5, 0.1, 0.01)
     assert hear(0.1, 0.1, 0.6)[0] == 0.6, "after a second, noise belongs to what the canceller leaves"
-
-
-# ---- Sound in, values out
 
 
 @pytest.fixture(scope="module")
@@ -236,9 +227,6 @@ def test_dead_microphone_and_clipping_are_noticed() -> None:
     heard(chunked(pcm(np.sign(tone(100, 2, 16000, 1.0)) * 2), 16000, [320], T0 + 3 * NS // 2), extractor)
     assert extractor.clipping > 0.5
     assert not extractor.digitally_silent
-
-
-# ---- Recordings
 
 
 def recorded(clips, name: str) -> list[tuple[Voice, float]]:

@@ -37,9 +37,6 @@ def read(path, *topics):
     return source, list(source.pictures_and_sound())
 
 
-# ---- Writing
-
-
 @both_storages
 def test_what_is_written_comes_back_and_the_same_content_is_the_same_bytes(tmp_path, storage):
     shown = np.full(58, 0.25, np.float32)
@@ -101,9 +98,6 @@ def test_a_recording_is_its_users_alone_also_what_is_kept_when_the_disk_is_full(
     assert {stat.S_IMODE(p.stat().st_mode) for p in tmp_path.rglob("*") if p.is_file()} == {0o600}
     assert lost.partial == folders[2]
     assert len(read(lost.partial)[1]) == 3
-
-
-# ---- Reading
 
 
 @pytest.fixture(scope="module")
@@ -207,9 +201,6 @@ def test_sound_of_mgonzs13(tmp_path):
         bag.raw("/audio_capture", interfaces.SAMPLES_STAMPED, 100 * NS, bytes(cdr))
     _, (item,) = read(tmp_path / "bag")
     assert (item.rate_hz, item.samples.shape, int(item.samples[0, 0])) == (16000, (160, 2), 16383)
-
-
-# ---- Times of messages: used where they can be trusted, corrected by the recorder's clock where not
 
 
 def test_stamps_that_jump_back_or_lack_are_the_receive_time(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_a_veil_gives_back_what_it_hid(settings):
     assert unveil(veil(condition, b"0123456789abcdef")) == condition
 
 
-def test_the_key_opens_every_seal_and_no_other(tmp_path):
+def test_the_key_opens_every_seal_and_no_other_and_other_files_are_refused(tmp_path):
     sessions = sessions_of(plan(), 5)
     public, private = blinding.seal(plan(), sessions, 5, np.random.default_rng(1).bytes)
     (tmp_path / "key.json").write_text(json.dumps(private))
@@ -77,6 +77,10 @@ def test_the_key_opens_every_seal_and_no_other(tmp_path):
     ):
         with pytest.raises(ConfigError, match=sentence):
             key.open(study, session, seals[of])
+    for text, kind in product(("", "[]", '{"kind": "reactdiff_ros key", "format": 2}'), (Key, SessionsFile)):
+        (tmp_path / "other.json").write_text(text)
+        with pytest.raises(ConfigError):
+            kind(tmp_path / "other.json")
 
 
 PLAN = """
@@ -101,11 +105,3 @@ def test_a_study_is_read_and_one_that_cannot_be_is_one_sentence():
     ):
         with pytest.raises(ConfigError, match=sentence):
             read_plan(PLAN.replace(old, new), "s.yaml")
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"kind": "reactdiff_ros key", "format": 2}'])
-def test_other_files_are_refused(tmp_path, text):
-    (tmp_path / "f.json").write_text(text)
-    for kind in (Key, SessionsFile):
-        with pytest.raises(ConfigError):
-            kind(tmp_path / "f.json")

@@ -17,6 +17,7 @@ from reactdiff_ros.speech.engines import MAX_TEXT, PIECE, Engine, Manner, Synthe
 from reactdiff_ros.speech.player import Player
 from reactdiff_ros.speech.utterance import CHUNK_NS, LEAD_NS, Utterance
 from reactdiff_ros.speech.visemes import timed_mouth
+from reactdiff_ros.speech.voice import REPLACED, Listening, Request, Voice
 from reactdiff_ros.timeline import Timeline
 from reactdiff_ros.types import Sound, SpeechTiming
 
@@ -182,6 +183,15 @@ def test_a_stop_is_silent_within_a_tenth_of_a_second(at_ms: int) -> None:
     assert spoken.ended(stop_ns + 100_000_000)
     assert spoken.stop(stop_ns, "again") == []
     assert spoken.why == "why"
+
+
+def test_of_texts_that_come_at_once_the_first_is_said_and_the_newest_waits() -> None:
+    voice, ends = Voice(Engine("espeak-ng"), lambda: 0, 0, Listening(*[lambda *_: None] * 7)), dict[str, str]()
+    for name in ("first", "second", "third"):
+        voice.say(Request(name, "A text.", Manner(), done=lambda r, n=name: ends.update({n: r.message})), queue=True)
+    assert ends == {"second": REPLACED}
+    voice.close()
+    assert ends.keys() == {"first", "second", "third"}
 
 
 def test_a_loudspeaker_that_is_late_skips_and_one_that_waits_is_silent() -> None:

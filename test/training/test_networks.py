@@ -139,6 +139,7 @@ def test_the_autoencoder_is_causal_and_each_of_its_groups_depends_on_itself_alon
 
 @torch.no_grad()
 def test_the_autoencoder_s_graphs_are_its_networks(model, networks):
+    torch.manual_seed(0)
     for name, net, width in (
         ("latents", model.vae.encode, COEFFICIENT_COUNT), ("decode", model.vae.decode, LATENT_COUNT),
         ("attributes", model.vae.attributes, LATENT_COUNT),
