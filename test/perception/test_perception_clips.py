@@ -5,14 +5,19 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from synthetic_face import ids
+from synthetic_face import Talk, ids
 
 from reactdiff_ros import coefficients as c
 from reactdiff_ros.capture.media import MediaClip
+from reactdiff_ros.expression import ExpressionEngine
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.perception.nets import FaceNets
+from reactdiff_ros.recordings.replay.parameters import settings_as_live
+from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import Picture, SpeakerFrame
 
 pytestmark = pytest.mark.clips
@@ -100,3 +105,26 @@ def test_nobody_is_tracked_where_nobody_is_and_who_has_gone_is_lost_within_half_
     frames = read(clips("pyfeat_face_noface_6s.mov"), nets, 200)
     assert {f.person_id for f in frames if 0.5e9 < f.stamp_ns < 2.3e9} == {1}
     assert {f.person_id for f in frames if f.stamp_ns > 2.90e9} == {-1}
+
+
+def test_the_head_turns_to_the_one_of_two_people_who_speaks_now(clips, nets):
+    """Two people side by side before the default screen: the left one talks, and then the right one, calmly."""
+    names = ("facegood_selfie_speech_12s.mp4", "mimictalk_german_20s.mp4")
+    left, right = (
+        [cv2.resize(p.bgr, (p.bgr.shape[1] * 400 // p.bgr.shape[0], 400)) for p in first]
+        for first in (islice(MediaClip(clips(name)).pictures(), 130) for name in names)
+    )
+    settings, _ = settings_as_live()
+    session = ListeningSession(
+        SpeakerPerception(settings.perception, voice=Talk(speaking=True), nets=nets),
+        make_listener("rules", seed=1),
+        ExpressionEngine(settings.expression, seed=1),
+    )
+    faces = []
+    for k in range(260):
+        both = np.hstack([left[min(k, 129)], right[max(k - 130, 0)]])
+        session.push_picture(Picture(k * 40_000_000, both))
+        faces += session.advance(k * 40_000_000 + 30_000_000)
+    yaw = np.degrees([face.coefficients[c.HEAD_YAW] for face in faces])
+    assert np.median(yaw[160:260]) > 2.0, "to its own left, as the picture shows it"
+    assert np.median(yaw[-100:]) < -2.0
