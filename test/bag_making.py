@@ -1,7 +1,5 @@
 """Bags for tests: a speaker of flat pictures and a counting sound, and the demo speaker."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import takewhile
 from pathlib import Path

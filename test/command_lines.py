@@ -1,7 +1,5 @@
 """Command lines of the documentation, and whether one of `reactdiff` is one that it would take."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import cache

@@ -1,7 +1,5 @@
 """Fixtures that every test folder shares; nothing heavy is imported here."""
 
-from __future__ import annotations
-
 import gc
 import json
 import os

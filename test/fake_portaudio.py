@@ -1,7 +1,5 @@
 """What is used of the module sounddevice, for devices that are not there."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 from typing import Any
 

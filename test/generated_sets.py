@@ -1,7 +1,5 @@
 """Small data sets in exactly the layouts of the public ones, made of smooth noise; nothing of real people."""
 
-from __future__ import annotations
-
 import csv
 import json
 import pickle

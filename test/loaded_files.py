@@ -1,7 +1,5 @@
 """Python files that belong to no package, such as scripts and examples, as modules."""
 
-from __future__ import annotations
-
 import importlib.util
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Parts of robots' profiles, as text, that several tests put together."""
 
-from __future__ import annotations
-
 JAW = """\
   jaw:
     unit: deg

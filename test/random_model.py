@@ -1,7 +1,5 @@
 """Small networks with random weights, for tests of everything that runs networks and needs no trained ones."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

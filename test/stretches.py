@@ -1,7 +1,5 @@
 """Stretches of plans that the tests of backends draw."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The architecture as a test: which room may import what. Read from the syntax tree, so lazy imports count too."""
 
-from __future__ import annotations
-
 import ast
 import re
 import subprocess
@@ -100,12 +98,13 @@ def wrong(folder: Path, bad: Callable[[Path, str], object]) -> list[str]:
     ]
 
 
-def test_every_file_has_a_place() -> None:
+def test_every_file_has_a_place_and_every_room_with_folders_is_listed():
     assert {place(p) for p in files(PACKAGE)} <= {*ROOMS, *FLOORS, *SHARED, "__init__"}
+    assert {place(p) for p in files(PACKAGE) if len(p.relative_to(PACKAGE).parts) > 2} == {*FOLDERS}
 
 
 @pytest.mark.parametrize("name", [*sorted(SHARED), *ROOMS, *FLOORS])
-def test_arrows_point_down(name: str) -> None:
+def test_arrows_point_down(name):
     """Shared values import each other, a room adds itself, a floor above them all that is before it."""
     below = SHARED if name in SHARED else {name, *SHARED}
     # The package itself imports recordings (lazily): only what is above them asks it for its version.
@@ -117,7 +116,7 @@ def test_arrows_point_down(name: str) -> None:
 
 
 @pytest.mark.parametrize("room", FOLDERS)
-def test_the_folders_of_a_room_have_an_order(room: str) -> None:
+def test_the_folders_of_a_room_have_an_order(room):
     order = FOLDERS[room]
 
     def bad(path: Path, module: str) -> bool:
@@ -131,12 +130,7 @@ def test_the_folders_of_a_room_have_an_order(room: str) -> None:
     assert not wrong(PACKAGE / room, bad)
 
 
-def test_all_rooms_with_folders_are_listed() -> None:
-    with_folders = {place(path) for path in files(PACKAGE) if len(path.relative_to(PACKAGE).parts) > 2}
-    assert with_folders == {*FOLDERS}
-
-
-def test_a_listener_in_one_process_loads_no_extra_and_nothing_that_windows_lacks() -> None:
+def test_a_listener_in_one_process_loads_no_extra_and_nothing_that_windows_lacks():
     rooms = ("launching.one_process", "launching.doctor", "cli.listen", "cli.main", "recordings.listener")
     code = "".join(f"import reactdiff_ros.{room}\n" for room in rooms) + "import sys\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -149,7 +143,7 @@ def test_a_listener_in_one_process_loads_no_extra_and_nothing_that_windows_lacks
             assert {alias.name for node in top for alias in node.names} & UNIX == set(), path
 
 
-def test_heavy_imports_and_messages_stay_at_home() -> None:
+def test_heavy_imports_and_messages_stay_at_home():
     def bad(path: Path, module: str) -> bool:
         top, place = module.split(".")[0], path.relative_to(PACKAGE).parent.as_posix()
         homes = ROS if own(module) in {"msg", "srv", "action"} or top.endswith("_msgs") else HOMES.get(top)
@@ -158,7 +152,7 @@ def test_heavy_imports_and_messages_stay_at_home() -> None:
     assert not wrong(PACKAGE, bad)
 
 
-def test_only_commands_import_the_tools_and_only_commands_of_the_tools_import_commands() -> None:
+def test_only_commands_import_the_tools_and_only_commands_of_the_tools_import_commands():
     """An installation has no such folder: the package imports it in functions."""
     users = {path for path in files(PACKAGE) for module, _ in imports(path) if module.split(".")[0] == "tools"}
     assert {path.relative_to(PACKAGE).as_posix() for path in users} == {"cli/bench.py", "cli/main.py"}
@@ -168,20 +162,20 @@ def test_only_commands_import_the_tools_and_only_commands_of_the_tools_import_co
     assert not wrong(TOOLS, lambda path, module: module.startswith("reactdiff_ros.cli") and path.stem != "commands")
 
 
-def test_launch_files_import_the_standard_library_and_launch_only() -> None:
+def test_launch_files_import_the_standard_library_and_launch_only():
     allowed = sys.stdlib_module_names | {"launch", "launch_ros"}
     assert not wrong(ROOT / "launch", lambda _, module: module.split(".")[0] not in allowed)
 
 
 @pytest.mark.parametrize("room", PURE)
-def test_time_and_randomness_are_arguments(room: str) -> None:
+def test_time_and_randomness_are_arguments(room):
     assert not wrong(PACKAGE / room, lambda _, module: module.split(".")[0] in IMPURE_MODULES)
     for path in files(PACKAGE / room):
         drawn = set(re.findall(r"\b(?:np|numpy)\.random\.(\w+)", path.read_text(encoding="utf-8")))
         assert drawn <= GENERATORS, path
 
 
-def test_files_stay_readable() -> None:
+def test_files_stay_readable():
     every = [*files(PACKAGE), *files(TOOLS)]
     long = {str(p.relative_to(ROOT)): n for p in every if (n := len(p.read_text().splitlines())) > 700}
     assert long == {}

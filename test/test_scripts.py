@@ -1,12 +1,12 @@
-"""Scripts for developers: every one parses, says what is wrong, and does what its first lines say."""
-
-from __future__ import annotations
+"""Scripts for developers, the documentation that they make, and the archive and wheel that are built."""
 
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ def run(*words: str | Path, cwd: Path = ROOT, **environment: str) -> subprocess.
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_gpu_checks_run_without_a_gpu(tmp_path: Path) -> None:
+def test_the_gpu_checks_run_without_a_gpu(tmp_path):
     """What they do with the backends of the CPU; nothing else would notice that they no longer fit the planner."""
     pytest.importorskip("torch", reason="torch is not installed")
     results = tmp_path / "results.json"
@@ -35,7 +35,7 @@ def test_the_gpu_checks_run_without_a_gpu(tmp_path: Path) -> None:
     assert [row["candidates"] for row in found["plans_onnxruntime-cpu"]] == [1, 10]
 
 
-def test_the_diagrams_in_the_docs_are_those_of_the_code(tmp_path: Path) -> None:
+def test_the_diagrams_in_the_docs_are_those_of_the_code(tmp_path):
     done = run(sys.executable, "scripts/make_diagrams.py", "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     made = sorted(tmp_path.iterdir())
@@ -45,23 +45,15 @@ def test_the_diagrams_in_the_docs_are_those_of_the_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SHELL, ids=lambda path: path.name)
-def test_it_parses_and_is_executable(path: Path) -> None:
+def test_it_parses_and_is_executable(path):
     assert os.access(path, os.X_OK)
     shell = path.read_text().splitlines()[0].split("/")[-1].split()[-1]
     assert run(shell, "-n", path).returncode == 0
 
 
-def program(path: Path, text: str) -> None:
-    """A stand-in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/bash\n{text}\n")
-    path.chmod(0o755)
-
-
 @pytest.mark.parametrize(
     ("ended", "typed", "words", "code", "said"),
     [
-        ("0 0 0", 0, (), 0, "6 passed"),
         ("5 0 5", 0, ("test/ros",), 0, "6 passed"),  # 5: pytest found no test in that run
         ("5 5 5", 0, ("test/none",), 1, "FAILED: pytest"),
         ("0 137 0", 0, (), 1, "FAILED: pytest"),
@@ -70,22 +62,22 @@ def program(path: Path, text: str) -> None:
         ("1 0 0", 0, ("-m", "slow"), 1, "FAILED: pytest"),
     ],
 )
-def test_all_tests_fail_where_one_part_does(
-    tmp_path: Path, ended: str, typed: int, words: tuple[str, ...], code: int, said: str
-) -> None:
-    for name in ("test.sh", "closing_line.py"):
-        (tmp_path / "scripts").mkdir(exist_ok=True)
-        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
+def test_all_tests_fail_where_one_part_does(tmp_path, ended, typed, words, code, said):
+    """With stand-ins for the programs that it runs."""
     tools = tmp_path / "bin"
-    program(tools / "ruff", "")
-    program(tools / "mypy", f"echo checked; exit {typed}")
-    program(
-        tools / "python",
+    python = (
         f'ended=({ended}); case "$*" in '
         f'*pytest*"not real_time and not"*) echo "3 passed in 1.00s"; exit ${{ended[2]}} ;; '
         f'*pytest*"not real_time and"*) echo "2 passed in 1.00s"; exit ${{ended[1]}} ;; '
-        f'*pytest*) echo "1 passed in 1.00s"; exit ${{ended[0]}} ;; *) exec {sys.executable} "$@" ;; esac',
+        f'*pytest*) echo "1 passed in 1.00s"; exit ${{ended[0]}} ;; *) exec {sys.executable} "$@" ;; esac'
     )
+    for folder in (tools, tmp_path / "scripts"):
+        folder.mkdir()
+    for name in ("test.sh", "closing_line.py"):
+        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
+    for name, text in (("ruff", ""), ("mypy", f"echo checked; exit {typed}"), ("python", python)):
+        (tools / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tools / name).chmod(0o755)
     done = run("scripts/test.sh", *words, cwd=tmp_path, PATH=f"{tools}:{os.environ['PATH']}")
     assert done.returncode == code, done.stdout + done.stderr
     assert said in done.stdout + done.stderr
@@ -94,7 +86,7 @@ def test_all_tests_fail_where_one_part_does(
 
 @pytest.mark.ros
 @pytest.mark.parametrize("shell", ["sh", "bash"])
-def test_env_sh_sourced_twice_from_elsewhere_gives_the_same_path_and_the_command(shell: str, tmp_path: Path) -> None:
+def test_env_sh_sourced_twice_from_elsewhere_gives_the_same_path_and_the_command(shell, tmp_path):
     env = ROOT / "env.sh"
     if not env.exists():
         pytest.skip("env.sh is written by 'make setup', which has not run in this checkout")
@@ -104,7 +96,49 @@ def test_env_sh_sourced_twice_from_elsewhere_gives_the_same_path_and_the_command
         'reactdiff --help && python -c "import rclpy, reactdiff_ros.msg; print(reactdiff_ros.__file__)"'
     )
     clean = {"HOME": "/nonexistent", "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
-    run = subprocess.run([shell, "-euc", script], capture_output=True, text=True, cwd=tmp_path, env=clean, timeout=60)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.startswith("Usage: reactdiff")
-    assert "reactdiff_ros/__init__.py" in run.stdout.splitlines()[-1]
+    done = subprocess.run([shell, "-euc", script], capture_output=True, text=True, cwd=tmp_path, env=clean, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Usage: reactdiff")
+    assert "reactdiff_ros/__init__.py" in done.stdout.splitlines()[-1]
+
+
+def left_out(folder: str, names: list[str]) -> set[str]:
+    """What is not copied: caches, and what git ignores at the top."""
+    ignored = {name for name in names if name == "__pycache__" or name.endswith((".egg-info", "_cache"))}
+    top = {".git", ".hypothesis", "runs", "build", "install", "log", "venv"}
+    return ignored | (top & set(names) if Path(folder) == ROOT else set())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_archive_and_wheel_have_what_it_takes_and_no_strays(tmp_path):
+    """Built from a copy, because building leaves files behind."""
+    pytest.importorskip("wheel", reason="wheel is not installed (requirements/test.txt)")
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT, copy, ignore=left_out)
+    (copy / "runs").mkdir()
+    (copy / "runs" / "checkpoint.pt").write_bytes(b"not to be shipped")
+    sdist = [sys.executable, "setup.py", "-q", "sdist", "--formats=tar", "--dist-dir", ".."]
+    subprocess.run(sdist, cwd=copy, check=True, capture_output=True, timeout=240)
+    with tarfile.open(next(tmp_path.glob("*.tar"))) as packed:
+        packed.extractall(tmp_path, filter="data")
+    archive = next(path for path in tmp_path.glob("reactdiff_ros-*") if path.is_dir())
+    assert not (archive / "runs").exists()
+    for name in ("CMakeLists.txt", "LICENSE", "scripts/setup.sh", "launch", "msg", "test/conftest.py"):
+        assert (archive / name).exists(), name
+    options = ("--no-deps", "--no-build-isolation", "--wheel-dir", "..")
+    build = [sys.executable, "-m", "pip", "-q", "wheel", *options, "."]
+    subprocess.run(build, cwd=archive, check=True, capture_output=True, timeout=240)
+    wheel = next(tmp_path.glob("*.whl"))
+    with zipfile.ZipFile(wheel) as packed_wheel:
+        names = {info.filename for info in packed_wheel.infolist() if ".dist-info/" not in info.filename}
+    share = f"{wheel.name.rsplit('-', 3)[0]}.data/data/share/reactdiff_ros/"
+    for source in (name.removeprefix(share) for name in names):
+        assert (ROOT / source).is_file(), source
+        top = source.split("/")[0]
+        assert top in {"reactdiff_ros", "action", "config", "msg", "requirements", "resource", "package.xml"}
+        assert not source.endswith((".pyc", ".pt", ".csv", ".fp16.onnx", ".safetensors")), source
+    for kind in (".py", ".js", ".css", ".html", ".j2"):
+        wanted = {str(p.relative_to(ROOT)) for p in (ROOT / "reactdiff_ros").rglob(f"*{kind}")}
+        assert {name for name in names if name.startswith("reactdiff_ros/") and name.endswith(kind)} == wanted
+    assert wheel.stat().st_size < 27e6

@@ -4,10 +4,8 @@ On painted pictures the model runs on random weights: causality is a matter of w
 everything is what ships: perception with its networks and memories, weights and settings.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -21,7 +19,7 @@ from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.session import ListeningSession
-from reactdiff_ros.types import ExpressionFrame, Picture, Sound, SpeakerFrame
+from reactdiff_ros.types import ExpressionFrame, Picture, Sound
 
 MS = 1_000_000
 RATE = 16_000
@@ -35,10 +33,6 @@ def picture(stamp_ns: int, smile: float, there: bool = True) -> Picture:
     return Picture(stamp_ns, bgr)
 
 
-def sound(stamp_ns: int, loud: bool) -> Sound:
-    return Sound(stamp_ns, RATE, np.full((RATE // 50, 1), 8000 if loud else 0, np.int16))
-
-
 def session(policy: str, seed: int = 1) -> ListeningSession:
     return ListeningSession(PaintedPerception(), make_listener(policy, seed=seed), ExpressionEngine(seed=seed))
 
@@ -50,7 +44,8 @@ def play(
     frames: list[ExpressionFrame] = []
     for i in range(round(seconds * 50)):
         t = i * 20 * MS
-        s.push_sound(sound(start_ns + t, loud=(i * 0.02) % 4 < 3))
+        loudness = 8000 if (i * 0.02) % 4 < 3 else 0
+        s.push_sound(Sound(start_ns + t, RATE, np.full((RATE // 50, 1), loudness, np.int16)))
         if i % 2 == 0:
             s.push_picture(picture(start_ns + t, smile(t / 1e9)))
         if i % every == 0:
@@ -63,13 +58,12 @@ def stack(frames: list[ExpressionFrame]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("policy", ["rules", "mime", "random", "idle"])
-def test_fifty_frames_a_second_of_which_none_depends_on_what_comes_later(policy: str) -> None:
+def test_fifty_frames_a_second_of_which_none_depends_on_what_comes_later(policy):
     cut = 4.0
     one = play(session(policy), 6, lambda t: 0.6 * (t % 3 > 2))
     two = play(session(policy), 6, lambda t: 0.6 * (t % 3 > 2) if t < cut else 0.9)
     stamps = np.array([f.stamp_ns for f in one])
-    assert len(one) == 300
-    assert (np.diff(stamps) == 20 * MS).all()
+    assert (stamps == np.arange(300) * 20 * MS).all()
     assert one[-1].mode == "listening"
     for f in one:
         for stamp in (f.picture_stamp_ns, f.sound_stamp_ns, f.reaction_picture_stamp_ns):
@@ -79,22 +73,20 @@ def test_fifty_frames_a_second_of_which_none_depends_on_what_comes_later(policy:
     assert not np.array_equal(stack(one), stack(two)), "but it does change what follows"
 
 
-def test_same_seed_same_bits_after_a_reset_too_and_in_steps_of_any_size() -> None:
+def test_same_seed_same_bits_after_a_reset_too_and_in_steps_of_any_size():
     def smile(t: float) -> float:
         return 0.5 * (t > 2)
 
     s = session("rules", seed=9)
     first = play(s, 5, smile)
     s.reset()
-    again = play(s, 5, smile)
-    assert np.array_equal(stack(first), stack(again))
-    assert [f.layers for f in first] == [f.layers for f in again]
+    assert np.array_equal(stack(first), stack(play(s, 5, smile)))
     assert np.array_equal(stack(first), stack(play(session("rules", seed=9), 5, smile, every=37)))
     s.reset(10)
     assert not np.array_equal(stack(first), stack(play(s, 5, smile)))
 
 
-def test_nobody_there_is_idle_and_dead_input_neutral() -> None:
+def test_nobody_there_is_idle_and_dead_input_neutral():
     s = session("rules")
     frames: list[ExpressionFrame] = []
     for i in range(200):
@@ -108,22 +100,16 @@ def test_nobody_there_is_idle_and_dead_input_neutral() -> None:
     assert modes[7_900] == "neutral"
 
 
-def test_malformed_input_is_counted_and_the_face_goes_on() -> None:
+def test_malformed_input_is_counted_and_the_face_goes_on(monkeypatch):
     s = session("rules")
-    read = s.perception.observe_picture
-
-    def refuse(_: Picture) -> SpeakerFrame:
-        s.perception.observe_picture = read  # type: ignore[method-assign]
-        raise MessageError("not a picture")
-
-    s.perception.observe_picture = refuse  # type: ignore[method-assign]
+    refuse = Mock(side_effect=MessageError("not a picture"))
+    monkeypatch.setattr(s.perception, "observe_picture", refuse)
     s.push_picture(picture(0, 0.5))
-    s.push_picture(picture(40 * MS, 0.5))
     assert len(s.advance(1_000 * MS)) > 40
     assert s.rejected == 1
 
 
-def test_a_jump_back_starts_a_new_time_line_without_a_jump_of_the_face() -> None:
+def test_a_jump_back_starts_a_new_time_line_without_a_jump_of_the_face():
     s = session("rules")
     before = play(s, 5, lambda t: 0.7, start_ns=100_000 * MS)
     after = play(s, 3, lambda t: 0.0)
@@ -141,14 +127,14 @@ CLIP_SECONDS = 3.0
 
 
 @pytest.fixture(scope="module")
-def listener(any_weights: Path) -> DiffusionListener:
+def listener(any_weights):
     config = ListenerConfig(model_dir=str(any_weights), steps=1, guidance=1.0, candidates=1)
     return DiffusionListener(seed=3, config=config)
 
 
 @pytest.mark.timeout(900)  # two hundred sessions
 @pytest.mark.parametrize("cuts", [40, pytest.param(CUTS, marks=pytest.mark.slow)])
-def test_no_picture_and_no_sound_acts_before_it_was_captured(listener: DiffusionListener, cuts: int) -> None:
+def test_no_picture_and_no_sound_acts_before_it_was_captured(listener, cuts):
     """So many random t: everything after t is another person; every face up to t has the same bits."""
     whole = show(session_of(listener, PaintedPerception(), 3), painted(0, SECONDS), round(SECONDS * 1e9), 3)
     assert max(np.abs(np.diff([f.coefficients for f in whole], axis=0)).max(1)) > 0.01
@@ -161,7 +147,7 @@ def test_no_picture_and_no_sound_acts_before_it_was_captured(listener: Diffusion
 @pytest.mark.clips
 @pytest.mark.timeout(1800)  # nine sessions of what ships
 @pytest.mark.parametrize("cuts", [4, pytest.param(CUTS, marks=pytest.mark.slow)])
-def test_what_ships_is_causal_on_clips_of_people(clips: Callable[[str], Path], cuts: int) -> None:
+def test_what_ships_is_causal_on_clips_of_people(clips, cuts):
     """So many random t: after t somebody else is seen and heard; every face up to t has the same bits."""
     mine, other = (items_of(clips(n), CLIP_SECONDS) for n in ("real3dportrait_may_5s.mp4", "mimictalk_german_20s.mp4"))
     shipped, perception = DiffusionListener(seed=3, config=ListenerConfig()), SpeakerPerception()

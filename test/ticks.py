@@ -1,7 +1,5 @@
 """A clock for tests of what measures time."""
 
-from __future__ import annotations
-
 
 class Ticks:
     """A clock that goes on by a second each time it is read."""

@@ -1,7 +1,5 @@
 """A microphone without hardware: a private PulseAudio server whose null sink's monitor is the default input."""
 
-from __future__ import annotations
-
 import ctypes.util
 import os
 import shutil

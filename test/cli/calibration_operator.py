@@ -1,7 +1,5 @@
 """Somebody who calibrates an emulated robot, moves joints by hand as asked and answers on a pipe; and that robot."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,21 +9,19 @@ from typing import Any
 import pytest
 import yaml
 from memory_port import MemoryWire, Ticker
+from profile_parts import head_of
 
 from reactdiff_ros.actuation.calibrate import Clock
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.robot.profile import Profile, load_profile
 from reactdiff_ros.cli.calibrate import Console, calibrate_robot, wanted_joints
 
-HEAD: dict[str, Any] = {
-    "name": "bench", **dict.fromkeys(("about", "shows", "published", "chosen", "tested"), "a"),
-    "rate_hz": 100, "software_stop": "hold", "host_loss": {"does": "hold", "watchdog": "none", "about": "a"},
-    "camera": {"mount": "fixed"},
-}  # fmt: skip
 DRIVERS: dict[str, dict[str, Any]] = {
     "sts": {"type": "feetech"}, "scs": {"type": "feetech", "series": "scs"}, "ohbot": {"type": "ohbot"},
     "dynamixel": {"type": "dynamixel", "watchdog_s": 2.0}, "maestro": {"type": "maestro", "timeout_s": 1.0},
 }  # fmt: skip
+USUAL = (("Enter: again", "q"), ("y or n", "y"), ("Enter", ""), ("which one", "1"), ("is this its neutral", ""))
+"""What is answered to a line that holds the first text."""
 
 
 def joint(unit: str = "deg", number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -39,38 +35,34 @@ def joint(unit: str = "deg", number: int = 1, **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def profile_of(folder: Path, kind: str, **joints: dict[str, Any]) -> Profile:
-    """A profile with these joints on a bus or board of that kind."""
+def profile_of(folder: Path, kind: str, **neck: Any) -> Profile:
+    """A profile with one joint, "neck", with these changes of `joint`, on a bus or board of that kind."""
+    parts = {"rate_hz": 100, "drivers": {"bus": DRIVERS[kind]}, "joints": {"neck": joint(**neck)}}
     path = folder / "bench.yaml"
-    path.write_text(yaml.safe_dump({**HEAD, "drivers": {"bus": DRIVERS[kind]}, "joints": joints}, sort_keys=False))
+    path.write_text(yaml.safe_dump(yaml.safe_load(head_of("bench")) | parts, sort_keys=False))
     return load_profile(path)
 
 
 @contextmanager
-def bench(folder: Path, kind: str, poses: list[int], *answers: Any, **changes: Any) -> Iterator[Any]:
-    """Somebody before the emulated hardware of one joint, "neck", with these `changes` of `joint`.
-
-    All of it is in memory, in a time that goes on where somebody waits.
-    """
+def bench(folder: Path, kind: str, poses: list[int], *answers: Any, **neck: Any) -> Iterator[Any]:
+    """Somebody before the emulated hardware of that profile, in memory, in a time that goes on where somebody waits."""
     ticker, wires = Ticker(), dict[str, MemoryWire]()
 
     def wire(bus: Any, link: Path, clock: Ticker, baud: int | None = None) -> MemoryWire:
-        wires[str(link)] = MemoryWire(bus, clock)
-        return wires[str(link)]
-
-    def port(path: str, *_: object, **__: object) -> Any:
-        return wires[path].connect()
+        return wires.setdefault(str(link), MemoryWire(bus, clock))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("reactdiff_ros.actuation.emulators.rig.Wire", wire)
         for module in ("servo_bus", "boards"):
-            patch.setattr(f"reactdiff_ros.actuation.drivers.{module}.SerialPort", port)
-        with Rig(profile_of(folder, kind, neck=joint(**changes)), folder / "dev", ticker) as rig:
+            port = f"reactdiff_ros.actuation.drivers.{module}.SerialPort"
+            patch.setattr(port, lambda path, *_, **__: wires[path].connect())
+        with Rig(profile_of(folder, kind, **neck), folder / "dev", ticker) as rig:
             somebody = Operator(rig, ticker, poses, list(answers))
             try:
                 yield somebody
             finally:
-                somebody.close()
+                for end in somebody.pipe:
+                    os.close(end)
 
 
 class Operator:
@@ -84,23 +76,13 @@ class Operator:
         answers: what to do or say at a line that holds the text, instead of what is usual; each once.
     """
 
-    USUAL = (("Enter: again", "q"), ("y or n", "y"), ("Enter", ""), ("which one", "1"), ("is this its neutral", ""))
-
     def __init__(
         self, rig: Rig, ticker: Ticker, poses: list[int], answers: list[tuple[str, str | Callable[[], object]]]
     ) -> None:
-        self.rig, self.said = rig, list[str]()
-        self.time = Clock(ticker, self.sleep)
-        self._ticker, self._poses, self._answers = ticker, list(poses), answers
-        self._read, self._write = os.pipe()
-        self.console = Console(self._read, self.hear)
-
-    def close(self) -> None:
-        os.close(self._read)
-        os.close(self._write)
-
-    def sleep(self, seconds: float) -> None:
-        self._ticker.now_s += max(seconds, 0.0)
+        self.rig, self.said, self.pipe = rig, list[str](), os.pipe()
+        self.time = Clock(ticker, lambda seconds: ticker.wait(max(seconds, 0.0)))
+        self._poses, self._answers = list(poses), answers
+        self.console = Console(self.pipe[0], self.hear)
 
     def servo(self) -> Any:
         bus: Any = self.rig.buses["bus"]
@@ -113,21 +95,21 @@ class Operator:
             with self.rig.wires["bus"].lock:
                 assert not motor.torque, "it has torque, nobody can move it"
                 motor.position += way / 4
-            self.sleep(0.03)
+            self.time.sleep(0.03)
 
     def hear(self, line: str) -> None:
         """What the calibration shows."""
         self.said.append(line)
-        answer = next((a for a in self._answers if a[0] in line), None)
+        answer: Any = next((a for a in self._answers if a[0] in line), None)
         if answer is not None:
             self._answers.remove(answer)
         elif "move it by hand" in line and self._poses:
             self.push(self._poses.pop(0))
-        found: Any = answer or next((usual for usual in self.USUAL if usual[0] in line), None)
-        if found is not None and callable(found[1]):
-            found[1]()
-        elif found is not None:
-            os.write(self._write, f"{found[1]}\n".encode())
+        does = answer[1] if answer else next((usual for text, usual in USUAL if text in line), None)
+        if callable(does):
+            does()
+        elif does is not None:
+            os.write(self.pipe[1], f"{does}\n".encode())
 
     def calibrate(self, path: Path) -> dict[str, Any]:
         """The whole calibration of the rig's robot, by this operator."""

@@ -1,7 +1,5 @@
 """`reactdiff doctor` on machines that are not this one: every check finds what is wrong, and never raises or hangs."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import re
@@ -9,7 +7,6 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -21,39 +18,34 @@ from reactdiff_ros.launching.doctor import ERROR, NOTE, OK, Finding, findings
 from reactdiff_ros.resources import share_path
 
 
-def test_one_line_for_each_finding_and_one_object(capfd: pytest.CaptureFixture[str]) -> None:
+def test_one_line_for_each_finding_and_one_object(capfd):
     code = main(["doctor", "--json"])
     out, err = capfd.readouterr()
     answer = json.loads(out)
     assert answer["ok"] == (code == 0)
-    checks = {finding["check"] for finding in answer["findings"]}
-    assert {"python", "packages", "ros", "dds", "multicast", "memory", "clock", "settings"} <= checks
-    assert {"groups", "camera", "microphone", "weights", "gpu", "backend", "port", "disk"} <= checks
+    assert {finding["check"] for finding in answer["findings"]} >= {
+        "python", "packages", "ros", "dds", "multicast", "memory", "clock", "settings", "groups", "camera",
+        "microphone", "weights", "gpu", "backend", "port", "disk",
+    }  # fmt: skip
     assert len(err.splitlines()) == len(answer["findings"])
 
 
-def test_a_check_that_trips_or_hangs_is_a_finding(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_check_that_trips_or_hangs_is_a_finding(monkeypatch, capfd):
     end = threading.Event()
 
     def check_moon() -> Iterator[Finding]:
         yield Finding("moon", OK, "is there")
         raise OSError("too far")
 
-    def check_sun() -> Iterator[Finding]:
-        end.wait(60)
-        yield Finding("sun", OK, "at last")
-
     monkeypatch.setattr(doctor, "CHECKS", (check_moon,))
     assert main(["doctor"]) == 1
     assert "ERROR moon        OSError: too far" in capfd.readouterr().out
-    (finding,) = findings(check_sun, limit_s=0.05)
+    (finding,) = findings(lambda: iter([end.wait(60)]), limit_s=0.05)  # type: ignore[list-item]
     end.set()
-    assert (finding.check, finding.level) == ("sun", ERROR)
+    assert (finding.level, finding.sentence) == (ERROR, "no answer within 0.05 s")
 
 
-def test_serial_ports_their_names_holders_and_what_slows_them(tmp_path: Path) -> None:
+def test_serial_ports_their_names_holders_and_what_slows_them(tmp_path):
     dev, proc, sys, locks = (tmp_path / name for name in ("dev", "proc", "sys", "lock"))
     for folder in (dev / "serial/by-id", proc / "12", proc / "77", sys / "bus/usb-serial/devices/ttyUSB0", locks):
         folder.mkdir(parents=True)
@@ -74,7 +66,7 @@ def test_serial_ports_their_names_holders_and_what_slows_them(tmp_path: Path) ->
     assert free.level == OK
 
 
-def test_a_robot_needs_its_ports_and_its_calibration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_robot_needs_its_ports_and_its_calibration(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     port, path = tmp_path / "ttyUSB7", tmp_path / "mine.yaml"
     text = share_path("config/robots/generic_12servo.yaml").read_text()
@@ -85,16 +77,16 @@ def test_a_robot_needs_its_ports_and_its_calibration(tmp_path: Path, monkeypatch
     assert str(port) in no_port.sentence
     assert uncalibrated.todo == "reactdiff robot calibrate mine"
     port.touch()
-    joints = dict.fromkeys(calibrated_joints(profile), Calibration(1, 0, 0, 1000, 2000))
-    save_calibration(calibration_path(profile.name), joints)
+    first, *others = calibrated_joints(profile)
+    other, found = tmp_path / "other robot.json", Calibration(1, 0, 0, 1000, 2000)
+    save_calibration(calibration_path(profile.name), dict.fromkeys((first, *others), found))
+    save_calibration(other, dict.fromkeys(others, found))
     assert [f.level for f in doctor.robot_findings("mine", profile, "")] == [OK]
-    other = tmp_path / "other robot.json"
-    save_calibration(other, dict(list(joints.items())[1:]))
     (lacking,) = doctor.robot_findings("mine", profile, str(other))
     assert lacking.todo == f"reactdiff robot calibrate mine --output '{other}'"  # where the actuator looks for it
 
 
-def test_segments_of_killed_programs_are_found_and_used_ones_are_not(tmp_path: Path) -> None:
+def test_segments_of_killed_programs_are_found_and_used_ones_are_not(tmp_path):
     shm, proc = tmp_path / "shm", tmp_path / "proc"
     (proc / "12").mkdir(parents=True)
     shm.mkdir()
@@ -110,17 +102,16 @@ def test_segments_of_killed_programs_are_found_and_used_ones_are_not(tmp_path: P
     assert "fastrtps_port7411" in {path.name for path in doctor.stale_segments(shm, proc)}
 
 
-@pytest.mark.parametrize(("ahead_s", "level"), [(0.0, OK), (0.5, ERROR), (-3.0, ERROR)])
-def test_the_clock_of_another_machine_is_compared_over_ntp(ahead_s: float, level: str) -> None:
+@pytest.mark.parametrize(("ahead_s", "level"), [(0.0, OK), (-0.5, ERROR)])
+def test_the_clock_of_another_machine_is_compared_over_ntp(ahead_s, level):
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("127.0.0.1", 0))
 
     def serve() -> None:
         for _ in range(ntp.TRIES):
             query, sender = server.recvfrom(512)
-            seconds, part = struct.unpack_from("!II", query, 40)
-            answer_s = seconds + part / 2**32 + ahead_s
-            stamp = struct.pack("!II", int(answer_s), int(answer_s % 1 * 2**32))
+            (asked,) = struct.unpack_from("!Q", query, 40)
+            stamp = struct.pack("!Q", asked + round(ahead_s * 2**32))
             server.sendto(struct.pack("!BB30x", 0x24, 2) + stamp + stamp, sender)
 
     threading.Thread(target=serve, daemon=True).start()

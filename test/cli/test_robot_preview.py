@@ -1,13 +1,10 @@
 """`reactdiff robot preview`: the picture moves as the face does, in numbers and in the browser."""
 
-from __future__ import annotations
-
 import json
 import select
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +12,6 @@ import pytest
 from reactdiff_ros.actuation.mapping import Mapping
 from reactdiff_ros.actuation.robot.profile import load_profile, shipped_profiles
 from reactdiff_ros.actuation.simulate import Frames, simulate
-from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.preview import PAUSED, TRY_S, Preview, parts_of, sequence
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.resources import share_path
@@ -34,7 +30,7 @@ MOVES = {
 }  # fmt: skip
 
 
-def test_the_picture_moves_as_the_face_does() -> None:
+def test_the_picture_moves_as_the_face_does():
     moved_in = dict.fromkeys(MOVES, 0)
     for robot in shipped_profiles():
         profile = load_profile(robot)
@@ -55,24 +51,17 @@ def test_the_picture_moves_as_the_face_does() -> None:
     assert moved_in == {part: robots for part, (_, _, robots) in MOVES.items()}
 
 
-def own(tmp_path: Path, robot: str = "ohbot") -> Path:
-    path = tmp_path / "mine.yaml"
-    path.write_text(share_path(f"config/robots/{robot}.yaml").read_text())
-    return path
+OHBOT = share_path("config/robots/ohbot.yaml")
 
 
-def test_it_moves_as_robot_simulate_does(tmp_path: Path) -> None:
+def test_it_moves_as_robot_simulate_does_tries_one_coefficient_and_pauses_and_seeks_the_clip():
     frames = sequence()
     short = Frames(frames.coefficients[:600], frames.times[:600], 0)
-    preview = Preview(own(tmp_path), short, "clip")
+    preview = Preview(OHBOT, short, "clip")
     commands = [preview.tick()[0] for _ in range(600)]
     (block,) = simulate(preview.profile, short)
     assert np.array_equal(np.array([t.position for t in commands]), block.command)
     assert np.array_equal(np.array([t.target for t in commands]), block.target)
-
-
-def test_one_coefficient_is_tried_and_the_clip_paused_and_sought(tmp_path: Path) -> None:
-    preview = Preview(own(tmp_path), Frames(np.zeros((100, 58)), np.arange(100) / 50, 0), "clip")
     assert not preview.obey({"fps": 25, "play": "mouthGrin"})
     for name, ends in (("headYaw", (-0.6, 0.6)), ("jawOpen", (0.0, 1.0))):
         assert preview.obey({"fps": 25, "play": name})
@@ -88,39 +77,33 @@ def test_one_coefficient_is_tried_and_the_clip_paused_and_sought(tmp_path: Path)
     assert preview.position == pytest.approx(0.5, abs=0.02)
 
 
-def test_the_mapping_as_a_picture_that_replaces_no_file_unasked(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    mine = own(tmp_path)
-    path, before = tmp_path / "new" / "mapping.png", mine.read_bytes()
-    preview = ["robot", "preview", str(mine), "--output"]
-    assert main([*preview, str(path)]) == 0
+def test_the_mapping_as_a_picture_that_replaces_no_file_unasked(tmp_path, reactdiff):
+    mine, path, before = tmp_path / "mine.yaml", tmp_path / "new" / "mapping.png", OHBOT.read_bytes()
+    mine.write_bytes(before)
+    preview = ["robot", "preview", mine, "--output"]
+    reactdiff(*preview, path)
     written = path.read_bytes()
     assert written[:8] == b"\x89PNG\r\n\x1a\n"
     # Never the profile itself.
     for words, said in (([path], "already exists"), ([mine, "--force"], "already exists"), (["x.doc"], ".png, .svg")):
-        assert main([*preview, *map(str, words)]) == 1
-        assert said in capsys.readouterr().err
+        assert said in reactdiff(*preview, *words, code=1)[1]
     assert (path.read_bytes(), mine.read_bytes()) == (written, before)
 
 
 @pytest.mark.browser
 @pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
-def test_the_clip_plays_and_the_profile_is_edited_while_it_is_shown(tmp_path: Path) -> None:
-    path = own(tmp_path, "generic_12servo")
-    right = path.read_text()
-    arguments = ["robot", "preview", str(path), "--port", "0", "--json"]
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "reactdiff_ros.cli.main", *arguments], stdout=subprocess.PIPE, text=True
-    )
+def test_the_clip_plays_and_the_profile_is_edited_while_it_is_shown(tmp_path):
+    path, right = tmp_path / "mine.yaml", share_path("config/robots/generic_12servo.yaml").read_text()
+    path.write_text(right)
+    command = [sys.executable, "-u", "-m", "reactdiff_ros.cli.main", "robot", "preview", str(path)]
+    process = subprocess.Popen([*command, "--port", "0", "--json"], stdout=subprocess.PIPE, text=True)
     try:
         assert select.select([process.stdout], [], [], 60)[0]
         report = json.loads(process.stdout.readline())
-        assert (report["robot"], report["joints"]) == ("generic_12servo", 12)
+        assert report["robot"] == "generic_12servo"
         with Chromium((1280, 720)) as browser:
             page = browser.open(report["url"])
             page.until("window.preview && preview.drawn()", 20)
-            assert page.value("document.querySelectorAll('.joint').length") == 12
             page.value("window.least = [...preview.state().command]")
             page.until("preview.state().command.some((v, i) => Math.abs(v - least[i]) > 20)")
             error = "document.getElementById('error')"
@@ -129,12 +112,9 @@ def test_the_clip_plays_and_the_profile_is_edited_while_it_is_shown(tmp_path: Pa
             page.until(f"!{error}.hidden")
             line = path.read_text().partition("jawopen")[0].count("\n") + 1
             assert f"line {line}" in page.value(f"{error}.innerText")
-            page.until("preview.state().connected && preview.state().command.length === 12")
             path.write_text(right.replace("position: [1480, 1900]", "position: [1490, 1700]"))
             page.until(f"{error}.hidden && preview.state().robot.joints.find((j) => j.name === 'jaw').upper === 1700")
-            page.until("preview.drawn()")
             page.value("document.querySelector('[data-coefficient=\"jawOpen\"]').click()")
-            page.until("preview.state().robot.playing === 'jawOpen'")
             page.until("preview.state().command[6] > 1690")
             assert page.value("preview.state().command[6]") <= 1700
             page.until("document.querySelector('[data-joint=jaw]').classList.contains('cut')")

@@ -1,12 +1,9 @@
 """The lab's own settings, styles and kept files: layers in order, every error with file, line and key."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,43 +11,21 @@ from reactdiff_ros.actuation.robot.calibration import Calibration, calibration_p
 from reactdiff_ros.actuation.robot.profile import load_profile
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.launching.configuration import LabSettings, effective, lab_settings, read_settings
+from reactdiff_ros.launching.configuration import effective, lab_settings, read_settings
 from reactdiff_ros.plain_yaml import ProblemsError
 from reactdiff_ros.styles import load_styles, save_style, user_styles_path
 
 LAB = """\
-format: 1
-arguments:
-  robot: anna
-  camera: 2
-  lan: true
+arguments: {robot: anna, camera: 2, lan: true}
 parameters:
   expression_node: {intensity: 0.7}
-  "*":
-    style: warm
-    intensity: 0.9
+  "*": {style: warm, intensity: 0.9}
 """
 ANNA = """\
 arguments: {robot: ohbot, namespace: anna}
 parameters:
-  expression_node:
-    style: reserved
+  expression_node: {style: reserved}
 """
-
-
-@pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A lab's folder with a file for all robots and one for anna, in force."""
-    (tmp_path / "robots").mkdir()
-    for name, text in (("config.yaml", LAB), ("robots/anna.yaml", ANNA)):
-        (tmp_path / name).write_text(text)
-    monkeypatch.setenv("REACTDIFF_CONFIG", str(tmp_path / "config.yaml"))
-    return tmp_path
-
-
-def plain(settings: LabSettings) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    parameters = {n: {k: s.value for k, s in values.items()} for n, values in settings.parameters.items()}
-    return {n: s.value for n, s in settings.arguments.items()}, parameters
 
 
 @pytest.mark.parametrize(
@@ -59,22 +34,16 @@ def plain(settings: LabSettings) -> tuple[dict[str, Any], dict[str, dict[str, An
         ("- a list\n", 1, "the file", "operations"),
         ("arguments:\n  kamera: 1\n", 2, "arguments.kamera", "did you mean 'camera'?"),
         ("arguments:\n  policy: clever\n", 2, "arguments.policy", "rules"),
-        ("arguments:\n  camera: [1, 2]\n", 2, "arguments.camera", ""),
         ("arguments:\n  clip: ~nobody_at_all/x.mp4\n", 2, "arguments.clip", ""),
         ("arguments:\n  consent: form 12\n", 2, "arguments.consent", "listen consent:="),
         ("parameter: {}\n", 1, "parameter", "did you mean 'parameters'?"),
-        ("parameters:\n  face_node: {}\n", 2, "parameters.face_node", ""),
         ("parameters:\n  '*':\n    wings: 2\n", 3, "parameters.*.wings", ""),
         ("parameters:\n  avatar_node:\n    port: 70000\n", 3, "parameters.avatar_node.port", "65535"),
         ("parameters:\n  reaction_node:\n    policy: rules\n", 3, "parameters.reaction_node.policy", "arguments"),
-        ("format: two\n", 1, "format", "write 1"),
         ("arguments: {camera: 1\n", 2, "the file", ""),
-        ("arguments:\n  camera: 1\n  camera: 2\n", 3, "arguments.camera", ""),
     ],
 )
-def test_what_is_wrong_is_said_with_file_line_and_key(
-    text: str, line: int, key: str, todo: str, tmp_path: Path
-) -> None:
+def test_what_is_wrong_is_said_with_file_line_and_key(text, line, key, todo, tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(text)
     with pytest.raises(ProblemsError) as caught:
@@ -85,26 +54,27 @@ def test_what_is_wrong_is_said_with_file_line_and_key(
     assert str(path) in str(caught.value)
 
 
-def test_effective_values_and_where_they_come_from(lab: Path, tmp_path: Path) -> None:
-    params = tmp_path / "own.yaml"
+def test_effective_values_are_shown_with_where_they_come_from(tmp_path, monkeypatch, capsys):
+    lab, robot, params = tmp_path / "config.yaml", tmp_path / "robots" / "anna.yaml", tmp_path / "own.yaml"
+    robot.parent.mkdir()
+    lab.write_text(LAB)
+    robot.write_text(ANNA)
     params.write_text("/anna/expression_node: {ros__parameters: {intensity: 0.4}}\n"
                       "expression_node: {ros__parameters: {stillness: 0.9}}\n")  # fmt: skip
+    monkeypatch.setenv("REACTDIFF_CONFIG", str(lab))
     given = {"policy": "rules", "params_file": str(params)}
     found = effective(given, lab_settings(given))
     face, reaction = found.parameters["expression_node"], found.parameters["reaction_node"]
-    assert (face["style"].value, face["style"].origin) == ("reserved", f"{lab}/robots/anna.yaml, line 4")
+    assert (face["style"].value, face["style"].origin) == ("reserved", f"{robot}, line 3")
     assert (face["intensity"].value, face["intensity"].origin) == (0.4, str(params))
     assert face["stillness"].origin == "as shipped"  # of /expression_node, and this one is /anna/expression_node
     assert face["camera_y_m"].origin == "profile ohbot"
     assert (reaction["policy"].value, reaction["policy"].origin) == ("rules", "given")
-    assert reaction["style"].origin == f"{lab}/config.yaml, line 9"
-    assert found.arguments["camera"].origin == f"{lab}/config.yaml, line 4"
-
-
-def test_show_prints_what_is_set_and_json_has_all(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reaction["style"].origin == f"{lab}, line 4"
+    assert found.arguments["camera"].origin == f"{lab}, line 1"
     assert main(["config", "show"]) == 0
     text = capsys.readouterr().out
-    assert f"{lab}/robots/anna.yaml, line 4" in text
+    assert f"{robot}, line 3" in text
     assert "breath_rate_per_min" not in text
     assert main(["config", "show", "--robot", "screen", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
@@ -112,29 +82,27 @@ def test_show_prints_what_is_set_and_json_has_all(lab: Path, capsys: pytest.Capt
     assert answer["parameters"]["expression_node"]["style"]["value"] == "warm"
 
 
-KEPT = Path(__file__).parent / "kept_files" / "format1"
 READERS: dict[str, Callable[[Path], object]] = {
-    "config.yaml": read_settings,
-    "robots/anna.yaml": read_settings,
-    "styles.yaml": load_styles,
-    "calibration/ohbot.json": load_calibration,
+    "config.yaml": read_settings, "styles.yaml": load_styles, "calibration/ohbot.json": load_calibration,
     "profile.yaml": load_profile,
-}
+}  # fmt: skip
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path, monkeypatch):
     """The user's configuration of the first version, in force."""
-    shutil.copytree(KEPT, tmp_path / "reactdiff_ros")
+    shutil.copytree(Path(__file__).parent / "kept_files" / "format1", tmp_path / "reactdiff_ros")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("REACTDIFF_CONFIG")
     return tmp_path / "reactdiff_ros"
 
 
-def test_files_of_the_first_version_mean_what_they_meant_and_keep_the_rest_when_saved_anew(home: Path) -> None:
-    arguments, parameters = plain(lab_settings({}))
+def test_files_of_the_first_version_mean_what_they_meant_and_keep_the_rest_when_saved(home):
+    settings = lab_settings({})
+    arguments, parameters = {n: s.value for n, s in settings.arguments.items()}, settings.parameters
     assert arguments == {"robot": "ohbot", "camera": "/dev/video2", "lan": "true", "namespace": "anna"}
-    assert (parameters["expression_node"]["intensity"], parameters["avatar_node"]["port"]) == (0.8, 8801)
+    assert parameters["expression_node"]["intensity"].value == 0.8
+    assert parameters["avatar_node"]["port"].value == 8801
     assert load_profile(home / "profile.yaml").joints["jaw"].limits.speed == 8
     styles, calibration = user_styles_path(), calibration_path("ohbot")
     gentle = load_styles(styles)["gentle"]
@@ -154,7 +122,7 @@ def test_files_of_the_first_version_mean_what_they_meant_and_keep_the_rest_when_
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_a_file_of_a_newer_version_is_refused_as_such_and_stays(name: str, home: Path) -> None:
+def test_a_file_of_a_newer_version_is_refused_as_such_and_stays(name, home):
     path = home / name
     text = path.read_text().removeprefix("format: 1\n")
     newer = '{"format": 2,' + text.removeprefix("{") if path.suffix == ".json" else f"format: 2\nunits: rad\n{text}"

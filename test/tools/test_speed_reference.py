@@ -1,9 +1,5 @@
 """The graphs of the published model that is timed next to ours are its networks."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,7 +9,7 @@ SMALL = {
 }  # fmt: skip
 
 
-def test_the_graphs_of_the_paper_are_its_networks(tmp_path: Path) -> None:
+def test_the_graphs_of_the_paper_are_its_networks(tmp_path):
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnx")
     from reactdiff_ros.model.backends.onnxruntime_backend import open_graph
