@@ -15,7 +15,7 @@ from random_model import write_random_weights
 from virtual_microphone import VirtualMicrophone, virtual_microphone, why_not
 
 ROOT = Path(__file__).resolve().parents[1]
-os.environ["REACTDIFF_CONFIG"] = "none"  # the settings of whoever runs the tests change none of them
+os.environ["REACTDIFF_CONFIG"] = "none"  # the settings of the person who runs them change no test
 if "PYTEST_XDIST_WORKER" in os.environ and "ROS_DOMAIN_ID" in os.environ:  # nodes of two processes do not meet
     os.environ["ROS_DOMAIN_ID"] = str(int(os.environ["ROS_DOMAIN_ID"]) + int(os.environ["PYTEST_XDIST_WORKER"][2:]))
 # Machines are shared: no test asserts milliseconds. `make test-long` tries four times as many examples.

@@ -182,7 +182,7 @@ def dualtalk(root: Path, *, split: str = "train", below: str = "ARKit_npy") -> P
 
 
 def react_features(root: Path, widths: dict[str, int], *, splits: tuple[str, ...], frames: int = 751) -> Path:
-    """Features of the predictors beside `react(root, ...)`: a fixed mixture of the person's attributes; one as .npz."""
+    """Features of the predictors for `react(root, ...)`: a fixed mixture of the person's attributes; one as .npz."""
     rng = np.random.default_rng(9)
     mixers = {name: rng.standard_normal((25, width)).astype(np.float32) / 5 for name, width in widths.items()}
     names = (("Video_features", ("va", "au", "expression")), ("Audio_features", ("mfcc", "speech")))

@@ -11,7 +11,7 @@ from reactdiff_ros.model.backends.runtime import MASKED
 def guided(job: Stretch) -> Stretch:
     """`job` with guidance of 1 to 3: the second half of the rows sees the first token alone, as at run time.
 
-    Nothing at all to see would be another matter: beside -1e4 everywhere, float32 rounds the scores to a thousandth.
+    Nothing at all to see would be another matter: with -1e4 everywhere, float32 rounds the scores to a thousandth.
     """
     strength = np.linspace(1.0, 3.0, len(job.noise), dtype=np.float32)[:, None, None, None]
     blind = job.mask.copy()

@@ -24,9 +24,8 @@ def test_it_answers_until_no_page_shows_it_and_reports_an_unknown_style(monkeypa
 
     face = ComparedFace(
         lambda frame: smiles.append(float(frame.coefficients[list(SMILE)].mean())),
-        lambda error, where: failures.append(str(error)),
-        lambda: 5,
-    )
+        lambda error, where: failures.append(str(error)), lambda: 5,
+    )  # fmt: skip
     try:
         face.keep(wanted=True)
         assert face.name == ""

@@ -6,13 +6,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
+from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "reactdiff_ros"
-TOOLS = ROOT / "tools"
+PACKAGE, TOOLS = ROOT / "reactdiff_ros", ROOT / "tools"
 # What every room may know: the values, their basis, time, errors, and where shipped files and settings are.
 SHARED = {
     "types", "affect", "attributes", "coefficients", "clock", "errors", "messages", "onnx_network", "pictures",
@@ -22,9 +22,7 @@ SHARED = {
 # A room imports the shared values alone.
 ROOMS = ("capture", "perception", "turns", "model", "speech", "expression", "actuation", "avatar")
 # Above the rooms, one order: each imports what is before it. A running listener loads no laboratory.
-RUN_TIME = ("session", "launching", "nodes")
-LABORATORY = ("simulator", "recordings", "training", "evaluation", "cli")
-FLOORS = (*RUN_TIME, *LABORATORY)
+FLOORS = ("session", "launching", "nodes", "simulator", "recordings", "training", "evaluation", "cli")
 # Inside a room, each folder imports what is before it; "." is the room's own files.
 FOLDERS = {
     "actuation": ("robot", "drivers", ".", "emulators"),
@@ -63,16 +61,12 @@ def files(folder: Path) -> list[Path]:
 def imports(path: Path) -> list[tuple[str, int]]:
     """(absolute dotted module, line) of every import in a file, TYPE_CHECKING blocks included."""
     found: list[tuple[str, int]] = []
-    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    package = ".".join(path.relative_to(ROOT).parts[:-1])
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            if not node.level:
-                base = node.module or ""
-            else:
-                stem = package[: len(package) - node.level + 1]
-                base = ".".join([*stem, *([node.module] if node.module else [])])
+            base = resolve_name("." * node.level + (node.module or ""), package)
             found.append((base, node.lineno))
             if base == "reactdiff_ros" or node.level:
                 found += [(f"{base}.{alias.name}", node.lineno) for alias in node.names]

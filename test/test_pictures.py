@@ -10,13 +10,6 @@ from reactdiff_ros.pictures import cut_out, shrunk
 NOISE = np.random.default_rng(5).integers(0, 256, (90, 121, 3), dtype=np.uint8)
 
 
-def placed(side: float, angle: float, x: float, y: float, size: int) -> np.ndarray:
-    """The map of a square around (x, y)."""
-    cosine, sine = side / size * math.cos(angle), side / size * math.sin(angle)
-    turn = np.array([[cosine, -sine], [sine, cosine]])
-    return np.column_stack([turn, np.array([x, y]) - turn @ (size / 2, size / 2)])
-
-
 @pytest.mark.parametrize("far", [-1e3, 1e12, 1e300])
 def test_beyond_the_picture_there_is_its_edge_or_nothing(far):
     beyond = np.array([[1.0, 0, far], [0, 1, 3]])
@@ -31,9 +24,12 @@ def test_beyond_the_picture_there_is_its_edge_or_nothing(far):
     [(60, 0.0, 60, 45), (31.7, 0.4, 50.3, 40.9), (200, -1.1, 60, 45), (90, 2.5, 0, 89), (40, 0.1, 300, 45)],
 )
 def test_parts_are_those_that_opencv_cuts_out(side, angle, x, y, zeros):
+    """Squares around (x, y)."""
     cv2 = pytest.importorskip("cv2", reason="opencv is not installed (requirements/devices.txt)")
     border = cv2.BORDER_CONSTANT if zeros else cv2.BORDER_REPLICATE
-    matrix = placed(side, angle, x, y, 192)
+    cosine, sine = side / 192 * math.cos(angle), side / 192 * math.sin(angle)
+    turn = np.array([[cosine, -sine], [sine, cosine]])
+    matrix = np.column_stack([turn, np.array([x, y]) - turn @ (96, 96)])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     expected = cv2.warpPerspective(NOISE, np.vstack([matrix, [0, 0, 1]]), (192, 192), flags=flags, borderMode=border)
     np.testing.assert_array_equal(cut_out(NOISE, matrix, (192, 192), zeros=zeros), expected)

@@ -20,16 +20,12 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Absent())
 """
-ROBOTS, EVALUATE = {"ruckig", "serial"}, {"jinja2", "matplotlib", "numba", "rosbags", "scipy"}
 
 
-@pytest.mark.parametrize(
-    ("modules", "command", "said"),
-    [
-        (ROBOTS, "listen --robot ohbot", "setup-robots"),
-        (EVALUATE, "bag replay talk.mcap -o out --video out.mp4", "setup-evaluate"),
-    ],
-)
+@pytest.mark.parametrize(("modules", "command", "said"), [
+    ({"ruckig", "serial"}, "listen --robot ohbot", "setup-robots"),
+    ({"jinja2", "matplotlib", "numba", "rosbags"}, "bag replay talk.mcap -o out --video x.mp4", "setup-evaluate"),
+])  # fmt: skip
 def test_a_command_names_what_it_lacks_and_ends_with_3(modules, command, said, tmp_path):
     (tmp_path / "run.stamp").touch()
     (tmp_path / "talk.mcap").write_bytes(b"\x89MCAP0\r\n")
@@ -66,8 +62,7 @@ def test_files_of_an_installed_share_and_of_a_wheel_are_found(tmp_path, monkeypa
 def test_products_take_one_thread_unless_the_user_asks_for_more(asked, threads):
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     environment |= {} if asked is None else {"OPENBLAS_NUM_THREADS": asked}
-    code = (
-        "import os, reactdiff_ros, numpy; a = numpy.ones((500, 500)); a @ a; print(len(os.listdir('/proc/self/task')))"
-    )
+    code = "import os, reactdiff_ros, numpy as n; n.ones((500, 500)) @ n.ones((500, 500)); "
+    code += "print(len(os.listdir('/proc/self/task')))"
     counted = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert int(counted.stdout) == threads

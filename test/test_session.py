@@ -1,7 +1,6 @@
 """The whole session: deterministic and causal, what is shown up to t depends on nothing after t.
 
-On painted pictures the model runs on random weights: causality is a matter of wiring, not of what was learnt. On clips
-everything is what ships: perception with its networks and memories, weights and settings.
+On painted pictures the model runs on random weights; on clips everything is what ships.
 """
 
 from collections.abc import Callable
@@ -86,7 +85,7 @@ def test_same_seed_same_bits_after_a_reset_too_and_in_steps_of_any_size():
     assert not np.array_equal(stack(first), stack(play(s, 5, smile)))
 
 
-def test_nobody_there_is_idle_and_dead_input_neutral():
+def test_without_a_person_it_is_idle_and_on_dead_input_neutral():
     s = session("rules")
     frames: list[ExpressionFrame] = []
     for i in range(200):
@@ -121,9 +120,7 @@ def test_a_jump_back_starts_a_new_time_line_without_a_jump_of_the_face():
     assert all((f.picture_stamp_ns or 0) < 4_000 * MS for f in after[5:])
 
 
-CUTS = 200
-SECONDS = 1.4
-CLIP_SECONDS = 3.0
+CUTS, SECONDS, CLIP_SECONDS = 200, 1.4, 3.0
 
 
 @pytest.fixture(scope="module")

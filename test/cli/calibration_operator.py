@@ -1,7 +1,7 @@
 """Somebody who calibrates an emulated robot, moves joints by hand as asked and answers on a pipe; and that robot."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,17 +68,11 @@ def bench(folder: Path, kind: str, poses: list[int], *answers: Any, **neck: Any)
 class Operator:
     """Reads what the calibration says, moves joints and answers.
 
-    Args:
-        rig: the emulated hardware.
-        ticker: its time.
-        poses: how far the joint is moved by hand (in the sensor's counts) from one pose to the next: to neutral, to
-            the upper end, to the lower end, and back near neutral.
-        answers: what to do or say at a line that holds the text, instead of what is usual; each once.
+    `poses`: counts of the sensor from one pose to the next, to neutral, the upper end, the lower end, near neutral;
+    `answers`: what to do or say at a line that holds the text, instead of what is usual, each once.
     """
 
-    def __init__(
-        self, rig: Rig, ticker: Ticker, poses: list[int], answers: list[tuple[str, str | Callable[[], object]]]
-    ) -> None:
+    def __init__(self, rig: Rig, ticker: Ticker, poses: list[int], answers: list[Any]) -> None:
         self.rig, self.said, self.pipe = rig, list[str](), os.pipe()
         self.time = Clock(ticker, lambda seconds: ticker.wait(max(seconds, 0.0)))
         self._poses, self._answers = list(poses), answers
@@ -93,7 +87,7 @@ class Operator:
         motor = self.servo().motor
         for _ in range(4):
             with self.rig.wires["bus"].lock:
-                assert not motor.torque, "it has torque, nobody can move it"
+                assert not motor.torque, "it has torque, no one can move it"
                 motor.position += way / 4
             self.time.sleep(0.03)
 

@@ -57,7 +57,7 @@ def live_frames(path: Path) -> list[SpeakerFrame]:
 
 
 def test_extract_writes_what_the_live_path_gives_and_keeps_what_is_there(clips, tmp_path, reactdiff):
-    """Two files and a pair in both directions, in one call, beside a file that is none and a missing one."""
+    """Two files and a pair in both directions, in one call, with a file that is none and a missing one."""
     names = ("emotions/dreamtalk_m030_angry.mp4", "real3dportrait_may_5s.mp4", "spectre_mead_m030_angry_3s.mp4")
     silent, may, other = map(clips, names)
     broken, missing, out = tmp_path / "broken.mp4", tmp_path / "none.mp4", tmp_path / "out"

@@ -29,9 +29,9 @@ RESULTS = {
 @pytest.mark.parametrize("study", RESULTS)
 def test_every_result_says_what_it_rests_on(study, reactdiff, monkeypatch):
     figures = {"figure": 1.0, "model": {"note": "none"}, "bands": {}}
-    nobody = SimpleNamespace(recordings=(), pairs=(), frames=0, left_out={})
+    no_calls = SimpleNamespace(recordings=(), pairs=(), frames=0, left_out={})
     monkeypatch.setattr(f"{STUDIES}.{study}", lambda *_, **__: Study(figures))
-    monkeypatch.setattr(f"{STUDIES}.dyads.read_calls", lambda folder: nobody)
+    monkeypatch.setattr(f"{STUDIES}.dyads.read_calls", lambda folder: no_calls)
     how = ["--steps", "4", "--guidance", "2", "--hop-s", "0.32", "--json"]
     report, _ = reactdiff(*RESULTS[study].split(), *(how[2:] if "ablations" in study else how))
     assert (report["figure"], report["simulator"]) == (1.0, simulator_hash())

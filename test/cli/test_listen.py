@@ -1,4 +1,4 @@
-"""`reactdiff listen`: how its arguments are read, what users are told, and the command on the real graph."""
+"""`reactdiff listen`: how its arguments are read, what it says, and the command on the real graph."""
 
 import asyncio
 import json
@@ -87,7 +87,7 @@ def test_without_a_robot_the_face_is_flat_where_a_page_shows_it():
 def test_wrong_options_are_sentences(tmp_path):
     for wrong in (
         {"parameters": {"seed": -1}}, {"parameters": {"nonsense": 1}}, {"namespace": "robot1"}, {"namespace": "/9"},
-        {"namespace": "/" + "a" * LONGEST_NAMESPACE}, {"params_file": tmp_path}, {"arguments": {"robot": "nobody's"}},
+        {"namespace": "/" + "a" * LONGEST_NAMESPACE}, {"params_file": tmp_path}, {"arguments": {"robot": "hal9000"}},
     ):  # fmt: skip
         with pytest.raises(ConfigError):
             wanted_nodes(LiveOptions(**wrong))
@@ -109,7 +109,7 @@ def test_one_listener_in_a_namespace_of_a_domain(tmp_path, monkeypatch):
         Claim(DOMAIN, "/claimed")
     Claim(232, "/" + "a" * (LONGEST_NAMESPACE - 1)).release()
     Claim(DOMAIN + 1, "/claimed").release()
-    # A recording beside it is one of a listener that runs.
+    # A recording next to it is one of a listener that runs.
     monkeypatch.setenv("REACTDIFF_HOME_DIR", str(tmp_path))
     monkeypatch.setenv("ROS_DOMAIN_ID", str(DOMAIN))
     assert _domain_without_listener("claimed") is None
@@ -265,17 +265,11 @@ class Listening:
     """A running `reactdiff listen` in a process group of its own, and all that it says."""
 
     def __init__(self, log: Path, *arguments: str, **variables: str) -> None:
-        command = [sys.executable, "-m", "reactdiff_ros.cli.main", "listen", *arguments]
+        command = with_us([sys.executable, "-m", "reactdiff_ros.cli.main", "listen", *arguments])
+        given: Any = {"cwd": ROOT, "env": ENVIRONMENT | variables, "start_new_session": True}
         with log.open("w") as said:
-            self.process = subprocess.Popen(
-                with_us(command),
-                stdout=said,
-                stderr=said,
-                cwd=ROOT,
-                env=ENVIRONMENT | variables,
-                start_new_session=True,
-            )
-        self.log, self.told = log, list[bytes]()
+            self.process = subprocess.Popen(command, stdout=said, stderr=said, **given)
+        self.log, self.notices = log, list[bytes]()
         self._seen: set[psutil.Process] = set()
 
     def nodes(self) -> dict[str, psutil.Process]:
@@ -306,9 +300,8 @@ class Listening:
 
 @live
 def test_a_clip_that_is_played_once_ends_the_command(talk, tmp_path):
-    run = Listening(
-        tmp_path / "said", "--clip", str(talk), "--once", "--policy", "idle", "--namespace", "once", "--no-avatar"
-    )
+    words = ("--once", "--policy", "idle", "--namespace", "once", "--no-avatar")
+    run = Listening(tmp_path / "said", "--clip", str(talk), *words)
     try:
         assert run.process.wait(60) == 0, run.log.read_text()
     finally:
@@ -318,7 +311,7 @@ def test_a_clip_that_is_played_once_ends_the_command(talk, tmp_path):
 
 @pytest.fixture(scope="module")
 def listening(talk, tmp_path_factory):
-    """With the settings of a lab, and a service manager whose messages are in `told`."""
+    """With the settings of a lab, and a service manager whose messages are in `notices`."""
     folder = tmp_path_factory.mktemp("lab")
     (folder / "robots").mkdir()
     (folder / "config.yaml").write_text(LAB)
@@ -328,7 +321,7 @@ def listening(talk, tmp_path_factory):
     service = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "900000"}
     words = ("--clip", str(talk), "--style", "sceptical", "--port", "18768")
     run = Listening(folder / "said", *words, REACTDIFF_CONFIG=str(folder / "config.yaml"), **service)
-    threading.Thread(target=lambda: run.told.extend(iter(lambda: manager.recv(200), b"")), daemon=True).start()
+    threading.Thread(target=lambda: run.notices.extend(iter(lambda: manager.recv(200), b"")), daemon=True).start()
     try:
         until(lambda: run.said(URL) or run.process.poll() is not None, "no page")
         until(lambda: len(run.nodes()) == 6, "not all nodes run")
@@ -343,8 +336,8 @@ def test_its_page_answers_it_has_the_settings_of_the_lab_and_tells_its_manager(l
     wanted = {"clip_node", "perception_node", "reaction_node", "expression_node", "speech_node", "avatar_node"}
     # A process that is just being replaced by the node that it starts has no command line.
     until(lambda: set(listening.nodes()) == wanted, "other nodes")
-    until(lambda: listening.told.count(b"WATCHDOG=1") > 1, "no watchdog")
-    until(lambda: any(word.startswith(b"READY=1") for word in listening.told), "not ready")
+    until(lambda: listening.notices.count(b"WATCHDOG=1") > 1, "no watchdog")
+    until(lambda: any(word.startswith(b"READY=1") for word in listening.notices), "not ready")
     asked = subprocess.run([sys.executable, "-c", ASK], env=ENVIRONMENT, capture_output=True, text=True, timeout=90)
     # Fast DDS writes its own messages to stdout.
     assert json.loads(asked.stdout.splitlines()[-1]) == [0.5, 0.25, "sceptical"], asked.stderr
@@ -373,7 +366,7 @@ def test_ctrl_c_ends_it_with_0_within_3_s_and_leaves_nothing(listening):
     assert listening.process.wait(10) == 0
     assert time.monotonic() - began < 4.0
     assert listening.left() == []
-    until(lambda: b"STOPPING=1" in listening.told, "the manager was not told")
+    until(lambda: b"STOPPING=1" in listening.notices, "the manager does not know")
 
 
 def measured(*words: str, codes: tuple[int, ...] = (0,)) -> dict[str, Any]:

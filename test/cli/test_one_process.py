@@ -52,14 +52,8 @@ class Running:
     def __init__(self, folder: Path, *options: str) -> None:
         self.log, command = folder / "log", [sys.executable, "-c", WITHOUT_ROS, "listen", "--json", *options]
         with self.log.open("w") as said:
-            self.process = subprocess.Popen(
-                command,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                text=True,
-                cwd=ROOT,
-                env=os.environ | {"HOME": str(folder)},
-            )
+            given: Any = {"text": True, "cwd": ROOT, "env": os.environ | {"HOME": str(folder)}}
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, **given)
         line = self.process.stdout.readline()
         assert line, self.log.read_text()
         self.url = str(json.loads(line)["url"])

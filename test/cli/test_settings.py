@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,13 +33,16 @@ parameters:
         ("- a list\n", 1, "the file", "operations"),
         ("arguments:\n  kamera: 1\n", 2, "arguments.kamera", "did you mean 'camera'?"),
         ("arguments:\n  policy: clever\n", 2, "arguments.policy", "rules"),
-        ("arguments:\n  clip: ~nobody_at_all/x.mp4\n", 2, "arguments.clip", ""),
+        ("arguments:\n  camera: [1, 2]\n", 2, "arguments.camera", ""),
+        ("arguments:\n  clip: ~no_such_user/x.mp4\n", 2, "arguments.clip", ""),
         ("arguments:\n  consent: form 12\n", 2, "arguments.consent", "listen consent:="),
         ("parameter: {}\n", 1, "parameter", "did you mean 'parameters'?"),
         ("parameters:\n  '*':\n    wings: 2\n", 3, "parameters.*.wings", ""),
         ("parameters:\n  avatar_node:\n    port: 70000\n", 3, "parameters.avatar_node.port", "65535"),
         ("parameters:\n  reaction_node:\n    policy: rules\n", 3, "parameters.reaction_node.policy", "arguments"),
+        ("format: two\n", 1, "format", "write 1"),
         ("arguments: {camera: 1\n", 2, "the file", ""),
+        ("arguments:\n  camera: 1\n  camera: 2\n", 3, "arguments.camera", ""),
     ],
 )
 def test_what_is_wrong_is_said_with_file_line_and_key(text, line, key, todo, tmp_path):
@@ -82,7 +84,7 @@ def test_effective_values_are_shown_with_where_they_come_from(tmp_path, monkeypa
     assert answer["parameters"]["expression_node"]["style"]["value"] == "warm"
 
 
-READERS: dict[str, Callable[[Path], object]] = {
+READERS = {
     "config.yaml": read_settings, "styles.yaml": load_styles, "calibration/ohbot.json": load_calibration,
     "profile.yaml": load_profile,
 }  # fmt: skip

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,9 @@ from deadline import until
 from reactdiff_ros.launching.supervisor import Limits, NodeCommand, Supervisor
 
 pytestmark = pytest.mark.real_time
-
 QUICK = Limits(silent_s=0.4, first_s=5.0, term_s=0.3, backoff_s=(0.05, 0.1), stable_s=60.0)
 LIVES = "import time\nprint('up', flush=True)\nwhile True: time.sleep(1)\n"
 STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + LIVES
-Run = Callable[..., Supervisor]
 
 
 @pytest.fixture
@@ -39,10 +36,8 @@ def run(tmp_path):
 
 
 def fake(folder: Path, name: str, body: str) -> NodeCommand:
-    path = folder / name
-    path.write_text(f"#!{sys.executable} -IS\n{body}")
-    path.chmod(0o755)
-    return NodeCommand(name, (str(path),))
+    (folder / name).write_text(body)
+    return NodeCommand(name, (sys.executable, "-IS", str(folder / name)))
 
 
 def alive(pid: int) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from generated_sets import FACEVERSE_ORDER, react, react_features
 
 from reactdiff_ros.cli.simulate import listeners_of
+from reactdiff_ros.model.backends.onnxruntime_backend import open_graph
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.simulator.dyads import simulate
 
@@ -77,6 +78,28 @@ def test_the_published_model_trains_and_samples_arrays_of_the_challenges_shape(t
     sample = ["dev", "paper", "sample", answer["model"], "--data", data, "--output", tmp_path / "out", "--split", "val"]
     assert reactdiff(*sample, "--frames", 30, "--json")[0]["shape"] == [8, 10, 30, 25]
     assert np.load(tmp_path / "out" / "attributes.npy").shape == (8, 10, 30, 25)
+
+
+@TORCH
+def test_the_graphs_of_the_published_model_that_is_timed_next_to_ours_are_its_networks(tmp_path):
+    import torch
+
+    from reactdiff_ros.training.paper.config import from_dict
+    from reactdiff_ros.training.paper.networks import export_parts
+    from tools.speed.windows import paper_inputs, paper_model
+
+    config = from_dict(SETTINGS)
+    model = paper_model(config)
+    for parameter in model.denoiser.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    graphs = {name: open_graph(path, 1) for name, path in export_parts(model, tmp_path).items()}
+    given = paper_inputs(config, 3)
+    condition = np.random.default_rng(0).standard_normal((3, 64)).astype(np.float32)
+    steps = np.full(3, 7, dtype=np.int64)
+    found = graphs["denoise"]({"x": given["x"], "known": given["known"], "steps": steps, "condition": condition})[0]
+    with torch.no_grad():
+        wanted = model.denoiser(*(torch.from_numpy(a) for a in (given["x"], given["known"], steps, condition)))
+    np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
 
 
 def test_simulated_dyads_have_statistics_and_pictures(tmp_path, reactdiff):

@@ -31,11 +31,10 @@ def test_every_status_is_in_one_group():
 
 def texts(value: Any) -> Iterator[str]:
     """Every text of a layout."""
-    if isinstance(value, (dict, list)):
-        for child in value.values() if isinstance(value, dict) else value:
-            yield from texts(child)
-    elif isinstance(value, str):
+    if isinstance(value, str):
         yield value
+    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from texts(child)
 
 
 @pytest.mark.parametrize("path", sorted({text for text in texts(LAYOUT["configById"]) if text.startswith("/")}))
