@@ -101,9 +101,9 @@ PLAN = """{name: warm, design: within, participants: 4, conditions: {
 
 
 @pytest.fixture
-def sealed(tmp_path, reactdiff):
+def sealed(tmp_path):
     (tmp_path / "study.yaml").write_text(PLAN)
-    reactdiff("study", "seal", tmp_path / "study.yaml", "-o", tmp_path)
+    assert main(["study", "seal", str(tmp_path / "study.yaml"), "-o", str(tmp_path)]) == 0
     return tmp_path
 
 
