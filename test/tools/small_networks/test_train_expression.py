@@ -1,6 +1,7 @@
 """The read-out of expressions: its table of recordings, how they are read, and the command."""
 
 import json
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -18,11 +19,15 @@ HEADER = ",".join(COLUMNS)
 
 @pytest.fixture
 def folder(tmp_path):
-    """Of recordings: the demo speaker, and a photograph of her."""
+    """Of recordings: the first 6 s of the demo speaker, and a photograph of her."""
     at = tmp_path / "clips" / "owner" / "name"
     at.mkdir(parents=True)
-    (at / "talk.mp4").symlink_to(demo_clip_path())
-    cv2.imwrite(str(at / "photo.png"), next(MediaClip(demo_clip_path()).pictures()).bgr)
+    pictures = [picture.bgr for picture in islice(MediaClip(demo_clip_path()).pictures(), 150)]
+    writer = cv2.VideoWriter(str(at / "talk.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25.0, pictures[0].shape[1::-1])
+    for picture in pictures:
+        writer.write(picture)
+    writer.release()
+    cv2.imwrite(str(at / "photo.png"), pictures[0])
     return tmp_path / "clips"
 
 
