@@ -94,6 +94,7 @@ def test_help_is_instant():
         ("dev simulate --dyads 1 --seconds 0", 2, "1.0<=x<=3600.0"),
         ("lisen", 2, "Did you mean 'listen'?"),
         ("react x.mp4 -o y.mp4 --policy modell", 2, "'--policy': 'modell' is unknown: did you mean 'mod"),
+        ("bag replay x -o y --policy modell", 2, "--policy cannot be 'modell': did you mean 'model'?"),
         ("robot check ohbt", 1, "there is no such robot (ohbt): did you mean 'ohbot'?"),
         ("bag info nosuch", 1, "the bag cannot be read (nosuch): it does not exist"),
         ("study open bags", 2, "--key KEY"),
