@@ -9,7 +9,6 @@ import aiohttp
 import pytest
 from stage import Sheet, Stage
 
-from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from tools.chromium import Chromium
 
 
@@ -32,12 +31,6 @@ async def started() -> AsyncIterator[Callable[[Any], Awaitable[Any]]]:
     yield start
     for server in servers:
         await server.stop()
-
-
-@pytest.fixture
-def serve(started: Callable[[Any], Awaitable[Any]]) -> Callable[..., Awaitable[AvatarServer]]:
-    """`await serve(look="paper")`: a server of the face with these settings, started."""
-    return lambda **settings: started(AvatarServer(AvatarConfig(port=0, **settings)))
 
 
 @pytest.fixture(scope="session")

@@ -7,39 +7,41 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import socket
+import re
 import ssl
-import threading
-from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import aiohttp
 import cv2
-import numpy as np
 import pytest
 from cryptography import x509
 from stage import LINK, Stage, in_browser, opened, port_of
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer, access, certificates
-from reactdiff_ros.avatar.access import Guard, LinkAccess, links, new_link_token
+from reactdiff_ros.avatar.access import Guard, LinkAccess, links
+from reactdiff_ros.avatar.arming import RobotConsole
 from reactdiff_ros.avatar.certificates import Certificates, _new_server, _read, _write
 from reactdiff_ros.avatar.connections import FEWEST_PLACES, HEADERS_S
+from reactdiff_ros.avatar.drawing import rasterised
 from reactdiff_ros.errors import ConfigError, DeviceError, ReactdiffError
-from tools.chromium import Chromium
-
-Started = Callable[[AvatarServer], Awaitable[AvatarServer]]
-
-
-@pytest.fixture
-async def server(tmp_path: Path, started: Started) -> AvatarServer:
-    return await started(secured(tmp_path))
 
 
 def secured(folder: Path, **settings: object) -> AvatarServer:
     given = {"port": 0, "host": "0.0.0.0", "https": True, "state_dir": str(folder), "extra_hosts": ("robot.lan",)}
     config = AvatarConfig(**given | settings)  # type: ignore[arg-type]
     return AvatarServer(config, link_token=LINK)
+
+
+@pytest.fixture
+async def server(tmp_path, started):
+    return await started(secured(tmp_path))
+
+
+async def status(who: aiohttp.ClientSession, url: str, **headers: str) -> int:
+    async with who.get(url, headers=headers) as answer:
+        return answer.status
 
 
 async def authority(server: AvatarServer) -> bytes:
@@ -56,45 +58,31 @@ def browser_of(certificate: bytes = b"") -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=connector, cookie_jar=jar, timeout=aiohttp.ClientTimeout(60))
 
 
-async def test_a_device_gets_the_authority_and_then_opens_page_and_websocket(server: AvatarServer) -> None:
-    assert server.url.startswith("https://127.0.0.1:")
-    async with aiohttp.ClientSession() as stranger:
-        with pytest.raises(aiohttp.ClientConnectorCertificateError):
-            await stranger.get(server.url)
+async def test_a_device_gets_the_authority_from_a_page_of_its_own_and_then_opens_page_and_websocket(server, session):
+    with pytest.raises(aiohttp.ClientConnectorCertificateError):
+        await session.get(server.url)
+    page, fingerprint = server.trust
+    async with session.get(page, headers={"Host": "robot.lan:80"}) as answer:
+        text = await answer.text()
+        assert fingerprint in text
+        assert f"https://robot.lan:{port_of(server.url)}" in text
+        assert not re.search(f"%|{LINK}", text)
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    for path in ("api/status", "ws", "capture", "main.js", "authority.pem", "healthz", "../server.pem", "link.svg"):
+        assert await status(session, page + path) == 404, path
+    assert await status(session, page, Host="evil.example") == 403
     certificate = await authority(server)
-    assert server.trust[1] == hashlib.sha256(certificate).digest().hex(":").upper()
+    assert fingerprint == hashlib.sha256(certificate).digest().hex(":").upper()
     async with browser_of(certificate) as browser:
-        async with browser.get(server.url + "link.svg") as answer:
-            assert answer.status == 401
+        assert await status(browser, server.url + "link.svg") == 401
         async with browser.get(f"{server.url}?token={LINK}") as answer:
-            assert answer.status == 200
             assert answer.history[0].cookies[f"reactdiff-{answer.url.port}"]["secure"]
             assert "camera=(self)" in answer.headers["Permissions-Policy"]
         async with browser.ws_connect(server.url + "ws", origin=server.url.rstrip("/")) as line:
             assert (await line.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT
     for _ in range(3):  # the answer to a request that comes with the end of the handshake is not lost
-        async with browser_of(certificate) as other, other.get(server.url + "healthz") as answer:
-            assert answer.status == 200
-
-
-async def test_the_page_of_the_certificate_has_nothing_else(
-    server: AvatarServer, session: aiohttp.ClientSession
-) -> None:
-    page, fingerprint = server.trust
-    assert page.startswith("http://")
-    async with session.get(page, headers={"Host": "robot.lan:80"}) as answer:
-        text = await answer.text()
-        assert answer.status == 200
-        assert fingerprint in text
-        assert f"https://robot.lan:{port_of(server.url)}" in text
-        assert "%" not in text
-        assert LINK not in text
-        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    for path in ("api/status", "ws", "capture", "main.js", "authority.pem", "healthz", "../server.pem", "link.svg"):
-        async with session.get(page + path) as answer:
-            assert answer.status == 404, path
-    async with session.get(page, headers={"Host": "evil.example"}) as answer:
-        assert answer.status == 403
+        async with browser_of(certificate) as other:
+            assert await status(other, server.url + "healthz") == 200
 
 
 async def ended(reader: asyncio.StreamReader) -> bytes:
@@ -105,9 +93,7 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-async def test_silent_handshakes_and_other_nonsense_leave_places(
-    server: AvatarServer, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_silent_handshakes_and_other_nonsense_leave_places(server, caplog):
     caplog.set_level(logging.WARNING)
     certificate = await authority(server)
     port = port_of(server.url)
@@ -118,18 +104,15 @@ async def test_silent_handshakes_and_other_nonsense_leave_places(
     oldest = lines[0][0]  # silent: as many may be in their handshake as have a place
     assert await asyncio.wait_for(ended(oldest), HEADERS_S / 2) == b""
     async with browser_of(certificate) as browser:
-        async with browser.post(server.url + "api/robot/stop") as answer:
-            assert answer.status == 404  # there is no robot: it was answered
-        async with browser.get(server.url + "healthz") as answer:
-            assert answer.status == 200
+        assert await status(browser, server.url + "healthz") == 200
     await server.stop()
     assert not any(b"200 OK" in end for end in await asyncio.gather(*(ended(reader) for reader, _ in lines)))
     for _, writer in lines:
         writer.close()
-    assert [record.getMessage() for record in caplog.records] == []
+    assert caplog.text == ""
 
 
-async def test_what_cannot_be_had_has_one_sentence_and_leaves_nothing_open(tmp_path: Path) -> None:
+async def test_what_cannot_be_had_has_one_sentence_and_leaves_nothing_open(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ReactdiffError, match=r"cannot be kept \(.*file/https\): Not a directory; set state_dir"):
         await secured(tmp_path / "file" / "https").start()
@@ -145,13 +128,11 @@ async def test_what_cannot_be_had_has_one_sentence_and_leaves_nothing_open(tmp_p
 
 
 @in_browser
-def test_a_phone_may_use_its_camera_and_reads_the_link_as_a_code(browser: Chromium, tmp_path: Path) -> None:
-    """The page of the certificate, and then the one that is encrypted."""
+def test_a_phone_may_use_its_camera_and_reads_the_link_as_a_code(browser, tmp_path):
     with Stage(secured(tmp_path)) as stage:
         trust, url = (address.replace("127.0.0.1", "robot.lan") for address in (stage.server.trust[0], stage.url))
         with opened(browser, trust, "document.querySelector('.button') !== null", phone=True) as page:
             assert page.value("document.body.scrollWidth") <= 390
-            assert page.value("document.querySelector('.button').getBoundingClientRect().height") >= 44
             page.call("Security.setIgnoreCertificateErrors", ignore=True)  # in place of installing the certificate
             page.go(f"{url}?token={LINK}")
             page.until("window.reactdiff && reactdiff.connected()")
@@ -162,12 +143,9 @@ def test_a_phone_may_use_its_camera_and_reads_the_link_as_a_code(browser: Chromi
             assert not page.value("document.querySelector('#phone img').src")  # the token only where it is wanted
             page.value("document.getElementById('phone').open = true")
             page.until("document.querySelector('#phone img').naturalWidth > 50")
-            page.value("document.getElementById('phone').scrollIntoView({block: 'end'})")
-            for _ in range(10):  # a busy machine paints the code later than it has loaded it
-                picture = cv2.imdecode(np.fromfile(page.screenshot(tmp_path / "code.png"), np.uint8), cv2.IMREAD_COLOR)
-                read, *_ = cv2.QRCodeDetector().detectAndDecode(cv2.resize(picture, None, fx=3, fy=3))
-                if read:
-                    break
+            drawn = page.value("fetch('link.svg').then((answer) => answer.text())")
+            picture = rasterised(drawn.replace("<path", '<rect width="999" height="999" fill="#fff"/><path', 1))
+            read, *_ = cv2.QRCodeDetector().detectAndDecode(cv2.resize(picture, None, fx=3, fy=3))
             assert read == f"{url}?token={LINK}"
             assert page.errors == []
 
@@ -195,90 +173,65 @@ def accepted(server: ssl.SSLContext, authority: bytes, name: str) -> bool:
     """Whether a client that trusts this authority alone accepts the server under this name."""
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.load_verify_locations(cadata=authority)
-    here, there = socket.socketpair()
-
-    def serve() -> None:
-        try:
-            server.wrap_socket(there, server_side=True).close()
-        except OSError:
-            there.close()
-
-    thread = threading.Thread(target=serve)
-    thread.start()
+    there, here = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trusting.wrap_bio(there, here, server_hostname=name)
     try:
-        trusting.wrap_socket(here, server_hostname=name).close()
+        for side in (client, server.wrap_bio(here, there, server_side=True), client):
+            with suppress(ssl.SSLWantReadError):
+                side.do_handshake()
     except ssl.SSLCertVerificationError:
         return False
-    finally:
-        here.close()
-        thread.join()
-    return True
+    return bool(client.getpeercert())
 
 
-def test_devices_that_trust_the_authority_accept_the_page_under_its_names_alone(tmp_path: Path) -> None:
+def test_devices_that_trust_the_authority_accept_the_page_under_its_names_alone(tmp_path, monkeypatch):
     own, stranger = made(tmp_path), made(tmp_path / "other")
     for name in ("localhost", "127.0.0.1", "::1", *NAMES):
         assert accepted(own.context, own.authority, name), name
     for name in ("192.168.1.6", "example.com", "robot.example.com"):
         assert not accepted(own.context, own.authority, name), name
     assert not accepted(own.context, stranger.authority, "robot")
-    assert own.fingerprint.count(":") == 31
-
-
-def test_the_authority_vouches_for_no_other_site_even_if_its_key_is_stolen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own, authority = made(tmp_path), _read(tmp_path / "authority.pem")
-    monkeypatch.setattr(certificates, "_vouches", lambda *_: True)  # what a thief would do
+    # Even a thief of the authority's key can vouch for no other site.
+    monkeypatch.setattr(certificates, "_vouches", lambda *_: True)
+    authority = _read(tmp_path / "authority.pem")
     _write(tmp_path / "stolen.pem", _new_server(authority, {x509.DNSName("bank.example")}, later()))
     evil = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     evil.load_cert_chain(tmp_path / "stolen.pem")
     assert not accepted(evil, own.authority, "bank.example")
 
 
-def test_keys_are_for_this_user_alone(tmp_path: Path) -> None:
-    made(tmp_path / "https")
-    assert (tmp_path / "https").stat().st_mode & 0o777 == 0o700
-    files = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "https").iterdir()}
+def test_keys_are_for_this_user_alone_and_both_certificates_are_kept_until_another_one_is_needed(tmp_path):
+    folder = tmp_path / "https"
+    first, page = made(folder), folder / "server.pem"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    files = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
     assert files == {"authority.pem": 0o600, "server.pem": 0o600, "lock": 0o600}
-
-
-def test_both_are_kept_and_the_page_gets_another_certificate_when_it_needs_one(tmp_path: Path) -> None:
-    first = made(tmp_path)
-    kept = (tmp_path / "server.pem").read_bytes()
-    second = Certificates(tmp_path)
-    assert not second.renew(NAMES, later(300))
-    assert (tmp_path / "server.pem").read_bytes() == kept
-    assert not second.renew((*NAMES, "10.0.0.7"), later())  # another network, while it runs
-    assert second.authority == first.authority
-    assert accepted(second.context, first.authority, "10.0.0.7")
-    assert not second.renew(NAMES[:1], later())  # the name of another listener of this machine stays
-    assert accepted(second.context, first.authority, "robot.local")
-
-
-def test_what_expires_is_renewed_before(tmp_path: Path) -> None:
-    own = made(tmp_path)
-    authority, server = own.authority, (tmp_path / "server.pem").read_bytes()
+    kept, own = page.read_bytes(), Certificates(folder)
+    assert not own.renew(NAMES, later(300))
+    assert page.read_bytes() == kept
+    assert not own.renew((*NAMES, "10.0.0.7"), later())  # another network, while it runs
+    assert accepted(own.context, first.authority, "10.0.0.7")
+    assert not own.renew(NAMES[:1], later())  # the name of another listener of this machine stays
+    assert accepted(own.context, first.authority, "robot.local")
     assert not own.renew(NAMES, later(340))
-    assert own.authority == authority
-    assert (tmp_path / "server.pem").read_bytes() != server
-    assert expiry(tmp_path / "server.pem") > later(340 + 330)
+    assert own.authority == first.authority
+    assert expiry(page) > later(340 + 330)
     assert own.renew(NAMES, later(3640))  # who trusted the old authority has to trust the new one
-    assert own.authority != authority
-    assert expiry(tmp_path / "authority.pem") > later(3640 + 3600)
+    assert expiry(folder / "authority.pem") > later(3640 + 3600)
+    assert own.renew((*NAMES, "robot.lab.example"), later())  # which the authority may not vouch for
+    assert accepted(own.context, own.authority, "robot.lab.example")
+    assert not own.renew(("røbot", "", "0.0.0.0", "::"), later())  # names that no certificate can hold
 
 
-@pytest.mark.parametrize("damage", ["cut", "nonsense", "public", "foreign"])
-def test_an_authority_that_cannot_be_relied_on_is_made_anew(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["cut", "public", "foreign"])
+def test_an_authority_that_cannot_be_relied_on_is_replaced(tmp_path, damage):
     before, path = made(tmp_path), tmp_path / "authority.pem"
-    content = path.read_bytes()
+    made(tmp_path / "other")
+    rest = b"" if damage == "cut" else (tmp_path / "other" / "authority.pem").read_bytes()[241:]
     if damage == "public":
         path.chmod(0o644)
-    elif damage == "foreign":
-        made(tmp_path / "other")
-        path.write_bytes(content[:241] + (tmp_path / "other" / "authority.pem").read_bytes()[241:])
     else:
-        path.write_bytes(content[:300] if damage == "cut" else bytes(3000))
+        path.write_bytes(path.read_bytes()[:241] + rest)
     after = Certificates(tmp_path)
     after.renew(NAMES, later())
     assert after.authority != before.authority
@@ -286,91 +239,67 @@ def test_an_authority_that_cannot_be_relied_on_is_made_anew(tmp_path: Path, dama
     assert accepted(after.context, after.authority, "robot")
 
 
-def test_a_name_that_the_authority_may_not_vouch_for_needs_another_one(tmp_path: Path) -> None:
-    own = made(tmp_path)
-    assert own.renew((*NAMES, "robot.lab.example"), later())
-    assert accepted(own.context, own.authority, "robot.lab.example")
-    assert not own.renew(("røbot", "", "0.0.0.0", "::"), later())  # names that no certificate can hold
-
-
 # ---- the link, hosts and origins
 
 
-async def status(who: aiohttp.ClientSession, url: str, **headers: str) -> int:
-    async with who.get(url, headers=headers) as answer:
-        return answer.status
-
-
-async def test_the_link_opens_page_files_values_and_websocket(started: Started) -> None:
+async def test_the_link_opens_page_files_values_and_websocket(started):
     server = await started(AvatarServer(AvatarConfig(port=0, host="0.0.0.0"), link_token=LINK))
     async with browser_of() as owner:
         async with owner.get(f"{server.url}?look=paper&token={LINK}") as answer:
-            assert answer.status == 200
-            assert "<title>" in await answer.text()
             assert str(answer.url) == server.url + "?look=paper", "no token in the address bar"
             cookie = answer.history[0].cookies[f"reactdiff-{answer.url.port}"]
-            assert cookie["httponly"]
-            assert cookie["samesite"] == "Lax"
+            assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
             assert answer.history[0].headers["Cache-Control"] == "no-store"
         for path in ("", "operator", "main.js", "api/status", "api/expression"):
             assert await status(owner, server.url + path) == 200
         async with owner.ws_connect(server.url + "ws") as line:
             assert (await line.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT
     async with browser_of() as other:
-        async with other.get(server.url) as answer:
-            assert (answer.status, answer.content_type) == (401, "text/html")
-            assert "Open the link" in await answer.text()
-        for path in ("ws", "capture"):
-            with pytest.raises(aiohttp.WSServerHandshakeError):
-                await other.ws_connect(server.url + path)
+        for path in ("", "ws", "capture"):
+            async with other.get(server.url + path) as answer:
+                assert (answer.status, answer.content_type) == (401, "text/html")
+                assert "Open the link" in await answer.text()
         # Programs bring the token as a bearer.
         assert await status(other, server.url + "api/status", Authorization=f"Bearer {LINK}") == 200
-        for wrong in (f"Basic {LINK}", "Bearer", "Bearer x", LINK, f"Bearer {LINK.upper()}"):
+        for wrong in (f"Basic {LINK}", "Bearer", f"Bearer {LINK.upper()}"):
             assert await status(other, server.url + "api/status", Authorization=wrong) == 401
 
 
-def test_this_machine_needs_no_token() -> None:
+def test_this_machine_needs_no_token_and_others_each_their_own():
     for host in ("127.0.0.1", "localhost", "::1", "127.0.0.2"):
         assert AvatarServer(AvatarConfig(port=0, host=host)).link_token == ""
+    assert LinkAccess("").token != LinkAccess("").token
 
 
-@pytest.mark.parametrize("token", ["short", "x" * 129, "with space in it 123", "a&token=bbbbbbbbbbbbb", "é" * 20])
-def test_a_token_that_is_none(token: str) -> None:
-    with pytest.raises(ConfigError, match="REACTDIFF_LINK_TOKEN"):
+@pytest.mark.parametrize("token", ["abcde-fgh23", "a" * 15, "a" * 129, "a&token=bbbbbbbbbbbbb", "é" * 20])
+def test_a_token_that_could_be_guessed_or_is_no_part_of_an_address_is_refused(token):
+    with pytest.raises(ConfigError, match=r"REACTDIFF_LINK_TOKEN.*16 to 128"):
         LinkAccess(token)
-    assert LinkAccess(new_link_token()).token != LinkAccess("").token
+    with pytest.raises(ConfigError, match=r"REACTDIFF_PAGE_TOKEN.*16 to 128"):
+        RobotConsole(None, token)  # type: ignore[arg-type]
 
 
-def test_links_name_addresses_that_others_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert all(link.endswith(":1/?token=t") for link in links("http://127.0.0.1:1/", "t"))
+def test_links_name_addresses_that_others_can_reach(monkeypatch):
     addresses = ["127.0.0.1", "192.168.1.5", "10.1.2.3", "::1", "fe80::1%eth0", "fe80::2", "2001:db8::7", "no address"]
     monkeypatch.setattr(access, "own_addresses", lambda: iter(addresses))
     here = "http://127.0.0.1:8765/"
     assert links(here, "t") == ["http://192.168.1.5:8765/?token=t", "http://10.1.2.3:8765/?token=t"]
     assert links("https://[::1]:8765/", "t") == ["https://[2001:db8::7]:8765/?token=t"]
     assert links("http://robot.lab:8765/", "t") == ["http://robot.lab:8765/?token=t"]
-    monkeypatch.setenv("REACTDIFF_PAGE_HOST", "localhost")  # of a container: the host that publishes its port
-    assert links(here, "t") == ["http://localhost:8765/?token=t"]
-    monkeypatch.setenv("REACTDIFF_PAGE_HOST", "")
     addresses.clear()
     assert links(here, "t") == ["http://127.0.0.1:8765/?token=t"]
+    monkeypatch.setenv("REACTDIFF_PAGE_HOST", "localhost")  # of a container: the host that publishes its port
+    assert links(here, "t") == ["http://localhost:8765/?token=t"]
 
 
 @pytest.mark.parametrize(
     ("bound", "host", "origin", "allowed"),
     [
-        ("127.0.0.1", "localhost:8765", None, True),
-        ("127.0.0.1", "127.0.0.1:8765", "http://127.0.0.1:8765", True),
-        ("127.0.0.1", "localhost:8765", "http://localhost:3000", False),
-        ("127.0.0.1", "localhost:8765", "http://evil.example", False),
-        ("127.0.0.1", "evil.example:8765", "http://evil.example:8765", False),
-        ("127.0.0.1", "192.168.1.5:8765", None, False),
-        ("127.0.0.1", "robot.lab:8765", "http://robot.lab:8765", True),
-        ("0.0.0.0", "192.168.1.5:8765", "http://192.168.1.5:8765", True),
-        ("0.0.0.0", "evil.example:8765", None, False),
-        ("192.168.1.5", "192.168.1.6:8765", None, False),
-        ("face.lab.", "face.lab.:8765", None, True),
+        ("127.0.0.1", "localhost:1", None, True), ("127.0.0.1", "127.0.0.1:1", "http://127.0.0.1:1", True),
+        ("127.0.0.1", "localhost:1", "http://localhost:3", False), ("127.0.0.1", "evil.example:1", None, False),
+        ("127.0.0.1", "robot.lab:1", "http://robot.lab:1", True), ("0.0.0.0", "evil.example:1", None, False),
+        ("0.0.0.0", "192.168.1.5:1", "http://192.168.1.5:1", True), ("face.lab.", "face.lab.:1", None, True),
     ],
-)
-def test_who_may_talk_to_the_page(bound: str, host: str | None, origin: str | None, allowed: bool) -> None:
+)  # fmt: skip
+def test_who_may_talk_to_the_page(bound, host, origin, allowed):
     assert (Guard(bound, ("robot.lab",)).refuses(host, origin) is None) is allowed

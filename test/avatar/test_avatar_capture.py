@@ -5,42 +5,41 @@ with a camera or a visit has one sentence.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import socket
 from contextlib import suppress
 from typing import Any
 
 import aiohttp
 import pytest
-from stage import Stage, in_browser, opened, port_of, upgrade
+from stage import Stage, in_browser, opened, until
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.capture import MESSAGE_BYTES, VISITORS
 from reactdiff_ros.capture.browser import HEAD, PICTURE, acknowledge
-from tools.chromium import Chromium, Page
+from tools.chromium import Page
 
-Started = Callable[[AvatarServer], Awaitable[AvatarServer]]
 KERNEL_BYTES = 20_000_000
 """More than the kernel's buffers and a few messages hold."""
-_numbers = itertools.count()
 
 
 class Node:
-    """The other end of the abstract socket; `lines` are those of visitors."""
+    """The other ends of visitors' lines."""
 
     def __init__(self) -> None:
-        self.address = f"\0reactdiff_ros-test-capture/{os.getpid()}/{next(_numbers)}"
-        self.lines: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+        self._ours: list[socket.socket] = []
 
-    async def start(self) -> None:
-        self._server = await asyncio.start_unix_server(lambda *line: self.lines.put_nowait(line), self.address)
+    def connect(self) -> socket.socket:
+        """The page's end of another line."""
+        ours, pages = socket.socketpair()
+        self._ours.append(ours)
+        return pages
 
-    async def stop(self) -> None:
-        self._server.close()
-        while not self.lines.empty():
-            self.lines.get_nowait()[1].close()
+    async def line(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Our end of the oldest one that was not asked for yet."""
+        await until(lambda: bool(self._ours))
+        return await asyncio.open_connection(sock=self._ours.pop(0))
 
 
 def framed(message: bytes) -> bytes:
@@ -48,28 +47,20 @@ def framed(message: bytes) -> bytes:
     return len(message).to_bytes(4, "little") + message
 
 
-def frame(first: int, content: bytes) -> bytes:
-    """Of a websocket, with a mask of zeros; `first`: 0x80 for the last part, and 1 text, 2 binary, 0 goes on."""
-    return bytes([first, 0xFF]) + len(content).to_bytes(8, "big") + bytes(4) + content
+@pytest.fixture
+def node():
+    return Node()
 
 
 @pytest.fixture
-async def node() -> AsyncIterator[Node]:
-    node = Node()
-    await node.start()
-    yield node
-    await node.stop()
+async def server(node, started):
+    return await started(AvatarServer(AvatarConfig(port=0), capture=node.connect))
 
 
-@pytest.fixture
-async def server(node: Node, started: Started) -> AvatarServer:
-    return await started(AvatarServer(AvatarConfig(port=0), capture=node.address))
-
-
-async def test_messages_pass_whole_both_ways(server: AvatarServer, node: Node, session: aiohttp.ClientSession) -> None:
+async def test_messages_pass_whole_both_ways_and_what_is_none_ends_the_visit(server, node, session):
     async with session.ws_connect(server.url + "capture") as page:
-        reader, writer = await node.lines.get()
-        for sent in (b"x", bytes(1000), os.urandom(MESSAGE_BYTES - 100)):
+        reader, writer = await node.line()
+        for sent in (b"x", os.urandom(MESSAGE_BYTES - 100)):
             await page.send_bytes(sent)
             assert await reader.readexactly(len(sent) + 4) == framed(sent)
         writer.write(framed(b'{"seat": true}') + framed(b"\x01\x02"))
@@ -77,41 +68,20 @@ async def test_messages_pass_whole_both_ways(server: AvatarServer, node: Node, s
         assert (await page.receive(timeout=10)).data == b"\x01\x02"
         writer.close()
         assert (await page.receive(timeout=10)).type is aiohttp.WSMsgType.CLOSE  # the node is gone
+    for end in ("close", "text", "too large"):
+        async with session.ws_connect(server.url + "capture") as page:
+            reader, writer = await node.line()
+            if end == "close":
+                await page.close()
+            else:
+                await (page.send_str("{}") if end == "text" else page.send_bytes(bytes(MESSAGE_BYTES + 1)))
+            assert await asyncio.wait_for(reader.read(), 10) == b"", end  # and nothing of it was passed on
+            writer.close()
+
+
+async def test_a_node_that_does_not_read_holds_the_page_back(server, node, session):
     async with session.ws_connect(server.url + "capture") as page:
-        reader, writer = await node.lines.get()
-        await page.close()
-        assert await asyncio.wait_for(reader.read(), 10) == b""  # the page is gone
-        writer.close()
-
-
-WRONG = {
-    "text": frame(0x81, b"{}"),
-    "too large": frame(0x82, bytes(MESSAGE_BYTES + 1)),
-    "in parts without end": frame(0x02, bytes(MESSAGE_BYTES // 8)) + 19 * frame(0, bytes(MESSAGE_BYTES // 8)),
-}
-
-
-@pytest.mark.parametrize("message", WRONG)
-async def test_what_is_no_message_ends_the_visit(server: AvatarServer, node: Node, message: str) -> None:
-    page, raw = await asyncio.open_connection("127.0.0.1", port_of(server.url), limit=1024)
-    raw.write(upgrade("capture"))
-    await page.readuntil(b"\r\n\r\n")
-    line, writer = await node.lines.get()
-    with suppress(ConnectionError):
-        raw.write(WRONG[message])
-        await raw.drain()
-    assert len(await asyncio.wait_for(line.read(), 10)) <= MESSAGE_BYTES
-    with suppress(ConnectionError):
-        assert len(await asyncio.wait_for(page.read(), 10)) < 200
-    raw.transport.abort()
-    writer.close()
-
-
-async def test_a_node_that_does_not_read_holds_the_page_back(
-    server: AvatarServer, node: Node, session: aiohttp.ClientSession
-) -> None:
-    async with session.ws_connect(server.url + "capture") as page:
-        _, writer = await node.lines.get()
+        _, writer = await node.line()
         sent = 0
         with suppress(asyncio.TimeoutError):
             while sent < 10 * KERNEL_BYTES:
@@ -123,22 +93,17 @@ async def test_a_node_that_does_not_read_holds_the_page_back(
         writer.transport.abort()
 
 
-async def test_there_is_a_limit_to_visitors(server: AvatarServer, node: Node, session: aiohttp.ClientSession) -> None:
+async def test_there_is_a_limit_to_visitors_and_a_robot_with_its_own_camera_says_so(server, node, session, started):
     pages = [await session.ws_connect(server.url + "capture") for _ in range(VISITORS)]
     async with session.ws_connect(server.url + "capture") as late:
-        end = await late.receive(timeout=10)
-        assert end.type is aiohttp.WSMsgType.CLOSE
-        assert "Too many visitors" in str(end.extra)
+        assert "Too many visitors" in str((await late.receive(timeout=10)).extra)
     for page in pages:
         await page.close()
     async with session.ws_connect(server.url + "capture") as page:
         assert not page.closed
-
-
-async def test_a_robot_with_its_own_camera_says_so(session: aiohttp.ClientSession, started: Started) -> None:
     for capture in ("", "\0reactdiff_ros-test-capture/nobody"):
-        server = await started(AvatarServer(AvatarConfig(port=0), capture=capture))
-        async with session.ws_connect(server.url + "capture") as page:
+        other = await started(AvatarServer(AvatarConfig(port=0), capture=capture))
+        async with session.ws_connect(other.url + "capture") as page:
             assert "its own camera and microphone" in str((await page.receive(timeout=10)).extra)
 
 
@@ -154,13 +119,12 @@ class Robot(Stage):
         self.delay_s, self.pictures = 0.0, 0
         self.node = Node()
         config = AvatarConfig(port=0, extra_hosts=("robot.lan",))
-        super().__init__(AvatarServer(config, capture=self.node.address))
-        self.on_loop(self.node.start())
+        super().__init__(AvatarServer(config, capture=self.node.connect))
         self._taking = asyncio.run_coroutine_threadsafe(self._take(), self.loop)
         self.server.status({"visitor": "free"})
 
     async def _take(self) -> None:
-        reader, self.writer = await self.node.lines.get()
+        reader, self.writer = await self.node.line()
         self.writer.write(framed(b'{"seat": true}'))
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while not self.writer.is_closing():
@@ -175,20 +139,7 @@ class Robot(Stage):
 
     def close(self) -> None:
         self._taking.cancel()
-        self.on_loop(self.node.stop())
         super().close()
-
-
-@pytest.fixture
-def robot() -> Iterator[Robot]:
-    with Robot() as robot:
-        yield robot
-
-
-@pytest.fixture
-def page(robot: Robot, browser: Chromium) -> Iterator[Page]:
-    with opened(browser, robot.url, READY, phone=True) as page:
-        yield page
 
 
 def press(page: Page) -> None:
@@ -203,47 +154,46 @@ def says(page: Page, words: str, state: str) -> None:
     assert page.value("document.getElementById('visitor').getBoundingClientRect().right") <= 390
 
 
-@in_browser
-def test_a_camera_that_cannot_be_opened(robot: Robot, page: Page, browser: Chromium) -> None:
-    for error, words in (
-        ("NotAllowedError", "not allowed for this page"),
-        ("NotFoundError", "has no camera"),
-        ("NotReadableError", "in use by another program"),
-        ("OverconstrainedError", "choose another"),
-        ("AbortError", "cannot be opened (why)"),
-    ):
-        refused = f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('why', '{error}'); }}"
-        page.value(f"({refused}, 0)")
-        press(page)
-        says(page, words, "off")
-        assert page.value("document.getElementById('visit-button').textContent") == "Use my camera"
-    page.value("delete window.OffscreenCanvas")
-    press(page)
-    says(page, "too old", "off")
-    with opened(browser, robot.url.replace("127.0.0.1", "robot.lan"), READY, phone=True) as other:
-        press(other)
-        says(other, "started with --https", "off")
-    assert robot.pictures == 0
-
-
-@in_browser
-def test_a_visit_without_a_microphone_on_a_slow_line_with_a_clock_that_is_off_until_it_is_cut_off(
-    robot: Robot, page: Page
-) -> None:
+def answer_for_a_camera(page: Page, code: str) -> None:
+    """What getUserMedia does from now on; `open` is the real one."""
     page.value(
-        "((open) => { navigator.mediaDevices.getUserMedia = async (wanted) => { if (wanted.audio) throw "
-        "new DOMException('', 'NotFoundError'); return open(wanted); }; })"
-        "(navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices))"
+        "((open) => { navigator.mediaDevices.open = open; navigator.mediaDevices.getUserMedia = async (wanted) => "
+        f"{{ {code} }}; }})(navigator.mediaDevices.open ?? "
+        "navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices))"
     )
-    robot.delay_s = 1.0  # a busy machine takes a few pictures a second only
-    press(page)
-    says(page, "The network is slow", "live")
-    robot.delay_s = 0.0
-    page.until("reactdiff.visitor().sent > 5 && document.getElementById('visit-sentence').innerText === ''", 20)
-    assert page.value("reactdiff.visitor().sounds") == 0
-    for ahead_s, words in ((5.0, "5 s ahead of the robot's"), (-61.2, "61 s behind the robot's")):
-        robot.say(ahead_s=ahead_s)
-        says(page, words, "live")
-    assert page.errors == []
-    robot.loop.call_soon_threadsafe(robot.writer.close)
-    says(page, "The connection to the robot was lost", "off")
+
+
+@in_browser
+def test_a_camera_that_cannot_be_opened_and_a_visit_without_a_microphone_on_a_slow_line_until_it_is_cut_off(browser):
+    with Robot() as robot, opened(browser, robot.url, READY, phone=True) as page:
+        for error, words in (
+            ("NotAllowedError", "not allowed for this page"),
+            ("NotFoundError", "has no camera"),
+            ("NotReadableError", "in use by another program"),
+            ("OverconstrainedError", "choose another"),
+            ("AbortError", "cannot be opened (why)"),
+        ):
+            answer_for_a_camera(page, f"throw new DOMException('why', '{error}');")
+            press(page)
+            says(page, words, "off")
+        with opened(browser, robot.url.replace("127.0.0.1", "robot.lan"), READY, phone=True) as other:
+            press(other)
+            says(other, "started with --https", "off")
+        page.front()
+        answer_for_a_camera(page, "if (wanted.audio) throw new DOMException('', 'NotFoundError'); return open(wanted);")
+        assert robot.pictures == 0
+        robot.delay_s = 1.0  # a busy machine takes a few pictures a second only
+        press(page)
+        says(page, "The network is slow", "live")
+        robot.delay_s = 0.0
+        page.until("reactdiff.visitor().sent > 5 && document.getElementById('visit-sentence').innerText === ''", 20)
+        assert page.value("reactdiff.visitor().sounds") == 0
+        for ahead_s, words in ((5.0, "5 s ahead of the robot's"), (-61.2, "61 s behind the robot's")):
+            robot.say(ahead_s=ahead_s)
+            says(page, words, "live")
+        robot.loop.call_soon_threadsafe(robot.writer.close)
+        says(page, "The connection to the robot was lost", "off")
+        page.value("delete window.OffscreenCanvas")
+        press(page)
+        says(page, "too old", "off")
+        assert page.errors == []

@@ -36,13 +36,10 @@ Serve = Callable[..., Awaitable[AvatarServer]]
 Page = aiohttp.ClientWebSocketResponse
 
 
-def frame(number: int) -> ExpressionFrame:
-    values = np.full(58, 0.1, np.float32)
-    return ExpressionFrame(number * 20_000_000, values, "listening", ("gaze",), None, None, None, None)
-
-
-def face(values: np.ndarray, mode: str = "listening") -> ExpressionFrame:
-    return ExpressionFrame(2_000_000_000, values, mode, ("gaze",), 1_500_000_000, None, None, None)  # type: ignore[arg-type]
+def frame(number: int, values: object = 0.1, mode: Any = "listening") -> ExpressionFrame:
+    """The frame of this tick, whose picture was captured half a second before."""
+    now_ns, coefficients = number * 20_000_000, np.full(58, values, np.float32)
+    return ExpressionFrame(now_ns, coefficients, mode, ("gaze",), now_ns - 500_000_000, None, None, None)
 
 
 def told(server: AvatarServer, counter: str) -> int:
@@ -51,8 +48,8 @@ def told(server: AvatarServer, counter: str) -> int:
 
 
 @pytest.fixture
-async def server(serve: Serve) -> AvatarServer:
-    return await serve()
+async def server(started):
+    return await started(AvatarServer(AvatarConfig(port=0)))
 
 
 async def binary(page: Page) -> bytes:
@@ -84,14 +81,10 @@ async def values(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
         return dict(await answer.json())
 
 
-async def test_values_are_answered_and_nothing_but_the_page_is_served(
-    server: AvatarServer, session: aiohttp.ClientSession
-) -> None:
-    for path in ("nothing.js", "../server.py", "..%2fserver.py", "%2e%2e/config.py", "page/main.js", "__init__.py"):
+async def test_values_are_answered_and_nothing_but_the_page_is_served(server, session):
+    for path in ("nothing.js", "../server.py", "..%2fserver.py", "%2e%2e/config.py", "__init__.py", "link.svg"):
         async with session.get(URL(server.url + path, encoded=True)) as answer:
             assert answer.status == 404, path
-    async with session.get(server.url + "link.svg") as answer:
-        assert answer.status == 404, "no code of a link where there is none"
     api = server.url + "api/"
     assert await values(session, api + "expression") == {"fresh": False, "expression": None}
     assert "neutral" in (await values(session, api + "status"))["page"]["reason"]
@@ -104,32 +97,22 @@ async def test_values_are_answered_and_nothing_but_the_page_is_served(
     answered = await values(session, api + "status")
     assert answered["graph"]["speaker"] == {"present": True, "pitch_hz": None}
     assert (answered["page"]["frames"], answered["page"]["reason"]) == (1, "")
-    assert (await values(session, server.url + "healthz"))["ok"] is True
     async with session.post(api + "status", data=b"x" * 10_000) as answer:
         assert answer.status == 405
 
 
-async def test_a_new_page_gets_no_stale_face(serve: Serve, session: aiohttp.ClientSession) -> None:
-    server = await serve(stale_s=0.05)
-    server.show(frame(1))
-    await until(server.fresh)
-    await until(lambda: not server.fresh())
-    async with session.ws_connect(server.url + "ws") as page:
-        message = await page.receive(timeout=60)
-        assert message.type is aiohttp.WSMsgType.TEXT
-        assert "neutral" in json.loads(message.data)["page"]["reason"]
-        server.show(frame(2))
-        assert await number(page) == 2
-
-
-async def test_start_and_stop_again(session: aiohttp.ClientSession) -> None:
-    server = AvatarServer(AvatarConfig(port=0))
+async def test_it_starts_again_after_a_stop_and_a_new_page_gets_no_stale_face(session):
+    server = AvatarServer(AvatarConfig(port=0, stale_s=0.05))
     for _ in range(2):
         url = await server.start()
         assert await server.start() == url
+        server.show(frame(1))
+        await until(server.fresh)
+        await until(lambda: not server.fresh())
         async with session.ws_connect(url + "ws") as page:
-            server.show(frame(1))
-            await binary(page)
+            assert "neutral" in (await next_message(page, "status"))["page"]["reason"]
+            server.show(frame(2))
+            assert (await binary(page))[48:] == encode_frame(frame(2), 1)[48:]
             await server.stop()
             assert await closing(page) == (1001, "The face's server stops.")
         await server.stop()
@@ -139,38 +122,30 @@ async def test_start_and_stop_again(session: aiohttp.ClientSession) -> None:
         await session.get(url)
 
 
-async def test_frames_of_other_threads_come_in_order(server: AvatarServer, session: aiohttp.ClientSession) -> None:
+async def test_frames_of_other_threads_come_in_order(server, session):
+    def run() -> None:
+        for n in range(200):
+            server.show(frame(n))
+            server.status({"number": n})
+
+    threads, last = [threading.Thread(target=run) for _ in range(3)], 0
     async with session.ws_connect(server.url + "ws") as page:
-
-        def run() -> None:
-            for n in range(200):
-                server.show(frame(n))
-                server.status({"number": n})
-
-        threads = [threading.Thread(target=run) for _ in range(3)]
         for thread in threads:
             thread.start()
-        last = 0
-        while last < told(server, "frames") or any(t.is_alive() for t in threads):
+        while last < told(server, "frames") or any(thread.is_alive() for thread in threads):
             now = await number(page)
             assert now > last
             last = now
-        for thread in threads:
-            thread.join()
 
 
-async def test_fifty_pages_and_no_more(server: AvatarServer, session: aiohttp.ClientSession) -> None:
+async def test_fifty_pages_and_no_more(server, session):
     async with AsyncExitStack() as stack:
         pages = [await stack.enter_async_context(session.ws_connect(server.url + "ws")) for _ in range(50)]
         await until(lambda: server.clients == 50)
-        extra = await stack.enter_async_context(session.ws_connect(server.url + "ws"))
-        code, reason = await closing(extra)
-        assert code == 1013
-        assert "50 places are taken" in reason
+        code, reason = await closing(await stack.enter_async_context(session.ws_connect(server.url + "ws")))
+        assert (code, "50 places are taken" in reason, told(server, "clients_refused")) == (1013, True, 1)
         server.show(frame(1))
-        for page in pages:
-            assert await number(page) == 1
-        assert told(server, "clients_refused") == 1
+        assert [await number(page) for page in pages] == [1] * 50
     await until(lambda: server.clients == 0)
     async with session.ws_connect(server.url + "ws") as again:
         server.show(frame(2))
@@ -178,7 +153,7 @@ async def test_fifty_pages_and_no_more(server: AvatarServer, session: aiohttp.Cl
             pass
 
 
-async def test_a_page_that_does_not_read_holds_up_nobody(server: AvatarServer, session: aiohttp.ClientSession) -> None:
+async def test_a_page_that_does_not_read_holds_up_nobody(server, session):
     sleeper = socket.socket()
     sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sleeper.connect(("127.0.0.1", port_of(server.url)))
@@ -192,22 +167,15 @@ async def test_a_page_that_does_not_read_holds_up_nobody(server: AvatarServer, s
     sleeper.close()
 
 
-MALFORMED = [
-    "{", '{"fps":5,"voice":1}', '{"fps":5,"candidates":1}', '{"fps":true}', '{"fps":NaN}', "[" * 3000, b"\xff\0"
-]  # fmt: skip
+MALFORMED = ("{", '{"fps":5,"voice":1}', '{"fps":true}', '{"fps":NaN}', "[" * 3000, b"\xff\0")
+MISBEHAVE = {str(sent)[:12]: ([sent] * BAD_INPUT_LIMIT, 1008, BAD_INPUT_LIMIT) for sent in MALFORMED}
+MISBEHAVE |= {"too many": (['{"fps":60}'] * (INPUT_RATE_LIMIT + 1), 1008, 0), "too large": (["x" * 1_000_000], 1009, 0)}
 
 
-@pytest.mark.parametrize("sent", [*MALFORMED, "too many", "x" * 1_000_000], ids=lambda sent: str(sent)[:12])
-async def test_pages_that_misbehave_are_closed_and_others_are_served(
-    server: AvatarServer, session: aiohttp.ClientSession, sent: str | bytes
-) -> None:
-    messages, code, bad = [sent] * BAD_INPUT_LIMIT, 1008, BAD_INPUT_LIMIT
-    if sent == "too many":
-        messages, bad = ['{"fps":60}'] * (INPUT_RATE_LIMIT + 1), 0
-    elif len(sent) > 10_000:
-        messages, code, bad = [sent], 1009, 0
+@pytest.mark.parametrize(("sent", "code", "bad"), MISBEHAVE.values(), ids=MISBEHAVE)
+async def test_pages_that_misbehave_are_closed_and_others_are_served(server, session, sent, code, bad):
     async with session.ws_connect(server.url + "ws") as page:
-        for message in messages:
+        for message in sent:
             await (page.send_bytes(message) if isinstance(message, bytes) else page.send_str(message))
         assert (await closing(page))[0] == code
     await until(lambda: told(server, "bad_inputs") == bad)
@@ -218,35 +186,18 @@ async def test_pages_that_misbehave_are_closed_and_others_are_served(
         await binary(page)
 
 
-async def test_the_voice_goes_to_the_pages_that_play_it_whole_and_in_order(
-    server: AvatarServer, session: aiohttp.ClientSession
-) -> None:
-    async with session.ws_connect(server.url + "ws") as plays, session.ws_connect(server.url + "ws") as other:
-        await plays.send_str('{"fps":60,"voice":true}')
-        await other.send_str('{"fps":60}')
-        await until(lambda: server.wanted("voice"))
+async def test_voice_candidates_and_what_is_seen_go_to_the_pages_that_ask_for_them(server, session):
+    quarter, place = np.full(58, 0.25, np.float32), np.array([0.1, np.nan, 0.6], np.float32)
+    seen = SpeakerFrame(1, 1, None, 0, True, True, quarter, quarter, 1.0, None, place, None, None)
+    async with session.ws_connect(server.url + "ws") as asks, session.ws_connect(server.url + "ws") as other:
+        await asks.send_str('{"fps":60,"candidates":true,"seen":true,"voice":true}')
+        await other.send_str('{"fps":60,"candidates":false}')
+        await until(lambda: all(server.wanted(what) for what in ("candidates", "seen", "voice")))
         pieces = [np.full((160, 2), i, np.int16) for i in range(60)]
         for i, samples in enumerate(pieces):
             server.voice(Sound(i * 10_000_000, 16000, samples))
         for i, samples in enumerate(pieces):
-            assert await binary(plays) == struct.pack("<BBHId", 3, 2, 0, 16000, i / 100) + samples.tobytes()
-        server.status({})
-        await next_message(other, "status")
-    await until(lambda: not server.wanted("voice"))
-
-
-async def test_candidates_and_what_is_seen_go_to_the_pages_that_ask_for_them(
-    server: AvatarServer, session: aiohttp.ClientSession
-) -> None:
-    seen = SpeakerFrame(
-        stamp_ns=1, picture_stamp_ns=1, sound_stamp_ns=None, person_id=0, face_present=True, mesh_present=True,
-        coefficients=np.full(58, 0.25, np.float32), confidence=np.ones(58, np.float32), neutral_confidence=1.0,
-        gaze=None, position_m=np.array([0.1, np.nan, 0.6], np.float32), affect=None, voice=None,
-    )  # fmt: skip
-    async with session.ws_connect(server.url + "ws") as asks, session.ws_connect(server.url + "ws") as other:
-        await asks.send_str('{"fps":60,"candidates":true,"seen":true}')
-        await other.send_str('{"fps":60,"candidates":false}')
-        await until(lambda: server.wanted("candidates") and server.wanted("seen"))
+            assert await binary(asks) == struct.pack("<BBHId", 3, 2, 0, 16000, i / 100) + samples.tobytes()
         server.candidates(np.full((3, 16, 58), np.nan, np.float32), 1, 25.0)
         plan = await next_message(asks, "candidates")
         assert (plan["chosen"], len(plan["nod"]), len(plan["smile"][0])) == (1, 3, 16)
@@ -258,25 +209,22 @@ async def test_candidates_and_what_is_seen_go_to_the_pages_that_ask_for_them(
         server.status({"speaker": {}})
         while "speaker" not in (await next_message(other, "status"))["graph"]:
             pass
-    await until(lambda: not server.wanted("candidates"))
+    await until(lambda: not (server.wanted("candidates") or server.wanted("voice")))
 
 
-async def test_the_preview_gives_the_robot_and_its_newest_tick_and_moves_none(
-    started: Callable[[Any], Awaitable[Any]], session: aiohttp.ClientSession
-) -> None:
+async def test_the_preview_gives_the_robot_and_its_newest_tick_and_moves_none(started, session):
     asked: list[dict[str, Any]] = []
     server = PreviewServer(lambda report: bool(asked.append(report)), AvatarConfig(port=0))
     server.describe({"name": "ohbot"})
     await started(server)
     server.show(b"first")
     async with session.ws_connect(server.url + "ws") as page:
-        got = [await page.receive(timeout=60), await page.receive(timeout=60)]
-        assert {m.data for m in got} == {b"first", '{"type":"robot","name":"ohbot"}'}
+        got = {(await page.receive(timeout=60)).data for _ in range(2)}
+        assert got == {b"first", '{"type":"robot","name":"ohbot"}'}
         server.describe({"name": "ohbot", "error": "line 3: is missing"})
         assert "line 3" in (await page.receive(timeout=60)).data
         server.show(b"second")
         assert await binary(page) == b"second"
-        await page.send_str('{"fps": 60}')
         for _ in range(BAD_INPUT_LIMIT):
             await page.send_str('{"fps": 60, "arm": true}')
         assert "mean nothing here" in (await closing(page))[1]
@@ -289,21 +237,22 @@ async def test_the_preview_gives_the_robot_and_its_newest_tick_and_moves_none(
 # ---- what is sent and served
 
 
-def test_a_frame_is_280_bytes_with_its_stamps_and_coefficients() -> None:
+def test_a_frame_is_280_bytes_with_its_stamps_and_coefficients():
     values = np.zeros(58, np.float32)
     values[INDEX["jawOpen"]] = 0.25
-    message = encode_frame(face(values, "idle"), 2**32 + 7)
+    message = encode_frame(frame(100, values, "idle"), 2**32 + 7)
     assert len(message) == 280
     version, mode, _, number, stamp, picture, sound, plan, _ = struct.unpack_from("<BBHI5d", message)
     assert (version, mode, number, stamp, picture) == (1, 1, 7, 2.0, 1.5)
     assert np.isnan([sound, plan]).all()
     np.testing.assert_array_equal(np.frombuffer(message, "<f4", offset=48), values)
-    for bad in (face(np.zeros(57, np.float32)), face(np.zeros((58, 1))), face(np.zeros(58), "angry")):
+    whole = frame(100)
+    for bad in ({"coefficients": values[:57]}, {"coefficients": values[:, None]}, {"mode": "angry"}):
         with pytest.raises(ValueError, match="expression"):
-            encode_frame(bad, 1)
+            encode_frame(replace(whole, **bad), 1)
 
 
-def test_a_tick_of_a_robot() -> None:
+def test_a_tick_of_a_robot():
     values = np.zeros(58, np.float32)
     values[INDEX["jawOpen"]] = 7.0
     message = encode_robot("returning", 3, 12.5, 0.25, values, [1.0, 2.0], [3.0, 4.0], [True, False])
@@ -318,8 +267,8 @@ def test_a_tick_of_a_robot() -> None:
 
 
 @given(st.lists(st.floats(width=32), min_size=58, max_size=58))
-def test_what_reaches_the_page_is_finite_and_bounded(numbers: list[float]) -> None:
-    sent = np.frombuffer(encode_frame(face(np.array(numbers, np.float32)), 1), "<f4", offset=48)
+def test_what_reaches_the_page_is_finite_and_bounded(numbers):
+    sent = np.frombuffer(encode_frame(frame(100, np.array(numbers, np.float32)), 1), "<f4", offset=48)
     assert np.isfinite(sent).all()
     assert (sent >= LOWER).all()
     assert (sent <= UPPER).all()
@@ -333,7 +282,7 @@ WILD = st.recursive(
 
 
 @given(WILD)
-def test_any_status_becomes_strict_json(value: object) -> None:
+def test_any_status_becomes_strict_json(value):
     json.loads(to_json(value), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
 
 
@@ -341,13 +290,13 @@ def test_any_status_becomes_strict_json(value: object) -> None:
     ("file", "name", "ours"),
     [("rig.js", "NAMES", NAMES), ("looks.js", "LOOKS", LOOKS), ("robot/tick.js", "STATES", ROBOT_STATES)],
 )
-def test_the_page_knows_the_same_names(file: str, name: str, ours: tuple[str, ...]) -> None:
+def test_the_page_knows_the_same_names(file, name, ours):
     listed = re.search(rf"{name} = \[(.*?)\];", (PAGE / file).read_text(), re.DOTALL)
     assert tuple(re.findall(r'"(\w+)"', listed[1])) == ours
 
 
 @pytest.mark.parametrize(("server", "script"), [(AvatarServer, b'src="main.js"'), (PreviewServer, b'src="robot.js"')])
-def test_the_page_is_found_and_needs_nothing_from_outside(server: Any, script: bytes) -> None:
+def test_the_page_is_found_and_needs_nothing_from_outside(server, script):
     pages = load_pages("night", server.folders)
     assert b'data-look="night"' in pages["index.html"]
     assert script in pages["index.html"]
@@ -362,12 +311,12 @@ def test_the_page_is_found_and_needs_nothing_from_outside(server: Any, script: b
         {"look": 'x"><script>'}, {"max_clients": 0}, {"stale_s": float("nan")}, {"extra_hosts": ("a b",)},
     ],
 )  # fmt: skip
-def test_a_bad_setting_is_one_sentence(bad: dict[str, object]) -> None:
+def test_a_bad_setting_is_one_sentence(bad):
     with pytest.raises(ConfigError, match="screen face"):
         AvatarConfig(**bad)  # type: ignore[arg-type]
 
 
-def test_the_face_is_neutral_half_a_second_after_its_input_died() -> None:
+def test_the_face_is_neutral_half_a_second_after_its_input_died():
     """With slack for a picture of the page, and for the server's timers."""
     stale_s = AvatarConfig().stale_s
     assert 0.3 <= stale_s <= 0.5 - 0.1

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stage import IN_BROWSER, Sheet, in_browser
+from stage import IN_BROWSER, Sheet
 
 from reactdiff_ros.actuation.mapping import Mapping
 from reactdiff_ros.actuation.robot.profile import load_profile, shipped_profiles
-from reactdiff_ros.coefficients import INDEX, NAMES
+from reactdiff_ros.coefficients import NAMES
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.recordings.replay.parameters import settings_as_live
@@ -58,32 +58,27 @@ def seen_at(robot: str, person: Place) -> FloatArray:
     return np.array([-y, -z, x], np.float32)
 
 
-def perceived(stamp_ns: int, person_id: int, position_m: FloatArray) -> SpeakerFrame:
-    return SpeakerFrame(
-        stamp_ns=stamp_ns, picture_stamp_ns=stamp_ns, sound_stamp_ns=None, person_id=person_id, face_present=True,
-        mesh_present=True, coefficients=np.zeros(58, np.float32), confidence=np.full(58, 0.9, np.float32),
-        neutral_confidence=1.0, gaze=None, position_m=position_m, affect=None, voice=None,
-    )  # fmt: skip
-
-
-def faces_for(robot: str, *people: Place, seconds: float = 12.0, seed: int = 1) -> FloatArray:
-    """Faces of a listener that perceives one person after the other, each for so long: (n, 58), 50 a second."""
+def faces_for(robot: str, person: Place, seed: int) -> FloatArray:
+    """Faces of a listener that perceives this person for 12 s: (600, 58)."""
     settings, _ = settings_as_live(robot=robot)
     engine = ExpressionEngine(settings.expression, seed=seed)
     session = ListeningSession(None, make_listener("rules", seed=seed), engine)  # type: ignore[arg-type]
-    shown, places = [], [seen_at(robot, person) for person in people]
-    for tick in range(round(seconds * 50) * len(people)):
-        now, which = 1_000_000_000 + tick * TICK_NS, tick // round(seconds * 50)
+    shown, place, still, sure = [], seen_at(robot, person), np.zeros(58, np.float32), np.full(58, 0.9, np.float32)
+    for tick in range(600):
+        now = 1_000_000_000 + tick * TICK_NS
         if tick % 2 == 0:
-            session.observe(perceived(now - 2 * TICK_NS, 1 + which, places[which]), now)
+            seen_ns = now - 2 * TICK_NS
+            session.observe(
+                SpeakerFrame(seen_ns, seen_ns, None, 1, True, True, still, sure, 1.0, None, place, None, None), now
+            )
         shown += session.advance(now)
     return np.stack([frame.coefficients for frame in shown])
 
 
-def drawn_gaze(sheet: Sheet, faces: FloatArray, every: int = 10) -> FloatArray:
+def drawn_gaze(sheet: Sheet, faces: FloatArray) -> FloatArray:
     """Where the drawn head and pupils look together: degrees to the face's own left and up, (n, 2)."""
     found = []
-    for number in range(0, len(faces), every):
+    for number in range(0, len(faces), 10):
         drawn = sheet.draw(time=number / 50, **dict(zip(NAMES, faces[number].tolist(), strict=True)))
         eyes = [drawn["eyes"][side]["gaze"] for side in ("left", "right")]
         found.append([drawn["head"][axis] + (eyes[0][axis] + eyes[1][axis]) / 2 for axis in ("x", "y")])
@@ -101,14 +96,14 @@ def joints_gaze(robot: str, faces: FloatArray) -> FloatArray:
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=IN_BROWSER if s[0] == "screen" else ()) for n, s in SET_UPS.items()]
 )
-def test_the_eyes_meet_those_of_the_person(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_the_eyes_meet_those_of_the_person(name, tmp_path, request):
     """The error is the angle between where the face looks and where it should look: median over 36 s of the shipped
     settings, looks away included. A face on a screen should look straight out, wherever the person is (the Mona Lisa
     effect), read from the drawing. A head should look at the person, by the positions of its joints.
     """
     shipped, person, _ = SET_UPS[name]
     robot = robot_of(name, tmp_path)
-    faces = [faces_for(robot, person, seed=seed)[100:] for seed in (1, 2, 3)]
+    faces = [faces_for(robot, person, seed)[100:] for seed in (1, 2, 3)]
     if shipped == "screen":
         sheet = request.getfixturevalue("sheet")
         gaze, wanted = np.concatenate([drawn_gaze(sheet, of) for of in faces]), np.zeros(2)
@@ -119,15 +114,3 @@ def test_the_eyes_meet_those_of_the_person(name: str, tmp_path: Path, request: p
     error = float(np.median(np.hypot(*(gaze - wanted).T)))
     print(f"{name}: {error:.2f} degrees off, at {np.median(gaze, axis=0).round(2)} of {wanted.round(2)}")
     assert error <= 3.0
-
-
-@in_browser
-def test_the_head_turns_to_the_other_of_two_people_and_the_eyes_stay(sheet: Sheet) -> None:
-    faces = faces_for("screen", (0.8, 0.4, 0.0), (0.8, -0.4, 0.0))
-    yaw = np.degrees(faces[:, INDEX["headYaw"]])
-    first, second = slice(200, 600), slice(700, 1200)
-    assert np.median(yaw[first]) > 5.0
-    assert np.median(yaw[second]) < -5.0
-    assert yaw[650] < -1.0, "it has turned within a second"
-    for part in (first, second):
-        assert np.median(np.hypot(*drawn_gaze(sheet, faces[part]).T)) <= 3.0

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import struct
-
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reactdiff_ros.capture.browser import (
-    HEAD,
-    MESSAGE_BYTES,
-    PICTURE,
-    PICTURES_HZ,
-    REPLY,
-    SOUND,
-    TIME,
-    BrowserStream,
-    Picture,
-    RemoteClock,
-    acknowledge,
-    is_picture,
-    jpeg_size,
-)
+from reactdiff_ros.capture import browser
+from reactdiff_ros.capture.browser import HEAD, PICTURE, REPLY, SOUND, TIME, BrowserStream, Picture, RemoteClock
 from reactdiff_ros.capture.visits import Visitor, VisitorQueue
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MessageError
@@ -53,33 +38,27 @@ def compared() -> BrowserStream:
     return stream
 
 
-def test_a_picture_has_the_time_of_its_capture_on_our_clock_and_is_acknowledged() -> None:
-    assert BrowserStream().ahead_s == 0.0
+def test_a_picture_has_the_time_of_its_capture_on_our_clock_and_is_acknowledged():
     stream, now_ns = compared(), START_NS + NS
-    assert stream.ahead_s == pytest.approx(AHEAD_NS / NS, abs=0.01)
+    assert (BrowserStream().ahead_s, stream.ahead_s) == (0.0, pytest.approx(AHEAD_NS / NS, abs=0.01))
     sent = message(PICTURE, now_ns - 20_000_000, jpeg(), number=77)
     found = stream.receive(sent, now_ns)
     assert isinstance(found, Picture)
     assert (found.width, found.height, found.jpeg) == (64, 48, jpeg())
     assert found.stamp_ns == pytest.approx(now_ns - 20_000_000, abs=1000)
-    assert is_picture(sent)
-    assert REPLY.unpack(acknowledge(sent)) == (1, PICTURE, 0, 77)
-    assert not is_picture(message(SOUND, START_NS))
+    assert (browser.is_picture(sent), browser.is_picture(message(SOUND, START_NS))) == (True, False)
+    assert REPLY.unpack(browser.acknowledge(sent)) == (1, PICTURE, 0, 77)
 
 
-def test_sound_is_stamped_by_its_samples_and_what_is_lost_is_counted() -> None:
-    stream, rng = compared(), np.random.default_rng(0)
-    stamps = []
-    for number in range(200):
-        if number in (50, 51):
-            continue
+def test_sound_is_stamped_by_its_samples_and_what_is_lost_is_counted():
+    stream, rng, stamps = compared(), np.random.default_rng(0), []
+    for number in (*range(50), *range(52, 200)):
         began_ns = START_NS + NS + number * 20_000_000
         now_ns = began_ns + 20_000_000 + int(rng.exponential(8e6))
         late = message(SOUND, now_ns - 20_000_000, np.full(960, number, "<i2").tobytes(), number=number, rate=48000)
         found = stream.receive(late, now_ns)
         assert isinstance(found, Sound)
-        assert found.samples.shape == (960, 1)
-        assert found.samples[0, 0] == number
+        assert (found.samples.shape, found.samples[0, 0]) == ((960, 1), number)
         stamps.append(found.stamp_ns)
     assert stream.lost == 2
     steps = np.diff(stamps)
@@ -87,42 +66,39 @@ def test_sound_is_stamped_by_its_samples_and_what_is_lost_is_counted() -> None:
     assert np.abs(np.delete(steps, 49) - 20_000_000).max() < 8_000_000
 
 
-def test_what_comes_too_early_too_late_or_too_often_is_dropped() -> None:
+def test_what_comes_too_early_too_late_or_too_often_is_dropped():
     assert BrowserStream().receive(message(PICTURE, START_NS, jpeg()), START_NS) is None, "the clocks are not compared"
     stream, now_ns = compared(), START_NS + 10 * NS
-    assert stream.receive(message(PICTURE, now_ns - 2 * NS, jpeg()), now_ns) is None
-    assert stream.receive(message(PICTURE, now_ns + NS, jpeg()), now_ns) is None
+    for at_ns in (now_ns - 2 * NS, now_ns + NS):
+        assert stream.receive(message(PICTURE, at_ns, jpeg()), now_ns) is None
     assert stream.dropped == 2
     stream, taken = compared(), 0
     for number in range(1000):  # a flood
         now_ns = START_NS + NS + number * 2_000_000
         taken += stream.receive(message(PICTURE, now_ns - 1_000_000, jpeg(), number=number), now_ns) is not None
-    assert PICTURES_HZ <= taken <= 3 * PICTURES_HZ + 1
+    assert browser.PICTURES_HZ <= taken <= 3 * browser.PICTURES_HZ + 1
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32), st.floats(-5.0, 5.0), st.floats(-50e-6, 50e-6))
-def test_the_clocks_agree_to_half_a_round_trip_under_jitter_and_drift(seed: int, offset_s: float, drift: float) -> None:
-    rng, clock, worst = np.random.default_rng(seed), RemoteClock(), 0.0
-    before = None
+def test_the_clocks_agree_to_half_a_round_trip_under_jitter_and_drift(seed, offset_s, drift):
+    rng, clock, found, late = np.random.default_rng(seed), RemoteClock(), [], []
+
+    def remote(ns: int) -> int:
+        return ns + round(offset_s * NS + drift * (ns - START_NS))
+
     for second in range(120):
         sent_ns = START_NS + second * NS
         up_ns, down_ns = (500_000 + int(rng.exponential(10e6)) for _ in range(2))
-
-        def remote(ns: int) -> int:
-            return ns + round(offset_s * NS + drift * (ns - START_NS))
-
         clock.answered(sent_ns, remote(sent_ns + up_ns), sent_ns + up_ns + down_ns)
         now_ns = sent_ns + NS // 2
-        local = clock.local(remote(now_ns), now_ns)
-        assert before is None or local > before
-        before = local
-        if second > 30:
-            worst = max(worst, abs(local - now_ns))
-    assert worst < 12_000_000
+        found.append(clock.local(remote(now_ns), now_ns))
+        late.append(found[-1] - now_ns)
+    assert (np.diff(found) > 0).all()
+    assert np.abs(late[31:]).max() < 12_000_000
 
 
-def test_a_clock_that_was_set_is_followed_at_once() -> None:
+def test_a_clock_that_was_set_is_followed_at_once():
     clock = RemoteClock()
     clock.answered(START_NS, START_NS + 2_000_000, START_NS + 4_000_000)
     clock.answered(START_NS + NS, START_NS + 61 * NS, START_NS + NS + 4_000_000)
@@ -136,9 +112,7 @@ def of_hidden_size() -> bytes:
     head = b"\xff\xd8" + b"\xff" + large[2:20] + b"\xff\xfe\xff\xff"
     at = 4 + int.from_bytes(head[4:6], "big") - len(head)
     comment[at : at + 12] = b"\xff\xc0\x00\x11\x08" + (48).to_bytes(2, "big") + (64).to_bytes(2, "big") + b"\x03\1\x22"
-    evil = head + bytes(comment) + large[20:]
-    assert cv2.imdecode(np.frombuffer(evil, np.uint8), cv2.IMREAD_COLOR).shape == (16, 4000, 3)
-    return evil
+    return head + bytes(comment) + large[20:]
 
 
 WHOLE = jpeg(1920, 1920)
@@ -149,41 +123,34 @@ BUSY = WHOLE[: WHOLE.index(b"\xff\xda")] + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "not a JPEG"),
-        (b"\xff\xd8\xff\xe0\x00\x00" + bytes(40), "not a JPEG"),
-        (jpeg(2000, 16), "of 2000x16"),
-        (jpeg(16, 2000), "of 16x2000"),
-        (of_hidden_size(), "of 4000x16"),
-        (BUSY, "several scans"),
+        (b"", "not a JPEG"), (b"\xff\xd8\xff\xe0\x00\x00" + bytes(40), "not a JPEG"), (jpeg(2000, 16), "of 2000x16"),
+        (jpeg(16, 2000), "of 16x2000"), (of_hidden_size(), "of 4000x16"), (BUSY, "several scans"),
         (jpeg(progressive=1), "several scans"),
     ],
-)
-def test_what_is_no_small_jpeg_has_one_sentence_before_it_is_decoded(content: bytes, why: str) -> None:
+)  # fmt: skip
+def test_what_is_no_small_jpeg_has_one_sentence_before_it_is_decoded(content, why):
     with pytest.raises(MessageError, match=rf"^a picture .*{why}"):
-        jpeg_size(content)
+        browser.jpeg_size(content)
 
 
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
-        (b"", "of 0 bytes"),
-        (bytes(MESSAGE_BYTES + 1), f"of {MESSAGE_BYTES + 1} bytes"),
-        (struct.pack("<BBHId", 2, PICTURE, 0, 0, 1.0), "version 2"),
-        (struct.pack("<BBHId", 1, 9, 0, 0, 1.0), "kind 9"),
-        (struct.pack("<BBHId", 1, PICTURE, 0, 0, float("nan")), "time nan"),
+        (b"", "of 0 bytes"), (bytes(browser.MESSAGE_BYTES + 1), f"of {browser.MESSAGE_BYTES + 1} bytes"),
+        (HEAD.pack(2, PICTURE, 0, 0, 1.0), "version 2"), (HEAD.pack(1, 9, 0, 0, 1.0), "kind 9"),
+        (HEAD.pack(1, PICTURE, 0, 0, float("nan")), "time nan"), (message(SOUND, START_NS, bytes(100), rate=0), "0 Hz"),
         (message(SOUND, START_NS, b"\0\0\0", rate=48000), "3 bytes of sound"),
-        (message(SOUND, START_NS, bytes(100), rate=0), "0 Hz"),
         (message(SOUND, START_NS, bytes(200_000), rate=48000), "200000 bytes of sound"),
     ],
-)
-def test_a_malformed_message_has_one_sentence(bad: bytes, why: str) -> None:
+)  # fmt: skip
+def test_a_malformed_message_has_one_sentence(bad, why):
     with pytest.raises(MessageError, match=why):
         compared().receive(bad, START_NS + NS)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200), st.booleans())
-def test_no_bytes_break_it(content: bytes, headed: bool) -> None:
+def test_no_bytes_break_it(content, headed):
     stream = compared()
     whole = content if not headed else HEAD.pack(1, 1 + len(content) % 3, 1920, 1, 1e6) + content
     try:
@@ -194,7 +161,7 @@ def test_no_bytes_break_it(content: bytes, headed: bool) -> None:
 
 
 @given(st.lists(st.integers(0, 6), max_size=40))
-def test_there_is_always_one_seen_and_never_more_than_there_are_places(moves: list[int]) -> None:
+def test_there_is_always_one_seen_and_never_more_than_there_are_places(moves):
     """One at a time, the others in order of arrival; only who is seen is sent away."""
     queue, here = VisitorQueue(4), list[Visitor]()
     for move in moves:

@@ -45,27 +45,23 @@ def parted(items: Iterable) -> tuple[list[ClipPicture], list[ClipSound]]:
 
 
 @pytest.fixture
-def clip(tmp_path) -> MediaClip:
+def clip(tmp_path):
     return MediaClip(write_clip(tmp_path / "a.mov"))
 
 
-def test_pictures_and_sound_on_one_clock(clip: MediaClip) -> None:
-    assert clip.has_picture
-    assert clip.has_sound
+def test_pictures_and_sound_on_one_clock(clip):
+    assert (clip.has_picture, clip.has_sound, clip.picture_size, clip.picture_rate_hz) == (True, True, (64, 48), 25)
     assert clip.duration_s == pytest.approx(0.4, abs=0.02)
-    assert (clip.picture_size, clip.picture_rate_hz) == ((64, 48), 25)
     pictures, sounds = parted(clip.pictures_and_sound())
     assert [p.offset_ns for p in pictures] == [i * 40_000_000 for i in range(10)]
     assert [round(float(p.bgr.mean()) / 20) for p in pictures] == list(range(10))
     assert all(len(s.samples) <= s.rate_hz // 50 for s in sounds)
     np.testing.assert_array_equal(np.concatenate([s.samples for s in sounds])[:, 0], np.arange(6400))
-    for s in sounds:  # the ramp's value is its time
-        assert s.offset_ns == int(s.samples[0, 0]) * NS // 16000
-    assert len(list(clip.pictures())) == 10
-    assert sum(len(s.samples) for s in clip.sound()) == 6400
+    assert all(s.offset_ns == int(s.samples[0, 0]) * NS // 16000 for s in sounds), "the ramp's value is its time"
+    assert (len(list(clip.pictures())), sum(len(s.samples) for s in clip.sound())) == (10, 6400)
 
 
-def test_uneven_times_are_kept_and_sound_that_starts_late_stays_late(tmp_path) -> None:
+def test_uneven_times_are_kept_and_sound_that_starts_late_stays_late(tmp_path):
     pts = [0, 1, 3, 4, 9, 10, 11, 15, 16, 30]
     clip = MediaClip(write_clip(tmp_path / "a.mkv", pts=pts, sound_s=0.2, sound_at_s=0.25))
     pictures, sounds = parted(clip.pictures_and_sound())
@@ -73,7 +69,7 @@ def test_uneven_times_are_kept_and_sound_that_starts_late_stays_late(tmp_path) -
     assert sounds[0].offset_ns == pytest.approx(250_000_000, abs=1_000_000)
 
 
-def test_a_clip_of_a_phone_that_was_turned_comes_upright(tmp_path) -> None:
+def test_a_clip_of_a_phone_that_was_turned_comes_upright(tmp_path):
     path = write_clip(tmp_path / "a.mov")
     data = bytearray(path.read_bytes())
     quarter_turn = 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30  # QuickTime's matrix of the track
@@ -84,17 +80,14 @@ def test_a_clip_of_a_phone_that_was_turned_comes_upright(tmp_path) -> None:
     assert picture.flags.c_contiguous
 
 
-def test_broken_files_are_one_sentence_and_cut_ones_give_what_they_have(tmp_path) -> None:
+def test_broken_files_are_one_sentence_and_cut_ones_give_what_they_have(tmp_path):
     (tmp_path / "empty.mp4").touch()
-    (tmp_path / "text.mp4").write_text("this is no film\n" * 100)
     (tmp_path / "noise.wav").write_bytes(np.random.default_rng(0).bytes(5000))
     whole = write_clip(tmp_path / "whole.mov").read_bytes()
     (tmp_path / "headless.mov").write_bytes(whole[: len(whole) // 2])  # the index is at the end
-    for name in ("none.mp4", "empty.mp4", "text.mp4", "noise.wav", "headless.mov", "", "x" * 300):
-        with pytest.raises(MediaError) as caught:
+    for name in ("none.mp4", "empty.mp4", "noise.wav", "headless.mov", "", "x" * 300):
+        with pytest.raises(MediaError, match=rf"^[^\n]*{tmp_path}[^\n]*$"):
             list(MediaClip(tmp_path / name).pictures_and_sound())
-        assert "\n" not in str(caught.value)
-        assert str(tmp_path) in str(caught.value)
     whole = write_clip(tmp_path / "whole.mkv", pictures=50, sound_s=2.0).read_bytes()
     for share in (0.3, 0.7, 0.95):
         (tmp_path / "cut.mkv").write_bytes(whole[: int(len(whole) * share)])
@@ -112,16 +105,13 @@ def play(paced: PacedClip, until_ns: int, step_ns: int = 5_000_000) -> list:
     return given
 
 
-def test_everything_comes_when_it_is_due_and_once(clip: MediaClip) -> None:
+def test_everything_comes_when_it_is_due_and_once_and_loops_go_on_without_a_gap(clip):
     paced = PacedClip(clip)
     assert paced.next_due_ns == 0
     given = play(paced, NS)
     assert [i.offset_ns for i in given] == [i.offset_ns for i in clip.pictures_and_sound()]
     assert (paced.finished, paced.next_due_ns, paced.dropped_pictures) == (True, None, 0)
     assert paced.due(10 * NS) == []
-
-
-def test_loops_go_on_without_a_gap(clip: MediaClip) -> None:
     paced = PacedClip(clip, loop=True)
     pictures, sounds = parted(play(paced, 2 * NS))
     assert [p.offset_ns for p in pictures] == [i * 40_000_000 for i in range(50)]
@@ -129,18 +119,13 @@ def test_loops_go_on_without_a_gap(clip: MediaClip) -> None:
     assert not paced.finished
 
 
-def test_a_late_player_drops_pictures_and_never_sound(clip: MediaClip) -> None:
-    paced = PacedClip(clip)
+def test_a_late_player_drops_pictures_and_never_sound_and_rushes_through_nothing_after_an_hour(clip):
+    paced = PacedClip(clip, loop=True)
     paced.due(0)
     pictures, sounds = parted(paced.due(210_000_000))
     assert [p.offset_ns for p in pictures] == [200_000_000]
     assert paced.dropped_pictures == 4
     assert sum(len(s.samples) for s in sounds) == 10 * 320
-
-
-def test_a_stopped_process_does_not_rush_through_what_it_missed(clip: MediaClip) -> None:
-    paced = PacedClip(clip, loop=True)
-    paced.due(0)
     after = paced.due(3600 * NS)
     assert len(after) <= 2
     assert all(abs(i.offset_ns - 3600 * NS) < 40_000_000 for i in after)
@@ -154,11 +139,10 @@ def test_a_stopped_process_does_not_rush_through_what_it_missed(clip: MediaClip)
         ("mimictalk_german_20s.mp4", (512, 512), 25, 20.0, True),
         ("emoface_angry_actor_3s.mov", (1080, 1920), 60, 3.37, True),
         ("facegood_selfie_speech_12s.mp4", (544, 960), 29.485, 12.24, True),
-        ("pyfeat_no_face_4s.mp4", (960, 540), 23.672, 3.94, True),
         ("emotions/dreamtalk_m030_happy.mp4", (256, 256), 25, 3.76, False),
     ],
 )
-def test_clips_of_many_kinds(clips, name, size, rate, seconds, sound) -> None:
+def test_clips_of_many_kinds(clips, name, size, rate, seconds, sound):
     clip = MediaClip(clips(name))
     assert (clip.has_sound, clip.picture_size) == (sound, size)
     assert clip.picture_rate_hz == pytest.approx(rate, rel=0.01)

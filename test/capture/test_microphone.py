@@ -23,8 +23,7 @@ SPEAKERS = {"name": "USB Speaker", "index": 1, "max_input_channels": 0}
 
 
 class Clock:
-    def __init__(self) -> None:
-        self.now_ns = 1_000 * NS
+    now_ns = 1_000 * NS
 
     def __call__(self) -> int:
         return self.now_ns
@@ -40,7 +39,7 @@ def block(level: int = 1) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("wanted", "index"), [("respeaker", 5), ("5", 5), (5, 5), ("built-in", 2), (None, 2)])
-def test_device_by_index_or_part_of_its_name(wanted, index: int) -> None:
+def test_device_by_index_or_part_of_its_name(wanted, index):
     mic, module, _ = microphone(SPEAKERS, BUILT_IN, ARRAY, device=wanted)
     mic.open()
     settings = module.streams[0].settings
@@ -50,7 +49,7 @@ def test_device_by_index_or_part_of_its_name(wanted, index: int) -> None:
         assert (settings["blocksize"], settings["dtype"], mic.name) == (480, "int16", "Built-in Audio")
 
 
-def test_blocks_are_copied_in_order_and_stamped_with_their_capture() -> None:
+def test_blocks_are_copied_in_order_and_stamped_with_their_capture():
     woken = []
     mic, module, clock = microphone(BUILT_IN, on_sound=lambda: woken.append(1))
     mic.open()
@@ -60,30 +59,26 @@ def test_blocks_are_copied_in_order_and_stamped_with_their_capture() -> None:
     clock.now_ns += NS // 100
     module.streams[0].give(block(2), current=7.025, adc=7.01)
     first, second = mic.read(clock.now_ns)
-    assert (first.samples[0, 0], second.samples[0, 0]) == (1, 2)
-    assert first.stamp_ns == 1_000 * NS - 15_000_000
+    assert (first.samples[0, 0], second.samples[0, 0], first.stamp_ns) == (1, 2, 1_000 * NS - 15_000_000)
     assert second.stamp_ns - first.stamp_ns == pytest.approx(10_000_000, abs=2)
-    assert mic.read(clock.now_ns) == []
-    assert len(woken) == 2
+    assert (mic.read(clock.now_ns), len(woken)) == ([], 2)
     for i in range(115):  # nobody reads: the newest win
         module.streams[0].give(block(i))
     assert [int(s.samples[0, 0]) for s in mic.read(clock.now_ns)] == list(range(15, 115))
     assert mic.dropped == 15
 
 
-def test_gone_and_back() -> None:
+def test_gone_and_back():
     mic, module, clock = microphone(BUILT_IN)
     mic.open()
     module.streams[0].give(block())
     mic.read(clock.now_ns)
     assert mic.read(clock.now_ns + NS // 2) == []
     clock.now_ns += 2 * NS
-    with pytest.raises(DeviceError, match="stopped"):
-        mic.read(clock.now_ns)
-    assert not mic.is_open
-    assert module.streams[0].closed
-    with pytest.raises(DeviceError, match="not open"):
-        mic.read(clock.now_ns)
+    for why in ("stopped", "not open"):
+        with pytest.raises(DeviceError, match=why):
+            mic.read(clock.now_ns)
+    assert (mic.is_open, module.streams[0].closed) == (False, True)
     module.devices, module._later = (), ()
     with pytest.raises(DeviceError):
         mic.reconnect(clock.now_ns)
@@ -99,7 +94,7 @@ def test_gone_and_back() -> None:
         mic.read(clock.now_ns + 4 * NS + 1)  # it never gave sound
 
 
-def test_no_device_wrong_name_refused_settings_are_one_sentence() -> None:
+def test_no_device_wrong_name_refused_settings_are_one_sentence():
     refusing = FakePortAudio(BUILT_IN, fail=OSError("Invalid sample rate\nALSA lib"))
     for mic, word in (
         (microphone(SPEAKERS)[0], "cannot be used"),
@@ -107,29 +102,24 @@ def test_no_device_wrong_name_refused_settings_are_one_sentence() -> None:
         (microphone(BUILT_IN, rate_hz=300)[0], "300 Hz"),
         (Microphone(MicrophoneConfig(), Clock(), refusing), "rate"),
     ):
-        with pytest.raises(DeviceError, match=word) as caught:
+        with pytest.raises(DeviceError, match=rf"^[^\n]*{word}[^\n]*$"):
             mic.open()
-        assert "\n" not in str(caught.value)
         assert not mic.is_open
     assert refusing.streams[0].closed, "given back"
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(-300, 300), st.sampled_from([(16000, 160), (44100, 441), (48000, 960)]))
-def test_stamps_rise_and_follow_a_drifting_device_through_jitter(seed: int, ppm: float, form) -> None:
+def test_stamps_rise_and_follow_a_drifting_device_through_jitter(seed, ppm, form):
     rate, frames = form
     rng, clock = np.random.default_rng(seed), SampleClock(rate)
-    stamps, truth = [], []
-    for i in range(1500):
-        true_ns = round(i * frames * NS / rate * (1 + ppm * 1e-6))
-        truth.append(true_ns)
-        stamps.append(clock.stamp(true_ns + int(rng.exponential(2e6)), frames))
+    truth = np.array([round(i * frames * NS / rate * (1 + ppm * 1e-6)) for i in range(1500)])
+    stamps = np.array([clock.stamp(int(true_ns) + int(rng.exponential(2e6)), frames) for true_ns in truth])
     assert (np.diff(stamps) > 0).all()
-    error = (np.array(stamps) - np.array(truth))[1000:]
-    assert np.abs(error).max() < 6e6
+    assert np.abs(stamps - truth)[1000:].max() < 6e6
     assert np.diff(stamps)[1000:].std() < 1e5  # a hundredth of the jitter that came in
 
 
-def test_lost_sound_and_a_set_clock_are_taken_over_and_a_stall_changes_no_stamp() -> None:
+def test_lost_sound_and_a_set_clock_are_taken_over_and_a_stall_changes_no_stamp():
     clock = SampleClock(16000)
     for i in range(100):
         clock.stamp(i * 10_000_000, 160)
@@ -140,10 +130,10 @@ def test_lost_sound_and_a_set_clock_are_taken_over_and_a_stall_changes_no_stamp(
     clock, times = SampleClock(16000), np.arange(300) * 10_000_000
     # The reader was stopped for 0.3 s; then 30 blocks come at once, all measured late.
     arrivals = np.where((times >= times[100]) & (times < times[130]), times[130], times)
-    stamps = [clock.stamp(int(arrival), 160) for arrival in arrivals]
-    assert (np.diff(stamps) > 0).all()
-    assert np.abs(np.array(stamps) - times).max() < 40_000_000
-    assert np.abs(np.array(stamps) - times)[160:].max() < 10_000_000
+    late = np.array([clock.stamp(int(arrival), 160) for arrival in arrivals]) - times
+    assert (np.diff(late + times) > 0).all()
+    assert np.abs(late).max() < 40_000_000
+    assert np.abs(late)[160:].max() < 10_000_000
 
 
 # What a loudspeaker plays, in a process of its own: PortAudio and PulseAudio read their environment once.
@@ -185,7 +175,7 @@ microphone.close()
 
 
 @pytest.mark.real_time
-def test_what_is_played_at_its_stamp_is_heard_with_even_stamps(microphone_without_hardware) -> None:
+def test_what_is_played_at_its_stamp_is_heard_with_even_stamps(microphone_without_hardware):
     environment = microphone_without_hardware.environment
     path = f"{Path(__file__).resolve().parents[2]}:{environment.get('PYTHONPATH', '')}"
     done = subprocess.run(
