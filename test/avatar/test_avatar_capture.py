@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from stage import Stage, in_browser, opened, until
+from stage import Stage, in_browser, opened
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.capture import MESSAGE_BYTES, VISITORS
@@ -28,18 +28,17 @@ class Node:
     """The other ends of visitors' lines."""
 
     def __init__(self) -> None:
-        self._ours: list[socket.socket] = []
+        self._ours: asyncio.Queue[socket.socket] = asyncio.Queue()
 
     def connect(self) -> socket.socket:
         """The page's end of another line."""
         ours, pages = socket.socketpair()
-        self._ours.append(ours)
+        self._ours.put_nowait(ours)
         return pages
 
     async def line(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Our end of the oldest one that was not asked for yet."""
-        await until(lambda: bool(self._ours))
-        return await asyncio.open_connection(sock=self._ours.pop(0))
+        return await asyncio.open_connection(sock=await self._ours.get())
 
 
 def framed(message: bytes) -> bytes:
@@ -105,6 +104,8 @@ async def test_there_is_a_limit_to_visitors_and_a_robot_with_its_own_camera_says
         other = await started(AvatarServer(AvatarConfig(port=0), capture=capture))
         async with session.ws_connect(other.url + "capture") as page:
             assert "its own camera and microphone" in str((await page.receive(timeout=10)).extra)
+        async with session.post(other.url + "api/visitor/pass", json={}) as answer:
+            assert answer.status == 404
 
 
 # ---- in a browser

@@ -152,9 +152,7 @@ async def test_beyond_this_machine_only_the_operator_asks_for_more(actuator, sta
     assert actuator.done == [does]
 
 
-async def test_on_this_machine_no_token_is_needed_to_end_a_visit_or_to_choose_what_is_offered(
-    server, actuator, session
-):
+async def test_on_this_machine_no_token_is_needed_to_end_a_visit_or_to_choose(server, actuator, session):
     async with session.get(f"{server.url}api/choices") as answer:
         assert await answer.json() == OFFERED
     for path, status in (("style/warm", 200), ("style/nod", 404), ("torque/on", 404)):
@@ -227,9 +225,9 @@ def page(robot, browser):
         yield page
 
 
-def says(page: Page, name: str, words: str, seconds: float = 15.0) -> None:
+def says(page: Page, name: str, words: str) -> None:
     """Waits until that part of the page says these words."""
-    page.until(f"document.getElementById('{name}').innerText.includes('{words}')", seconds)
+    page.until(f"document.getElementById('{name}').innerText.includes('{words}')", 15.0)
 
 
 def click(page: Page, name: str) -> None:

@@ -27,7 +27,7 @@ BODY = (
 )
 WHOLE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SERVE = """
-import asyncio, os, resource, sys
+import asyncio, contextlib, os, resource, sys
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.arming import RobotConsole
 files, left = int(sys.argv[1]), int(sys.argv[2])
@@ -39,13 +39,11 @@ async def main():
     url = await server.start()
     server.status({"actuator": {"robot": "head"}})
     held = []
-    while left:
-        try:
+    with contextlib.suppress(OSError):
+        while left:
             held.append(os.open(os.devnull, os.O_RDONLY))
-        except OSError:
-            for file in held[-left:]:
-                os.close(file)
-            break
+    for file in held[:left]:
+        os.close(file)
     print(url.rstrip("/").rpartition(":")[2], flush=True)
     await asyncio.sleep(600)
 asyncio.run(main())

@@ -67,10 +67,8 @@ def faces_for(robot: str, person: Place, seed: int) -> FloatArray:
     for tick in range(600):
         now = 1_000_000_000 + tick * TICK_NS
         if tick % 2 == 0:
-            seen_ns = now - 2 * TICK_NS
-            session.observe(
-                SpeakerFrame(seen_ns, seen_ns, None, 1, True, True, still, sure, 1.0, None, place, None, None), now
-            )
+            times = now - 2 * TICK_NS, now - 2 * TICK_NS, None
+            session.observe(SpeakerFrame(*times, 1, True, True, still, sure, 1.0, None, place, None, None), now)
         shown += session.advance(now)
     return np.stack([frame.coefficients for frame in shown])
 
