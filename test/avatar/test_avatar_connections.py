@@ -191,8 +191,9 @@ async def test_headers_and_bodies_have_a_time_limit_and_a_stop_does_not_wait_for
         await asyncio.sleep(0.5)
         assert b"200" in await answer_to(one, WHOLE), "no limit for what is not begun"
         assert await answer_to(one, HALF) == b""
-    no_http = b"\x16\x03\x01\r\n\r\n"
-    for sends, status in ((BODY, b"408"), (BODY.replace(b"arm", b"stop"), b"200"), (no_http, b"400")):
+    cases = [(BODY, b"408"), (BODY.replace(b"arm", b"stop"), b"200"), (b"\x16\x03\x01\r\n\r\n", b"400")]
+    cases += [(WHOLE.replace(part, b"9.9"), b"400") for part in (b"1.1", b"Host")]  # these are no HTTP, either
+    for sends, status in cases:
         with connect(port_of(server.url)) as one:
             assert (await answer_to(one, sends)).split(b" ")[1] == status
     assert caplog.text == ""
