@@ -1,6 +1,4 @@
-"""What tests of pages share: requests, a browser's pages, and a served screen face, with faces at 50 Hz and an actuator
-that does what it is asked.
-"""
+"""What tests of pages share: requests, a browser's pages, and a served screen face with an actuator that obeys."""
 
 from __future__ import annotations
 
@@ -72,18 +70,14 @@ def opened(
 
 
 class Stage:
-    """A server on its own thread and event loop. `frame` makes the face of a tick; None: none is shown."""
+    """A server on its own thread and event loop."""
 
     def __init__(self, server: AvatarServer | None = None) -> None:
         self._events = EventLoop()
         self.loop = self._events._loop
         self.asked: list[str] = []
-        self.frame: Callable[[int], ExpressionFrame | None] = lambda number: None
-        self._done = threading.Event()
         self.server = server or AvatarServer(AvatarConfig(port=0), RobotConsole(self.command, TOKEN))
         self.url = self.on_loop(self.server.start())
-        self._feeder = threading.Thread(target=self._feed)
-        self._feeder.start()
 
     async def command(self, what: str) -> tuple[bool, str]:
         """What the actuator does; tests override it."""
@@ -93,51 +87,40 @@ class Stage:
     def on_loop(self, work: Any) -> Any:
         return self._events.call(work, 10.0)
 
-    def _feed(self) -> None:
-        number = 0
-        while not self._done.wait(0.02):
-            number += 1
-            if (frame := self.frame(number)) is not None:
-                self.server.show(frame)
-
     def __enter__(self) -> Any:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._done.set()
-        self._feeder.join()
         self.on_loop(self.server.stop())
         self._events.close()
 
 
 class Shown(Stage):
-    """Shows one face, and a page that looks at it."""
+    """Shows one face, of a picture that is 60 ms old, and a page that looks at it."""
 
     def __init__(self, browser: Chromium, server: AvatarServer | None = None) -> None:
-        self.feed(np.zeros(58, np.float32))
-        self.mode = "listening"
-        self.age_ns: int | None = None
         super().__init__(server)
-        self.frame = self._face
+        self.feed(np.zeros(58, np.float32))
+        self._done = threading.Event()
+        self._feeder = threading.Thread(target=self._go_on, daemon=True)
+        self._feeder.start()
         self.page: Page = browser.open(self.url)
         self.page.until("window.reactdiff && reactdiff.fresh() && reactdiff.state().drawn", 20)
 
-    def _face(self, number: int) -> ExpressionFrame | None:
-        values = self._values
-        if values is None:
-            return None
-        if self._swing:
-            values = np.abs(np.sin(number * 0.06 + np.arange(58))).astype(np.float32) * values
-        now_ns = 10**9 + number * 20_000_000
-        picture_ns = None if self.age_ns is None else now_ns - self.age_ns
-        return ExpressionFrame(now_ns, values, self.mode, (), picture_ns, None, None, None)
+    def _go_on(self) -> None:
+        now_ns = 10**9
+        while not self._done.wait(0.02):
+            now_ns += 20_000_000
+            values, swing = self._fed
+            if values is not None and swing:
+                values = np.abs(np.sin(now_ns * 3e-9 + np.arange(58))).astype(np.float32) * values
+            if values is not None:
+                frame = ExpressionFrame(now_ns, values, "listening", (), now_ns - 60_000_000, None, None, None)
+                self.server.show(frame)
 
     def feed(self, values: np.ndarray | None, swing: bool = False) -> None:
         """The face from now on; None: none comes."""
-        self._values, self._swing = values, swing
+        self._fed = values, swing
 
     def show(self, **coefficients: float) -> None:
         """Show these coefficients (mouthSmile sets both sides); returns once they have arrived."""
@@ -156,9 +139,11 @@ class Shown(Stage):
     def state(self) -> dict[str, Any]:
         return dict(self.page.value("reactdiff.state()"))
 
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         self.page.close()
-        super().close()
+        self._done.set()
+        self._feeder.join()
+        super().__exit__()
 
 
 class Sheet:

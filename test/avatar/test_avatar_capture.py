@@ -138,9 +138,9 @@ class Robot(Stage):
     def say(self, **said: Any) -> None:
         self.loop.call_soon_threadsafe(self.writer.write, framed(json.dumps(said).encode()))
 
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         self._taking.cancel()
-        super().close()
+        super().__exit__()
 
 
 def press(page: Page) -> None:

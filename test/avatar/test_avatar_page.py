@@ -24,7 +24,6 @@ pytestmark = IN_BROWSER
 @pytest.fixture(scope="module")
 def shared_stage(browser):
     with Shown(browser) as stage:
-        stage.age_ns = 60_000_000
         yield stage
         assert stage.page.errors == []
 
