@@ -96,7 +96,8 @@ def test_any_text_is_targets_or_one_error(text):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"vmc_names": "other"}, {"subject": ""}, {"subject": "x" * 65}, {"origins": ("avatar.org",)}]
+    "wrong",
+    [{"vmc_names": "other"}, {"subject": ""}, {"subject": "x" * 65}, {"subject": "a\nb"}, {"origins": ("avatar.org",)}],
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ConfigError, match=f"{next(iter(wrong))} .*settings of the outputs"):
