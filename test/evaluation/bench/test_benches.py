@@ -18,62 +18,53 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.evaluation.bench import model as bench
 from reactdiff_ros.evaluation.bench.compute import PlayedClip, bench_compute, slots
 from reactdiff_ros.evaluation.bench.compute import summary as of_slots
-from reactdiff_ros.evaluation.bench.live import EXPRESSION, PICTURES, REACTION, SPEAKER, Recording, answers, summary
+from reactdiff_ros.evaluation.bench.live import EXPRESSION, PICTURES, SPEAKER, Recording, answers, summary
 from reactdiff_ros.evaluation.bench.model import bench_listeners, bench_rows
+from reactdiff_ros.evaluation.listeners import frames_of
 from reactdiff_ros.model.backends.weights import find_weights
 from reactdiff_ros.model.diffusion.sampler import Sampling
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.recordings.replay.parameters import settings_as_live
 from reactdiff_ros.resources import demo_clip_path
-from reactdiff_ros.types import SpeakerFrame, Voice
+from reactdiff_ros.simulator.dyads import simulate
 
 MS = 1_000_000
 T0 = 1_700_000_000_000 * MS
 
 
-def steady(seconds: int = 10, *, picture_delay: int = 30, reaction_delay: int = 110) -> Recording:
-    """25 pictures and 50 faces a second; a face carries the newest picture of `picture_delay` ms ago."""
+def steady(seconds: int = 10) -> Recording:
+    """25 pictures and 50 faces a second; a face carries a picture of 30 ms ago and a reaction to one of 110 ms ago."""
     recording = Recording()
     captures = [T0 + 40 * MS * i for i in range(25 * seconds)]
     for capture in captures:
-        for topic, delay in ((PICTURES, 2), (SPEAKER, 12)):
+        for topic, delay, seen in ((PICTURES, 2, recording.pictures), (SPEAKER, 12, recording.speaker)):
             recording.published[topic].append(capture + delay * MS)
-        recording.pictures.append((capture + 2 * MS, capture))
-        recording.speaker.append((capture + 12 * MS, capture))
-    for capture in captures[::4]:
-        recording.reactions.append((capture + 20 * MS, capture))
-        recording.published[REACTION].append(capture + 20 * MS)
+            seen.append((capture + delay * MS, capture))
+    recording.reactions += [(capture + 20 * MS, capture) for capture in captures[::4]]
     for i in range(50 * seconds):
         now = T0 + 20 * MS * i
         recording.published[EXPRESSION].append(now)
-        old = [max((c for c in captures if c <= now - d * MS), default=0) for d in (picture_delay, reaction_delay)]
+        old = [max((c for c in captures if c <= now - delay * MS), default=0) for delay in (30, 110)]
         recording.expressions.append((now, *old))
     return recording
 
 
-def measured(recording: Recording) -> dict[str, Any]:
-    begin, end = T0 + NS, T0 + 8 * NS
-    return summary(
-        recording, begin, end, dropped={"audio": 3}, cores={"one": 0.2, "two": 0.3}, rss_mb=400.0, load_before=0.1
-    )
-
-
 def test_the_figures_of_a_steady_graph_and_what_it_lost() -> None:
-    result = measured(steady())
+    def measured(recording: Recording) -> dict[str, Any]:
+        more: Any = {"dropped": {"audio": 3}, "cores": {"one": 0.2, "two": 0.3}, "rss_mb": 400.0, "load_before": 0.1}
+        return summary(recording, T0 + NS, T0 + 8 * NS, **more)
+
+    result, late = measured(steady()), steady()
     assert result["latency_ms"] == {"p50": 40.0, "p95": 40.0, "p99": 40.0, "n": 175}
     assert result["reaction_ms"] == {"p50": 120.0, "p95": 120.0, "p99": 120.0, "n": 175}
-    rates = result["rates_hz"]
-    assert (rates[SPEAKER], rates[EXPRESSION], rates["audio"]) == (25.0, 50.0, None)
-    assert result["dropped"] == {PICTURES: 0, "audio": 3}
+    assert (result["rates_hz"][SPEAKER], result["rates_hz"][EXPRESSION]) == (25.0, 50.0)
     stages = {name: stage["p50"] for name, stage in result["stages_ms"].items() if name != "expression"}
     assert stages == {"capture": 2.0, "perception": 10.0, "reaction": 8.0}
     assert (result["seconds"], result["cpu_cores"], result["deadline_misses"]) == (7.0, 0.5, 0)
-    late = steady()
     del late.expressions[200:204], late.published[EXPRESSION][200:204], late.speaker[100]
     result = measured(late)
-    assert result["deadline_misses"] == 1
     assert result["missed_deadlines"] == {"count": 1, "of": 345, "share": pytest.approx(1 / 345, abs=1e-5)}
-    assert result["dropped"][PICTURES] == 1
+    assert result["dropped"] == {PICTURES: 1, "audio": 3}
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -96,15 +87,14 @@ def test_steps_of_one_slot_add_up() -> None:
         spent = {"perception_s": perception / 1e3, "listener_s": listener / 1e3}
         return SimpleNamespace(now_ns=int(at_ms * 1e6), reactions=reactions, **spent)
 
-    found = slots([step(1, 5, 0.5), step(21, 1, 0), step(41, 5, 12.5, 12.0), step(130, 5, 0.5)])
-    np.testing.assert_allclose(found["perception"], [6, 5, 0, 5])
+    found = slots([step(1, 5, 0.5), step(21, 1, 0), step(41, 5, 12.5, 12.0), step(130, 50, 0.5)])
+    np.testing.assert_allclose(found["perception"], [6, 5, 0, 50])
     np.testing.assert_allclose(found["encoder"], [0.5, 0.5, 0, 0.5], atol=1e-9)
     np.testing.assert_allclose(found["plans"], [0, 4, 4, 4])
     cost = of_slots(found, skip=1)
     assert cost["compute_ms"]["p50"] == pytest.approx(9.5)
     assert cost["plan_ms"] == {"p50": 12.0, "p99": 12.0}
-    assert (cost["plans"], cost["slots"], cost["over_40_ms"]) == (1, 3, 0)
-    assert of_slots(slots([step(1, 50, 0)]))["over_40_ms"] == 1
+    assert (cost["plans"], cost["slots"], cost["over_40_ms"]) == (1, 3, 1)
     assert of_slots(slots([]))["compute_ms"] is None
 
 
@@ -126,7 +116,6 @@ def test_a_clip_plays_at_its_own_speed_and_again_before_a_listener_without_netwo
     assert now[0] == pytest.approx(length + 1.0, abs=0.2)
     settings, _ = settings_as_live({"policy": "rules"})
     cost = bench_compute(demo_clip_path(), settings, clock, sleep, seconds=1.0)
-    assert cost["policy"] == "rules"
     assert cost["slots"] == pytest.approx(25, abs=4)
     assert 0 < cost["compute_ms"]["p50"] <= cost["compute_ms"]["p99"] <= cost["burst_ms"]["p99"] + 1e-9
 
@@ -138,7 +127,6 @@ def test_the_profile_has_a_page_and_a_picture(tmp_path: Path, reactdiff) -> None
     shares = [f["share"] for f in result["functions"]]
     assert shares == sorted(shares, reverse=True)
     assert 0.5 < sum(shares) <= 1.001
-    assert any(f["in"] == "onnxruntime" for f in result["functions"][:3])
     assert f"| `{result['functions'][0]['function']}` |" in page.read_text()
     assert (tmp_path / "images" / "performance_profile.png").stat().st_size > 5000
 
@@ -164,22 +152,13 @@ def test_rows_of_the_backends_that_work_and_reasons_of_the_others(any_weights: P
     assert times[32] > times[2]
 
 
-def speaker(slots: int) -> list[SpeakerFrame]:
-    """A person who speaks and at times smiles."""
-    voice = Voice(0.9, True, np.zeros(26, np.float32), 120.0, -30.0, 0.0, 1.0)
-    confidence, frames = np.full(58, 0.9, np.float32), []
-    for i in range(slots):
-        at, values = i * bench.SLOT_NS, np.full(58, 0.3 * (i // 20 % 2), np.float32)
-        frames.append(SpeakerFrame(at, at, at, 1, True, True, values, confidence, 1.0, None, None, None, voice))
-    return frames
-
-
 def test_every_listener_plans_about_every_hop_and_a_backend_that_does_not_work_is_named(
     any_weights, monkeypatch, reactdiff
 ):
     monkeypatch.setattr(bench, "SETTLING", 20)
     ticks, config = itertools.count(), ListenerConfig(model_dir=str(any_weights), candidates=1, steps=1)
-    result = bench_listeners(speaker(100), config, lambda: 0.001 * next(ticks), counts=(1, 3), seconds=2.0)
+    frames = list(frames_of(simulate(1, 1, 100).speaker, 0))
+    result = bench_listeners(frames, config, lambda: 0.001 * next(ticks), counts=(1, 3), seconds=2.0)
     one, three = result["rows"]
     assert (one["listeners"], three["listeners"]) == (1, 3)
     assert one["plans"] >= (20 + 50) / 25 / 0.16  # of the s from the first frame to the last

@@ -111,14 +111,11 @@ def test_nods_match_fully_not_at_all_or_by_chance_which_is_taken_off() -> None:
     own, still = nod_times(nod(2, 5.7, 1.667, at=100) + nod(2, 5.7, 1.667, at=300)), nod_times(np.zeros((1, 500)))
     assert (nod_match(own, own), nod_match(still, own), nod_match(still, still)) == (1.0, 0.0, 0.0)
     rng = np.random.default_rng(0)
-
-    def at_random(per_minute: float) -> list[np.ndarray]:
-        return [np.sort(rng.uniform(0, 30, rng.poisson(per_minute / 2))) for _ in range(10)]
-
-    for rate in (2.9, 7.7):
-        pairs = [(at_random(rate), at_random(2.9)) for _ in range(60)]
-        beyond = [nod_match(mine, theirs) - nod_chance(mine, theirs, 30.0) for mine, theirs in pairs]
-        assert abs(np.mean(beyond)) < min(3 * np.std(beyond) / len(beyond) ** 0.5, 0.05), rate
+    beyond = []
+    for _ in range(60):
+        mine, theirs = ([np.sort(rng.uniform(0, 30, rng.poisson(rate))) for _ in range(10)] for rate in (3.8, 1.5))
+        beyond.append(nod_match(mine, theirs) - nod_chance(mine, theirs, 30.0))
+    assert abs(np.mean(beyond)) < min(3 * np.std(beyond) / len(beyond) ** 0.5, 0.05)
 
 
 def times(frames: int, rate_hz: float = 25.0) -> np.ndarray:
@@ -144,7 +141,6 @@ def test_smiles_half_a_second_later_are_found_late_by_that() -> None:
     assert found.response_lag.peak_ms == pytest.approx(600, abs=45)
     assert found.smile_coupling is not None
     assert found.smile_coupling > 0.5
-    assert found.bands["smiles"].per_minute == pytest.approx(7.0)
     assert (found.bands["smiles"].share_in_band, found.bands["blinks"].share_in_band) == (1.0, 0.0)
     assert found.band_share == pytest.approx(1 / 3)
     # Another rate and gaps go onto the grid.

@@ -29,19 +29,17 @@ def face(
 
 
 def small_result(items: int = 3, seconds: float = 240.0, *, title: str = "Three people talk") -> Result:
-    """One item has a recorded listener, one a gap, one a note; the first listener is late by 0.8 s and blinks."""
+    """One item has a recorded listener, one a gap; the first listener is late by 0.8 s and blinks."""
     rng = np.random.default_rng(5)
     names = [f"talk {index + 1}" for index in range(items)]
-    frames = round(seconds * RATE)
-    speech = ((np.arange(frames) // 100) % 2).astype(np.float32)
-    listed = []
-    for index, name in enumerate(names):
-        speaker = face(seconds, smile_at=2.0 + index)
-        if index == 1:
-            speaker[50:60] = np.nan
-        truth = face(seconds, smile_at=3.0 + index, nod_at=4.0, blink=True) if index == 0 else None
-        notes = ("the sound began 2 s late",) if index == 2 else ()
-        listed.append(Item(name, seconds, group=f"p{index}", speaker=speaker, speech=speech, truth=truth, notes=notes))
+    speech = ((np.arange(round(seconds * RATE)) // 100) % 2).astype(np.float32)
+    speakers = [face(seconds, smile_at=2.0 + index) for index in range(items)]
+    speakers[1][50:60] = np.nan
+    truth = face(seconds, smile_at=3.0, nod_at=4.0, blink=True)
+    listed = tuple(
+        Item(n, seconds, group=f"p{i}", speaker=speakers[i], speech=speech, truth=None if i else truth)
+        for i, n in enumerate(names)
+    )
     streams = {n: face(seconds, smile_at=2.8 + i, nod_at=5.0 + i, blink=True) for i, n in enumerate(names)}
     still = {n: face(seconds, smile=0.0) for n in names}
     systems = (
@@ -52,9 +50,8 @@ def small_result(items: int = 3, seconds: float = 240.0, *, title: str = "Three 
             compute_s=rng.lognormal(-4.4, 0.3, 500), lag_s=rng.lognormal(-2.0, 0.2, 500),
         ),
         System(
-            "shuffled", "control", "Shuffled speaker",
+            "shuffled", "control", "Shuffled speaker", streams={names[0]: streams[names[-1]]},
             values={"FRC": 0.2 + 0.02 * np.arange(items), "FRD": 5.0 + 0.1 * (-1.0) ** np.arange(items)},
-            figures={"FRDvs": Figure(0.03, 0.02, 0.05)}, streams={names[0]: streams[names[-1]]},
         ),
         System("mime", values={"FRC": 0.9 + 0.01 * np.arange(items)}),
         System("still", values={"FRC": np.zeros(items)}, streams=still, note="Does <nothing> & smiles not."),
@@ -63,4 +60,4 @@ def small_result(items: int = 3, seconds: float = 240.0, *, title: str = "Three 
         "recordings", title, subject="model", data="made up", people=True, created="2026-01-01T00:00:00Z",
         seeds={"run": 1}, versions={"reactdiff_ros": "x"}, failed=("talk 9: there is no face in it",),
     )  # fmt: skip
-    return Result(info, tuple(listed), systems)
+    return Result(info, listed, systems)
