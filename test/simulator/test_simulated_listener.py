@@ -18,6 +18,7 @@ from reactdiff_ros.coefficients import BLINK, HEAD_YAW, INDEX, LOWER, SMILE, UPP
 from reactdiff_ros.evaluation.metrics.bands import load_bands
 from reactdiff_ros.evaluation.metrics.coupling import coupling, cross_coupling
 from reactdiff_ros.evaluation.metrics.events import smile_curve
+from reactdiff_ros.evaluation.studies.controls import responses
 from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.diffusion.tokens import FRAME_S
 from reactdiff_ros.model.style import style_of
@@ -46,17 +47,16 @@ def nothing(count: int, frames: int) -> Stimulus:
     return Stimulus(**made)
 
 
-def responses(**given: float) -> float:
-    """Share of listeners whose smile changes by over .1 for 3 frames within 0.3 to 1.5 s of the onset of a smile that
-    rises in 0.5 s and lasts 1.2 s.
+def answered(**given: float) -> float:
+    """Share of listeners whose smile changes within 0.3 to 1.5 s of the onset of a smile that rises in 0.5 s and lasts
+    1.2 s.
     """
     quiet, time = nothing(250, 120), np.arange(120) - 75
     up, down = np.clip(time / 12, 0, 1), np.clip((time - 42) / 20, 0, 1)
     smiled = replace(quiet, smile=quiet.smile + (0.7 * up**2 * (3 - 2 * up) * (1 - down)).astype(np.float32))
     who = draw_temperaments(4, 250, controls=controls(**given))
     plain, after = (listen(s, who, 9).coefficients[..., SMILE[0]] for s in (quiet, smiled))
-    moved = np.abs(after - plain)[:, 75 + 8 : 75 + 38] > 0.1
-    return float((moved[:, :-2] & moved[:, 1:-1] & moved[:, 2:]).any(1).mean())
+    return responses(np.abs(after - plain)[:, 75 + 8 : 75 + 38], 0.1)["rate"]
 
 
 def test_nothing_reads_ahead_and_values_that_are_no_numbers_do_not_spread() -> None:
@@ -90,26 +90,23 @@ def test_whom_a_control_does_not_move_stays_as_it_was_to_the_bit() -> None:
 
 
 def test_smiles_are_answered_as_often_as_people_answer_and_more_when_asked_to() -> None:
-    natural = responses()
-    assert 0.10 < natural < 0.36
-    assert responses(responsiveness=1.0, attitude=1.0, delay=0.0) >= 0.85
+    assert 0.10 < answered() < 0.36
+    assert answered(responsiveness=1.0, attitude=1.0, delay=0.0) >= 0.85
     for responsive in (0.15, 1.0):
-        warm = responses(responsiveness=responsive, attitude=1.0)
-        cool = responses(responsiveness=responsive, attitude=-1.0)
+        cool, warm = (answered(responsiveness=responsive, attitude=attitude) for attitude in (-1.0, 1.0))
         assert cool <= warm / 3
 
 
 def test_a_cue_is_nodded_to() -> None:
     quiet = nothing(250, 110)
-    quiet.speech[:] = 1
-    quiet.speech[:, 0] = 0
+    quiet.speech[:, 1:] = 1
     cue = quiet.cue.copy()
     cue[:, 75:81] = 1
 
     def excess(**given: float) -> float:
         who = draw_temperaments(4, 250, controls=controls(**given))
-        with_cue = listen(replace(quiet, cue=cue), who, 3).onsets["nod"][:, 79:95].any(1).mean()
-        return float(with_cue - listen(quiet, who, 3).onsets["nod"][:, 79:95].any(1).mean())
+        plain, cued = (listen(s, who, 3).onsets["nod"][:, 79:95].any(1) for s in (quiet, replace(quiet, cue=cue)))
+        return float(cued.mean() - plain.mean())
 
     assert 0.2 < excess() < 0.7
     assert excess(responsiveness=1.0) > 0.6
@@ -182,7 +179,6 @@ def test_nobody_smiles_at_anger_or_distress_and_smiles_at_surprise_stay() -> Non
     for smile in hurt:
         assert smile.mean() < 0.05
         assert (smile <= without).all()
-        assert (smile.max(1) < 0.35).mean() > 0.95
 
 
 @pytest.fixture(scope="module")
@@ -208,13 +204,12 @@ def test_given_controls_are_set_and_speakers_stay(dyads: Dyads) -> None:
     controls[3, 1], controls[23, 1] = 0.9, 0.1
     made = simulate(3, 40, 300, controls=controls)
     assert np.allclose(made.controls[:, 0], 0.5)
-    assert made.controls[3, 1] == pytest.approx(0.9)
+    assert made.controls[[3, 23], 1] == pytest.approx([0.9, 0.1])
     assert np.array_equal(made.controls[:, 2:], dyads.controls[:, 2:])
     assert np.array_equal(made.stimulus.smile, dyads.stimulus.smile)
     assert np.array_equal(made.temperament.traits, dyads.temperament.traits)
     # The two worlds of that pair have two listeners then.
-    assert not made.style_given[[3, 23]].any()
-    assert made.style_given[4].any()
+    assert made.style_given.any(1).tolist() == [dyads.style_given[i].any() and i not in (3, 23) for i in range(40)]
 
 
 @given(st.sampled_from(sorted(PURPOSES)), st.integers(0, 2**40), st.integers(0, 2**40))
@@ -257,7 +252,8 @@ def test_perceiving_reads_nothing_ahead_and_spreads_no_malformed_values(many: Dy
     numbers = {f.name: getattr(broken, f.name).copy() for f in fields(broken) if getattr(broken, f.name).dtype != bool}
     for values in numbers.values():
         values[:, t : t + 60] = np.nan
-    assert all(np.isfinite(getattr(perceive(replace(broken, **numbers)), f.name)).all() for f in fields(known))
+    found = perceive(replace(broken, **numbers))
+    assert all(np.isfinite(getattr(found, f.name)).all() for f in fields(known))
 
 
 RECOVERED = {
@@ -290,17 +286,13 @@ def test_the_real_calls_couple_as_people_do(clips: Callable[[str], Path]) -> Non
 # Mean and deviation of simulate(7, 8, 400), whose listeners rest on the stimulus.
 FIGURES = {
     "listener": (0.0332335, 0.112398), "activity": (0.304607, 0.339427), "style": (-0.323074, 1.17997),
-    "speaker.camera": (0.75, 0.433013), "speaker.face": (0.75, 0.433013), "speaker.mesh": (0.71125, 0.453181),
     "speaker.neutral_confidence": (0.563938, 0.372292), "speaker.coefficients": (0.0337733, 0.0925425),
-    "speaker.confidence": (0.249235, 0.288501), "speaker.gaze_observed": (0.71125, 0.453181),
-    "speaker.gaze": (0.137135, 0.306432), "speaker.affect_observed": (0.58625, 0.492505),
-    "speaker.affect": (0.0726713, 0.16057), "speaker.microphone": (0.721875, 0.448075),
-    "speaker.speech_probability": (0.227569, 0.385138), "speaker.speaking": (0.215938, 0.411471),
+    "speaker.confidence": (0.249235, 0.288501), "speaker.gaze": (0.137135, 0.306432),
+    "speaker.affect": (0.0726713, 0.16057), "speaker.speech_probability": (0.227569, 0.385138),
     "speaker.mfcc": (-1.19706, 14.4985), "speaker.pitch_hz": (35.4222, 80.2767),
     "speaker.loudness_dbfs": (-64.018, 28.512), "speaker.pause_s": (0.878686, 1.49581),
     "speaker.utterance_s": (0.343288, 0.903171),
 }  # fmt: skip
-
 # And of simulate(7, 24, 400, emotions=1).
 WITH_EMOTIONS = {
     "listener": (0.0261064, 0.0888303), "stimulus.anger": (0.0911749, 0.256192),
