@@ -13,10 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ticks import Ticks
 
-from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.evaluation.bench import model as bench
-from reactdiff_ros.evaluation.bench.compute import PlayedClip, bench_compute, slots
+from reactdiff_ros.evaluation.bench.compute import WARM_UP_S, bench_compute, slots
 from reactdiff_ros.evaluation.bench.compute import summary as of_slots
 from reactdiff_ros.evaluation.bench.live import EXPRESSION, PICTURES, SPEAKER, Recording, answers, summary
 from reactdiff_ros.evaluation.bench.model import bench_listeners, bench_rows
@@ -98,7 +97,7 @@ def test_steps_of_one_slot_add_up() -> None:
     assert of_slots(slots([]))["compute_ms"] is None
 
 
-def test_a_clip_plays_at_its_own_speed_and_again_before_a_listener_without_networks() -> None:
+def test_a_clip_plays_at_its_own_speed_before_a_listener_without_networks() -> None:
     now = [0.0]
 
     def clock() -> float:
@@ -108,14 +107,9 @@ def test_a_clip_plays_at_its_own_speed_and_again_before_a_listener_without_netwo
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    length, offsets = MediaClip(demo_clip_path()).duration_s, []
-    for item in PlayedClip(demo_clip_path(), length + 1.0, clock, sleep).pictures_and_sound():
-        offsets.append(item.offset_ns / NS)
-        assert now[0] > offsets[-1] - 1e-9
-    assert length < offsets[-1] < length + 1.0
-    assert now[0] == pytest.approx(length + 1.0, abs=0.2)
     settings, _ = settings_as_live({"policy": "rules"})
     cost = bench_compute(demo_clip_path(), settings, clock, sleep, seconds=1.0)
+    assert now[0] == pytest.approx(WARM_UP_S + 1.0, abs=0.2)
     assert cost["slots"] == pytest.approx(25, abs=4)
     assert 0 < cost["compute_ms"]["p50"] <= cost["compute_ms"]["p99"] <= cost["burst_ms"]["p99"] + 1e-9
 
@@ -140,10 +134,8 @@ def test_rows_of_the_backends_that_work_and_reasons_of_the_others(any_weights: P
     assert {r["sweep"] for r in rows} == {"steps", "candidates", "listeners", "frames"}
     two = next(r for r in rows if r["sweep"] == "listeners" and r["listeners"] == 2)
     # A call takes one tick: two plans a second, and a hop of 0.16 s that takes a plan and four frames.
-    assert two["plans_per_s"] == pytest.approx(2.0)
-    assert two["times_real_time"] == pytest.approx(0.16 / 5)
-    if not [r for r in found["rows"] if r["backend"] == "tensorrt"]:
-        assert "does not work here" in found["absent"]["tensorrt fp16"]
+    assert (two["plans_per_s"], two["times_real_time"]) == (pytest.approx(2.0), pytest.approx(0.16 / 5))
+    assert len(rows) < len(found["rows"]) or "does not work here" in found["absent"]["tensorrt fp16"]
     command = ["bench", "model", "--model", any_weights, "--repeats", 1, "--steps", 2, "--backend", "onnxruntime"]
     found, _ = reactdiff(*command, "--json")
     assert found["plan_ms"]["10"]["p50"] > found["encoder_frame_ms"]["min"] > 0
@@ -158,8 +150,7 @@ def test_every_listener_plans_about_every_hop_and_a_backend_that_does_not_work_i
     monkeypatch.setattr(bench, "SETTLING", 20)
     ticks, config = itertools.count(), ListenerConfig(model_dir=str(any_weights), candidates=1, steps=1)
     frames = list(frames_of(simulate(1, 1, 100).speaker, 0))
-    result = bench_listeners(frames, config, lambda: 0.001 * next(ticks), counts=(1, 3), seconds=2.0)
-    one, three = result["rows"]
+    one, three = bench_listeners(frames, config, lambda: 0.001 * next(ticks), counts=(1, 3), seconds=2.0)["rows"]
     assert (one["listeners"], three["listeners"]) == (1, 3)
     assert one["plans"] >= (20 + 50) / 25 / 0.16  # of the s from the first frame to the last
     assert three["plans"] >= 2.5 * one["plans"]

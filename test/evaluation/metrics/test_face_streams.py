@@ -1,4 +1,4 @@
-"""Events and motion of faces are found where they are, with their length and size, and nowhere else."""
+"""Events, motion, coupling and spectra of faces: known streams have known figures."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from hypothesis.extra import numpy as hnp
 from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, HEAD_PITCH, INDEX, SMILE, UPPER
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import robot_metrics
-from reactdiff_ros.evaluation.metrics.events import KINDS, nods, onset_lags, smiles
+from reactdiff_ros.evaluation.metrics import coupling as c
+from reactdiff_ros.evaluation.metrics import spectra
+from reactdiff_ros.evaluation.metrics.coupling import lag_correlations, reach, reference_lags, signed_lags
+from reactdiff_ros.evaluation.metrics.events import KINDS, nods, onset_lags
 from reactdiff_ros.evaluation.metrics.robot import jerk, limits, on_grid
 from reactdiff_ros.evaluation.studies.simulator import nod_chance, nod_match, nod_times
+from tools.speed.metrics import reference_speaker_lags
 
 
 def nod(cycles: float, degrees: float, hz: float, at: int = 100, frames: int = 500) -> np.ndarray:
@@ -21,19 +25,6 @@ def nod(cycles: float, degrees: float, hz: float, at: int = 100, frames: int = 5
     t = np.arange(round(cycles / hz * 25)) / 25
     pitch[0, at : at + len(t)] = np.radians(degrees) / 2 * (1 - np.cos(2 * np.pi * hz * t))
     return pitch
-
-
-def test_a_smile_has_its_place_its_length_and_its_size() -> None:
-    curve = np.zeros((2, 500))
-    curve[1, 100:150] = 0.6
-    found = smiles(curve)
-    assert found.row.tolist() == [1]
-    assert abs(int(found.start[0]) - 100) <= 3
-    assert found.length_s[0] == pytest.approx(2.0, abs=0.1)
-    assert found.size[0] == pytest.approx(0.6)
-    assert found.per_minute().tolist() == [0.0, 3.0]
-    assert found.share()[1] == pytest.approx(0.1, abs=0.01)
-    assert found.active().sum() == found.end[0] - found.start[0]
 
 
 @pytest.mark.parametrize(("cycles", "hz"), [(1, 1.2), (1, 1.5), (2, 1.5), (3, 2.1), (2, 3.0)])
@@ -57,7 +48,7 @@ def test_sway_a_tilt_to_a_new_place_and_noise_are_no_nods() -> None:
     step = np.radians(8) * (1 / (1 + np.exp(-(t - 20) * 8)))[None]
     noise = np.random.default_rng(0).normal(0, np.radians(0.3), (1, 1500))
     assert [len(nods(x)) for x in (sway, step, noise)] == [0, 0, 0]
-    assert len(nods(sway + np.pad(nod(2, 6, 1.8), ((0, 0), (0, 1000))))) == 1
+    assert len(nods(sway + nod(2, 6, 1.8, frames=1500))) == 1
 
 
 def test_blinks_brows_and_laughs() -> None:
@@ -97,9 +88,8 @@ def test_an_answer_falls_into_its_bin_and_chance_is_taken_off(lag_s: float, bin_
         return out
 
     speaker, own = ([np.sort(rng.integers(100, frames - 200, n)) for _ in range(12)] for n in (20, 12))
-    answers = [
-        np.concatenate([s[rng.random(20) < 0.5] + round(lag_s * 25), o]) for s, o in zip(speaker, own, strict=True)
-    ]
+    shift = round(lag_s * 25)
+    answers = [np.concatenate([s[rng.random(20) < 0.5] + shift, o]) for s, o in zip(speaker, own, strict=True)]
     lags = onset_lags(curves(speaker), curves(answers), rng)
     excess = lags.observed - lags.chance
     assert excess[bin_] == pytest.approx(0.45, abs=0.12)
@@ -122,10 +112,9 @@ def times(frames: int, rate_hz: float = 25.0) -> np.ndarray:
     return 100.0 + np.arange(frames) / rate_hz
 
 
-def smiling(onsets_s: tuple[float, ...], seconds: float = 60.0) -> np.ndarray:
-    """A face that smiles for 2 s from each onset, in half a second."""
-    face = np.zeros((round(seconds * 25), COEFFICIENT_COUNT))
-    t = np.arange(len(face)) / 25
+def smiling(*onsets_s: float) -> np.ndarray:
+    """A minute of a face that smiles for 2 s from each onset, in half a second."""
+    face, t = np.zeros((1500, COEFFICIENT_COUNT)), np.arange(1500) / 25
     for onset in onsets_s:
         rise = np.clip((t - onset) / 0.5, 0, 1) - np.clip((t - onset - 2.0) / 0.5, 0, 1)
         face[:, list(SMILE)] += 0.7 * rise[:, None]
@@ -134,16 +123,19 @@ def smiling(onsets_s: tuple[float, ...], seconds: float = 60.0) -> np.ndarray:
 
 def test_smiles_half_a_second_later_are_found_late_by_that() -> None:
     onsets = (4.0, 11.0, 19.0, 25.0, 33.0, 41.0, 50.0)
-    found = robot_metrics(smiling(tuple(o + 0.6 for o in onsets)), times(1500), speaker=smiling(onsets))
+    found = robot_metrics(smiling(*(o + 0.6 for o in onsets)), times(1500), speaker=smiling(*onsets))
     assert found.response_lag is not None
     assert found.response_lag.median_s == pytest.approx(0.6, abs=0.05)
     assert found.response_lag.share_300_to_1000_ms == pytest.approx(1.0)
     assert found.response_lag.peak_ms == pytest.approx(600, abs=45)
     assert found.smile_coupling is not None
     assert found.smile_coupling > 0.5
+    assert found.bands["smiles"].per_minute == pytest.approx(7.0)
     assert (found.bands["smiles"].share_in_band, found.bands["blinks"].share_in_band) == (1.0, 0.0)
     assert found.band_share == pytest.approx(1 / 3)
-    # Another rate and gaps go onto the grid.
+
+
+def test_another_rate_and_gaps_go_onto_the_grid() -> None:
     at = times(400, 50.0)
     face, keep = np.repeat(np.sin(at)[:, None] * 0.1, COEFFICIENT_COUNT, 1), (at < 102) | (at > 104)
     assert on_grid(face, at, times(150), "listener")[:, 3] == pytest.approx(0.1 * np.sin(times(150)), abs=1e-3)
@@ -167,12 +159,9 @@ def test_a_cubic_has_a_known_jerk_and_a_jump_at_every_hop_is_seen() -> None:
     rng = np.random.default_rng(0)
     still = np.repeat(rng.random((100, COEFFICIENT_COUNT)), 4, 0)
     even = np.cumsum(rng.standard_normal((400, COEFFICIENT_COUNT)), 0) * 0.01
-    seams, smooth = (
-        np.nanmean(list(robot_metrics(face, times(400)).hop_smoothness.values()))
-        for face in (still + 1e-3 * even, even)
-    )
-    assert seams > 1.2
-    assert smooth == pytest.approx(1.0, abs=0.15)
+    seams, smooth = (robot_metrics(face, times(400)).hop_smoothness for face in (still + 1e-3 * even, even))
+    assert np.nanmean([*seams.values()]) > 1.2
+    assert np.nanmean([*smooth.values()]) == pytest.approx(1.0, abs=0.15)
 
 
 @pytest.mark.parametrize(
@@ -185,3 +174,69 @@ def test_a_cubic_has_a_known_jerk_and_a_jump_at_every_hop_is_seen() -> None:
 def test_bad_streams_are_named(stream: np.ndarray, at: np.ndarray, sentence: str) -> None:
     with pytest.raises(ReactdiffError, match=sentence):
         robot_metrics(stream, at)
+
+
+def curves(rng: np.random.Generator, rows: int, frames: int = 2000) -> np.ndarray:
+    """Slow random curves about AU12's scale."""
+    noise = rng.normal(size=(rows, frames + 50)).cumsum(1)
+    slow = noise[:, 50:] - noise[:, :-50]
+    return np.clip(0.9 + slow / slow.std() * 0.9, 0, 3.5)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_the_matrix_is_numpys_correlation_at_every_lag_of_what_both_streams_know(gaps: bool) -> None:
+    rng = np.random.default_rng(5)
+    a, b = curves(rng, 2, 400), curves(rng, 3, 400)
+    if gaps:
+        a[1, 30:90] = b[2, 200:230] = np.nan
+
+    def correlation(x: np.ndarray, y: np.ndarray) -> float:
+        shared = ~np.isnan(x) & ~np.isnan(y)
+        return float(np.corrcoef(x[shared], y[shared])[0, 1])
+
+    wanted = [[np.mean([correlation(x[: 400 - lag], y[lag:]) for lag in c.LAGS]) for y in b] for x in a]
+    np.testing.assert_allclose(c.cross_coupling(a, b), wanted)
+    assert (c.LAGS[0] / 25, c.LAGS[-1] / 25) == (0.32, 2.0)
+
+
+def test_marginals_bridge_short_gaps_and_leave_long_ones_out() -> None:
+    curve = np.zeros((1, 25 * 60))
+    for start in (100, 400, 700):
+        curve[0, start : start + 50] = 2.0
+    short, long = curve.copy(), curve.copy()
+    short[0, 110 : 110 + c.BRIDGED_FRAMES] = np.nan
+    np.testing.assert_allclose(c.marginals(short), c.marginals(curve))
+    long[0, 750:] = np.nan  # half a minute, from the end of the last smile on
+    for smiled, a_minute, shared in ((curve, 3, 0.1), (long, 6, 0.2)):
+        rate, length, share, _, _ = c.marginals(smiled)[0]
+        assert (np.exp(rate), np.exp(length)) == (pytest.approx(a_minute), pytest.approx(2, abs=0.1))
+        assert 1 / (1 + np.exp(-share)) == pytest.approx(shared, abs=0.02)
+    assert c.marginals(long)[0, 4] == pytest.approx(0.8, abs=0.05)
+    with pytest.raises(ValueError, match="empty"):
+        c.marginals(np.full((1, 100), np.nan))
+
+
+def test_lags_have_their_sign_and_are_those_of_the_plain_way() -> None:
+    rng = np.random.default_rng(0)
+    speaker = np.cumsum(rng.standard_normal((120, 25)), axis=0).astype(np.float32)
+    copies = lag_correlations(np.stack([np.roll(speaker, 7, 0), np.roll(speaker, -5, 0)]), speaker, reach(25.0))
+    assert signed_lags(copies).tolist() == [7.0, -5.0]
+    assert reference_lags(copies).tolist() == [7.0, 5.0]
+    made = np.stack([0.6 * np.roll(speaker, lag, 0) + 2 * rng.standard_normal((120, 25)) for lag in (0, 3, 12)])
+    made = made.astype(np.float32)
+    made[0, :, 4] = (np.arange(120) > 115) * 1.0
+    assert reference_lags(lag_correlations(made, speaker, 49)).tolist() == reference_speaker_lags(made, speaker)
+
+
+def test_known_processes_have_their_power_autocorrelation_and_distance() -> None:
+    rng, tone, noise = np.random.default_rng(3), np.zeros((1, 2048, 58)), np.zeros((20, 1000, 58))
+    tone[0, :, HEAD_PITCH] = 0.2 * np.sin(2 * np.pi * 3.0 * np.arange(2048) / 25)
+    power = spectra.band_power(tone)[:, HEAD_PITCH]
+    assert power[1] == pytest.approx(0.02, rel=0.05)
+    assert max(power[0], power[2]) < 1e-4
+    for t in range(1, 1000):
+        noise[:, t] = 0.9 * noise[:, t - 1] + (1 - 0.9**2) ** 0.5 * rng.normal(size=(20, 58))
+    found = spectra.autocorrelations(noise, (1, 4))
+    np.testing.assert_allclose(found.mean(1), [0.9, 0.9**4], atol=0.02)
+    a, b = rng.normal(0, 1, (200_000, 2)), rng.normal(1, 2, (200_000, 2))
+    assert spectra.frechet(a, b) == pytest.approx(2 + 2, rel=0.03)  # mean 1 apart and deviation 1 apart, twice

@@ -51,14 +51,6 @@ DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 EXPECTED = DATA / "react_metrics_expected.json"
 
 
-def some(seed: int = 0) -> dict[str, np.ndarray]:
-    made, real, heard = example_set(seed, 2, 3, 2, 80)
-    return {
-        "prediction": made, "listener": real.reshape(4, 80, 25), "speaker": heard,
-        "neighbour": np.array([[1, 1, 0, 0], [0, 0, 1, 1]]),
-    }  # fmt: skip
-
-
 @pytest.mark.skipif(not EXPECTED.exists(), reason="the reference's figures (shared/data) are not here")
 @pytest.mark.parametrize("name", ["react_metrics_a.npz", "react_metrics_b.npz"])
 def test_they_are_the_reference_s(name: str) -> None:
@@ -74,9 +66,13 @@ def test_they_are_the_reference_s(name: str) -> None:
 
 
 def test_the_default_mode_tells_means_and_signed_milliseconds_and_refuses_what_does_not_fit() -> None:
-    data = some()
-    data["prediction"] = np.stack([np.roll(data["speaker"], lag, 1) for lag in (2, 4, -3)], 1)
-    data["prediction"][..., 3] = 0.0
+    _, real, heard = example_set(0, 2, 3, 2, 80)
+    made = np.stack([np.roll(heard, lag, 1) for lag in (2, 4, -3)], 1)
+    made[..., 3] = 0.0
+    data = {
+        "prediction": made, "listener": real.reshape(4, 80, 25), "speaker": heard,
+        "neighbour": np.array([[1, 1, 0, 0], [0, 0, 1, 1]]),
+    }  # fmt: skip
     found = evaluate_reactions(**data, rate_hz=50.0)
     assert {name: found.figures[name] for name in ("FRSyn", "FRSyn_first", "FRSyn_size")} == pytest.approx(
         {"FRSyn": 20.0, "FRSyn_first": 40.0, "FRSyn_size": 60.0}
@@ -86,7 +82,7 @@ def test_the_default_mode_tells_means_and_signed_milliseconds_and_refuses_what_d
     assert found.settings["FRSyn_unit"] == "ms"
     assert evaluate_reactions(**data, compat="react2024").figures["FRSyn"] == 49.0
     for change, sentence in (
-        ({"speaker": data["speaker"][:, :79]}, "do not fit"), ({"listener": np.zeros((4, 81, 25))}, "reactions of 81"),
+        ({"speaker": heard[:, :79]}, "do not fit"), ({"listener": np.zeros((4, 81, 25))}, "reactions of 81"),
         ({"neighbour": np.array([[1, 1, 0, 0], [0, 0, 0, 0]])}, "no appropriate"),
         ({"compat": "react2024", "rate_hz": 30.0}, "25 frames a second only"),
     ):  # fmt: skip
@@ -94,30 +90,22 @@ def test_the_default_mode_tells_means_and_signed_milliseconds_and_refuses_what_d
             evaluate_reactions(**{**data, **change})  # type: ignore[arg-type]
 
 
-def clips(*lengths: int) -> tuple[list[np.ndarray], list[list[np.ndarray]], list[np.ndarray]]:
-    made, real, heard = example_set(4, len(lengths), 3, 3, max(lengths))
-    return (
-        [m[:, :n] for m, n in zip(made, lengths, strict=True)],
-        [[t[: n + i] for i, t in enumerate(r)] for r, n in zip(real, lengths, strict=True)],
-        [h[:n] for h, n in zip(heard, lengths, strict=True)],
-    )
-
-
 def test_lists_begin_with_the_own_reaction_and_are_those_of_the_stated_seed() -> None:
     sessions, names = ["session1"] * 4 + ["session0"] * 2 + ["session2"], ["d", "a", "c", "b", "x", "y", "z"]
-    lists = target_lists(sessions, names, count=3, seed=7)
+    lists = target_lists(sessions, names, count=3, seed=7).tolist()
     generator = random.Random(7)
     # In order of session and name: x, y, then a, b, c, d.
-    assert lists[4].tolist() == [4, *generator.choices([5], k=2)]
-    assert lists[5].tolist() == [5, *generator.choices([4], k=2)]
-    assert lists[1].tolist() == [1, *generator.sample([3, 2, 0], 2)]
-    assert lists[6].tolist() == [6, 6, 6]
-    assert lists[:, 0].tolist() == list(range(7))
-    assert all(sessions[j] == sessions[i] for i, row in enumerate(lists) for j in row)
+    assert lists[4] == [4, *generator.choices([5], k=2)]
+    assert lists[5] == [5, *generator.choices([4], k=2)]
+    assert lists[1] == [1, *generator.sample([3, 2, 0], 2)]
+    assert lists[6] == [6, 6, 6]
+    assert all(sessions[j] == sessions[row[0]] == sessions[i] for i, row in enumerate(lists) for j in row)
 
 
-def test_clips_of_several_lengths_are_measured() -> None:
-    made, real, heard = clips(80, 61)
+def test_clips_of_several_lengths_are_measured_and_the_ground_truth_is_perfect() -> None:
+    made, real, heard = example_set(4, 2, 3, 3, 80)
+    made, heard = [made[0], made[1][:, :61]], [heard[0], heard[1][:61]]
+    real = [[t[: n + i] for i, t in enumerate(r)] for r, n in zip(real, (80, 61), strict=True)]
     found = evaluate_mars(made, real, heard, workers=2)
     assert np.isnan(found.figures["FRDvs"])
     assert found.per_speaker["FRD"].shape == (2,)
@@ -126,18 +114,11 @@ def test_clips_of_several_lengths_are_measured() -> None:
     assert evaluate_mars(made, cut, heard).figures["FRC"] == pytest.approx(found.figures["FRC"])
     errors = [[np.abs(p[:, 15:] - t[:, 15:]).mean() for p in m for t in c] for m, c in zip(made, cut, strict=True)]
     assert found.figures["MAE"] == pytest.approx(np.mean(errors), rel=1e-5)
-    assert found.settings["forced_identity"] is False
-
-
-def test_the_ground_truth_is_perfect_even_where_a_channel_is_constant() -> None:
-    made, _, heard = clips(60, 50)
-    for rows in made:
-        rows[..., 3] = 0.0
+    made = [rows * (np.arange(25) != 3) for rows in made]  # one channel is constant
     truth = [list(rows) for rows in made]
-    found = evaluate_mars(made, truth, heard)
-    assert found.settings["forced_identity"] is True
-    assert found.figures["FRC"] == 3.0
-    assert found.figures["FRD"] == pytest.approx(0.0, abs=1e-3)
+    perfect = evaluate_mars(made, truth, heard)
+    assert (found.settings["forced_identity"], perfect.settings["forced_identity"]) == (False, True)
+    assert (perfect.figures["FRC"], perfect.figures["FRD"]) == (3.0, pytest.approx(0.0, abs=1e-3))
     made[0] = made[0] + 0.01
     assert evaluate_mars(made, truth, heard).figures["FRC"] < 3.0
 

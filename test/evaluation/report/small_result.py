@@ -21,17 +21,17 @@ def face(
     out[:, list(SMILE)] = (smile * np.sin(np.pi * np.clip(inside / 1.6, 0, 1)) ** 2)[:, None]
     out[:, INDEX["headYaw"]] = 0.02 * np.sin(0.7 * t)
     if nod_at is not None:
-        phase = np.clip(((t - nod_at) % NOD_EVERY_S) / 1.0, 0, 1)
-        out[:, HEAD_PITCH] = 0.05 * np.sin(2 * np.pi * 1.5 * phase) * (phase < 1)
+        inside = (t - nod_at) % NOD_EVERY_S
+        out[:, HEAD_PITCH] = 0.05 * np.sin(3 * np.pi * inside) * (inside < 1)
     if blink:
         out[:, list(BLINK)] = (np.arange(len(t)) % 100 < 5)[:, None]
     return out
 
 
-def small_result(items: int = 3, seconds: float = 240.0, *, title: str = "Three people talk") -> Result:
+def small_result(items: int = 3, seconds: float = 240.0) -> Result:
     """One item has a recorded listener, one a gap; the first listener is late by 0.8 s and blinks."""
     rng = np.random.default_rng(5)
-    names = [f"talk {index + 1}" for index in range(items)]
+    names = [f"talk/{index + 1} ä" for index in range(items)]
     speech = ((np.arange(round(seconds * RATE)) // 100) % 2).astype(np.float32)
     speakers = [face(seconds, smile_at=2.0 + index) for index in range(items)]
     speakers[1][50:60] = np.nan
@@ -57,7 +57,7 @@ def small_result(items: int = 3, seconds: float = 240.0, *, title: str = "Three 
         System("still", values={"FRC": np.zeros(items)}, streams=still, note="Does <nothing> & smiles not."),
     )  # fmt: skip
     info = Info(
-        "recordings", title, subject="model", data="made up", people=True, created="2026-01-01T00:00:00Z",
+        "recordings", "People talk", subject="model", data="made up", people=True, created="2026-01-01T00:00:00Z",
         seeds={"run": 1}, versions={"reactdiff_ros": "x"}, failed=("talk 9: there is no face in it",),
     )  # fmt: skip
     return Result(info, listed, systems)
