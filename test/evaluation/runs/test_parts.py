@@ -4,39 +4,56 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from run_tools import die_once, parts, square
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.runs.parts import Keep, Part, RunContext, do, work_off
+from reactdiff_ros.evaluation.runs.parts import Keep, Part, PartResult, RunContext, do, work_off
+
+
+def square(n: int, log: str = "") -> PartResult:
+    """Notes each call in a file, so that a test sees what was done again."""
+    if log:
+        with Path(log).open("a") as file:
+            file.write(f"{n}\n")
+    if n == 13:
+        raise ReactdiffError("thirteen is not done", where="13")
+    if n == 99:
+        raise ZeroDivisionError("a fault of the program")
+    return PartResult({"n": n}, {"square": np.array([n * n])}, ("noted",) if n == 4 else ())
+
+
+def die_once(n: int, marker: str) -> PartResult:
+    """Ends its process the first time that number 2 is at hand."""
+    path = Path(marker)
+    if n == 2 and not path.exists():
+        path.write_text(str(os.getpid()))
+        os._exit(9)
+    return PartResult({"n": n})
+
+
+def parts(count: int, make: Any = square, files: tuple[str, ...] = (), **arguments: Any) -> list[Part]:
+    return [Part(f"part-{n}", make, {"n": n, **arguments}, files) for n in range(count)]
 
 
 @pytest.fixture
-def workers_find_the_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+def workers_find_this_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
 
 
-def done(log: Path) -> list[int]:
-    return [int(line) for line in log.read_text().split()] if log.exists() else []
-
-
-def test_every_result_is_kept_and_a_second_run_does_nothing(tmp_path: Path) -> None:
+def test_every_result_is_kept_and_one_that_fails_is_a_sentence_and_alone_is_tried_again(tmp_path: Path) -> None:
     keep, log = Keep(tmp_path / "kept"), tmp_path / "log"
-    wanted = parts(5, log=str(log))
-    assert work_off(wanted, RunContext(keep)).kept == 0
-    assert work_off(wanted, RunContext(keep)).kept == 5
-    assert done(log) == [0, 1, 2, 3, 4]
+    said: list[str] = []
+    wanted = parts(15, log=str(log))
+    first, second = (work_off(wanted, RunContext(keep, log=said.append)) for _ in range(2))
+    assert (first.kept, second.kept) == (0, 14)
+    assert first.failed == {"part-13": "thirteen is not done (13)"}
+    assert said[0] == "part-13: thirteen is not done (13)"
+    assert log.read_text().split() == [*map(str, range(15)), "13"]
     made = keep.load(wanted[4])
     assert (made.facts, made.notes, made.arrays["square"].tolist()) == ({"n": 4}, ("noted",), [16])
-
-
-def test_one_that_fails_is_a_sentence_and_the_others_go_on(tmp_path: Path) -> None:
-    log_lines: list[str] = []
-    outcome = work_off(parts(15), RunContext(Keep(tmp_path), log=log_lines.append))
-    assert outcome.failed == {"part-13": "thirteen is not done (13)"}
-    assert log_lines == ["part-13: thirteen is not done (13)"]
     assert do(parts(100)[99]) == "ZeroDivisionError: a fault of the program"
 
 
@@ -52,7 +69,7 @@ def test_a_changed_setting_or_file_starts_that_part_anew_and_says_so(tmp_path: P
     data.write_text("other content")
     work_off(parts(3, log=str(log), files=(str(data),))[:1], context)
     assert said[2:] == ["part-0 is done again: it was measured with another clip.mp4"]
-    assert done(log) == [0, 1, 2, 0]
+    assert log.read_text().split() == ["0", "1", "2", "0"]
 
 
 def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +89,7 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.timeout(180)
-def test_a_process_that_dies_loses_nothing(tmp_path: Path, workers_find_the_tools: None) -> None:
+def test_a_process_that_dies_loses_nothing(tmp_path: Path, workers_find_this_file: None) -> None:
     marker, keep = tmp_path / "died", Keep(tmp_path / "kept")
     wanted = parts(4, die_once, marker=str(marker))
     outcome = work_off(wanted, RunContext(keep, workers=2))
@@ -83,7 +100,7 @@ def test_a_process_that_dies_loses_nothing(tmp_path: Path, workers_find_the_tool
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_a_dask_worker_that_is_killed_loses_nothing(tmp_path: Path, workers_find_the_tools: None) -> None:
+def test_a_dask_worker_that_is_killed_loses_nothing(tmp_path: Path, workers_find_this_file: None) -> None:
     distributed = pytest.importorskip("distributed")
     keep, wanted = Keep(tmp_path / "kept"), parts(12, die_once, marker=str(tmp_path / "died"))
     settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
