@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.evaluation.studies import backchannels as study
 from reactdiff_ros.evaluation.studies.backchannels import Dialogue, make_dialogue, moments, pause_so_far, read_speech
-from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
-from reactdiff_ros.recordings.datasets.recording import speaker_of
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, blank
 from reactdiff_ros.recordings.datasets.turns import read_turns
 from reactdiff_ros.resources import demo_clip_path
 
@@ -45,9 +43,7 @@ def dialogue() -> Dialogue:
         talks[row, at:] = True
     floor = [pause_so_far(of, np.zeros(FRAMES, dtype=bool)) for of in talks]
     pauses = [(row, *pause) for row in range(2) for pause in study.pauses_of(talks[row], floor[row])]
-    nothing = speaker_of(FRAMES)
-    speaker = SpeakerBatch(**{n: np.repeat(getattr(nothing, n), 2, axis=0) for n in SpeakerBatch.__slots__})
-    return Dialogue(speaker, np.stack(floor), answered, np.array(pauses, dtype=np.intp))
+    return Dialogue(blank(2, FRAMES), np.stack(floor), answered, np.array(pauses, dtype=np.intp))
 
 
 def test_who_nods_in_pauses_is_told_from_who_nods_at_any_time(dialogue: Dialogue) -> None:
@@ -58,8 +54,7 @@ def test_who_nods_in_pauses_is_told_from_who_nods_at_any_time(dialogue: Dialogue
     chance = (np.random.default_rng(3).random((2, FRAMES)) < 0.01).astype(np.int64)
     found, by_chance, nobody = (moments(dialogue, nods, 1, 0) for nods in (dialogue.answered, chance, 0 * chance))
     assert found["after_pauses"]["share"] == 1.0
-    assert found["after_pauses"]["ratio"] > 2.0
-    assert found["after_pauses"]["low"] > 1.5
+    assert found["after_pauses"]["ratio"] > found["after_pauses"]["low"] > 1.5
     assert found["hazard"]["speech"]["value"] == found["hazard"]["0_to_0.2_s"]["value"] == 0.0
     assert found["hazard"]["0.2_to_0.5_s"]["value"] > 0.3
     assert found["answers"]["0.7_to_1.2_s"]["value"] == pytest.approx(0.5, abs=0.1)
@@ -69,21 +64,15 @@ def test_who_nods_in_pauses_is_told_from_who_nods_at_any_time(dialogue: Dialogue
     assert by_chance["after_pauses"]["low"] < 1.0 < by_chance["after_pauses"]["high"]
     assert by_chance["after_pauses"]["ratio"] == pytest.approx(1.0, abs=0.2)
     assert abs(by_chance["answers"]["0.7_to_1.2_s"]["excess"]) < 0.1
-    assert nobody["per_minute"] == 0.0
     assert np.isnan(nobody["after_pauses"]["ratio"])
 
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Timings of a minute, the shortest that is read: A talks, B answers, B talks, A answers; the demo speaker's voice
-    as a file; and a table of nods.
-    """
+    """Timings of a minute, the shortest that is read, in which A and B talk and answer; a voice; a table of nods."""
     folder = tmp_path_factory.mktemp("given")
     (folder / "speech").mkdir()
-    chunks = list(MediaClip(demo_clip_path()).sound())
-    with wave.open(str(folder / "speech" / "voice.wav"), "wb") as file:
-        file.setparams((chunks[0].samples.shape[1], 2, chunks[0].rate_hz, 0, "NONE", ""))
-        file.writeframes(np.concatenate([chunk.samples for chunk in chunks]).tobytes())
+    (folder / "speech" / "voice.wav").symlink_to(demo_clip_path())
     a = [(2.0 * i, 2.0 * i + 1.4) for i in range(14)]
     rows = [(b, e, "A") for b, e in a] + [(b + 30, e + 30, "B") for b, e in a]
     rows += [(2.0 * i + 1.5, 2.0 * i + 1.9, "B") for i in range(0, 12, 3)] + [(35.5, 35.9, "A"), (60.0, 61.0, "A")]
@@ -114,18 +103,15 @@ def test_the_command_says_it_all_and_draws_it(given: dict[str, Path], tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("option", "name", "code", "why"),
+    ("option", "name", "why"),
     [
-        ("--speech", "empty", 1, "holds no speech"),
-        ("--speech", "silent", 1, "no speech is heard"),
-        ("--nods", "lacking.csv", 1, "lacks velocity"),
-        ("--nods", "words.csv", 1, "not numeric"),
-        ("--nods", "negative.csv", 1, "a value that no nod has"),
-        ("--output", "plot.txt", 2, "must end with"),
+        ("--speech", "empty", "holds no speech"), ("--speech", "silent", "no speech is heard"),
+        ("--nods", "lacking.csv", "lacks velocity"), ("--nods", "words.csv", "not numeric"),
+        ("--nods", "negative.csv", "a value that no nod has"), ("--output", "plot.txt", "must end with"),
     ],
-)
+)  # fmt: skip
 def test_bad_input_is_one_sentence(
-    option: str, name: str, code: int, why: str, given: dict[str, Path], tmp_path: Path, reactdiff
+    option: str, name: str, why: str, given: dict[str, Path], tmp_path: Path, reactdiff
 ) -> None:
     for folder in ("empty", "silent"):
         (tmp_path / folder).mkdir()
@@ -136,14 +122,16 @@ def test_bad_input_is_one_sentence(
     table(tmp_path / "lacking.csv", dict.fromkeys(NAMES[:-1], "1,1"))
     table(tmp_path / "words.csv", {**numbers, "peaks": "1,many"})
     table(tmp_path / "negative.csv", {**numbers, "peaks": "1,-1"})
+    code = 2 if option == "--output" else 1
     assert why in reactdiff(*words({**given, option: tmp_path / name}), code=code)[1]
 
 
-def nods(*cycles: int, degrees: float = 5.0, hz: float = 1.6) -> np.ndarray:
+def nods(*cycles: int) -> np.ndarray:
+    """Nods of 5 degrees and 1.6 Hz."""
     pitch = np.zeros((len(cycles), 200))
     for row, n in zip(pitch, cycles, strict=True):
-        t = np.arange(round(n / hz * 25)) / 25
-        row[50 : 50 + len(t)] = np.radians(degrees) / 2 * (1 - np.cos(2 * np.pi * hz * t))
+        t = np.arange(round(n / 1.6 * 25)) / 25
+        row[50 : 50 + len(t)] = np.radians(2.5) * (1 - np.cos(2 * np.pi * 1.6 * t))
     return pitch
 
 
@@ -156,14 +144,11 @@ def test_a_nod_has_the_shape_that_it_was_made_with_and_is_at_no_distance_from_it
     assert found["peaks_per_s"] == pytest.approx(found["peaks"] / found["length_s"])
     assert np.degrees(found["amplitude"]) == pytest.approx(5.0, abs=0.5)
     assert np.degrees(found["velocity"]) == pytest.approx(2 * 5.0 * 1.6, rel=0.2)
-    rows = {}
-    for name, measure in zip(NAMES, study.MEASURES, strict=True):
-        scale = 0.1 if measure in ("amplitude", "velocity") else 1.0
-        rows[name] = ",".join(repr(float(v)) for v in found[measure] * scale)
+    scaled = [found[name] * (0.1 if name in ("amplitude", "velocity") else 1.0) for name in study.MEASURES]
+    rows = {name: ",".join(map(repr, values.tolist())) for name, values in zip(NAMES, scaled, strict=True)}
     comparison = study.compared(found, study.read_nods(table(tmp_path / "nods.csv", rows)))
-    assert (comparison["count"], comparison["quantiles"]) == (6, study.quantiles(found))
-    for distance in comparison["distances"]["feedback"].values():
-        assert distance["w1"] == pytest.approx(0.0, abs=1e-9)
+    assert comparison["count"] == 6
+    assert [d["w1"] for d in comparison["distances"]["feedback"].values()] == pytest.approx([0.0] * 5, abs=1e-9)
     others = study.compared(study.shapes_of(nods(6, 6, 6, 6, 6)), {"feedback": found})["distances"]["feedback"]
     assert others["peaks"]["w1"] > 1.0
     assert others["peaks"]["ks"] == 1.0

@@ -15,8 +15,6 @@ from reactdiff_ros.evaluation.bounds import judge_study
 from reactdiff_ros.evaluation.listeners import StreamListener
 from reactdiff_ros.evaluation.metrics.bootstrap import swept
 from reactdiff_ros.evaluation.studies import behaviour, controls, sampling, sessions
-from reactdiff_ros.evaluation.studies.behaviour import MAPS, attention_maps, evaluate_behaviour, read_fusion
-from reactdiff_ros.evaluation.studies.controls import bench_response, evaluate_controls
 from reactdiff_ros.evaluation.studies.sampling import FULL, compare, difference, evaluate_ablations, grouped
 from reactdiff_ros.evaluation.studies.sessions import PARTS, VISIT, evaluate_sessions
 from reactdiff_ros.model.backends.weights import find_weights
@@ -31,7 +29,7 @@ from reactdiff_ros.styles import LISTENER_CONTROLS
 def test_the_simulators_listener_relies_on_the_speaker_and_is_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """It anticipates by precursors alone, and is as near to itself as the floor; an idle face is neither."""
     monkeypatch.setattr(behaviour, "EXPECTED_OF", 4)
-    found = evaluate_behaviour(StreamListener("simulator"), items=16, seconds=16).figures
+    found = behaviour.evaluate_behaviour(StreamListener("simulator"), items=16, seconds=16).figures
     bins = found["lags"]["responsive"]["without_precursors"]["bins"]
     assert bins["within_200_ms"]["excess"] < bins["within_200_ms"]["chance_high"] + 0.08
     assert bins["200_to_1000_ms"]["excess"] > bins["200_to_1000_ms"]["chance_high"]
@@ -40,9 +38,10 @@ def test_the_simulators_listener_relies_on_the_speaker_and_is_itself(monkeypatch
     assert realism["frechet"]["distance"] == pytest.approx(realism["frechet"]["floor"], rel=0.5)
     assert abs(realism["classifier"]["auc"] - 0.5) < 0.15
     assert np.isfinite(realism["classifier_floor"]["auc"])
-    idle = evaluate_behaviour(StreamListener("idle"), items=8, seconds=8).figures
+    idle = behaviour.evaluate_behaviour(StreamListener("idle"), items=8, seconds=8).figures
     assert idle["reliance"]["smile"]["reliance"] == 0
     assert idle["realism"]["classifier"]["auc"] > 0.9
+    assert idle["realism"]["frechet"]["distance"] > 1.3 * idle["realism"]["frechet"]["floor"]
     assert all(b["share"] == 0 for b in idle["lags"]["natural"]["with_precursors"]["bins"].values())
 
 
@@ -52,8 +51,7 @@ def test_it_is_the_attention_of_the_networks(random_weights: Path, monkeypatch: 
 
     from reactdiff_ros.training import nets
 
-    features, observed = featurize(simulate(4, 4, 40).speaker)
-    x, o = features[:, 20:].reshape(-1, features.shape[-1]), observed[:, 20:].reshape(-1, observed.shape[-1])
+    x, o = (values[:, 20:].reshape(-1, values.shape[-1]) for values in featurize(simulate(4, 4, 40).speaker))
     seen: list[np.ndarray] = []
 
     def attend(q, k, v, mask=None):
@@ -64,8 +62,9 @@ def test_it_is_the_attention_of_the_networks(random_weights: Path, monkeypatch: 
     monkeypatch.setattr(nets, "attend", attend)
     with torch.no_grad():
         random_model().encoder.fuse(torch.from_numpy(x), torch.from_numpy(o))
-    maps = attention_maps(read_fusion(find_weights(random_weights)), x.astype(float), o.astype(float))
-    for name, wanted in zip(MAPS, seen, strict=True):
+    fusion = behaviour.read_fusion(find_weights(random_weights))
+    maps = behaviour.attention_maps(fusion, x.astype(float), o.astype(float))
+    for name, wanted in zip(behaviour.MAPS, seen, strict=True):
         np.testing.assert_allclose(maps[name], wanted, atol=2e-3)  # tensors are shipped in half precision
         np.testing.assert_allclose(maps[name].sum(-1), 1, atol=1e-6)
 
@@ -82,7 +81,7 @@ def test_a_sweep_is_paired_and_tells_what_does_not_rise() -> None:
 
 def test_every_control_rises_on_the_simulators_listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controls, "LISTENERS", 2)  # whose faces go through the expression
-    found = evaluate_controls(StreamListener("simulator"), seed=0, items=12, seconds=16.0, points=2)
+    found = controls.evaluate_controls(StreamListener("simulator"), seed=0, items=12, seconds=16.0, points=2)
     figures = found.figures
     assert set(figures["controls"]) == set(LISTENER_CONTROLS)
     assert figures["style"] == {}
@@ -94,9 +93,7 @@ def test_every_control_rises_on_the_simulators_listener(tmp_path: Path, monkeypa
 
 
 class Answers(StreamListener):
-    """Shows half of the smile that perception delivers, 0.4 s later, by its attitude; nods half a second after every
-    cue of the speaker, and never else.
-    """
+    """Shows half of the perceived smile 0.4 s later, by its attitude; nods half a second after every cue alone."""
 
     def run(self, speaker, conditions, seeds, truth=None):
         out = np.zeros((*speaker.camera.shape, 58), dtype=np.float32)
@@ -121,17 +118,13 @@ def test_small_answers_in_many_trials_count_more_often_than_large_ones_in_few_an
 
 def test_answers_to_smiles_and_cues_are_seen_and_to_no_placebo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controls, "POOL", 60)
-    shares: list[float] = []
-    figures = bench_response(Answers("answers"), seed=1, trials=30, progress=shares.append).figures
+    figures = controls.bench_response(Answers("answers"), seed=1, trials=30).figures
     assert figures["responsive_positive"]["rate"] > 0.8
     assert figures["negative"]["rate"] == 0
     assert figures["placebo"]["rate"] <= 0.1
     assert figures["placebo"]["nod_excess_by_kind"] == dict.fromkeys(PLACEBOS, 0.0)
-    sizes = {f"{s:g}" for s in controls.SIZES}
-    assert figures["natural"]["by_size"].keys() == sizes
-    assert all(rows.keys() == sizes for rows in figures["smiles_of_simulated"].values())
+    assert figures["smiles_of_simulated"].keys() == set(controls.REFERENCES)
     assert figures["smiles_of_simulated"]["simulator"]["0.9"]["mean"] > 0
-    assert figures["wiring"] is None
     for row in figures["nods"].values():
         assert row["rate"] > 0.8
         assert row["excess_low"] > 0.5
@@ -141,10 +134,7 @@ def test_answers_to_smiles_and_cues_are_seen_and_to_no_placebo(monkeypatch: pyte
     assert judge_study("response", deaf)[bound].holds is False
     simulated = figures["nods_of_simulated"]
     assert list(simulated) == list(controls.REFERENCES)
-    assert all(row["trials"] == 30 for rows in simulated.values() for row in rows.values())
     assert simulated["simulator"]["responsive_positive"]["excess"] > 0.1
-    assert shares == sorted(shares)
-    assert shares[-1] == pytest.approx(1.0)
 
 
 def test_a_stream_is_like_itself_and_a_damped_copy_is_not() -> None:
@@ -163,10 +153,13 @@ def test_a_stream_is_like_itself_and_a_damped_copy_is_not() -> None:
 def model(random_weights: Path, tmp_path: Path) -> StreamListener:
     """With a manifest as the training writes it."""
     folder = shutil.copytree(random_weights, tmp_path / "weights")
-    path = folder / "manifest.json"
-    past = {"real": False, "fold": "", "ablate": [], "seed": 0, "steps": 1}
-    path.write_text(json.dumps(json.loads(path.read_text()) | past))
+    changed(folder, {"real": False, "fold": "", "ablate": [], "seed": 0, "steps": 1})
     return StreamListener("model", find_weights(folder), Sampling(steps=2))
+
+
+def changed(folder: Path, facts: dict[str, object]) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | facts))
 
 
 def test_figures_and_tables_of_networks(model: StreamListener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,21 +169,18 @@ def test_figures_and_tables_of_networks(model: StreamListener, tmp_path: Path, m
     assert len(found.figures["within_bounds"]) == 6
     assert np.isfinite(found.figures["plan_difference"]["smile"])
     assert found.pictures["spectra.png"](tmp_path / "spectra.png").stat().st_size > 10_000
-    shares: list[float] = []
-    table = evaluate_ablations([model, model], items=4, seconds=6, progress=shares.append).figures
+    table = evaluate_ablations([model, model], items=4, seconds=6).figures
     assert set(sampling.FIGURES) < set(table["groups"][FULL])
     assert table["groups"][FULL]["smile coupling"]["sd"] == 0
-    assert shares == [0.5, 1.0]
     assert set(sampling.sweep([model], items=4, seconds=6).figures["sweep"]) == {"1 steps", "2 steps"}
 
 
 def test_models_that_cannot_be_compared_are_refused_and_differences_below_the_spread_of_seeds_are_none(
     model: StreamListener,
 ) -> None:
-    manifest = Path(model.weights.folder) / "manifest.json"
     assert grouped([model, model]) == {FULL: [model, model]}
     for ablate, words in ((["voice"], "no full model"), (["voice", "face"], "at once")):
-        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"ablate": ablate}))
+        changed(Path(model.weights.folder), {"ablate": ablate})
         with pytest.raises(ReactdiffError, match=words):
             grouped([model])
     for without, verdict in (([0.5, 0.6, 0.7], "none"), ([0.1, 0.2, 0.15], "lower"), ([0.9], "higher")):
@@ -214,9 +204,7 @@ def test_a_stream_sees_the_speaker_as_late_as_its_lead_and_delay_say(model: Stre
 class Smiles(StreamListener):
     """A smile that comes and goes, and grows by `drift` within the session; a head that nods and sinks by `bow`."""
 
-    def __init__(self, drift: float = 0.0, bow: float = 0.0) -> None:
-        super().__init__("smiles")
-        self.drift, self.bow = drift, bow
+    drift = bow = 0.0
 
     def run(self, speaker, conditions, seeds, truth=None):
         rows, frames = speaker.camera.shape
@@ -233,7 +221,9 @@ def test_drift_and_a_head_that_sinks_are_seen_and_a_steady_listener_is_not_accus
     orders = [np.array_equal(one, first) for one, _ in smile]
     assert all(np.array_equal(two, second if same else first) for same, (_, two) in zip(orders, smile, strict=True))
     assert {*orders} == {True, False}, "every part has the same speakers in an order of its own"
-    drifts, steady = (evaluate_sessions(Smiles(*of), sessions=2, minutes=2).figures for of in ((1.0, 0.05), ()))
+    drifting = Smiles("smiles")
+    drifting.drift, drifting.bow = 1.0, 0.05
+    drifts, steady = (evaluate_sessions(of, sessions=2, minutes=2).figures for of in (drifting, Smiles("smiles")))
     ratios, head = "every ratio's interval within .8 to 1.25", "head within .25 s.d. of where it was"
     assert not drifts["within_bounds"][ratios]
     assert not drifts["within_bounds"][head]
@@ -247,6 +237,4 @@ def test_drift_and_a_head_that_sinks_are_seen_and_a_steady_listener_is_not_accus
     assert steady["ratios"]["s.d. of smile"]["within"]
     assert steady["ratios"]["rate of smiles"]["ratio"] == pytest.approx(1)
     assert "rate of laughs" in steady["not_judged"], "nobody laughs, and that is told"
-    assert "rate of laughs" not in steady["ratios"]
-    assert steady["clamped"] == 0
     assert all(abs(row["difference"]) < 1e-3 for row in steady["pose"].values())

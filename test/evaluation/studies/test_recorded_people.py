@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,7 +25,7 @@ from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.recordings.datasets.dyads import read_pairs
 from reactdiff_ros.recordings.labels import Named, label_of, labelled
 
-PAIRS, ROWS = 8, 1500
+ROWS = 1500
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight pairs of 50 s: B follows A by a second."""
     out = tmp_path_factory.mktemp("calls")
     rng = np.random.default_rng(0)
-    for pair in range(PAIRS):
+    for pair in range(8):
         noise = rng.normal(size=(2, ROWS + 100)).cumsum(1)
         slow = (noise[:, 60:] - noise[:, :-60])[:, : ROWS + 30]
         a, own = np.clip(1 + slow / slow.std(), 0, 5)
@@ -54,33 +53,20 @@ def calls(folder: Path) -> Calls:
 class Follower:
     """A stand-in for a model, with a manifest that says what it was trained on."""
 
+    name = "model"
+
     def __init__(self, folder: Path, fold: str, *, real: bool = True) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         manifest = {"real": real, "fold": fold, "ablate": [], "seed": 0, "steps": 1}
         (folder / "manifest.json").write_text(json.dumps(manifest))
-        self.name, self.fold = "model", fold
         self.weights: Any = SimpleNamespace(folder=folder, name="stand-in", simulator="none")
-        self.conditions: list[Conditions] = []
-        self.speakers: list[np.ndarray] = []
 
     def run(self, speaker: SpeakerBatch, conditions: Conditions, seeds: np.ndarray, truth: object = None) -> np.ndarray:
-        self.conditions.append(conditions)
-        smile = speaker.coefficients[..., list(SMILE)]
-        self.speakers.append(smile[..., 0])
-        out = np.zeros((*smile.shape[:2], 58), dtype=np.float32)
-        own = np.random.default_rng(int(seeds[0])).normal(size=(*smile.shape[:2], 1)).cumsum(1) * 0.02
-        out[:, 20:, list(SMILE)] = np.clip(0.4 * smile[:, :-20] + 0.15 + own[:, 20:] % 0.4, 0, 1)
+        self.conditions, self.heard = conditions, speaker.coefficients[..., SMILE[0]]
+        own = np.random.default_rng(int(seeds[0])).normal(size=self.heard.shape).cumsum(1) * 0.02
+        out = np.zeros((*own.shape, 58), dtype=np.float32)
+        out[:, 20:, list(SMILE)] = np.clip(0.4 * self.heard[:, :-20] + 0.15 + own[:, 20:] % 0.4, 0, 1)[..., None]
         return out
-
-
-def test_real_people_pass_and_strangers_a_still_face_and_the_mime_fail(calls: Calls) -> None:
-    figures = evaluate_dyads(calls, [], systems=("real", "random", "still", "mime"), permutations=500).figures
-    assert figures["real"]["C"] > 0.2
-    assert figures["real"]["p"] < 0.01
-    assert not any(figures[name]["passes"] for name in ("random", "still", "mime"))
-    assert figures["mime"]["C"] > figures["real"]["C"]
-    assert abs(figures["random"]["C"]) < figures["real"]["C"] / 2
-    assert figures["still"]["D_marg"] > 2
 
 
 def test_four_models_are_each_tested_on_their_own_pairs(calls: Calls, tmp_path: Path) -> None:
@@ -88,9 +74,9 @@ def test_four_models_are_each_tested_on_their_own_pairs(calls: Calls, tmp_path: 
     figures = evaluate_dyads(calls, models, systems=("model",), permutations=200).figures["model"]
     assert figures["C"] > 0.1
     assert figures["saw_these_pairs"] is False
-    assert sum(len(m.speakers[0]) for m in models) == len(calls.recordings)
+    assert sum(len(m.heard) for m in models) == len(calls.recordings)
     held = calls.fold_rows(0, 4)
-    np.testing.assert_array_equal(models[1].speakers[0], calls.speaker.coefficients[held][..., SMILE[0]])
+    np.testing.assert_array_equal(models[1].heard, calls.speaker.coefficients[held][..., SMILE[0]])
     for folds in (("1/4", "1/4", "2/4", "3/4"), ("1/3", "2/3", "3/3", "")):
         others: list[Any] = [Follower(tmp_path / f"{i}", name) for i, name in enumerate(folds)]
         with pytest.raises(ReactdiffError, match="fold"):
@@ -103,50 +89,40 @@ def test_one_model_says_whether_it_saw_the_calls(calls: Calls, tmp_path: Path, r
     found = evaluate_dyads(calls, [model], systems=("model",), permutations=100).figures["model"]
     assert found["saw_these_pairs"] is real
     assert note in found["note"]
-    conditions = model.conditions[0]
-    assert conditions.real.tolist() == [float(real)] * len(conditions), "a source they did not meet"
-    assert bool(conditions.style_given.any()) is real
-    assert bool(conditions.controls_given.any()) is not real
-
-
-Rows = list[list[str]]
-
-
-def never(rows: Rows) -> Rows:
-    """The first person's AU12 is never known."""
-    return [["NA", b] for _, b in rows]
+    assert (model.conditions.real == real).all(), "a source they did not meet"
+    assert (model.conditions.style_given.any(), model.conditions.controls_given.any()) == (real, not real)
 
 
 @pytest.mark.parametrize(
-    ("pattern", "cells", "words"),
+    ("pattern", "row", "words"),
     [
-        ("p3_au12_r.csv", never, r"au12_r of A is known in 0.0%.*p3_au"),
-        ("p3_*.csv", lambda rows: rows[:360], r"it has 12.0 s where 25.0 s are needed"),
-        ("*_au12_r.csv", never, r"0 can be used.*au12_r of A.*and 5 more"),
-        ("*_au12_r.csv", lambda rows: [["0.7", "1.3"] for _ in rows], r"au12_r does not change in any of the calls"),
+        ("p3_au12_r.csv", "NA 1.3", r"au12_r of A is known in 0.0%.*p3_au"),
+        ("p3_*.csv", "", r"it has 12.0 s where 25.0 s are needed"),
+        ("*_au12_r.csv", "NA 1.3", r"0 can be used.*au12_r of A.*and 5 more"),
+        ("*_au12_r.csv", "0.7 1.3", r"au12_r does not change in any of the calls"),
     ],
     ids=["one unknown", "one short", "all unknown", "all still"],
 )
 def test_a_poor_call_is_left_out_with_a_word_and_poor_calls_alone_are_refused(
-    folder: Path, tmp_path: Path, pattern: str, cells: Callable[[Rows], Rows], words: str, reactdiff
+    folder: Path, tmp_path: Path, pattern: str, row: str, words: str, reactdiff
 ) -> None:
-    for path in sorted(folder.glob("*.csv")):
-        head, *lines = path.read_text().splitlines()
-        rows = [line.split() for line in lines]
-        rows = cells(rows) if path.match(pattern) else rows
-        (tmp_path / path.name).write_text("\n".join([head, *(" ".join(row) for row in rows)]) + "\n")
+    for path in folder.glob("*.csv"):
+        head, *rows = path.read_text().splitlines()
+        if path.match(pattern):
+            rows = [row] * len(rows) if row else rows[:360]
+        (tmp_path / path.name).write_text("\n".join([head, *rows]))
+    code = 0 if pattern.startswith("p3") else 1
     arguments = ["evaluate", "dyads", "--folder", tmp_path, "--system", "real", "--permutations", 100, "--json"]
-    found, error = reactdiff(*arguments, code=0 if pattern.startswith("p3") else 1)
+    found, error = reactdiff(*arguments, code=code)
     assert re.search(words, error)
-    if pattern.startswith("p3"):
-        assert (found["calls"], found["pairs"], found["frames"]) == (7, 7, 1250)
-        assert f"reactdiff: p3/first is left out: {found['left_out']['p3/first']}" in error
+    assert code or (found["calls"], found["frames"], list(found["left_out"])) == (7, 1250, ["p3/first"])
 
 
 @pytest.mark.slow
 def test_the_published_calls_give_the_known_figures(clips: Any) -> None:
-    figures = evaluate_dyads(read_calls(clips("dyads")), [], systems=("real", "random", "still"), permutations=1000)
-    real, random, still = (figures.figures[name] for name in ("real", "random", "still"))
+    systems = ("real", "random", "still")
+    found = evaluate_dyads(read_calls(clips("dyads")), [], systems=systems, permutations=1000).figures
+    real, random, still = (found[name] for name in systems)
     assert real["C"] == pytest.approx(0.19, abs=0.015)
     assert real["p"] < 0.01
     assert real["D_marg"] == pytest.approx(0.36, abs=0.03)
@@ -156,14 +132,21 @@ def test_the_published_calls_give_the_known_figures(clips: Any) -> None:
     assert still["D_marg"] == pytest.approx(3.6, abs=0.3)
 
 
-def test_the_command_writes_a_result_that_has_a_page(folder: Path, tmp_path: Path, reactdiff) -> None:
+def test_real_people_pass_strangers_a_still_face_and_the_mime_fail_and_the_result_has_a_page(
+    folder: Path, tmp_path: Path, reactdiff
+) -> None:
     output = tmp_path / "dyads.npz"
-    arguments = ["evaluate", "dyads", "--folder", folder, "--permutations", 100, "--output", output]
-    report, _ = reactdiff(*arguments, *("--system", "real", "--system", "still", "--system", "random"), "--json")
+    arguments = ["evaluate", "dyads", "--folder", folder, "--permutations", 500, "--output", output]
+    systems = [word for name in ("real", "still", "random", "mime") for word in ("--system", name)]
+    report, _ = reactdiff(*arguments, *systems, "--json")
+    assert report["real"]["C"] > 0.2
+    assert report["real"]["p"] < 0.01
+    assert not any(report[name]["passes"] for name in ("random", "still", "mime"))
+    assert report["mime"]["C"] > report["real"]["C"] > 2 * abs(report["random"]["C"])
+    assert report["still"]["D_marg"] > 2
     result = read_result(output)
-    assert result.info.people
     real = result.system("real")
-    assert (real.role, len(real.streams)) == ("reference", 2 * PAIRS)
+    assert (result.info.people, real.role, len(real.streams)) == (True, "reference", 16)
     np.testing.assert_allclose(real.values["smile_coupling"].mean(), report["real"]["C"])
     assert np.isnan(next(iter(real.streams.values()))[:, HEAD_PITCH]).all()
     assert result.system("still").figures["p"].value == report["still"]["p"]
@@ -176,25 +159,23 @@ def test_the_command_writes_a_result_that_has_a_page(folder: Path, tmp_path: Pat
 CHANNELS = ("smile", "brows", "pitch")
 
 
-def wander(rng: np.random.Generator, frames: int) -> np.ndarray:
-    """A slow curve in 0..1 that rests at 0 for most of the time."""
-    noise = np.convolve(rng.standard_normal(frames + 60), np.hanning(60) / 5, "valid")[:frames]
-    return np.clip(0.7 * noise - 0.7, 0.0, 1.0)
-
-
 def write(folder: Path, *, coupled: bool, pairs: int = 8, seconds: float = 60.0) -> Path:
-    """Pairs of people, of whom B does what A did 0.8 s before, or what it likes."""
+    """Pairs of people who rest for most of the time, of whom B does what A did 0.8 s before, or what it likes."""
     folder.mkdir(parents=True, exist_ok=True)
     rng, frames = np.random.default_rng(5), round(seconds * 30)
+
+    def wander(frames: int) -> np.ndarray:
+        noise = np.convolve(rng.standard_normal(frames + 60), np.hanning(60) / 5, "valid")[:frames]
+        return np.clip(0.7 * noise - 0.7, 0.0, 1.0)
+
     for pair in range(pairs):
         columns = {"time_s": np.arange(frames) / 30}
         for name in CHANNELS:
-            mine, own = wander(rng, frames + 24), wander(rng, frames)
+            mine, own = wander(frames + 24), wander(frames)
             columns["A_" + name] = mine[24:]
             columns["B_" + name] = np.clip(0.9 * mine[:-24] + 0.2 * own, 0, 1) if coupled else own
         rows = np.stack(list(columns.values()), axis=1)
-        lines = [",".join(f"{v:.4f}" for v in row) for row in rows]
-        (folder / f"p{pair:02d}.csv").write_text("\n".join([",".join(columns), *lines]))
+        np.savetxt(folder / f"p{pair:02d}.csv", rows, "%.4f", delimiter=",", header=",".join(columns), comments="")
     return folder
 
 
@@ -207,8 +188,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Pairs:
 def test_a_coupling_is_found_and_an_independent_pair_is_at_chance(alone: Pairs, tmp_path: Path) -> None:
     coupled = read_people(write(tmp_path, coupled=True))
     assert coupled.channels == CHANNELS
-    answering = figures_of(coupled, coupled.shown, 0, real=True)
-    idle = figures_of(alone, alone.shown, 0, real=True)
+    answering, idle = (figures_of(pairs, pairs.shown, 0, real=True) for pairs in (coupled, alone))
     assert answering["partner_auc"] > 0.62
     assert 0.35 < idle["partner_auc"] < 0.65
     # half of the rows are A, whom nobody answers
@@ -238,15 +218,14 @@ def test_a_mirror_listens_to_its_own_partner_alone_and_who_is_not_like_people_is
 def test_bad_tables_are_one_sentence(tmp_path: Path, reactdiff) -> None:
     folder = write(tmp_path / "t", coupled=False, pairs=4, seconds=20)
     path = folder / "p00.csv"
-    good = path.read_text()
-    head, *rows = good.split("\n")
-    for sentence, text in {
-        "where a number belongs": good.replace(rows[8], rows[8].replace("0.", "x.", 1)),
-        "is this the table of another tracker": good.replace(rows[4], "0.1333,88,0,0,0,0,0"),
-        "not evenly spaced": "\n".join([head, *rows[:99], *rows[399:]]),
-        "are these ms": "\n".join([head, *(f"{1000 * k}.0,{row.partition(',')[2]}" for k, row in enumerate(rows))]),
+    head, *rows = path.read_text().splitlines()
+    for sentence, lines in {
+        "where a number belongs": [*rows[:8], rows[8].replace("0.", "x.", 1)],
+        "is this the table of another tracker": [*rows[:4], "0.1333,88,0,0,0,0,0"],
+        "not evenly spaced": [*rows[:99], *rows[399:]],
+        "are these ms": [f"{1000 * k}.0,{row.partition(',')[2]}" for k, row in enumerate(rows)],
     }.items():
-        path.write_text(text)
+        path.write_text("\n".join([head, *lines]))
         with pytest.raises(ReactdiffError, match=rf"{sentence}.*p00\.csv|p00\.csv.*{sentence}"):
             read_pairs(folder)
     path.unlink()
@@ -256,10 +235,10 @@ def test_bad_tables_are_one_sentence(tmp_path: Path, reactdiff) -> None:
 def test_gaps_and_still_channels_are_left_out(tmp_path: Path, reactdiff) -> None:
     folder = write(tmp_path, coupled=False, pairs=6, seconds=30)
     for path in folder.glob("*.csv"):
-        head, *rows = path.read_text().split("\n")
+        head, *rows = path.read_text().splitlines()
         rows = [row + ",0.3,0.3" for row in rows]
         if path.name == "p00.csv":
-            rows[: len(rows) // 2] = [row.split(",")[0] + 8 * ",NA" for row in rows[: len(rows) // 2]]
+            rows[:450] = [row.split(",")[0] + 8 * ",NA" for row in rows[:450]]
         path.write_text("\n".join([head + ",A_cheeks,B_cheeks", *rows]))
     report, _ = reactdiff("evaluate", "people", "--folder", folder, "--system", "real", "--json")
     assert report["channels"] == list(CHANNELS)
@@ -282,9 +261,8 @@ def test_openface_and_affdex_tables_say_the_same(tmp_path: Path) -> None:
         (affdex / f"2016-01-01_10-00-00-1-{code}-T-x.csv").write_text("\n".join(lines))
     (one, _), (other, _) = read_pairs(openface), read_pairs(affdex)
     assert (one.pair, one.session, one.role, other.role) == ("s1", "second", "B", "B")
-    smile = one.listener[:, SMILE[0]]
-    np.testing.assert_allclose(smile[:60], curve[:60], atol=0.01)
-    np.testing.assert_allclose(other.listener[:, SMILE[0]], smile, atol=0.01)
+    np.testing.assert_allclose(one.listener[:60, SMILE[0]], curve[:60], atol=0.01)
+    np.testing.assert_allclose(other.listener[:, SMILE[0]], one.listener[:, SMILE[0]], atol=0.01)
     np.testing.assert_allclose(one.listener[:60, HEAD_YAW], other.listener[:60, HEAD_YAW], atol=0.01)
     assert one.observed[59:61, SMILE[0]].tolist() == [True, False]
     assert not one.observed[:, 25].any()
@@ -292,13 +270,9 @@ def test_openface_and_affdex_tables_say_the_same(tmp_path: Path) -> None:
 
 
 def test_a_name_says_who_shows_what_and_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
-    for name, named in {
-        "dreamtalk_w009_angry.mp4": Named("w009", "angry", "angry"),
-        "W009_front_disgusted_level3_001.mp4": Named("w009", "disgust", "disgusted"),
-        "anna_surprised.mov": Named("anna", "surprise", "surprised"),
-        "talk.mp4": None, "angry_customer.mp4": None,
-    }.items():  # fmt: skip
-        assert label_of(Path(name)) == named
+    assert label_of(Path("dreamtalk_w009_angry.mp4")) == Named("w009", "angry", "angry")
+    assert label_of(Path("W009_front_disgusted_level3_001.mp4")) == Named("w009", "disgust", "disgusted")
+    assert label_of(Path("angry_customer.mp4")) is None
     (tmp_path / "talk.mp4").write_bytes(b"")
     for folder, words in ((tmp_path, "no labelled clip"), (tmp_path / "missing", "cannot be read")):
         with pytest.raises(ReactdiffError, match=words):
@@ -309,8 +283,7 @@ def test_a_listener_does_not_smile_at_anger_and_answers_a_smile_and_grief(clips:
     acted = [clips("emotions") / f"dreamtalk_w009_{label}.mp4" for label in ("angry", "happy", "neutral", "sad")]
     found = appropriateness(acted, seeds=1, progress=lambda share: None).figures
     away = found["minus_neutral"]
-    assert away["angry"]["smile"] <= 0.03
-    assert away["sad"]["smile"] <= 0.03
+    assert max(away["angry"]["smile"], away["sad"]["smile"]) <= 0.03
     assert away["happy"]["smile"] >= 0.15
     assert away["sad"]["concern"] >= 0.15
     assert found["by_label"]["angry"]["smile_p95"] <= 0.35
@@ -322,7 +295,6 @@ def test_a_listener_is_concerned_while_she_cries_and_not_when_she_laughs(clips: 
     track = Listener(style="warm", seed=3).react(clips("pyfeat_pexels_occlusion_20s.mp4"))
     smile, brows = track.faces[:, list(SMILE)].mean(axis=1), track["browInnerUp"]
     cries, laughs = (track.times >= 1.5) & (track.times < 3.0), track.times >= 14.0
-    assert smile[cries].max() < 0.2
+    assert smile[cries].max() < 0.2 < smile[laughs].mean()
     assert brows[cries].mean() > 0.3
-    assert smile[laughs].mean() > 0.2
     assert brows[laughs].mean() < 0.15
