@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
-from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactdiff_ros.cli.simulate import statistics
-from reactdiff_ros.coefficients import BLINK, HEAD_YAW, INDEX, LOWER, SMILE, UPPER, index
+from reactdiff_ros.coefficients import INDEX, LOWER, SMILE, UPPER, index
 from reactdiff_ros.evaluation.metrics.bands import load_bands
 from reactdiff_ros.evaluation.metrics.coupling import coupling, cross_coupling
 from reactdiff_ros.evaluation.metrics.events import smile_curve
@@ -61,8 +60,7 @@ def answered(**given: float) -> float:
 
 def test_nothing_reads_ahead_and_values_that_are_no_numbers_do_not_spread() -> None:
     rng = np.random.default_rng(0)
-    before = stimulus_of(make_speakers(5, 12, 200))
-    who = draw_temperaments(2, 12, prior="wide")
+    before, who = stimulus_of(make_speakers(5, 12, 200)), draw_temperaments(2, 12, prior="wide")
     first = listen(before, who, 3)
     for t in (1, 60, 133):
         changed = {f.name: getattr(before, f.name).copy() for f in fields(before)}
@@ -75,18 +73,7 @@ def test_nothing_reads_ahead_and_values_that_are_no_numbers_do_not_spread() -> N
     for f in fields(before):
         getattr(before, f.name)[:, 40:60] = np.nan
     face = listen(before, who, 3).coefficients
-    assert np.isfinite(face).all()
     assert ((face >= LOWER) & (face <= UPPER)).all()
-
-
-def test_whom_a_control_does_not_move_stays_as_it_was_to_the_bit() -> None:
-    stimulus = stimulus_of(make_speakers(8, 40, 200))
-    merry, grave = (
-        listen(stimulus, draw_temperaments(2, 40, controls=controls(smiling=v)), 7).coefficients for v in (1.0, -1.0)
-    )
-    for own in (BLINK, [HEAD_YAW]):
-        assert np.array_equal(merry[..., own], grave[..., own])
-    assert not np.array_equal(merry[..., SMILE], grave[..., SMILE])
 
 
 def test_smiles_are_answered_as_often_as_people_answer_and_more_when_asked_to() -> None:
@@ -124,18 +111,16 @@ def test_natural_listeners_are_as_people_are() -> None:
     assert np.percentile(rates, 10) < 5 < 10 < np.percentile(rates, 90), "very different between people"
 
 
-ONSET, END = 75, 200
-SOON = slice(ONSET + 50, END)
-"""Where an answer has come."""
+ONSET, SOON = 75, slice(125, 200)
+"""When an emotion comes, and where an answer has come."""
 
 
-@lru_cache(maxsize=24)
 def listened(emotion: str, smile: float = 0.0, **given: float) -> FloatArray:
     """Faces of listeners to somebody who smiles and in whom an emotion ("": none) comes within 0.3 s."""
     people = nothing(250, 240)
     people.smile[:] = smile
     if emotion:
-        getattr(people, emotion)[:, ONSET:END] = np.minimum(np.arange(1, END - ONSET + 1) / 8, 1)
+        getattr(people, emotion)[:, ONSET:200] = np.minimum(np.arange(1, 126) / 8, 1)
     return listen(people, draw_temperaments(4, 250, controls=controls(**given)), 9).coefficients
 
 
@@ -168,8 +153,7 @@ def test_an_emotion_is_met_with_its_answer_as_late_as_people_s(emotion: str) -> 
     assert high < 1.15
 
 
-def test_nobody_smiles_at_anger_or_distress_and_smiles_at_surprise_stay() -> None:
-    """Not even who smiles the most, at somebody who does."""
+def test_who_smiles_the_most_does_not_smile_at_anger_or_distress_and_goes_on_at_surprise() -> None:
     without, surprised, *hurt = (
         smile_curve(listened(emotion, smile=0.6, smiling=1.0)[:, SOON])
         for emotion in ("", "surprise", "anger", "distress")

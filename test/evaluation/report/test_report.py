@@ -17,29 +17,20 @@ from markupsafe import escape
 from small_result import NOD_EVERY_S, SMILE_EVERY_S, face, small_result
 
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation import results
 from reactdiff_ros.evaluation.estimates import draws_of, estimate_of, row_of
 from reactdiff_ros.evaluation.report import behaviour, tables
 from reactdiff_ros.evaluation.report.behaviour import Faces, moments_of
 from reactdiff_ros.evaluation.report.page import build_page
 from reactdiff_ros.evaluation.report.tables import chosen, compare, load_published, metrics_of
-from reactdiff_ros.evaluation.results import (
-    HEAD,
-    Info,
-    Item,
-    Metric,
-    Result,
-    ResultError,
-    System,
-    read_result,
-    write_result,
-)  # fmt: skip
+from reactdiff_ros.evaluation.results import Info, Item, Result, System
 from tools.chromium import Chromium, Page, find_chromium
 
 
 def test_behaviour_is_what_was_made() -> None:
-    result, few = small_result(), small_result(2, 60.0)
     found, short = (
-        behaviour.behaviour_of("model", Faces(of.items, of.systems, 25.0), of.items) for of in (result, few)
+        behaviour.behaviour_of("model", Faces(of.items, of.systems, 25.0), of.items)
+        for of in (small_result(), small_result(2, 60.0))
     )
     for name, value, error in (
         ("smiles_per_minute", 60 / SMILE_EVERY_S, 0.2), ("nods_per_minute", 60 / NOD_EVERY_S, 0.3),
@@ -124,18 +115,18 @@ def small() -> Result:
     first, second = made.items
     info = replace(made.info, settings={"steps": np.int64(8), "nothing": math.inf, "folder": Path("x")})
     items = (replace(first, notes=("the sound began late", "x")), replace(second, start_ns=7))
-    return replace(made, info=info, items=items, metrics=(Metric("own", "Own", "s", "lower", "time", "Mine."),))
+    return replace(made, info=info, items=items, metrics=(results.Metric("own", "Own", "s", "lower", "time", "Mine."),))
 
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
-    return write_result(small(), tmp_path / "deep" / "run.npz")
+    return results.write_result(small(), tmp_path / "deep" / "run.npz")
 
 
 def test_what_was_written_is_read(written: Path) -> None:
     wanted = small()
     info = replace(wanted.info, settings={"steps": 8, "nothing": None, "folder": "x"})
-    np.testing.assert_equal(asdict(read_result(written)), asdict(replace(wanted, info=info)))
+    np.testing.assert_equal(asdict(results.read_result(written)), asdict(replace(wanted, info=info)))
 
 
 def rewritten(path: Path, member: str, change: Callable[[bytes], bytes]) -> Path:
@@ -149,22 +140,22 @@ def rewritten(path: Path, member: str, change: Callable[[bytes], bytes]) -> Path
 
 def test_what_a_later_writer_adds_is_passed_by_and_an_array_that_claims_too_much_is_refused(written: Path) -> None:
     info = {"kind": "arrays", "title": "t", "mood": "good"}
-    path = rewritten(written, HEAD, lambda head: json.dumps({**json.loads(head), "info": info}).encode())
-    assert read_result(path).info.title == "t"
+    path = rewritten(written, results.HEAD, lambda head: json.dumps({**json.loads(head), "info": info}).encode())
+    assert results.read_result(path).info.title == "t"
     name = "systems/model/streams/00000.npy"
     path = rewritten(written, name, lambda data: data.replace(b"(50, 58)", b"(900000000, 58)"))
-    with pytest.raises(ResultError, match="not a complete result"):
-        read_result(path)
+    with pytest.raises(results.ResultError, match="not a complete result"):
+        results.read_result(path)
 
 
 def test_other_files_are_no_results_and_a_place_that_cannot_be_written_is_a_sentence(written: Path) -> None:
     path = written.with_name("x.npz")
     np.savez(path, steps=np.zeros(3))
     for other, sentence in ((path, "not a result of 'reactdiff evaluate'"), (path.parent, "no such")):
-        with pytest.raises(ResultError, match=sentence):
-            read_result(other)
-    with pytest.raises(ResultError, match="cannot be written"):
-        write_result(small(), written / "below.npz")
+        with pytest.raises(results.ResultError, match=sentence):
+            results.read_result(other)
+    with pytest.raises(results.ResultError, match="cannot be written"):
+        results.write_result(small(), written / "below.npz")
 
 
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>"

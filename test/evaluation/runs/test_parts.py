@@ -34,8 +34,8 @@ def die_once(n: int, marker: str) -> PartResult:
     return PartResult({"n": n})
 
 
-def parts(count: int, make: Any = square, files: tuple[str, ...] = (), **arguments: Any) -> list[Part]:
-    return [Part(f"part-{n}", make, {"n": n, **arguments}, files) for n in range(count)]
+def parts(count: int, make: Any = square, **arguments: Any) -> list[Part]:
+    return [Part(f"part-{n}", make, {"n": n, **arguments}, ()) for n in range(count)]
 
 
 @pytest.fixture
@@ -55,21 +55,6 @@ def test_every_result_is_kept_and_one_that_fails_is_a_sentence_and_alone_is_trie
     made = keep.load(wanted[4])
     assert (made.facts, made.notes, made.arrays["square"].tolist()) == ({"n": 4}, ("noted",), [16])
     assert do(parts(100)[99]) == "ZeroDivisionError: a fault of the program"
-
-
-def test_a_changed_setting_or_file_starts_that_part_anew_and_says_so(tmp_path: Path) -> None:
-    said: list[str] = []
-    log, data = tmp_path / "log", tmp_path / "clip.mp4"
-    data.write_text("before")
-    context, wanted = RunContext(Keep(tmp_path / "kept"), log=said.append), parts(3, log=str(log), files=(str(data),))
-    work_off(wanted, context)
-    work_off([*wanted[:2], Part("part-2", square, {"n": 7}, ())], context)
-    assert said[0] == "part-2 is done again: it was measured with another log, n, clip.mp4"
-    assert said[1] == "reusing 2 stored parts of 3"
-    data.write_text("other content")
-    work_off(parts(3, log=str(log), files=(str(data),))[:1], context)
-    assert said[2:] == ["part-0 is done again: it was measured with another clip.mp4"]
-    assert log.read_text().split() == ["0", "1", "2", "0"]
 
 
 def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

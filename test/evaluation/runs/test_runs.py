@@ -99,6 +99,7 @@ def test_an_ended_run_goes_on_and_a_changed_or_broken_file_is_done_anew(tmp_path
     assert (report["recordings"], len(report["failed"])) == (6, 2)  # once as the speaker, once as the listener
     assert "cannot be read as a NumPy file" in error
     assert broken.read_bytes() == b"not an array"
+    assert "measured with another streams" in evaluated(*words, "--run", kept, "--streams", 1, code=1)[1]
 
 
 def test_mars_at_its_own_rate_and_of_any_length_and_the_model_listens(tmp_path, any_weights: Path, evaluated) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from generated_sets import write_sound
 
 from reactdiff_ros.evaluation.studies import backchannels as study
 from reactdiff_ros.evaluation.studies.backchannels import Dialogue, make_dialogue, moments, pause_so_far, read_speech
@@ -105,19 +105,14 @@ def test_the_command_says_it_all_and_draws_it(given: dict[str, Path], tmp_path: 
 @pytest.mark.parametrize(
     ("option", "name", "why"),
     [
-        ("--speech", "empty", "holds no speech"), ("--speech", "silent", "no speech is heard"),
+        ("--speech", "empty", "holds no speech"), ("--speech", "tone", "no speech is heard"),
         ("--nods", "lacking.csv", "lacks velocity"), ("--nods", "words.csv", "not numeric"),
         ("--nods", "negative.csv", "a value that no nod has"), ("--output", "plot.txt", "must end with"),
     ],
 )  # fmt: skip
-def test_bad_input_is_one_sentence(
-    option: str, name: str, why: str, given: dict[str, Path], tmp_path: Path, reactdiff
-) -> None:
-    for folder in ("empty", "silent"):
-        (tmp_path / folder).mkdir()
-    with wave.open(str(tmp_path / "silent" / "a.wav"), "wb") as file:
-        file.setparams((1, 2, 16000, 0, "NONE", ""))
-        file.writeframes(bytes(64000))
+def test_bad_input_is_one_sentence(option: str, name: str, why: str, given, tmp_path: Path, reactdiff) -> None:
+    (tmp_path / "empty").mkdir()
+    write_sound(tmp_path / "tone" / "a.wav", 2.0)
     numbers = dict.fromkeys(NAMES, "1,1")
     table(tmp_path / "lacking.csv", dict.fromkeys(NAMES[:-1], "1,1"))
     table(tmp_path / "words.csv", {**numbers, "peaks": "1,many"})
