@@ -17,6 +17,7 @@ from reactdiff_ros.evaluation.metrics.coupling import lag_correlations, reach, r
 from reactdiff_ros.evaluation.metrics.events import KINDS, nods, onset_lags
 from reactdiff_ros.evaluation.metrics.robot import jerk, limits, on_grid
 from reactdiff_ros.evaluation.studies.simulator import nod_chance, nod_match, nod_times
+from reactdiff_ros.simulator.dyads import simulate
 from tools.speed.metrics import reference_speaker_lags
 
 
@@ -229,3 +230,16 @@ def test_known_processes_have_their_power_autocorrelation_and_distance() -> None
     np.testing.assert_allclose(found.mean(1), [0.9, 0.9**4], atol=0.02)
     a, b = rng.normal(0, 1, (200_000, 2)), rng.normal(1, 2, (200_000, 2))
     assert spectra.frechet(a, b) == pytest.approx(2 + 2, rel=0.03)  # mean 1 apart and deviation 1 apart, twice
+
+
+def test_a_damped_and_a_jittery_face_are_told_and_what_nobody_can_see_is_not() -> None:
+    reference, plain, other = (simulate(seed, 60, 500, prior="natural").listener for seed in (1, 2, 3))
+    unseen, jittery = (plain + np.random.default_rng(0).normal(0, size, plain.shape) for size in (5e-4, 0.03))
+    faces = (plain, unseen, 0.6 * plain, jittery)
+    found = [spectra.frechet_distance(face, reference, other) for face in faces]
+    of_plain, of_unseen, *of_fakes = (row["distance"] / row["floor"] for row in found)
+    assert of_unseen < 1.02 * of_plain
+    assert min(of_fakes) > 1.3
+    of_plain, of_unseen, *of_fakes = (spectra.two_sample_auc(face, reference, 0)["auc"] for face in faces)
+    assert of_unseen < of_plain + 0.05
+    assert min(of_fakes) > 0.7

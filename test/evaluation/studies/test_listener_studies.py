@@ -41,7 +41,6 @@ def test_the_simulators_listener_relies_on_the_speaker_and_is_itself(monkeypatch
     idle = behaviour.evaluate_behaviour(StreamListener("idle"), items=8, seconds=8).figures
     assert idle["reliance"]["smile"]["reliance"] == 0
     assert idle["realism"]["classifier"]["auc"] > 0.9
-    assert idle["realism"]["frechet"]["distance"] > 1.3 * idle["realism"]["frechet"]["floor"]
     assert all(b["share"] == 0 for b in idle["lags"]["natural"]["with_precursors"]["bins"].values())
 
 

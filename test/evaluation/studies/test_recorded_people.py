@@ -220,8 +220,8 @@ def test_bad_tables_are_one_sentence(tmp_path: Path, reactdiff) -> None:
     path = folder / "p00.csv"
     head, *rows = path.read_text().splitlines()
     for sentence, lines in {
-        "where a number belongs": [*rows[:8], rows[8].replace("0.", "x.", 1)],
-        "is this the table of another tracker": [*rows[:4], "0.1333,88,0,0,0,0,0"],
+        "where a number belongs": [*rows[:8], rows[8].replace("0.", "x.", 1), *rows[9:]],
+        "is this the table of another tracker": [*rows[:4], "0.1333,88,0,0,0,0,0", *rows[5:]],
         "not evenly spaced": [*rows[:99], *rows[399:]],
         "are these ms": [f"{1000 * k}.0,{row.partition(',')[2]}" for k, row in enumerate(rows)],
     }.items():
