@@ -1,11 +1,12 @@
-"""Tracks of an own mouth for the tests of this folder: phones with times, or anything at all."""
+"""Tracks of an own mouth for the tests of this folder: phones with times."""
 
 from __future__ import annotations
 
 import numpy as np
-from engine_drive import MS
+from engine_drive import MS, Push
 
 from reactdiff_ros.coefficients import MOUTH, NAMES
+from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.types import Mouth
 
 PLACE = {NAMES[index]: i for i, index in enumerate(MOUTH)}
@@ -53,19 +54,22 @@ def parts(mouth: Mouth, frames: slice = slice(None)) -> tuple[np.ndarray, ...]:
     return tuple(row[frames] for row in (mouth.coefficients, mouth.closure, mouth.accent, mouth.level))
 
 
-def silence(start_ns: int, seconds: float, utterance: str = "u") -> Mouth:
-    """A mouth that does not move."""
-    frames = round(seconds * 100)
-    zeros = np.zeros(frames, np.float32)
-    return Mouth(utterance, start_ns, np.zeros((frames, len(MOUTH)), np.float32), zeros, zeros, zeros)
-
-
 def pieces(mouth: Mouth, ms: int = 20, ahead_ms: int = 0) -> list[tuple[int, Mouth]]:
     """`mouth` as a stream: (arrival, track) every `ms`, for the sound from `ahead_ms` after it arrives."""
-    step = ms // 10
     result = []
-    for first in range(0, len(mouth.coefficients), step):
+    for first in range(0, len(mouth.level), ms // 10):
         start_ns = mouth.start_ns + first * 10 * MS
-        part = Mouth(mouth.utterance, start_ns, *parts(mouth, slice(first, first + step)))
+        part = Mouth(mouth.utterance, start_ns, *parts(mouth, slice(first, first + ms // 10)))
         result.append((start_ns - ahead_ms * MS, part))
     return result
+
+
+def arriving(engine: ExpressionEngine, arrivals: list[tuple[int, Mouth]]) -> Push:
+    """Each track when it arrives."""
+    waiting = sorted(arrivals, key=lambda item: item[0])
+
+    def push(now: int) -> None:
+        while waiting and waiting[0][0] <= now:
+            engine.on_mouth(waiting.pop(0)[1], now)
+
+    return push

@@ -11,7 +11,6 @@ from engine_drive import MS, TICK, every, line_of_sight, listening, run, stack, 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.expression.attention import NEWCOMER_S, SHORTEST_S, Attention
 from reactdiff_ros.types import People, PersonSeen
@@ -77,12 +76,10 @@ def test_a_change_of_speaker_is_followed_within_a_second() -> None:
 
 def test_a_newcomer_gets_a_look_of_about_a_second() -> None:
     persons = person(1, speaking=0.9), person(2), person(3)
-    looked = looks(lambda now: people(now, *persons[: 3 if now >= 20 * S else 2]), seconds=22)
-    assert (looked[:1000] != 3).all()
-    at_newcomer = np.append(looked[1000:] == 3, False)
+    at_newcomer = looks(lambda now: people(now, *persons[: 3 if now >= 20 * S else 2]), seconds=22) == 3
     begin = int(at_newcomer.argmax())
-    assert begin * 0.02 <= SHORTEST_S + 0.05
-    assert at_newcomer[begin:].argmin() * 0.02 >= NEWCOMER_S - 0.021
+    assert 20 <= begin * 0.02 <= 20 + SHORTEST_S + 0.05
+    assert np.append(at_newcomer, False)[begin:].argmin() * 0.02 >= NEWCOMER_S - 0.021
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -92,8 +89,8 @@ def test_never_flips_faster_than_0_6_s_whatever_comes(seed: int) -> None:
 
     def seen(now: int) -> People:
         if rng.random() < 0.1 and now % (40 * MS) == 0:
-            names = ("speaking", "attention", "addressed")
-            who = [person(n, **{k: float(rng.random()) for k in names}) for n in PLACES if rng.random() < 0.6]
+            who = [person(n, speaking=rng.random(), attention=rng.random(), addressed=rng.random())
+                   for n in PLACES if rng.random() < 0.6]  # fmt: skip
             crowd["now"] = people(now, *who, target=int(rng.integers(-1, 6)))
         return crowd["now"]
 
@@ -117,14 +114,12 @@ def test_never_flips_faster_than_0_6_s_whatever_comes(seed: int) -> None:
 def test_with_one_person_the_gaze_is_that_without_any_bit_for_bit() -> None:
     def faces(*crowd: PersonSeen) -> np.ndarray:
         engine = ExpressionEngine(seed=6)
-        more = every(40, lambda now: engine.on_people(people(now, *crowd), now))
+        more = every(40, lambda now: crowd and engine.on_people(people(now, *crowd), now))
         return stack(run(engine, 8.0, listening(engine), more))
 
     plain = faces()
     assert np.array_equal(plain, faces(person(1, speaking=1.0)))
     assert np.array_equal(plain, faces(person(1), PersonSeen(2, None, 0.9, 1.0, 1.0)))
-    engine = ExpressionEngine(seed=6)
-    assert np.array_equal(plain, stack(run(engine, 8.0, listening(engine))))
 
 
 def test_the_eyes_go_to_who_speaks_and_back_to_one_who_is_left() -> None:
@@ -138,12 +133,3 @@ def test_the_eyes_go_to_who_speaks_and_back_to_one_who_is_left() -> None:
     yaw = np.degrees(line_of_sight(stack(run(engine, 8.0, every(40, push))))[0])
     assert np.median(yaw[50:200]) == pytest.approx(-27, abs=6), "person 3 is 27 degrees to the robot's right"
     assert np.median(yaw[250:]) == pytest.approx(27, abs=6)
-
-
-def test_malformed_people_are_refused() -> None:
-    engine = ExpressionEngine(seed=1)
-    with pytest.raises(MessageError, match="person 1"):
-        engine.on_people(people(0, person(1, speaking=float("nan"))), 0)
-    with pytest.raises(MessageError, match="gaze target"):
-        engine.on_people(people(0, PersonSeen(1, np.array([0, 0, -1.0], np.float32), 0, 0, 0)), 0)
-    assert engine.rejected == 2

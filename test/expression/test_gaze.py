@@ -132,34 +132,29 @@ def test_who_stands_still_stays_where_they_are_whatever_the_head_did(head, perso
     assert np.allclose(found, optical(there), atol=1e-9)
 
 
-def pose(stamp_ms, yaw):
-    return HeadPose(stamp_ms * MS, np.array([0.0, yaw, 0.0, 0.0, 0.0, 0.0], np.float32))
-
-
-def test_a_pose_is_taken_at_the_stamp_of_the_picture_and_late_ones_are_left_out():
+def test_the_heads_pose_is_that_at_a_pictures_stamp_and_at_rest_where_it_is_not_known():
     track = HeadTrack()
-    for stamp, yaw in ((1000, 0.0), (1020, 0.1), (1040, 0.3), (1040, 9.0), (1030, 9.0)):
-        track.push(pose(stamp, yaw))
-    assert [round(float(track.at(t * MS)[1]), 6) for t in (1000, 1010, 1035, 1040, 1200)] == [0.0, 0.05, 0.25, 0.3, 0.3]
 
+    def push(*poses):
+        for stamp, yaw in poses:
+            track.push(HeadPose(stamp * MS, np.array([0.0, yaw, 0.0, 0.0, 0.0, 0.0], np.float32)))
 
-def test_a_head_of_which_nobody_says_where_it_is_counts_as_one_at_rest():
-    track, face = HeadTrack(), np.zeros(58)
-    face[HEAD_YAW] = 0.5
+    def yaws(*stamps):
+        return [round(float(track.at(stamp * MS)[1]), 6) for stamp in stamps]
+
     for i in range(100):
-        track.show(i * 20 * MS, face, 0.02)
-    assert np.array_equal(track.at(1000 * MS), np.zeros(6)), "whatever the face shows"
-    track.push(pose(500, -1.0))
-    assert track.at(600 * MS)[1] == pytest.approx(-1.0)
-    assert np.array_equal(track.at(1000 * MS), np.zeros(6)), "half a second after the last measurement"
-    track.push(pose(3_600_000, 0.9))
-    assert not track.measured(1040 * MS), "one from the future"
-    for stamp, yaw in ((1060, 0.2), (1080, 0.3)):
-        track.push(pose(stamp, yaw))
-    assert track.measured(1080 * MS), "it does not keep out those of now"
-    assert track.at(1070 * MS)[1] == pytest.approx(0.25)
+        track.show(i * 20 * MS, np.eye(58)[HEAD_YAW], 0.02)
+    assert yaws(1000) == [0.0], "whatever the face shows"
+    push((1000, 0.0), (1020, 0.1), (1040, 0.3), (1040, 9.0), (1030, 9.0))
+    assert yaws(1000, 1010, 1035, 1040, 1200) == [0.0, 0.05, 0.25, 0.3, 0.3], "late ones are left out"
+    assert yaws(1540) == [0.0], "half a second after the last measurement"
+    push((3_600_000, 0.9))
+    assert not track.measured(1540 * MS), "one from the future"
+    push((1600, 0.2), (1620, 0.3))
+    assert track.measured(1620 * MS), "it does not keep out those of now"
+    assert yaws(1610) == [0.25]
     track.clear()
-    assert np.array_equal(track.at(1080 * MS), np.zeros(6))
+    assert yaws(1620) == [0.0]
 
 
 # ---- In the room

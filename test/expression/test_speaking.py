@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from engine_drive import (
-    MS,
-    STILL,
-    TICK,
-    Push,
-    bounded_and_smooth,
-    every,
-    line_of_sight,
-    listening,
-    plans,
-    run,
-    spans,
-    stack,
-)
+from engine_drive import MS, STILL, TICK, bounded_and_smooth, every, line_of_sight, listening, plans, run, spans, stack
 from hypothesis import given
 from hypothesis import strategies as st
-from own_speech import PLACE, parts, pieces, sentence, silence
+from own_speech import PLACE, arriving, parts, pieces, sentence
 
 from reactdiff_ros.actuation.robot.profile import load_profile, mouth_lead_s
 from reactdiff_ros.actuation.simulate import Frames, simulate
@@ -45,17 +33,6 @@ PHRASE = "apapatapo pia opa tipa  "
 
 def state(now: int, phase: str, **other: object) -> SpeechState:
     return SpeechState(now, phase, **{"utterance": "u", **other})  # type: ignore[arg-type]
-
-
-def arriving(engine: ExpressionEngine, arrivals: list[tuple[int, Mouth]]) -> Push:
-    """Each track when it arrives."""
-    waiting = sorted(arrivals, key=lambda item: item[0])
-
-    def push(now: int) -> None:
-        while waiting and waiting[0][0] <= now:
-            engine.on_mouth(waiting.pop(0)[1], now)
-
-    return push
 
 
 def times(frames: list[ExpressionFrame]) -> np.ndarray:
@@ -99,75 +76,26 @@ def test_it_goes_on_reacting_while_it_speaks() -> None:
     assert np.abs(speaking[:, JAW] - tongue).max() < 0.03, "the jaw is that of the speech alone"
 
 
-def test_silence_is_the_face_of_a_listener_bit_for_bit() -> None:
-    def frames(*, silent: bool) -> list[ExpressionFrame]:
-        engine = ExpressionEngine(seed=4)
-
-        def say_nothing(now: int) -> None:
-            engine.on_mouth(silence(now, 0.2), now)
-            engine.on_speech(state(now, "idle", utterance=""), now)
-
-        more = [every(200, say_nothing)] if silent else []
-        return run(engine, 10.0, listening(engine), plans(engine, LAUGHING), *more)
-
-    plain, quiet = frames(silent=False), frames(silent=True)
-    assert np.array_equal(stack(plain), stack(quiet))
-    assert [f.layers for f in plain] == [f.layers for f in quiet]
-
-
-@pytest.mark.parametrize("end", ["stop", "dry"])
-def test_a_stop_and_a_track_that_ends_fade_within_a_tenth_of_a_second(end: str) -> None:
-    mouth = sentence("aaaaaaaaaaaaaaaa", 200 * MS, utterance="one")
-    engine = ExpressionEngine(STILL, seed=1)
-    engine.on_mouth(Mouth("one", 200 * MS, *parts(mouth, slice(80 if end == "dry" else None))), 0)
-
-    def push(now: int) -> None:
-        if end == "stop" and now == 1 * S:
-            engine.on_speech(state(now, "stopping", utterance="one"), now)
-        if end == "stop" and now == 1 * S + 60 * MS:
-            engine.on_mouth(Mouth("one", now, *parts(mouth)), now)  # one that was on its way
-
-    faces = stack(run(engine, 1.6, push))
-    assert faces[49, JAW] > 0.5
-    assert faces[56:, JAW].max() < 0.005
-    assert engine.rejected == (1 if end == "stop" else 0)
-
-
-@pytest.mark.parametrize("how", ["a newer track", "idle"])
-def test_what_has_begun_is_replaced_or_ended_and_the_next_utterance_waits(how: str) -> None:
-    engine = ExpressionEngine(STILL, seed=1)
-    engine.on_mouth(sentence("a" * 11, 0, utterance="one"), 0)
+@pytest.mark.parametrize("end", ["stopping", "idle", "a newer track", "no more frames"])
+def test_what_has_begun_ends_within_a_tenth_of_a_second_and_the_next_utterance_waits(end: str) -> None:
+    """One is said until 0.4 s, two comes at 1 s; a track of what was stopped may still be on its way."""
+    engine, one = ExpressionEngine(STILL, seed=1), sentence("a" * 11, 0, utterance="one")
+    engine.on_mouth(Mouth("one", 0, *parts(one, slice(40))) if end == "no more frames" else one, 0)
     engine.on_mouth(sentence("a" * 11, 1 * S, utterance="two"), 0)
-    if how == "a newer track":
-        engine.on_mouth(silence(400 * MS, 0.5, utterance="one"), 0)
+    if end == "a newer track":
+        engine.on_mouth(sentence("     ", 400 * MS, utterance="one"), 0)
 
     def push(now: int) -> None:
-        if how == "idle" and now == 400 * MS:
-            engine.on_speech(state(now, "idle", utterance=""), now)
+        if end in ("stopping", "idle") and now == 400 * MS:
+            engine.on_speech(state(now, end, utterance="one" if end == "stopping" else ""), now)
+        if end == "stopping" and now == 460 * MS:
+            engine.on_mouth(Mouth("one", now, *parts(one)), now)
 
     jaw = stack(run(engine, 2.0, push))[:, JAW]
-    assert jaw[15] > 0.5
-    assert jaw[27:49].max() < 0.01
+    assert jaw[19] > 0.5
+    assert jaw[26:49].max() < 0.005
     assert jaw[70] > 0.5
-
-
-BAD = {
-    "shape": lambda m: Mouth("u", 0, m.coefficients[:, :5], m.closure, m.accent, m.level),
-    "nothing": lambda m: Mouth("u", 0, *parts(m, slice(0))),
-    "nan": lambda m: Mouth("u", 0, m.coefficients * np.float32("nan"), m.closure, m.accent, m.level),
-    "rate": lambda m: Mouth("u", 0, *parts(m), rate_hz=float("nan")),
-    "far": lambda m: Mouth("u", 90 * S, *parts(m)),
-    "text": lambda m: Mouth("u", 0, np.array([["a"] * len(MOUTH)]), m.closure, m.accent, m.level),
-}
-
-
-@pytest.mark.parametrize("kind", sorted(BAD))
-def test_a_malformed_track_is_refused_and_the_face_goes_on(kind: str) -> None:
-    engine = ExpressionEngine(seed=1)
-    with pytest.raises(MessageError, match="mouth"):
-        engine.on_mouth(BAD[kind](sentence("ata", 0)), 0)
-    assert engine.rejected == 1
-    assert np.isfinite(engine.tick(TICK).coefficients).all()
+    assert engine.rejected == (end == "stopping")
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -233,17 +161,13 @@ def test_accents_get_few_small_nods_and_brows() -> None:
     """30 s of speech in phrases of 2 s, each with four accents, beside 30 s of listening."""
     speaker, listener = ExpressionEngine(STILL, seed=5), ExpressionEngine(STILL, seed=5)
     starts = [n * 2700 * MS for n in range(11)]
-    phrases = [sentence("tattattattattattatta", start + 200 * MS, utterance=str(start)) for start in starts]
-    arrivals = list(zip(starts, phrases, strict=True))
-    faces = stack(run(speaker, 30.0, listening(speaker), arriving(speaker, arrivals)))
+    phrases = [(start, sentence("tattattattattattatta", start + 200 * MS, utterance=str(start))) for start in starts]
+    faces = stack(run(speaker, 30.0, listening(speaker), arriving(speaker, phrases)))
     still = stack(run(listener, 30.0, listening(listener)))
-    brows = brows_raised(faces)
-    assert 2 <= len(spans(brows > 0.1)) <= 22, "one or two marks a phrase"
-    assert brows.max() < 0.35
-    pitch = np.degrees(faces[:, HEAD_PITCH])
-    assert 0.4 < pitch.std() < 2.5
-    assert pitch.std() > 2 * np.degrees(still[:, HEAD_PITCH]).std()
-    assert np.abs(np.diff(np.radians(pitch))).max() / 0.02 < 0.8, "rad/s: far below a jerk"
+    assert 2 <= len(spans(brows_raised(faces) > 0.1)) <= 22, "one or two marks a phrase"
+    assert brows_raised(faces).max() < 0.35
+    moved, rested = (np.degrees(of[:, HEAD_PITCH]).std() for of in (faces, still))
+    assert max(0.4, 2 * rested) < moved < 2.5
 
 
 def test_the_emotion_of_an_utterance_is_a_slow_layer_that_goes_again() -> None:
@@ -260,23 +184,26 @@ def test_the_emotion_of_an_utterance_is_a_slow_layer_that_goes_again() -> None:
 # ---- Gaze
 
 
+def takes_turns(
+    turn_s: float, period_s: float, seconds: float, end_ns: Callable[[int, int], int | None], seed: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whether the look is at the person, and the seconds since a turn began; `end_ns`: its end, at a time and start."""
+    engine, period = ExpressionEngine(STILL, seed=seed), round(period_s * S)
+
+    def speak(now: int) -> None:
+        turn, phase = divmod(now, period)
+        spoken = state(now, "speaking", start_ns=now - phase, end_ns=end_ns(now, now - phase), utterance=str(turn))
+        engine.on_speech(spoken if phase < turn_s * S else state(now, "idle", utterance=""), now)
+
+    frames = run(engine, seconds, listening(engine), every(40, speak))
+    return np.abs(np.degrees(line_of_sight(stack(frames))[0])) < 6.0, times(frames) % period / S
+
+
 @pytest.mark.parametrize("known_end", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_gaze_of_one_who_speaks(known_end: bool) -> None:
-    """Turns of 8 s with 6 s between; phase 0 is a turn's start."""
-    at, phases = [], []
-    for seed in range(3):
-        engine = ExpressionEngine(STILL, seed=seed)
-
-        def take_turns(now: int, engine: ExpressionEngine = engine) -> None:
-            turn, phase = divmod(now, 14 * S)
-            end = turn * 14 * S + 8 * S if known_end else None
-            spoken = state(now, "speaking", start_ns=turn * 14 * S, end_ns=end, utterance=str(turn))
-            engine.on_speech(spoken if phase < 8 * S else state(now, "idle", utterance=""), now)
-
-        frames = run(engine, 150.0, listening(engine), every(200, take_turns))
-        at.append(np.abs(np.degrees(line_of_sight(stack(frames))[0])) < 6.0)
-        phases.append(times(frames) % (14 * S) / S)
-    at_person, phase = np.concatenate(at), np.concatenate(phases)
+    end_ns = lambda _, start: start + 8 * S if known_end else None  # noqa: E731
+    seen = [takes_turns(8.0, 14.0, 150.0, end_ns, seed) for seed in range(3)]
+    at_person, phase = (np.concatenate(values) for values in zip(*seen, strict=True))
 
     def share(begin: float, end: float) -> float:
         return float(at_person[(phase > begin) & (phase < end)].mean())
@@ -288,24 +215,11 @@ def test_gaze_of_one_who_speaks(known_end: bool) -> None:
     assert share(9.5, 14) > 0.7, "a listener again"
 
 
-def test_the_look_of_a_short_turn_and_of_speech_whose_end_moves_on_as_it_streams_in() -> None:
-    """Phases of looking away and back come as in any turn, none at the turn's start or before an end that is none."""
-
-    def look(turn_s: float, period_s: float, ahead_s: float) -> np.ndarray:
-        engine = ExpressionEngine(STILL, seed=1)
-
-        def speak(now: int) -> None:
-            turn, phase = divmod(now, round(period_s * S))
-            end = now + round(ahead_s * S) if ahead_s else now - phase + round(turn_s * S)
-            spoken = state(now, "speaking", start_ns=now - phase, end_ns=end, utterance=str(turn))
-            engine.on_speech(spoken if phase < turn_s * S else state(now, "idle", utterance=""), now)
-
-        frames = run(engine, 126.0, listening(engine), every(40, speak))
-        at_person = np.abs(np.degrees(line_of_sight(stack(frames))[0])) < 6.0
-        return at_person[times(frames) % round(period_s * S) < turn_s * S]
-
-    assert look(1.2, 7.2, 0.0).mean() > 0.6, "a short turn begins without a look away"
-    assert 0.3 < look(500.0, 500.0, 0.4).mean() < 0.6
+def test_a_short_turn_begins_without_a_look_away_and_an_end_that_moves_on_as_speech_streams_in_is_none() -> None:
+    at_person, phase = takes_turns(1.2, 7.2, 126.0, lambda _, start: start + 1200 * MS)
+    assert at_person[phase < 1.2].mean() > 0.6
+    at_person, _ = takes_turns(500.0, 500.0, 126.0, lambda now, _: now + 400 * MS)
+    assert 0.3 < at_person.mean() < 0.6
 
 
 # ---- The other's turn
@@ -318,13 +232,34 @@ def signals(now: int, **given: float) -> TurnSignals:
     return TurnSignals(now, **values, silence_s=0.0, picture_stamp_ns=now, sound_stamp_ns=now, model="test")
 
 
+NOTHING: dict[str, Callable[[ExpressionEngine, int], object]] = {
+    "silence": lambda engine, now: engine.on_mouth(sentence("   ", now), now),
+    "no utterance": lambda engine, now: engine.on_speech(state(now, "idle", utterance=""), now),
+    "signals that are not known": lambda engine, now: engine.on_turn(signals(now), now),
+    "a turn that goes on": lambda engine, now: engine.on_turn(
+        signals(now, p_eot=0.3, p_barge_in=0.9, p_backchannel=1.0), now
+    ),
+}
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+def test_where_nothing_is_said_the_face_is_that_of_a_listener_bit_for_bit(nothing: str) -> None:
+    def frames(period_ms: int) -> list[ExpressionFrame]:
+        engine = ExpressionEngine(seed=4)
+        more = every(period_ms, lambda now: NOTHING[nothing](engine, now))
+        return run(engine, 10.0, listening(engine), plans(engine, LAUGHING), *[more] * (period_ms > 0))
+
+    plain, quiet = frames(0), frames(200)
+    assert np.array_equal(stack(plain), stack(quiet))
+    assert [f.layers for f in plain] == [f.layers for f in quiet]
+
+
 def with_signals(seconds: float, *, seed: int = 1, robot: bool = False, **given: float) -> np.ndarray:
     """Faces; signals come from 2 s on."""
     engine = ExpressionEngine(STILL, seed=seed)
     turn = every(40, lambda now: now >= 2 * S and engine.on_turn(signals(now, **given), now))
-    return stack(
-        run(engine, seconds, listening(engine), turn, every(200, lambda n: engine.on_robot_speaking(robot, n)))
-    )
+    robots = every(200, lambda now: engine.on_robot_speaking(robot, now))
+    return stack(run(engine, seconds, listening(engine), turn, robots))
 
 
 @pytest.mark.parametrize(("robot", "signal", "raised"), [(False, "p_eot", 0.08), (True, "p_barge_in", 0.2)])
@@ -344,12 +279,6 @@ def test_backchannels_are_nodded_only_where_asked_for_and_seldom(on: bool, least
     turn = every(60, lambda now: engine.on_turn(signals(now, p_backchannel=float(now // S % 2)), now))
     pitch = np.degrees(stack(run(engine, 60.0, listening(engine), turn))[:, HEAD_PITCH])
     assert least <= len(spans(pitch > 1.5)) <= most
-
-
-@pytest.mark.parametrize("given_signals", [{}, {"p_eot": 0.3, "p_barge_in": 0.9, "p_backchannel": 1.0}])
-def test_signals_that_know_nothing_change_no_bit(given_signals: dict[str, float]) -> None:
-    engine = ExpressionEngine(STILL, seed=1)
-    assert np.array_equal(stack(run(engine, 6.0, listening(engine))), with_signals(6.0, **given_signals))
 
 
 # ---- Jaws of servos: their lag is made up for by a lead that the profile gives
