@@ -151,6 +151,7 @@ def test_no_jump_under_wild_input(seed: int, size: float) -> None:
         lambda now: engine.on_gaze_target(target(now, *(rng.normal(size=3) * 3)), now): 0.4,
         lambda now: engine.on_gesture(str(rng.choice(sorted(GESTURES))), now): 0.1,
         lambda now: engine.control(ListenerControl(intensity=rng.uniform(-5, 5), attitude=rng.normal())): 0.1,
+        lambda now: engine.on_speaking(bool(rng.random() < 0.5), now): 0.1,
     }
 
     def push(now: int) -> None:
@@ -159,7 +160,7 @@ def test_no_jump_under_wild_input(seed: int, size: float) -> None:
                 with contextlib.suppress(MessageError):
                     act(now)
 
-    bounded_and_smooth(stack(run(engine, 1.2, push)))
+    bounded_and_smooth(stack([*run(engine, 0.8, push, start_ns=9_000 * MS), *run(engine, 0.4, push)]))
 
 
 def test_clock_that_jumps_back_flushes_without_a_jump_of_the_face() -> None:

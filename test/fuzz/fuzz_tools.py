@@ -6,6 +6,7 @@ anything else is a defect. What once was one lies in corpus/TARGET/ and is tried
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -13,7 +14,6 @@ import re
 import tempfile
 from collections.abc import Callable
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,10 +25,31 @@ from generated_sets import write_sound
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from reactdiff_ros.actuation.kept_state import Kept
+from reactdiff_ros.actuation.robot.calibration import load_calibration
+from reactdiff_ros.actuation.robot.profile import load_profile
+from reactdiff_ros.capture.compressed import decode_compressed
+from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.metrics.bands import load_bands
+from reactdiff_ros.evaluation.metrics.react import load_arrays
+from reactdiff_ros.evaluation.report.tables import load_published
+from reactdiff_ros.evaluation.results import read_result
+from reactdiff_ros.launching.configuration import effective, read_settings
+from reactdiff_ros.launching.live_graph import LiveOptions
+from reactdiff_ros.model.backends.runtime import Networks
+from reactdiff_ros.model.backends.weights import find_weights
+from reactdiff_ros.recordings.bags.read import BagSource
+from reactdiff_ros.recordings.datasets import recording, recordings
+from reactdiff_ros.recordings.datasets.public import expression_names
+from reactdiff_ros.recordings.replay import settings_as_live
+from reactdiff_ros.styles import load_styles
+from tools.faults.catalogue import kept
+from tools.pages import page
 
 ROOT = Path(__file__).resolve().parents[2]
+LIVE = ROOT / "resource" / "models" / "live"
 CORPUS = Path(__file__).parent / "corpus"
 TIMES = int(os.environ.get("REACTDIFF_FUZZ") or 1)
 """`make test-long` tries so many times as much."""
@@ -56,68 +77,31 @@ def value_or_sentence(target: Target, content: bytes, folder: Path) -> Any:
     return None
 
 
-def _file(name: str, read: Callable[[Path], Any] | str, *more: Any) -> Target:
-    """A file of this name, which a function or "module:function" reads."""
+def _file(name: str, read: Callable[..., Any], *more: Any) -> Target:
+    """A file of this name, which a function reads."""
 
     def target(content: bytes, folder: Path) -> Any:
         (folder / name).write_bytes(content)
-        if not isinstance(read, str):
-            return read(folder / name)
-        module, function = read.split(":")
-        return getattr(import_module(f"reactdiff_ros.{module}"), function)(folder / name, *more)
+        return read(folder / name, *more)
 
     return target
 
 
-def _settings(path: Path) -> Any:
-    from reactdiff_ros.launching.configuration import effective, read_settings
-
-    return effective({}, read_settings(path))
-
-
 def _saved(path: Path) -> Any:
-    from reactdiff_ros.actuation.kept_state import Kept
-
     joints: Any = {"jaw": SimpleNamespace(unit="us", lower=1480.0, upper=1900.0)}
     values = Kept(path.parent, path.stem, joints).commands()
     assert all(1480.0 <= value <= 1900.0 for value in values.values())
     return values
 
 
-def _parameters(path: Path) -> Any:
-    from reactdiff_ros.launching.live_graph import LiveOptions
-    from reactdiff_ros.recordings.replay import settings_as_live
-
-    LiveOptions(params_file=path)
-    return settings_as_live(params_file=path)
+def _media(name: str, source: Callable[[Path], Any]) -> Target:
+    """All of a recording."""
+    return _file(name, lambda path: sum(1 for _ in source(path).pictures_and_sound()))
 
 
-def _evidence(path: Path) -> Any:
-    from tools.pages import page
-
-    return page("evidence", path)
-
-
-def _faults(path: Path) -> Any:
-    from tools.faults.catalogue import kept
-
-    return kept(path)
-
-
-def _media(opener: str) -> Callable[[Path], Any]:
-    """Reads all of a recording with a class "module:name"."""
-
-    def read(path: Path) -> Any:
-        module, name = opener.split(":")
-        source = getattr(import_module(f"reactdiff_ros.{module}"), name)(path)
-        return sum(1 for _ in source.pictures_and_sound())
-
-    return read
-
-
-def _dataset(name: str, reader: str, *more: Any) -> Target:
+def _dataset(name: str, read: Callable[..., Any], *more: Any) -> Target:
     """A file of a data set, whose numbers are finite."""
-    load = _file(name, f"recordings.datasets.recording:{reader}", *more)
+    load = _file(name, read, *more)
 
     def target(content: bytes, folder: Path) -> Any:
         found = load(content, folder)
@@ -129,65 +113,55 @@ def _dataset(name: str, reader: str, *more: Any) -> Target:
 
 def _manifest(content: bytes, folder: Path) -> Any:
     """The manifest of weights, the other files being whole."""
-    from reactdiff_ros.model.backends.weights import find_weights
-
     (folder / "manifest.json").write_bytes(content)
     return find_weights(folder)
 
 
 def _network(content: bytes, folder: Path) -> Any:
     """One network's file, which the manifest names by its hash."""
-    import hashlib
-
-    from reactdiff_ros.model.backends.runtime import Networks
-    from reactdiff_ros.model.backends.weights import find_weights
-
-    live = ROOT / "resource" / "models" / "live"
-    for file in live.glob("*.onnx"):
-        if not (folder / file.name).exists():
+    for file in LIVE.glob("*.onnx"):
+        if file.name != "denoiser.onnx" and not (folder / file.name).exists():
             os.symlink(file, folder / file.name)
-    (folder / "denoiser.onnx").unlink(missing_ok=True)
     (folder / "denoiser.onnx").write_bytes(content)
-    manifest = json.loads((live / "manifest.json").read_text())
+    manifest = json.loads((LIVE / "manifest.json").read_text())
     manifest["files"]["denoiser.onnx"] = hashlib.sha256(content).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return Networks(find_weights(folder))
 
 
 def _compressed(content: bytes, _folder: Path) -> Any:
-    from reactdiff_ros.capture.compressed import decode_compressed
-
     picture = decode_compressed("jpeg", content)
-    assert picture.ndim == 3
-    assert picture.shape[2] == 3
+    assert picture.shape[2:] == (3,)
     return picture
 
 
 TARGETS: dict[str, Target] = {
-    "styles": _file("styles.yaml", "styles:load_styles"),
-    "profile": _file("robot.yaml", "actuation.robot.profile:load_profile"),
-    "settings": _file("config.yaml", _settings),
-    "parameters": _file("parameters.yaml", _parameters),
-    "bands": _file("bands.yaml", "evaluation.metrics.bands:load_bands"),
-    "published": _file("published.yaml", "evaluation.report.tables:load_published"),
-    "calibration": _file("robot.json", "actuation.robot.calibration:load_calibration"),
+    "styles": _file("styles.yaml", load_styles),
+    "profile": _file("robot.yaml", load_profile),
+    "settings": _file("config.yaml", lambda path: effective({}, read_settings(path))),
+    "parameters": _file(
+        "parameters.yaml", lambda path: (LiveOptions(params_file=path), settings_as_live(params_file=path))
+    ),
+    "bands": _file("bands.yaml", load_bands),
+    "published": _file("published.yaml", load_published),
+    "calibration": _file("robot.json", load_calibration),
     "saved": _file("saved.json", _saved),
     "manifest": _manifest,
     "network": _network,
-    "faults": _file("faults.json", _faults),
-    "evidence": _file("evidence.json", _evidence),
-    "result": _file("result.npz", "evaluation.results:read_result"),
-    "arrays": _file("arrays.npz", "evaluation.metrics.react:load_arrays"),
+    "faults": _file("faults.json", kept),
+    "evidence": _file("evidence.json", lambda path: page("evidence", path)),
+    "result": _file("result.npz", read_result),
+    "arrays": _file("arrays.npz", load_arrays),
     "picture": _compressed,
-    "clip": _file("clip.mp4", _media("capture.media:MediaClip")),
-    "sound": _file("sound.wav", _media("capture.media:MediaClip")),
-    "array": _dataset("x.npy", "load_array", "numbers", 4),
-    "table": _dataset("x.csv", "load_table", "labels", ("a", "b")),
-    "voice": _dataset("x.wav", "load_sound", 1, 25.0),
-    "names": _file("names.txt", "recordings.datasets.public:expression_names"),
-    "recording": _file("x.npz", "recordings.datasets.recordings:load"),
-    "mcap": _file("bag.mcap", _media("recordings.bags.read:BagSource")),
-    "db3": _file("bag.db3", _media("recordings.bags.read:BagSource")),
+    "clip": _media("clip.mp4", MediaClip),
+    "sound": _media("sound.wav", MediaClip),
+    "array": _dataset("x.npy", recording.load_array, "numbers", 4),
+    "table": _dataset("x.csv", recording.load_table, "labels", ("a", "b")),
+    "voice": _dataset("x.wav", recording.load_sound, 1, 25.0),
+    "names": _file("names.txt", expression_names),
+    "recording": _file("x.npz", recordings.load),
+    "mcap": _media("bag.mcap", BagSource),
+    "db3": _media("bag.db3", BagSource),
 }
 SLOW = {"clip", "evidence", "sound", "mcap", "db3", "network", "profile", "parameters", "settings", "bands"}
 """A call takes milliseconds and more."""
@@ -220,12 +194,10 @@ def _temporary(write: Callable[[Path], Path]) -> list[bytes]:
 
 
 def _extracted(folder: Path) -> Path:
-    from reactdiff_ros.recordings.datasets.recording import speaker_of
-    from reactdiff_ros.recordings.datasets.recordings import Extracted, save
-
     values = np.full((5, 58), 0.5, np.float32)
-    speaker = speaker_of(5, coefficients=values, observed=np.ones(58, bool))
-    save(folder / "x.npz", Extracted("p", "1", "b", speaker, np.arange(5), values, values > 0))
+    speaker = recording.speaker_of(5, coefficients=values, observed=np.ones(58, bool))
+    extracted = recordings.Extracted("p", "1", "b", speaker, np.arange(5), values, values > 0)
+    recordings.save(folder / "x.npz", extracted)
     return folder / "x.npz"
 
 
@@ -272,7 +244,7 @@ WHOLE: dict[str, str | Callable[[], list[bytes]]] = {
         b'{"jaw": {"id": 1, "drive_mode": 0, "homing_offset": 3, "range_min": 900, "range_max": 2100}}'
     ],
     "saved": lambda: [b'{"jaw": [1500.0, "us"], "brow": -1e-3}', b'{"jaw": 1600}'],
-    "network": lambda: [(ROOT / "resource" / "models" / "live" / "denoiser.onnx").read_bytes()[:4000]],
+    "network": lambda: [(LIVE / "denoiser.onnx").read_bytes()[:4000]],
     "result": lambda: [_saved_by(np.savez, head=np.frombuffer(b'{"format": 1}', np.uint8))],
     "arrays": lambda: [
         _saved_by(np.savez, **{n: np.zeros((1, 2, 30, 25), np.float32) for n in ("prediction", "listener")})

@@ -17,20 +17,14 @@ from reactdiff_ros.cli.main import cli, main
 
 @pytest.mark.timeout(600)  # run beside others at idle priority, on a machine with other work
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_damaged_file_is_a_value_or_a_sentence(target: str) -> None:
-    @given(st.data())
-    @examples(12 if target in SLOW else 60)
-    def check(data: st.DataObject) -> None:
+def test_damaged_files_and_what_has_broken_parsers_before_are_a_value_or_a_sentence(target: str) -> None:
+    def check(content: bytes) -> None:
         with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-            value_or_sentence(TARGETS[target], data.draw(damaged(target)), Path(folder))
+            value_or_sentence(TARGETS[target], content, Path(folder))
 
-    check()
-
-
-@pytest.mark.parametrize("target", TARGETS)
-def test_what_has_broken_parsers_before_is_a_value_or_a_sentence(target: str, tmp_path: Path) -> None:
+    given(damaged(target))(examples(12 if target in SLOW else 60)(check))()
     for content in (*NASTY, *corpus(target)):
-        value_or_sentence(TARGETS[target], content, tmp_path)
+        check(content)
 
 
 def test_whole_files_are_understood(tmp_path: Path) -> None:
