@@ -30,17 +30,6 @@ NODDING[:, HEAD_PITCH] = math.radians(6.0) * (1 - np.cos(2 * np.pi * np.arange(1
 """A nod of 6 degrees in the whole plan of 0.64 s, and a smile."""
 
 
-def test_a_face_comes_without_any_input() -> None:
-    frames = run(ExpressionEngine(seed=1), 20)
-    assert {f.mode for f in frames} == {"neutral"}
-    assert all(f.picture_stamp_ns is None and f.reaction_picture_stamp_ns is None for f in frames)
-    faces = stack(frames)
-    bounded_and_smooth(faces)
-    assert faces[:, BLINK].max() > 0.95, "it blinks"
-    assert np.ptp(faces[:, INDEX["headY"]]) > 0.001, "it breathes"
-    assert np.abs(faces[:, SMILE]).max() == 0.0
-
-
 def test_same_seed_same_bits_and_other_seed_other_face() -> None:
     engines = [ExpressionEngine(seed=seed) for seed in (3, 3, 4)]
     first, again, other = (stack(run(engine, 6, listening(engine))) for engine in engines)
@@ -61,38 +50,40 @@ def test_a_plan_acts_at_the_next_tick_and_is_followed_closely() -> None:
     assert last.coefficients[SMILE[0]] == pytest.approx(wanted, abs=0.01)
 
 
-def test_a_dead_model_leaves_a_face_that_looks_and_blinks() -> None:
-    engine = ExpressionEngine(seed=2)
-    engine.on_reaction(reaction(0, SMILING), 0)
-    frames = run(engine, 12, every(40, lambda now: engine.on_gaze_target(target(now - 30 * MS, x=0.2), now)))
-    faces, late = stack(frames), frames[200:]
-    bounded_and_smooth(faces)
-    assert faces[20, SMILE[0]] > 0.4
-    assert faces[75:, SMILE[0]].max() == 0.0, "the last plan has faded"
-    assert {f.mode for f in late} == {"listening"}
-    assert all(f.reaction_picture_stamp_ns is None and f.picture_stamp_ns is not None for f in late)
-    assert stack(late)[:, BLINK].max() > 0.9
+def test_whatever_dies_the_face_goes_on_and_says_in_which_mode() -> None:
+    """First there is nothing, then someone who is smiled at, a dead model, dead input, someone again, and nobody."""
+    engine, start_ns, stages = ExpressionEngine(seed=2), 0, []
+    smiling, nobody = plans(engine, SMILING), plans(engine, SMILING, engaged=False)
+    looking = every(40, lambda now: engine.on_gaze_target(target(now - 30 * MS, x=0.2), now))
+    pushes = [], [smiling, looking], [looking], [], [smiling], [nobody]
+    for seconds, acts in zip((20, 2, 12, 4, 2, 18), pushes, strict=True):
+        stages.append(run(engine, seconds, *acts, start_ns=start_ns))
+        start_ns += seconds * 1000 * MS
+    bounded_and_smooth(stack([frame for stage in stages for frame in stage]))
+    nothing, live, model_dead, input_dead, again, gone = (stack(stage) for stage in stages)
+    modes = [[frame.mode for frame in stage] for stage in stages]
 
+    assert {*modes[0]} == {"neutral"}
+    assert all(f.picture_stamp_ns is None and f.reaction_picture_stamp_ns is None for f in stages[0])
+    assert nothing[:, BLINK].max() > 0.95, "it blinks"
+    assert np.ptp(nothing[:, INDEX["headY"]]) > 0.001, "it breathes"
+    assert np.abs(nothing[:, SMILE]).max() == 0.0
 
-def test_dead_input_is_neutral_and_recovers() -> None:
-    engine = ExpressionEngine(seed=2)
-    live = listening(engine)
-    frames = run(engine, 10, lambda now: live(now) if not 3_000 * MS <= now < 7_000 * MS else None)
-    assert [frames[i].mode for i in (100, 250, -1)] == ["listening", "neutral", "listening"]
-    assert frames[330].picture_stamp_ns is None
-    assert np.abs(stack(frames[280:340])[:, HEAD_YAW]).max() < 0.02
+    assert modes[1][-1] == "listening"
+    assert live[-1, SMILE[0]] > 0.5
+    assert model_dead[75:, SMILE[0]].max() == 0.0, "the last plan has faded"
+    assert {*modes[2][100:]} == {"listening"}
+    assert all(f.reaction_picture_stamp_ns is None and f.picture_stamp_ns is not None for f in stages[2][100:])
+    assert model_dead[200:, BLINK].max() > 0.9
 
+    assert (modes[3][100], stages[3][180].picture_stamp_ns) == ("neutral", None)
+    assert np.abs(input_dead[130:190, HEAD_YAW]).max() < 0.02
 
-def test_nobody_there_is_idle_and_shows_no_reaction() -> None:
-    engine = ExpressionEngine(seed=2)
-    there, gone = plans(engine, SMILING), plans(engine, SMILING, engaged=False)
-    frames = run(engine, 20, lambda now: (there if now < 2_000 * MS else gone)(now))
-    assert [frames[80].mode, *{f.mode for f in frames[110:]}] == ["listening", "idle"]
-    faces, idle = stack(frames), stack(frames[200:])
-    assert faces[80, SMILE[0]] > 0.5
-    assert idle[:, SMILE[0]].max() < 0.01
-    assert 0.003 < idle[:, HEAD_YAW].std() < 0.06, "alive, not fidgeting"
-    assert idle[:, EYE_LOOK].max() > 0.1, "it looks around"
+    assert (modes[4][-1], {*modes[5][10:]}) == ("listening", {"idle"})
+    assert again[-1, SMILE[0]] > 0.5
+    assert gone[100:, SMILE[0]].max() < 0.01
+    assert 0.003 < gone[100:, HEAD_YAW].std() < 0.06, "alive, not fidgeting"
+    assert gone[100:, EYE_LOOK].max() > 0.1, "it looks around"
 
 
 MUTE = sentence("   ", 0)
@@ -161,20 +152,6 @@ def test_no_jump_under_wild_input(seed: int, size: float) -> None:
                     act(now)
 
     bounded_and_smooth(stack([*run(engine, 0.8, push, start_ns=9_000 * MS), *run(engine, 0.4, push)]))
-
-
-def test_clock_that_jumps_back_flushes_without_a_jump_of_the_face() -> None:
-    engine = ExpressionEngine(seed=1)
-    start = 100_000 * MS
-    engine.on_reaction(reaction(start, SMILING), start)
-    first = stack(run(engine, 0.4, start_ns=start))
-    assert first[-1, SMILE[0]] > 0.4
-    second = run(engine, 3.0, listening(engine))
-    faces = stack(second)
-    bounded_and_smooth(faces, first[-1])
-    assert faces[-1, SMILE[0]] == 0.0
-    assert second[-1].mode == "listening"
-    assert second[-1].reaction_picture_stamp_ns < 3_000 * MS
 
 
 @pytest.mark.parametrize("name", sorted(set(GESTURES) - {"neutral"}))
@@ -257,9 +234,8 @@ def test_nods_keep_their_size_and_place_and_tremor_goes() -> None:
 
     for rate in (1.2, 1.6, 2.1):
         nod = 2.5 * (1 - np.cos(2 * np.pi * rate * np.arange(0, 6, 0.04)))
-        shown = smoothed(nod)
-        assert np.ptp(shown[25:-25]) > 0.84 * np.ptp(nod)
-        lags = [float(np.corrcoef(shown[20:100], np.roll(nod, lag)[20:100])[0, 1]) for lag in (-1, 0, 1)]
-        assert np.argmax(lags) == 1, "no delay"
+        shown = smoothed(nod)[25:-25]
+        assert np.ptp(shown) > 0.84 * np.ptp(nod)
+        assert np.corrcoef(shown, nod[25:-25])[0, 1] > max(np.corrcoef(shown, nod[i : i - 50])[0, 1] for i in (24, 26))
     noise = np.random.default_rng(0).normal(0, 0.25, 300)
     assert np.diff(smoothed(noise), 2).std() < 0.2 * np.diff(noise, 2).std()

@@ -16,8 +16,6 @@ from scipy.spatial.transform import Rotation
 from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, HEAD_YAW, INDEX
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
 from reactdiff_ros.expression.gaze import CameraMount, HeadTrack
-from reactdiff_ros.perception.config import PerceptionConfig
-from reactdiff_ros.perception.person import OneEuro
 from reactdiff_ros.types import GazeTarget, HeadPose
 
 SEEDS = (0, 1)
@@ -164,18 +162,16 @@ def test_eyes_stay_on_a_person_who_stands_still_while_the_head_with_the_camera_n
     """Nine degrees at 1.6 Hz, all the time.
 
     Head and eyes are 0.1 s behind the face; the head is measured every tick. A picture is taken every other tick,
-    understood 60 ms later, and smoothed as perception does.
+    understood 60 ms later.
     """
     engine, person, off, pitch = ExpressionEngine(ON_HEAD, seed=1), np.array([1.0, -0.35, 0.15]), [], []
     faces = deque([np.zeros(58)] * 6, maxlen=6)
     pictures: deque[GazeTarget] = deque()
-    smooth, noise = OneEuro(PerceptionConfig().smoothing_hz * 0.6, beta=4.0), np.random.default_rng(5)
     for now in range(1_000 * MS, 25_000 * MS, 20 * MS):
         head = faces[0][HEAD_PITCH:]
         engine.on_head_pose(HeadPose(now, head.astype(np.float32)), now)
         if now % (40 * MS) == 0:
-            seen = seen_by_camera(person, head, ON_HEAD) + noise.normal(0.0, (0.002, 0.002, 0.01))
-            pictures.append(GazeTarget(now, smooth(now, seen).astype(np.float32)))
+            pictures.append(GazeTarget(now, seen_by_camera(person, head, ON_HEAD).astype(np.float32)))
         if pictures and pictures[0].stamp_ns + 60 * MS <= now:
             engine.on_gaze_target(pictures.popleft(), now)
         if now % (160 * MS) == 0:
