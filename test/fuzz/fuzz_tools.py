@@ -7,7 +7,6 @@ anything else is a defect. What once was one lies in corpus/TARGET/ and is tried
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -180,51 +179,42 @@ def corpus(target: str) -> list[bytes]:
     return [path.read_bytes() for path in sorted((CORPUS / target).glob("*"))]
 
 
-def _saved_by(save: Callable[..., Any], *arrays: Any, **named: Any) -> bytes:
-    """What NumPy writes of arrays."""
-    buffer = io.BytesIO()
-    save(buffer, *arrays, **named)
-    return buffer.getvalue()
+def _written(pattern: str, write: Callable[[Path], Any]) -> Callable[[], list[bytes]]:
+    """What a function writes into a folder under such a name."""
+
+    def files() -> list[bytes]:
+        with tempfile.TemporaryDirectory(prefix="reactdiff-fuzz-") as folder:
+            write(Path(folder))
+            return [path.read_bytes() for path in sorted(Path(folder).rglob(pattern))]
+
+    return files
 
 
-def _temporary(write: Callable[[Path], Path]) -> list[bytes]:
-    """What a function writes into a folder: the path that it returns."""
-    with tempfile.TemporaryDirectory(prefix="reactdiff-fuzz-") as folder:
-        return [write(Path(folder)).read_bytes()]
-
-
-def _extracted(folder: Path) -> Path:
+def _write_recording(folder: Path) -> None:
     values = np.full((5, 58), 0.5, np.float32)
     speaker = recording.speaker_of(5, coefficients=values, observed=np.ones(58, bool))
     extracted = recordings.Extracted("p", "1", "b", speaker, np.arange(5), values, values > 0)
     recordings.save(folder / "x.npz", extracted)
-    return folder / "x.npz"
 
 
-def _pictures() -> list[bytes]:
-    picture = np.arange(48 * 64 * 3, dtype=np.uint8).reshape(48, 64, 3)
-    return [cv2.imencode(ending, picture)[1].tobytes() for ending in (".jpg", ".png", ".webp")]
-
-
-def _film(folder: Path) -> Path:
+def _write_film(folder: Path) -> None:
     writer = cv2.VideoWriter(str(folder / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
     for i in range(5):
         writer.write(np.full((48, 64, 3), 40 * i, np.uint8))
     writer.release()
-    return folder / "film.avi"
 
 
-def _wave(folder: Path) -> Path:
-    write_sound(folder / "x.wav", 0.1)
-    return folder / "x.wav"
+def _write_pictures(folder: Path) -> None:
+    for ending in (".jpg", ".png", ".webp"):
+        cv2.imwrite(str(folder / f"x{ending}"), np.arange(48 * 64 * 3, dtype=np.uint8).reshape(48, 64, 3))
 
 
-def _bag(storage: str) -> Callable[[Path], Path]:
-    def write(folder: Path) -> Path:
-        bag = speaker_bag(folder / "bag", frames=5, storage=storage)
-        return next(path for path in bag.iterdir() if path.suffix in (".mcap", ".db3"))
-
-    return write
+def _write_arrays(folder: Path) -> None:
+    np.save(folder / "1.npy", np.ones((3, 4), "f4"))
+    np.save(folder / "2.npy", np.ones((3, 1, 4), "i2"))
+    np.savez(folder / "result.npz", head=np.frombuffer(b'{"format": 1}', np.uint8))
+    faces = np.zeros((1, 2, 30, 25), np.float32)
+    np.savez(folder / "arrays.npz", prediction=faces, listener=faces)
 
 
 WHOLE: dict[str, str | Callable[[], list[bytes]]] = {
@@ -245,20 +235,18 @@ WHOLE: dict[str, str | Callable[[], list[bytes]]] = {
     ],
     "saved": lambda: [b'{"jaw": [1500.0, "us"], "brow": -1e-3}', b'{"jaw": 1600}'],
     "network": lambda: [(LIVE / "denoiser.onnx").read_bytes()[:4000]],
-    "result": lambda: [_saved_by(np.savez, head=np.frombuffer(b'{"format": 1}', np.uint8))],
-    "arrays": lambda: [
-        _saved_by(np.savez, **{n: np.zeros((1, 2, 30, 25), np.float32) for n in ("prediction", "listener")})
-    ],
-    "picture": _pictures,
-    "clip": lambda: _temporary(_film),
-    "sound": lambda: _temporary(_wave),
-    "array": lambda: [_saved_by(np.save, np.ones(shape, kind)) for shape, kind in (((3, 4), "f4"), ((3, 1, 4), "i2"))],
+    "result": _written("result.npz", _write_arrays),
+    "arrays": _written("arrays.npz", _write_arrays),
+    "array": _written("*.npy", _write_arrays),
+    "picture": _written("x.*", _write_pictures),
+    "clip": _written("film.avi", _write_film),
+    "sound": _written("x.wav", lambda folder: write_sound(folder / "x.wav", 0.1)),
+    "voice": _written("x.wav", lambda folder: write_sound(folder / "x.wav", 0.1)),
     "table": lambda: [b"a,b\n1,2\n3,1e3\n", b'b,x,a\n"1",nan,3\n'],
-    "voice": lambda: _temporary(_wave),
     "names": lambda: ["\n".join(BLENDSHAPE_NAMES).encode()],
-    "recording": lambda: _temporary(_extracted),
-    "mcap": lambda: _temporary(_bag("mcap")),
-    "db3": lambda: _temporary(_bag("sqlite3")),
+    "recording": _written("x.npz", _write_recording),
+    "mcap": _written("*.mcap", lambda folder: speaker_bag(folder / "bag", frames=5, storage="mcap")),
+    "db3": _written("*.db3", lambda folder: speaker_bag(folder / "bag", frames=5, storage="sqlite3")),
 }
 """Where whole files are, or what makes them."""
 NASTY = (

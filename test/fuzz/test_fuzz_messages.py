@@ -106,12 +106,10 @@ MESSAGES = {
 def test_a_message_is_a_value_or_a_sentence(kind: str, tmp_path: Any) -> None:
     convert, strategy = MESSAGES[kind]
 
-    @given(strategy)
-    @examples(60)
     def check(said: Any) -> None:
-        value_or_sentence(lambda _content, _folder: convert(said), b"", tmp_path)
+        value_or_sentence(lambda *_: convert(said), b"", tmp_path)
 
-    check()
+    given(strategy)(examples(60)(check))()
 
 
 @given(
@@ -119,9 +117,7 @@ def test_a_message_is_a_value_or_a_sentence(kind: str, tmp_path: Any) -> None:
     st.one_of(st.integers(-10, 300), counts), st.binary(max_size=400), st.booleans(), st.booleans(),
 )  # fmt: skip
 @examples(150)
-def test_a_raw_picture_is_a_value_or_a_sentence(
-    encoding: str, height: int, width: int, step: int, data: bytes, big: bool, giant: bool
-) -> None:
+def test_a_raw_picture_is_a_value_or_a_sentence(encoding, height, width, step, data, big, giant) -> None:
     if giant:
         height, width = height * 2**25, width * 2**25
     with contextlib.suppress(ReactdiffError):
@@ -133,19 +129,14 @@ def test_a_raw_picture_is_a_value_or_a_sentence(
     st.sampled_from(FIELDS), st.lists(numbers, max_size=9),
 )  # fmt: skip
 @examples(100)
-def test_sound_of_other_packages_is_a_value_or_a_sentence(
-    rate: int, channels: int, coding: str, kind: str, data: bytes, field: str, values: list[float]
-) -> None:
-    source = StampedBytes()
-    info = SimpleNamespace(sample_rate=rate, channels=channels, coding_format=coding, sample_format=kind)
-    stamped = SimpleNamespace(sec=1, nanosec=0)
+def test_sound_of_other_packages_is_a_value_or_a_sentence(rate, channels, coding, kind, data, field, values) -> None:
+    source, header = StampedBytes(), SimpleNamespace(stamp=SimpleNamespace(sec=1, nanosec=0))
+    source.on_info(SimpleNamespace(sample_rate=rate, channels=channels, coding_format=coding, sample_format=kind))
     fields: dict[str, Any] = {name: [] for name in FIELDS}
     with np.errstate(all="ignore"):
         typed = np.nan_to_num(np.array(values, np.float64), posinf=99.0, neginf=-99.0).clip(-100, 100)
     fields[field] = np.array(values, np.float32) if field == "float32_data" else typed.astype(field[:-5])
     audio = SimpleNamespace(audio_data=SimpleNamespace(**fields), info=SimpleNamespace(rate=rate, channels=channels))
-    source.on_info(info)
-    header = SimpleNamespace(stamp=stamped)
     for read in (
         lambda: source.sound(SimpleNamespace(header=header, audio=SimpleNamespace(data=data))),
         lambda: sampled_sound(SimpleNamespace(header=header, audio=audio)),

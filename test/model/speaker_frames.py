@@ -16,11 +16,15 @@ LATENCY = 25_000_000
 SEEN = ("mouthSmile", "cheekSquint", "browOuterUp", "browDown", "mouthFrown", "mouthStretch")
 
 
-def voice(speaking: bool, loudness: float = -25.0, pause: float = 0.0, utterance: float = 0.0) -> Voice:
+def voice(
+    speaking: bool = False, loudness: float = -25.0, pause_s: float = 0.0, utterance_s: float = 0.0,
+    pitch_hz: float | None = None,
+) -> Voice:  # fmt: skip
+    """What the microphone tells; a pitch of 140 Hz where one speaks and it is not given."""
     return Voice(
-        speech_probability=0.95 if speaking else 0.03, speaking=speaking,
-        mfcc=np.zeros(MFCC_COUNT, dtype=np.float32), pitch_hz=140.0 if speaking else 0.0, loudness_dbfs=loudness,
-        pause_s=pause, utterance_s=utterance,
+        speech_probability=0.95 if speaking else 0.03, speaking=speaking, mfcc=np.zeros(MFCC_COUNT, dtype=np.float32),
+        pitch_hz=140.0 * speaking if pitch_hz is None else pitch_hz, loudness_dbfs=loudness, pause_s=pause_s,
+        utterance_s=utterance_s,
     )  # fmt: skip
 
 

@@ -29,29 +29,18 @@ ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "resource" / "models" / "live"
 
 
-def digest() -> str:
-    """Of the manifest, which holds the checksum of every other file."""
-    return hashlib.sha256((SHIPPED / "manifest.json").read_bytes()).hexdigest()[:12]
-
-
-def test_the_shipped_weights_were_trained_on_the_simulator_of_this_source() -> None:
-    shipped = find_weights("")
-    assert shipped.folder == SHIPPED
-    assert shipped.digest == digest()
-    assert shipped.simulator == simulator_hash()
-
-
-def test_the_evidence_is_of_the_shipped_weights_on_this_simulator() -> None:
+def test_the_shipped_weights_were_trained_on_the_simulator_of_this_source_and_the_evidence_is_of_both() -> None:
+    shipped, simulator = find_weights(""), simulator_hash()
+    assert (shipped.folder, shipped.simulator) == (SHIPPED, simulator)
+    # The manifest holds the checksum of every other file.
+    assert shipped.digest == hashlib.sha256((SHIPPED / "manifest.json").read_bytes()).hexdigest()[:12]
     evidence = json.loads((ROOT / "docs" / "evidence.json").read_text(encoding="utf-8"))
-    assert evidence["weights"]["digest"] == digest()
-    assert evidence["weights"]["simulator"] == evidence["simulator"] == simulator_hash()
-    shipped = find_weights("").nods
-    same = {"weights": digest(), "simulator": simulator_hash(), "nods": None if shipped is None else shipped.digest}
+    assert evidence["weights"]["digest"] == shipped.digest
+    assert evidence["weights"]["simulator"] == evidence["simulator"] == simulator
+    nods = None if shipped.nods is None else shipped.nods.digest
+    same = {"weights": shipped.digest, "simulator": simulator, "nods": nods}
     for part in evidence["parts"]:
         assert {name: evidence["settings"][part][name] for name in same} == same, part
-
-
-# The listener: it continues itself, answers, does nothing without reason, plans as recorded
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +77,11 @@ def test_answers_a_smile_and_does_not_smile_without_a_reason(listener):
 
 def test_sound_alone_and_pictures_alone(listener):
     blind = drive(listener, session(8, talk=True, camera=False))
-    assert blind
-    assert all(p.picture_stamp_ns is None and p.sound_stamp_ns is not None for p in blind)
-    face = shown(blind)
-    assert face[:, 52].std() > 0.003
-    assert face[:, SMILE].mean() < 0.2
     deaf = drive(listener, session(6, smile=0.7, microphone=False))
-    assert all(p.sound_stamp_ns is None for p in deaf)
+    assert {(p.picture_stamp_ns is None, p.sound_stamp_ns is None) for p in blind} == {(True, False)}
+    assert shown(blind)[:, 52].std() > 0.003
+    assert shown(blind)[:, SMILE].mean() < 0.2
+    assert {p.sound_stamp_ns for p in deaf} == {None}
     assert shown(deaf)[60:, SMILE].mean() > 0.1
 
 
@@ -132,29 +119,23 @@ def test_each_control_moves_what_it_names(streams: StreamListener) -> None:
         assert np.all(np.diff(measured) > 0), f"{title}: {measured}"
 
 
-@pytest.fixture(scope="module")
-def paired(streams: StreamListener):
-    """Answers to smiles, with a control at a value."""
+@pytest.mark.parametrize("control", ["responsiveness", pytest.param("delay_s", marks=pytest.mark.slow)])
+def test_responsiveness_moves_the_answer_to_a_smile_and_delay_when_it_comes(streams: StreamListener, control) -> None:
     trials = controls.find_trials(0, "smile", 6)
-    return lambda name, value: trials.paired(streams, controls.setting(name, value), controls.SMILE)
-
-
-def test_responsiveness_moves_the_answer_to_a_smile(paired) -> None:
-    answers = [float(paired("responsiveness", value).smiles_more().mean()) for value in (0.0, 0.5, 1.0)]
-    assert np.all(np.diff(answers) > 0), answers
-
-
-@pytest.mark.slow
-def test_delay_moves_when_the_answer_comes(paired) -> None:
-    soon, late = (float(np.nanmean(controls.lag_s(paired("delay_s", value)))) for value in (0.0, 0.8))
-    assert late - soon == pytest.approx(0.8, abs=0.25)
-
-
-# Recordings of acted emotions, through the real perception
+    values = (0.0, 0.5, 1.0) if control == "responsiveness" else (0.0, 0.8)
+    pairs = [trials.paired(streams, controls.setting(control, value), controls.SMILE) for value in values]
+    if control == "delay_s":
+        soon, late = (float(np.nanmean(controls.lag_s(pair))) for pair in pairs)
+        assert late - soon == pytest.approx(0.8, abs=0.25)
+    else:
+        answers = [float(pair.smiles_more().mean()) for pair in pairs]
+        assert np.all(np.diff(answers) > 0), answers
 
 
 @pytest.mark.clips
 def test_smiles_more_at_happy_faces_than_at_neutral_ones(clips):
+    """Recordings of acted emotions, through the real perception."""
+
     def frames_of(kind, person):
         perception = SpeakerPerception()
         pictures = MediaClip(clips(f"emotions/dreamtalk_{person}_{kind}.mp4")).pictures_and_sound()

@@ -11,9 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from speaker_frames import SLOT, START_NS, frame, session, voice
 
-from reactdiff_ros.model.backends.runtime import Networks
-from reactdiff_ros.model.backends.weights import find_weights
-from reactdiff_ros.model.diffusion.tokens import READ, STREAM_COUNT, STREAMS, Featurizer, blank, from_frame
+from reactdiff_ros.model.diffusion.tokens import (
+    READ,
+    STREAM_COUNT,
+    STREAMS,
+    Featurizer,
+    SpeakerBatch,
+    blank,
+    from_frame,
+)
 from reactdiff_ros.model.speaker.grid import BACKLOG, FORGET_SLOTS, HOLD_SLOTS, SpeakerGrid
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.types import Voice
@@ -26,21 +32,16 @@ def features(speaker_frame):
     return Featurizer(1).step(from_frame(speaker_frame))
 
 
-def test_unobserved_is_neither_silence_nor_a_neutral_face():
-    _, neither = features(frame(START_NS, None, None))
-    _, silent = features(frame(START_NS, 0.0, voice(False)))
-    assert neither.sum() == 0
-    assert silent.sum() == STREAM_COUNT
-    values, camera = features(frame(START_NS, 0.2, None))
+def test_unobserved_is_neither_silence_nor_a_neutral_face_and_low_confidence_hides_a_smile():
+    assert features(frame(START_NS, None, None))[1].sum() == 0
+    assert features(frame(START_NS, 0.0, voice(False)))[1].sum() == STREAM_COUNT
+    smiling, place = frame(START_NS, 0.8, None), READ.index("mouthSmileLeft")
+    values, camera = features(smiling)
     np.testing.assert_array_equal(camera[0], [1, 1, 1, 0, 0])
     assert (values[0, -STREAMS[3][2] - STREAMS[4][2] :] == 0).all()
-
-
-def test_a_smile_shows_and_low_confidence_hides_it():
-    smiling, i = frame(START_NS, 0.8), READ.index("mouthSmileLeft")
-    assert features(smiling)[0][0, i] == np.float32(0.8)
+    assert values[0, place] == np.float32(0.8)
     smiling.confidence[:] = 0.0
-    assert features(smiling)[0][0, i] == 0
+    assert features(smiling)[0][0, place] == 0
 
 
 def test_voices_are_made_comparable():
@@ -71,14 +72,6 @@ def test_wild_input_stays_finite(values, number, size):
     assert np.isfinite(clean).all()
 
 
-# The grid
-
-
-@pytest.fixture(scope="module")
-def networks(any_weights):
-    return Networks(find_weights(any_weights))
-
-
 def filled(networks, frames):
     grid = SpeakerGrid(networks, keep=64)
     for item in frames:
@@ -87,22 +80,15 @@ def filled(networks, frames):
     return grid
 
 
-def test_the_last_of_several_frames_in_a_slot_counts(networks):
-    frames = list(session(1, smile=0.4))
-    twice = [f for item in frames for f in (replace(item, coefficients=np.ones(58, np.float32)),
-                                            replace(item, stamp_ns=item.stamp_ns + SLOT // 2))]  # fmt: skip
-    once = filled(networks, frames).tokens(FIRST + 24, np.arange(24, -1, -1))[0]
-    np.testing.assert_allclose(filled(networks, twice).tokens(FIRST + 24, np.arange(24, -1, -1))[0], once, atol=1e-5)
-
-
 def test_gaps_are_held_then_unobserved_and_long_ones_start_anew(networks):
     """As in a stream without gaps, where the same is said frame by frame."""
     grid = filled(networks, session(1, smile=0.9))
     grid.advance(FIRST + 24 + 20)
     seen = [from_frame(f) for f in session(1, smile=0.9)]
     batches = seen + [seen[-1]] * HOLD_SLOTS + [blank(1)] * (20 - HOLD_SLOTS)
-    names = type(batches[0]).__slots__
-    joined = type(batches[0])(**{n: np.stack([getattr(b, n) for b in batches], axis=1) for n in names})
+    joined = SpeakerBatch(**{
+        name: np.stack([getattr(batch, name) for batch in batches], axis=1) for name in SpeakerBatch.__slots__
+    })  # fmt: skip
     expected = speaker_tokens(networks, joined)[0]
     np.testing.assert_allclose(grid.tokens(FIRST + 44, np.arange(44, -1, -1))[0], expected[:, :-1], atol=1e-5)
     broad = [grid.broad(FIRST + slot) for slot in range(45)]
@@ -119,18 +105,19 @@ def test_gaps_are_held_then_unobserved_and_long_ones_start_anew(networks):
     np.testing.assert_array_equal(grid.slots[-1].token, filled(networks, [late]).slots[-1].token)
 
 
-def test_whenever_it_is_encoded_the_tokens_are_the_same(networks):
-    """Two frames in some slots, a gap, and settled at once, at times or as late as may be."""
+def test_whenever_it_is_encoded_the_tokens_are_the_same_and_the_last_frame_of_a_slot_counts(networks):
+    """Two frames in each slot, a gap, and settled at once, at times or as late as may be."""
     frames = [f for f in session(2, smile=0.4, talk=True) if not 20 <= f.stamp_ns // SLOT - FIRST < 25]
-    frames = [f for item in frames for f in (item, replace(item, stamp_ns=item.stamp_ns + SLOT // 3))]
-    tokens = []
+    newest, ages, tokens = frames[-1].stamp_ns // SLOT, np.arange(44, -1, -1), []
     for every in (1, 3, 1000):
         grid = SpeakerGrid(networks, keep=64)
         for i, item in enumerate(frames):
-            grid.push(item)
+            grid.push(replace(item, coefficients=np.ones(58, np.float32)))
+            grid.push(replace(item, stamp_ns=item.stamp_ns + SLOT // 3))
             assert len(grid.staged) <= BACKLOG
             if i % every == 0:
                 grid.settle()
-        tokens.append(grid.tokens(frames[-1].stamp_ns // SLOT, np.arange(44, -1, -1))[0])
+        tokens.append(grid.tokens(newest, ages)[0])
     np.testing.assert_array_equal(tokens[1], tokens[0])
     np.testing.assert_array_equal(tokens[2], tokens[0])
+    np.testing.assert_allclose(tokens[0], filled(networks, frames).tokens(newest, ages)[0], atol=1e-5)
