@@ -18,9 +18,7 @@ Push = Callable[[int], object]
 """Called before each tick with its time."""
 
 
-def reaction(
-    start_ns: int, values: np.ndarray | None = None, *, engaged: bool = True, rate_hz: float = 25.0
-) -> Reaction:
+def reaction(start_ns: int, values: np.ndarray | None = None, engaged: bool = True, rate_hz: float = 25.0) -> Reaction:
     """A plan of 16 frames, neutral by default."""
     plan = np.zeros((16, 58), np.float32) if values is None else values
     return Reaction(

@@ -24,10 +24,7 @@ VOWELS = "aio"
 
 
 def sentence(text: str, start_ns: int, *, phone_ms: int = 90, utterance: str = "u", accents: str = "a") -> Mouth:
-    """A mouth that says one of SHAPES per letter, each for `phone_ms`; vowels in `accents` are accented.
-
-    Movements are minimum-jerk-like: the steps are smoothed over 70 ms, closures over 40 ms.
-    """
+    """A mouth that says one of SHAPES per letter, smoothed, each for `phone_ms`; vowels in `accents` are accented."""
     frames = len(text) * phone_ms // 10
     letters = [text[min(i * 10 // phone_ms, len(text) - 1)] for i in range(frames)]
     steps = np.zeros((frames, len(MOUTH)))

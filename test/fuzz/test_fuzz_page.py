@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 
 import aiohttp
 from fuzz_tools import examples
@@ -38,47 +37,6 @@ lines = st.one_of(
 )  # fmt: skip
 
 
-def serve(work: Callable[[AvatarServer], Awaitable[None]]) -> None:
-    """A server for this work, which must answer as before when it is done."""
-
-    async def run() -> None:
-        server = AvatarServer(AvatarConfig(port=0))
-        await server.start()
-        try:
-            await asyncio.wait_for(work(server), 60.0)
-            async with aiohttp.ClientSession() as session, session.get(server.url + "healthz") as answer:
-                assert answer.status == 200
-        finally:
-            await server.stop()
-
-    asyncio.run(run())
-
-
-@given(st.lists(lines, min_size=1, max_size=12))
-@examples(20, most=100)
-def test_bytes_from_the_network(requests: list[bytes]) -> None:
-    own = set(load_pages("soft").values())
-
-    async def work(server: AvatarServer) -> None:
-        host = server.url.removeprefix("http://").rstrip("/")
-        for request in requests:
-            reader, writer = await asyncio.open_connection("127.0.0.1", int(host.rpartition(":")[2]))
-            writer.write(request.replace(b"HOST", host.encode()))
-            if writer.can_write_eof():
-                writer.write_eof()
-            answer = b""
-            with contextlib.suppress(asyncio.TimeoutError, ConnectionError):
-                answer = await asyncio.wait_for(reader.read(2_000_000), 0.5)
-            writer.close()
-            head, _, body = answer.partition(b"\r\n\r\n")
-            if head.startswith(b"HTTP/1.1 200") and b"json" not in head:
-                assert body in own or any(file.startswith(body) for file in own)
-            assert b"Traceback" not in answer
-            assert b" 500 " not in head.split(b"\r\n")[0]
-
-    serve(work)
-
-
 wrong = st.dictionaries(st.sampled_from(["fps", "candidates", "x"]), st.none() | st.floats() | st.text(max_size=5))
 words = st.one_of(
     st.sampled_from(['{"fps": 60}', '{"fps": 1e999}', '{"fps": NaN}', '{"fps": true}', "[" * 3000, "{}", "null", "\0"]),
@@ -86,16 +44,46 @@ words = st.one_of(
 )  # fmt: skip
 
 
-@given(st.lists(words, min_size=1, max_size=15))
-@examples(20, most=100)
-def test_words_over_the_websocket(sent: list[str | bytes]) -> None:
-    async def work(server: AvatarServer) -> None:
-        async with aiohttp.ClientSession() as session, session.ws_connect(server.url + "ws") as ws:
-            with contextlib.suppress(ConnectionError, aiohttp.ClientError):  # the page may be sent away
-                for message in sent:
-                    await (ws.send_str(message) if isinstance(message, str) else ws.send_bytes(message))
+async def answer_to(request: bytes, host: str) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(host.rpartition(":")[2]))
+    writer.write(request.replace(b"HOST", host.encode()))
+    if writer.can_write_eof():
+        writer.write_eof()
+    try:
+        return await asyncio.wait_for(reader.read(2_000_000), 0.5)
+    except (asyncio.TimeoutError, ConnectionError):
+        return b""
+    finally:
+        writer.close()
 
-    serve(work)
+
+@given(st.lists(lines, min_size=1, max_size=12), st.lists(words, min_size=1, max_size=15))
+@examples(20, most=100)
+def test_any_bytes_and_any_words_over_the_websocket(requests: list[bytes], sent: list[str | bytes]) -> None:
+    own = set(load_pages("soft").values())
+
+    async def check() -> None:
+        server = AvatarServer(AvatarConfig(port=0))
+        await server.start()
+        try:
+            for request in requests:
+                answer = await answer_to(request, server.url.removeprefix("http://").rstrip("/"))
+                head, _, body = answer.partition(b"\r\n\r\n")
+                if head.startswith(b"HTTP/1.1 200") and b"json" not in head:
+                    assert body in own or any(file.startswith(body) for file in own)
+                assert b"Traceback" not in answer
+                assert b" 500 " not in head.split(b"\r\n")[0]
+            async with aiohttp.ClientSession() as session:
+                async with session.ws_connect(server.url + "ws") as ws:
+                    with contextlib.suppress(ConnectionError, aiohttp.ClientError):  # the page may be sent away
+                        for message in sent:
+                            await (ws.send_str(message) if isinstance(message, str) else ws.send_bytes(message))
+                async with session.get(server.url + "healthz") as answered:
+                    assert answered.status == 200
+        finally:
+            await server.stop()
+
+    asyncio.run(asyncio.wait_for(check(), 60.0))
 
 
 @given(

@@ -176,6 +176,13 @@ def gpu(cpu: OnnxRuntimeCpu, weights: Weights, tmp_path: Path) -> Gpu:
 
 
 def test_the_cpu_serves_until_engines_are_built_and_when_they_fail_and_they_are_built_once(gpu: Gpu) -> None:
+    gpu.answer = (1, "no such operator")
+    refused = gpu.ready()
+    assert refused.serving.name == "onnxruntime-cpu"
+    assert "no such operator" in refused.state()
+    refused.close()
+    gpu.answer = (0, "")
+    gpu.built.clear()
     gpu.gate.clear()
     first, job = gpu.backend(), probe(gpu.weights.shape, 1)
     before = first.serving.stretch(job)
@@ -208,12 +215,4 @@ def test_an_engine_that_does_not_fit_is_built_again(gpu: Gpu, harm: str) -> None
     assert opened.serving.name == "tensorrt-fp32"
     assert gpu.built[0] == "sampler-1"
     assert any("it is built again" in sentence for sentence in gpu.log) == cut
-    opened.close()
-
-
-def test_a_build_that_fails_leaves_the_cpu_and_says_why(gpu: Gpu) -> None:
-    gpu.answer = (1, "no such operator")
-    opened = gpu.ready()
-    assert opened.serving.name == "onnxruntime-cpu"
-    assert "no such operator" in opened.state()
     opened.close()

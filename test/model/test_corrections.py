@@ -34,8 +34,8 @@ def test_a_style_becomes_conditions_within_their_ranges() -> None:
         assert (given.controls_given == 1).all()
         assert (given.style_given == 0).all()
     for name, row in zip(CONTROL_NAMES, np.eye(len(CONTROL_NAMES), dtype=np.float32), strict=True):
-        moved = conditioning(Style(**{"delay_s" if name == "delay" else name: 0.4})).controls[0]
-        assert moved == pytest.approx(0.4 * row)
+        moved = conditioning(Style(**{"delay_s" if name == "delay" else name: 0.4}))
+        assert moved.controls[0] == pytest.approx(0.4 * row)
         asked = ordinary(1, row[None])
         read = asked.vector(1, 24)[0, : len(NETWORK_CONTROLS)]
         assert read.tolist() == [float(name == other) for other in NETWORK_CONTROLS], "as asked for, but no delay"

@@ -201,8 +201,9 @@ def test_wrong_names_and_settings_are_named_and_the_spare_listener_says_why_it_i
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             ListenerConfig(**wrong)
     spare = fallback_listener(seed=0, error="the model's weights are missing")
-    assert spare.name == "rules"
-    assert "weights" in spare.state().error
+    assert (spare.name, spare.state().error) == ("rules", "the model's weights are missing")
+    warm = make_listener("rules", seed=0, config=ListenerConfig(style="warm", attitude=0.0)).state().settings
+    assert (warm["style"], warm["attitude"]) == ("warm", 0.0), "start values go before the style"
 
 
 # Controls and delay
@@ -255,12 +256,6 @@ def test_with_a_delay_stamps_are_those_of_what_was_seen_but_who_leaves_is_missed
     assert min(ages) > 0.6e9
     assert max(ages) < 0.9e9
     assert next(p.start_ns for p in plans if p.start_ns > 5e9 and not p.engaged) < 6e9
-
-
-def test_start_values_go_before_the_style_also_where_they_are_zero() -> None:
-    given = make_listener("rules", seed=0, config=ListenerConfig(style="warm", attitude=0.0, nodding=0.4))
-    found = {name: given.state().settings[name] for name in ("style", "attitude", "nodding")}
-    assert found == {"style": "warm", "attitude": 0.0, "nodding": pytest.approx(0.4)}
 
 
 # Who is there, and the robot's own voice
