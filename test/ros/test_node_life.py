@@ -19,10 +19,8 @@ import pytest
 import rclpy
 from ros_harness import RosGraph, executable
 
-from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.nodes import health
 from reactdiff_ros.nodes.expression_node import ExpressionNode
-from reactdiff_ros.nodes.runner import claim_name
 
 pytestmark = pytest.mark.ros
 NAME = "expression_node"
@@ -152,14 +150,6 @@ def test_a_twin_on_another_machine_and_a_stuck_worker_are_told_and_then_there_is
 # Its end
 
 
-def program(script, *arguments, domain=0):
-    """A Python program in a process."""
-    return subprocess.Popen(
-        [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(script), *arguments],
-        env=os.environ | {"ROS_DOMAIN_ID": str(domain)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
 def test_a_hang_that_holds_pythons_lock_is_ended_by_force():
     script = """
         import ctypes, os, signal, time
@@ -171,7 +161,8 @@ def test_a_hang_that_holds_pythons_lock_is_ended_by_force():
             time.sleep(0.01)
         ctypes.PyDLL(None).sleep(600)  # a call that keeps Python's lock
     """
-    node = program(script)
+    command = [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(script)]
+    node = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         _, said = node.communicate(timeout=60.0)
     finally:
@@ -179,44 +170,6 @@ def test_a_hang_that_holds_pythons_lock_is_ended_by_force():
     assert node.returncode == 1
     assert "Timeout" in said
     assert "Thread 0x" in said
-
-
-def test_of_an_ended_node_no_thread_is_left_and_one_that_cannot_be_stopped_does_not_see_pythons_end(domain):
-    """A thread of the middleware would use what the end of the process takes away, and any other would come back from C
-    to a Python that is being taken down: crashes, once in some hundred ends.
-    """
-    script = """
-        import atexit, os, pathlib, signal, sys, threading, time
-        from reactdiff_ros.nodes.avatar_node import AvatarNode
-        from reactdiff_ros.nodes.runner import run
-
-        class EndsAtOnce(AvatarNode):
-            def start_by_itself(self):
-                super().start_by_itself()
-                if sys.argv[1] == "stuck":
-                    threading.Thread(target=time.sleep, args=(600.0,), daemon=True).start()
-                print(self.life, flush=True)
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        atexit.register(print, "taken down")
-        arguments = ["--ros-args", "-p", f"port:={sys.argv[2]}", "-r", f"__ns:=/{sys.argv[1]}"]
-        print("ended with", run(EndsAtOnce, arguments))
-        names = {task.joinpath("comm").read_text().strip() for task in pathlib.Path("/proc/self/task").iterdir()}
-        print(*(name for name in names if name.startswith("dds.") and name != "dds.shm.wdog"))  # one of the process
-    """
-    ports = {"ends": "18765", "refused": "0 is none", "stuck": "18765"}
-    nodes = [program(script, name, port, domain=domain) for name, port in ports.items()]
-    try:
-        ends = [(*node.communicate(timeout=60.0), node.returncode) for node in nodes]
-    finally:
-        for node in nodes:
-            node.kill()
-    lines, errors, codes = zip(*((said.splitlines(), *rest) for said, *rest in ends), strict=True)
-    assert codes == (0, 0, 0), errors
-    ended, refused, stuck = lines
-    assert ended == ["active", "ended with 0", "", "taken down"]
-    assert refused == ["ended with 2", "", "taken down"]
-    assert stuck == ["active"]
 
 
 def test_a_service_manager_hears_that_a_node_alone_is_ready_turns_and_ends(tmp_path, domain):
@@ -235,10 +188,3 @@ def test_a_service_manager_hears_that_a_node_alone_is_ready_turns_and_ends(tmp_p
             assert node.wait(30.0) == 0
         finally:
             node.kill()
-
-
-@pytest.mark.parametrize("length", [20, 89, 90, 250])
-def test_a_name_of_any_length_is_held_by_one_node(length):
-    name = "/claimed_in_a_test/".ljust(length - 1, "n")
-    with claim_name(f"{name}1"), claim_name(f"{name}2"), pytest.raises(ReactdiffError, match="already runs"):
-        claim_name(f"{name}1")

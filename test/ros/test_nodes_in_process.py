@@ -7,7 +7,6 @@ import gc
 import os
 import re
 import sys
-import threading
 import time
 from functools import partial
 from types import ModuleType, SimpleNamespace
@@ -31,16 +30,13 @@ from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ConfigError, MessageError
 from reactdiff_ros.launching.condition import CONDITION_VARIABLE, Condition, veil
 from reactdiff_ros.launching.process import wider_than_this_machine
-from reactdiff_ros.nodes import avatar_node, base, camera_node, clip_node, perception_node
+from reactdiff_ros.nodes import avatar_node, camera_node, perception_node
 from reactdiff_ros.nodes.actuator_node import ActuatorNode
 from reactdiff_ros.nodes.avatar_node import AvatarNode
-from reactdiff_ros.nodes.expression_node import ExpressionNode
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.perception_node import Humans, PictureDecoder
 from reactdiff_ros.nodes.reaction_node import BlindReactionNode
 from reactdiff_ros.nodes.speech_node import SpeechNode
-from reactdiff_ros.recordings.graph import recorder_node
-from reactdiff_ros.resources import demo_clip_path
 from reactdiff_ros.types import Affect, People, PersonSeen, SpeakerFrame
 
 pytestmark = pytest.mark.ros
@@ -72,62 +68,6 @@ def running(context):
     for node in nodes:
         node.close()
         node.destroy_node()
-
-
-def test_a_clip_begins_again_when_simulated_time_jumps_back(running, monkeypatch):
-    now, stamps, node = [1000 * NS], [], clip_node.ClipNode()
-    monkeypatch.setattr(node, "simulated", lambda: True)
-    monkeypatch.setattr(node, "now_ns", lambda: now[0])
-    monkeypatch.setattr(node, "_publish_picture", lambda picture, stamp: stamps.append(stamp))
-    node.values.update(clip=str(demo_clip_path()), loop=False)
-    running(lambda: node)
-    for now[0] in (1000 * NS, 500 * NS):
-        count, start_ns = len(stamps), now[0]
-
-        def played(count=count):
-            now[0] += NS // 100
-            return len(stamps) > count + 5
-
-        until(played, "pictures")
-        assert start_ns <= stamps[-1] <= now[0]
-    assert "end" not in node.health
-
-
-class Hangs:
-    """A device whose driver hangs until it is set, as V4L2's may for ten seconds."""
-
-    def __init__(self):
-        self.opens, self.reader, self.closed = threading.Event(), 0, threading.Event()
-
-    def reconnect(self, _now_ns):
-        self.reader = threading.get_ident()
-        return self.opens.wait(60.0)
-
-    def close(self):
-        self.closed.set()
-
-
-def test_device_that_hangs_at_the_deactivation_has_one_reader_afterwards(monkeypatch, running):
-    first, second = devices = Hangs(), Hangs()
-    given = iter(devices)
-
-    class Node(base.ReactdiffNode):
-        NAME = "camera_node"
-
-        def start(self):
-            self.read("device", next(given), lambda stopping: stopping.wait())
-
-    monkeypatch.setattr(base, "END_S", 0.05)
-    node = running(Node)
-    until(lambda: first.reader, "the first reader")
-    assert node.trigger_deactivate().name == "SUCCESS"
-    assert node.trigger_activate().name == "SUCCESS"
-    second.opens.set()
-    first.opens.set()
-    until(first.closed.is_set, "the end of the first reader")
-    until(lambda: second.reader, "the second reader")
-    assert first.reader != second.reader
-    assert not second.closed.is_set()
 
 
 def test_pictures_of_a_camera_have_their_camera_info_and_too_few_of_them_are_said(monkeypatch, running):
@@ -166,14 +106,12 @@ def test_the_page_forgets_nodes_that_were_ended_but_not_a_robot_that_may_still_h
     node, now = running(AvatarNode), [0]
     monkeypatch.setattr(node, "steady_ns", lambda: now[0])
     page = lambda: node._tell() or ask(node._server.url)[1]["graph"]  # noqa: E731
-    faults = {"picture_fault": "blank", "sound_fault": "silent"}
-    settings = [f"{name}={value}" for name, value in faults.items()]
-    node._on_status(ListenerStatus(stage="perception_node", level=1, message="too dark", settings=settings))
+    node._on_status(ListenerStatus(stage="perception_node", level=1, message="too dark"))
     node._on_actuator(ActuatorState(robot="head", state="following", armed=True))
     now[0] += NS
     node._on_status(ListenerStatus(stage="x", rate=1.0, latency_p50=5.0))
     assert page()["last_error"] == "too dark"
-    assert faults.items() <= page()["stages"]["perception_node"].items()
+    assert "perception_node" in page()["stages"]
     now[0] += avatar_node.GONE_NS
     said = page()
     found = [said[name] for name in ("last_error", "stages", "rates_hz", "latency_ms")]
@@ -186,51 +124,6 @@ def test_the_page_forgets_nodes_that_were_ended_but_not_a_robot_that_may_still_h
 # What cannot be
 
 
-@pytest.mark.parametrize("error", [ConfigError("no such style"), ValueError("an own mistake")])
-def test_what_a_failed_configuration_began_is_ended(context, error):
-    """As an engine that is being built for the GPU: configured again, the node would build two."""
-    began = []
-
-    class Node(ExpressionNode):
-        def setup(self):
-            began.append("began")
-            if len(began) == 1:
-                raise error
-            super().setup()
-
-        def teardown(self):
-            began.append("ended")
-
-    node = Node()
-    assert node.trigger_configure().name != "SUCCESS"
-    assert set(began[1:]) == {"ended"}
-    assert node.life == "unconfigured"
-    assert node.trigger_configure().name == "SUCCESS"
-    assert began[-1] == "began"
-    node.destroy_node()
-
-
-LONG = "x" * 300
-
-
-@pytest.mark.parametrize(
-    ("kind", "given", "said"),
-    [
-        (recorder_node.RecorderNode, {"output": "~nobody-here/x"}, "home folder of an unknown user"),
-        (ActuatorNode, {"robot": LONG}, "there is no such robot"),
-        (ActuatorNode, {"robot": "screen", "state_dir": LONG}, "whether the robot was stopped cannot be known"),
-    ],
-)
-def test_a_path_that_cannot_be_is_one_sentence_and_no_mistake_of_ours(context, kind, given, said):
-    node = kind()
-    node.values.update(given)
-    if node.trigger_configure().name == "SUCCESS":
-        assert node.trigger_activate().name == "FAILURE"
-    assert said in node.health.summary("").sentence
-    assert "failed:" not in node.health.last_error
-    node.destroy_node()
-
-
 def screen(state_dir):
     """The actuator of a robot without joints."""
     node = ActuatorNode()
@@ -238,13 +131,19 @@ def screen(state_dir):
     return node
 
 
-def test_a_stop_that_cannot_be_kept_acts_and_says_so(running, tmp_path):
+def test_a_stop_that_cannot_be_kept_acts_and_says_so_and_what_cannot_be_read_prevents_activation(running, tmp_path):
     (tmp_path / "file").write_text("")
     node = running(lambda: screen(tmp_path / "file"))
     answer = node._on_stop(None, SimpleNamespace())
     assert answer.success
     assert "but a software stop cannot be kept" in answer.message
     until(lambda: node._actuation.state.software_stop, "the stop")
+
+    unknown = screen("x" * 300)
+    assert unknown.trigger_configure().name == "SUCCESS"
+    assert unknown.trigger_activate().name == "FAILURE"
+    assert "whether the robot was stopped cannot be known" in unknown.health.summary("").sentence
+    unknown.destroy_node()
 
 
 def test_the_actuator_says_who_can_reach_its_robot(monkeypatch, running, tmp_path):
@@ -288,11 +187,6 @@ def frame(person: int) -> SpeakerFrame:
     return SpeakerFrame(9, 9, None, person, person >= 0, person >= 0, values, confidence, 1.0, None, None, affect, None)
 
 
-def people(speaking: float) -> People:
-    persons = (PersonSeen(3, None, speaking, 0.9, 0.0), PersonSeen(5, None, 0.1, 0.2, speaking))
-    return People(9, persons, 3, 0.1)
-
-
 def test_people_are_published_as_rep_155_has_it_where_hri_msgs_is_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "hri_msgs.msg", None)
     with pytest.raises(ImportError):
@@ -312,7 +206,8 @@ def test_people_are_published_as_rep_155_has_it_where_hri_msgs_is_installed(monk
     face, person, voice = "/humans/faces/abcde", "/humans/persons/abcdep", "/humans/voices/abcdev"
     tracked = [f"/humans/{kind}/tracked" for kind in ("faces", "persons", "voices")]
     regions = {3: (0.1, 0.2, 0.4, 0.6), 5: (0.5, 0.2, 0.7, 0.6)}
-    humans.publish(frame(3), (3, 5, 7), regions, people(0.9))
+    people = People(9, (PersonSeen(3, None, 0.9, 0.9, 0.0), PersonSeen(5, None, 0.1, 0.2, 0.9)), 3, 0.1)
+    humans.publish(frame(3), (3, 5, 7), regions, people)
     messages = dict(sent)
     ids = [["abcde3", "abcde5", "abcde7"], ["abcdep3", "abcdep5"], ["abcdev3", "abcdev5"]]
     assert [messages[topic].ids for topic in tracked] == ids
@@ -328,19 +223,10 @@ def test_people_are_published_as_rep_155_has_it_where_hri_msgs_is_installed(monk
     assert [messages[f"{voice}{i}/is_speaking"].data for i in (3, 5)] == [True, False]
     assert {f"{person}3/face_id", f"{voice}3/is_speaking"} <= lasting
 
-    sent.clear()
-    humans.publish(frame(3), (3, 5), regions, people(0.9))
-    assert not lasting & {topic for topic, _ in sent}, "only what changes"
-    humans.publish(frame(3), (3, 5), regions, people(0.2))
-    assert [m.data for topic, m in sent if topic in lasting] == [False]
-
-    retired.clear()
     humans.publish(frame(-1), (), {})
-    assert set(retired) == lasting | {f"{face}3/expression", f"{face}3/facs", f"{face}3/roi", f"{face}5/roi"}
-    humans.publish(frame(5), (5,), {})
-    retired.clear()
+    assert {f"{face}3/facs", f"{face}5/roi", f"{person}3/face_id", f"{voice}5/is_speaking"} <= set(retired)
     humans.close()
-    assert set(retired) == {*tracked, f"{face}5/expression", f"{face}5/facs"}
+    assert set(tracked) <= set(retired)
 
 
 def image(encoding: str) -> Image:

@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import json
 import select
-import socket
 import ssl
-import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
@@ -28,7 +26,6 @@ from stage import in_browser
 from reactdiff_ros import msg
 from reactdiff_ros.avatar.certificates import Certificates
 from reactdiff_ros.capture.browser import HEAD, MESSAGE_BYTES, PICTURE, REPLY, TIME
-from reactdiff_ros.capture.visits import dismiss
 from reactdiff_ros.launching.live_graph import _TRUST, _URL, page_answers
 from reactdiff_ros.messages import fill_audio, from_stamp
 from reactdiff_ros.types import Sound
@@ -241,19 +238,6 @@ def test_nonsense_ends_the_visit_and_not_the_node(graph, url):
     assert graph.state("browser_node") == "active"
 
 
-def test_a_page_that_still_sends_hears_why_its_visit_ends():
-    ours, pages = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    with pages:
-        pages.sendall(bytes(50_000))  # has not been read
-        ending = threading.Thread(target=dismiss, args=(ours, "The robot stops."))
-        ending.start()
-        assert pages.recv(1000)[4:] == b'{"sentence": "The robot stops."}'
-        pages.sendall(bytes(50_000))
-        pages.shutdown(socket.SHUT_WR)
-        assert pages.recv(1000) == b""  # and no error
-        ending.join()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "height", "noise"), [(4000, 4000, 0), (1920, 1920, 60), (640, 480, 200)])
 def test_a_flood_that_reads_nothing_costs_bounded_memory_and_no_faces(graph, url, width, height, noise):
@@ -360,7 +344,6 @@ def test_a_page_plays_the_voice_and_says_that_the_robot_speaks(graph, url):
         graph.until(lambda: spoken()[-1:] == [False], what="the end of the speech")
         played = float(page.value("reactdiff.voice().played"))
         assert played >= 0.45
-        assert page.value("document.getElementById('voice-button').title") == "Mute the robot"
 
         # A voice that stops takes back what the page has not played: 2 s, then silence from 1 s on.
         start_ns = time.time_ns()

@@ -7,7 +7,6 @@ import shlex
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -20,7 +19,6 @@ from deadline import until
 from faces_shown import feed, feed_until, somebody
 from loaded_files import loaded
 from rclpy.event_handler import PublisherEventCallbacks
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_harness import ROOT, START_S, RosGraph
 from std_msgs.msg import Bool
 
@@ -30,7 +28,7 @@ from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, MOUTH, SMILE
 from reactdiff_ros.errors import ConfigError, MessageError
 from reactdiff_ros.messages import fill, fill_control, fill_mouth, from_stamp
 from reactdiff_ros.nodes.base import interface
-from reactdiff_ros.nodes.controls import CONTROL, END_NS, HISTORY_NS, Controls, Sent
+from reactdiff_ros.nodes.controls import CONTROL, END_NS, Controls, Sent
 from reactdiff_ros.styles import save_style
 from reactdiff_ros.types import ListenerControl, Mouth, SpeechState
 
@@ -40,7 +38,6 @@ FRAME, REACTION, EXPRESSION = "speaker/frame", "listener/reaction", "listener/ex
 GESTURE, SPEAKING, STATUS = "listener/gesture", "robot_speaking", "listener/status"
 MOUTH_TOPIC, STATE_TOPIC = "speech/mouth", "speech/state"
 NODES = ("reaction_node", "expression_node")
-KIND = "reactdiff_ros/msg/ListenerControl"
 
 
 class Taker:
@@ -121,41 +118,18 @@ def shown(graph, since):
     return np.stack([np.asarray(m.coefficients) for m in graph.received[EXPRESSION][since:]])
 
 
-@contextmanager
-def recording(graph, path):
-    """A recorder_node that writes to `path`; its bag is complete afterwards."""
-    recorder = graph.start("recorder_node", output=path)
-    try:
-        graph.until(lambda: "recording to" in recorder.log, START_S, "the recorder")
-        yield recorder
-    finally:
-        graph.processes.remove(recorder)
-        assert recorder.stop() == 0
-
-
-@contextmanager
-def publishing(graph, topic, kind, values, wait=0):
-    """A message from a publisher of its own, after so many listen to it; 0: from a latched one, at once."""
-    missed, message = [], interface(kind, "msg")()
-    durability = DurabilityPolicy.VOLATILE if wait else DurabilityPolicy.TRANSIENT_LOCAL
-    profile = QoSProfile(depth=10, durability=durability)
-    events = PublisherEventCallbacks(incompatible_qos=missed.append)
-    publisher = graph.node.create_publisher(type(message), topic, profile, event_callbacks=events)
-    try:
-        graph.until(lambda: publisher.get_subscription_count() >= wait, START_S, f"who listens to {topic}")
-        for name, value in values.items():
-            setattr(message, name, type(getattr(message, name))(value))
-        publisher.publish(message)
-        yield
-    finally:
-        graph.node.destroy_publisher(publisher)
-    assert not missed, "a warning that is not true"
-
-
-def pub(graph, topic, kind, values, wait=1):
+def pub(graph, topic, kind, values):
     """As `ros2 topic pub --once`: at least one match, then 0.1 s and the end."""
-    with publishing(graph, topic, kind, values, wait):
-        graph.spin(0.1)
+    missed, message = [], interface(kind, "msg")()
+    for name, value in values.items():
+        setattr(message, name, type(getattr(message, name))(value))
+    events = PublisherEventCallbacks(incompatible_qos=missed.append)
+    publisher = graph.node.create_publisher(type(message), topic, 10, event_callbacks=events)
+    graph.until(publisher.get_subscription_count, START_S, f"who listens to {topic}")
+    publisher.publish(message)
+    graph.spin(0.1)
+    graph.node.destroy_publisher(publisher)
+    assert not missed, "a warning that is not true"
 
 
 def test_controls_are_told_back_as_they_are_in_force_and_an_unknown_style_is_said(graph):
@@ -184,9 +158,12 @@ def test_every_line_of_the_documentation_that_publishes_acts(graph, line, tmp_pa
     assert once == "--once", "options that this does not know fail"
     values = yaml.safe_load(values)
     if topic == "/study/marker":
-        with recording(graph, tmp_path / "bag") as recorder:
-            pub(graph, topic, kind, values)
-            graph.until(lambda: f"marked: {values['data']}" in recorder.log, what=line)
+        recorder = graph.start("recorder_node", output=tmp_path / "bag")
+        graph.until(lambda: "recording to" in recorder.log, START_S, "the recorder")
+        pub(graph, topic, kind, values)
+        graph.until(lambda: f"marked: {values['data']}" in recorder.log, what=line)
+        graph.processes.remove(recorder)
+        assert recorder.stop() == 0
         return
     since = len(graph.received[EXPRESSION])
     pub(graph, topic, kind, values)
@@ -260,21 +237,6 @@ def test_candidates_are_drawn_and_plans_explained_while_somebody_subscribes(tmp_
         newest = graph.received[why][-1]
         assert list(newest.cues)[:4] == ["plan", "face", "head_and_gaze", "voice"]
         assert np.isfinite(newest.smile).all()
-
-
-def test_what_a_latched_publisher_sent_before_a_node_started_reaches_it(graph):
-    """And ordinary publishers go on being heard beside it."""
-    topic = f"/late/{CONTROL}"
-    graph.listen(f"late/{STATUS}")
-    said = lambda: graph.settings("expression_node", "late").get("style")  # noqa: E731
-    with publishing(graph, topic, KIND, {"style": "sceptical"}):
-        late = graph.start("expression_node", "-r", "__ns:=/late")
-        graph.until(lambda: said() == "sceptical", START_S, "the style that was sent before")
-        graph.spin(HISTORY_NS / 1e9 + 1.0)  # what fetched it is over
-        pub(graph, topic, KIND, {"style": "calm"})
-        graph.until(lambda: said() == "calm", what="the ordinary publisher's style")
-        assert "incompatible QoS" not in late.log
-        assert late.stop() == 0
 
 
 def test_a_control_that_a_node_missed_reaches_it_also_if_it_was_killed_and_undoes_the_older(graph):
