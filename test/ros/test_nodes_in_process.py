@@ -7,6 +7,7 @@ import gc
 import os
 import re
 import sys
+import threading
 import time
 from functools import partial
 from types import ModuleType, SimpleNamespace
@@ -30,13 +31,15 @@ from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ConfigError, MessageError
 from reactdiff_ros.launching.condition import CONDITION_VARIABLE, Condition, veil
 from reactdiff_ros.launching.process import wider_than_this_machine
-from reactdiff_ros.nodes import avatar_node, camera_node, perception_node
+from reactdiff_ros.nodes import avatar_node, base, camera_node, clip_node, perception_node
 from reactdiff_ros.nodes.actuator_node import ActuatorNode
 from reactdiff_ros.nodes.avatar_node import AvatarNode
+from reactdiff_ros.nodes.expression_node import ExpressionNode
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.perception_node import Humans, PictureDecoder
 from reactdiff_ros.nodes.reaction_node import BlindReactionNode
 from reactdiff_ros.nodes.speech_node import SpeechNode
+from reactdiff_ros.resources import demo_clip_path
 from reactdiff_ros.types import Affect, People, PersonSeen, SpeakerFrame
 
 pytestmark = pytest.mark.ros
@@ -68,6 +71,86 @@ def running(context):
     for node in nodes:
         node.close()
         node.destroy_node()
+
+
+def test_a_clip_begins_again_when_simulated_time_jumps_back(running, monkeypatch):
+    now, stamps, node = [1000 * NS], [], clip_node.ClipNode()
+    monkeypatch.setattr(node, "simulated", lambda: True)
+    monkeypatch.setattr(node, "now_ns", lambda: now[0])
+    monkeypatch.setattr(node, "_publish_picture", lambda picture, stamp: stamps.append(stamp))
+    node.values.update(clip=str(demo_clip_path()), loop=False)
+    running(lambda: node)
+    for now[0] in (1000 * NS, 500 * NS):
+        count, start_ns = len(stamps), now[0]
+
+        def played(count=count):
+            now[0] += NS // 100
+            return len(stamps) > count + 5
+
+        until(played, "pictures")
+        assert start_ns <= stamps[-1] <= now[0]
+    assert "end" not in node.health
+
+
+class Hangs:
+    """A device whose driver hangs until it is set, as V4L2's may for ten seconds."""
+
+    def __init__(self):
+        self.opens, self.reader, self.closed = threading.Event(), 0, threading.Event()
+
+    def reconnect(self, _now_ns):
+        self.reader = threading.get_ident()
+        return self.opens.wait(60.0)
+
+    def close(self):
+        self.closed.set()
+
+
+def test_device_that_hangs_at_the_deactivation_has_one_reader_afterwards(monkeypatch, running):
+    first, second = devices = Hangs(), Hangs()
+    given = iter(devices)
+
+    class Node(base.ReactdiffNode):
+        NAME = "camera_node"
+
+        def start(self):
+            self.read("device", next(given), lambda stopping: stopping.wait())
+
+    monkeypatch.setattr(base, "END_S", 0.05)
+    node = running(Node)
+    until(lambda: first.reader, "the first reader")
+    assert node.trigger_deactivate().name == "SUCCESS"
+    assert node.trigger_activate().name == "SUCCESS"
+    second.opens.set()
+    first.opens.set()
+    until(first.closed.is_set, "the end of the first reader")
+    until(lambda: second.reader, "the second reader")
+    assert first.reader != second.reader
+    assert not second.closed.is_set()
+
+
+@pytest.mark.parametrize("error", [ConfigError("no such style"), ValueError("an own mistake")])
+def test_what_a_failed_configuration_began_is_ended(context, error):
+    """As an engine that is being built for the GPU: configured again, the node would build two."""
+    began = []
+
+    class Node(ExpressionNode):
+        def setup(self):
+            began.append("began")
+            if len(began) == 1:
+                raise error
+            super().setup()
+
+        def teardown(self):
+            began.append("ended")
+
+    node = Node()
+    assert node.trigger_configure().name != "SUCCESS"
+    assert set(began[1:]) == {"ended"}
+    assert node.life == "unconfigured"
+    assert node.trigger_configure().name == "SUCCESS"
+    assert began[-1] == "began"
+    node.destroy_node()
 
 
 def test_pictures_of_a_camera_have_their_camera_info_and_too_few_of_them_are_said(monkeypatch, running):
