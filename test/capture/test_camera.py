@@ -76,8 +76,8 @@ def camera(*devices, **settings) -> tuple[Camera, list]:
     return made, shop
 
 
-def test_asks_for_size_and_rate_and_stamps_when_the_picture_arrives():
-    device = FakeCapture(bgr(1), bgr(2))
+def test_asks_for_size_and_rate_stamps_what_arrives_and_knows_since_when_it_is_frozen():
+    device = FakeCapture(bgr(1), bgr(2), bgr(2))
     cam, _ = camera(device, width=800, height=600, fps=25)
     assert device.settings[cv2.CAP_PROP_FRAME_WIDTH] == 800
     assert device.settings[cv2.CAP_PROP_FPS] == 25
@@ -86,6 +86,10 @@ def test_asks_for_size_and_rate_and_stamps_when_the_picture_arrives():
     assert (first.stamp_ns, second.stamp_ns) == (1000, 2000)
     np.testing.assert_array_equal(second.bgr, bgr(2))
     assert first.jpeg is None
+    cam.read()
+    assert cam.frozen_ns(5 * NS) == 5 * NS - 2000
+    cam.close()
+    assert cam.frozen_ns(9 * NS) == 0
 
 
 @pytest.mark.parametrize("shape", [(1, -1), (-1, 1), (1, -1, 1)])
@@ -130,17 +134,6 @@ def test_a_lost_camera_is_tried_at_growing_intervals(there):
     shop[:] = [FakeCapture(bgr(3))]
     assert cam.reconnect(-100 * NS), "a clock that was set back"
     np.testing.assert_array_equal(cam.read().bgr, bgr(3))
-
-
-def test_it_is_known_for_how_long_a_picture_has_been_frozen():
-    cam, _ = camera(FakeCapture(bgr(1), bgr(1), bgr(1), bgr(2)))
-    for _ in range(3):
-        cam.read()
-    assert cam.frozen_ns(5 * NS) == 5 * NS - 1000
-    cam.read()
-    assert cam.frozen_ns(5 * NS) == 5 * NS - 4000
-    cam.close()
-    assert cam.frozen_ns(9 * NS) == 0
 
 
 def test_real_opencv_says_what_is_wrong(tmp_path):
@@ -265,17 +258,8 @@ def test_compressed_pictures_are_as_opencv_reads_them_and_cut_ones_are_refused(s
 def test_a_header_that_asks_for_too_much_is_refused_before_decoding():
     png = bytearray(cv2.imencode(".png", smooth())[1].tobytes())
     png[16:24] = (30000).to_bytes(4, "big") * 2
-    whole = encode_jpeg(smooth())
-    at = whole.find(b"\xff\xc0")
-    end = at + 2 + int.from_bytes(whole[at + 2 : at + 4], "big")
-    header = whole[at : at + 5] + (20000).to_bytes(2, "big") * 2 + whole[at + 9 : end]
-    for evil, why in (
-        (png, "too large"),
-        (whole[:at] + header + whole[end:], "too large"),
-        (whole[:end] + header + whole[end:], "cannot be decoded"),  # a second one cannot ask for more than the first
-    ):
-        with pytest.raises(MessageError, match=why):
-            decode_compressed("", bytes(evil))
+    with pytest.raises(MessageError, match="too large"):
+        decode_compressed("", bytes(png))
 
 
 @pytest.mark.parametrize(("orientation", "turns"), [(1, 0), (3, 2), (6, -1), (8, 1)])
