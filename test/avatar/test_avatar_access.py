@@ -1,12 +1,10 @@
 """Who may open a page: its hosts and origins, and beyond this machine who has its link. The encrypted page: who trusts
-its authority opens it, and nobody fills it up; its certificate: who accepts it, how long it lasts, where it is kept.
+its authority opens it; its certificate: who accepts it, how long it lasts, where it is kept.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import logging
 import re
 import ssl
 from contextlib import suppress
@@ -23,7 +21,6 @@ from reactdiff_ros.avatar import AvatarConfig, AvatarServer, access, certificate
 from reactdiff_ros.avatar.access import Guard, LinkAccess, links
 from reactdiff_ros.avatar.arming import RobotConsole
 from reactdiff_ros.avatar.certificates import Certificates, _new_server, _read, _write
-from reactdiff_ros.avatar.connections import FEWEST_PLACES, HEADERS_S
 from reactdiff_ros.avatar.drawing import rasterised
 from reactdiff_ros.errors import ConfigError, DeviceError, ReactdiffError
 
@@ -83,27 +80,6 @@ async def test_a_device_gets_the_authority_from_a_page_of_its_own_and_then_opens
     for _ in range(3):  # the answer to a request that comes with the end of the handshake is not lost
         async with browser_of(certificate) as other:
             assert await status(other, server.url + "healthz") == 200
-
-
-async def test_silent_handshakes_and_other_nonsense_leave_places(server, caplog):
-    caplog.set_level(logging.WARNING)
-    certificate = await authority(server)
-    port = port_of(server.url)
-    lines = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4 * FEWEST_PLACES)]
-    for i, (_, writer) in enumerate(lines):
-        if i % 4:
-            writer.write((b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\x16\x03\x01\x02", bytes(400))[i % 4])
-    reads = [asyncio.ensure_future(reader.read(1000)) for reader, _ in lines]
-    await asyncio.wait(reads[:1], timeout=HEADERS_S / 2)
-    assert reads[0].done(), "the oldest is silent: as many may be in their handshake as have a place"
-    async with browser_of(certificate) as browser:
-        assert await status(browser, server.url + "healthz") == 200
-    await server.stop()
-    ends = await asyncio.gather(*reads, return_exceptions=True)
-    assert not any(b"200 OK" in end for end in ends if isinstance(end, bytes))
-    for _, writer in lines:
-        writer.close()
-    assert caplog.text == ""
 
 
 async def test_what_cannot_be_had_has_one_sentence_and_leaves_nothing_open(tmp_path):
@@ -217,15 +193,13 @@ def test_keys_are_for_this_user_alone_and_both_certificates_are_kept_until_anoth
     assert not own.renew(("røbot", "", "0.0.0.0", "::"), later())  # names that no certificate can hold
 
 
-@pytest.mark.parametrize("damage", ["cut", "public", "foreign"])
+@pytest.mark.parametrize("damage", ["cut", "public"])
 def test_an_authority_that_cannot_be_relied_on_is_replaced(tmp_path, damage):
     before, path = made(tmp_path), tmp_path / "authority.pem"
-    made(tmp_path / "other")
-    rest = b"" if damage == "cut" else (tmp_path / "other" / "authority.pem").read_bytes()[241:]
     if damage == "public":
         path.chmod(0o644)
     else:
-        path.write_bytes(path.read_bytes()[:241] + rest)
+        path.write_bytes(path.read_bytes()[:241])
     after = Certificates(tmp_path)
     after.renew(NAMES, later())
     assert after.authority != before.authority

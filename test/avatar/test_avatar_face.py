@@ -23,7 +23,7 @@ from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.config import LOOKS
 from reactdiff_ros.avatar.drawing import FaceDrawing, looks
 from reactdiff_ros.avatar.model_file import ModelFile, coefficient, read_model_file
-from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, COEFFICIENT_COUNT, NAMES
+from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, NAMES
 from reactdiff_ros.errors import ConfigError
 from tools.chromium import Chromium
 from tools.demo.readback import face
@@ -33,38 +33,29 @@ SIDES = ("left", "right")
 
 @in_browser
 @pytest.mark.parametrize("look", LOOKS)
-class TestEyes:
-    def test_a_straight_gaze_is_straight_and_makes_up_for_the_turn_of_the_head(self, sheet, look):
-        for time in np.arange(0.0, 6.0, 0.8):
-            left, right = (sheet.draw(look, float(time))["eyes"][side]["gaze"] for side in SIDES)
-            assert max(abs(value) for gaze in (left, right) for value in (gaze["x"], gaze["y"])) <= 3.0
-            if look != "eyes":
-                assert 2.0 <= right["x"] - left["x"] <= 6.0, "they meet near the viewer"
-        # A quarter of a radian to its own left and down, and the eyes back by as much.
-        back = {"eyeLookInLeft": 0.25 / 0.61, "eyeLookOutRight": 0.25 / 0.61, "eyeLookUp": 0.25 / 0.52}
-        drawn = sheet.draw(look, headYaw=0.25, headPitch=0.25, **back)
-        for axis, turn in (("x", 14.3), ("y", -14.3)):
-            assert drawn["head"][axis] == pytest.approx(turn, rel=0.3)
-            eyes = [drawn["eyes"][side]["gaze"][axis] for side in SIDES]
-            assert drawn["head"][axis] + sum(eyes) / 2 == pytest.approx(0.0, abs=1.5)
-
-    def test_pupils_and_lids_follow_the_gaze_and_each_eye_winks_alone(self, sheet, look):
-        rest = sheet.draw(look)["eyes"]
-        to_own_left = sheet.draw(look, eyeLookOutLeft=0.8, eyeLookInRight=0.8)["eyes"]
-        to_own_right = sheet.draw(look, eyeLookInLeft=0.8, eyeLookOutRight=0.8)["eyes"]
-        up, down = sheet.draw(look, eyeLookUp=0.8)["eyes"], sheet.draw(look, eyeLookDown=0.8)["eyes"]
-        for side in SIDES:
-            pupil = rest[side]["pupil"]
-            assert to_own_left[side]["pupil"]["x"] - pupil["x"] > 12
-            assert pupil["x"] - to_own_right[side]["pupil"]["x"] > 12
-            assert pupil["y"] - up[side]["pupil"]["y"] > 10
-            assert down[side]["pupil"]["y"] - pupil["y"] > 10
-            assert down[side]["opening"] < 0.85 * rest[side]["opening"] < 0.95 * up[side]["opening"]
-        assert rest["left"]["opening"] < 0.9 * sheet.draw(look, eyeWide=1.0)["eyes"]["left"]["opening"], "no stare"
-        wink = sheet.draw(look, eyeBlinkLeft=1.0)["eyes"]
-        assert 3 < wink["left"]["opening"] < 0.3 * rest["left"]["opening"], "what is left is the lids' curve"
-        assert wink["right"]["opening"] == pytest.approx(rest["right"]["opening"], rel=0.03)
-        assert sheet.draw(look, eyeSquint=1.0)["eyes"]["right"]["opening"] < 0.8 * rest["right"]["opening"]
+def test_pupils_and_lids_follow_the_gaze_and_each_eye_winks_alone(sheet, look):
+    rest = sheet.draw(look)["eyes"]
+    to_own_left = sheet.draw(look, eyeLookOutLeft=0.8, eyeLookInRight=0.8)["eyes"]
+    to_own_right = sheet.draw(look, eyeLookInLeft=0.8, eyeLookOutRight=0.8)["eyes"]
+    up, down = sheet.draw(look, eyeLookUp=0.8)["eyes"], sheet.draw(look, eyeLookDown=0.8)["eyes"]
+    for side in SIDES:
+        pupil = rest[side]["pupil"]
+        assert to_own_left[side]["pupil"]["x"] - pupil["x"] > 12
+        assert pupil["x"] - to_own_right[side]["pupil"]["x"] > 12
+        assert pupil["y"] - up[side]["pupil"]["y"] > 10
+        assert down[side]["pupil"]["y"] - pupil["y"] > 10
+        assert down[side]["opening"] < 0.85 * rest[side]["opening"] < 0.95 * up[side]["opening"]
+    assert rest["left"]["opening"] < 0.9 * sheet.draw(look, eyeWide=1.0)["eyes"]["left"]["opening"], "no stare"
+    wink = sheet.draw(look, eyeBlinkLeft=1.0)["eyes"]
+    assert 3 < wink["left"]["opening"] < 0.3 * rest["left"]["opening"], "what is left is the lids' curve"
+    assert wink["right"]["opening"] == pytest.approx(rest["right"]["opening"], rel=0.03)
+    assert sheet.draw(look, eyeSquint=1.0)["eyes"]["right"]["opening"] < 0.8 * rest["right"]["opening"]
+    # A quarter of a radian to its own left and down, and the eyes back by as much: a straight gaze.
+    back = {"eyeLookInLeft": 0.25 / 0.61, "eyeLookOutRight": 0.25 / 0.61, "eyeLookUp": 0.25 / 0.52}
+    drawn = sheet.draw(look, headYaw=0.25, headPitch=0.25, **back)
+    for axis in ("x", "y"):
+        eyes = [drawn["eyes"][side]["gaze"][axis] for side in SIDES]
+        assert drawn["head"][axis] + sum(eyes) / 2 == pytest.approx(0.0, abs=1.5)
 
 
 @in_browser
@@ -171,9 +162,7 @@ def test_a_look_of_ones_own_is_worn_and_a_broken_one_gives_its_sentence(browser,
     [
         (None, "no such file"),
         ("{", "line 1): expecting property name"),
-        ("[]", "a look is an object of parts"),
         ('{"eyes": {}}', "line 1, eyes): did you mean 'eye'?"),
-        ('{"eye": 3}', "line 1, eye): write its keys in braces"),
         ('{"eye": {\n\n"widht": 60}}', "has no key 'widht' (FILE, line 3, eye.widht): did you mean 'width'?"),
         ('{"eye": {\n"width": 900}}', "width cannot be 900 (FILE, line 2, eye.width): give a number from 20 to 130"),
         ('{"head": {"show": 1}}', "line 1, head.show): give true or false"),
@@ -199,20 +188,8 @@ def test_the_same_faces_give_the_same_drawings_which_refer_to_nothing_outside_th
     assert len(set(drawn)) == 8
     assert not re.search(r"href|<image|<script|foreignObject|NaN|undefined", drawn[-1])
     assert set(re.findall(r"url\(#([^)]+)\)", drawn[-1])) <= set(re.findall(r'id="([^"]+)"', drawn[-1]))
-    with pytest.raises(ValueError, match="JSON"):
-        drawings[0].svg(np.full(COEFFICIENT_COUNT, np.nan), 0.0)
-
-
-def test_a_look_is_a_name_or_a_file_and_not_of_pixels(tmp_path):
-    for look in ("", "../soft", "keys", "pixel"):
-        with pytest.raises(ConfigError, match="no look"):
-            FaceDrawing(look)
-    path = tmp_path / "mine.json"
-    path.write_text('{"colour": {"head": "#123456"}}')
-    assert "#123456" in FaceDrawing(str(path), 100, 100).svg(face(), 0.0)
-    path.write_text('{"style": {"pixels": 12}}')
-    with pytest.raises(ConfigError, match=r"only browsers draw a look of pixels .*style\.pixels"):
-        FaceDrawing(str(path))
+    with pytest.raises(ConfigError, match="no look"):
+        FaceDrawing("pixel")
 
 
 @pytest.mark.parametrize("look", looks())
@@ -334,13 +311,11 @@ def test_the_shipped_avatar_is_drawn_and_moves(drawn, tmp_path):
 @pytest.mark.clips
 @in_browser
 @pytest.mark.skipif(not SHARED.is_file(), reason="the avatar for tests is not there: set REACTDIFF_CLIPS")
-@pytest.mark.parametrize("kind", ["perfect sync", "presets", pytest.param("plain", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["perfect sync", "presets"])
 def test_a_real_head_smiles_and_turns(kind, drawn, tmp_path):
     tree, data = read(SHARED)
     if kind == "presets":
         del tree["extensions"]["VRMC_vrm"]["expressions"]["custom"]
-    elif kind == "plain":
-        del tree["extensions"], tree["extensionsUsed"]
     with Avatar(drawn, write(tmp_path / "head.vrm", tree, data)) as shown:
         assert shown.avatar()["presets"] == (kind == "presets")
         rest = shown.picture(tmp_path)

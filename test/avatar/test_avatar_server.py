@@ -8,7 +8,6 @@ import json
 import re
 import socket
 import struct
-import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -122,22 +121,6 @@ async def test_it_starts_again_after_a_stop_and_a_new_page_gets_no_stale_face(se
         await session.get(url)
 
 
-async def test_frames_of_other_threads_come_in_order(server, session):
-    def run() -> None:
-        for n in range(200):
-            server.show(frame(n))
-            server.status({"number": n})
-
-    threads, last = [threading.Thread(target=run) for _ in range(3)], 0
-    async with session.ws_connect(server.url + "ws") as page:
-        for thread in threads:
-            thread.start()
-        while last < told(server, "frames") or any(thread.is_alive() for thread in threads):
-            now = await number(page)
-            assert now > last
-            last = now
-
-
 async def test_fifty_pages_and_no_more(server, session):
     async with AsyncExitStack() as stack:
         pages = [await stack.enter_async_context(session.ws_connect(server.url + "ws")) for _ in range(50)]
@@ -146,11 +129,6 @@ async def test_fifty_pages_and_no_more(server, session):
         assert (code, "50 places are taken" in reason, told(server, "clients_refused")) == (1013, True, 1)
         server.show(frame(1))
         assert [await number(page) for page in pages] == [1] * 50
-    await until(lambda: server.clients == 0)
-    async with session.ws_connect(server.url + "ws") as again:
-        server.show(frame(2))
-        while await number(again) < 2:  # the first is fresh still, so a new page gets it first
-            pass
 
 
 async def test_a_page_that_does_not_read_holds_up_nobody(server, session):
@@ -204,8 +182,6 @@ async def test_voice_candidates_and_what_is_seen_go_to_the_pages_that_ask_for_th
         server.seen(seen)
         known = await next_message(asks, "seen")
         assert (known["face"], known["place"][1]) == ([0.25] * 58, None)
-        server.seen(replace(seen, mesh_present=False))
-        assert (await next_message(asks, "seen"))["place"] is None
         server.status({"speaker": {}})
         while "speaker" not in (await next_message(other, "status"))["graph"]:
             pass
@@ -221,8 +197,6 @@ async def test_the_preview_gives_the_robot_and_its_newest_tick_and_moves_none(st
     async with session.ws_connect(server.url + "ws") as page:
         got = {(await page.receive(timeout=60)).data for _ in range(2)}
         assert got == {b"first", '{"type":"robot","name":"ohbot"}'}
-        server.describe({"name": "ohbot", "error": "line 3: is missing"})
-        assert "line 3" in (await page.receive(timeout=60)).data
         server.show(b"second")
         assert await binary(page) == b"second"
         for _ in range(BAD_INPUT_LIMIT):
@@ -261,9 +235,6 @@ def test_a_tick_of_a_robot():
     assert np.frombuffer(message, "<f4", 58, 24)[INDEX["jawOpen"]] == 1.0, "bounded"
     assert np.frombuffer(message, "<f4", 4, 256).tolist() == [1.0, 2.0, 3.0, 4.0]
     assert message[-2:] == b"\x01\x00"
-    for state, targets in (("dancing", [1.0, 2.0]), ("following", [1.0])):
-        with pytest.raises(ValueError, match=f"{state}', {len(targets)} targets, 2 commands"):
-            encode_robot(state, 1, 0.0, 0.0, values, targets, [1.0, 2.0], [True, True])
 
 
 @given(st.lists(st.floats(width=32), min_size=58, max_size=58))

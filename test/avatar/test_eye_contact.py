@@ -25,27 +25,21 @@ Place = tuple[float, float, float]
 # A robot, where a person is (metres forward, left and up of the face's eyes), and where the camera is; "": as shipped.
 SET_UPS: dict[str, tuple[str, Place, str]] = {
     "laptop": ("screen", (0.6, 0.0, 0.0), ""),
-    "tablet on a robot": ("screen", (0.8, -0.1, 0.3), "xyz_m: [0.02, 0.12, -0.2], rpy_rad: [0, -0.3, -0.1]"),
     "large screen": ("screen", (1.5, 0.3, 0.1), "xyz_m: [0, 0, 0.45], rpy_rad: [0, 0.15, 0]"),
     "head": ("inmoov_head", (1.2, -0.3, 0.15), "xyz_m: [0.08, 0, -0.35], rpy_rad: [0, -0.2, 0]"),
 }
-NECK = """head_yaw: {unit: rad, group: neck, neutral: 0, limits: {position: [-1, 1], speed: 2, acceleration: 10,
-jerk: 150}, map: {sum: {headYaw: 1}}, on_fault: hold, output: {driver: neck, id: 1}}"""
 
 
 def robot_of(name: str, folder: Path) -> str:
-    """What its user gives as robot: a shipped name, or a profile's path. The tablet is on a servo that turns it."""
+    """What its user gives as robot: a shipped name, or the path of a profile with another camera."""
     robot, _, camera = SET_UPS[name]
-    text = shipped_profiles()[robot].read_text()
-    edits = [(r"(?m)^camera: .*$", f"camera: {{mount: fixed, {camera}}}")] if camera else []
-    if name == "tablet on a robot":
-        edits += [("drivers:\n", "drivers:\n  neck: {type: dynamixel}\n"), ("head_yaw: .*", NECK)]
-    for old, new in edits:
-        text, times = re.subn(old, new, text)
-        assert times == 1
-    path = folder / "own.yaml"
+    if not camera:
+        return robot
+    path, shipped = folder / "own.yaml", shipped_profiles()[robot].read_text()
+    text, times = re.subn(r"(?m)^camera: .*$", f"camera: {{mount: fixed, {camera}}}", shipped)
+    assert times == 1
     path.write_text(text)
-    return str(path) if edits else robot
+    return str(path)
 
 
 def seen_at(robot: str, person: Place) -> FloatArray:
