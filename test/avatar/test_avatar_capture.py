@@ -17,6 +17,9 @@ from reactdiff_ros.avatar.capture import MESSAGE_BYTES, VISITORS
 from reactdiff_ros.capture.browser import HEAD, PICTURE, acknowledge
 from tools.chromium import Page
 
+KERNEL_BYTES = 20_000_000
+"""More than the kernel's buffers and a few messages hold."""
+
 
 class Node:
     """The other ends of visitors' lines."""
@@ -70,6 +73,20 @@ async def test_messages_pass_whole_both_ways_and_what_is_none_ends_the_visit(ser
                 await (page.send_str("{}") if end == "text" else page.send_bytes(bytes(MESSAGE_BYTES + 1)))
             assert await asyncio.wait_for(reader.read(), 10) == b"", end  # and nothing of it was passed on
             writer.close()
+
+
+async def test_a_node_that_does_not_read_holds_the_page_back(server, node, session):
+    async with session.ws_connect(server.url + "capture") as page:
+        _, writer = await node.line()
+        sent = 0
+        with suppress(asyncio.TimeoutError):
+            while sent < 10 * KERNEL_BYTES:
+                await asyncio.wait_for(page.send_bytes(bytes(200_000)), 1.0)
+                sent += 200_000
+        assert sent < KERNEL_BYTES
+        async with session.get(server.url + "healthz") as alive:
+            assert alive.status == 200
+        writer.transport.abort()
 
 
 async def test_there_is_a_limit_to_visitors_and_a_robot_with_its_own_camera_says_so(server, node, session, started):

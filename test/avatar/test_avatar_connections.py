@@ -124,7 +124,7 @@ async def test_a_stop_gets_through_more_connections_than_there_are_files(sends, 
 
 @pytest.fixture
 async def server(started):
-    """A server with the fewest places, 64."""
+    """A server with the fewest places, 64; an address has 32 of them at most."""
 
     async def call(what: str) -> tuple[bool, str]:
         await asyncio.sleep(0.3)
@@ -144,6 +144,17 @@ async def opened(stack: ExitStack, server: AvatarServer, count: int, address: st
     for _ in range(20):
         await asyncio.sleep(0.005)
     return made
+
+
+async def test_one_address_pushes_out_its_own_connections_alone(server):
+    with ExitStack() as stack:
+        others = await opened(stack, server, 3, "127.0.0.9")
+        own = await opened(stack, server, 32, "127.0.0.1")
+        assert server.fault == ""
+        more = await opened(stack, server, 5, "127.0.0.1")
+        assert [ended(one) for one in own] == [True] * 5 + [False] * 27, "those that have waited the longest"
+        assert not any(ended(one) for one in (*others, *more))
+        assert "too many connections" in server.fault
 
 
 async def test_many_addresses_push_out_the_oldest_and_no_open_page(server):

@@ -105,11 +105,27 @@ def test_a_clock_that_was_set_is_followed_at_once():
     assert clock.local(START_NS + 62 * NS, START_NS + 2 * NS) == pytest.approx(START_NS + 2 * NS, abs=5_000_000)
 
 
+def of_hidden_size() -> bytes:
+    """A fill byte, which decoders skip, must not lead the walk into a comment that holds a small size."""
+    large = jpeg(4000, 16)
+    comment = bytearray(65533)
+    head = b"\xff\xd8" + b"\xff" + large[2:20] + b"\xff\xfe\xff\xff"
+    at = 4 + int.from_bytes(head[4:6], "big") - len(head)
+    comment[at : at + 12] = b"\xff\xc0\x00\x11\x08" + (48).to_bytes(2, "big") + (64).to_bytes(2, "big") + b"\x03\1\x22"
+    return head + bytes(comment) + large[20:]
+
+
+WHOLE = jpeg(1920, 1920)
+BUSY = WHOLE[: WHOLE.index(b"\xff\xda")] + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" * 20_000 + b"\xff\xd9"
+"""A small message that keeps a decoder busy."""
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
         (b"", "not a JPEG"), (b"\xff\xd8\xff\xe0\x00\x00" + bytes(40), "not a JPEG"), (jpeg(2000, 16), "of 2000x16"),
-        (jpeg(16, 2000), "of 16x2000"), (jpeg(progressive=1), "several scans"),
+        (jpeg(16, 2000), "of 16x2000"), (of_hidden_size(), "of 4000x16"), (BUSY, "several scans"),
+        (jpeg(progressive=1), "several scans"),
     ],
 )  # fmt: skip
 def test_what_is_no_small_jpeg_has_one_sentence_before_it_is_decoded(content, why):

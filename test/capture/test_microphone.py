@@ -158,8 +158,9 @@ rate, stamps = microphone.rate_hz, [sound.stamp_ns for sound in sounds]
 mono = np.concatenate([sound.samples for sound in sounds]).mean(axis=1)
 loud = np.flatnonzero(np.abs(mono) > 1000)
 heard = mono[loud[0] : loud[-1]] if len(loud) else mono
+spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
 print(json.dumps({
-    "heard_s": len(heard) / rate, "seconds": len(mono) / rate,
+    "hz": float(spectrum.argmax() * rate / len(heard)), "heard_s": len(heard) / rate, "seconds": len(mono) / rate,
     "played_late_s": (stamps[0] - begin_ns) / 1e9 + int(loud[0] if len(loud) else 0) / rate,
     "rising": all(b > a for a, b in zip(stamps, stamps[1:])), "dropped": microphone.dropped,
 }))
@@ -177,6 +178,7 @@ def test_what_is_played_at_its_stamp_is_heard_with_even_stamps(microphone_withou
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads(done.stdout.splitlines()[-1])
+    assert result["hz"] == pytest.approx(440, abs=15)
     assert result["heard_s"] == pytest.approx(0.5, abs=0.1)
     assert -0.2 < result["played_late_s"] < 1.0
     assert (result["rising"], result["dropped"]) == (True, 0)
