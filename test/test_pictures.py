@@ -10,14 +10,6 @@ from reactdiff_ros.pictures import cut_out, shrunk
 NOISE = np.random.default_rng(5).integers(0, 256, (90, 121, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("far", [-1e3, 1e12, 1e300])
-def test_beyond_the_picture_there_is_its_edge_or_nothing(far):
-    beyond = np.array([[1.0, 0, far], [0, 1, 3]])
-    edge = NOISE[3:7, [0 if far < 0 else -1]].repeat(5, axis=1)
-    np.testing.assert_array_equal(cut_out(NOISE, beyond, (5, 4)), edge)
-    assert not cut_out(NOISE, beyond, (5, 4), zeros=True).any()
-
-
 @pytest.mark.parametrize("zeros", [False, True])
 @pytest.mark.parametrize(
     ("side", "angle", "x", "y"),

@@ -1,4 +1,4 @@
-"""A file is there as a whole or as it was before: after an error, a full disk, a kill, and next to another writer."""
+"""A file is there as a whole or as it was before: after an error, a full disk and a kill."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reactdiff_ros.whole_file import whole_file, whole_path, write_arrays, write_whole
+from reactdiff_ros.whole_file import whole_path, write_arrays, write_whole
 
 BEGIN = "import os, resource, signal, sys; from pathlib import Path; from reactdiff_ros.whole_file import *\n"
 KILLED = """
@@ -63,17 +63,6 @@ def test_a_kill_leaves_what_was_there_and_the_next_one_is_written(path):
         part.write_text("first")
         assert names(path.parent / "folder") != ["y"]
     assert (path.parent / "folder" / "y").read_text() == "first"
-
-
-def test_two_that_write_it_at_once_do_not_mix(path, monkeypatch):
-    with whole_file(path) as file:
-        file.write(b"of one")
-        file.flush()
-        with monkeypatch.context() as other:
-            other.setattr(os, "getpid", lambda: 1)
-            write_whole(path, "of another process")
-        assert path.read_text() == "of another process"
-    assert path.read_text() == "of one"
 
 
 def test_a_link_stays_one_and_what_is_no_plain_file_stays(tmp_path):

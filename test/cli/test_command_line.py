@@ -1,12 +1,10 @@
-"""The command line as a whole: help, usage errors, exit codes, JSON, Ctrl-C, and the robots' commands."""
+"""The command line as a whole: help, usage errors, exit codes, JSON, and the robots' commands."""
 
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,11 +34,8 @@ def every_command(command: click.Command = command_line.cli, path: tuple[str, ..
 @pytest.mark.parametrize(("path", "command"), [*every_command()])
 def test_every_command_explains_itself_and_its_numbers_are_finite(path, command, capsys):
     assert main([*path, "--help"]) == 0
-    text = capsys.readouterr().out
-    assert text.startswith("Usage: reactdiff")
+    assert capsys.readouterr().out.startswith("Usage: reactdiff")
     assert command.help
-    if isinstance(command, click.Group):
-        assert "..." not in text.partition("Options:")[2], "sentences are whole"
     for parameter in command.params:
         if isinstance(parameter, click.Option) and not parameter.hidden:
             assert parameter.help, f"{parameter.name} is not described"
@@ -49,22 +44,13 @@ def test_every_command_explains_itself_and_its_numbers_are_finite(path, command,
                 parameter.type.convert(number, parameter, None)
 
 
-def test_old_names_of_commands_and_options_are_hidden_and_noted(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_old_names_of_commands_and_options_are_hidden_and_noted(capsys):
     assert main(["train", "--help"]) == 0
     assert "now 'reactdiff dev train'" in capsys.readouterr().err
-    for words, old, new in (
-        ("listen --look nosuch", "--look", "--avatar"),
-        ("report nosuch.npz --overwrite", "--overwrite", "--force"),
-        ("bag info nosuch --picture /image", "--picture", "--camera-topic"),
-        ("bag replay nosuch -o out --preset warm", "--preset", "--style"),
-    ):
-        assert main(words.split()) != 0
-        assert f"{old} is now {new}" in capsys.readouterr().err
-        assert main([*words.split(), "--help"]) == 0
-        help_text = capsys.readouterr().out
-        assert f"{new} " in help_text
-        assert f"{old} " not in help_text
+    assert main(["listen", "--look", "nosuch"]) == 2
+    assert "--look is now --avatar" in capsys.readouterr().err
+    assert main(["listen", "--help"]) == 0
+    assert "--look " not in capsys.readouterr().out
 
 
 def test_figures_are_a_table_for_people(capsys):
@@ -87,9 +73,7 @@ def test_help_is_instant():
     ("arguments", "code", "words"),
     [
         ("listen --clip x.mp4 --camera 0", 2, "--clip replaces"),
-        ("listen --once", 2, "--once needs --clip"),
         ("listen --camera none --microphone none", 2, "needs a camera"),
-        ("listen --avatar papper", 2, "--avatar cannot be 'papper': did you mean 'paper'?"),
         ("listen --clip /nowhere/talk.mp4", 2, "/nowhere/talk.mp4"),
         ("dev simulate --dyads 1 --seconds 0", 2, "1.0<=x<=3600.0"),
         ("lisen", 2, "Did you mean 'listen'?"),
@@ -139,17 +123,6 @@ def test_json_is_the_only_thing_on_stdout_and_strict(capfd):
     assert json.loads(out) == {"nan": None, "array": [1.0, None], "path": "/x"}
     assert "a library talks" in err
     assert "a C library talks" in err
-
-
-def test_a_copy_of_ctrl_c_changes_neither_the_end_nor_the_exit_code():
-    command = [sys.executable, "-u", "-m", "reactdiff_ros.cli.main", "robot", "preview", "ohbot", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert "http://" in process.stdout.readline()
-        for _ in range(2):
-            process.send_signal(signal.SIGINT)
-            time.sleep(0.1)
-        assert "Traceback" not in process.stderr.read()
-        assert process.wait(60.0) == 0
 
 
 def test_escape_sequences_of_a_profile_do_not_reach_the_terminal(tmp_path, capfd):

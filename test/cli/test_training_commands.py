@@ -10,7 +10,6 @@ from generated_sets import FACEVERSE_ORDER, react, react_features
 
 from reactdiff_ros.cli.simulate import listeners_of
 from reactdiff_ros.model.backends.onnxruntime_backend import open_graph
-from reactdiff_ros.model.style import style_of
 from reactdiff_ros.simulator.dyads import simulate
 
 LACKING = [name for name in ("torch", "accelerate", "onnx") if importlib.util.find_spec(name) is None]
@@ -117,9 +116,5 @@ def test_listeners_of_a_dyad_are_its_own_and_others_of_the_same_seed_and_worlds(
         assert np.array_equal(values[:, 0], first), name
         assert np.array_equal(values[:, :2], fewer[name]), name
     assert not np.array_equal(listeners["listener"][:, 1], other["listener"][:, 1])
-    # Two worlds share their listeners; the style of one is that of the other.
+    # Two worlds share their listeners.
     assert np.array_equal(listeners["traits"][:10], listeners["traits"][10:])
-    for number in range(3):
-        values, given = style_of(listeners["listener"][:, number])
-        assert np.array_equal(listeners["style_given"][:10, number], given[10:])
-        assert np.array_equal(listeners["style"][10:, number], values[:10] * given[:10])
