@@ -137,11 +137,12 @@ def test_errors_are_said_at_once_and_a_warning_that_lasts_by_the_first_node_that
     said.clear()
     now = [time.monotonic() + 100.0]
     monkeypatch.setattr(live_graph.time, "monotonic", lambda: now[0])
-    for warns, seconds in ((1, 3), (0, 3), (1, 20), (0, 20)):
+    for warns, seconds, lines in ((0, 1, 0), (1, 3, 0), (0, 3, 0), (1, 20, 1), (0, 20, 2)):
         for _ in range(seconds):
             now[0] += 1.0
             for name in ("clip_node", "perception_node"):
                 made.hear(NodeReport(name, warns, "a sentence"))
+        assert len(said) == lines
     assert said == ["clip_node: a sentence", "clip_node works again: a sentence"]
 
 
