@@ -35,6 +35,15 @@ def test_the_gpu_checks_run_without_a_gpu(tmp_path):
     assert [row["candidates"] for row in found["plans_onnxruntime-cpu"]] == [1, 10]
 
 
+def test_the_diagrams_in_the_docs_are_those_of_the_code(tmp_path):
+    done = run(sys.executable, "scripts/make_diagrams.py", "--output", tmp_path)
+    assert done.returncode == 0, done.stderr
+    made = sorted(tmp_path.iterdir())
+    assert made
+    for path in made:
+        assert path.read_text() == (ROOT / "docs" / "images" / path.name).read_text(), "run scripts/make_diagrams.py"
+
+
 @pytest.mark.parametrize("path", SHELL, ids=lambda path: path.name)
 def test_it_parses_and_is_executable(path):
     assert os.access(path, os.X_OK)
