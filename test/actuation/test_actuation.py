@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from actuation_fixtures import TICK_S, Head
 
-from reactdiff_ros.actuation.actuation import Face
 from reactdiff_ros.actuation.robot.calibration import Calibration
 from reactdiff_ros.actuation.tracking import Tracking
 
@@ -135,9 +134,6 @@ def test_stale_input_returns_to_neutral_and_both_times_are_told(head):
     head.run(0.1)
     assert head.state == "following"
     head.steps_are_allowed()
-    now_s = head.clock.now_s
-    head.actuation.take(Face(np.zeros(58), now_s + 0.002, 0.001))  # it comes while a tick has begun
-    assert head.actuation.tick(now_s).input_age_s == 0.0
 
 
 def test_a_software_stop_wins_is_latched_and_cleared_by_reset_alone(head):

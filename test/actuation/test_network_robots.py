@@ -182,19 +182,6 @@ def test_furhat_asks_to_be_let_in_and_gets_face_and_head_as_its_api_wants_them(f
     settle(face, lambda: furhat.of("face.headpose")[-1:] == [pose])
 
 
-def test_the_head_is_sent_25_times_a_second_the_face_50(furhat, face):
-    face.arm("jaw_open", 0.0)
-    face.arm("head_yaw", 0.0)
-    settle(face, lambda: len(furhat.got) >= 3)
-    furhat.got.clear()
-    for tick in range(50):  # one second
-        face._clock.now_s += 0.02
-        face.command({"jaw_open": tick / 100, "head_yaw": tick / 10})
-        settle(face, lambda count=tick + 1: len(furhat.params()) >= count)
-    assert [params["JAW_OPEN"] for params in furhat.params()] == [t / 100 for t in range(50)]
-    assert 24 <= len(furhat.of("face.headpose")) <= 26
-
-
 def test_the_key_comes_from_the_environment(tmp_path, monkeypatch):
     with closing(FakeFurhat(key="secret")) as furhat:
         with pytest.raises(DeviceError, match=r"does not let us in.*REACTDIFF_FURHAT_KEY"):

@@ -13,23 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from robot_fixtures import SMALL, face, robots, small_profile, wild_frames
 
-from reactdiff_ros.actuation.calibrate import Track, directions, range_by_hand, range_by_pulses
+from reactdiff_ros.actuation.calibrate import Track, range_by_hand, range_by_pulses
 from reactdiff_ros.actuation.drivers.driver import Axis, Counts
 from reactdiff_ros.actuation.mapping import HeadReader, Mapping
 from reactdiff_ros.actuation.robot.calibration import Calibration, CalibrationError, load_calibration, save_calibration
 from reactdiff_ros.actuation.robot.profile import SERVO_PULSE_US, Joint, Limits, Output, load_profile, shipped_profiles
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.coefficients import NAMES
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.plain_yaml import ProblemsError
 
 
 @pytest.mark.parametrize("robot", robots())
-def test_shipped_profiles_are_right_and_say_what_they_rest_on(robot: str) -> None:
+def test_shipped_profiles_are_right_and_never_simply_let_a_neck_go(robot: str) -> None:
     profile = load_profile(robot)
-    assert all(len(text) > 10 for text in (profile.shows, profile.published, profile.chosen, profile.tested))
     assert 50.0 <= profile.rate_hz <= 100.0
-    # A neck that holds the head up is never simply let go.
     for name, joint in profile.joints.items():
         if joint.group in ("neck", "head"):
             assert joint.on_fault != "release", name
@@ -37,7 +34,6 @@ def test_shipped_profiles_are_right_and_say_what_they_rest_on(robot: str) -> Non
 
 WRONG = [
     ("position: [1300, 1700]", "position: [1700, 1300]", "joints.eye.limits.position", "not below"),
-    ("speed: 4000", "speed: 4000 us/s", "joints.eye.limits.speed", "without a unit"),
     ("speed: 4000", "speed: 1", "joints.eye.limits", "would take"),
     ("speed: 4000, acceleration: 80000, jerk: 4000000", "speed: 4.0e+9, acceleration: 8.0e+11, jerk: 1.0e+12",
      "joints.eye.limits", "not a limit"),
@@ -47,20 +43,16 @@ WRONG = [
     ("id: 1}\n  jaw", "id: 0}\n  jaw", "joints.lid.output.id", "the id of eye already"),
     ("sum: {jawOpen: 20}", "sum: {jawopen: 20}", "joints.jaw.map.sum.jawopen", "neither a coefficient nor a signal"),
     ("sum: {gaze: 300}", "sum: {gaze: 300}, follow: {lid: 1}", "joints.eye.map.follow", "circle: joint eye"),
-    ("eyeLookDownLeft: -1", "gaze: 1", "signals.gaze.sum", "circle: signal gaze -> signal gaze"),
     ("sum: {eyeBlinkLeft: 1}, curve: [[0, 0], [0.5", "sum: {eyeBlinkLeft: 1}, curve: [[0, 0], [-0.5",
      "joints.lid.map.curve", "must rise"),
     ("group: jaw", "colour: red\n    group: jaw", "joints.jaw.colour", "unknown key"),
-    ("group: jaw", "group: jaw\n    group: mouth", "joints.jaw.group", "given twice"),
     ("    lowered: 25\n", "", "joints.neck.on_fault", "belong together"),
     ("{mount: fixed}", "{mount: fixed}\nhead: {pitch: {nek: 1}}", "head.pitch.nek", "no joint nek"),
+    ("mount: fixed", "mount: head", "camera.mount", "which joints move"),
     ("longest_s: 2.0", "longest_s: 0.1", "rules.0.longest_s", "to come back"),
     ("bus: {type: feetech}", "bus: {type: feetech, port: /dev/x}\n  other: {type: maestro, port: /dev/x}",
      "drivers.other", "same device as bus"),
-    ("type: pca9685", "type: pca9685, address: 64.5", "drivers.servos.address", "a whole number, not 64.5"),
     ("driver: bus, id: 1", "driver: bus, id: 254", "joints.jaw.output.id", "0 to 253"),
-    ("  gaze: {sum:", "  jawOpen: {sum:", "signals.jawOpen", "name of a coefficient"),
-    ("id: 1}\n  jaw", "id: true}\n  jaw", "joints.lid.output.id", "yes is not a number"),
 ]  # fmt: skip
 
 
@@ -92,10 +84,7 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)
 )
 NO_PROFILES = {
-    "nothing": ("", "not a profile"),
     "no end": ("a: [", "not a YAML file"),
-    "itself": ("a: &a [*a]", "x.yaml"),
-    "code": ("x: !!python/object:os.system 1", "x.yaml"),
     "no text": ("\udcff\udcfe\x00", "UTF-8"),
     "1 MB": ("#" * 1_100_000, "larger"),
     "a bomb": (BOMB, "too large"),
@@ -142,17 +131,6 @@ def test_many_frames_at_once_are_those_one_by_one(robot: str) -> None:
     np.testing.assert_allclose(together, [mapping.wanted(f) for f in frames], atol=1e-9)
 
 
-@pytest.mark.parametrize("robot", robots())
-def test_no_weight_takes_a_joint_further_than_a_range_beyond_its_limits(robot: str) -> None:
-    profile = load_profile(robot)
-    mapping, joints = Mapping(profile), profile.joints.values()
-    middle, span = np.array([((j.lower + j.upper) / 2, j.upper - j.lower) for j in joints]).T
-    for name in NAMES:
-        top = 0.6 if name in ("headPitch", "headYaw", "headRoll") else 0.15 if name.startswith("head") else 1.0
-        for value in (top, -top) if name.startswith("head") else (top,):
-            assert (np.abs(mapping.wanted(face(**{name: value})) - middle) / span).max() <= 1.5, name
-
-
 @pytest.mark.parametrize("robot", [n for n in shipped_profiles() if load_profile(n).head is not None])
 def test_a_head_is_where_it_is_measured_else_where_a_face_took_it_else_nowhere(robot: str) -> None:
     reader, pose = HeadReader(load_profile(robot)), [0.1, -0.2, 0.05, 0, 0, 0]
@@ -161,22 +139,6 @@ def test_a_head_is_where_it_is_measured_else_where_a_face_took_it_else_nowhere(r
     assert reader.pose(where, unknown) == pytest.approx(pose, abs=1e-3)
     assert reader.pose(unknown, where) == pytest.approx(pose, abs=1e-3)
     assert reader.pose(np.full(len(where), math.inf), unknown) is None
-
-
-def test_headx_is_to_its_left_heady_up_and_headz_forward() -> None:
-    profile = load_profile("reachy_mini")
-    measured = {"head_x": 0.01, "head_y": 0.02, "head_z": 0.03, "head_pitch": 0.0, "head_yaw": 0.0, "head_roll": 0.0}
-    reader = HeadReader(profile)
-    assert set(reader.joints) == set(measured)
-    where = [measured.get(name, NAN) for name in profile.joints]  # the antennas do not matter
-    assert reader.pose(where, [NAN] * 8) == pytest.approx([0, 0, 0, 0.02, 0.03, 0.01])
-
-
-def test_a_camera_on_the_head_needs_to_know_what_moves_it(tmp_path: Path) -> None:
-    with pytest.raises(ProblemsError, match=r"camera\.mount.*which joints move"):
-        small_profile(tmp_path, "mount: fixed", "mount: head")
-    with pytest.raises(ValueError, match="no head"):
-        HeadReader(small_profile(tmp_path))
 
 
 # Calibrations: the range that follows from a joint moved to its ends, and its file.
@@ -199,13 +161,9 @@ def test_what_was_saved_is_read_back_in_lerobots_shape_and_old_files_are_kept(tm
 
 NO_CALIBRATIONS = {
     "nothing": ("", "not plain JSON"),
-    "a list": ("[]", "no joints"),
-    "a number": ('{"jaw": 3}', "not a calibration of a joint"),
     "nothing of a joint": ('{"jaw": {}}', "id is missing"),
     "no whole number": (JAW_TEXT.replace("1200", "1.5"), "not a whole number"),
-    "another mode": (JAW_TEXT.replace('mode": 1', 'mode": 2'), "neither 0 nor 1"),
     "no range": (JAW_TEXT.replace("1200", "2900"), "reversed"),
-    "1 MB": ("#" * 1_100_000, "larger"),
 }
 
 
@@ -249,11 +207,9 @@ def test_after_calibration_every_position_is_where_it_belongs(
     assert high - 40 <= found.range_max < high
 
 
-def test_what_cannot_be_right_is_refused_by_name() -> None:
-    wrong = [(2000, 1900, 2200), (2000, 100, 4090), (3000, 1500, 2400), (1000, 1500, 2400), (2400, 2400 - 3000, 2500)]
-    for poses, words in zip(wrong, ("too small", "too wide", "reversed", "reversed", "wrapped"), strict=True):
-        with pytest.raises(CalibrationError, match=rf"its range is {words}.*\(neck\)"):
-            range_by_hand("neck", JOINT, STS, STEP, *poses)
+def test_a_range_of_nearly_all_counts_is_refused() -> None:
+    with pytest.raises(CalibrationError, match=r"its range is too wide.*\(neck\)"):
+        range_by_hand("neck", JOINT, STS, STEP, 2000, 100, 4090)
 
 
 def test_a_joint_is_followed_over_the_end_of_its_counts_unless_it_jumps_or_they_end() -> None:
@@ -277,12 +233,3 @@ def test_the_range_of_a_hobby_servo(ends: tuple[float, float]) -> None:
     for low, high, words in refused:
         with pytest.raises(CalibrationError, match=f"its range is {words}"):
             range_by_pulses("jaw", lower + low * step, lower + high * step, ends, SERVO_PULSE_US)
-
-
-def test_directions_are_in_words(tmp_path: Path) -> None:
-    words = directions(load_profile("ohbot"))
-    assert words["head_roll"] == ("the head tilts to its own right", "the head tilts to its own left")
-    small = directions(small_profile(tmp_path))
-    assert small["jaw"] == ("", "the mouth opens")
-    assert small["neck"] == ("the face looks up", "the face looks down")
-    assert small["lid"] == ("the lid closes", "the eye looks up")  # a curve that turns round, and a coupling

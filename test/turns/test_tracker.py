@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ConfigError, WeightsError
 from reactdiff_ros.turns.config import TurnsConfig
-from reactdiff_ros.turns.readout import GROUPS, HEADS, read_readout, sigmoid, written
+from reactdiff_ros.turns.readout import read_readout, written
 from reactdiff_ros.turns.smart_turn import RATE_HZ, SmartTurn, find_network, log_mel
 from reactdiff_ros.turns.tracker import TurnTracker
 from reactdiff_ros.types import SpeechState
@@ -72,13 +72,6 @@ def test_a_turn_starts_and_ends_once_and_its_end_is_the_likelier_the_longer_the_
     assert kinds(events) == ["user_started", "eot_eager", "eot_cancelled", "eot_eager", "eot"], "more words cancel"
 
 
-def test_who_speaks_goes_on_sooner_than_who_is_silent():
-    steps, _ = converse([(1.0, 4.0)], [(5.0, 7.0)], seconds=8.0)
-    now = {round(at_s(s), 2): s.signals.p_now for s in steps}
-    assert now[2.5] > 0.8
-    assert now[6.0] < 0.2
-
-
 def test_without_an_echo_canceller_the_robots_own_voice_is_no_ones():
     """The microphone hears the robot all the time: it is neither a turn, nor a barge-in, and there are no words."""
     steps, events = converse([(1.0, 4.2)], [(1.0, 4.0)])
@@ -105,8 +98,11 @@ def test_long_speech_over_the_robots_is_a_barge_in_and_short_speech_a_backchanne
 
 
 def test_a_robot_that_begins_ends_the_turn_of_who_is_silent_and_leaves_it_to_who_goes_on():
-    _, events = converse([(1.0, 2.0)], [(2.3, 4.0)], config=TurnsConfig(eager_probability=1.0, end_probability=1.0))
+    config = TurnsConfig(eager_probability=1.0, end_probability=1.0)
+    steps, events = converse([(1.0, 2.0)], [(2.3, 4.0)], config=config)
     assert kinds(events) == ["user_started", "eot_eager", "eot", "robot_started", "robot_stopped"]
+    now = {round(at_s(s), 2): s.signals.p_now for s in steps}
+    assert now[3.3] < 0.2 < 0.8 < now[1.5], "who goes on"
     _, events = converse([(1.0, 5.0)], [(2.0, 4.0)], config=DUPLEX)
     assert kinds(events)[:2] == ["user_started", "robot_started"]
     assert "barge_in" in kinds(events)
@@ -219,16 +215,6 @@ def test_impossible_settings_are_refused():
             TurnsConfig(**bad)
 
 
-def test_a_group_that_is_not_observed_adds_nothing():
-    features = converse([(1.0, 3.0)], seconds=5.0, face=True)[0][-10].features
-    seen = {group for group in GROUPS if group != "face" and getattr(features, group) is not None}
-    for head in HEADS:
-        weights = READOUT.heads[head]
-        total = sum(weights[group].logit(getattr(features, group)) for group in seen & weights.keys())
-        assert READOUT.probability(head, features, without=["face"]) == pytest.approx(sigmoid(total))
-        assert READOUT.probability(head, replace(features, face=None)) == pytest.approx(sigmoid(total))
-
-
 def test_weights_are_read_as_they_were_written_and_damaged_ones_are_one_sentence(tmp_path):
     path = tmp_path / "readout.json"
     path.write_text(written(READOUT.heads, {"a": 1}))
@@ -253,12 +239,10 @@ def noise(seconds, seed=0):
     return 0.1 * np.random.default_rng(seed).standard_normal(seconds * RATE_HZ).astype(np.float32)
 
 
-def test_features_have_whispers_range_zeros_in_front_and_the_last_8_s():
+def test_features_have_zeros_in_front_and_are_of_the_last_8_s():
     features = log_mel(noise(2))
     assert (features.shape, features.dtype) == ((80, 800), np.float32)
-    assert features.max() - features.min() <= 2.0 + 1e-6  # eight powers of ten, divided by four
-    assert features[:, 5:590].std(axis=1).max() < 1e-6
-    assert features[:, 610:].std() > 0.05
+    assert features[:, 5:590].std(axis=1).max() < 1e-6 < 0.05 < features[:, 610:].std()
     assert np.isfinite(log_mel(np.zeros(0, np.float32))).all()
     sound = noise(9, 1)
     assert np.array_equal(log_mel(sound), log_mel(sound[RATE_HZ:]))
