@@ -76,10 +76,6 @@ def test_a_detection_begun_before_tells_the_same(nets):
     assert nets.detect(first, 0.5) == [alone]
     nets.begin_detection(first)
     assert nets.detect(second, 0.5) == [other], "what no one asked for is forgotten"
-    nets.begin_detection(first)
-    nets.begin_detection(second)
-    assert nets.detect(second, 0.5) == [other]
-    assert nets.detect(first, 0.5) == [alone]
 
 
 def apart(points: Array, others: Array) -> Array:

@@ -7,19 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from synthetic_face import HEAD, MS, frontal_face, in_picture
+from synthetic_face import MS, frontal_face, in_picture
 
 from reactdiff_ros import coefficients as c
 from reactdiff_ros.affect import CLASSES, projected
-from reactdiff_ros.perception import PerceptionConfig
 from reactdiff_ros.perception import face as m
 from reactdiff_ros.perception import person as p
 from reactdiff_ros.perception.blendshapes import blendshapes, confidence
 from reactdiff_ros.perception.expression import FEATURES, ExpressionReader
 from reactdiff_ros.perception.person import PRIOR, SPREAD, OneEuro, PersonalNeutral
-from reactdiff_ros.types import EXPRESSION_CLASSES
 from tools.demo.readback import face
-from tools.small_networks.expression import CRYING_FACE
 
 ANGLE = st.floats(-0.6, 0.6)
 ANYTHING = st.floats(allow_nan=True, allow_infinity=True)
@@ -46,16 +43,6 @@ def test_garbage_gives_a_finite_fit_or_none(points):
     assert fit is None or (np.isfinite(fit.scale) and fit.scale > 0)
 
 
-@pytest.mark.parametrize(
-    ("up", "out", "back", "smile"), [(0.1, 0, 0, 0.47), (0.1, 0.05, 0, 0.59), (0.1, 0.05, 0.05, 0.71)]
-)
-def test_corners_that_rise_go_outwards_and_back_are_a_smile(up, out, back, smile):
-    displacement = np.zeros(m.COUNT)
-    for side in "RL":
-        displacement[[m.INDEX[f"corner{way}{side}"] for way in ("Up", "Out", "Back")]] = up, out, -back
-    assert blendshapes(displacement, PRIOR)[list(c.SMILE)] == pytest.approx([smile] * 2, abs=0.01)
-
-
 @given(arrays(np.float64, m.COUNT, elements=ANYTHING))
 def test_coefficients_of_anything_are_finite_and_between_0_and_1(displacement):
     with np.errstate(all="ignore"):
@@ -69,13 +56,10 @@ def test_confidence_falls_in_bad_conditions_and_what_landmarks_cannot_show_has_n
     sure, smile = confidence(**good), list(c.SMILE)
     for name in ("cheekPuff", "tongueOut", "noseSneerLeft", "noseSneerRight", "jawForward"):
         assert sure[c.INDEX[name]] == 0.0, name
-    assert 20 <= (sure[:52] > 0.3).sum() <= 40
     for worse in ({"yaw": 0.7}, {"pitch": 0.7}, {"unit_px": 12.0}, {"residual": 0.2}, {"known": 0.0}):
         less = confidence(**good | worse)
         assert (less[smile] < 0.8 * sure[smile]).all(), worse
         assert (less <= sure + 1e-9).all(), worse
-    turned = confidence(**good | {"yaw": 0.5})
-    assert turned[c.INDEX["mouthSmileLeft"]] < turned[c.INDEX["mouthSmileRight"]], "the far side is less sure"
 
 
 def test_affect_of_a_prototype_is_its_own():
@@ -92,34 +76,6 @@ def test_affect_of_a_prototype_is_its_own():
     assert [CLASSES[int(np.argmax(read[:-2]))] for read in affect.values()] == list(affect)
     assert affect["happy"][-2] > 0.5 > -0.3 > max(affect["angry"][-2], affect["sad"][-2])
     assert affect["surprise"][-1] > 0.3 > 0.0 > affect["neutral"][-1]
-
-
-LAUGH = {"mouthSmile": 1.0, "cheekSquint": 0.8, "jawOpen": 0.4, "mouthUpperUp": 0.3}
-TEARS = {name: sum(ends) / 2 for name, ends in CRYING_FACE.items()}
-BARED = {
-    "mouthSmile": 0.3, "mouthStretch": 0.4, "mouthUpperUp": 0.7, "mouthLowerDown": 0.5, "browDown": 0.9,
-    "noseSneer": 0.6, "eyeSquint": 0.6, "jawOpen": 0.3,
-}  # fmt: skip
-
-
-def rendered(**shown: float) -> np.ndarray:
-    """Features of the demo head with these coefficients, both sides alike, against its own neutral."""
-    rest, moved = (p.features_of_face(HEAD.landmarks(f)) for f in (face(), face(**shown)))
-    return moved - rest
-
-
-def test_raised_corners_are_a_smile_in_a_happy_face_alone_which_takes_longer_than_a_vowel():
-    for shown, labels, least, most in (
-        (LAUGH | {"eyeBlink": 0.9, "eyeSquint": 0.5}, ("happy",), 0.85, 0.9),
-        (BARED, ("angry", "disgust", "sad"), 0.0, 0.1),
-        (TEARS, ("sad",), 0.0, 0.1),
-    ):
-        reader = ExpressionReader()
-        assert EXPRESSION_CLASSES[reader.read(0, rendered(**shown)).argmax()] in labels
-        assert least <= reader.smile(np.array([0.9]))[0] <= most
-    reader, happy = ExpressionReader(), EXPRESSION_CLASSES.index("happy")
-    seen = [reader.read(t * MS, rendered(**(LAUGH if t >= 1000 else {})))[happy] for t in range(0, 4000, 40)]
-    assert seen[24] < seen[27] < 0.5 * seen[-1]
 
 
 @given(arrays(np.float64, len(FEATURES), elements=st.floats(-50, 50)))
@@ -183,13 +139,3 @@ def test_speech_and_blinks_do_not_shift_the_neutral():
         neutral.observe(k * STEP, values, 0.0)
     assert neutral.value[gap] < 0.10
     assert neutral.value[lid] == pytest.approx(0.31, abs=0.01)
-
-
-@pytest.mark.parametrize(("smile", "least", "most"), [(0.0, 0.0, 0.1), (0.8, 0.3, 1.0)])
-def test_cheeks_rise_no_further_than_the_corners_of_the_mouth(smile, least, most):
-    shown, person = frontal_face(mouthSmile=smile).copy(), p.Person(PerceptionConfig())
-    shown[[50, 101, 205, 280, 330, 425], 1] += 0.06  # half of a full movement, as a stranger's cheeks may measure
-    for k in range(5):
-        read = person.read(k * STEP, in_picture(shown), p.Camera((640.0, 480.0), 600.0)).coefficients
-    cheeks = read[list(c.index("cheekSquintLeft", "cheekSquintRight"))].max()
-    assert least <= cheeks <= min(most, read[list(c.SMILE)].max())
