@@ -24,7 +24,7 @@ from reactdiff_ros import messages
 from reactdiff_ros.capture.media import ClipPicture, ClipSound
 from reactdiff_ros.errors import MediaError, MessageError
 from reactdiff_ros.recordings.bags import interfaces
-from reactdiff_ros.recordings.bags.read import BACK_NS, BagSource, restamped, stamped, together
+from reactdiff_ros.recordings.bags.read import BACK_NS, BagSource, stamped, together
 from reactdiff_ros.recordings.bags.storage import Study
 from reactdiff_ros.recordings.bags.write import BagWriter
 from reactdiff_ros.types import ExpressionFrame
@@ -225,9 +225,3 @@ def test_time_never_goes_far_back_with_any_stamps(pairs):
     received = np.cumsum([r for _, r in pairs]) + START
     out = stamped("/camera", np.array([s for s, _ in pairs]), received).stamps
     assert (np.maximum.accumulate(out) - out <= BACK_NS).all()
-
-
-def test_stamps_are_patched_in_either_byte_order():
-    stamp = 7 * NS + 5
-    assert restamped(b"\0\1\0\0" + bytes(8) + b"rest", stamp) == b"\0\1\0\0\7\0\0\0\5\0\0\0rest"
-    assert restamped(b"\0\0\0\0" + bytes(8) + b"rest", stamp) == b"\0\0\0\0\0\0\0\7\0\0\0\5rest"
