@@ -67,9 +67,8 @@ def test_samplers_equal_the_reference_schedulers() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"widht": 3}, "paper.widht"), ({"heads": 3}, "multiples of heads"), ({"latent": 20}, "divisible by 2"),
+        ({"widht": 3}, "paper.widht"), ({"heads": 3}, "multiples of heads"), ({"batch": 0}, "paper.batch"),
         ({"hop": 50}, "shorter than the window"), ({"protocol": "live"}, "must be 'offline' or 'online'"),
-        ({"batch": 0}, "paper.batch"), ({"clip_frames": 20}, "at least one window"),
     ],
 )  # fmt: skip
 def test_wrong_settings_are_named(values: dict[str, Any], words: str) -> None:
@@ -126,11 +125,6 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(data: Path, tmp_pa
         assert torch.equal(value, resumed.model.state_dict()[name]), name
     with pytest.raises(ReactdiffError, match="other settings"):
         Trainer(replace(SMALL, hop=3), data, tmp_path / "cut", "cpu").resume()
-
-
-def test_files_that_are_no_models_are_sentences(tmp_path: Path) -> None:
-    (tmp_path / "broken.pt").write_bytes(b"")
     torch.save({"a": 1}, tmp_path / "other.pt")
-    for name, words in (("broken", "cannot be read"), ("none", "there is no checkpoint"), ("other", "not a model of")):
-        with pytest.raises(ReactdiffError, match=words):
-            load_model(tmp_path / f"{name}.pt", "cpu")
+    with pytest.raises(ReactdiffError, match=r"not a model of.*other\.pt"):
+        load_model(tmp_path / "other.pt", "cpu")

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from generated_sets import FACEVERSE_ORDER, REACT_CLIPS, dualtalk, mars, react
 from small_run import CONFIG, SHAPE, config, write_dyads
 from ticks import Ticks
@@ -124,7 +123,6 @@ def test_a_run_learns_from_each_kind(kind: str, tmp_path) -> None:
     assert real.known[..., HEAD.latents].all()
     assert real.observed[..., [name for name, _, _ in STREAMS].index("mfcc")].any()
     assert real.labelled.any() == (kind != "dualtalk")
-    assert trainer.facts["autoencoder"]["labelled_frames"] == int(real.labelled.sum())
     runs = runs_of(read_checkpoint(trainer.checkpoint))
     assert set(runs[0]["data"]) == {kind} | ({"expression_names"} if kind != "dualtalk" else set())
     assert str(root) not in json.dumps(runs)
@@ -227,18 +225,12 @@ def test_the_autoencoder_learns_every_group_and_turns_its_weights_and_then_its_d
 
 
 @pytest.mark.slow
-def test_a_budget_ends_a_run_in_less_precision_on_time(tmp_path) -> None:
-    AcceleratorState._reset_state(reset_partial_state=True)  # it takes one precision in a process
-    try:
-        trainer = Trainer(config(steps=10**6, vae_steps=10**6, minutes=1 / 3, precision="bf16"), tmp_path, Ticks())
-        list(trainer.run())
-        assert trainer.accelerator.mixed_precision == "bf16"
-    finally:
-        AcceleratorState._reset_state(reset_partial_state=True)
+def test_a_budget_ends_a_run_on_time(tmp_path) -> None:
+    trainer = Trainer(config(steps=10**6, vae_steps=10**6, minutes=1 / 3), tmp_path, Ticks())
+    list(trainer.run())
     assert 0 < trainer.step < 60
     assert trainer.spent() < 30
     assert trainer.vae_step == 10**6  # counted as done
-    assert all(torch.isfinite(p).all() for p in (*trainer.model.parameters(), *trainer.average.parameters()))
 
 
 def test_losses_that_are_not_finite_change_nothing(tmp_path, pool) -> None:
@@ -307,21 +299,12 @@ def test_a_run_that_is_stopped_in_every_phase_goes_on_to_the_same_bits(whole, tm
 def test_a_kept_encoder_stays_and_older_networks_learn_to_remember(tmp_path) -> None:
     before = Trainer(config(steps=2, shape=replace(SHAPE, far=0, memory=0), dyads=""), tmp_path / "before")
     list(before.run())
-    tuned, kept = (
-        begun(tmp_path / str(keep), before.checkpoint, keep_encoder=True, steps=6, keep=keep) for keep in (0.0, 0.25)
-    )
+    tuned = begun(tmp_path / "tuned", before.checkpoint, keep_encoder=True, steps=6)
     first = {name: value.clone() for name, value in tuned.model.state_dict().items()}
     list(tuned.run())
     assert changed(first, tuned.model) == {"denoiser", "head_mean"}
     assert (first["denoiser.from_memory.3.weight"] == 0).all()
     assert tuned.model.denoiser.from_memory[3].weight.any()
-    list(kept.run())
-    average = tuned.average.state_dict()
-    for name, value in kept.average.state_dict().items():
-        if name.startswith("denoiser"):
-            torch.testing.assert_close(value, torch.lerp(average[name], first[name], 0.25), atol=1e-6, rtol=1e-5)
-    freed = begun(tmp_path / "freed", tuned.checkpoint)
-    assert not freed.model.head_mean.any()  # of tokens that will change
     with pytest.raises(ReactdiffError, match="another shape"):
         load_networks(before.model, SHAPE, tuned.model.state_dict(), "tuned")
 
