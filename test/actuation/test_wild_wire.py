@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from actuation_fixtures import TICK_S, Head
-from robot_fixtures import robots, wild_frames
+from robot_fixtures import face, robots, wild_frames
 
 from reactdiff_ros.actuation.actuation import Face, Status
 from reactdiff_ros.actuation.drivers.driver import Axis
@@ -280,3 +280,21 @@ def test_whatever_face_comes_the_wire_stays_inside(name: str, tmp_path: Path) ->
     assert watch.outside <= 1e-6
     assert watch.speed <= 1.0 + 1e-6
     assert robot.interval_s >= SHORTEST * 0.02 - 1e-9
+
+
+@pytest.mark.parametrize("name", ["ohbot", "inmoov_head", "furhat", "generic_12servo", "opsoro_ono", "reachy_mini"])
+def test_a_head_is_seen_to_return_within_200_ms(name: str, tmp_path: Path) -> None:
+    """A neck alone, at rest anywhere in a step of its board: the first of its commands that differs."""
+    robot = Robot(tmp_path, robot=name)
+    now_s = robot.follows()
+    for pitch in np.linspace(-0.2, 0.2, 24):
+        for _ in range(60):
+            now_s += 0.02
+            robot.tick(now_s, face(headPitch=pitch))
+        rest, face_s, moved = robot.wire(), now_s, []
+        while not moved:
+            now_s += 0.02
+            robot.tick(now_s, None)
+            moved = [n for n, (value, _) in robot.wire().items() if value != rest[n][0]]
+            assert now_s < face_s + 0.4
+        assert robot.sent_s[moved[0]] - face_s <= 0.2
