@@ -1,7 +1,5 @@
 """A robot whose hardware is emulated in memory, and a clock that is turned by hand: a small head or a shipped one."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Emulated buses in memory, drivers that talk to them, and what listens or fails between the two."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A bus without a wire: a port in memory, and a clock that goes on a little whenever somebody looks at it."""
 
-from __future__ import annotations
-
 import math
 import threading
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Servers that speak the robots' published protocols on a free port, in a thread, and can be told to fail."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import socket

@@ -1,7 +1,5 @@
 """Reachy Mini's own daemon in a process of its own, simulated."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

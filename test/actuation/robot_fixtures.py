@@ -1,7 +1,5 @@
 """What several tests of robots need: a small profile as text, odd ones, wild and calm input, and a check of limits."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

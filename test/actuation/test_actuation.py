@@ -1,7 +1,5 @@
 """Enabling, following, stopping and faults of a robot with its drivers, on a clock that is turned by hand."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

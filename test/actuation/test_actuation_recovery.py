@@ -1,7 +1,5 @@
 """After lost orders and waits, and torque that another process gave: it is told, lowered, let go, enabled again."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

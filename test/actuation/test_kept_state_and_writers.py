@@ -1,7 +1,5 @@
 """What the actuator keeps between runs, who publishes a topic, and controllers of ros2_control as drivers."""
 
-from __future__ import annotations
-
 import errno
 import math
 import os

@@ -1,7 +1,5 @@
 """Reachy Mini's and Furhat's drivers against servers of their published protocols, and Reachy's own daemon."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

@@ -1,7 +1,5 @@
 """Profiles: what is wrong with them, by file, line and key, how they map faces to joints; and calibrations."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """Boards of hobby servos: what is special to a Maestro, an Ohbot and a PCA9685."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Feetech and Dynamixel drivers on emulated buses, through the makers' unmodified libraries; ports and their locks."""
 
-from __future__ import annotations
-
 import errno
 import itertools
 import os

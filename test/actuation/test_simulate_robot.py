@@ -1,7 +1,5 @@
 """The follower, over recorded frames and tick by tick: limits, rules, bad input; and when ticks are due."""
 
-from __future__ import annotations
-
 import math
 import os
 from itertools import product

@@ -1,7 +1,5 @@
 """Whatever happens, whatever face comes: limits hold, a stop stays, and nothing has torque that should not."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Mapping

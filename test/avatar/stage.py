@@ -1,7 +1,5 @@
 """What tests of pages share: requests, a browser's pages, and a served screen face with an actuator that obeys."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import threading

@@ -2,8 +2,6 @@
 its authority opens it; its certificate: who accepts it, how long it lasts, where it is kept.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import ssl

@@ -1,7 +1,5 @@
 """Visitors' cameras: what their pages send is passed on whole; what goes wrong with one or a visit is one sentence."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -2,8 +2,6 @@
 The robot's part of the panel: its token, and one click or key that stops.
 """
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import re

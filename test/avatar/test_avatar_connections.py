@@ -1,7 +1,5 @@
 """Connections that others hold open: a stop and the open pages get through, on real sockets of this machine."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import subprocess

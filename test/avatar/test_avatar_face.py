@@ -5,8 +5,6 @@ page moves them.
 The face's own left is at the viewer's right; screen y points down.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -2,8 +2,6 @@
 does in its status.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

@@ -2,8 +2,6 @@
 files of the page, the settings.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import socket

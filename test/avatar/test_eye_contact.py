@@ -1,7 +1,5 @@
 """Eye contact: from a person who is perceived to the pupils that are drawn, or to the joints of a head."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -2,8 +2,6 @@
 ARKit's websocket, read by code that the senders do not share, and receivers that are not there.
 """
 
-from __future__ import annotations
-
 import re
 import socket
 import struct

@@ -1,7 +1,5 @@
 """A visitor's browser: its messages, its clock, messages that are none, and the line of visitors."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import pytest

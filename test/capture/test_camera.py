@@ -2,8 +2,6 @@
 and cv_bridge read them.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import struct

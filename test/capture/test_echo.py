@@ -1,7 +1,5 @@
 """The echo canceller in a simulated room: impulse response, delay, noise; heard with the voice-activity network."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import os

@@ -1,7 +1,5 @@
 """Media files: stamps of pictures and sound, damage, and playing as if live."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The microphone: devices, blocks, stamps and loss; and the real path through sounddevice, PortAudio and ALSA."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """A page with people and faces, from a clip of the demo head."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from itertools import islice

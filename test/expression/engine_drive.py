@@ -1,7 +1,5 @@
 """Drives an expression engine through time for the tests of this folder, and reads its faces."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Tracks of an own mouth for the tests of this folder: phones with times."""
 
-from __future__ import annotations
-
 import numpy as np
 from engine_drive import MS, Push
 

@@ -1,7 +1,5 @@
 """The expression engine: a face at every tick, whatever comes in; plans, gestures, style."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import math

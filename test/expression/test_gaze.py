@@ -1,7 +1,5 @@
 """Gaze: human shares and rates, eye contact while head and camera move, and at whom of several people it looks."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections import deque

@@ -1,7 +1,5 @@
 """One face for speaking and listening: the mouth follows the own speech, the rest goes on."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Callable

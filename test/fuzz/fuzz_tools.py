@@ -4,8 +4,6 @@ A target takes the content of a file and a folder to put it in. It may return or
 anything else is a defect. What once was one lies in corpus/TARGET/ and is tried again in every run.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

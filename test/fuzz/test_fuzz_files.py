@@ -1,7 +1,5 @@
 """Any file content is a value or a sentence; any words on the command line are an exit code and a sentence."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Whatever a message says: a value or a sentence."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from functools import partial

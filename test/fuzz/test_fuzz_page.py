@@ -1,7 +1,5 @@
 """Whatever comes over the network to the page: it answers as before, and gives out nothing but its own files."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 

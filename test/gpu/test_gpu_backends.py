@@ -1,7 +1,5 @@
 """On a real NVIDIA GPU: every backend gives what the CPU gives, the same bits for the same input."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter

@@ -1,7 +1,5 @@
 """Small networks that the tests of this folder share, and listeners that plan with them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """SpeakerFrames for the tests of the model, a listener that is run on them, and what is on the face."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np

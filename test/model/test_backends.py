@@ -1,7 +1,6 @@
 """Backends: the sampler as one graph, CUDA and TensorRT engines in the place of the CPU. Real GPUs: test/gpu."""
 
-from __future__ import annotations
-
+import itertools
 import json
 import sys
 import threading
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 from stretches import guided
-from ticks import Ticks
 
 from reactdiff_ros.model.backends import onnxruntime_backend
 from reactdiff_ros.model.backends.base import BackendError, Stretch
@@ -75,7 +73,7 @@ def test_the_listener_runs_without_any_gpu_and_says_why(weights, monkeypatch, ba
     monkeypatch.setitem(sys.modules, "polygraphy", None)
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     lines: list[str] = []
-    opened = open_backend(weights, Wanted(backend), Ticks(), log=lines.append)
+    opened = open_backend(weights, Wanted(backend), itertools.count(1.0).__next__, log=lines.append)
     assert opened.serving.name == "onnxruntime-cpu"
     reasons = {"auto": ("Polygraphy", "no CUDA"), "cuda": ("no CUDA",), "tensorrt": ("Polygraphy is missing",)}
     assert all(text in opened.state() for text in reasons.get(backend, ("asked for",)))

@@ -1,7 +1,5 @@
 """Many listeners at once, live ones and batched streams: each as it is alone, causal, with its own faults; in time."""
 
-from __future__ import annotations
-
 from dataclasses import fields, replace
 
 import numpy as np

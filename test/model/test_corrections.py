@@ -1,7 +1,5 @@
 """The corrections around the networks: style, greeting, broad smiles, choice, limits, nods, empathy."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

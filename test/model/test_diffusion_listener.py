@@ -1,7 +1,5 @@
 """The model policy: contract, gaps in time, controls, the own voice, and why it reacts. Causality: test_session."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace

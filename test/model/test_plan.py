@@ -1,7 +1,5 @@
 """What networks draw and read: latents, noise, solvers on known answers, memory of oneself, and the style vector."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

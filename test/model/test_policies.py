@@ -1,7 +1,5 @@
 """The listeners without networks: contract, human delays and rates, controls and delay; who is there, own voice."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What ships: weights, simulator and evidence of one making; its listener, its controls and its autoencoder."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

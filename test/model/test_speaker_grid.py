@@ -1,7 +1,5 @@
 """What the listener knows of the speaker: a frame as numbers, and the grid (any picture rate in, one token a slot)."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

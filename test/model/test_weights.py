@@ -1,7 +1,5 @@
 """Weights in a folder: whole and small as they ship; whatever else is there is refused before anything is allocated."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

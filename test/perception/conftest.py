@@ -1,7 +1,5 @@
 """What several test files of this folder share."""
 
-from __future__ import annotations
-
 import pytest
 
 from reactdiff_ros.perception.nets import FaceNets

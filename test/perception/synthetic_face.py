@@ -1,7 +1,5 @@
 """Faces of the demo head, networks that see them exactly, and a stage to play on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Where a voice comes from: recorded speech in rendered rooms, at two microphones."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.signal import fftconvolve

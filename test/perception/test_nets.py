@@ -1,7 +1,5 @@
 """The face networks: against MediaPipe's own, stored and live, and on what is no face or no network."""
 
-from __future__ import annotations
-
 import math
 import shutil
 from itertools import islice

@@ -1,7 +1,5 @@
 """Perception with the real networks on recordings of people."""
 
-from __future__ import annotations
-
 from itertools import islice
 from pathlib import Path
 

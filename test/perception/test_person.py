@@ -1,7 +1,5 @@
 """One person: from landmarks to pose, measures, coefficients with their confidence, expression and own neutral."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,18 +1,18 @@
-"""Known faces are rendered and read back: perception's regression test.
+"""Known faces are rendered, both sides alike, and read back: perception's regression test.
 
 Bounds are what docs/perception_noise.md shows, with some room.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, INDEX, ROTATION, neutral, sides
+from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, INDEX, ROTATION, mirrored_order, neutral, sides
 from reactdiff_ros.perception.nets import FaceNets
 from tools.demo.head import EYE_PITCH_RAD, EYE_YAW_RAD
 from tools.demo.readback import Readback, face, looking
-from tools.demo.renderer import Scene
+from tools.demo.renderer import HeadRenderer, Scene
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +71,15 @@ def test_gaze_comes_back_with_its_sign_and_size(run: Readback, yaw: float, pitch
         assert seen.contact < 0.5
     else:
         assert 0.3 < (seen.pitch_rad - rest.pitch_rad) / (pitch * EYE_PITCH_RAD) < 1.5
+
+
+@given(st.lists(st.floats(0, 1), min_size=52, max_size=52), st.lists(st.floats(-0.4, 0.4), min_size=3, max_size=3))
+def test_mirrored_coefficients_make_the_mirrored_face(shapes, turns):
+    c = neutral()
+    c[:52], c[52:55] = shapes, turns
+    other = c[mirrored_order()]
+    other[[INDEX["headYaw"], INDEX["headRoll"], INDEX["headX"]]] *= -1
+    small, renderer = Scene(width=160, height=120), HeadRenderer()
+    points, flipped = renderer.landmarks(c, small), renderer.landmarks(other, small)
+    expected = points[renderer.mesh.mirror] * [-1, 1] + [small.width - 1, 0]
+    np.testing.assert_allclose(flipped, expected, atol=0.05)

@@ -3,8 +3,6 @@
 Nothing was chosen on them: neither the settings of `perception/people.py` nor those of `perception/tracking.py`.
 """
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np

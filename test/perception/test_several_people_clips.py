@@ -5,8 +5,6 @@ which their lips rest, back and forth) or is away. Settings were chosen on other
 The figures are in docs/perception.md.
 """
 
-from __future__ import annotations
-
 from itertools import takewhile
 from pathlib import Path
 

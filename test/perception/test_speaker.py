@@ -1,7 +1,5 @@
 """Perception as one object, with networks that see exactly: frames, who is there and who speaks, and to whom."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The speaker's voice: its features, when it speaks, and the same values however the sound comes."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import math

@@ -1,7 +1,5 @@
 """Bags: whole or not there when they are written, and read as labs have them, with odd clocks and damaged files."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

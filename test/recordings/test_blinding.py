@@ -1,7 +1,5 @@
 """Blind conditions: dealt out in balance, hidden on the robot, sealed in the bag, opened with the key alone."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from itertools import pairwise, product

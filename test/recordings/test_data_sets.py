@@ -1,7 +1,5 @@
 """Recordings of one's own, calls, timings of turns and public sets; errors name the file and the field."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A replay is the session of the live graph: the same faces in one piece, in two processes, as a bag and as a video."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

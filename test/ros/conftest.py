@@ -1,7 +1,5 @@
 """What several test files of this folder share; rclpy is imported by those that use it alone."""
 
-from __future__ import annotations
-
 import pytest
 
 

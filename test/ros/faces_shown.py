@@ -1,7 +1,5 @@
 """Faces that a test publishes at the rate of the real ones: the robot's, and the speaker's."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from functools import partial

@@ -2,8 +2,6 @@
 kill, and the face's page.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 import os

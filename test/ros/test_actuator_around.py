@@ -1,7 +1,5 @@
 """actuator_node and those around it: a controller of ros2_control, and who asks where the head is."""
 
-from __future__ import annotations
-
 import math
 from types import SimpleNamespace
 

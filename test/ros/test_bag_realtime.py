@@ -1,7 +1,5 @@
 """A bag played into the running graph: what an offline replay gives, at any speed, over and over, paused."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

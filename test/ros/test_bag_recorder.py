@@ -1,7 +1,5 @@
 """The recorder: what it keeps, what it keeps only with consent, what people are told, a slow or full disk."""
 
-from __future__ import annotations
-
 import json
 import signal
 import threading

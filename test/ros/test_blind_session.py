@@ -1,7 +1,5 @@
 """A blind session in the graph: its condition acts, and nothing that the operator can see tells of it."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -2,8 +2,6 @@
 who can reach a robot.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

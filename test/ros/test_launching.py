@@ -2,8 +2,6 @@
 sentence before any start.
 """
 
-from __future__ import annotations
-
 import io
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Values to messages and back: nothing is lost, nothing that is not finite comes in, with and without ROS."""
 
-from __future__ import annotations
-
 import array
 import math
 from typing import get_args

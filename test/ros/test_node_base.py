@@ -1,7 +1,5 @@
 """What every node shares: problems, stamps, its log, and worker threads. No graph, no waiting."""
 
-from __future__ import annotations
-
 import json
 import threading
 from types import SimpleNamespace

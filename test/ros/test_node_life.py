@@ -2,8 +2,6 @@
 node starts fastest.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import signal

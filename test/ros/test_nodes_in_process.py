@@ -1,7 +1,5 @@
 """Nodes in the test's own process: threads end, what was there is taken back or forgotten, what cannot be is said."""
 
-from __future__ import annotations
-
 import array
 import gc
 import os

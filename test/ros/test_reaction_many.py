@@ -2,8 +2,6 @@
 others' business in nothing.
 """
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 import numpy as np

@@ -2,8 +2,6 @@
 headless Chromium, and from programs.
 """
 
-from __future__ import annotations
-
 import json
 import select
 import ssl

@@ -1,7 +1,5 @@
 """A clip through the whole graph: what comes out, whose stamps it carries, what bad messages and a dead clip do."""
 
-from __future__ import annotations
-
 import array
 import signal
 from functools import partial

@@ -1,7 +1,5 @@
 """Controls, gestures, turns and the own speech through real nodes over DDS, which agree on controls that one missed."""
 
-from __future__ import annotations
-
 import math
 import shlex
 import signal

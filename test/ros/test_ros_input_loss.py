@@ -1,7 +1,5 @@
 """What is missing, goes and comes back: devices, clips, nodes. The face goes on; one sentence says what is wrong."""
 
-from __future__ import annotations
-
 import array
 import shutil
 

@@ -1,7 +1,5 @@
 """output_node: one expression topic in; datagrams, a websocket and a topic out, each read by a reader of its own."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import socket

@@ -1,7 +1,5 @@
 """turn_node in a process of its own, heard over DDS: signals at 20 Hz, events of a conversation, and bad input."""
 
-from __future__ import annotations
-
 import sys
 import time
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """speech_node over DDS: a text is heard, reported, stopped and replaced; what comes of it is counted in stamps."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from types import SimpleNamespace

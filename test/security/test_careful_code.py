@@ -1,7 +1,5 @@
 """What code must never do with what comes from outside, read from every file's syntax tree; weights hold no code."""
 
-from __future__ import annotations
-
 import ast
 import json
 import stat

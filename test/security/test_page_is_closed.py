@@ -1,7 +1,5 @@
 """The page as it is served by default: to this machine, with nothing to send to it and nothing of others in it."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 

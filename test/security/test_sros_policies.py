@@ -1,7 +1,5 @@
 """SROS 2 policies: the shipped file is that of the table, and each right belongs to somebody who needs it."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from pathlib import Path
 from xml.etree import ElementTree as ET

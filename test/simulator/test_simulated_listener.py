@@ -1,7 +1,5 @@
 """Simulated listeners and dyads: causal, they answer and move as people do and follow controls; seeds and identity."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import fields, replace
 from operator import attrgetter

@@ -1,7 +1,5 @@
 """Simulated speakers: events as often as people's, announced, in pairs; and what perception delivers of them."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import fields
 

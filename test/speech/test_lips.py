@@ -1,7 +1,5 @@
 """A mouth from timed speech sounds, of four alphabets, and from sound alone: the same bits for any chunking."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

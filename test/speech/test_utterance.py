@@ -1,7 +1,5 @@
 """From a text to the loudspeaker: engines in their processes, the time line of an utterance, and the device."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from types import SimpleNamespace

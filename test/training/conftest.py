@@ -1,7 +1,5 @@
 """Tests of training need torch (requirements/train.txt); without it they are not collected."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 
 import pytest

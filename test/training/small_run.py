@@ -1,7 +1,5 @@
 """A run that takes a second: few worlds, small networks."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

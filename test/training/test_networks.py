@@ -1,7 +1,5 @@
 """The networks and their graphs: causal, streamed as in a batch, as in torch; exported whole or not at all."""
 
-from __future__ import annotations
-
 import copy
 import json
 import shutil

@@ -1,7 +1,5 @@
 """The paper preset: published sizes, causality, continuous windows, and a run from data to arrays with tiny widths."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Conversations for the tests of turns: who speaks when, as frames of the person and states of the robot's speech."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

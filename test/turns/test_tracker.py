@@ -1,7 +1,5 @@
 """The tracker: a 20 Hz grid, events in their order, bad input, the same for the same; its read-out and network."""
 
-from __future__ import annotations
-
 import importlib.util
 import math
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """Events, motion, coupling and spectra of faces: known streams have known figures."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

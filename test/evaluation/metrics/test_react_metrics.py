@@ -1,7 +1,5 @@
 """Dynamic time warping against its definition, and that leaving early never changes the nearest."""
 
-from __future__ import annotations
-
 import json
 import random
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A small made-up result: speakers who smile and talk, one listener who answers, baselines and the control."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, INDEX, SMILE

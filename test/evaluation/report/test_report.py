@@ -1,7 +1,5 @@
 """Results in files, and their report: its figures are what was made, and its page is safe and needs nothing else."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -1,7 +1,5 @@
 """Lists of parts: kept as they come, gone on with, done by processes and machines of which some die."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

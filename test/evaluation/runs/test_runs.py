@@ -1,7 +1,5 @@
 """`evaluate react`, `recordings` and `online`: scores and baselines, listeners as functions, and who looks ahead."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

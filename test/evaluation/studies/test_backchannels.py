@@ -1,7 +1,5 @@
 """`evaluate backchannels`: who nods in pauses is told from who nods at any time; shapes of nods; bad input."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

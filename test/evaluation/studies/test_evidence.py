@@ -1,7 +1,5 @@
 """The evidence: parts are stored, used again and may fail; bounds are judged by one table."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterator

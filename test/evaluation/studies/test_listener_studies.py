@@ -1,7 +1,5 @@
 """Studies of one listener on simulated speakers: its behaviour, answers, controls, sampling and long sessions."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Studies of recorded people: calls and their folds, pairs in tables, acted emotions."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace

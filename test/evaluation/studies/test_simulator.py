@@ -1,7 +1,5 @@
 """The evaluation on the simulator: its set, its systems, what the report says, and the command."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 
