@@ -43,7 +43,7 @@ class ReactdiffError(Exception):
 
     def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
         self.what, self.where, self.todo = what, where, todo
-        sentence = shortened(what) + (f" ({where})" if where else "") + (f": {todo}" if todo else "")
+        sentence = shortened(what) + (f" ({shortened(where)})" if where else "") + (f": {todo}" if todo else "")
         super().__init__(printable(sentence))
 
 

@@ -119,9 +119,11 @@ def test_a_description_is_a_style_wherever_one_is_named_unless_it_may_mean_somet
     for name, said in (
         ("entirely unheard of", "no word of the style"), ("unheardof", "unknown style"),
         ("warm, but rarley nods", "did you mean 'rarely'"), ("warm " * LONGEST, "characters"),
+        ("w" + "[" * 5000, "unknown style"),
     ):  # fmt: skip
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=said) as error:
             apply_control(Style(), ListenerControl(style=name), book)
+        assert len(str(error.value)) < 2000, "a name of any length is not repeated whole"
 
 
 def says(content: str) -> bytes:
