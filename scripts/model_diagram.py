@@ -196,13 +196,6 @@ def _diffusion(d: Drawing, n: Sizes, token: Box) -> Box:
     d.arrow(denoiser.bottom(), latents.top())
     d.arrow((520, 946), (520, 968), (634, 968), (634, 924), (610, 924), dashed=True)
     d.text((644, 955), f"next of {how.steps} solver steps", size=11.5, anchor="start")
-    held = f"{corrections.HOLD_SLOTS / REACTION_RATE_HZ:g} s"
-    chosen = d.box(Box(SIDE, 988, "choice among K", (
-        f"K = {how.candidates} unless set; by their first stretches, held for {held} at least",
-        "ranks of liveliness are taken in turn: each choice is a fair draw",
-    ), "think", ASIDE, 84))  # fmt: skip
-    d.arrow(latents.right(0.3), chosen.left(0.3))
-    d.arrow(chosen.left(0.7), latents.right(0.7))
     d.arrow(latents.left(), (57, latents.left()[1]), (57, 622), (past.top()[0], 622), past.top(), dashed=True)
     return latents
 

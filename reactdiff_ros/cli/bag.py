@@ -195,7 +195,6 @@ _LISTENING = common.options(
         click.option(f"--{name.replace('_', '-')}", name, type=Number(low, high), help=f"{low:g} to {high:g} (style).")
         for name, (low, high) in RANGES.items()
     ),
-    click.option("--candidates", type=click.IntRange(1, 16), help="Candidate reactions per plan."),
     click.option("--robot", metavar="NAME", default="screen",
                  help="Robot: an overlay or a shipped profile by its name, or a path."),
     click.option("--params", type=common.PATH, metavar="FILE", help="ROS parameter file (YAML)."),

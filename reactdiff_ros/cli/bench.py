@@ -184,7 +184,7 @@ def actuator(robot: str, clip: Path | None, seconds: float, policy: str | None) 
 @CLIP
 @click.option("--listeners", type=click.IntRange(1, 256), multiple=True, default=(1, 2, 4, 8, 16),
               help="Number of listeners, repeatable.")  # fmt: skip
-@click.option("--candidates", type=click.IntRange(1, 16), default=1, help="Candidates per plan.")
+@click.option("--candidates", type=click.IntRange(1, 16), default=1, help="Candidates per plan, all of them published.")
 @click.option("--steps", type=click.IntRange(1, 64), default=8, help="Steps of the denoiser.")
 @seconds_option(1.0, 3600.0, 20.0, "Live time each.")
 @click.option("--backend", type=common.Choice(("onnxruntime", "cuda", "tensorrt")), default="onnxruntime",
@@ -207,7 +207,8 @@ def listeners(
 
     weights, played = find_weights(model or ""), played_clip(clip)
     serving, close = opened_backend(weights, backend, precision, (steps,), Clock(perf_counter, sleep, 1), 1, log)
-    config = ListenerConfig(model_dir=str(model or ""), candidates=candidates, steps=steps)
+    published: Any = {"candidates": candidates, "publish_candidates": candidates > 1}
+    config = ListenerConfig(model_dir=str(model or ""), steps=steps, **published)
     with progress_bar("timing") as show:
         given: Any = {"counts": listeners, "seconds": seconds, "networks": Networks(weights, backend=serving)}
         frames = speaker_frames(played, perf_counter)

@@ -22,7 +22,7 @@ PEOPLE_SYSTEMS = ("real", "model", "shuffled", "rules", "mime", "policy")
 DYAD_SYSTEMS = ("model", "shuffled", "real", "random", "mime", "rules", "policy", "still")
 BACKCHANNEL_SYSTEMS = ("people", "model", "shuffled", "rules", "policy")
 PARTS = (
-    "autoencoder", "speed", "dyads", "response", "behaviour", "streams", "choice", "controls", "sessions", "simulator",
+    "autoencoder", "speed", "dyads", "response", "behaviour", "streams", "controls", "sessions", "simulator",
 )  # fmt: skip
 REACT_MEASURES = (
     "FRC", "FRD", "FRDiv", "FRDvs", "FRVar", "FRSyn", "FRSyn_ms", "frame_ms", "response_lag_ms", "look_ahead_s",

@@ -229,7 +229,6 @@ _TOGETHER: Final = "must pass together: FRC and FRD alone reward a dull, certain
 _PEOPLE: Final = "recorded people: real partner .19, random pairing .01"
 _PAST: Final = "its own past alone could produce a plausible face"
 _STREAMING: Final = "streaming must not change the distribution"
-_CHOICE: Final = "choosing must not make the face duller"
 _SMALL: Final = "leaves room for the rest of the graph on one core of a small computer"
 
 BOUNDS: Final[tuple[Bound, ...]] = (
@@ -287,8 +286,6 @@ BOUNDS: Final[tuple[Bound, ...]] = (
           short="power .7 to 1.4 of the reference"),
     Bound("controls", "every sweep rises, at each step and in total with its 95 % interval", _rising,
           "each control must do what it says", 1, 1),
-    Bound("choice", "variance with choice over without", at("variance.*", REFLEXES), _CHOICE, 0.9, 1.1),
-    Bound("choice", "smiles a minute with choice over without", at("smile_rate"), _CHOICE, 0.9, 1.1),
     Bound("sessions", "last part over the second, 95 % intervals", _ratios, "nothing may drift", *RATIO_BAND,
           short="every ratio's interval within .8 to 1.25"),
     Bound("sessions", "head pose, last part minus the second over its s.d., 95 % intervals", at("pose.*.low|high"),

@@ -27,7 +27,7 @@ from reactdiff_ros.types import Reaction, SpeakerFrame
 
 MOST: Final = 64
 """Listeners in one call of the networks; more are computed in several."""
-_STACKED: Final = ("speaker", "missing", "sides", "broad", "past", "memory", "noise", "last", "before", "dip", "ranks")
+_STACKED: Final = ("speaker", "missing", "sides", "broad", "past", "memory", "noise", "last", "before", "dip")
 """Arrays of a draft that lead with its listeners."""
 DEADLINE_S: Final = 0.04
 """A plan is ready within one slot of the 25 Hz grid."""
@@ -46,8 +46,7 @@ PROVEN_S: Final = 60.0
 """A quality that lasted this long is no failure when it has to be given up later."""
 MIN_ROUNDS: Final = 4
 CANDIDATE_SHARE: Final = 0.35
-"""What each candidate more than the first costs of the first one's time, at most: they are drawn in one batch. Where
-none is published it is a fourth of this, for only the chosen one is drawn beyond its beginning."""
+"""What each candidate more than the first costs of the first one's time, at most: they are drawn in one batch."""
 _STEPS: Final = (6, 4, 3, 2)
 
 
@@ -279,9 +278,7 @@ def draw_together(networks: Networks, drafts: Sequence[Draft]) -> list[Drawn]:
 
 def _kind(draft: Draft) -> tuple[object, ...]:
     """Drafts of one kind go into one call."""
-    how = replace(draft.how, hop=1, lead=0, candidates=1)
-    choice = draft.ranks is not None and ("among all" if draft.all_candidates else "of one")
-    return how, draft.noise.shape[1:], choice
+    return replace(draft.how, hop=1, lead=0, candidates=1), draft.noise.shape[1:]
 
 
 def _parts(members: list[int], drafts: Sequence[Draft]) -> list[list[int]]:
@@ -313,17 +310,15 @@ def _draw_alike(networks: Networks, drafts: Sequence[Draft]) -> list[Drawn]:
         return np.asarray((np.concatenate(parts) if len(parts) > 1 else parts[0])[rows])
 
     leads = np.concatenate([np.broadcast_to(d.lead, size) for d, size in zip(drafts, sizes, strict=True)])
-    arrays: dict[str, Any] = {name: together(name) for name in _STACKED if getattr(drafts[0], name) is not None}
+    arrays: dict[str, Any] = {name: together(name) for name in _STACKED}
     conditions = joined([d.conditions for d in drafts]).take(rows)
-    all_drawn = draw_plan(networks, replace(drafts[0], conditions=conditions, lead=leads[rows], streams=[], **arrays))
+    all_drawn = draw_plan(networks, replace(drafts[0], conditions=conditions, lead=leads[rows], **arrays))
     ends = np.cumsum(sizes)
     return [_rows(all_drawn, slice(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
 
 
 def _rows(drawn: Drawn, rows: slice) -> Drawn:
-    parts = {f.name: getattr(drawn, f.name) for f in fields(Drawn)}
-    own: dict[str, Any] = {name: None if part is None else part[rows] for name, part in parts.items()}
-    return Drawn(**own)
+    return Drawn(**{f.name: getattr(drawn, f.name)[rows] for f in fields(Drawn)})
 
 
 def warm(networks: Networks, how: Sampling, listeners: int) -> None:
@@ -334,8 +329,7 @@ def warm(networks: Networks, how: Sampling, listeners: int) -> None:
     sizes = sorted({padded(n) for n in range(1, min(listeners, MOST) + 1)})
     for count, candidates in itertools.product(sizes, sorted({1, how.candidates})):
         noise = np.zeros((count, candidates, frames, networks.shape["latent"]), dtype=np.float32)
-        blank = blank_draft(networks, how, ordinary(count), noise)
-        _draw_alike(networks, [replace(blank, ranks=np.zeros(count) if candidates > 1 else None)])
+        _draw_alike(networks, [blank_draft(networks, how, ordinary(count), noise)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,9 +74,8 @@ class DiffusionListener(PolicyListener):
     """Policy "model": see `listener.Listener` for the contract.
 
     A plan of 0.48 s (longer with long hops) is drawn from the newest speaker tokens and the listener's own past;
-    `hop_s` of it is committed, then there is a new plan, at once on clear new evidence. Every 0.8 s at the earliest
-    `candidates` plans are begun from the same past, and one of them is chosen (see `corrections.ranked`) and held until
-    the next choice.
+    `hop_s` of it is committed, then there is a new plan, at once on clear new evidence. Where they are asked for,
+    `candidates` plans are drawn from the same past; the first one is followed.
 
     Args:
         seed: of the noise.
@@ -207,11 +206,11 @@ class DiffusionListener(PolicyListener):
     def answer(self, request: PlanRequest, drawn: Drawn | None, compute_s: float) -> Reaction:
         """The requested plan, from what was drawn of its draft in `compute_s`."""
         self._compute_s = compute_s
-        plans, candidate = self._shown(request, drawn)
+        plans = self._shown(request, drawn)
         return Reaction(
             start_ns=self._clock.grid.time_ns(request.slot),
             rate_hz=REACTION_RATE_HZ,
-            coefficients=plans[candidate],
+            coefficients=plans[0],
             commit_frames=self._clock.hop,
             engaged=request.engaged,
             seed=self._seed,
@@ -220,7 +219,6 @@ class DiffusionListener(PolicyListener):
             compute_s=compute_s,
             picture_stamp_ns=request.picture_stamp_ns,
             sound_stamp_ns=request.sound_stamp_ns,
-            candidate=candidate if request.all_candidates else 0,
             candidates=plans if request.all_candidates else None,
             reason=request.reason,
             turn=request.turn,
@@ -238,21 +236,17 @@ class DiffusionListener(PolicyListener):
             broad=np.full(1, self.grid.broad(newest), dtype=np.float32), all_candidates=self._all_candidates,
         )  # fmt: skip
 
-    def _shown(self, request: PlanRequest, drawn: Drawn | None) -> tuple[FloatArray, int]:
-        """The candidates (K, H, 58) as they may be shown, and which of them is."""
+    def _shown(self, request: PlanRequest, drawn: Drawn | None) -> FloatArray:
+        """The candidates (K, H, 58) as they may be shown."""
         if request.draft is None or request.head is None or drawn is None:
             count = self._quality[1] if request.all_candidates else 1
-            return np.zeros((count, self._frames, COEFFICIENT_COUNT), dtype=np.float32), 0
-        plans = request.planner.finish(request.draft, drawn)
-        plan = self._gate.let_through(request.slot, request.turn, plans.shown[0], plans.still[0])
-        followed = 0 if plans.chosen is None else int(plans.chosen[0])
-        which = followed if drawn.chosen is None else int(drawn.chosen[0])
-        noise = request.draft.noise[:, which : which + 1]
-        alone = replace(request.draft, noise=noise, ranks=None, all_candidates=False)
-        self._drawn.append(Step(alone, request.answers))
+            return np.zeros((count, self._frames, COEFFICIENT_COUNT), dtype=np.float32)
+        request.planner.finish(request.draft, drawn)
+        plan = self._gate.let_through(request.slot, request.turn, drawn.shown[0], drawn.still[0])
+        self._drawn.append(Step(replace(request.draft, noise=request.draft.noise[:, :1]), request.answers))
         if "empathy" not in self.networks.learnt:
             plan = answered(plan, request.answers, self._empathy.tilt)
-        return presented(plan, request.presence, request.head), followed
+        return presented(plan, request.presence, request.head)
 
     def _lead(self, slot: int) -> int:
         """Slots between the newest evidence and the plan; the grid is filled up where that is too many."""

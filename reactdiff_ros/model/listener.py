@@ -47,7 +47,9 @@ class ListenerConfig(EngagementConfig):
     """
 
     hop_s: float = setting(0.16, "Time between two plans.", unit="s", low=0.04, high=0.64)
-    candidates: int = setting(4, "Reactions drawn per plan (model policy).", low=1, high=16)
+    candidates: int = setting(
+        4, "Reactions drawn per plan where all are published; the first one is shown (model policy).", low=1, high=16
+    )
     steps: int = setting(8, "Denoiser steps per plan (model policy).", low=1, high=64)
     guidance: float = setting(1.0, "Classifier-free guidance on the speaker (model policy).", low=0.0, high=8.0)
     model_dir: str = setting("", "Folder with the model's weights. Empty: the shipped weights (model policy).")

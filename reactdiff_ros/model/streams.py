@@ -118,9 +118,9 @@ def free_run(
             draft = planner.draft(start, speaker, missing, asked, lead=how.lead, frames=wanted, broad=broad)
             plan = planner.plan(draft)
             stop = min(start + how.hop, frames)
-            out[rows, start:stop] = plan.of(plan.shown)[:, : stop - start]
+            out[rows, start:stop] = plan.shown[:, 0, : stop - start]
             if raw is not None:
-                raw[rows, i] = plan.of(plan.faces)
+                raw[rows, i] = plan.faces[:, 0]
 
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         list(pool.map(run, range(0, count, chunk)))

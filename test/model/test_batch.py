@@ -45,7 +45,8 @@ def due(batch: ListenerBatch, frames: dict[str, list[SpeakerFrame]], k: int = 0,
 
 def test_the_same_reaction_alone_and_in_a_batch_with_people_who_come_and_go(make):
     """One of them without networks; r1 leaves at frame 40, r2 and r3 join later."""
-    settings = {"r0": {}, "r1": {"candidates": 1}, "r2": {"guidance": 1.5}, "r3": {"responsiveness": 0.9}, "r4": None}
+    several = {"publish_candidates": True}
+    settings = {"r0": {}, "r1": several, "r2": {"guidance": 1.5}, "r3": {"responsiveness": 0.9}, "r4": None}
     frames, batch = speakers(5), ListenerBatch()
     join, leave = {"r0": 0, "r1": 0, "r2": 11, "r3": 30, "r4": 0}, {"r1": 40}
     shown: dict[str, list[Reaction]] = {name: [] for name in frames}
@@ -107,7 +108,7 @@ def test_a_failed_round_is_made_up_for_and_says_nothing_of_speed(make):
 def test_a_slow_runtime_gets_fewer_candidates_and_steps_and_then_no_deadline_is_missed(make):
     """Draws really, in an imagined time of 9 ms for a step of a candidate."""
     frames = speakers(2, 10.0)
-    batch = joined(make, frames, QualityChoice(4, 4), steps=4, candidates=4)
+    batch = joined(make, frames, QualityChoice(4, 4), steps=4, candidates=4, publish_candidates=True)
     sizes, taken, missed = [], [], 0
     for k in range(250):
         now_s = 50.0 + 0.04 * k
@@ -190,8 +191,8 @@ def run(networks, tokens, how=FAST, count=4, **more):
 @pytest.mark.parametrize(("candidates", "delay_s"), [(1, 0.0), (3, 0.0), (1, 0.4)])
 def test_the_live_listener_fed_frame_by_frame_shows_the_same(networks, random_weights, make, candidates, delay_s):
     frames = list(talking(110, rise=0.6))  # to a broad smile
-    how = {"steps": 3, "guidance": 1.5, "candidates": candidates}
-    listener = make(7, **how, hop_s=0.16, style="natural", greeting_s=0.0, delay_s=delay_s)
+    how, published = {"steps": 3, "guidance": 1.5}, {"candidates": candidates, "publish_candidates": candidates > 1}
+    listener = make(7, **how, **published, hop_s=0.16, style="natural", greeting_s=0.0, delay_s=delay_s)
     plans = drive(listener, frames, 7)
     assert {plan.reason for plan in plans} == {"hop"}
     live = shown(plans)

@@ -18,7 +18,7 @@ from reactdiff_ros.model.diffusion.conditions import CONTROL_LOWER, CONTROL_NAME
 from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, blank, from_frame
 from reactdiff_ros.model.plan import corrections
-from reactdiff_ros.model.plan.corrections import BroadSmiles, Choice, Empathy, Nods, conditioning, greeting, smiled_at
+from reactdiff_ros.model.plan.corrections import BroadSmiles, Empathy, Nods, conditioning, greeting, smiled_at
 from reactdiff_ros.styles import Style, load_styles
 from reactdiff_ros.types import EXPRESSION_CLASSES, REACTION_RATE_HZ, Affect, SpeakerFrame
 
@@ -104,17 +104,6 @@ def test_a_broad_smile_asks_for_an_answer_but_of_who_is_cool_or_not_to_smile_les
     assert smiled_at(ordinary(1, values), smile, Sampling()).control("responsiveness")[0] == pytest.approx(asked)
     unchanged = smiled_at(ordinary(1, values), smile, Sampling(without=("broad",)))
     assert unchanged.controls.tolist() == values.tolist()
-
-
-def test_each_candidate_is_followed_as_often_from_the_calmest_to_the_liveliest() -> None:
-    choice, ranks = Choice(5, 10), []
-    for i in range(100):
-        choice.follow(i * corrections.HOLD_SLOTS, 0)
-        ranks.append(choice.rank)
-    assert np.sort(ranks) == pytest.approx(np.linspace(0, 1, 100), abs=0.02)
-    plans = np.zeros((1, 3, 4, 58), dtype=np.float32)
-    plans[0, ..., SMILE[0]] = [[0.3], [0.1], [0.6]]
-    assert [int(corrections.ranked(plans, np.array([rank]))[0]) for rank in (0.0, 0.4, 0.99)] == [1, 0, 2]
 
 
 def test_a_laugh_keeps_its_form_below_the_limit():

@@ -44,14 +44,17 @@ def test_evidence_plans_at_once(listener):
     assert [p for p in plans if p.reason == "evidence" and 0 <= p.picture_stamp_ns - onset <= 3 * SLOT]
 
 
-def test_candidates_are_several_and_the_choice_is_held(make):
-    plans = drive(make(seed=1, candidates=3, publish_candidates=True), session(5, smile=0.4, talk=True), 1)
+def test_candidates_are_several_where_they_are_published_and_change_nothing_that_is_shown(make):
+    alone, plans = (
+        drive(make(seed=1, candidates=3, publish_candidates=all_of_them), session(5, smile=0.4, talk=True), 1)
+        for all_of_them in (False, True)
+    )
+    assert {plan.candidates for plan in alone} == {None}
     assert all(p.candidates.shape == (3, 12, 58) for p in plans)
     assert all(np.array_equal(p.candidates[p.candidate], p.coefficients) for p in plans)
     assert np.abs(plans[3].candidates[0] - plans[3].candidates[1]).max() > 0.01
-    changes = [p.start_ns for p, q in zip(plans[1:], plans, strict=False) if p.candidate != q.candidate]
-    assert all(b - a >= 20 * SLOT for a, b in pairwise(changes))
-    assert changes
+    for plan, other in zip(plans, alone, strict=True):
+        np.testing.assert_allclose(plan.coefficients, other.coefficients, atol=1e-5)
 
 
 @pytest.mark.parametrize("gap_s", [0.5, 11.0, 4 * 24 * 3600.0])
@@ -121,7 +124,7 @@ def test_the_robots_own_voice_changes_not_a_bit_but_while_it_speaks_the_head_is_
 
 def test_while_the_robot_speaks_no_nod_is_shown_whatever_the_style_and_the_head_of_nods_say():
     """It speaks from 2 s to 8 s; nods begin in every other frame, whatever is seen, or never."""
-    networks, config = Networks(find_weights("")), ListenerConfig(style="responsive", greeting_s=0.0, candidates=1)
+    networks, config = Networks(find_weights("")), ListenerConfig(style="responsive", greeting_s=0.0)
 
     def pitch(rate):
         rates = lambda speaker, missing, conditions, ages, **_: np.full((1, ages.shape[1]), rate)  # noqa: E731
@@ -143,16 +146,19 @@ def shipped():
 
 def test_a_smile_comes_from_the_face_that_smiles_and_the_plan_is_drawn_again_as_it_was(shipped):
     shipped.control(ListenerControl(style="responsive"))
-    plans = drive(shipped, session(6.2, smile=lambda t: 0.9 if t > 5 else 0.0, talk=True))
-    question = shipped.question()
-    assert len(question.steps) > 2
-    assert question.stamp_ns == plans[-1].start_ns
-    found = explain(shipped.networks, question)
-    assert found.cues == ("plan", *CUES, "0-0.5 s", "0.5-1 s", "1-2 s", "2-4 s")
-    effect = dict(zip(found.cues, found.smile[0] - found.smile, strict=True))
-    assert effect["face"] > 0.4
-    assert effect["face"] > 5 * abs(effect["voice"])
-    assert found.smile[0] == pytest.approx(plans[-1].coefficients[:, list(SMILE)].mean(), abs=2e-3)
+    effects = []
+    for seed in range(8):
+        plans = drive(shipped, session(6.2, smile=lambda t: 0.9 if t > 5 else 0.0, talk=True), seed)
+        question = shipped.question()
+        assert len(question.steps) > 2
+        assert question.stamp_ns == plans[-1].start_ns
+        found = explain(shipped.networks, question)
+        assert found.cues == ("plan", *CUES, "0-0.5 s", "0.5-1 s", "1-2 s", "2-4 s")
+        assert found.smile[0] == pytest.approx(plans[-1].coefficients[:, list(SMILE)].mean(), abs=2e-3)
+        effects.append(found.smile[0] - found.smile)
+    effect = dict(zip(found.cues, np.mean(effects, axis=0), strict=True))
+    assert effect["face"] > 0.3
+    assert effect["face"] > 1.5 * max(abs(effect[name]) for name in CUES if name != "face")
 
 
 def test_a_cue_that_was_not_there_has_no_effect_and_where_nobody_was_there_is_nothing_to_explain(shipped):

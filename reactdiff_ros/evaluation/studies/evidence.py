@@ -26,7 +26,7 @@ from reactdiff_ros.evaluation.runs.parts import Keep, Part, PartResult
 from reactdiff_ros.evaluation.studies.behaviour import evaluate_behaviour
 from reactdiff_ros.evaluation.studies.controls import bench_response, evaluate_controls
 from reactdiff_ros.evaluation.studies.dyads import evaluate_dyads, read_calls
-from reactdiff_ros.evaluation.studies.sampling import evaluate_choice, evaluate_streams
+from reactdiff_ros.evaluation.studies.sampling import evaluate_streams
 from reactdiff_ros.evaluation.studies.sessions import evaluate_sessions
 from reactdiff_ros.evaluation.studies.simulator import evaluate as evaluate_simulator
 from reactdiff_ros.model.backends.weights import MANIFEST, Weights
@@ -51,7 +51,6 @@ class Sizes:
     """Twice as many as of the command: what makes most of the brows' variance, raises, is rare, as are laughs."""
     stream_seconds: float = 40.0
     control_items: int = 32
-    choice_items: int = 400
     """Half as many let the variance of brows, lids and mouth differ by a tenth by chance alone, as raises and laughs
     are rare."""
     sessions: int = 6
@@ -71,13 +70,12 @@ def sizes_for(items: int, *, short: bool = False, hours: int = 0) -> Sizes:
     if short:
         return Sizes(
             items=8, seconds=12.0, trials=10, behaviour_items=8, behaviour_seconds=16.0, stream_items=8,
-            stream_seconds=12.0, control_items=4, choice_items=8, sessions=2, minutes=6.0, permutations=200, repeats=20,
+            stream_seconds=12.0, control_items=4, sessions=2, minutes=6.0, permutations=200, repeats=20,
         )  # fmt: skip
     half = max(items // 2, 8)
     return Sizes(
         items=items, trials=max(items, 10), behaviour_items=half, stream_items=max(items, 8),
-        choice_items=max(2 * items, 8), control_items=max(items * 32 // 200, 4), sessions=hours or 6,
-        minutes=60.0 if hours else 6.0,
+        control_items=max(items * 32 // 200, 4), sessions=hours or 6, minutes=60.0 if hours else 6.0,
     )  # fmt: skip
 
 
@@ -183,7 +181,6 @@ PARTS: Final[dict[str, EvidencePart]] = {
     "response": _study(bench_response, trials="trials"),
     "behaviour": _study(evaluate_behaviour, items="behaviour_items", seconds="behaviour_seconds"),
     "streams": _study(evaluate_streams, items="stream_items", seconds="stream_seconds"),
-    "choice": _study(evaluate_choice, items="choice_items", seconds="stream_seconds"),
     "controls": _study(evaluate_controls, items="control_items", seconds="seconds"),
     "sessions": _study(evaluate_sessions, stored=True, sessions="sessions", minutes="minutes"),
     "simulator": _study(evaluate_simulator, items="items", seconds="seconds"),

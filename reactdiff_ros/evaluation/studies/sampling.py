@@ -20,7 +20,7 @@ from reactdiff_ros.evaluation.bounds import judge_study
 from reactdiff_ros.evaluation.listeners import StreamListener, provenance
 from reactdiff_ros.evaluation.metrics import bootstrap, spectra
 from reactdiff_ros.evaluation.metrics.coupling import own_couplings
-from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve, smiles
+from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve
 from reactdiff_ros.evaluation.metrics.spectra import Floats, Values
 from reactdiff_ros.evaluation.plots import plot_spectra
 from reactdiff_ros.evaluation.results import Study
@@ -37,44 +37,6 @@ from reactdiff_ros.simulator.voices import VoiceBank
 from reactdiff_ros.types import FloatArray, OnProgress
 
 CANDIDATES: Final = 10
-
-
-def evaluate_choice(
-    listener: StreamListener, *, seed: int = 0, items: int = 400, seconds: float = 40.0,
-    bank: VoiceBank | None = None, progress: OnProgress = lambda share: None,
-) -> Study:  # fmt: skip
-    """Variance of each group of coefficients, smiles a minute and share of smiling with a choice over without, for
-    `items` held-out simulated speakers.
-
-    "variance": group -> ratio; "smile_rate", "smile_share" and "smile_mean": ratios (NaN without any smile);
-    "intervals": {"low", "high"} of each of these, in the same places: 95 %, listeners drawn together.
-    """
-    dyads = simulate(purpose_seed("evaluate", seed, 13), items, round(seconds * 25), bank, prior="natural")
-    progress(0.05)
-    tokens, conditions = speaker_tokens(listener.networks, dyads.speaker), ordinary(items, dyads.controls)
-    many, single = (
-        listener.sampled(candidates=count).of_tokens(tokens, conditions, seed + 1 + np.arange(items))
-        for count in (CANDIDATES, 1)
-    )
-    curves = [smile_curve(s) for s in (many, single)]
-    found = [smiles(curve) for curve in curves]
-    of_each = {
-        "smile_rate": [f.per_minute() for f in found],
-        "smile_share": [f.share() for f in found],
-        "smile_mean": [curve.mean(1) for curve in curves],
-    }
-    drawn = bootstrap.draws(seed, items)
-    ratios = {name: bootstrap.ratio(drawn, *pair) for name, pair in of_each.items()}
-    return Study({
-        "candidates": CANDIDATES,
-        "variance": spectra.variance_ratios(many, single),
-        **{name: row["ratio"] for name, row in ratios.items()},
-        "intervals": {
-            "variance": spectra.variance_ratio_intervals(many, single, drawn),
-            **{name: {"low": row["low"], "high": row["high"]} for name, row in ratios.items()},
-        },
-        "items": items, "seconds": seconds,
-    })  # fmt: skip
 
 
 ANCESTRAL_STEPS: Final = 24
@@ -109,7 +71,7 @@ def evaluate_streams(
     shown, plans = _with_plans(model, tokens, conditions, np.arange(items) + 1)
     progress(0.35)
     # From the same noise: of 44 speakers, other noise alone changes variances by a quarter.
-    ancestral = model.sampled(steps=ANCESTRAL_STEPS, hop=how.block, blend=False, candidates=1).of_tokens(
+    ancestral = model.sampled(steps=ANCESTRAL_STEPS, hop=how.block, blend=False).of_tokens(
         tokens, conditions, np.arange(items) + 1
     )
     progress(0.8)
@@ -117,8 +79,7 @@ def evaluate_streams(
     figures = compare(streams, dyads.listener, seed)
     figures["border_jerk"] = {name: spectra.border_jerk(streams[name], how.hop) for name in ("shown", "raw")}
     rows = np.arange(min(items, _MOST_HELD))
-    single = model.sampled(candidates=1)
-    figures["plan_difference"] = _plan_difference(single, dyads.speaker.take(rows), conditions.take(rows))
+    figures["plan_difference"] = _plan_difference(model, dyads.speaker.take(rows), conditions.take(rows))
     verdicts = judge_study("streams", figures)
     figures |= {
         "within_bounds": {name: v.holds is True for name, v in verdicts.items()},

@@ -46,7 +46,7 @@ class Sampling:
     without: tuple[str, ...] = ()
     """Of `corrections.REMOVABLE`, what is left out."""
     candidates: int = 1
-    """Plans drawn at a choice; see `corrections.ranked`."""
+    """Plans of each listener, where all are asked for; the first is followed."""
 
 
 @dataclass(frozen=True, slots=True)

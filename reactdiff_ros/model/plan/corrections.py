@@ -6,13 +6,12 @@
 | 2 | `conditioning` | style -> conditions | people do not nod at their own words |
 | 3 | `BroadSmiles`, `smiled_at` | `responsiveness` | the networks answer a broad smile like a slight one |
 | 4 | `sane` | latents x_0 | a wild latent must not become part of the past |
-| 5 | `ranked` | candidates | every other rule of choice shows a duller or livelier face than the model's |
-| 6 | `calmed` | head pitch | the networks' own nods come at no particular moment; (8) adds those that do |
-| 7 | `continued` | faces | a smile cut flat at its limit, a step between plans, a jerk where blocks join |
-| 8 | `Nods` | head pitch | nods are too rare and small to count in the losses of the diffusion |
-| 9 | `NodGate` | head pitch | an eager model nods even while the robot itself speaks |
-| 10 | `Empathy`, `answered` | faces | an answer to anger, grief or surprise has to be sure; the networks' is not |
-| 11 | `presented` | faces | no one is there, the robot speaks, and gaze and lids belong to other layers |
+| 5 | `calmed` | head pitch | the networks' own nods come at no particular moment; (7) adds those that do |
+| 6 | `continued` | faces | a smile cut flat at its limit, a step between plans, a jerk where blocks join |
+| 7 | `Nods` | head pitch | nods are too rare and small to count in the losses of the diffusion |
+| 8 | `NodGate` | head pitch | an eager model nods even while the robot itself speaks |
+| 9 | `Empathy`, `answered` | faces | an answer to anger, grief or surprise has to be sure; the networks' is not |
+| 10 | `presented` | faces | no one is there, the robot speaks, and gaze and lids belong to other layers |
 
 All of it is causal. Live listeners and batched streams share it. Shapes: N listeners, K candidates of each, H frames,
 L latents, D token width.
@@ -40,7 +39,6 @@ from reactdiff_ros.coefficients import (
     ROTATION,
     SMILE,
     TRANSLATION,
-    UPPER,
     bounded,
     softly_bounded,
 )
@@ -56,7 +54,7 @@ from reactdiff_ros.types import EXPRESSION_CLASSES, REACTION_RATE_HZ, FloatArray
 Array = TypeVar("Array", bound=Any)
 REMOVABLE: Final = ("broad", "sharpness", "empathy")
 """Corrections that can be left out (`Sampling.without`), because an evaluation asks for it or because networks have
-learnt to do without (`Weights.learnt`): 3, SHARPNESS of 8, and 10."""
+learnt to do without (`Weights.learnt`): 3, SHARPNESS of 7, and 9."""
 _AT: Final = {name: index for index, name in enumerate(CONTROL_NAMES)}
 _OTHER_LAYERS: Final = [*EYE_LOOK, *BLINK]
 """Gaze and lids are reflexes of the expression room."""
@@ -179,66 +177,7 @@ def sane(latents: FloatArray, neutral: FloatArray) -> FloatArray:
     return np.clip(np.where(np.isfinite(latents), latents, neutral), -LATENT_LIMIT, LATENT_LIMIT)
 
 
-# 5. The choice among candidates. They are ordered by how lively they are, and the rank that is followed walks through
-# all ranks evenly: each choice is a fair draw, and neither dull nor lively plans follow each other for long.
-
-HOLD_SLOTS: Final = 20
-"""A choice among the candidates is held for at least 0.8 s."""
-_STRIDE: Final = (5**0.5 - 1) / 2
-"""Multiples of the golden ratio's conjugate fill the unit interval as evenly as a sequence without end can."""
-_SCALE: Final = np.where(LOWER < 0, 2.0 / (UPPER - LOWER), 1.0).astype(np.float32)
-"""Blendshapes as they are, the head's pose over half its range."""
-
-
-def liveliness(plans: FloatArray) -> FloatArray:
-    """How far from neutral plans (..., H, 58) are and how much they move, without gaze and blinks; (...)."""
-    scaled = plans * _SCALE
-    scaled[..., _OTHER_LAYERS] = 0.0
-    away = np.abs(scaled).mean((-2, -1))
-    return np.asarray(away + 2.0 * np.abs(np.diff(scaled, axis=-2)).mean((-2, -1)))
-
-
-def ranked(plans: FloatArray, ranks: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Which of K candidates (N,) have the ranks (N,), 0 = the calmest to 1.
-
-    Args:
-        plans: (N, K, H, 58), or their beginnings.
-        ranks: (N,).
-    """
-    order = np.argsort(liveliness(plans), axis=-1, kind="stable")
-    count = plans.shape[1]
-    return np.asarray(order[np.arange(len(plans)), np.minimum((ranks * count).astype(int), count - 1)])
-
-
-class Choice:
-    """Which of K candidates a listener follows, and since when.
-
-    Args:
-        seed: of the rank that is followed first.
-        candidates: K.
-    """
-
-    def __init__(self, seed: int, candidates: int) -> None:
-        self.stream = 0
-        """The candidate that is followed: its noise tape goes on until the next choice."""
-        self.candidates = candidates
-        bits = np.random.Philox(key=seed % (1 << 63), counter=[1, 0, 0, 0])
-        self.rank = float(np.random.Generator(bits).random())
-        """For the next choice, see `ranked`."""
-        self._since: int | None = None
-
-    def due(self, slot: int) -> bool:
-        """A choice is to be made at `slot`: the last one was held long enough."""
-        return self.candidates > 1 and (self._since is None or slot - self._since >= HOLD_SLOTS)
-
-    def follow(self, slot: int, stream: int) -> None:
-        """The candidate that had the rank is followed from `slot` on."""
-        self.stream = stream
-        self.rank = (self.rank + _STRIDE) % 1.0
-        self._since = slot
-
-
-# 6. A calm head
+# 5. A calm head
 
 CALM: Final = 11
 """Frames over which pitch is averaged: a nod of 1.6 Hz keeps a fifth."""
@@ -252,7 +191,7 @@ def calmed(decoded: FloatArray) -> FloatArray:
     return out
 
 
-# 7. From one plan to the next
+# 6. From one plan to the next
 
 BLEND: Final = (0.2, 0.5, 0.8, 0.95)
 """Share of a new plan in its first frames; the rest is the old plan, which covers the same times."""
@@ -294,7 +233,7 @@ def continued(plans: FloatArray, last: FloatArray, before: FloatArray, how: Samp
     return eased(blend(plans, before[:, None]), follows, how.block)
 
 
-# 8. Nods are a point process: a small network reads the speaker's newest tokens and returns how likely a nod begins in
+# 7. Nods are a point process: a small network reads the speaker's newest tokens and returns how likely a nod begins in
 # each of the next frames. Their shape follows Mori, Den and Jokinen (2025): 1 / 2 / 3 / 4 / 5 peaks in
 # 400 / 148 / 80 / 40 / 68 of 736 nods, the first cycle larger the more follow, a declining trend, the last cycle below
 # it; 4.1 / 5.2 / 7.1 degrees peak to peak and 1.2 to 2.1 Hz (quartiles).
@@ -430,7 +369,7 @@ def bowed(plans: FloatArray, dip: FloatArray) -> FloatArray:
     return out
 
 
-# 9. No nods while the robot itself speaks
+# 8. No nods while the robot itself speaks
 
 
 class NodGate:
@@ -457,7 +396,7 @@ class NodGate:
         return shown
 
 
-# 10. Answers that have to be sure
+# 9. Answers that have to be sure
 
 _SMILE: Final = next(list(group.coefficients) for group in GROUPS if group.name == "smile")
 KEPT, RAISED, CONCERNED, SERIOUS, DOUBTFUL = range(5)
@@ -640,7 +579,7 @@ def answered(plans: FloatArray, levels: NDArray[np.float64], tilt: float) -> Flo
     return out
 
 
-# 11. What of it is shown
+# 10. What of it is shown
 
 HEAD_SHARE: Final = 0.3
 """What is left of the head's motion while the robot itself speaks; of nods nothing is."""

@@ -23,12 +23,10 @@ from reactdiff_ros.model.diffusion.sampler import Conditions, NoiseTape, Samplin
 from reactdiff_ros.model.plan.corrections import (
     CALM,
     LOOKAHEAD,
-    Choice,
     Nods,
     bowed,
     calmed,
     continued,
-    ranked,
     sane,
     smiled_at,
 )
@@ -76,12 +74,6 @@ class Draft:
     """(N, H, 58) what was planned so far for the same frames."""
     dip: FloatArray
     """(N, H) how far nods bow the head, rad."""
-    streams: list[list[int]]
-    """(N) (K) the noise tape of each candidate."""
-    ranks: NDArray[np.float64] | None
-    """(N,) by which a choice among the candidates is made, see `corrections.ranked`; None: none is to be made."""
-    all_candidates: bool
-    """Draw all candidates up to their ends, not the chosen ones alone."""
 
 
 def blank_draft(networks: Networks, how: Sampling, conditions: Conditions, noise: FloatArray) -> Draft:
@@ -97,13 +89,12 @@ def blank_draft(networks: Networks, how: Sampling, conditions: Conditions, noise
         broad=zeros(), lead=1, past=zeros(s["past"], s["latent"]) + networks.neutral,
         memory=at_rest(networks.neutral, count), noise=noise, last=zeros(COEFFICIENT_COUNT),
         before=zeros(frames, COEFFICIENT_COUNT), dip=zeros(frames),
-        streams=[], ranks=None, all_candidates=False,
     )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A drawn plan of N listeners; K = 1 where a choice was made and the other candidates ended there."""
+    """A drawn plan of N listeners, who follow the first of their K candidates."""
 
     latents: FloatArray
     """(N, K, H, L)."""
@@ -113,14 +104,6 @@ class Drawn:
     """(N, K, H, 58) as they continue the last plan, without nods: networks continue these."""
     shown: FloatArray
     """(N, K, H, 58) as they would be shown."""
-    chosen: NDArray[np.int64] | None
-    """(N,) which of the draft's candidates was chosen; None: no choice was to be made. After `Planner.finish`: which of
-    those that were drawn is followed."""
-
-    def of(self, plans: FloatArray) -> FloatArray:
-        """The followed ones (N, H, 58) of `faces` or `shown`, after `Planner.finish`."""
-        followed: FloatArray = plans[np.arange(len(plans)), self.chosen]
-        return followed
 
 
 def draw_plan(networks: Networks, d: Draft) -> Drawn:
@@ -139,17 +122,12 @@ def draw_plan(networks: Networks, d: Draft) -> Drawn:
     s, missing, x_past, m, eps = d.speaker, d.missing, d.past, d.memory, d.noise
     w, age = how.guidance, np.broadcast_to(d.lead, count)
     head = min(w, 1.0) * networks.head_mean(s, missing)
-    chosen: NDArray[np.int64] | None = None
     stretches: list[FloatArray] = []
     for t in range(0, eps.shape[2], block):
         x_T = eps[:, :, t : t + block].reshape(len(x_past), -1, block, width)
         c_t = c.vector(np.minimum(age + t, size["max_lead"] - 1), size["max_lead"])
         x_0 = networks.sample(s, missing, x_past, c_t, x_T, memory=m, steps=how.steps, guidance=w, recall=how.recall)
         x_0 = sane(x_0, networks.neutral)  # 4
-        if t == 0 and d.ranks is not None:
-            chosen = ranked(bounded(faces(networks, x_past, x_0)), d.ranks)  # 5
-            if not d.all_candidates and eps.shape[2] > block:  # what is not chosen is never seen: it ends here
-                x_0, eps = x_0[rows, chosen][:, None], eps[rows, chosen][:, None]
         stretches.append(x_0.reshape(count, -1, block, width))
         if x_0.shape[1] > 1:  # from here on each candidate continues its own past: N K listeners of one candidate
             each = np.repeat(rows, x_0.shape[1])
@@ -157,11 +135,11 @@ def draw_plan(networks: Networks, d: Draft) -> Drawn:
         x_0 = x_0.reshape(len(x_past), -1, width)
         x_past, m = np.concatenate([x_past, x_0], axis=1)[:, -size["past"] :], remembered(m, x_0)
     latents = np.concatenate(stretches, axis=2)
-    y = faces(networks, d.past, latents)  # D(x_0), 6
+    y = faces(networks, d.past, latents)  # D(x_0), 5
     y[..., ROTATION] += head[:, None, None]
     y *= d.sides[:, None, None]
-    still = continued(y, d.last, d.before, how)  # 7
-    return Drawn(latents, bowed(y, d.dip), still, bounded(bowed(still, d.dip)), chosen)  # 8
+    still = continued(y, d.last, d.before, how)  # 6
+    return Drawn(latents, bowed(y, d.dip), still, bounded(bowed(still, d.dip)))  # 7
 
 
 def faces(networks: Networks, past: FloatArray, latents: FloatArray) -> FloatArray:
@@ -261,18 +239,15 @@ class Planner:
         self._networks, self._how = networks, networks.suited(how)
         self._tapes = [NoiseTape(seed, networks.shape["latent"]) for seed in seeds]
         self._sides = drawn_sides(seeds)
-        self._choices = [Choice(seed, how.candidates) for seed in seeds]
         self._past = OwnPast(networks.neutral, len(self._tapes), networks.shape["past"])
         self._nods = None if networks.nods is None else Nods(networks.nods, seeds, self._how)
 
     def set_quality(self, steps: int, candidates: int) -> None:
         """Plan with this many steps and candidates from now on."""
         self._how = replace(self._how, steps=steps, candidates=candidates)
-        for choice in self._choices:
-            choice.candidates = candidates
 
     def forget(self) -> None:
-        """They showed a neutral face up to now; noise and choices go on."""
+        """They showed a neutral face up to now; the noise goes on."""
         self._past.clear()
         if self._nods is not None:
             self._nods.forget()
@@ -286,7 +261,9 @@ class Planner:
 
     def plan(self, draft: Draft) -> Drawn:
         """The plans of a draft."""
-        return self.finish(draft, draw_plan(self._networks, draft))
+        drawn = draw_plan(self._networks, draft)
+        self.finish(draft, drawn)
+        return drawn
 
     def draft(
         self,
@@ -310,47 +287,22 @@ class Planner:
             lead: frames between the newest token and `slot`, minus one.
             frames: H, at most the horizon.
             broad: (N,) see `corrections.BroadSmiles`; None: 0.
-            all_candidates: draw all candidates up to their ends, also where the choice is held.
+            all_candidates: draw `Sampling.candidates` plans of each listener, not the first alone, which is followed.
         """
         s, how = self._networks.shape, self._how
         length = min(-(-frames // how.block) * how.block, s["horizon"])
         dip = np.zeros((len(self._tapes), length), dtype=np.float32)
         if self._nods is not None:
             dip = self._nods.plan(slot, length, how.hop, speaker, missing, conditions, lead)
-        due = self._choices[0].due(slot)
-        ranks = np.array([choice.rank for choice in self._choices]) if due else None
-        streams = [_streams(choice.stream, how.candidates, due, all_candidates) for choice in self._choices]
-        noise = [
-            np.stack([tape.frames(slot, length, stream) for stream in of])
-            for tape, of in zip(self._tapes, streams, strict=True)
-        ]
+        drawn = range(how.candidates if all_candidates else 1)
+        noise = [np.stack([tape.frames(slot, length, number) for number in drawn]) for tape in self._tapes]
         return Draft(
             slot=slot, how=how, speaker=speaker, missing=missing, conditions=conditions, sides=self._sides, lead=lead,
             broad=np.zeros(len(conditions), dtype=np.float32) if broad is None else broad,
             past=self._past.latents(slot - s["past"], s["past"]), memory=self._past.memory(slot), noise=np.stack(noise),
             last=self._past.shown(slot - 1, 1)[:, 0], before=self._past.shown(slot, length), dip=dip,
-            streams=streams, ranks=ranks, all_candidates=all_candidates,
         )  # fmt: skip
 
-    def finish(self, draft: Draft, drawn: Drawn) -> Drawn:
-        """Remember what was drawn of a draft; returns it with `chosen` set."""
-        streams = draft.streams
-        if drawn.chosen is not None:
-            for choice, of, which in zip(self._choices, streams, drawn.chosen, strict=True):
-                choice.follow(draft.slot, of[which])
-            if drawn.shown.shape[1] == 1:
-                streams = [[choice.stream] for choice in self._choices]
-        chosen = np.array([of.index(choice.stream) for choice, of in zip(self._choices, streams, strict=True)])
-        plans = replace(drawn, chosen=chosen)
-        self._past.add(draft.slot, plans.of(drawn.latents), plans.of(drawn.still))  # nods are no part of the past
-        return plans
-
-
-def _streams(followed: int, candidates: int, due: bool, all_candidates: bool) -> list[int]:
-    """Noise tapes that are drawn: all at a choice, else that of the followed candidate, and the others if wanted."""
-    if due:
-        return list(range(candidates))
-    if not all_candidates:
-        return [followed]
-    # Chosen while there were more candidates: it keeps the last one's place.
-    return [*range(candidates)] if followed < candidates else [*range(candidates - 1), followed]
+    def finish(self, draft: Draft, drawn: Drawn) -> None:
+        """Remember what was drawn of a draft."""
+        self._past.add(draft.slot, drawn.latents[:, 0], drawn.still[:, 0])  # nods are no part of the past

@@ -43,16 +43,16 @@ def test_a_stored_part_is_not_measured_again_and_one_that_fails_is_reported(
 ) -> None:
     ran: list[str] = []
 
-    def choice(*_: object) -> Study:
-        ran.append("choice")
+    def streams(*_: object) -> Study:
+        ran.append("streams")
         return Study({"x": math.nan})
 
-    fakes = {"response": EvidencePart(lambda *_: Study({"a": 1 // 0})), "choice": EvidencePart(choice)}
+    fakes = {"response": EvidencePart(lambda *_: Study({"a": 1 // 0})), "streams": EvidencePart(streams)}
     monkeypatch.setattr(module, "PARTS", fakes)
-    only, _ = run(subject, tmp_path, *fakes, run=("choice",))
-    assert (ran, only["parts"]) == (["choice"], {"choice": {"x": None}})
+    only, _ = run(subject, tmp_path, *fakes, run=("streams",))
+    assert (ran, only["parts"]) == (["streams"], {"streams": {"x": None}})
     found, said = run(subject, tmp_path, *fakes)
-    assert (ran, found["parts"]) == (["choice"], only["parts"])
+    assert (ran, found["parts"]) == (["streams"], only["parts"])
     assert list(found["failed"]) == ["response"]
     assert "ZeroDivisionError" in said[0]
     assert "ZeroDivisionError" in found["failed"]["response"]
@@ -70,7 +70,7 @@ def leaves(figures: Any) -> Iterator[tuple[Any, Any]]:
 def test_the_committed_evidence_keeps_all_bounds_but_seven() -> None:
     """Several of them for its size alone (docs/evidence.md)."""
     kept = [found.holds for found in judge(EVIDENCE["parts"])]
-    assert (kept.count(True), len(kept)) == (35, 42)
+    assert (kept.count(True), len(kept)) == (34, 40)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -103,12 +103,11 @@ def test_what_figures_depend_on_is_stored_with_them(subject: Subject, tmp_path: 
 
 
 def test_real_parts_give_what_their_bounds_ask_for(any_weights: Path, tmp_path: Path) -> None:
-    small = Sizes(choice_items=4, stream_seconds=8.0, repeats=2)
+    small = Sizes(repeats=2)
     subject = Subject(find_weights(any_weights), Sampling(steps=2), lambda: 0.0, small)
-    found, _ = run(subject, tmp_path, "choice", "speed")
+    found, _ = run(subject, tmp_path, "speed")
     assert not found["failed"]
     offered = (command.PARTS, command.SYSTEMS, command.DYAD_SYSTEMS)
     assert offered == (tuple(PARTS), tuple(simulator.SYSTEMS), dyads.SYSTEMS)
     figures = found["parts"]
-    figures["choice"]["smile_rate"] = figures["choice"]["smile_rate"] or 1.0  # so short a stream may hold no smile
     assert None not in [v.holds for v in judge(figures) if v.bound.part in figures]
