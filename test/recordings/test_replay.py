@@ -34,7 +34,7 @@ from reactdiff_ros.recordings.bags.storage import BagFiles, study_of
 from reactdiff_ros.recordings.bags.write import BagWriter
 from reactdiff_ros.recordings.replay import Replayed, ReplaySettings, replay, settings_as_live, steps
 from reactdiff_ros.recordings.replay.replay import open_recording
-from reactdiff_ros.recordings.replay.senses import LONGEST_GAP_NS, STEP_BACK_NS, BagEvent, Steady
+from reactdiff_ros.recordings.replay.senses import LONGEST_GAP_NS, STEP_BACK_NS, BagEvent, Steady, events_of
 from reactdiff_ros.recordings.replay.video import SPEAKER_WIDTH, write_video
 from reactdiff_ros.resources import demo_clip_path
 from reactdiff_ros.session import ListeningSession
@@ -171,13 +171,13 @@ def test_the_robots_own_voice_is_not_the_others_and_its_mouth_is_shown_again(tmp
 TURNED = 0.3
 
 
-def head_bag(path: Path, turned: float | None = TURNED) -> Path:
+def head_bag(path: Path, turned: float | None = TURNED, late_ns: int = 0) -> Path:
     """The demo speaker, straight ahead of a camera on a head that is turned to its left; None: nobody tells of it."""
 
     def tell(bag: BagWriter, stamp_ns: int) -> None:
         if turned is not None:
             pose = empty("geometry_msgs/msg/PoseStamped")
-            fill_header(pose.header, stamp_ns)
+            fill_header(pose.header, stamp_ns - late_ns)
             pose.pose.orientation.z, pose.pose.orientation.w = np.sin(turned / 2), np.cos(turned / 2)
             bag.message("/actuator/head_pose", stamp_ns, pose)
 
@@ -207,6 +207,10 @@ def test_the_face_looks_where_the_person_was_and_only_a_pose_that_carries_the_ca
         assert looks(listened(turned, head_share=share)) == pytest.approx(TURNED, abs=0.08)
     assert looks(listened(still)) == pytest.approx(0.0, abs=0.08)
     np.testing.assert_array_equal(shown(listened(turned, "screen")), shown(listened(still, "screen")))
+    for late_ns, own in ((NS // 100, True), (3600 * NS, False)):  # a stamp of another clock is not used
+        late = open_recording(head_bag(tmp_path / str(late_ns), late_ns=late_ns))
+        first = events_of(late, settings_as_live(robot="reachy_mini")[0])[0]
+        assert first.value.stamp_ns == first.offset_ns - own * late_ns
 
 
 # ---- Stamps that cannot be: single ones are left out, a jump of the whole time line ends a replay.
