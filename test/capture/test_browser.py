@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reactdiff_ros.capture import browser
@@ -79,6 +79,7 @@ def test_what_comes_too_early_too_late_or_too_often_is_dropped():
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32), st.floats(-5.0, 5.0), st.floats(-50e-6, 50e-6))
+@example(902, 0.0, 0.0)
 def test_the_clocks_agree_to_half_a_round_trip_under_jitter_and_drift(seed, offset_s, drift):
     rng, clock, found, late = np.random.default_rng(seed), RemoteClock(), [], []
 
@@ -93,7 +94,8 @@ def test_the_clocks_agree_to_half_a_round_trip_under_jitter_and_drift(seed, offs
         found.append(clock.local(remote(now_ns), now_ns))
         late.append(found[-1] - now_ns)
     assert (np.diff(found) > 0).all()
-    assert np.abs(late[31:]).max() < 12_000_000
+    first = abs(late[0]) - 1_000_000 * np.arange(120)  # what a long first trip was wrong by goes by 1 ms/s
+    assert (np.abs(late) < np.maximum(first + 100_000, 12_000_000))[31:].all()
 
 
 def test_a_clock_that_was_set_is_followed_at_once():
