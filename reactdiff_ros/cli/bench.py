@@ -207,8 +207,9 @@ def listeners(
 
     weights, played = find_weights(model or ""), played_clip(clip)
     serving, close = opened_backend(weights, backend, precision, (steps,), Clock(perf_counter, sleep, 1), 1, log)
-    published: Any = {"candidates": candidates, "publish_candidates": candidates > 1}
-    config = ListenerConfig(model_dir=str(model or ""), steps=steps, **published)
+    config = ListenerConfig(
+        model_dir=str(model or ""), steps=steps, candidates=candidates, publish_candidates=candidates > 1
+    )
     with progress_bar("timing") as show:
         given: Any = {"counts": listeners, "seconds": seconds, "networks": Networks(weights, backend=serving)}
         frames = speaker_frames(played, perf_counter)

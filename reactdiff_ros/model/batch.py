@@ -406,14 +406,14 @@ class QualityChoice:
             self._lower(now_s)
         elif self.level and self._quiet(now_s):
             better = self.rungs[self.level - 1]
-            estimated = self._slow_s(better, choosing=True)
+            estimated = self._slow_s(better, all_candidates=True)
             if estimated is not None and estimated <= ROOM * DEADLINE_S:
                 self._rose_s = now_s
                 self._change(self.level - 1, now_s)
         return self.quality
 
-    def _slow_s(self, quality: Quality, *, choosing: bool = False) -> float | None:
-        """How long slow rounds take, estimated for `quality`; `choosing`: if all of them drew all candidates.
+    def _slow_s(self, quality: Quality, *, all_candidates: bool = False) -> float | None:
+        """How long slow rounds take, estimated for `quality`; `all_candidates`: if each had drawn them all.
 
         The 90th percentile of the window, without its single slowest round: one hiccup says nothing.
         """
@@ -421,7 +421,7 @@ class QualityChoice:
             return None
         now = self.quality
         ordered = sorted(
-            s * quality.cost(quality.candidates if choosing else drawn) / now.cost(drawn)
+            s * quality.cost(quality.candidates if all_candidates else drawn) / now.cost(drawn)
             for _, s, drawn in self._rounds
         )
         return ordered[min(int(0.9 * len(ordered)), len(ordered) - 2)]
