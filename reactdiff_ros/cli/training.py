@@ -186,8 +186,8 @@ def _report(progress: Progress) -> None:
 @click.argument("weights", type=common.FOLDER)
 @common.VOICES
 @common.SEED
-@click.option("--pools", type=click.IntRange(1, 1000), default=16, help="Pools of 128 speakers, a minute each.")
-@click.option("--steps", type=click.IntRange(1), default=3500, help="Optimiser steps.")
+@click.option("--pools", type=click.IntRange(1, 1000), default=24, help="Pools of 128 speakers, a minute each.")
+@click.option("--steps", type=click.IntRange(1), default=4000, help="Optimiser steps.")
 @common.reporting
 def train_nods(result: Output, weights: Path, voices: Path | None, seed: int, pools: int, steps: int) -> None:
     """Train the network that decides when to nod.

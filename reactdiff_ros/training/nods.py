@@ -31,6 +31,7 @@ from reactdiff_ros.model.backends.weights import (
     sha256,
 )
 from reactdiff_ros.model.diffusion.sampler import Conditions
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.model.plan.corrections import nod_conditions
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.style import style_of
@@ -51,6 +52,10 @@ LISTENERS: Final = 6
 KEPT: Final = 25
 BUSY: Final = 25
 """Frames after the beginning of a nod of which nothing is learnt: most nods last as long."""
+STILL, GAZE_OFF = 0.15, 0.25
+"""Shares of the speakers of whom perception reads a face that never moves, and a gaze alone that never does."""
+NOISE: Final = 0.7
+"""Of the tokens in training, in their own deviations: real voices are heard unlike synthesised ones."""
 STYLE_SHARE: Final = 0.3
 """Of listeners whose style is given; every other condition is left out of a tenth."""
 
@@ -71,6 +76,7 @@ def material(networks: Networks, seed: int, bank: VoiceBank | None) -> Material:
     """SPEAKERS speakers of a minute from a seed of the simulator."""
     truth = make_speakers((seed, 20), SPEAKERS, FRAMES)
     speaker = observe((seed, 21), truth, bank)
+    misread(speaker, np.random.default_rng([seed, 25]))
     stimulus = stimulus_of(truth, speaker.camera, speaker.microphone)
     others = stimulus.take(np.roll(np.arange(SPEAKERS), 1))
     conditions, begins = [], []
@@ -83,6 +89,22 @@ def material(networks: Networks, seed: int, bank: VoiceBank | None) -> Material:
         conditions.append(nod_conditions(Conditions(who.controls, every, style, given, source)))
     tokens = speaker_tokens(networks, speaker)[..., : networks.shape["width"]]
     return Material(tokens.astype(np.float16), np.stack(conditions), np.stack(begins))
+
+
+def misread(speaker: SpeakerBatch, rng: np.random.Generator) -> None:
+    """Let some of the speakers (B, T) be read as real cameras read them, in place.
+
+    A camera next to the screen sees a gaze that never returns, or one that never leaves. A network that has met only
+    people who look up at each cue hardly nods to others when they pause.
+    """
+    worlds, frames = speaker.camera.shape
+    drawn, contact = rng.random(worlds), np.minimum(rng.uniform(0.0, 1.5, worlds), 1.0)
+    still, off = drawn < STILL, drawn < STILL + GAZE_OFF
+    speaker.coefficients[still] *= 0.0
+    speaker.gaze_observed[off] = speaker.mesh[off]
+    speaker.gaze[off] = 0.0
+    near = contact[:, None] + 0.03 * rng.standard_normal((worlds, frames))
+    speaker.gaze[off, :, 2] = (np.clip(near, 0.0, 1.0) * speaker.mesh)[off]
 
 
 def rows_of(begins: NDArray[np.bool_], rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
@@ -172,12 +194,14 @@ def train_nods(
     pool_of = np.repeat(np.arange(pools), [len(places) for places, _ in rows])
     place, nods = (np.concatenate(column) for column in zip(*rows, strict=True))
     net = NodNet(networks.shape["width"])
+    spread = torch.from_numpy(np.tile(met[0].tokens[:16].astype(np.float32).std((0, 1)), LOOKS))
     optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
     for step in range(steps):
         chosen = np.sort(rng.integers(0, len(nods), batch))
         parts = [_inputs(met[pool], place[chosen[pool_of[chosen] == pool]], rng) for pool in np.unique(pool_of[chosen])]
         inputs = [torch.cat([part[i] for part in parts]) for i in range(4)]
+        inputs[0] += NOISE * spread * torch.randn_like(inputs[0])
         loss = loss_of(net(*inputs), torch.from_numpy(nods[chosen]))
         optimiser.zero_grad()
         loss.backward()

@@ -159,8 +159,6 @@ def test_on_any_machine_that_can_plans_are_in_time_and_quality_settles(unit_s, f
         assert choice.exhausted
 
 
-# Batched streams
-
 FAST = Sampling(steps=2, guidance=1.5, hop=4, lead=0, blend=False)
 
 

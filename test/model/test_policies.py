@@ -203,9 +203,6 @@ def test_wrong_names_and_settings_are_named_and_the_spare_listener_says_why_it_i
     assert (warm["style"], warm["attitude"]) == ("warm", 0.0), "start values go before the style"
 
 
-# Controls and delay
-
-
 def speaker(time_s: float) -> SpeakerFrame:
     """Somebody who talks, smiles for 1.5 s every 8 s and raises the brows in between."""
     values = np.zeros(58)

@@ -156,9 +156,6 @@ def test_shipped_graphs_give_what_torch_gave_for_whole_sequences():
         np.testing.assert_allclose(values[0, -1], record[name], atol=1e-3)
 
 
-# The network for nods
-
-
 def test_the_head_of_nods_is_read_as_written_and_only_for_its_own_encoder(tmp_path):
     shipped = find_weights()
     encoder, width, head = shipped.encoder, LIVE_SHAPE["width"], shipped.nods

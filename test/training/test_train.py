@@ -28,6 +28,8 @@ from reactdiff_ros.model.streams import free_run
 from reactdiff_ros.recordings.datasets.dyads import read_dyads
 from reactdiff_ros.recordings.datasets.recording import speaker_of
 from reactdiff_ros.recordings.datasets.recordings import Extracted, save
+from reactdiff_ros.simulator.observation import observe
+from reactdiff_ros.simulator.speaker import make_speakers
 from reactdiff_ros.training import nods
 from reactdiff_ros.training.autoencoder import AutoencoderStep, DecoderFit, describe, labels_of, set_scale
 from reactdiff_ros.training.config import TrainConfig, config_from, fold_of
@@ -173,9 +175,6 @@ def test_a_seed_draws_the_same_batch_and_its_losses_are_those_of_before(pool, pe
     with torch.no_grad():
         found = Objective(Model(SHAPE), settings)(s, d)[1]
     assert {name: float(value) for name, value in found.items()} == pytest.approx(LOSSES, rel=1e-3)
-
-
-# ---- The run
 
 
 def changed(before: dict[str, torch.Tensor], model: torch.nn.Module) -> set[str]:
@@ -377,6 +376,15 @@ def fit(random_weights: Path) -> Fit:
             small.setattr(nods, name, size)
         networks = Networks(find_weights(random_weights))
         return train_nods(networks, seed=0, pools=2, steps=100, batch=512)
+
+
+def test_cameras_misread_some_speakers_whose_face_or_gaze_never_moves() -> None:
+    true, read = (observe(4, make_speakers(3, 64, 300)) for _ in "ab")
+    nods.misread(read, np.random.default_rng(5))
+    still, fixed = ((getattr(read, name) != getattr(true, name)).any((1, 2)) for name in ("coefficients", "gaze"))
+    assert 3 <= still.sum() < fixed.sum() <= 40
+    assert not read.coefficients[still].any()
+    assert np.nanstd(np.where(read.mesh, read.gaze[..., 2], np.nan)[fixed], axis=1).max() < 0.05
 
 
 def test_the_network_that_runs_is_the_one_that_was_trained() -> None:
