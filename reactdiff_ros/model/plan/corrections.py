@@ -244,9 +244,10 @@ SHARPNESS: Final = 3.0
 """Nods are rare and read through perception, so the network's rates rise little at a cue. With three times as far, nods
 match those of simulated listeners by .46 more than chance instead of .23 (these each other's by .44; 24 speakers, nods
 alone), as many as before."""
-REMEMBERED, MOST_MORE = 1.0, 10.0
-"""Nods over which sharpened rates are as many as learnt ones, and how far they are scaled for it. Sharpened alone they
-fall to a third where no cue is clear: a newsreader never looks away. See docs/tuning.md."""
+REMEMBERED, AT_FIRST, MOST_MORE = 1.0, 0.1, 10.0
+"""Nods over which sharpened rates are as many as learnt ones, as many at the start, so that it takes seconds, and how far
+they are scaled for it. Sharpened alone they fall to a third where no cue is clear: a newsreader never looks away. See
+docs/tuning.md."""
 _TAPE: Final = 1 << 40
 """Of the noise tapes, one that no candidate has."""
 _PEAKS: Final = np.cumsum(np.array([400, 148, 80, 40, 68]) / 736.0)
@@ -289,7 +290,7 @@ class Nods:
         """No nod is under way, and nothing is decided beyond now."""
         count = len(self._tapes)
         self._decided: int | None = None
-        self._learnt, self._sharpened = np.full((2, count), REMEMBERED)
+        self._learnt, self._sharpened = np.full((2, count), AT_FIRST)
         self._begin = np.zeros(count, dtype=np.int64)
         self._cycles, self._hz, self._top = np.zeros(count), np.ones(count), np.zeros(count)
 
