@@ -85,7 +85,7 @@ def test_a_running_node_writes_json_lines_alone(graph, tmp_path):
     node = graph.start("camera_node", device=str(tmp_path / "none"))
     graph.until(lambda: '"level": "error"' in node.log, 40.0, "the error")
     graph.wait_active("camera_node")
-    lines = [json.loads(line) for line in node.log.splitlines() if not line.startswith("\x1b")]
+    lines = [json.loads(line) for line in node.log.rpartition("\n")[0].splitlines() if not line.startswith("\x1b")]
     error = next(line for line in lines if line["level"] == "error")
     assert list(error) == ["time", "level", "node", "event", "sentence"]
     assert (error["node"], error["sentence"]) == ("/camera_node", graph.sentence("camera_node"))
