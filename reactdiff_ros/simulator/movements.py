@@ -221,6 +221,7 @@ class Nodding:
         nodding, responsive = who.control("nodding"), who.control("responsiveness")
         attitude = who.control("attitude")
         self._drive = np.exp(1.05 * nodding + 0.45 * who.trait("nod_rate") + 0.3 * attitude)
+        # Without any responsiveness they nod 3 times a minute of the other's talk, as people do (docs/simulator.md).
         self._responsive = 1.5 + 5 * responsive
         self._size = np.radians(_SIZE_DEG * np.exp(0.2 * who.trait("nod_size") + 0.2 * who.control("liveliness")))
         self._pace = _RATE_HZ * np.exp(0.1 * who.trait("nod_pace"))

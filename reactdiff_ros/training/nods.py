@@ -95,12 +95,13 @@ def misread(speaker: SpeakerBatch, rng: np.random.Generator) -> None:
     """Let some of the speakers (B, T) be read as real cameras read them, in place.
 
     A camera next to the screen sees a gaze that never returns, or one that never leaves. A network that has met only
-    people who look up at each cue hardly nods to others when they pause.
+    people who look up at each cue hardly nods to others when they pause. A third of these look into the camera all the
+    time.
     """
     worlds, frames = speaker.camera.shape
     drawn, contact = rng.random(worlds), np.minimum(rng.uniform(0.0, 1.5, worlds), 1.0)
     still, off = drawn < STILL, drawn < STILL + GAZE_OFF
-    speaker.coefficients[still] *= 0.0
+    speaker.coefficients[still] = 0.0
     speaker.gaze_observed[off] = speaker.mesh[off]
     speaker.gaze[off] = 0.0
     near = contact[:, None] + 0.03 * rng.standard_normal((worlds, frames))

@@ -245,9 +245,9 @@ SHARPNESS: Final = 3.0
 match those of simulated listeners by .46 more than chance instead of .23 (these each other's by .44; 24 speakers, nods
 alone), as many as before."""
 REMEMBERED, AT_FIRST, MOST_MORE = 1.0, 0.1, 10.0
-"""Nods over which sharpened rates are as many as learnt ones; at the start, so that it takes seconds; and how far they
-are scaled for it. Sharpened alone they fall to a third where no cue is clear: a newsreader never looks away. See
-docs/tuning.md."""
+"""Over how many nods sharpened rates are as many as learnt ones, later and at the start (seconds, not half a minute),
+and how far they are scaled for it. Sharpened alone they fall to a third where no cue is clear: a newsreader never looks
+away. See docs/tuning.md."""
 _TAPE: Final = 1 << 40
 """Of the noise tapes, one that no candidate has."""
 _PEAKS: Final = np.cumsum(np.array([400, 148, 80, 40, 68]) / 736.0)
