@@ -56,10 +56,10 @@ def simulate(
     """Simulate speakers and listeners; print statistics next to people's.
 
     Arrays in the file: `speaker_NAME` (dyads, frames, ...) as perception would see the speaker, `stimulus_NAME`
-    (dyads, frames) the true state of the speaker, `listener` (dyads, frames, 58), `activity` (dyads, frames),
-    `controls` (dyads, 6), `traits` (dyads, 24), `style` and `style_given` (dyads, 8), and the names of the columns:
-    `control_names`, `trait_names`, `style_names`. With several listeners, the arrays of listeners have a second
-    axis: `listener` (dyads, listeners, frames, 58); the first listener does not depend on their number.
+    (dyads, frames) the true state of the speaker, `listener` (dyads, frames, 58), `controls` (dyads, 6), `traits`
+    (dyads, 24), `style` and `style_given` (dyads, 8), and the names of the columns: `control_names`, `trait_names`,
+    `style_names`. With several listeners, the arrays of listeners have a second axis: `listener` (dyads, listeners,
+    frames, 58); the first listener does not depend on their number.
     """
     from reactdiff_ros.evaluation.listeners import voices_facts
     from reactdiff_ros.evaluation.metrics.bands import load_bands
@@ -131,8 +131,8 @@ def listeners_of(dyads: Dyads, seed: int, each: int, prior: Prior) -> dict[str, 
     world's stream. How many there are changes none of them.
 
     Returns:
-        Arrays of B speakers with M listeners over T frames: listener (B, M, T, 58), activity (B, M, T) 0..1,
-        controls (B, M, 6), traits (B, M, 24), style and style_given (B, M, 8).
+        Arrays of B speakers with M listeners over T frames: listener (B, M, T, 58), controls (B, M, 6), traits
+        (B, M, 24), style and style_given (B, M, 8).
     """
     import numpy as np
 
@@ -141,8 +141,8 @@ def listeners_of(dyads: Dyads, seed: int, each: int, prior: Prior) -> dict[str, 
     from reactdiff_ros.simulator.temperament import draw_temperaments
 
     who, worlds = dyads.temperament, len(dyads.listener)
-    names = ("listener", "activity", "controls", "traits", "style", "style_given")
-    own = (dyads.listener, dyads.activity, who.controls, who.traits, dyads.style, dyads.style_given)
+    names = ("listener", "controls", "traits", "style", "style_given")
+    own = (dyads.listener, who.controls, who.traits, dyads.style, dyads.style_given)
     out = {n: np.empty((worlds, each, *a.shape[1:]), np.float32) for n, a in zip(names, own, strict=True)}
     pairs, other = worlds // 2, np.arange(worlds)
     other[:pairs], other[pairs : 2 * pairs] = np.arange(pairs) + pairs, np.arange(pairs)
@@ -154,7 +154,7 @@ def listeners_of(dyads: Dyads, seed: int, each: int, prior: Prior) -> dict[str, 
             people = people.take(np.minimum(np.arange(worlds), other))
             shown = listen(dyads.stimulus, people, np.random.SeedSequence([seed, _NOISE, number]))
             style, given = (values[other] * paired for values in style_of(shown.coefficients))
-            values = (shown.coefficients, shown.activity, people.controls, people.traits, style * given, given)
+            values = (shown.coefficients, people.controls, people.traits, style * given, given)
         for array, value in zip(out.values(), values, strict=True):
             array[:, number] = value
     return out

@@ -48,7 +48,6 @@ def dev() -> None:
 @click.option("--worlds", type=click.IntRange(2), help="Simulated listeners at the same time (192).")
 @click.option("--pool-steps", type=click.IntRange(1), help="Optimiser steps until new listeners are drawn (150).")
 @click.option("--learning-rate", type=Number(1e-6, 1.0), help="Peak learning rate.")
-@click.option("--onsets", type=Number(0.0, 10.0), help="Extra weight of plans in which an event begins (0).")
 @click.option("--emotions", type=Number(0.0, 1.0), help="Share of simulated speakers who have emotional episodes (0).")
 @click.option("--threads", type=click.IntRange(1), help="Processor threads (1).")
 @click.option("--workers", type=click.IntRange(0, 64), help="Processes that simulate dyads in the background (0).")

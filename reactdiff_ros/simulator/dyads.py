@@ -47,8 +47,6 @@ class Dyads:
     """(B, 8) of the same listener with another speaker, see `conditions.STYLE_NAMES`."""
     style_given: FloatArray
     """(B, 8) 0 or 1."""
-    activity: FloatArray
-    """(B, T) 0..1: how much happens in the listener's face."""
 
 
 def simulator_hash() -> str:
@@ -99,7 +97,7 @@ def simulate(
     style, style_given = _style_of_others(listeners.coefficients, who, pairs)
     return Dyads(
         speaker=speaker, truth=truth, stimulus=stimulus, listener=listeners.coefficients, temperament=who,
-        controls=who.controls.copy(), style=style, style_given=style_given, activity=listeners.activity,
+        controls=who.controls.copy(), style=style, style_given=style_given,
     )  # fmt: skip
 
 

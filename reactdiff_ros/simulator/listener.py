@@ -125,7 +125,6 @@ class Face:
 BURST_HZ = 4.6
 """Pulses of a laugh a second."""
 _FOLLOW = rate_of(0.35)
-_FADE = rate_of(0.2)
 
 
 @dataclass(slots=True)
@@ -134,8 +133,6 @@ class Listening:
 
     coefficients: FloatArray
     """(N, T, 58), see `reactdiff_ros.coefficients`."""
-    activity: FloatArray
-    """(N, T) 0..1: how much happens in the face (weights rare events in training)."""
     onsets: dict[str, BoolArray]
     """(N, T) each: "smile" (an answer or an anticipation is decided on), "nod" (a nod begins)."""
 
@@ -164,16 +161,14 @@ def listen(stimulus: Stimulus, who: Temperament, seed: int | np.random.SeedSeque
     moved = any(getattr(stimulus, name).any() for name in EMOTIONS)
     empathy = Empathy(who, root) if moved else None
     coefficients = np.empty((count, frames, COEFFICIENT_COUNT), dtype=np.float32)
-    activity = np.empty((count, frames), dtype=np.float32)
     onsets = {name: np.zeros((count, frames), dtype=bool) for name in ("smile", "nod")}
     pulse = 2 * np.pi * BURST_HZ * np.exp(0.08 * who.trait("laughing")) * STEP
     phase = 9.0 * who.trait("warmth")
     turned = np.zeros(count, dtype=np.float32)
-    busy = np.zeros(count, dtype=np.float32)
     for t in range(frames):
         s = senses.step(t)
         smile, laugh, answers = smiling.step(s)
-        dip, nods, nodded = nodding.step(s)
+        dip, nods = nodding.step(s)
         moves = gesturing.step(s, nods, answers)
         eyes, lid = gazing.step(s)
         head = swaying.step(s)
@@ -190,12 +185,9 @@ def listen(stimulus: Stimulus, who: Temperament, seed: int | np.random.SeedSeque
         shown = face.step(smile, laugh, burst, moves, cheeks, head, gesturing.sign, eyes, lid)
         if empathy is not None:
             empathy.show(shown)
-            moves = np.maximum(moves, empathy.activity)
         coefficients[:, t] = shown.T
-        busy = busy + _FADE * (nodded - busy)
-        activity[:, t] = np.minimum(1.2 * smile + laugh + busy + moves.max(0), 1)
         onsets["smile"][:, t], onsets["nod"][:, t] = answers, nods
-    return Listening(coefficients, activity, onsets)
+    return Listening(coefficients, onsets)
 
 
 def stack(parts: list[Stimulus]) -> Stimulus:

@@ -232,8 +232,8 @@ class Nodding:
         self._hz = np.ones(count, dtype=np.float32)
         self._top = np.zeros(count, dtype=np.float32)
 
-    def step(self, s: Sensed) -> tuple[FloatArray, BoolArray, BoolArray]:
-        """The next frame: dip of the head (N,) rad, where a nod begins, and where one goes on."""
+    def step(self, s: Sensed) -> tuple[FloatArray, BoolArray]:
+        """The next frame: dip of the head (N,) rad, and where a nod begins."""
         u, g = self._noise.uniform(7), self._noise.normal(3)
         drive = self._drive
         cue = s.onsets["cue"] & (u[0] < 1 - np.exp(-0.26 * drive * self._responsive))
@@ -259,7 +259,7 @@ class Nodding:
         self._cycles[over] = 0.0
         self._rest = np.where(over, REST_S, self._rest - STEP).astype(np.float32)
         on = on & ~over
-        return np.asarray(self._dip() * s.attend * on, dtype=np.float32), begins, on
+        return np.asarray(self._dip() * s.attend * on, dtype=np.float32), begins
 
     def _dip(self) -> FloatArray:
         cycle = np.floor(self._phase)
@@ -607,11 +607,6 @@ class Empathy:
     def calm(self) -> FloatArray:
         """(N,) the share of the motion of head and eyes that is left."""
         return np.asarray(1 - (_of("still")[:, None] * np.minimum(self._level, 1)).max(0))
-
-    @property
-    def activity(self) -> FloatArray:
-        """(N,) 0..1."""
-        return np.asarray(self._level.max(0))
 
     def show(self, face: FloatArray) -> None:
         """Adds the answers to faces (58, N), in place."""

@@ -130,9 +130,6 @@ class TrainConfig:
     """Decay of the averaged weights, which are the ones that ship."""
     events: float = 10.0
     """How much more often a plan is drawn where the speaker does most than where nothing happens."""
-    onsets: float = 0.0
-    """How much more a plan counts in which the listener's activity rises by 1. Unlike `events` this tilts what is
-    learnt: events begin about 1 + onsets times as often. For networks that are too quiet after a short training."""
     real_share: float = 0.25
     """Share of the sequences that are recorded people, where there are any."""
     threads: int = 1

@@ -97,8 +97,7 @@ class Streams:
 
     features (W, T, F), observed (W, T, S), listener (W, MARGIN + T, 58), latents and known (W, MARGIN + T, L),
     seen (W, MARGIN + T, 58) which coefficients were measured, controls (W, 6), style and style_given (W, 8),
-    real (W,), salience (W, T), activity (W, MARGIN + T), stimulus (W, T, STIMULUS_COUNT); the last two are 0 of
-    recorded people.
+    real (W,), salience (W, T), stimulus (W, T, STIMULUS_COUNT), 0 of recorded people.
     """
 
     features: Tensor
@@ -110,7 +109,6 @@ class Streams:
     style_given: Tensor
     real: Tensor
     salience: Tensor
-    activity: Tensor
     stimulus: Tensor
     latents: Tensor
     known: Tensor
@@ -224,7 +222,7 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
         features=features, observed=observed, listener=listener, seen=np.ones(listener.shape, bool),
         known=np.ones((1, 1, 1), bool), controls=dyads.controls, style=dyads.style, style_given=dyads.style_given,
         real=np.zeros(config.worlds), salience=salience(perceive(dyads.speaker)),
-        activity=np.pad(dyads.activity, ((0, 0), (MARGIN, 0))), stimulus=stimulus_and_traces(dyads.stimulus),
+        stimulus=stimulus_and_traces(dyads.stimulus),
     )  # fmt: skip
 
 
@@ -324,8 +322,8 @@ def cut(pool: Pool, rng: np.random.Generator, rows: Indices, frames: int, shape:
         features=pool.features[row, here], observed=pool.observed[row, here], latents=latents, known=known,
         listener=pool.listener[row, wide], seen=pool.seen[row, wide], controls=pool.controls[who],
         style=pool.style[who], style_given=pool.style_given[who], real=pool.real[who],
-        salience=salience, activity=pool.activity[row, wide],
-        stimulus=pool.stimulus[row, here], memory=pool.memory[row, wide], tokens=tokens, offset=offset,
+        salience=salience, stimulus=pool.stimulus[row, here], memory=pool.memory[row, wide], tokens=tokens,
+        offset=offset,
     )  # fmt: skip
 
 

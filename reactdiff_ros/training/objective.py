@@ -51,14 +51,14 @@ def motion_loss(faces: Tensor, wanted: Tensor, scale: Tensor, seen: Tensor) -> t
     return masked_mean(velocity.square(), both), masked_mean(acceleration.square(), both[:, 1:] & both[:, :-1])
 
 
-def level_loss(clean: Tensor, wanted: Tensor, last: Tensor, known: Tensor, weight: Tensor) -> Tensor:
+def level_loss(clean: Tensor, wanted: Tensor, last: Tensor, known: Tensor) -> Tensor:
     """Squared error of the mean over a stretch of latents `clean` (N, M, H, L), in deviations of how far the means of
-    those `wanted` (N, H, L) are from the `last` ones (N, L) before. `known` (N, H, L), `weight` (N, 1, 1).
+    those `wanted` (N, H, L) are from the `last` ones (N, L) before. `known` (N, H, L).
     """
     mean, moved = wanted.mean(1), (wanted.mean(1) - last)
     size = moved.square().mean(0).sqrt().clamp(min=_STILL)
     error = (clean.mean(2) - mean[:, None]) / size
-    return masked_mean(error.square() * weight, known[:, :1])
+    return masked_mean(error.square(), known[:, :1])
 
 
 def second_moments(units: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ class Plans:
 
     which (N,) sequence; newest (N,) frame of the newest token; lead (N,); start (N,) = newest + 1 + lead, these four on
     the processor; past (N, past, L); memory (N, ROWS, L) states of `diffusion.memory` before the target; target and
-    known (N, H, L); before (N, VAE_CONTEXT, L) what is decoded before the target; weight (N, 1, 1).
+    known (N, H, L); before (N, VAE_CONTEXT, L) what is decoded before the target.
     """
 
     which: Tensor
@@ -138,7 +138,6 @@ class Plans:
     target: Tensor
     known: Tensor
     before: Tensor
-    weight: Tensor
 
     @property
     def own(self) -> Tensor:
@@ -177,14 +176,7 @@ def draw_plans(s: Sequences, config: TrainConfig, rng: np.random.Generator) -> P
         which=which, newest=at, lead=ahead, start=start, past=s.latents[row, first + behind],
         memory=s.memory[row[:, 0], first[:, 0]][:, : shape.memory],
         target=s.latents[row, here], known=s.known[row, here], before=s.latents[row, first + behind[-VAE_CONTEXT:]],
-        weight=_weight(s, row, here, config.onsets),
     )  # fmt: skip
-
-
-def _weight(s: Sequences, row: Tensor, here: Tensor, onsets: float) -> Tensor:
-    """(N, 1, 1) weights of plans: more where the listener's activity rises above what it was before."""
-    rise = s.activity[row, here].amax(1) - s.activity[row[:, 0], here[:, 0] - 1]
-    return (1.0 + onsets * rise.clamp(min=0.0))[:, None, None]
 
 
 def draw_batch(config: TrainConfig, pool: Pool, real: Pool | None, rng: np.random.Generator) -> tuple[Sequences, Drawn]:
@@ -388,11 +380,11 @@ class Objective(nn.Module):  # type: ignore[misc]
             return losses["velocity"], losses
         wanted = cos * d.noise - sin * target
         known = p.known[:, None].expand_as(predicted)
-        error = (predicted - wanted).square() * (p.weight[:, None] * self.weights)
+        error = (predicted - wanted).square() * self.weights
         losses = {"velocity": masked_mean(error, known)}
         clean = model.vae.accumulate(cos * z - sin * predicted, p.before[:, None])
         losses |= self._decoded(s, d, clean)
-        losses["level"] = level_loss(clean, p.target, p.before[:, -1], p.known, p.weight)
+        losses["level"] = level_loss(clean, p.target, p.before[:, -1], p.known)
         total = losses["velocity"] + LEVEL * losses["level"]
         if not self.config.keep_encoder:
             losses["auxiliary"], losses["stimulus"] = self._auxiliary(s, self.model.encoder(s.features, s.observed))

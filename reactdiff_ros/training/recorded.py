@@ -199,8 +199,7 @@ def _part(
     return Pool.of(
         features=features, observed=observed, listener=completion(with_margin(_quiet(listener)), seen), seen=seen,
         known=known, controls=np.zeros((count, CONTROL_COUNT)), style=style, style_given=given.astype(np.float32),
-        real=np.ones(count),
-        salience=held(np.clip(2 * smile, 0, 1)), activity=np.zeros(seen.shape[:2]),
+        real=np.ones(count), salience=held(np.clip(2 * smile, 0, 1)),
         stimulus=np.zeros((*smile.shape, STIMULUS_COUNT)), labels=labels, labelled=labelled,
     )  # fmt: skip
 

@@ -111,7 +111,7 @@ def test_simulated_dyads_have_statistics_and_pictures(tmp_path, reactdiff):
 def test_listeners_of_a_dyad_are_its_own_and_others_of_the_same_seed_and_worlds():
     dyads = simulate(5, 20, 1000, prior="natural")
     listeners, fewer, other = (listeners_of(dyads, *a, "natural") for a in ((5, 3), (5, 2), (6, 2)))
-    own = (dyads.listener, dyads.activity, dyads.controls, dyads.temperament.traits, dyads.style, dyads.style_given)
+    own = (dyads.listener, dyads.controls, dyads.temperament.traits, dyads.style, dyads.style_given)
     for (name, values), first in zip(listeners.items(), own, strict=True):
         assert np.array_equal(values[:, 0], first), name
         assert np.array_equal(values[:, :2], fewer[name]), name
