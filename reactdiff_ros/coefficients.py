@@ -49,6 +49,8 @@ ROTATION: Final = slice(52, 55)
 TRANSLATION: Final = slice(55, 58)
 EYE_LOOK: Final[tuple[int, ...]] = tuple(INDEX[n] for n in BLENDSHAPE_NAMES if n.startswith("eyeLook"))
 BLINK: Final[tuple[int, int]] = (INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"])
+REFLEXES: Final = [*EYE_LOOK, *BLINK]
+"""What the expression room's reflexes show in place of what networks draw."""
 SMILE: Final[tuple[int, int]] = (INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"])
 MOUTH: Final[tuple[int, ...]] = tuple(
     i for i, n in enumerate(BLENDSHAPE_NAMES) if n.startswith(("jaw", "mouth", "tongue"))

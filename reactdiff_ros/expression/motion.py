@@ -14,6 +14,7 @@ from reactdiff_ros.coefficients import (
     EYE_LOOK,
     INDEX,
     MOUTH,
+    REFLEXES,
     ROTATION,
     TRANSLATION,
 )
@@ -121,7 +122,7 @@ def _gains(style: Style) -> Array:
     gain[UPPER_FACE] *= style.upper_face
     gain[LOWER_FACE] *= style.lower_face
     gain[ROTATION.start :] *= style.head
-    gain[[*EYE_LOOK, *BLINK]] = 1.0
+    gain[REFLEXES] = 1.0
     return gain
 
 

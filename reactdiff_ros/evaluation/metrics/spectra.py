@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, REFLEXES
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.model.diffusion.latents import GROUPS
 from reactdiff_ros.types import REACTION_RATE_HZ
@@ -164,8 +164,10 @@ def seen(values: Values, floor: Floats, *seed: int) -> Floats:
 
 
 def moving(reference: Values) -> NDArray[np.bool_]:
-    """(58,) which coefficients move in the reference."""
-    return np.asarray(reference.reshape(-1, reference.shape[-1]).std(0) > MOVES)
+    """(58,) which coefficients move in the reference, without those that reflexes show."""
+    moves = np.asarray(reference.reshape(-1, reference.shape[-1]).std(0) > MOVES)
+    moves[REFLEXES] = False
+    return moves
 
 
 def frechet(a: Floats, b: Floats) -> float:

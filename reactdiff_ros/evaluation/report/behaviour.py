@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import BLINK, EYE_LOOK, HEAD_PITCH, HEAD_YAW, INDEX, NAMES, ROTATION
+from reactdiff_ros.coefficients import BLINK, EYE_LOOK, HEAD_PITCH, HEAD_YAW, INDEX, NAMES, REFLEXES, ROTATION
 from reactdiff_ros.evaluation.estimates import NO_INTERVAL, Estimate, draws_of, estimate, varied
 from reactdiff_ros.evaluation.metrics import bootstrap, events
 from reactdiff_ros.evaluation.metrics.bands import Band
@@ -448,7 +448,7 @@ def _jerks(own: Face, speaker: Face | None, speech: Speech) -> Places:
 
 def _jumps(own: Face, speaker: Face | None, speech: Speech) -> Places:
     step = np.abs(np.diff(own.coefficients[:, : ROTATION.start].astype(np.float64), axis=0))
-    step[:, [*BLINK, *EYE_LOOK]] = 0.0
+    step[:, REFLEXES] = 0.0
     largest = step.max(1)
     for frame in _peaks(largest):
         name = NAMES[int(step[frame].argmax())]

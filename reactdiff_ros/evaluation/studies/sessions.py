@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, NAMES, ROTATION, UPPER
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, NAMES, REFLEXES, ROTATION, UPPER
 from reactdiff_ros.evaluation.bounds import POSE_LIMIT, RATIO_BAND, judge_study
 from reactdiff_ros.evaluation.listeners import MODEL, StreamListener, style_conditions
 from reactdiff_ros.evaluation.metrics import bootstrap
@@ -50,7 +50,6 @@ FORGET_S: Final = 10.0
 _FORGOTTEN: Final = "extreme history forgotten to .05 in 10 s"
 _RESPONSE_FRAMES: Final = (8, 38)
 _RISE: Final = 0.1
-_REFLEX: Final = [*BLINK, *EYE_LOOK]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +226,7 @@ def _group(
         return listener.run(session.speaker, style_conditions(style, rows), seeds, session.truth)
 
     natural = run("natural")
-    out: dict[str, Values] = {"clamped": np.array(at_bound(natural, _REFLEX).any(-1).mean())}
+    out: dict[str, Values] = {"clamped": np.array(at_bound(natural, REFLEXES).any(-1).mean())}
     for half, index in _HALVES.items():
         shown = part(natural, index)
         out |= {f"{half} {name}": values for name, values in statistics(shown).items()}

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES, attributes_of
-from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, HEAD_PITCH, INDEX, ROTATION, mirrored_order
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, INDEX, REFLEXES, ROTATION, mirrored_order
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.baselines import best_lag, late, mime_scores, squared_distances
 from reactdiff_ros.evaluation.bounds import BANDS
@@ -335,7 +335,7 @@ def in_mirror(face: FloatArray) -> FloatArray:
     """Coefficients (..., 58) as a mirror shows them. Gaze and lids stay out."""
     signs = np.ones(COEFFICIENT_COUNT, dtype=np.float32)
     signs[[ROTATION.start + 1, ROTATION.start + 2, INDEX["headX"]]] = -1.0
-    signs[[*EYE_LOOK, *BLINK]] = 0.0
+    signs[REFLEXES] = 0.0
     return np.asarray(face[..., mirrored_order()] * signs, dtype=np.float32)
 
 

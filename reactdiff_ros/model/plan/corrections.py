@@ -30,12 +30,11 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import (
-    BLINK,
-    EYE_LOOK,
     HEAD_PITCH,
     HEAD_ROLL,
     INDEX,
     LOWER,
+    REFLEXES,
     ROTATION,
     SMILE,
     TRANSLATION,
@@ -56,8 +55,6 @@ REMOVABLE: Final = ("broad", "sharpness", "empathy")
 """Corrections that can be left out (`Sampling.without`), because an evaluation asks for it or because networks have
 learnt to do without (`Weights.learnt`): 3, SHARPNESS of 7, and 9."""
 _AT: Final = {name: index for index, name in enumerate(CONTROL_NAMES)}
-_OTHER_LAYERS: Final = [*EYE_LOOK, *BLINK]
-"""Gaze and lids are reflexes of the expression room."""
 
 # 1. Greeting
 
@@ -590,6 +587,6 @@ def presented(plans: FloatArray, presence: NDArray[np.float64], head: NDArray[np
     """Plans (K, H, 58) by the shares (at least H,) of the face and of the head's motion that are shown; bounded."""
     frames = plans.shape[1]
     shown = presence[:frames, None] * plans
-    shown[..., _OTHER_LAYERS] = 0.0
+    shown[..., REFLEXES] = 0.0
     shown[..., ROTATION] *= head[:frames, None]
     return bounded(shown)

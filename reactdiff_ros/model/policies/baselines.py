@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 import numpy as np
 
 from reactdiff_ros.clock import NS, to_ns
-from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, INDEX, ROTATION, bounded, mirrored_order
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, REFLEXES, ROTATION, bounded, mirrored_order
 from reactdiff_ros.model.listener import PolicyListener
 from reactdiff_ros.model.plan.level import Frames
 from reactdiff_ros.model.policies.moves import Moves, draw_brow_raise, draw_nod, draw_smile, draw_tilt
@@ -25,7 +25,7 @@ _SIGNS = np.ones(COEFFICIENT_COUNT)
 _SIGNS[[ROTATION.start + 1, ROTATION.start + 2, INDEX["headX"]]] = -1.0
 # Gaze and lids are reflexes of the listener's own (expression room); distance is not an expression.
 _KEPT = np.ones(COEFFICIENT_COUNT)
-_KEPT[[*EYE_LOOK, *BLINK, INDEX["headX"], INDEX["headY"], INDEX["headZ"]]] = 0.0
+_KEPT[[*REFLEXES, INDEX["headX"], INDEX["headY"], INDEX["headZ"]]] = 0.0
 # A minute, as measured in 44 video-chat dyads (smile onsets 3.2, lasting 0.8 / 1.8 / 3.9 s; brow raises 2).
 SMILES_PER_MIN: Final = 3.2
 BROWS_PER_MIN: Final = 2.0
