@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reactdiff_ros.coefficients import BLINK, EYE_LOOK
+from reactdiff_ros.coefficients import REFLEXES
 from reactdiff_ros.evaluation.metrics.bootstrap import sweep_rises, sweeps_in
 from reactdiff_ros.model.diffusion.latents import GROUPS
 
@@ -42,7 +42,7 @@ WITHIN: Final = {
     "plans": (0.0, 0.25), "bands": (0.7, 1.4),
 }  # fmt: skip
 """Bounds of each kind of figure of free-running streams."""
-REFLEXES: Final = tuple(g.name for g in GROUPS if set(g.coefficients) <= {*BLINK, *EYE_LOOK})
+REFLEX_GROUPS: Final = tuple(g.name for g in GROUPS if set(g.coefficients) <= set(REFLEXES))
 """Groups that reflexes replace at run time: no bound is put on their streams, but on the rate of blinks."""
 
 
@@ -269,20 +269,20 @@ BOUNDS: Final[tuple[Bound, ...]] = (
           "no listener can answer before it has seen anything", high=0.0),
     Bound("behaviour", "reliance on the speaker, smile, lower end", at("reliance.smile.low"), _PAST, 0.0, strict=True),
     Bound("behaviour", "reliance on the speaker, face, lower end", at("reliance.face.low"), _PAST, 0.0, strict=True),
-    Bound("streams", "variance over ancestral sampling", at("variance.raw_over_ancestral.*", REFLEXES), _STREAMING,
+    Bound("streams", "variance over ancestral sampling", at("variance.raw_over_ancestral.*", REFLEX_GROUPS), _STREAMING,
           *WITHIN["variance"], short="variance within .1 of ancestral"),
     Bound("streams", "autocorrelation, difference from ancestral sampling",
-          at("autocorrelation.raw_to_ancestral.*", REFLEXES), _STREAMING, high=WITHIN["autocorrelation"][1],
+          at("autocorrelation.raw_to_ancestral.*", REFLEX_GROUPS), _STREAMING, high=WITHIN["autocorrelation"][1],
           short="autocorrelation within .1 of ancestral"),
     Bound("streams", "rare events over ancestral sampling", at("events_over_ancestral.*.ratio"), _STREAMING,
           *WITHIN["events"], short="rare events within .2 of ancestral"),
-    Bound("streams", "jerk at plan borders over jerk inside plans", at("border_jerk.shown.*", REFLEXES),
+    Bound("streams", "jerk at plan borders over jerk inside plans", at("border_jerk.shown.*", REFLEX_GROUPS),
           "no seam may be visible", high=WITHIN["jerk"][1], short="jerk at borders at most 1.1"),
-    Bound("streams", "difference of consecutive plans over the spread of candidates", at("plan_difference.*", REFLEXES),
-          "a plan that keeps changing looks nervous", high=WITHIN["plans"][1],
-          short="plans differ by at most .25 of the spread"),
+    Bound("streams", "difference of consecutive plans over the spread of candidates",
+          at("plan_difference.*", REFLEX_GROUPS), "a plan that keeps changing looks nervous",
+          high=WITHIN["plans"][1], short="plans differ by at most .25 of the spread"),
     Bound("streams", "power in three bands over the reference's, as planned",
-          at("bands_over_reference.raw.*.*", REFLEXES), "neither frozen nor trembling", *WITHIN["bands"],
+          at("bands_over_reference.raw.*.*", REFLEX_GROUPS), "neither frozen nor trembling", *WITHIN["bands"],
           short="power .7 to 1.4 of the reference"),
     Bound("controls", "every sweep rises, at each step and in total with its 95 % interval", _rising,
           "each control must do what it says", 1, 1),
