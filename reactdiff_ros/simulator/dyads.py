@@ -40,6 +40,8 @@ class Dyads:
     """What the listeners know of the speakers: the truth where a camera and a microphone are."""
     listener: FloatArray
     """(B, T, 58)"""
+    dips: FloatArray
+    """(B, T) what of the listener's pitch is nods, rad."""
     temperament: Temperament
     controls: FloatArray
     """(B, 6), see `conditions.CONTROL_NAMES`."""
@@ -96,8 +98,8 @@ def simulate(
     listeners = listen(stimulus, who, np.random.SeedSequence([seed, _LISTENER]))
     style, style_given = _style_of_others(listeners.coefficients, who, pairs)
     return Dyads(
-        speaker=speaker, truth=truth, stimulus=stimulus, listener=listeners.coefficients, temperament=who,
-        controls=who.controls.copy(), style=style, style_given=style_given,
+        speaker=speaker, truth=truth, stimulus=stimulus, listener=listeners.coefficients, dips=listeners.dips,
+        temperament=who, controls=who.controls.copy(), style=style, style_given=style_given,
     )  # fmt: skip
 
 

@@ -135,6 +135,8 @@ class Listening:
     """(N, T, 58), see `reactdiff_ros.coefficients`."""
     onsets: dict[str, BoolArray]
     """(N, T) each: "smile" (an answer or an anticipation is decided on), "nod" (a nod begins)."""
+    dips: FloatArray
+    """(N, T) what of the pitch is nods, rad."""
 
 
 def listen(stimulus: Stimulus, who: Temperament, seed: int | np.random.SeedSequence) -> Listening:
@@ -162,6 +164,7 @@ def listen(stimulus: Stimulus, who: Temperament, seed: int | np.random.SeedSeque
     empathy = Empathy(who, root) if moved else None
     coefficients = np.empty((count, frames, COEFFICIENT_COUNT), dtype=np.float32)
     onsets = {name: np.zeros((count, frames), dtype=bool) for name in ("smile", "nod")}
+    dips = np.empty((count, frames), dtype=np.float32)
     pulse = 2 * np.pi * BURST_HZ * np.exp(0.08 * who.trait("laughing")) * STEP
     phase = 9.0 * who.trait("warmth")
     turned = np.zeros(count, dtype=np.float32)
@@ -186,8 +189,8 @@ def listen(stimulus: Stimulus, who: Temperament, seed: int | np.random.SeedSeque
         if empathy is not None:
             empathy.show(shown)
         coefficients[:, t] = shown.T
-        onsets["smile"][:, t], onsets["nod"][:, t] = answers, nods
-    return Listening(coefficients, onsets)
+        onsets["smile"][:, t], onsets["nod"][:, t], dips[:, t] = answers, nods, dip
+    return Listening(coefficients, onsets, dips)
 
 
 def stack(parts: list[Stimulus]) -> Stimulus:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, ROTATION
+from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, HEAD_PITCH, INDEX, ROTATION
 from reactdiff_ros.model.backends.runtime import VAE_CONTEXT
 from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.diffusion.head_mean import age_weights
@@ -217,6 +217,7 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
         without_randomisation(dyads.speaker, dyads.truth, dyads.stimulus.contact, seed)
     ablate(dyads.speaker, config.ablate)
     features, observed = featurize(dyads.speaker)
+    dyads.listener[..., HEAD_PITCH] -= dyads.dips  # another network nods
     listener = with_margin(_one_sided(dyads.listener, dyads.temperament))
     return Pool.of(
         features=features, observed=observed, listener=listener, seen=np.ones(listener.shape, bool),

@@ -317,9 +317,13 @@ class ListenerVae(nn.Module):  # type: ignore[misc]
         flat = mean.reshape(-1, mean.shape[-1])
         self.center.copy_(flat.mean(0))
         self.spread.copy_(flat.std(0).clamp(min=_NARROWEST))
-        self.feedback.copy_(torch.from_numpy(feedback()))
+        self.set_feedback(torch.from_numpy(feedback()))
         fine = emphasise(self.whiten(mean), self.feedback, torch.ones_like(self.step)).flatten(0, 1)
         self.step.copy_(fine.std(0).clamp(min=_SHORTEST))
+
+    def set_feedback(self, coefficients: Tensor) -> None:
+        """Take these coefficients (ORDER, L) of the pre-emphasis."""
+        self.feedback.copy_(coefficients)
         self._known_responses.clear()
 
     @property
@@ -348,6 +352,8 @@ class ListenerVae(nn.Module):  # type: ignore[misc]
         """Networks that were trained without emphasis draw the latents themselves."""
         for name, value in no_emphasis(len(self.step)).items():
             state.setdefault(prefix + name, torch.from_numpy(value))
+        known = state[prefix + "feedback"]  # older networks have fewer rows
+        state[prefix + "feedback"] = F.pad(known, (0, 0, 0, max(ORDER - len(known), 0)))
         self._known_responses.clear()
         super()._load_from_state_dict(state, prefix, *rest)
 

@@ -145,8 +145,8 @@ class Plans:
         return torch.cat([tokens(self.memory), self.past], dim=1) if self.memory.shape[1] else self.past
 
 
-def draw_plans(s: Sequences, config: TrainConfig, rng: np.random.Generator) -> Plans:
-    """`config.plans` plans of each sequence.
+def draw_plans(s: Sequences, config: TrainConfig, rng: np.random.Generator, horizon: int = 0) -> Plans:
+    """`config.plans` plans of each sequence, of `horizon` frames; 0: as LENGTH_SHARE has it.
 
     Plans are drawn more often where the speaker does something: weights on what the *listener* does would tilt the
     learnt distribution towards events, drawing by the speaker does not.
@@ -159,7 +159,8 @@ def draw_plans(s: Sequences, config: TrainConfig, rng: np.random.Generator) -> P
     drawn = rng.random((batch, config.plans)) * cumulated[:, -1:]
     newest = np.stack([np.searchsorted(c, d, side="right") for c, d in zip(cumulated, drawn, strict=True)]).reshape(-1)
     count = batch * config.plans
-    horizon = int(rng.choice([shape.horizon // 4, shape.horizon // 2, shape.horizon], p=LENGTH_SHARE))
+    lengths = [shape.horizon // 4, shape.horizon // 2, shape.horizon]
+    horizon = horizon or int(rng.choice(lengths, p=LENGTH_SHARE))
     # Stretches of a plan are drawn one after another from the same evidence, so they begin later and later.
     fresh = np.minimum(rng.geometric(0.4, count) - 1, shape.max_lead - 1)
     later = fresh + horizon * rng.integers(1, max(shape.horizon // horizon, 2), count)

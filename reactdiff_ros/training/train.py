@@ -27,6 +27,7 @@ from reactdiff_ros.simulator.dyads import simulator_hash
 from .autoencoder import AutoencoderStep, DecoderFit, describe, draw_listeners, set_scale
 from .config import TrainConfig, config_from
 from .data import MARGIN, Pool, Pools, Sequences, cut, followed, make_pool
+from .feedback import refit
 from .nets import Model
 from .objective import Drawn, Objective, draw, draw_batch, draw_plans, schedule
 from .recorded import Completion, Recorded, real_pool, training_recordings
@@ -35,7 +36,9 @@ from .run import CHECKPOINT, FORMAT, Progress, Start, load_networks, read_checkp
 REPORT_STEPS: Final = 25
 VALIDATION_STEPS: Final = 500
 VAE_POOL_STEPS: Final = 500
-VAE_POOL, WHITENING_POOL, COMPLETION_POOL, DECODER_POOL, HEAD_MEAN_POOL = (n * 10**6 for n in range(1, 6))
+VAE_POOL, WHITENING_POOL, COMPLETION_POOL, DECODER_POOL, HEAD_MEAN_POOL, FEEDBACK_POOL = (
+    n * 10**6 for n in range(1, 7)
+)
 """Numbers of pools that are not those of the reaction steps."""
 VAE_BUDGET: Final = 0.1
 """Share of a time budget that the autoencoder may take."""
@@ -292,7 +295,7 @@ class Trainer:
 
     def _train_reaction(self, pools: Pools, stop: Callable[[], bool]) -> Iterator[Progress]:
         c = self.config
-        if c.keep_encoder and not c.distils and not self.model.head_mean.any():  # a teacher may draw the whole head
+        if c.keep_encoder and not c.distils and self.step == 0:  # a teacher may draw the whole head
             self._fit_head_mean(pools)
         since = (self.clock(), self._done(self.step, c.steps))
         sums: dict[str, float] = {}
@@ -324,8 +327,10 @@ class Trainer:
                 sums = {}
             if self.step % c.checkpoint_steps == 0:
                 self._save_if_possible()
-        if self._origin is not None and since[1] < 1.0 <= done:
-            self._move_average(self._origin, c.keep)
+        if since[1] < 1.0 <= done:
+            if self._origin is not None:
+                self._move_average(self._origin, c.keep)
+            self._refit_feedback(pools)
 
     def _ready(self, pool: Pool) -> Pool:
         """The pool with latents and, where the encoder stays as it is, tokens."""
@@ -344,6 +349,14 @@ class Trainer:
             products.append(x.T @ torch.cat([x, y], dim=1))
         self.model.head_mean.copy_(ridge(torch.stack(products).sum(0)))
         self.average.head_mean.copy_(self.model.head_mean)
+
+    def _refit_feedback(self, pools: Pools) -> None:
+        """What ends a run: the filter of heads takes over what the averaged networks miss."""
+        c, average = replace(self.config, eager_share=0.0), self.average
+        pool = make_pool(c, "train", FEEDBACK_POOL, pools.bank).encoded(average.encoder)
+        pool = pool.without_head_mean(average.head_mean, c.shape).to_latents(average.vae)
+        refit(average, pool, c, np.random.default_rng([c.seed, 23]))
+        self.model.vae.set_feedback(average.vae.feedback)
 
     def _recorded(self) -> Pool | None:
         """The recordings as a pool; what they lack of a group is completed as some simulated listeners have it."""

@@ -60,9 +60,7 @@ def maestro(tmp_path):
 
 
 @pytest.mark.parametrize(("stands_s", "waits_s"), [(0.6, TICK_S), (1.0, 5.0), (30.0, TICK_S)])
-def test_after_the_program_stood_still_a_reset_lets_a_maestro_be_enabled_again_where_it_stands(
-    maestro, stands_s, waits_s
-):
+def test_after_the_program_was_suspended_a_reset_lets_a_maestro_be_enabled_again(maestro, stands_s, waits_s):
     """The serial timeout of the board is 0.5 s. Joints that did not hear how they were lowered are where they were."""
     maestro.show(headPitch=0.5, jawOpen=0.5)
     maestro.run(0.5)

@@ -184,9 +184,7 @@ JOINT = Joint(unit="deg", group="neck", neutral=10.0, limits=LIMITS, on_fault="h
 
 
 @given(st.integers(0, 4095), st.sampled_from([1, -1]), st.floats(36, 120), st.floats(36, 120))
-def test_after_calibration_every_position_is_where_it_belongs(
-    mounted: int, sign: int, below: float, above: float
-) -> None:
+def test_calibrated_positions_are_where_they_belong(mounted: int, sign: int, below: float, above: float) -> None:
     """A servo that was put on anywhere, either way: the counts of the driver are those of the real pose."""
 
     def count(degrees: float) -> int:

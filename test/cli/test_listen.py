@@ -156,9 +156,7 @@ def test_assignments_are_read_as_by_the_launch_file(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("variable", [TOKEN_VARIABLE, LINK_VARIABLE])
-def test_the_pages_node_is_given_a_token_and_one_that_could_be_guessed_is_refused(
-    variable, tmp_path, monkeypatch, capsys
-):
+def test_the_pages_node_is_given_a_token_and_a_weak_one_is_refused(variable, tmp_path, monkeypatch, capsys):
     """Before, `REACTDIFF_PAGE_TOKEN=1` armed the robot."""
 
     def token() -> str:

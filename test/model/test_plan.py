@@ -18,9 +18,10 @@ from reactdiff_ros.model.style import LIMIT, style_of
 def test_the_inverse_of_the_pre_emphasis_is_exact(frames):
     latents = np.random.default_rng(0).standard_normal((3, ORDER + frames, LATENT_COUNT)).astype(np.float32)
     step = np.linspace(0.1, 0.5, LATENT_COUNT).astype(np.float32)
-    y = emphasise(latents, feedback(), step)
+    coefficients = feedback() + np.array([0.0, 0.1, -0.2, 0.1], dtype=np.float32)[:, None]
+    y = emphasise(latents, coefficients, step)
     assert y.shape == (3, frames, LATENT_COUNT)
-    back = accumulate(y, latents[:, :ORDER], step, responses(feedback(), frames))
+    back = accumulate(y, latents[:, :ORDER], step, responses(coefficients, frames))
     np.testing.assert_allclose(back, latents[:, ORDER:], atol=1e-4)
 
 

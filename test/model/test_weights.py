@@ -79,7 +79,7 @@ MEANINGLESS = {
     "names a file": [{"files": dict.fromkeys([f"{name}.onnx" for name in GRAPHS], 3)}],
     "another version": [
         {"conditions": ["attitude"]}, {"emphasis": {"step": [1.0]}}, {"head_mean": [[0.0, 0.0, 0.0]]},
-        {"head_mean": [[float("nan")] * 3] * 193},
+        {"head_mean": [[float("nan")] * 3] * 193}, {"emphasis": {"feedback": [[0.0]] * 5}},
     ],
     "no filter": [{"emphasis": {"step": [size] * LATENT_COUNT}} for size in (0.0, 1e300)],
     "too large": [{"parameters": {"encoder": 10**30}}],

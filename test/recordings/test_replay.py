@@ -76,9 +76,7 @@ def digest(bag: Path) -> str:
 COMMAND = [sys.executable, "-m", "reactdiff_ros.cli.main", "bag", "replay"]
 
 
-def test_the_same_seed_gives_the_same_bytes_in_two_processes_and_another_seed_others(
-    bag: Path, any_weights: Path
-) -> None:
+def test_a_seed_gives_the_same_bytes_in_two_processes_and_another_seed_others(bag: Path, any_weights: Path) -> None:
     how = ["--set", f"model_dir={any_weights}", "--set", "steps=2", "--plans"]
     one, two, three = (bag.with_name(name) for name in ("here", "there", "other"))
     for path, seed in ((one, "7"), (three, "8")):
@@ -288,7 +286,7 @@ def track(bag: Path) -> FaceTrack:
     return Listener(policy="rules", seed=3).react(bag)
 
 
-def test_seed_and_settings_decide_every_bit_also_of_the_command_and_progress_may_stop_it(
+def test_seed_and_settings_decide_every_bit_and_progress_may_stop_it(
     bag: Path, track: FaceTrack, tmp_path: Path
 ) -> None:
     command = ["react", str(bag), "-o", str(tmp_path / "faces.npz"), "--policy", "rules", "--seed", "3"]

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactdiff_ros.cli.simulate import statistics
-from reactdiff_ros.coefficients import INDEX, LOWER, SMILE, UPPER, index
+from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, LOWER, SMILE, UPPER, index
 from reactdiff_ros.evaluation.metrics.bands import load_bands
 from reactdiff_ros.evaluation.metrics.coupling import coupling, cross_coupling
-from reactdiff_ros.evaluation.metrics.events import smile_curve
+from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve
 from reactdiff_ros.evaluation.studies.controls import responses
 from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.diffusion.tokens import FRAME_S
@@ -81,7 +81,7 @@ def test_smiles_are_answered_as_often_as_people_answer_and_more_when_asked_to() 
         assert cool <= warm / 3
 
 
-def test_a_cue_is_nodded_to() -> None:
+def test_a_cue_is_nodded_to_and_without_its_dips_the_head_does_not_nod() -> None:
     quiet = nothing(250, 110)
     quiet.speech[:, 1:] = 1
     cue = quiet.cue.copy()
@@ -95,6 +95,11 @@ def test_a_cue_is_nodded_to() -> None:
     assert 0.2 < excess() < 0.7
     assert excess(responsiveness=1.0) > 0.6
     assert excess(nodding=-1.0) < excess(nodding=1.0) - 0.2
+    nodded = listen(replace(quiet, cue=cue), draw_temperaments(4, 250, controls=controls(nodding=1.0)), 3)
+    plain = nodded.coefficients.copy()
+    plain[..., HEAD_PITCH] -= nodded.dips
+    with_, without = (KINDS["nods"](c).per_minute().mean() for c in (nodded.coefficients, plain))
+    assert without < 0.5 * with_
 
 
 def test_natural_listeners_are_as_people_are() -> None:

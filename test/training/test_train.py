@@ -21,7 +21,7 @@ from reactdiff_ros.errors import ReactdiffError, WeightsError
 from reactdiff_ros.model.backends.runtime import Networks
 from reactdiff_ros.model.backends.weights import AGES, CARD, CONDITION_COUNT, LOOKS, NODS, find_weights
 from reactdiff_ros.model.diffusion.head_mean import head_mean
-from reactdiff_ros.model.diffusion.latents import GROUPS
+from reactdiff_ros.model.diffusion.latents import GROUPS, LATENT_COUNT
 from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary
 from reactdiff_ros.model.diffusion.tokens import STREAMS, heard_ages
 from reactdiff_ros.model.streams import free_run
@@ -35,6 +35,7 @@ from reactdiff_ros.training.autoencoder import AutoencoderStep, DecoderFit, desc
 from reactdiff_ros.training.config import TrainConfig, config_from, fold_of
 from reactdiff_ros.training.data import MARGIN, simulated_pool, tail
 from reactdiff_ros.training.export import export
+from reactdiff_ros.training.feedback import continuation, refit, stretches
 from reactdiff_ros.training.nets import Model
 from reactdiff_ros.training.nods import Fit, NodNet, add_to, train_nods
 from reactdiff_ros.training.objective import Objective, draw_batch
@@ -156,9 +157,28 @@ def test_a_pool_loses_the_mean_that_a_listener_will_have_while_it_plans() -> Non
     assert torch.nonzero(moved)[:, 0].tolist() == sorted(np.arange(COEFFICIENT_COUNT)[ROTATION])
 
 
+def test_the_filter_of_heads_takes_over_what_networks_miss() -> None:
+    torch.manual_seed(0)
+    model, many = Model(SHAPE).requires_grad_(False), config(plans=400)
+    vae, made = model.vae, simulated_pool(3, CONFIG, None).encoded(model.encoder)
+    vae.set_whitening(vae.posterior(made.listener)[0])
+    vae.step.fill_(1.0)
+    made.to_latents(vae).latents[..., HEAD.latents].normal_()
+
+    def missed() -> torch.Tensor:
+        drawn = stretches(model, made, many, np.arange(len(made.features)), np.random.default_rng(1))
+        people, own = (continuation(part, vae)[:, HEAD.latents] for part in drawn)
+        return (people - own).abs().mean()
+
+    before, first = vae.feedback.clone(), missed()
+    refit(model, made, many, np.random.default_rng(0))
+    assert missed() < 0.3 * first
+    assert torch.nonzero((vae.feedback != before).any(0))[:, 0].tolist() == [*range(LATENT_COUNT)[HEAD.latents]]
+
+
 LOSSES = {
-    "velocity": 0.726815, "speed": 0.0307222, "acceleration": 0.0908981, "cooccurrence": 0.000838878,
-    "level": 64.0445, "auxiliary": 0.0689572, "stimulus": 1.00128,
+    "velocity": 0.726815, "speed": 0.0307222, "acceleration": 0.0908981, "cooccurrence": 0.000835295,
+    "level": 64.0445, "auxiliary": 0.0687099, "stimulus": 1.00128,
 }  # fmt: skip
 
 
@@ -178,9 +198,10 @@ def test_a_seed_draws_the_same_batch_and_its_losses_are_those_of_before(pool, pe
 
 
 def changed(before: dict[str, torch.Tensor], model: torch.nn.Module) -> set[str]:
-    """The parts of a model that are not what they were."""
+    """The parts of a model that are not what they were, of the autoencoder the names."""
     after = model.state_dict()
-    return {name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
+    names = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    return {name if name.startswith("vae.") else name.split(".")[0] for name in names}
 
 
 @pytest.mark.parametrize("shift", [0.0, 5.0])
@@ -299,7 +320,7 @@ def test_a_kept_encoder_stays_and_older_networks_learn_to_remember(tmp_path) -> 
     tuned = begun(tmp_path / "tuned", before.checkpoint, keep_encoder=True, steps=6)
     first = {name: value.clone() for name, value in tuned.model.state_dict().items()}
     list(tuned.run())
-    assert changed(first, tuned.model) == {"denoiser", "head_mean"}
+    assert changed(first, tuned.model) == {"denoiser", "head_mean", "vae.feedback"}
     assert (first["denoiser.from_memory.3.weight"] == 0).all()
     assert tuned.model.denoiser.from_memory[3].weight.any()
     with pytest.raises(ReactdiffError, match="another shape"):
@@ -351,14 +372,14 @@ def test_people_that_an_earlier_run_saw_were_seen() -> None:
 def test_a_run_goes_on_from_exported_weights_and_tells_their_runs(tmp_path: Path) -> None:
     base = Trainer(config(steps=2), tmp_path / "base")
     list(base.run())
-    export(base.checkpoint, tmp_path / "weights")
+    assert find_weights(export(base.checkpoint, tmp_path / "weights")[0].parent).learnt == {"calm"}
     tuned = begun(tmp_path / "tuned", tmp_path / "weights", steps=2, seed=5, speaker_guidance=2.0)
     first, teacher = copy.deepcopy(tuned.model.state_dict()), copy.deepcopy(tuned._teacher.state_dict())
     for name, value in first.items():
         if not name.startswith("aux."):
             torch.testing.assert_close(value, base.average.state_dict()[name], atol=2e-3, rtol=2e-3)
     list(tuned.run())
-    assert changed(first, tuned.model) == {"encoder", "denoiser"}, "the autoencoder stays"
+    assert changed(first, tuned.model) == {"encoder", "denoiser", "vae.feedback"}, "the autoencoder stays"
     again = Trainer(tuned.config, tmp_path / "tuned")
     again.resume()
     assert again.before == tuned.before
@@ -414,11 +435,12 @@ def test_a_head_among_the_weights_nods_beside_the_networks(random_weights: Path,
     networks = Networks(found)
     tokens = np.zeros((1, 1000, networks.shape["width"] + 1), dtype=np.float32)
 
-    def pitch() -> np.ndarray:
-        given = {"speaker_of": np.zeros(8, dtype=int), "seeds": np.arange(8), "how": Sampling(steps=1)}
+    def pitch(*without: str) -> np.ndarray:
+        given = {"speaker_of": np.zeros(8, int), "seeds": np.arange(8), "how": Sampling(steps=1, without=without)}
         return free_run(networks, tokens, ordinary(8), **given)[..., 52]
 
     nodding = pitch()
+    assert np.diff(pitch("calm")).std() > 1.5 * np.diff(nodding).std()
     object.__setattr__(networks.nods, "bias", np.float32(-50.0))
     dips = nodding - pitch()
     assert dips.min() > -1e-5

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.errors import ReactdiffError, WeightsError, explained
 from reactdiff_ros.model.diffusion.conditions import NETWORK_CONTROLS, STYLE_NAMES
 from reactdiff_ros.model.diffusion.head_mean import AXES
-from reactdiff_ros.model.diffusion.latents import PARTS, Emphasis, as_manifest, emphasis_of, no_emphasis
+from reactdiff_ros.model.diffusion.latents import ORDER, PARTS, Emphasis, as_manifest, emphasis_of, no_emphasis
 from reactdiff_ros.resources import resource_path
 from reactdiff_ros.types import FloatArray
 from reactdiff_ros.whole_file import write_arrays
@@ -233,6 +233,9 @@ def _emphasis(given: Any, width: int, where: Path) -> Emphasis:
         raise _unreadable(where)
     parts = no_emphasis(width)
     given = {name: _floats(given[name], where) for name in PARTS if name in given}
+    known = given.get("feedback", parts["feedback"])
+    if known.ndim == 2 and len(known) < ORDER:  # of older weights
+        given["feedback"] = np.pad(known, ((0, ORDER - len(known)), (0, 0)))
     if any(array.shape != parts[name].shape for name, array in given.items()):
         raise _misfit("for another version", where)
     parts |= given

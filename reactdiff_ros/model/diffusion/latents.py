@@ -8,10 +8,11 @@ its power. To draw such a signal from white noise, a network has to cancel the n
 is seen as jitter. So the diffusion draws y, whose fine motion is about as large as its slow one, instead of the
 latents u:
 
-    y[t] = (u[t] - c1 u[t-1] - c2 u[t-2]) / step,
+    y[t] = (u[t] - c1 u[t-1] - c2 u[t-2] - c3 u[t-3] - c4 u[t-4]) / step,
 
-an autoregressive filter of second order with poles below 1, so that errors fade within a second and slow motion keeps
-its size. Given the two latents before, u follows from y without delay and without loss. Numpy and torch.
+an autoregressive filter with poles below 1, so that errors fade within a second and slow motion keeps its size. Given
+the latents before, u follows from y without delay and without loss. It begins with the poles of each `Group`; after
+training, that of heads takes in how networks fail to continue them (`training.feedback`). Numpy and torch.
 """
 
 from __future__ import annotations
@@ -103,36 +104,32 @@ def as_manifest() -> dict[str, list[int]]:
     return {g.name: [g.latents.start, g.latents.stop, *g.coefficients] for g in GROUPS}
 
 
-ORDER: Final = 2
+ORDER: Final = 4
 """Latents that must be known before the first."""
 
 
 def feedback() -> NDArray[np.float32]:
-    """c1 and c2 of every latent, (2, LATENT_COUNT)."""
+    """c1 .. c4 of every latent, (ORDER, LATENT_COUNT), before training."""
     out = np.zeros((ORDER, LATENT_COUNT), dtype=np.float32)
     for group in GROUPS:
         one, two = group.poles
-        out[:, group.latents] = np.array([[one + two], [-one * two]])
+        out[:2, group.latents] = np.array([[one + two], [-one * two]])
     return out
 
 
 def emphasise(sequence: Array, coefficients: Array, step: Array) -> Array:
-    """Y (..., H, L) of latents (..., ORDER + H, L), the first being those before; coefficients (2, L), step (L,)."""
-    now, last, once = sequence[..., 2:, :], sequence[..., 1:-1, :], sequence[..., :-2, :]
-    return cast(Array, (now - coefficients[0] * last - coefficients[1] * once) / step)
+    """Y (..., H, L) of latents (..., ORDER + H, L), the first those before; coefficients (ORDER, L), step (L,)."""
+    count = sequence.shape[-2]
+    before = (coefficients[lag] * sequence[..., ORDER - 1 - lag : count - 1 - lag, :] for lag in range(ORDER))
+    return cast(Array, (sequence[..., ORDER:, :] - sum(before)) / step)
 
 
 def responses(coefficients: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-    """What makes latents of y: (frames, ORDER + frames, L), the weights of the two latents before and of step * y."""
-    out = np.zeros((frames, ORDER + frames, coefficients.shape[-1]), dtype=np.float32)
-    before = np.zeros((ORDER, ORDER + frames, coefficients.shape[-1]), dtype=np.float32)
-    before[0, 0] = before[1, 1] = 1.0
-    for t in range(frames):
-        last = out[t - 1] if t > 0 else before[1]
-        once = out[t - 2] if t > 1 else before[t]
-        out[t] = coefficients[0] * last + coefficients[1] * once
-        out[t, ORDER + t] += 1.0
-    return out
+    """What makes latents of y: (frames, ORDER + frames, L), the weights of the latents before and of step * y."""
+    out = np.repeat(np.eye(ORDER + frames, dtype=np.float32)[..., None], coefficients.shape[-1], axis=-1)
+    for t in range(ORDER, ORDER + frames):
+        out[t] += sum(coefficients[lag] * out[t - 1 - lag] for lag in range(ORDER))
+    return out[ORDER:]
 
 
 def accumulate(y: Array, before: Array, step: Array, weights: Array) -> Array:

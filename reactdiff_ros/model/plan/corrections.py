@@ -51,9 +51,9 @@ from reactdiff_ros.styles import REFERENCE_LIMIT, Style
 from reactdiff_ros.types import EXPRESSION_CLASSES, REACTION_RATE_HZ, FloatArray, SpeakerFrame, Turn
 
 Array = TypeVar("Array", bound=Any)
-REMOVABLE: Final = ("broad", "sharpness", "empathy")
+REMOVABLE: Final = ("broad", "calm", "sharpness", "empathy")
 """Corrections that can be left out (`Sampling.without`), because an evaluation asks for it or because networks have
-learnt to do without (`Weights.learnt`): 3, SHARPNESS of 7, and 9."""
+learnt to do without (`Weights.learnt`): 3, 5, SHARPNESS of 7, and 9."""
 _AT: Final = {name: index for index, name in enumerate(CONTROL_NAMES)}
 
 # 1. Greeting

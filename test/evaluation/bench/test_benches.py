@@ -136,9 +136,7 @@ def test_rows_of_the_backends_that_work_and_reasons_of_the_others(any_weights: P
     assert times[32] > times[2]
 
 
-def test_every_listener_plans_about_every_hop_and_a_backend_that_does_not_work_is_named(
-    any_weights, monkeypatch, reactdiff
-):
+def test_every_listener_plans_about_every_hop_and_a_broken_backend_is_named(any_weights, monkeypatch, reactdiff):
     monkeypatch.setattr(bench, "SETTLING", 20)
     ticks, config = itertools.count(), ListenerConfig(model_dir=str(any_weights), candidates=1, steps=1)
     frames = list(frames_of(simulate(1, 1, 100).speaker, 0))

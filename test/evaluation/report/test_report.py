@@ -237,9 +237,7 @@ FITS = """[...document.querySelectorAll('.plot')].every(
 
 
 @pytest.mark.browser
-def test_nothing_is_clipped_or_overlaps_and_the_time_line_zooms_and_changes_the_listener(
-    browser: Chromium, html: str, tmp_path: Path
-) -> None:
+def test_nothing_overlaps_and_the_time_line_changes_the_listener(browser: Chromium, html: str, tmp_path: Path) -> None:
     page = opened(browser, tmp_path / "page.html", html, 3)
     for width in (480, 1280):
         page.resize(width, 900)

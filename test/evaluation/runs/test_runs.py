@@ -155,9 +155,7 @@ def own_listeners(folder: Path, *, declared: str = "0.0", looks: str = "0.0") ->
     return path
 
 
-def test_recordings_with_and_without_a_listener_beside_a_listener_of_one_s_own_and_one_that_fails(
-    tmp_path: Path, evaluated
-) -> None:
+def test_recordings_with_and_without_a_listener_and_listeners_of_one_s_own(tmp_path: Path, evaluated) -> None:
     data, folder = react(tmp_path / "react", frames=101, sound=False, splits=("val",)), tmp_path / "lab"
     lab(folder, data, FACEVERSE_ORDER, chosen=(0, 2, 3), alone=(0,))
     (folder / "broken.mp4").write_bytes(b"nothing of a film")

@@ -128,9 +128,7 @@ def nods(*cycles: int) -> np.ndarray:
     return pitch
 
 
-def test_a_nod_has_the_shape_that_it_was_made_with_and_is_at_no_distance_from_itself_in_any_unit(
-    tmp_path: Path,
-) -> None:
+def test_a_nod_has_the_shape_that_it_was_made_with_and_is_at_no_distance_from_itself(tmp_path: Path) -> None:
     found = study.shapes_of(nods(1, 2, 3, 5, 1, 2))
     assert found["peaks"].tolist() == [1, 2, 3, 5, 1, 2]
     assert found["length_s"] == pytest.approx(found["peaks"] / 1.6, abs=0.15)

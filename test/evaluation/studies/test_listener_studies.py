@@ -172,9 +172,7 @@ def test_figures_and_tables_of_networks(model: StreamListener, tmp_path: Path, m
     assert set(sampling.sweep([model], items=4, seconds=6).figures["sweep"]) == {"1 steps", "2 steps"}
 
 
-def test_models_that_cannot_be_compared_are_refused_and_differences_below_the_spread_of_seeds_are_none(
-    model: StreamListener,
-) -> None:
+def test_models_that_differ_are_refused_and_differences_below_the_spread_are_none(model: StreamListener) -> None:
     assert grouped([model, model]) == {FULL: [model, model]}
     for ablate, words in ((["voice"], "no full model"), (["voice", "face"], "at once")):
         changed(Path(model.weights.folder), {"ablate": ablate})

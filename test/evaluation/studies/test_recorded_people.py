@@ -130,9 +130,7 @@ def test_the_published_calls_give_the_known_figures(clips: Any) -> None:
     assert still["D_marg"] == pytest.approx(3.6, abs=0.3)
 
 
-def test_real_people_pass_strangers_a_still_face_and_the_mime_fail_and_the_result_has_a_page(
-    folder: Path, tmp_path: Path, reactdiff
-) -> None:
+def test_real_people_pass_strangers_a_still_face_and_the_mime_fail(folder: Path, tmp_path: Path, reactdiff) -> None:
     output = tmp_path / "dyads.npz"
     arguments = ["evaluate", "dyads", "--folder", folder, "--permutations", 500, "--output", output]
     systems = [word for name in ("real", "still", "random", "mime") for word in ("--system", name)]

@@ -68,9 +68,7 @@ def test_all_bands_are_needed_together() -> None:
         assert (kept[name], kept["all"]) == (False, False)
 
 
-def test_the_same_seed_gives_the_same_figures_with_any_number_of_workers_and_a_result_with_a_page(
-    tmp_path: Path, reactdiff
-) -> None:
+def test_a_seed_gives_the_same_figures_with_any_number_of_workers_and_a_page(tmp_path: Path, reactdiff) -> None:
     few = ["evaluate", "simulator", "--items", 3, "--seconds", 4, "--systems", "oracle,shuffled,policy", "--json"]
     report, _ = reactdiff(*few, "--workers", 1, "--output", tmp_path / "out")
     again, _ = reactdiff(*few, "--workers", 2)
