@@ -68,7 +68,7 @@ weights: setup-train setup-evaluate
 	  && reactdiff dev train --output runs/guided $(RECIPE) $(GUIDED) $(call BEGUN,guided) \
 	  && reactdiff dev export runs/guided/checkpoint.pt --output resource/models/live
 
-# What each part of the training contributes: 15 trainings from scratch, 18 with DYADS, compared. Run again, it continues.
+# What each part of the training contributes: 18 trainings from scratch, 21 with DYADS, compared. Run again, it continues.
 # FROM=live fine-tunes the shipped networks instead, with and without each part: cheaper, and less conclusive.
 SMALLER := $(if $(GPU),--steps 900 $(ON_GPU) --worlds 768 --learning-rate 1e-3,--steps 400 --vae-steps 400 --batch 16 --pool-steps 100 --learning-rate 1e-3)
 ONWARD := --from $(FROM) $(if $(GPU),--steps 400 $(ON_GPU) --worlds 768 --learning-rate 1e-3,--steps 150 --batch 16 --pool-steps 75)

@@ -3,7 +3,7 @@
 # compared. Called again, it goes on where it was. 'make ablations' calls it with the environment set up.
 #   scripts/ablations.sh FOLDER VOICES [options of reactdiff dev train ...]
 # --dyads among the options adds what recorded people are worth.
-#   SEEDS="0 1 2"   WITHOUT="history voice face randomisation"   JOBS=1   how many at once   ITEMS=200   SECONDS_EACH=30
+#   SEEDS="0 1 2"   WITHOUT="history voice face fusion randomisation"   JOBS=1   how many at once   ITEMS=200   SECONDS_EACH=30
 set -euo pipefail
 if [ $# -lt 2 ]; then
   echo "say where: scripts/ablations.sh FOLDER VOICES [options of reactdiff dev train]" >&2
@@ -12,7 +12,8 @@ fi
 folder=$1 voices=$2
 shift 2
 mkdir -p "$folder"
-without=${WITHOUT-history voice face randomisation}
+case " $* " in *" --from "*) from_scratch= ;; *) from_scratch=fusion ;; esac # networks of another form
+without=${WITHOUT-history voice face $from_scratch randomisation}
 case " $* " in *" --dyads "*) without="$without real" ;; esac
 
 train() { # name, seed, then options

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reactdiff_ros.training.run import Progress, Start
 
 
-_ABLATIONS = ("history", "voice", "face", "real", "randomisation")
+_ABLATIONS = ("history", "voice", "face", "fusion", "real", "randomisation")
 FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.9997, "steps": 3000}
 """Defaults that --from changes: half recorded people, smaller steps."""
 _ON_RESUMING = ("threads", "workers", "minutes", "steps")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,9 +31,11 @@ def data_of(text: str) -> tuple[str, Path]:
     return kind, Path(folder)
 
 
-ABLATIONS: Final = ("history", "voice", "face", "real", "randomisation")
-"""What a run can do without: disturbed history; the speaker's voice; the speaker's face; recorded
-people; the randomisation of what perception makes of a speaker."""
+ABLATIONS: Final = ("history", "voice", "face", "fusion", "real", "randomisation")
+"""What a run can do without: disturbed history; the speaker's voice; the speaker's face; attention within a frame,
+which a perceptron on all streams replaces; recorded people; the randomisation of what perception makes of a speaker."""
+JOINED: Final = 480
+"""Inner width with which that perceptron has about as many parameters as attention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Shape:
     stream_width: int = 64
     width: int = 192
     heads: int = 4
+    joined: int = 0
+    """Inner width of the perceptron in place of attention within a frame; 0: there is attention."""
     encoder_layers: int = 3
     window: int = 24
     """Frames that a temporal layer looks at."""
@@ -169,6 +173,8 @@ class TrainConfig:
     shape: Shape = Shape()
 
     def __post_init__(self) -> None:
+        if "fusion" in self.ablate:
+            object.__setattr__(self, "shape", replace(self.shape, joined=JOINED))
         if self.distils and not self.start_from:
             raise ReactdiffError("guidance is distilled from networks that are there", todo="give --from as well")
         if self.keep and not self.start_from:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
@@ -126,6 +126,19 @@ def key_mask(observed: Tensor) -> Tensor:
     return F.pad((1.0 - observed) * MASKED, (1, 0))[:, None, None, :]
 
 
+class Concatenation(nn.Module):  # type: ignore[misc]
+    """What attention within a frame is compared with: a perceptron on all streams at once, with as many parameters."""
+
+    def __init__(self, widths: list[int], inner: int, outputs: int) -> None:
+        super().__init__()
+        self.net = perceptron(sum(widths) + len(widths), inner, outputs)
+
+    def forward(self, streams: list[Tensor], observed: Tensor) -> Tensor:
+        """Streams (N, w_i), observed (N, streams) in 0..1; returns (N, outputs)."""
+        seen = [x * observed[:, i : i + 1] for i, x in enumerate(streams)]
+        return cast(Tensor, self.net(torch.cat([*seen, observed], dim=-1)))
+
+
 class Temporal(nn.Module):  # type: ignore[misc]
     """Causal attention over `window` frames that lie `stride` frames apart, with a learned bias for each age.
 
@@ -177,11 +190,13 @@ class Encoder(nn.Module):  # type: ignore[misc]
         width, heads = shape.stream_width, shape.heads
         self.widths = [w for _, _, w in STREAMS]
         self.faces = sum(kind == "face" for _, kind, _ in STREAMS)
-        self.face = ClassFusion(self.widths[: self.faces], width, heads)
-        self.voice = ClassFusion(self.widths[self.faces :], width, heads)
-        self.norm_face, self.norm_voice = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.face_to_voice, self.voice_to_face = Attention(width, heads), Attention(width, heads)
-        self.merge = nn.Linear(2 * width, shape.width)
+        self.joined = Concatenation(self.widths, shape.joined, shape.width) if shape.joined else None
+        if self.joined is None:
+            self.face = ClassFusion(self.widths[: self.faces], width, heads)
+            self.voice = ClassFusion(self.widths[self.faces :], width, heads)
+            self.norm_face, self.norm_voice = nn.LayerNorm(width), nn.LayerNorm(width)
+            self.face_to_voice, self.voice_to_face = Attention(width, heads), Attention(width, heads)
+            self.merge = nn.Linear(2 * width, shape.width)
         self.layers = nn.ModuleList(
             Temporal(shape.width, heads, shape.window, shape.dilation**i) for i in range(shape.encoder_layers)
         )
@@ -190,6 +205,8 @@ class Encoder(nn.Module):  # type: ignore[misc]
     def fuse(self, features: Tensor, observed: Tensor) -> Tensor:
         """Features (N, F) and flags (N, S) of single frames to (N, D): intra- and inter-class attention."""
         streams = list(torch.split(features, self.widths, dim=-1))
+        if self.joined is not None:
+            return cast(Tensor, self.joined(streams, observed))
         seen, heard = observed[:, : self.faces], observed[:, self.faces :]
         face = self.norm_face(self.face(streams[: self.faces], seen))
         voice = self.norm_voice(self.voice(streams[self.faces :], heard))

@@ -53,7 +53,6 @@ def test_whatever_dies_the_face_goes_on_and_says_in_which_mode() -> None:
     bounded_and_smooth(stack([frame for stage in stages for frame in stage]))
     nothing, live, model_dead, input_dead, again, gone = (stack(stage) for stage in stages)
     modes = [[frame.mode for frame in stage] for stage in stages]
-
     assert {*modes[0]} == {"neutral"}
     assert all(f.picture_stamp_ns is None and f.reaction_picture_stamp_ns is None for f in stages[0])
     assert nothing[:, BLINK].max() > 0.95, "it blinks"

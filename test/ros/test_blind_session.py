@@ -51,7 +51,6 @@ def test_the_condition_acts_and_nothing_that_the_operator_sees_tells_it(graph, t
     # The mime copies the whole face that was shown to it; no other listener does.
     plans = np.array([np.reshape(m.coefficients, (m.horizon, 58)) for m in graph.received["listener/reaction"]])
     assert (plans[..., :52].max((0, 1)) > 0.15).sum() > 40
-
     status = ask(url)[1]
     assert status["graph"]["listener"]["session"] == session
     processes = ["ps", "-o", "args=", "-p", ",".join(str(p.process.pid) for p in graph.processes)]

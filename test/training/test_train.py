@@ -369,11 +369,13 @@ def test_people_that_an_earlier_run_saw_were_seen() -> None:
         assert people_seen([*before, *runs(start_from="before.pt", **given)]) == (True, fold)
 
 
-def test_a_run_goes_on_from_exported_weights_and_tells_their_runs(tmp_path: Path) -> None:
-    base = Trainer(config(steps=2), tmp_path / "base")
+@pytest.mark.parametrize("ablate", [(), ("fusion",)])
+def test_a_run_goes_on_from_exported_weights_and_tells_their_runs(tmp_path: Path, ablate: tuple[str, ...]) -> None:
+    base = Trainer(config(steps=2, ablate=ablate), tmp_path / "base")
     list(base.run())
     assert find_weights(export(base.checkpoint, tmp_path / "weights")[0].parent).learnt == {"calm"}
-    tuned = begun(tmp_path / "tuned", tmp_path / "weights", steps=2, seed=5, speaker_guidance=2.0)
+    settings = {"steps": 2, "seed": 5, "speaker_guidance": 2.0, "shape": base.config.shape}
+    tuned = begun(tmp_path / "tuned", tmp_path / "weights", **settings)
     first, teacher = copy.deepcopy(tuned.model.state_dict()), copy.deepcopy(tuned._teacher.state_dict())
     for name, value in first.items():
         if not name.startswith("aux."):
