@@ -10,7 +10,7 @@ from typing import Any, Final
 from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.model.backends.weights import encoder_strides
 from reactdiff_ros.model.diffusion.conditions import condition_count
-from reactdiff_ros.model.diffusion.latents import LATENT_COUNT
+from reactdiff_ros.model.diffusion.latents import GROUP_NAMES, LATENT_COUNT
 from reactdiff_ros.model.diffusion.memory import ROWS
 
 KINDS: Final = ("react", "mars", "dualtalk")
@@ -169,6 +169,9 @@ class TrainConfig:
     the speaker and on the conditions (distillation of guidance: Meng et al. 2023; of several conditions: Liu et al.
     2022)."""
     condition_guidance: float = 1.0
+    only: tuple[str, ...] = ()
+    """Groups of latents whose rows of the denoiser's output are all that is trained; the other groups are drawn as by
+    the networks of `start_from`."""
     ablate: tuple[str, ...] = ()
     shape: Shape = Shape()
 
@@ -177,6 +180,13 @@ class TrainConfig:
             object.__setattr__(self, "shape", replace(self.shape, joined=JOINED))
         if self.distils and not self.start_from:
             raise ReactdiffError("guidance is distilled from networks that are there", todo="give --from as well")
+        if self.only and not (self.start_from and self.keep_encoder):
+            raise ReactdiffError(
+                "single groups are trained in existing networks", todo="give --from and --keep-encoder"
+            )
+        groups = [name for name in self.only if name not in GROUP_NAMES]
+        if groups:
+            raise ReactdiffError(f"there is no group {groups[0]}", todo=f"one of {', '.join(GROUP_NAMES)}")
         if self.keep and not self.start_from:
             raise ReactdiffError("there are no networks of which to keep a share", todo="give --from as well")
         unknown = [name for name in self.ablate if name not in ABLATIONS]
@@ -207,7 +217,7 @@ def config_from(values: dict[str, Any]) -> TrainConfig:
     known = {f.name for f in fields(TrainConfig)}
     given = {name: value for name, value in values.items() if name in known}
     given["shape"] = shape_of(values["shape"])
-    for name in ("ablate", "data"):
+    for name in ("ablate", "data", "only"):
         given[name] = tuple(values.get(name, ()))
     return TrainConfig(**given)
 

@@ -363,7 +363,9 @@ class Objective(nn.Module):  # type: ignore[misc]
     def __init__(self, model: Model, config: TrainConfig, teacher: Denoiser | None = None) -> None:
         super().__init__()
         self.model, self.config, self.teacher = model, config, teacher
-        self.register_buffer("weights", LATENT_WEIGHT / LATENT_WEIGHT.mean(), persistent=False)
+        learnt = torch.tensor([not config.only or GROUPS[i].name in config.only for i in GROUP_OF_LATENT])
+        self.register_buffer("learnt", learnt, persistent=False)
+        self.register_buffer("weights", LATENT_WEIGHT / LATENT_WEIGHT.mean() * learnt, persistent=False)
 
     def forward(self, s: Sequences, d: Drawn) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and its parts without their weights."""
@@ -385,7 +387,7 @@ class Objective(nn.Module):  # type: ignore[misc]
         losses = {"velocity": masked_mean(error, known)}
         clean = model.vae.accumulate(cos * z - sin * predicted, p.before[:, None])
         losses |= self._decoded(s, d, clean)
-        losses["level"] = level_loss(clean, p.target, p.before[:, -1], p.known)
+        losses["level"] = level_loss(clean, p.target, p.before[:, -1], p.known & self.learnt)
         total = losses["velocity"] + LEVEL * losses["level"]
         if not self.config.keep_encoder:
             losses["auxiliary"], losses["stimulus"] = self._auxiliary(s, self.model.encoder(s.features, s.observed))
@@ -427,8 +429,8 @@ class Objective(nn.Module):  # type: ignore[misc]
             nothing = clean.sum() * 0.0
             return {"speed": nothing, "acceleration": nothing, "cooccurrence": nothing}
         before = p.before[plan]
-        # Latents that were not measured are taken as they are: they must not count as a difference.
-        estimate = torch.where(p.known[plan], clean[plan, stretch], p.target[plan])
+        # Latents that were not measured, or are not learnt, are taken as they are: they must not count as a difference.
+        estimate = torch.where(p.known[plan] & self.learnt, clean[plan, stretch], p.target[plan])
         here = torch.cat([before, estimate], dim=1)
         there = torch.cat([before, p.target[plan]], dim=1)
         with torch.no_grad():

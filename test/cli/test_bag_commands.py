@@ -75,7 +75,6 @@ def test_extract_writes_what_the_live_path_gives_and_keeps_what_is_there(clips, 
     assert [f.voice is not None for f in frames] == on.tolist()
     np.testing.assert_array_equal(written.speaker.mfcc[0][on], [v.mfcc for v in known])
     np.testing.assert_array_equal(written.speaker.pause_s[0][on], np.float32([v.pause_s for v in known]))
-
     there, back = sorted(map(load, out.glob("*--*.npz")), key=lambda r: r.role, reverse=True)
     assert (there.role, back.role) == (other.stem, may.stem)
     assert there.pair == back.pair == "may-m030"
@@ -85,7 +84,6 @@ def test_extract_writes_what_the_live_path_gives_and_keeps_what_is_there(clips, 
     assert (there.observed <= (back.speaker.confidence[0] >= 0.3)).all()
     assert there.observed.mean() > 0.5
     assert not there.observed[:, 5].any()  # cheekPuff: landmarks cannot show it
-
     kept = out / f"{silent.stem}.npz"
     before = kept.stat().st_mtime_ns
     found, said = reactdiff(*extract, broken, missing, code=1)
@@ -112,7 +110,6 @@ def test_a_study_is_sealed_once_and_its_bags_are_opened(sealed, reactdiff):
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert "already sealed" in reactdiff("study", "seal", sealed / "study.yaml", "-o", sealed, code=1)[1]
     assert key.read_text() == before
-
     seals = {row["session"]: row["seal"] for row in SessionsFile(sealed / "warm.sessions.json").rows}
 
     def record(session: str, of: str) -> None:

@@ -58,17 +58,14 @@ def test_whatever_dies_the_face_goes_on_and_says_in_which_mode() -> None:
     assert nothing[:, BLINK].max() > 0.95, "it blinks"
     assert np.ptp(nothing[:, INDEX["headY"]]) > 0.001, "it breathes"
     assert np.abs(nothing[:, SMILE]).max() == 0.0
-
     assert modes[1][-1] == "listening"
     assert live[-1, SMILE[0]] > 0.5
     assert model_dead[75:, SMILE[0]].max() == 0.0, "the last plan has faded"
     assert {*modes[2][100:]} == {"listening"}
     assert all(f.reaction_picture_stamp_ns is None and f.picture_stamp_ns is not None for f in stages[2][100:])
     assert model_dead[200:, BLINK].max() > 0.9
-
     assert (modes[3][100], stages[3][180].picture_stamp_ns) == ("neutral", None)
     assert np.abs(input_dead[130:190, HEAD_YAW]).max() < 0.02
-
     assert (modes[4][-1], {*modes[5][10:]}) == ("listening", {"idle"})
     assert again[-1, SMILE[0]] > 0.5
     assert gone[100:, SMILE[0]].max() < 0.01

@@ -231,7 +231,6 @@ def test_active_is_watching_then_it_follows_goes_to_neutral_without_faces_and_le
     assert poses[-1].pose == pytest.approx([0.1, 0, 0, 0, 0, 0], abs=0.01)
     assert np.diff([pose.stamp_ns for pose in poses]).min() > 0, "nothing is said twice"
     assert 0 <= bench.graph.node.get_clock().now().nanoseconds - poses[-1].stamp_ns < 0.3e9
-
     broken = msg.ExpressionFrame(mode="listening")
     broken.coefficients[0] = math.nan
     for _ in range(30):
@@ -294,7 +293,6 @@ def test_torque_of_a_killed_actuator_is_reported_and_a_stop_holds_over_kills_unt
     warned = lambda: "torque is on although the robot is disarmed" in bench.graph.sentence(NODE)  # noqa: E731
     bench.graph.until(warned, what="a warning in the diagnostics")
     assert bench.neck.motor.position == stands
-
     answer = bench.call("software_stop")
     bench.restart()  # in the next millisecond
     assert answer.success
@@ -362,7 +360,6 @@ def test_the_page_arms_with_the_token_alone_stops_without_and_confirms_no_stop_o
     bench.enable()
     assert command("disarm", {"token": token})[0] == 200
     bench.until("disarmed")
-
     bench.kill()
     shows(silent=True)
     status, answer = command("stop", {})

@@ -65,7 +65,6 @@ def test_a_controller_is_followed_from_where_it_is_and_missed_when_it_goes(tmp_p
         controller = Controller(graph)
         graph.until(lambda: graph.received[STATE] and not obstacles(), what="no obstacles")
         assert controller.goals == []
-
         other = rclpy.create_node("dancer", context=graph.node.context, use_global_arguments=False)
         other.create_publisher(JointTrajectory, COMMANDS, 10)
         graph.until(lambda: "dancer" in obstacles(), what="a second publisher of commands is seen")
@@ -74,7 +73,6 @@ def test_a_controller_is_followed_from_where_it_is_and_missed_when_it_goes(tmp_p
         assert "/actuator_node and /dancer publish /head_controller/joint_trajectory" in answer.message
         other.destroy_node()
         graph.until(lambda: not obstacles(), what="it has gone")
-
         answer = enable()
         assert answer.success, answer.message
         show_until(graph, "following")

@@ -97,7 +97,6 @@ def test_frames_plans_and_faces_are_those_of_the_offline_replay_within_one_frame
     assert summary["sounds"] > 0
     assert summary["recorded_s"] == pytest.approx(SECONDS, abs=0.2)
     assert to_ns(SessionConfig().picture_latency_s) == PICTURE_LATENCY_NS, "as pictures are counted in a session"
-
     live = {f.stamp_ns: f for f in frames}
     both = live.keys() & offline[0].keys()
     assert len(both) >= 0.95 * len(offline[0])
@@ -105,12 +104,10 @@ def test_frames_plans_and_faces_are_those_of_the_offline_replay_within_one_frame
         # An id is never given twice, also not when the bag is played again.
         assert (live[stamp].person_id >= 0) == (offline[0][stamp].person_id >= 0)
         np.testing.assert_allclose(live[stamp].coefficients, offline[0][stamp].coefficients, atol=0.1)
-
     here, there = starts(plans), starts(offline[1])
     assert len(there) > 6
     assert min(near(here, there), near(there, here)) > 0.9
     assert all(p.picture_stamp_ns is None or p.picture_stamp_ns <= p.start_ns for p in plans)
-
     shown = {f.stamp_ns: f for f in faces}
     times = sorted(t for t in offline[2] if t < START + to_ns(SECONDS))
     assert sum(t in shown for t in times) >= 0.9 * len(times), "on the very grid of a session"
@@ -121,7 +118,6 @@ def test_frames_plans_and_faces_are_those_of_the_offline_replay_within_one_frame
             low, high = around.min(axis=0) - 0.1, around.max(axis=0) + 0.1
             face = shown[times[place]].coefficients[PLANNED]
             assert ((face >= low) & (face <= high)).mean() > 0.95, times[place]
-
     frozen = lambda: all("is frozen" in graph.sentence(n) for n in NODES)  # noqa: E731
     graph.until(frozen, 20.0, "the sentence")
     graph.spin(3.0)

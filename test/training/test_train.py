@@ -43,6 +43,7 @@ from reactdiff_ros.training.recorded import Completion, pieces, real_pool, summa
 from reactdiff_ros.training.run import load_networks, people_seen, read_checkpoint, read_start, runs_of
 from reactdiff_ros.training.train import Trainer
 
+FROM = {"start_from": "before.pt", "keep_encoder": True}
 SMILE, HEAD = (next(g for g in GROUPS if g.name == name) for name in ("smile", "head"))
 
 
@@ -262,11 +263,13 @@ def test_losses_that_are_not_finite_change_nothing(tmp_path, pool) -> None:
 
 
 def test_settings_survive_a_checkpoint_and_wrong_ones_and_a_wrong_checkpoint_are_refused(tmp_path) -> None:
-    c = config(ablate=("voice",), fold="2/4")
+    c = config(ablate=("voice",), fold="2/4", only=("head",), **FROM)
     assert config_from({**json.loads(json.dumps(asdict(c))), "of_another_version": 1}) == c
     assert fold_of("4/4") == (3, 4)
     folds = [({"fold": wrong}, "a fold is i/n") for wrong in ("5/4", "0/4", "1", "a/b", "1/1")]
-    for wrong, words in (*folds, ({"ablate": ("hair",)}, "cannot be ablated"), ({"speaker_guidance": 2.0}, "--from")):
+    others = [({"ablate": ("hair",)}, "cannot be ablated"), ({"speaker_guidance": 2.0}, "--from")]
+    groups = [({"only": ("head",)}, "give --from"), ({**FROM, "only": ("ear",)}, "there is no group ear")]
+    for wrong, words in (*folds, *others, *groups):
         with pytest.raises(ReactdiffError, match=words):
             TrainConfig(**wrong)
     (tmp_path / "broken.pt").write_bytes(b"broken")
@@ -341,6 +344,18 @@ def test_guidance_is_distilled_into_the_networks(pool) -> None:
     assert lost(2.0, 1.5) > 1e-6
     drawn.unguided[:] = True
     assert lost(2.0, 1.5) == pytest.approx(0.0, abs=1e-9)  # and who hears nobody is not guided
+
+
+def test_one_group_is_trained_and_the_others_are_drawn_as_before(tmp_path, whole) -> None:
+    tuned = begun(tmp_path, whole.checkpoint, keep_encoder=True, only=("head",), steps=6)
+    before = copy.deepcopy(tuned.model.state_dict())
+    list(tuned.run())
+    assert changed(before, tuned.model) == {"denoiser", "head_mean", "vae.feedback"}
+    moved = (tuned.model.denoiser.out.weight != before["denoiser.out.weight"]).any(1)
+    assert torch.nonzero(moved)[:, 0].tolist() == [*range(LATENT_COUNT)[HEAD.latents]]
+    after = tuned.model.state_dict().items()
+    rest = {name for name, value in after if name.startswith("denoiser.") and not torch.equal(value, before[name])}
+    assert rest == {"denoiser.out.weight", "denoiser.out.bias"}
 
 
 def test_training_goes_on_while_the_disk_is_full_and_saves_when_it_is_not(tmp_path, monkeypatch) -> None:
