@@ -189,9 +189,11 @@ def parity(weights: Weights, reference: Backend, others: dict[str, Backend], ste
 
 
 def _faces(networks: Networks, past: Any, drawn: Any) -> Any:
+    from reactdiff_ros.model.diffusion.latents import ORDER
+
     _, candidates, frames, width = drawn.shape
-    weights = networks._responses[:frames, : 2 + frames]
-    latents = networks._emphasis.latents(drawn, past[:, None, -2:], weights).astype(np.float32)
+    weights = networks._responses[:frames, : ORDER + frames]
+    latents = networks._emphasis.latents(drawn, past[:, None, -ORDER:], weights).astype(np.float32)
     before = np.repeat(past[:, -6:], candidates, axis=0)
     return networks.decode(np.concatenate([before, latents.reshape(-1, frames, width)], axis=1))
 
