@@ -37,7 +37,7 @@ from reactdiff_ros.model.backends.opening import Wanted, open_backend, probe  # 
 from reactdiff_ros.model.backends.runtime import Networks  # noqa: E402
 from reactdiff_ros.model.backends.weights import Weights, find_weights  # noqa: E402
 from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary  # noqa: E402
-from reactdiff_ros.model.plan.planner import Planner  # noqa: E402
+from reactdiff_ros.model.plan.planner import Planner, faces  # noqa: E402
 
 PACKAGES = (
     "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "torch", "tensorrt", "tensorrt-cu13", "tensorrt-cu12",
@@ -180,22 +180,12 @@ def parity(weights: Weights, reference: Backend, others: dict[str, Backend], ste
             assert np.isfinite(two).all()
             assert np.array_equal(two, again), "the same input gave other bits"
             worst["latents"] = max(worst["latents"], float(abs(one - two).max()))
-            faces = [_faces(networks, job.past, drawn) for drawn in (one, two)]
-            worst["coefficients"] = max(worst["coefficients"], float(abs(faces[0] - faces[1]).max()))
+            shown = [faces(networks, job.past, networks.accumulate(drawn, job.past)) for drawn in (one, two)]
+            worst["coefficients"] = max(worst["coefficients"], float(abs(shown[0] - shown[1]).max()))
         worst |= _parity_of_graphs(weights, reference, other)
         bound = BOUNDS["fp16" if "fp16" in name else "fp32"] * RANGE
         out[name] = worst | {"bound": bound, "within": worst["coefficients"] <= bound}
     return out
-
-
-def _faces(networks: Networks, past: Any, drawn: Any) -> Any:
-    from reactdiff_ros.model.diffusion.latents import ORDER
-
-    _, candidates, frames, width = drawn.shape
-    weights = networks._responses[:frames, : ORDER + frames]
-    latents = networks._emphasis.latents(drawn, past[:, None, -ORDER:], weights).astype(np.float32)
-    before = np.repeat(past[:, -6:], candidates, axis=0)
-    return networks.decode(np.concatenate([before, latents.reshape(-1, frames, width)], axis=1))
 
 
 def _parity_of_graphs(weights: Weights, reference: Backend, other: Backend) -> dict[str, float]:

@@ -126,19 +126,6 @@ def key_mask(observed: Tensor) -> Tensor:
     return F.pad((1.0 - observed) * MASKED, (1, 0))[:, None, None, :]
 
 
-class Concatenation(nn.Module):  # type: ignore[misc]
-    """What attention within a frame is compared with: a perceptron on all streams at once, with as many parameters."""
-
-    def __init__(self, widths: list[int], inner: int, outputs: int) -> None:
-        super().__init__()
-        self.net = perceptron(sum(widths) + len(widths), inner, outputs)
-
-    def forward(self, streams: list[Tensor], observed: Tensor) -> Tensor:
-        """Streams (N, w_i), observed (N, streams) in 0..1; returns (N, outputs)."""
-        seen = [x * observed[:, i : i + 1] for i, x in enumerate(streams)]
-        return cast(Tensor, self.net(torch.cat([*seen, observed], dim=-1)))
-
-
 class Temporal(nn.Module):  # type: ignore[misc]
     """Causal attention over `window` frames that lie `stride` frames apart, with a learned bias for each age.
 
@@ -190,7 +177,7 @@ class Encoder(nn.Module):  # type: ignore[misc]
         width, heads = shape.stream_width, shape.heads
         self.widths = [w for _, _, w in STREAMS]
         self.faces = sum(kind == "face" for _, kind, _ in STREAMS)
-        self.joined = Concatenation(self.widths, shape.joined, shape.width) if shape.joined else None
+        self.joined = perceptron(sum(self.widths) + len(STREAMS), shape.joined, shape.width) if shape.joined else None
         if self.joined is None:
             self.face = ClassFusion(self.widths[: self.faces], width, heads)
             self.voice = ClassFusion(self.widths[self.faces :], width, heads)
@@ -203,10 +190,13 @@ class Encoder(nn.Module):  # type: ignore[misc]
         self.norm = nn.LayerNorm(shape.width)
 
     def fuse(self, features: Tensor, observed: Tensor) -> Tensor:
-        """Features (N, F) and flags (N, S) of single frames to (N, D): intra- and inter-class attention."""
+        """Features (N, F) and flags (N, S) of single frames to (N, D): intra- and inter-class attention, or what it is
+        compared with, a perceptron on all streams at once.
+        """
         streams = list(torch.split(features, self.widths, dim=-1))
         if self.joined is not None:
-            return cast(Tensor, self.joined(streams, observed))
+            known = [x * observed[:, i : i + 1] for i, x in enumerate(streams)]
+            return cast(Tensor, self.joined(torch.cat([*known, observed], dim=-1)))
         seen, heard = observed[:, : self.faces], observed[:, self.faces :]
         face = self.norm_face(self.face(streams[: self.faces], seen))
         voice = self.norm_voice(self.voice(streams[self.faces :], heard))

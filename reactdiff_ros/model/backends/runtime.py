@@ -215,7 +215,11 @@ class Networks:
                 noise, tuple(angles(steps)), strength,
             )
         )  # fmt: skip
-        frames = noise.shape[2]  # a shorter stretch responds as the beginning of a longer one
+        return self.accumulate(drawn, past)
+
+    def accumulate(self, drawn: FloatArray, past: FloatArray) -> FloatArray:
+        """Latents (N, K, H, L) of what the denoiser drew (N, K, H, L) after `past` (N, past, L), oldest first."""
+        frames = drawn.shape[2]  # a shorter stretch responds as the beginning of a longer one
         weights = self._responses[:frames, : ORDER + frames]
         return np.asarray(self._emphasis.latents(drawn, past[:, None, -ORDER:], weights), dtype=np.float32)
 
