@@ -51,22 +51,18 @@ soak: setup-evaluate setup-robots
 	    $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) \
 	    $(filter-out %/mimictalk_german_20s.mp4,$(wildcard $(CLIPS)/*.mp4)) || [ $$? = 1 ]; }
 
-# Your own weights in place of the shipped ones, which are trained further on simulated dyads as they were themselves, and then learn a
-# guidance on the speaker (torch, espeak-ng): a quarter of an hour with a GPU, otherwise half an hour to an hour and a half of one
-# core. They differ from the shipped ones (docs/training.md): measure them with 'make evidence'.
+# Your own weights in place of the shipped ones, whose heads are trained further on simulated dyads, as the last of their own runs did
+# (torch, espeak-ng): a few minutes with a GPU, otherwise a quarter to half an hour of one core. Measure them with 'make evidence'.
 # ARGS=--resume continues an interrupted run.
 DYADS ?= $(wildcard $(CLIPS)/dyads)
 GPU := $(shell command -v nvidia-smi)
 BF16 := $(shell grep -qsE 'avx512_bf16|amx_bf16' /proc/cpuinfo && echo --precision bf16)
 ON_GPU := --batch 64 --pool-steps 100 --workers 12 --precision tf32
-RECIPE := --keep-encoder --emotions .15 --voices runs/voices.npz
-FURTHER := --from live $(if $(GPU),--minutes 7 $(ON_GPU) --worlds 256 --learning-rate 6e-4,--steps 2000 --learning-rate 1.5e-4 $(BF16))
-GUIDED := --from runs/live --speaker-guidance 1.4 --keep .5 $(if $(GPU),--minutes 3 $(ON_GPU) --worlds 256 --learning-rate 4e-4,--steps 1500 --learning-rate 3e-4 $(BF16))
-BEGUN = $(if $(wildcard runs/$(1)/checkpoint.pt),$(ARGS),$(filter-out --resume,$(ARGS)))
+RECIPE := --from live --keep-encoder --only head --emotions .15 --voices runs/voices.npz --learning-rate 1e-3
+LENGTH := $(if $(GPU),--minutes 3 $(ON_GPU) --worlds 256,--steps 2000 $(BF16))
 weights: setup-train setup-evaluate
-	@. ./env.sh && reactdiff dev train --output runs/live $(RECIPE) $(FURTHER) $(call BEGUN,live) \
-	  && reactdiff dev train --output runs/guided $(RECIPE) $(GUIDED) $(call BEGUN,guided) \
-	  && reactdiff dev export runs/guided/checkpoint.pt --output resource/models/live
+	@. ./env.sh && reactdiff dev train --output runs/live $(RECIPE) $(LENGTH) $(ARGS) \
+	  && reactdiff dev export runs/live/checkpoint.pt --output resource/models/live
 
 # What each part of the training contributes: 18 trainings from scratch, 21 with DYADS, compared. Run again, it continues.
 # FROM=live fine-tunes the shipped networks instead, with and without each part: cheaper, and less conclusive.

@@ -228,7 +228,7 @@ def _face(d: Drawing, n: Sizes, latents: Box) -> None:
     d.arrow(latents.bottom(), decoder.top())
     _shape(d, (340, 1094), f"{frames} x {latent}")
     calm = d.box(Box(LEFT, 1182, "pitch is calmed", (
-        f"mean over the last {corrections.CALM} frames ({n.seconds(corrections.CALM)}): a fifth of a nod is left",
+        f"within {corrections.CALM_RAD} rad of its mean over the last {n.seconds(corrections.CALM)}",
     ), "show", MAIN, 46))  # fmt: skip
     d.arrow(decoder.bottom(), calm.top())
     _shape(d, (340, 1175), f"{frames} x {COEFFICIENT_COUNT}")

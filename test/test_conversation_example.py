@@ -11,10 +11,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not on the path: '. ./env.sh'")
 pytestmark = pytest.mark.ros
 
 
-FAULTS = {
-    b"late": lambda _: threading.Event().wait(4.0),
-    b"overloaded": lambda handler: handler.send_error(503),
-}
+FAULTS = {b"late": lambda _: threading.Event().wait(4.0), b"overloaded": lambda handler: handler.send_error(503)}
 HEARD = json.dumps({"text": "I was at the lake."}).encode()
 REPLY = json.dumps({"choices": [{"message": {"content": "How nice."}}]}).encode()
 

@@ -25,7 +25,9 @@ from .emotions import ANSWERED, Episodes, draw_episodes
 from .motion import BoolArray, Events, IntArray, Seed, cover, envelope, low_pass, since
 from .stimulus import Stimulus
 
-InsertionKind = Literal["smile", "cue", "head_shift", "landmark_noise", "lost_frame", "light"]
+InsertionKind = Literal["smile", "flat_smile", "cue", "head_shift", "landmark_noise", "lost_frame", "light"]
+SPOKEN_FRAMES: Final = 30
+"""For as long do speakers go on who smile with a flat voice."""
 PLACEBOS: Final = ("head_shift", "landmark_noise", "lost_frame", "light")
 
 
@@ -33,10 +35,11 @@ PLACEBOS: Final = ("head_shift", "landmark_noise", "lost_frame", "light")
 class Insertion:
     """An extra event at a frame of every world, for trials in pairs; nothing before that frame changes.
 
-    "smile": onset 0.55 s, apex 1.2 s, offset 0.8 s, no precursor, the voice goes along with it. "cue": low pitch and
-    a returned gaze, in worlds where the speaker has been talking for 0.7 s and goes on. The others happen in `observe`:
-    "head_shift" (the head moves to another place), "landmark_noise" (jittery landmarks for 0.4 s), "lost_frame"
-    (no landmarks for 80 ms), "light" (readings shift, as when a lamp goes on).
+    "smile": onset 0.55 s, apex 1.2 s, offset 0.8 s, no precursor, the voice goes along with it. "flat_smile": the same
+    while the speaker goes on talking, and the voice does not go along with it. "cue": low pitch and a returned gaze, in
+    worlds where the speaker has been talking for 0.7 s and goes on. The others happen in `observe`: "head_shift" (the
+    head moves to another place), "landmark_noise" (jittery landmarks for 0.4 s), "lost_frame" (no landmarks for 80 ms),
+    "light" (readings shift, as when a lamp goes on).
     """
 
     kind: InsertionKind
@@ -154,9 +157,9 @@ def make_speakers(
     swell = 1 + 0.12 * waves[..., 3]
     flat = cover(smiles.start, smiles.over, smiles.on & ~sincere, frames)
     glad = cover(smiles.start, smiles.over, smiles.on & sincere, frames)
-    if extra is not None:
-        glad |= cover(extra.start, extra.over, extra.on, frames)
-        flat &= ~cover(extra.start, extra.over, extra.on, frames)
+    if extra is not None and insertion is not None:
+        within = cover(extra.start, extra.over, extra.on, frames)
+        flat, glad = (flat | within, glad) if insertion.kind == "flat_smile" else (flat & ~within, glad | within)
     lively = cover(talk.start, talk.end, talk.on & talk.lively, frames)
     parts = {name: calm * part for name, part in behaviour.upper_face(seed, people, frames).items()}
     parts["doubt"] = np.maximum(parts["doubt"], episodes.of("doubt"))
@@ -172,7 +175,8 @@ def make_speakers(
     if insertion is not None:
         f = insertion.frame
         took = present[:, f] & (inside if insertion.kind == "cue" else np.ones(worlds, bool))
-        took &= (base[:, f] < 0.1) & quiet[:, f] if insertion.kind == "smile" else True
+        took &= (base[:, f] < 0.1) & quiet[:, f] if extra is not None else True
+        took &= phrases[:, f : f + SPOKEN_FRAMES].all(axis=1) if insertion.kind == "flat_smile" else True
     return Speakers(
         kind=people.kind, lively=people.lively, present=present, talk=talk,
         speech=phrases & present & ~bouts.burst & ~bouts.hush,
@@ -236,7 +240,7 @@ def _late(low: BoolArray) -> BoolArray:
 
 
 def _inserted_smile(insertion: Insertion | None, worlds: int) -> Events | None:
-    if insertion is None or insertion.kind != "smile":
+    if insertion is None or insertion.kind not in ("smile", "flat_smile"):
         return None
 
     def every(value: float) -> FloatArray:

@@ -307,7 +307,7 @@ def load_model(checkpoint: Path) -> tuple[Model, dict[str, Any]]:
 def export(checkpoint: Path, folder: Path, name: str = "live", learnt: Sequence[str] = ()) -> list[Path]:
     """Write graphs, safetensors and manifest of `checkpoint` into `folder`, see `export_model`; returns the files.
 
-    `learnt`: of `corrections.REMOVABLE`, what else than "calm" the networks do themselves.
+    `learnt`: of `corrections.REMOVABLE`, what the networks do themselves.
 
     Raises:
         ReactdiffError: the checkpoint cannot be read, or the folder cannot be written; what was there stays.
@@ -321,7 +321,7 @@ def export(checkpoint: Path, folder: Path, name: str = "live", learnt: Sequence[
         "simulator": state["simulator"], "steps": state["step"], "seed": config.get("seed", 0),
         "real": real, "fold": fold if real else config.get("fold", ""),
         "ablate": list(config.get("ablate", ())), "autoencoder": state.get("facts", {}).get("autoencoder"),
-        "training": runs, "learnt": sorted({*learnt, "calm"}),  # the listeners of training do not nod
+        "training": runs, "learnt": sorted(learnt),
     }  # fmt: skip
     # onnx and safetensors raise what is theirs
     with explained((OSError, RuntimeError, SafetensorError), "the weights cannot be written", where=folder):

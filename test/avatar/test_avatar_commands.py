@@ -122,8 +122,7 @@ async def test_a_stop_wins_over_a_command_under_way(actuator):
 async def test_a_stop_is_tried_until_it_is_confirmed_and_else_says_to_cut_the_power(actuator, monkeypatch):
     desk = RobotConsole(actuator, TOKEN)
     actuator.troubles = [DeviceError("the actuator does not answer"), RuntimeError("the handle was destroyed")]
-    answers = await asyncio.gather(desk.stop(), desk.stop())
-    assert [a.status for a in answers] == [200, 200]
+    assert [a.status for a in await asyncio.gather(desk.stop(), desk.stop())] == [200, 200]
     assert actuator.done == ["stop"], "two pages, one stop"
     actuator.troubles = [DeviceError("the actuator does not answer")] * STOP_TRIES
     lost = await desk.stop()

@@ -11,14 +11,14 @@ from hypothesis.extra.numpy import arrays
 from speaker_frames import SLOT, frame
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.coefficients import HEAD_ROLL, INDEX, SMILE, bounded, softly_bounded
+from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_ROLL, INDEX, SMILE, bounded, softly_bounded
 from reactdiff_ros.evaluation.metrics.events import nods as found_nods
 from reactdiff_ros.model.backends.weights import AGES, CONDITION_COUNT, HIDDEN, LOOKS, NOD_CONTROLS, NodHead
 from reactdiff_ros.model.diffusion.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, NETWORK_CONTROLS
 from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, blank, from_frame
 from reactdiff_ros.model.plan import corrections
-from reactdiff_ros.model.plan.corrections import BroadSmiles, Empathy, Nods, conditioning, greeting, smiled_at
+from reactdiff_ros.model.plan.corrections import BroadSmiles, Empathy, Nods, calmed, conditioning, greeting, smiled_at
 from reactdiff_ros.styles import Style, load_styles
 from reactdiff_ros.types import EXPRESSION_CLASSES, REACTION_RATE_HZ, Affect, SpeakerFrame
 
@@ -125,6 +125,16 @@ def test_latents_that_are_not_finite_are_neutral_and_all_are_bounded():
     bad = np.array([[np.nan, np.inf, -np.inf, 100.0, -100.0, 0.5]], dtype=np.float32)
     found = corrections.sane(bad, np.full(6, 0.25, dtype=np.float32))
     np.testing.assert_allclose(found[0], [0.25, 0.25, 0.25, 8, -8, 0.5])
+
+
+def test_a_calm_head_sways_and_trembles_as_drawn_but_does_not_nod() -> None:
+    sway, nod, rest = (a * np.sin(f * math.tau * np.arange(760)) for a, f in ((0.1, 0.002), (0.06, 0.08), (0.005, 0.2)))
+    drawn = np.full((2, 760, 58), 0.5, dtype=np.float32)
+    drawn[..., HEAD_PITCH] = sway + rest + [nod, 0 * nod]
+    calm = calmed(drawn)
+    assert (len(found_nods(drawn[:1, :, HEAD_PITCH])), len(found_nods(calm[..., HEAD_PITCH]))) == (1, 0)
+    assert np.abs(calm[0, :, HEAD_PITCH] - sway[10:]).max() < 0.04
+    np.testing.assert_allclose(calm[1], drawn[1, 10:], atol=0.01)
 
 
 @pytest.mark.parametrize(

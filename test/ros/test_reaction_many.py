@@ -34,8 +34,7 @@ def test_any_namespaces_keep_their_order_and_have_seeds_and_any_other_text_is_re
 def test_names_have_the_seeds_that_are_given_and_others_each_their_own():
     assert parse_listeners("", 7) == parse_listeners(" , ", 7) == {"": 7}
     assert parse_listeners("robot1=5, /lab/robot2=7", 0) == {"robot1": 5, "/lab/robot2": 7}
-    two = parse_listeners("a b", 3)
-    assert len({*two.values(), parse_listeners("a", 4)["a"]}) == 3
+    assert len({*parse_listeners("a b", 3).values(), parse_listeners("a", 4)["a"]}) == 3
 
 
 @pytest.mark.parametrize(

@@ -84,12 +84,13 @@ def test_without_precursors_all_else_is_bit_equal():
     assert (a.contact | ~b.contact).all()
 
 
-@pytest.mark.parametrize("kind", ["smile", "cue", *PLACEBOS])
+@pytest.mark.parametrize("kind", ["smile", "flat_smile", "cue", *PLACEBOS])
 def test_an_insertion_changes_nothing_before_its_frame_and_a_placebo_what_is_read_alone(kind):
     frame = 260
     a, b = (make_speakers(12, 60, 500, insertion=event) for event in (None, Insertion(kind, frame)))
     assert differing(a, b, frame) <= {"took"}
-    changed = {"smile": {"smile", "bright", "flat"}, "cue": {"cue", "low_pitch", "contact"}}.get(kind, set())
+    smile, cue = {"smile", "bright", "flat"}, {"cue", "low_pitch", "contact"}
+    changed = {"smile": smile, "flat_smile": smile, "cue": cue}.get(kind, set())
     assert changed - {"flat"} <= differing(a, b) - {"took"} <= changed
     assert b.took.any()
     for plain, other in ((stimulus_of(a), stimulus_of(b)), (observe(4, a), observe(4, b))):

@@ -388,7 +388,7 @@ def test_people_that_an_earlier_run_saw_were_seen() -> None:
 def test_a_run_goes_on_from_exported_weights_and_tells_their_runs(tmp_path: Path, ablate: tuple[str, ...]) -> None:
     base = Trainer(config(steps=2, ablate=ablate), tmp_path / "base")
     list(base.run())
-    assert find_weights(export(base.checkpoint, tmp_path / "weights")[0].parent).learnt == {"calm"}
+    assert find_weights(export(base.checkpoint, tmp_path / "weights", learnt=["broad"])[0].parent).learnt == {"broad"}
     settings = {"steps": 2, "seed": 5, "speaker_guidance": 2.0, "shape": base.config.shape}
     tuned = begun(tmp_path / "tuned", tmp_path / "weights", **settings)
     first, teacher = copy.deepcopy(tuned.model.state_dict()), copy.deepcopy(tuned._teacher.state_dict())
@@ -452,14 +452,10 @@ def test_a_head_among_the_weights_nods_beside_the_networks(random_weights: Path,
     networks = Networks(found)
     tokens = np.zeros((1, 1000, networks.shape["width"] + 1), dtype=np.float32)
 
-    def pitch(*without: str) -> np.ndarray:
-        given = {"speaker_of": np.zeros(8, int), "seeds": np.arange(8), "how": Sampling(steps=1, without=without)}
-        return free_run(networks, tokens, ordinary(8), **given)[..., 52]
-
-    nodding = pitch()
-    assert np.diff(pitch("calm")).std() > 1.5 * np.diff(nodding).std()
+    given = {"speaker_of": np.zeros(8, int), "seeds": np.arange(8), "how": Sampling(steps=1)}
+    nodding = free_run(networks, tokens, ordinary(8), **given)[..., 52]
     object.__setattr__(networks.nods, "bias", np.float32(-50.0))
-    dips = nodding - pitch()
+    dips = nodding - free_run(networks, tokens, ordinary(8), **given)[..., 52]
     assert dips.min() > -1e-5
     assert 1 <= (np.diff((dips > 0.005).astype(int), axis=1) == 1).sum() < 200
     (folder / NODS).write_bytes(b"broken")

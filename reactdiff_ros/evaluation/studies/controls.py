@@ -62,7 +62,7 @@ SETTINGS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "negative": ("natural", {"attitude": -1.0}),
 }
 """Named style of each setting and what of it is changed."""
-NOD_SETTINGS: Final = ("natural", "responsive_positive")
+ANSWERING: Final = ("natural", "responsive_positive")
 REFERENCES: Final = ("simulator", "policy")
 """Simulated listeners who know the speaker, and who know what perception delivers."""
 POOL: Final = 400
@@ -194,11 +194,12 @@ def bench_response(
     progress: OnProgress = lambda share: None,
 ) -> Study:  # fmt: skip
     """The figures of `reactdiff bench response`; see the command's help for what they mean."""
-    smile_trials, cue_trials = find_trials(seed, "smile", trials, bank), find_trials(seed, "cue", trials, bank)
-    # Streams to make: smiles, placebos, both without the event, of the simulated too; cues for three listeners with and
-    # without one.
+    kinds: tuple[InsertionKind, ...] = ("smile", "flat_smile", "cue")
+    smile_trials, flat_trials, cue_trials = (find_trials(seed, kind, trials, bank) for kind in kinds)
+    # Streams to make: smiles, placebos, both without the event, of the simulated too; for three listeners, a cue and
+    # none, and a smile in speech with a bright voice, with a flat one and none.
     steps = len(SIZES) + 2 + len(PLACEBOS) + 3
-    steps += (1 + len(SIZES)) * len(REFERENCES) + 2 * len(NOD_SETTINGS) * (1 + len(REFERENCES))
+    steps += (1 + len(SIZES)) * len(REFERENCES) + 5 * len(ANSWERING) * (1 + len(REFERENCES))
     done = 0
 
     def streams(of: Trials, setting: str, insertion: Insertion | None, listener: StreamListener) -> FloatArray:
@@ -219,7 +220,17 @@ def bench_response(
     def nods_to_cues(listener: StreamListener) -> dict[str, Any]:
         """Responses in the trials of cues, by setting."""
         cue = Insertion("cue", AT)
-        return {s: paired(cue_trials, s, cue, listener).nod_responses() for s in NOD_SETTINGS}
+        return {s: paired(cue_trials, s, cue, listener).nod_responses() for s in ANSWERING}
+
+    def smiles_in_speech(listener: StreamListener) -> dict[str, Any]:
+        """Responses to a smile with a bright and with a flat voice, and how much less the second is, by setting."""
+        out: dict[str, Any] = {}
+        for s in ANSWERING:
+            bright, flat = (paired(flat_trials, s, Insertion(kind, AT, SIZE), listener) for kind in kinds[:2])
+            less, half = mean_and_half((bright.smiles_more() - flat.smiles_more()).mean(1).astype(np.float64))
+            out[s] = {"bright": bright.smile_responses(), "flat": flat.smile_responses()}
+            out[s] |= {"less": less, "less_low": less - half, "less_high": less + half}
+        return out
 
     def natural(listener: StreamListener) -> dict[float, Paired]:
         """The trials of smiles under the default style, by size."""
@@ -244,6 +255,8 @@ def bench_response(
         "smiles_of_simulated": {name: smiles_by_size(natural(StreamListener(name))) for name in REFERENCES},
         "nods": nods_to_cues(system),
         "nods_of_simulated": {name: nods_to_cues(StreamListener(name)) for name in REFERENCES},
+        "smiles_in_speech": smiles_in_speech(system),
+        "smiles_in_speech_of_simulated": {name: smiles_in_speech(StreamListener(name)) for name in REFERENCES},
         "excess_rises_with_size": rises([by_size[f"{size:g}"]["excess"] for size in SIZES]),
         "wiring": wiring(system, smile_trials) if system.name == MODEL else None,
     }  # fmt: skip

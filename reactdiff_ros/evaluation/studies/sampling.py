@@ -43,7 +43,6 @@ ANCESTRAL_STEPS: Final = 24
 RARE: Final = ("brow_raises", "nods", "blinks", "laughs", "smiles")
 HELD_FRAMES: Final = 75
 BEFORE_FRAMES: Final = 100
-_MOST_HELD: Final = 32
 
 
 def committed(plans: Values, hop: int, frames: int) -> FloatArray:
@@ -78,8 +77,7 @@ def evaluate_streams(
     streams = {"shown": shown, "raw": bounded(committed(plans, how.hop, frames)), "ancestral": ancestral}
     figures = compare(streams, dyads.listener, seed)
     figures["border_jerk"] = {name: spectra.border_jerk(streams[name], how.hop) for name in ("shown", "raw")}
-    rows = np.arange(min(items, _MOST_HELD))
-    figures["plan_difference"] = _plan_difference(model, dyads.speaker.take(rows), conditions.take(rows))
+    figures["plan_difference"] = _plan_difference(model, dyads.speaker, conditions)
     verdicts = judge_study("streams", figures)
     figures |= {
         "within_bounds": {name: v.holds is True for name, v in verdicts.items()},

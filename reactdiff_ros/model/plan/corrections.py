@@ -6,7 +6,7 @@
 | 2 | `conditioning` | style -> conditions | people do not nod at their own words |
 | 3 | `BroadSmiles`, `smiled_at` | `responsiveness` | the networks answer a broad smile like a slight one |
 | 4 | `sane` | latents x_0 | a wild latent must not become part of the past |
-| 5 | `calmed` | head pitch | the networks' own nods come at no particular moment; (7) adds those that do |
+| 5 | `calmed` | head pitch | the networks' head swings like a nod at no particular moment; (7) nods when it matters |
 | 6 | `continued` | faces | a smile cut flat at its limit, a step between plans, a jerk where blocks join |
 | 7 | `Nods` | head pitch | nods are too rare and small to count in the losses of the diffusion |
 | 8 | `NodGate` | head pitch | an eager model nods even while the robot itself speaks |
@@ -51,9 +51,9 @@ from reactdiff_ros.styles import REFERENCE_LIMIT, Style
 from reactdiff_ros.types import EXPRESSION_CLASSES, REACTION_RATE_HZ, FloatArray, SpeakerFrame, Turn
 
 Array = TypeVar("Array", bound=Any)
-REMOVABLE: Final = ("broad", "calm", "sharpness", "empathy")
+REMOVABLE: Final = ("broad", "sharpness", "empathy")
 """Corrections that can be left out (`Sampling.without`), because an evaluation asks for it or because networks have
-learnt to do without (`Weights.learnt`): 3, 5, SHARPNESS of 7, and 9."""
+learnt to do without (`Weights.learnt`): 3, SHARPNESS of 7, and 9."""
 _AT: Final = {name: index for index, name in enumerate(CONTROL_NAMES)}
 
 # 1. Greeting
@@ -178,13 +178,18 @@ def sane(latents: FloatArray, neutral: FloatArray) -> FloatArray:
 
 CALM: Final = 11
 """Frames over which pitch is averaged: a nod of 1.6 Hz keeps a fifth."""
+CALM_RAD: Final = 0.015
+"""Most that pitch departs from that mean. Both ways it is half of a half-cycle that counts as a nod, 0.052 rad: of two
+swings a minute that look like nods, .2 are left, and power and distribution stay those of listeners who do not nod."""
 
 
 def calmed(decoded: FloatArray) -> FloatArray:
-    """Faces (..., n, 58) without the first CALM - 1 frames, their pitch averaged over the last CALM frames."""
-    pitch = np.lib.stride_tricks.sliding_window_view(decoded[..., HEAD_PITCH], CALM, axis=-1).mean(-1)
+    """Faces (..., n, 58) without the first CALM - 1 frames, their pitch within CALM_RAD of its mean over the last CALM
+    frames.
+    """
+    mean = np.lib.stride_tricks.sliding_window_view(decoded[..., HEAD_PITCH], CALM, axis=-1).mean(-1)
     out = decoded[:, CALM - 1 :].copy()
-    out[..., HEAD_PITCH] = pitch
+    out[..., HEAD_PITCH] = np.clip(out[..., HEAD_PITCH], mean - CALM_RAD, mean + CALM_RAD)
     return out
 
 

@@ -135,21 +135,19 @@ def draw_plan(networks: Networks, d: Draft) -> Drawn:
         x_0 = x_0.reshape(len(x_past), -1, width)
         x_past, m = np.concatenate([x_past, x_0], axis=1)[:, -size["past"] :], remembered(m, x_0)
     latents = np.concatenate(stretches, axis=2)
-    y = faces(networks, d.past, latents, calm=networks.nods is not None and "calm" not in how.without)  # D(x_0), 5
+    y = faces(networks, d.past, latents)  # D(x_0), 5
     y[..., ROTATION] += head[:, None, None]
     y *= d.sides[:, None, None]
     still = continued(y, d.last, d.before, how)  # 6
     return Drawn(latents, bowed(y, d.dip), still, bounded(bowed(still, d.dip)))  # 7
 
 
-def faces(networks: Networks, past: FloatArray, latents: FloatArray, *, calm: bool = False) -> FloatArray:
-    """Faces (N, K, H, 58) of latents (N, K, H, L) that continue `past` (N, past, L), not bounded; `calm`: `calmed`."""
+def faces(networks: Networks, past: FloatArray, latents: FloatArray) -> FloatArray:
+    """Faces (N, K, H, 58) of latents (N, K, H, L) that continue `past` (N, past, L), `calmed` and not bounded."""
     count, candidates = latents.shape[:2]
-    before = CALM - 1 if calm else 0
-    context = np.repeat(past[:, -VAE_CONTEXT - before :], candidates, axis=0)
-    decoded = networks.decode(np.concatenate([context, latents.reshape(len(context), *latents.shape[2:])], axis=1))
-    if before:
-        decoded = calmed(decoded)
+    context = np.repeat(past[:, -VAE_CONTEXT - CALM + 1 :], candidates, axis=0)
+    whole = np.concatenate([context, latents.reshape(len(context), *latents.shape[2:])], axis=1)
+    decoded = calmed(networks.decode(whole))
     return decoded.reshape(count, candidates, *decoded.shape[1:])
 
 
