@@ -179,8 +179,8 @@ def sane(latents: FloatArray, neutral: FloatArray) -> FloatArray:
 CALM: Final = 11
 """Frames over which pitch is averaged: a nod of 1.6 Hz keeps a fifth."""
 CALM_RAD: Final = 0.015
-"""Most that pitch departs from that mean. Both ways it is half of a half-cycle that counts as a nod, 0.052 rad: of two
-swings a minute that look like nods, .2 are left, and power and distribution stay those of listeners who do not nod."""
+"""Most that pitch departs from that mean. From limit to limit is less than the 0.052 rad of a nod: of two
+swings a minute that look like nods, .2 are left, with the spectrum of listeners who do not nod."""
 
 
 def calmed(decoded: FloatArray) -> FloatArray:
