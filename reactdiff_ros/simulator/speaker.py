@@ -145,7 +145,7 @@ def make_speakers(
     talk = behaviour.make_talk(seed, talks, people.kind == SLOW, frames, precursors=precursors)
     present = behaviour.make_present(seed, worlds, frames)
     smiles, sincere, bursts, amused = behaviour.make_smiles(seed, people, frames)
-    extra = _inserted_smile(insertion, worlds)
+    extra, flatly = _inserted_smile(insertion, worlds), insertion is not None and insertion.kind == "flat_smile"
     base = envelope(smiles, frames)
     smile = np.maximum(base, envelope(extra, frames)) if extra is not None else base
     bouts = behaviour.make_bursts(seed, smiles, bursts, amused, base, frames)
@@ -157,9 +157,9 @@ def make_speakers(
     swell = 1 + 0.12 * waves[..., 3]
     flat = cover(smiles.start, smiles.over, smiles.on & ~sincere, frames)
     glad = cover(smiles.start, smiles.over, smiles.on & sincere, frames)
-    if extra is not None and insertion is not None:
+    if extra is not None:
         within = cover(extra.start, extra.over, extra.on, frames)
-        flat, glad = (flat | within, glad) if insertion.kind == "flat_smile" else (flat & ~within, glad | within)
+        flat, glad = (flat | within, glad) if flatly else (flat & ~within, glad | within)
     lively = cover(talk.start, talk.end, talk.on & talk.lively, frames)
     parts = {name: calm * part for name, part in behaviour.upper_face(seed, people, frames).items()}
     parts["doubt"] = np.maximum(parts["doubt"], episodes.of("doubt"))
@@ -176,7 +176,7 @@ def make_speakers(
         f = insertion.frame
         took = present[:, f] & (inside if insertion.kind == "cue" else np.ones(worlds, bool))
         took &= (base[:, f] < 0.1) & quiet[:, f] if extra is not None else True
-        took &= phrases[:, f : f + SPOKEN_FRAMES].all(axis=1) if insertion.kind == "flat_smile" else True
+        took &= phrases[:, f : f + SPOKEN_FRAMES].all(axis=1) if flatly else True
     return Speakers(
         kind=people.kind, lively=people.lively, present=present, talk=talk,
         speech=phrases & present & ~bouts.burst & ~bouts.hush,

@@ -63,6 +63,7 @@ SETTINGS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 }
 """Named style of each setting and what of it is changed."""
 ANSWERING: Final = ("natural", "responsive_positive")
+"""Settings of listeners who answer cues, and smiles in speech."""
 REFERENCES: Final = ("simulator", "policy")
 """Simulated listeners who know the speaker, and who know what perception delivers."""
 POOL: Final = 400
@@ -194,8 +195,8 @@ def bench_response(
     progress: OnProgress = lambda share: None,
 ) -> Study:  # fmt: skip
     """The figures of `reactdiff bench response`; see the command's help for what they mean."""
-    kinds: tuple[InsertionKind, ...] = ("smile", "flat_smile", "cue")
-    smile_trials, flat_trials, cue_trials = (find_trials(seed, kind, trials, bank) for kind in kinds)
+    smile_trials, cue_trials = find_trials(seed, "smile", trials, bank), find_trials(seed, "cue", trials, bank)
+    spoken_trials = find_trials(seed, "flat_smile", trials, bank)
     # Streams to make: smiles, placebos, both without the event, of the simulated too; for three listeners, a cue and
     # none, and a smile in speech with a bright voice, with a flat one and none.
     steps = len(SIZES) + 2 + len(PLACEBOS) + 3
@@ -226,7 +227,8 @@ def bench_response(
         """Responses to a smile with a bright and with a flat voice, and how much less the second is, by setting."""
         out: dict[str, Any] = {}
         for s in ANSWERING:
-            bright, flat = (paired(flat_trials, s, Insertion(kind, AT, SIZE), listener) for kind in kinds[:2])
+            bright = paired(spoken_trials, s, Insertion("smile", AT, SIZE), listener)
+            flat = paired(spoken_trials, s, Insertion("flat_smile", AT, SIZE), listener)
             less, half = mean_and_half((bright.smiles_more() - flat.smiles_more()).mean(1).astype(np.float64))
             out[s] = {"bright": bright.smile_responses(), "flat": flat.smile_responses()}
             out[s] |= {"less": less, "less_low": less - half, "less_high": less + half}

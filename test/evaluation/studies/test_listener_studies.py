@@ -120,7 +120,7 @@ def test_answers_to_smiles_and_cues_are_seen_and_to_no_placebo(monkeypatch: pyte
     assert figures["negative"]["rate"] == 0
     assert figures["placebo"]["rate"] <= 0.1
     assert figures["placebo"]["nod_excess_by_kind"] == dict.fromkeys(PLACEBOS, 0.0)
-    assert figures["smiles_of_simulated"].keys() == set(controls.REFERENCES)
+    assert figures["smiles_of_simulated"].keys() == figures["nods_of_simulated"].keys() == set(controls.REFERENCES)
     assert figures["smiles_of_simulated"]["simulator"]["0.9"]["mean"] > 0
     for row in figures["nods"].values():
         assert row["rate"] > 0.8
