@@ -32,6 +32,8 @@ POSITIVE_RATE: Final = 0.70
 NEGATIVE_SHARE: Final = 0.5
 """Of the natural rate, at most."""
 PLACEBO_RATE: Final = 0.05
+AMBIVALENT_SHARE: Final = 0.5
+AMBIVALENT_CONCERN: Final = 0.15
 RATIO_BAND: Final = (0.8, 1.25)
 POSE_LIMIT: Final = 0.25
 """The head is held where it was: mean pitch, yaw and roll move by less than this much of their s.d."""
@@ -259,6 +261,13 @@ BOUNDS: Final[tuple[Bound, ...]] = (
           "the attitude must be visible", high=NEGATIVE_SHARE, short="negative at most half of natural"),
     Bound("response", "placebos: answers", at("placebo.rate"), "a moved head or a lost frame is not a smile",
           high=PLACEBO_RATE, short="placebos at most .05"),
+    Bound("response", "ambivalent over sincere smiles: excess of answers", at("ambivalent_smiles.*.over_sincere"),
+          "who falters and looks away does not ask for a smile", high=AMBIVALENT_SHARE,
+          short="ambivalent smiles answered at most half as often"),
+    Bound("response", "ambivalent smiles: excess of concern", at("ambivalent_smiles.*.concern.excess"),
+          "a tilted head or raised inner brows", AMBIVALENT_CONCERN, short="concern at ambivalent smiles at least .15"),
+    Bound("response", "placebos: excess of concern", at("placebo.concern_excess"), "a moved head is not a worry",
+          high=PLACEBO_RATE, short="concern at placebos at most .05"),
     Bound("response", "excess rises with the size of the smile", at("excess_rises_with_size"),
           "it must see the smile, not just a change", 1, 1, short="excess rises with size"),
     Bound("response", "nods after cues: excess, lower end of the 95 % interval", at("nods.*.excess_low"),

@@ -7,7 +7,7 @@ style says about the person, and cannot read the answer off it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -16,7 +16,7 @@ from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.types import FloatArray
 
-from .listener import listen
+from .listener import Listening, listen
 from .observation import observe
 from .speaker import Speakers, make_speakers, stimulus_of
 from .stimulus import Stimulus
@@ -66,6 +66,7 @@ def simulate(
     prior: Prior = "wide",
     precursors: bool = True,
     emotions: float = 0.0,
+    ambivalence: float = 0.0,
 ) -> Dyads:
     """Dyads from a seed.
 
@@ -81,8 +82,11 @@ def simulate(
         prior: see `draw_temperaments`.
         precursors: False leaves out what announces the speakers' events.
         emotions: share of the worlds whose speakers have emotional episodes; the others are the same without.
+        ambivalence: share of these others whose speakers have episodes of ambivalence.
     """
-    truth = make_speakers((seed, _SPEAKER), worlds, frames, precursors=precursors, emotions=emotions)
+    truth = make_speakers(
+        (seed, _SPEAKER), worlds, frames, precursors=precursors, emotions=emotions, ambivalence=ambivalence
+    )
     speaker = observe((seed, _OBSERVE), truth, bank)
     stimulus = stimulus_of(truth, speaker.camera, speaker.microphone)
     pairs = worlds // 2
@@ -101,6 +105,12 @@ def simulate(
         speaker=speaker, truth=truth, stimulus=stimulus, listener=listeners.coefficients, dips=listeners.dips,
         temperament=who, controls=who.controls.copy(), style=style, style_given=style_given,
     )  # fmt: skip
+
+
+def unmoved(seed: int, dyads: Dyads) -> Listening:
+    """What the listeners of `simulate(seed, ...)` would do if they did not see the speakers' ambivalence."""
+    blind = replace(dyads.stimulus, ambivalence=np.zeros_like(dyads.stimulus.ambivalence))
+    return listen(blind, dyads.temperament, np.random.SeedSequence([seed, _LISTENER]))
 
 
 def _style_of_others(coefficients: FloatArray, who: Temperament, pairs: int) -> tuple[FloatArray, FloatArray]:

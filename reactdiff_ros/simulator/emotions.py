@@ -1,8 +1,8 @@
 """Emotional episodes of simulated speakers.
 
-A share of the worlds has episodes of anger, disgust, fear, sadness (a story), surprise, doubt and contempt: face, voice
-and time course. They have separate random numbers, so all other worlds are the same, bit for bit. Sizes and sources:
-docs/simulator.md. How listeners answer: `movements.Empathy`.
+A share of the worlds has episodes of anger, disgust, fear, sadness (a story), surprise, doubt and contempt, a share of
+the others has episodes of ambivalence: face, voice and time course. They have separate random numbers, so all other
+worlds are the same, bit for bit. Sizes and sources: docs/simulator.md. How listeners answer: `movements.Empathy`.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX
+from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, sides
+from reactdiff_ros.model.diffusion.tokens import FRAME_S
 from reactdiff_ros.types import FloatArray
 
 from .motion import (
+    BoolArray,
     Events,
     IntArray,
     Range,
     Seed,
     capacity,
+    cover,
     envelope,
     generator,
     newest,
@@ -82,6 +85,10 @@ EXPRESSIONS: Final[dict[str, tuple[dict[str, Range], ...]]] = {
             "browInnerUp": (0.0, 0.4), "mouthUpperUp": (0.0, 0.3),
         },
     ),
+    "ambivalent": (
+        {"mouthSmile": (0.5, 1.0), "cheekSquint": (0.1, 0.6), "mouthUpperUp": (0.0, 0.3)},
+        {"mouthSmile": (0.5, 0.9), "cheekSquint": (0.1, 0.5), "mouthPress": (0.1, 0.4), "browInnerUp": (0.0, 0.3)},
+    ),
     "neutral": ({},),
 }  # fmt: skip
 
@@ -109,7 +116,9 @@ def move(face: NDArray[np.float64], rng: np.random.Generator, name: str, size: f
 
 @dataclass(frozen=True, slots=True)
 class EpisodeKind:
-    """Share of the episodes; seconds of rise, hold and fall; the voice at full strength, and how far the head bows."""
+    """Share of the episodes of who has it; seconds of rise, hold and fall; the voice at full strength, and how far the
+    head bows.
+    """
 
     share: float
     rise: Range
@@ -123,6 +132,8 @@ class EpisodeKind:
     lively: bool
     """Wide range of pitch, not a narrow one."""
     bow_rad: float = 0.0
+    hesitant: bool = False
+    """The voice halts and the gaze is averted; the face follows HESITATION_S later."""
 
 
 KINDS: Final = {
@@ -133,18 +144,24 @@ KINDS: Final = {
     "surprise": EpisodeKind(0.14, (0.15, 0.4), (0.8, 3.0), (0.4, 1.0), 0.25, 3.0, 1.10, True, -0.03),
     "doubt": EpisodeKind(0.12, (0.3, 0.8), (1.5, 5.0), (0.5, 1.2), 0.0, -1.0, 0.85, False),
     "contempt": EpisodeKind(0.10, (0.3, 0.7), (1.5, 6.0), (0.5, 1.2), -0.05, -1.0, 0.90, False, -0.05),
+    "ambivalent": EpisodeKind(1.0, (0.3, 0.8), (2.5, 7.0), (0.6, 1.5), -0.20, -3.0, 0.70, False, 0.03, hesitant=True),
 }
 """Doubt has no entry in EXPRESSIONS: an episode of it is one long doubt of the simulated face."""
 KIND_NAMES: Final = tuple(KINDS)
 ANSWERED: Final = {
     "anger": ("angry", "disgust"), "distress": ("fear", "sad"), "surprise": ("surprise",),
-    "unsure": ("doubt", "contempt"),
+    "unsure": ("doubt", "contempt"), "ambivalence": ("ambivalent",),
 }  # fmt: skip
 """Which episodes each emotion of a Stimulus means."""
 GAP_S: Final = 3.0
 PER_MINUTE: Final = 8.0
 """Of the time between two episodes, GAP_S left out."""
-_PART: Final = 13
+HESITATION_S: Final = 1.0
+HALT_S: Final = (0.25, 0.7)
+"""Pauses of a halting voice, and how long it goes on between them."""
+PHRASE_S: Final = (0.3, 1.0)
+_HESITANT: Final = 0.2
+_PART, _HALTS, _AMBIVALENCE = 13, 14, 15
 
 
 @dataclass(slots=True)
@@ -157,10 +174,13 @@ class Episodes:
     """(B, T) 0..1: how far it shows; 0 between episodes."""
     looks: FloatArray
     """(B, kinds, 52): how this person shows each kind."""
+    pauses: BoolArray
+    """(B, T) where this person's voice halts when hesitating."""
 
     def of(self, *names: str) -> FloatArray:
-        """(B, T) level of the episodes of these kinds."""
-        return self.level * np.isin(self.kind, [KIND_NAMES.index(name) for name in names])
+        """(B, T) level of the episodes of these kinds, in voice or face."""
+        these = np.isin(self.kind, [KIND_NAMES.index(name) for name in names])
+        return np.asarray(np.maximum(self.level, self._on_face) * these)
 
     def along(self, name: str) -> FloatArray:
         """(B, T) a number of `EpisodeKind`, for the newest episode at full strength."""
@@ -175,7 +195,29 @@ class Episodes:
     def face(self) -> FloatArray:
         """(B, T, 52) what the episodes add to the blendshapes."""
         rows = np.arange(len(self.level))[:, None]
-        return np.asarray(self.looks[rows, self.kind] * self.level[..., None])
+        return np.asarray(self.looks[rows, self.kind] * self._on_face[..., None])
+
+    @property
+    def smile(self) -> FloatArray:
+        """(B, T) smiles of ambivalence."""
+        return np.asarray(self.face[..., sides("mouthSmile")].mean(-1) * (self.kind == KIND_NAMES.index("ambivalent")))
+
+    @property
+    def averted(self) -> BoolArray:
+        """(B, T) the gaze, of people who hesitate."""
+        return np.asarray((self.along("hesitant") > 0) & (self.level > _HESITANT))
+
+    @property
+    def halts(self) -> BoolArray:
+        """(B, T) the voice, of people who hesitate."""
+        return self.averted & self.pauses
+
+    @property
+    def _on_face(self) -> FloatArray:
+        """(B, T) how far it shows in the face."""
+        late = round(HESITATION_S / FRAME_S)
+        before = np.pad(self.level, ((0, 0), (late, 0)))[:, : self.level.shape[1]]
+        return np.where(self.along("hesitant") > 0, before, self.level)
 
     @property
     def hurt(self) -> FloatArray:
@@ -183,24 +225,64 @@ class Episodes:
         return self.of(*ANSWERED["anger"], *ANSWERED["distress"])
 
 
-def draw_episodes(seed: Seed, share: float, worlds: int, frames: int) -> Episodes:
-    """Episodes in a `share` of the worlds."""
-    rng = generator(seed, _PART)
-    shape = (worlds, capacity(PER_MINUTE, frames))
+def draw_episodes(seed: Seed, share: float, ambivalence: float, worlds: int, frames: int) -> Episodes:
+    """Episodes in a `share` of the worlds, and of ambivalence in a share of the others."""
+    rng, own = generator(seed, _PART), generator(seed, _AMBIVALENCE)
     emotional = rng.random(worlds) < share
-    kind = rng.choice(len(KINDS), shape, p=[k.share for k in KINDS.values()])
+    kind, level, looks = _drawn(rng, emotional, KIND_NAMES[:-1], frames)
+    torn = (own.random(worlds) < ambivalence) & ~emotional
+    if torn.any():
+        _, torn_level, torn_looks = _drawn(own, torn, KIND_NAMES[-1:], frames)
+        kind[torn], level[torn], looks[torn, -1] = len(KINDS) - 1, torn_level[torn], torn_looks[torn, 0]
+    return Episodes(kind, level, looks, _pauses(seed, worlds, frames))
+
+
+def _drawn(
+    rng: np.random.Generator, some: BoolArray, names: Sequence[str], frames: int
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Kind, level and looks of episodes of these kinds in `some` of the worlds."""
+    worlds, kinds = len(some), [KINDS[name] for name in names]
+    shape = (worlds, capacity(PER_MINUTE, frames))
+    kind = rng.choice(len(kinds), shape, p=[k.share for k in kinds])
     amplitude = uniform(rng, 0.75, 1.0, shape)
     times = []
     for part in ("rise", "hold", "fall"):
-        low, high = np.array([getattr(k, part) for k in KINDS.values()], dtype=np.float32)[kind].transpose(2, 0, 1)
+        low, high = np.array([getattr(k, part) for k in kinds], dtype=np.float32)[kind].transpose(2, 0, 1)
         times.append(low * (high / low) ** rng.random(shape, dtype=np.float32))
     rise, hold, fall = times
     start = renewal(rng, steady(np.full(worlds, PER_MINUTE / 60.0, np.float32), frames), rise + hold + fall, GAP_S)
-    events = Events(start, amplitude, rise, hold, fall, (start < 1e8) & emotional[:, None])
+    events = Events(start, amplitude, rise, hold, fall, (start < 1e8) & some[:, None])
     last = np.maximum(newest(start, events.on, frames), 0)
     swell = 1 + 0.1 * ornstein(rng, worlds, frames, (1.5,))[..., 0]
     level = np.clip(swell * envelope(events, frames), 0, 1)
     looks = np.zeros((worlds, len(KINDS), BLENDSHAPE_COUNT), dtype=np.float32)
-    for world in np.flatnonzero(emotional):
-        looks[world] = [draw_look(rng, EXPRESSIONS.get(name, ({},)))[:BLENDSHAPE_COUNT] for name in KINDS]
-    return Episodes(np.take_along_axis(kind, last, axis=1), level, looks)
+    for world in np.flatnonzero(some):
+        looks[world, : len(names)] = [draw_look(rng, EXPRESSIONS.get(n, ({},)))[:BLENDSHAPE_COUNT] for n in names]
+    return np.take_along_axis(kind, last, axis=1), level, looks
+
+
+def _pauses(seed: Seed, worlds: int, frames: int) -> BoolArray:
+    rng = generator(seed, _HALTS)
+    shape = (worlds, int(frames * FRAME_S / (HALT_S[0] + PHRASE_S[0])) + 1)
+    halt = uniform(rng, *HALT_S, shape)
+    end = np.cumsum(uniform(rng, *PHRASE_S, shape) + halt, axis=1)
+    return cover(end - halt, end, np.ones(shape, bool), frames)
+
+
+def insert_ambivalence(episodes: Episodes, frame: int, smile: float) -> Episodes:
+    """An episode of ambivalence from `frame` on, in worlds without one then; its smile looks as a sincere one does."""
+    worlds, frames = episodes.level.shape
+
+    def every(value: float) -> FloatArray:
+        return np.full((worlds, 1), value, dtype=np.float32)
+
+    here = episodes.level[:, frame : frame + 1] < _HESITANT
+    extra = envelope(Events(every(frame * FRAME_S), every(1.0), every(0.4), every(2.2), every(0.8), here), frames)
+    looks = np.where(here[..., None], 0, episodes.looks)
+    ambivalent = KIND_NAMES.index("ambivalent")
+    looks[:, ambivalent, sides("mouthSmile")] = smile
+    looks[:, ambivalent, sides("cheekSquint")] = 0.6 * smile
+    after = here & (np.arange(frames) >= frame)
+    return Episodes(
+        np.where(after, ambivalent, episodes.kind), np.where(after, extra, episodes.level), looks, episodes.pauses
+    )

@@ -530,16 +530,18 @@ class Answer:
     tilt_rad: float = 0.0
     still: float = 0.0
     """How much less head and eyes move."""
+    hush: float = 0.0
+    """How much less is smiled, by whoever does not answer either."""
 
 
 ANSWERS: Final = {
     "anger": Answer(
         0.80, (0.6, 1.0), (0.3, 0.7), 2.0,
-        {"browInnerUp": 0.40, "browDown": 0.10, "mouthFrown": 0.25, "mouthPress": 0.15}, 0.03, 0.5,
+        {"browInnerUp": 0.40, "browDown": 0.10, "mouthFrown": 0.25, "mouthPress": 0.15}, 0.03, 0.5, 1.0,
     ),
     "distress": Answer(
         0.85, (0.6, 1.0), (0.2, 0.7), 2.5,
-        {"browInnerUp": 0.65, "browDown": 0.10, "mouthFrown": 0.30, "mouthPress": 0.15}, 0.09, 0.4,
+        {"browInnerUp": 0.65, "browDown": 0.10, "mouthFrown": 0.30, "mouthPress": 0.15}, 0.09, 0.4, 1.0,
     ),
     "surprise": Answer(
         0.75, (0.6, 1.0), (0.1, 0.5), 1.0,
@@ -549,13 +551,16 @@ ANSWERS: Final = {
         0.60, (0.6, 1.0), (0.2, 0.7), 1.2,
         {"lead:browOuterUp": 0.55, "other:browDown": 0.30, "mouthPress": 0.40}, 0.03,
     ),
+    "ambivalence": Answer(
+        0.75, (0.6, 1.0), (0.2, 0.7), 1.5,
+        {"browInnerUp": 0.40, "browOuterUp": 0.10, "mouthPress": 0.10}, 0.09, 0.3, 0.75,
+    ),
 }  # fmt: skip
 _EMOTION: Final = 0.3
 _COMES: Final = rate_of(0.25)
 _GOES: Final = rate_of(np.array([a.fade_s for a in ANSWERS.values()]))[:, None]
 _HUSH, _CHEER = rate_of(0.4), rate_of(3.0)
 """How fast a smile is held back, and how fast that passes."""
-_GRAVE: Final = [EMOTIONS.index(name) for name in ("anger", "distress")]
 
 
 def _of(name: str) -> FloatArray:
@@ -571,7 +576,7 @@ class Empathy:
 
     def __init__(self, who: Temperament, root: np.random.SeedSequence) -> None:
         count, none = len(who), np.zeros((len(EMOTIONS), len(who)), dtype=np.float32)
-        self._noise = Noise(root, 6, count)
+        self._noise, self._more = Noise(root, 6, count), Noise(root, 8, count)
         warm = 0.06 * who.trait("warmth") + 0.15 * who.control("attitude") + 0.2 * who.control("responsiveness")
         self._chance = np.clip(_of("chance")[:, None] + warm, 0.05, 0.97)
         self._strength = np.exp(0.2 * who.trait("warmth") + 0.25 * who.control("liveliness"))
@@ -579,13 +584,16 @@ class Empathy:
         self._onsets = Onsets(np.full(len(EMOTIONS), _EMOTION, dtype=np.float32), none)
         self._size, self._wait, self._near, self._level = none, none, none, none
         self._hush = np.zeros(count, dtype=np.float32)
-        self._sign = np.where(who.trait("tilt_rate") > 0, 1.0, -1.0).astype(np.float32)
+        sides = [who.trait("side" if name == "ambivalence" else "tilt_rate") for name in EMOTIONS]
+        self._sign = np.where(np.stack(sides) > 0, 1.0, -1.0).astype(np.float32)
         left, right = (_faces(sides)[..., None] for sides in (_SIDES, _SIDES[::-1]))
         self._faces = np.where(who.trait("side") > 0, left, right)
 
     def step(self, s: Sensed) -> None:
         """The next frame."""
-        u = self._noise.uniform(3 * len(EMOTIONS)).reshape(3, len(EMOTIONS), -1)
+        first = len(EMOTIONS) - 1  # the last one came later, and leaves the others' noise as it was
+        parts = ((self._noise, first), (self._more, 1))
+        u = np.concatenate([noise.uniform(3 * n).reshape(3, n, -1) for noise, n in parts], axis=1)
         begins = self._onsets.step(s.emotions)
         (low, high), (soon, late) = _of("size").T[..., None], _of("lag_s").T[..., None]
         drawn = (u[0] < self._chance) * np.minimum((low + (high - low) * u[1]) * self._strength, 1.2)
@@ -595,7 +603,7 @@ class Empathy:
         # Two filters in series, so that it starts smoothly; an answer that has come ends by its own slow one.
         self._near = self._near + np.where(wanted > self._near, _COMES, np.float32(1)) * (wanted - self._near)
         self._level = self._level + np.where(self._near > self._level, _COMES, _GOES) * (self._near - self._level)
-        grave = np.minimum(s.emotions[_GRAVE].max(0) / _EMOTION, 1) * self._holds
+        grave = (np.minimum(s.emotions / _EMOTION, 1) * _of("hush")[:, None]).max(0) * self._holds
         self._hush = self._hush + np.where(grave > self._hush, _HUSH, _CHEER) * (grave - self._hush)
 
     @property
@@ -612,7 +620,7 @@ class Empathy:
         """Adds the answers to faces (58, N), in place."""
         shapes = face[:BLENDSHAPE_COUNT]
         np.minimum(np.maximum(shapes, (self._faces * self._level[:, None]).max(0)), 1, out=shapes)
-        face[HEAD_ROLL] += self._sign * (_of("tilt_rad")[:, None] * self._level).sum(0)
+        face[HEAD_ROLL] += (self._sign * _of("tilt_rad")[:, None] * self._level).sum(0)
 
 
 _SIDES: Final = ("Left", "Right")

@@ -3,7 +3,7 @@
 `listen(perceive(batch), ...)` is the evaluation's "policy": the simulator's own listener on what perception delivers
 instead of the truth. Running personal baselines and smoothing; an event that noise imitates (laugh, nod, cue, doubt,
 frown, announced smile) is decided by a small linear rule on several clues with hysteresis. Nothing looks ahead.
-Emotional episodes are not read as such: they show as frowns, sadness, raised brows and doubt.
+Of emotional episodes, ambivalence alone is read as such; the others show as frowns, sadness, raised brows and doubt.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_ROLL, HEAD_YAW, INDEX
 from reactdiff_ros.model.diffusion.tokens import FRAME_S, SpeakerBatch
+from reactdiff_ros.perception.voice import SPEECH_END
 from reactdiff_ros.types import FloatArray
 
 from .motion import BoolArray, low_pass, rate_of, since
+from .speaker import SPOKE_S
 from .stimulus import EMOTIONS, Stimulus
 
 HELD_S: Final = 0.3
@@ -87,6 +89,9 @@ RULES: Final = {
     "brighten": Rule(
         {"cheek": 7.29, "usual": 5.19, "smile": -12.0, "rises": 41.2, "widens": -19.7, "bright": 0.411},
         offset=-3.31, tau_s=0.1, on=-0.7),
+    "ambivalence": Rule(
+        {"away": 3.68, "halts": 26.9, "usual": 4.38, "tone": -5.33, "smile": 2.93, "pause": 1.77},
+        offset=-8.78, tau_s=0.2, on=-0.5),
 }  # fmt: skip
 
 
@@ -110,13 +115,14 @@ def perceive(batch: SpeakerBatch) -> Stimulus:
     where = {
         "laugh": (smile > 0.15) & both,
         "cue": speech & both & (np.nan_to_num(batch.utterance_s) > SHORTEST_PHRASE_S),
+        "ambivalence": both & (since(speech) < SPOKE_S),
     }
     decided = {name: _decided(rule, clues[name], where.get(name, seen)) for name, rule in RULES.items()}
     return Stimulus(
         seen=_known(seen), heard=_known(heard), speech=_known(speech & (seen | heard)), smile=_known(smile, seen),
         sincerity=_known(1 - np.where(voice.known, 0.8, 0.0) * low_pass(flat, 0.3)), contact=_known(contact, seen),
         phrase_end=_known(np.clip(ended, 0, 1), seen | heard), held=_known(held),
-        **{name: np.zeros(seen.shape, np.float32) for name in EMOTIONS},
+        **{name: np.zeros(seen.shape, np.float32) for name in EMOTIONS if name not in RULES},
         **{name: _known(value, seen) for name, value in _brows(lifted, batch).items()},
         **{name: low_pass(value, 0.03 if name == "cue" else 0.12) for name, value in decided.items()},
     )  # fmt: skip
@@ -261,6 +267,8 @@ def _clues(
     low = voice.known & (voice.relative < -0.10)
     left, right = lifted[_LEFT], lifted[_RIGHT]
     uneven = np.abs(low_pass(left - right, 0.3))
+    silent = probability < SPEECH_END
+    halts = np.abs(np.diff(silent.astype(np.float32), axis=1, prepend=silent[:, :1]))
     down, cheek, corners = (_mean(lifted, batch, rows) for rows in (_DOWN, _CHEEK, _SMILE))
     cheek_now, corners_now = low_pass(cheek, 0.1), low_pass(corners, 0.1)
     return {
@@ -290,6 +298,10 @@ def _clues(
             "cheek": cheek_now, "usual": low_pass(cheek, 5.0), "smile": corners_now,
             "rises": cheek_now - low_pass(cheek, 0.8), "widens": corners_now - low_pass(corners, 0.8),
             "bright": voice.brightness,
+        },
+        "ambivalence": {  # a voice that falters and falls, a gaze that stays away, and a smile
+            "away": low_pass(1 - contact, 1.0), "halts": low_pass(halts, 1.2), "usual": low_pass(halts, 6.0),
+            "tone": low_pass(voice.relative, 1.0), "smile": smile, "pause": low_pass(~speech, 1.0),
         },
     }  # fmt: skip
 

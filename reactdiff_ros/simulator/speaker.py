@@ -21,13 +21,17 @@ from reactdiff_ros.types import FloatArray
 
 from . import behaviour
 from .behaviour import CUE_S, LOW_S, SLOW, Talk
-from .emotions import ANSWERED, Episodes, draw_episodes
+from .emotions import ANSWERED, HESITATION_S, Episodes, draw_episodes, insert_ambivalence
 from .motion import BoolArray, Events, IntArray, Seed, cover, envelope, low_pass, since
 from .stimulus import Stimulus
 
-InsertionKind = Literal["smile", "flat_smile", "cue", "head_shift", "landmark_noise", "lost_frame", "light"]
+InsertionKind = Literal[
+    "smile", "flat_smile", "ambivalent", "cue", "head_shift", "landmark_noise", "lost_frame", "light"
+]
 SPOKEN_FRAMES: Final = 30
 """For as long do speakers go on who smile with a flat voice."""
+SPOKE_S: Final = 1.5
+"""Ambivalence is known of those who spoke so short a time ago: it is in voice and gaze."""
 PLACEBOS: Final = ("head_shift", "landmark_noise", "lost_frame", "light")
 
 
@@ -36,7 +40,8 @@ class Insertion:
     """An extra event at a frame of every world, for trials in pairs; nothing before that frame changes.
 
     "smile": onset 0.55 s, apex 1.2 s, offset 0.8 s, no precursor, the voice goes along with it. "flat_smile": the same
-    while the speaker goes on talking, and the voice does not go along with it. "cue": low pitch and a returned gaze, in
+    while the speaker goes on talking, and the voice does not go along with it. "ambivalent": a speaker who goes on
+    talking falters and looks away, and smiles HESITATION_S later, for as long. "cue": low pitch and a returned gaze, in
     worlds where the speaker has been talking for 0.7 s and goes on. The others happen in `observe`: "head_shift" (the
     head moves to another place), "landmark_noise" (jittery landmarks for 0.4 s), "lost_frame" (no landmarks for 80 ms),
     "light" (readings shift, as when a lamp goes on).
@@ -122,6 +127,7 @@ def make_speakers(
     precursors: bool = True,
     insertion: Insertion | None = None,
     emotions: float = 0.0,
+    ambivalence: float = 0.0,
 ) -> Speakers:
     """B different speakers over `frames` frames of 25 Hz.
 
@@ -132,6 +138,7 @@ def make_speakers(
         precursors: False leaves out what announces smiles, turns and cues; all else is bit-equal.
         insertion: an extra event; all else is bit-equal before its frame.
         emotions: share of the worlds that have emotional episodes; the others are bit-equal.
+        ambivalence: share of these others that have episodes of ambivalence.
 
     Raises:
         ValueError: the insertion's frame lies outside.
@@ -139,7 +146,10 @@ def make_speakers(
     if insertion is not None and not 0 <= insertion.frame < frames:
         raise ValueError(f"an insertion at frame {insertion.frame} of {frames}")
     people = behaviour.draw_people(seed, worlds, frames)
-    episodes = draw_episodes(seed, emotions, worlds, frames)
+    episodes = draw_episodes(seed, emotions, ambivalence, worlds, frames)
+    ambivalent = insertion is not None and insertion.kind == "ambivalent"
+    if insertion is not None and ambivalent:
+        episodes = insert_ambivalence(episodes, insertion.frame, insertion.amplitude)
     calm, quiet = 1 - episodes.level, episodes.level < 0.2
     talks = people.kind <= SLOW
     talk = behaviour.make_talk(seed, talks, people.kind == SLOW, frames, precursors=precursors)
@@ -153,7 +163,7 @@ def make_speakers(
     phrases = behaviour.spoken(talk, frames)
     inside, cue_forced, low = _inserted_cue(insertion, phrases)
     waves = behaviour.make_waves(seed, worlds, frames)
-    contact = behaviour.gaze_contact(seed, talk, waves[..., 0], phrases, cue_forced)
+    contact = behaviour.gaze_contact(seed, talk, waves[..., 0], phrases, cue_forced) & ~episodes.averted
     swell = 1 + 0.12 * waves[..., 3]
     flat = cover(smiles.start, smiles.over, smiles.on & ~sincere, frames)
     glad = cover(smiles.start, smiles.over, smiles.on & sincere, frames)
@@ -175,11 +185,14 @@ def make_speakers(
     if insertion is not None:
         f = insertion.frame
         took = present[:, f] & (inside if insertion.kind == "cue" else np.ones(worlds, bool))
-        took &= (base[:, f] < 0.1) & quiet[:, f] if extra is not None else True
-        took &= phrases[:, f : f + SPOKEN_FRAMES].all(axis=1) if flatly else True
+        smiles_at = f + round(HESITATION_S / FRAME_S) if ambivalent else f
+        if extra is not None or ambivalent:
+            took &= (base[:, f : smiles_at + 1] < 0.1).all(axis=1) & quiet[:, f]
+        if flatly or ambivalent:
+            took &= phrases[:, f : smiles_at + SPOKEN_FRAMES].all(axis=1)
     return Speakers(
         kind=people.kind, lively=people.lively, present=present, talk=talk,
-        speech=phrases & present & ~bouts.burst & ~bouts.hush,
+        speech=phrases & present & ~bouts.burst & ~bouts.hush & ~episodes.halts,
         smiles=smiles, sincere=sincere, smile=calm * np.clip(smile * swell, 0, 1), cheek=calm * cheek,
         brighten=calm * brighten, flat=flat & quiet, bright=bright,
         low_pitch=np.maximum(behaviour.low_pitch(talk, frames), low), burst=bouts.burst & present & quiet,
@@ -208,6 +221,7 @@ def stimulus_of(speakers: Speakers, camera: BoolArray | None = None, microphone:
     ended = np.clip(1.0 - since(_ends(talk, frames)), 0.0, 1.0) * (seen | heard) * s.present
     pause = ~s.speech & ~s.burst
     emotion = s.episodes.of
+    spoke = since(s.speech) < SPOKE_S
     insincere = low_pass(s.flat & s.speech & heard & (s.smile > 0.08), 0.25)
     both = seen & heard
 
@@ -216,13 +230,17 @@ def stimulus_of(speakers: Speakers, camera: BoolArray | None = None, microphone:
 
     return Stimulus(
         seen=seen.astype(np.float32), heard=heard.astype(np.float32), speech=known(s.speech, seen | heard),
-        smile=known(s.smile, seen), brighten=known(s.brighten, seen), sincerity=(1.0 - insincere * seen),
+        smile=known(np.maximum(s.smile, s.episodes.smile), seen), brighten=known(s.brighten, seen),
+        sincerity=(1.0 - insincere * seen),
         laugh=low_pass(s.laughing & both, 0.12), nod=known(s.nod, seen), contact=known(s.contact, seen),
         brow_up=known(np.maximum(s.brow_up, emotion("surprise")), seen), doubt=known(s.doubt, seen),
         frown=known(np.maximum(s.frown, emotion("angry")), seen), sad=known(np.maximum(s.sad, emotion("sad")), seen),
         cue=known(s.cue & s.speech, both), phrase_end=ended.astype(np.float32),
         held=known(cover(talk.end, talk.resume, talk.on & ~talk.yields, frames) & pause & s.present, seen | heard),
-        **{name: known(emotion(*kinds), seen) for name, kinds in ANSWERED.items()},
+        **{
+            name: known(emotion(*kinds), seen if name != "ambivalence" else both & spoke)
+            for name, kinds in ANSWERED.items()
+        },
     )  # fmt: skip
 
 

@@ -56,13 +56,15 @@ class Stimulus:
     surprise: FloatArray
     unsure: FloatArray
     """Of doubt or contempt."""
+    ambivalence: FloatArray
+    """Of hesitation: the voice halts and falls, the gaze is averted, and a smile follows."""
 
     def take(self, rows: NDArray[np.integer[Any]]) -> Stimulus:
         """The given speakers, (len(rows), T): to repeat, select or shuffle them."""
         return Stimulus(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
-EMOTIONS: Final = ("anger", "distress", "surprise", "unsure")
+EMOTIONS: Final = ("anger", "distress", "surprise", "unsure", "ambivalence")
 VISIBLE: Final = ("smile", "brighten", "brow_up", "frown", "sad", "doubt", "nod", "contact", *EMOTIONS)
 ELSE: Final = ("speech", "laugh", "cue", "phrase_end", "held")
 THRESHOLDS: Final = {

@@ -166,7 +166,7 @@ def _bank_tracks(rng: np.random.Generator, s: Speakers, bank: VoiceBank) -> tupl
     tail = (where.left <= 0) & (where.left > -TAIL)
     local = np.where(tail, length - where.left, local)
     pointer = track[..., 0] + np.maximum(local, 0)
-    spoken = (where.phrase >= 0) & (where.left > -TAIL) & s.present & ~s.burst & ~s.hush
+    spoken = (where.phrase >= 0) & (where.left > -TAIL) & s.present & ~s.burst & ~s.hush & ~s.episodes.halts
     began = np.maximum.accumulate(
         np.where(s.burst & ~np.roll(s.burst, 1, axis=1) | (np.arange(frames) == 0), np.arange(frames), 0), axis=1
     )

@@ -127,6 +127,10 @@ class TrainConfig:
     """Share of the simulated listeners whose controls are drawn again so that they answer much."""
     emotions: float = 0.0
     """Share of the simulated speakers who have emotional episodes."""
+    ambivalence: float = 0.0
+    """Share of the others who have episodes of ambivalence. What is learnt is what the networks of `start_from` draw,
+    shifted by what ambivalence adds to simulated listeners: the same ones with it and without. So everything else stays
+    as it is (learning without forgetting, Li and Hoiem 2016)."""
     pool_steps: int = 150
     """Steps until the next pool is drawn."""
     learning_rate: float = 6e-4
@@ -179,7 +183,7 @@ class TrainConfig:
         if "fusion" in self.ablate:
             object.__setattr__(self, "shape", replace(self.shape, joined=JOINED))
         if self.distils and not self.start_from:
-            raise ReactdiffError("guidance is distilled from networks that are there", todo="give --from as well")
+            raise ReactdiffError("what is distilled comes from networks that are there", todo="give --from as well")
         if self.only and not (self.start_from and self.keep_encoder):
             raise ReactdiffError(
                 "single groups are trained in existing networks", todo="give --from and --keep-encoder"
@@ -203,7 +207,12 @@ class TrainConfig:
 
     @property
     def distils(self) -> bool:
-        """Whether the networks learn from those of `start_from` instead of from people."""
+        """Whether the networks learn from those of `start_from` instead of from people, or besides them."""
+        return self.guides or self.ambivalence > 0.0
+
+    @property
+    def guides(self) -> bool:
+        """Whether what they learn from these is guided."""
         return (self.speaker_guidance, self.condition_guidance) != (1.0, 1.0)
 
     @property

@@ -27,7 +27,7 @@ from reactdiff_ros.model.diffusion.memory import at_rest, traced
 from reactdiff_ros.model.diffusion.sampler import SIDED
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, featurize, heard_ages
 from reactdiff_ros.perception.blendshapes import OBSERVED
-from reactdiff_ros.simulator.dyads import simulate
+from reactdiff_ros.simulator.dyads import simulate, unmoved
 from reactdiff_ros.simulator.observation import POSE_TRUST, SHOWN, appearance
 from reactdiff_ros.simulator.policy import perceive
 from reactdiff_ros.simulator.seeds import Purpose, purpose_seed
@@ -79,12 +79,14 @@ MARGIN: Final = 24
 """Frames of neutral face before a session, as at run time."""
 SALIENT: Final = {
     "smile": 1.0, "brighten": 1.0, "laugh": 1.0, "cue": 1.0, "nod": 0.6, "brow_up": 0.4, "frown": 0.4, "sad": 0.4,
-    "doubt": 0.4, "phrase_end": 0.4,
+    "doubt": 0.4, "phrase_end": 0.4, "ambivalence": 1.0,
 }  # fmt: skip
 """What a speaker does that a listener may answer, and how much that counts."""
 SALIENT_FRAMES: Final = 24
 """For how long after it."""
 BEFORE_FRAMES: Final = 25
+MOVED: Final = 0.1
+"""A change of a latent that counts as an answer to ambivalence."""
 RISEN: Final = 0.3
 """A change that counts in full."""
 DRAWN_BY: Final = ("salience", "controls", "style", "style_given", "real")
@@ -114,6 +116,10 @@ class Streams:
     known: Tensor
     memory: Tensor
     """(W, MARGIN + T, ROWS, L) states of `memory` before each frame."""
+    moved: Tensor
+    """(W, MARGIN + T, L) what ambivalence of the speaker adds to the latents; a pool's is empty for nothing."""
+    moved_memory: Tensor
+    """(W, MARGIN + T, ROWS, L) and to the memory."""
     tokens: Tensor
     """(W, T, D) of an encoder that is not trained; else empty. Those of a cut-out begin `reach_back` frames earlier."""
 
@@ -137,6 +143,8 @@ class Pool(Streams):
 
     labels: Tensor
     labelled: Tensor
+    unmoved: Tensor
+    """(W, MARGIN + T, 58) the listeners if they did not see ambivalence; empty where there is none."""
 
     @classmethod
     def of(cls, **arrays: NDArray[Any]) -> Pool:
@@ -153,8 +161,16 @@ class Pool(Streams):
         with torch.no_grad():
             self.latents = torch.cat([vae.encode(part) for part in self.listener.split(32)])
             neutral = vae.encode(self.listener.new_zeros(1, 4 * VAE_CONTEXT, COEFFICIENT_COUNT))[0, -1]
-        states = traced(self.latents.cpu().numpy(), at_rest(neutral.cpu().numpy(), len(self.latents)))
-        self.memory = torch.from_numpy(states).to(device)
+
+        def remembered(latents: Tensor) -> Tensor:
+            rest = at_rest(neutral.cpu().numpy(), len(latents))
+            return torch.from_numpy(traced(latents.cpu().numpy(), rest)).to(device)
+
+        self.memory = remembered(self.latents)
+        if self.unmoved.numel():
+            with torch.no_grad():
+                unmoved = torch.cat([vae.encode(part) for part in self.unmoved.split(32)])
+            self.moved, self.moved_memory = self.latents - unmoved, self.memory - remembered(unmoved)
         return self
 
     def encoded(self, encoder: Encoder) -> Pool:
@@ -171,7 +187,9 @@ class Pool(Streams):
         Each frame loses the mean that is known one frame before. `readout` (D + 1, 3): see `diffusion.head_mean`.
         """
         mean = (followed(self.tokens, shape) @ readout).to(self.listener.device)
-        self.listener[:, MARGIN:, ROTATION] -= mean
+        for listener in (self.listener, self.unmoved):
+            if listener.numel():
+                listener[:, MARGIN:, ROTATION] -= mean
         return self
 
 
@@ -211,20 +229,36 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
     """A pool of `config.worlds` simulated listeners: the same seed, the same pool."""
     asked = _eager(seed, config.worlds, config.eager_share)
     dyads = simulate(
-        seed, config.worlds, config.world_frames, bank, prior="wide", controls=asked, emotions=config.emotions
+        seed,
+        config.worlds,
+        config.world_frames,
+        bank,
+        prior="wide",
+        controls=asked,
+        emotions=config.emotions,
+        ambivalence=config.ambivalence,
     )
     if "randomisation" in config.ablate:
         without_randomisation(dyads.speaker, dyads.truth, dyads.stimulus.contact, seed)
     ablate(dyads.speaker, config.ablate)
     features, observed = featurize(dyads.speaker)
-    dyads.listener[..., HEAD_PITCH] -= dyads.dips  # another network nods
-    listener = with_margin(_one_sided(dyads.listener, dyads.temperament))
+    others = {}
+    if config.ambivalence:
+        blind = unmoved(seed, dyads)
+        others["unmoved"] = _shown(blind.coefficients, blind.dips, dyads.temperament)
+    listener = _shown(dyads.listener, dyads.dips, dyads.temperament)
     return Pool.of(
         features=features, observed=observed, listener=listener, seen=np.ones(listener.shape, bool),
         known=np.ones((1, 1, 1), bool), controls=dyads.controls, style=dyads.style, style_given=dyads.style_given,
         real=np.zeros(config.worlds), salience=salience(perceive(dyads.speaker)),
-        stimulus=stimulus_and_traces(dyads.stimulus),
+        stimulus=stimulus_and_traces(dyads.stimulus), **others,
     )  # fmt: skip
+
+
+def _shown(listener: FloatArray, dips: FloatArray, who: Temperament) -> FloatArray:
+    """Listeners as the networks learn them (W, MARGIN + T, 58): without nods, which another network makes."""
+    listener[..., HEAD_PITCH] -= dips
+    return with_margin(_one_sided(listener, who))
 
 
 def _one_sided(listener: FloatArray, who: Temperament) -> FloatArray:
@@ -303,10 +337,20 @@ def tail(shape: Shape) -> int:
 
 
 def cut(pool: Pool, rng: np.random.Generator, rows: Indices, frames: int, shape: Shape) -> Sequences:
-    """A random cut-out of each of `rows`; one in eight begins with the session, where nothing came before."""
+    """A random cut-out of each of `rows`; one in eight begins with the session, where nothing came before.
+
+    Where listeners answer ambivalence, every other one is of a world and a time where one does.
+    """
     last = pool.features.shape[1] - frames - tail(shape)
     start = rng.integers(0, last + 1, len(rows))
     start[rng.random(len(rows)) < 0.125] = 0
+    if pool.moved.numel():
+        answers = pool.moved[:, MARGIN:].abs().amax(-1) > MOVED
+        world, frame = (index.cpu().numpy() for index in torch.nonzero(answers, as_tuple=True))
+        some, drawn = np.flatnonzero(rng.random(len(rows)) < 0.5), rng.integers(0, len(world), len(rows))
+        rows = rows.copy()
+        rows[some] = world[drawn[some]]
+        start[some] = np.clip(frame[drawn] - rng.integers(0, frames, len(rows)), 0, last)[some]
     device = pool.features.device
     who, offset = torch.from_numpy(rows), torch.from_numpy(start)
     salience = pool.salience[who[:, None], offset[:, None] + torch.arange(frames)]
@@ -315,6 +359,9 @@ def cut(pool: Pool, rng: np.random.Generator, rows: Indices, frames: int, shape:
     here = wide[:, :frames]
     latents = pool.latents[row, wide]
     known = pool.known[row, wide] if pool.known.shape[1] > 1 else torch.ones_like(latents, dtype=torch.bool)
+    memory, moves = pool.memory[row, wide], bool(pool.moved.numel())
+    moved = pool.moved[row, wide] if moves else torch.zeros_like(latents)
+    moved_memory = pool.moved_memory[row, wide] if moves else torch.zeros_like(memory)
     tokens = pool.tokens
     if tokens.numel():
         heard = offset.to(device)[:, None] + torch.arange(-reach_back(shape), frames, device=device)
@@ -323,8 +370,8 @@ def cut(pool: Pool, rng: np.random.Generator, rows: Indices, frames: int, shape:
         features=pool.features[row, here], observed=pool.observed[row, here], latents=latents, known=known,
         listener=pool.listener[row, wide], seen=pool.seen[row, wide], controls=pool.controls[who],
         style=pool.style[who], style_given=pool.style_given[who], real=pool.real[who],
-        salience=salience, stimulus=pool.stimulus[row, here], memory=pool.memory[row, wide], tokens=tokens,
-        offset=offset,
+        salience=salience, stimulus=pool.stimulus[row, here], memory=memory, moved=moved, moved_memory=moved_memory,
+        tokens=tokens, offset=offset,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ recording does not show has no loss.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -24,7 +24,7 @@ from reactdiff_ros.model.diffusion.memory import tokens
 from reactdiff_ros.model.diffusion.tokens import heard_ages
 
 from .config import Shape, TrainConfig
-from .data import MARGIN, Pool, Sequences, Streams, cut, filled, joined, reach_back
+from .data import MARGIN, MOVED, Pool, Sequences, Streams, cut, filled, joined, reach_back
 from .nets import AUX_NAMES, BLOCKS, MASKED, STIMULUS_COUNT, STIMULUS_NAMES, TRACED, Denoiser, Model
 
 _STILL: Final = 0.05
@@ -78,6 +78,8 @@ def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * (mean.square() + torch.exp(log_var) - 1.0 - log_var)
 
 
+USUAL: Final = 5.0
+"""Weight of plans that ambivalence does not move: they are so much more frequent in life than in its training."""
 MOTION, COOCCURRENCE, AUXILIARY, LEVEL = 0.05, 0.02, 0.3, 0.1
 """Weights of the losses on decoded coefficients' velocity and acceleration, on which action units occur together, on
 what is read from a speaker's token (the listener's next frames, the stimulus), and on a stretch's mean: slow changes,
@@ -121,6 +123,16 @@ DECODED: Final = 12
 
 
 @dataclass(slots=True)
+class Moved:
+    """What ambivalence of the speaker adds to `Plans`."""
+
+    past: Tensor
+    memory: Tensor
+    target: Tensor
+    before: Tensor
+
+
+@dataclass(slots=True)
 class Plans:
     """N plans of a batch of sequences: what the denoiser is given and what it should draw.
 
@@ -138,6 +150,16 @@ class Plans:
     target: Tensor
     known: Tensor
     before: Tensor
+    moved: Moved
+
+    @property
+    def unmoved(self) -> Plans:
+        """The plans of listeners who do not see ambivalence, with the same errors."""
+        m = self.moved
+        return replace(
+            self, past=self.past - m.past, memory=self.memory - m.memory, target=self.target - m.target,
+            before=self.before - m.before,
+        )  # fmt: skip
 
     @property
     def own(self) -> Tensor:
@@ -177,6 +199,10 @@ def draw_plans(s: Sequences, config: TrainConfig, rng: np.random.Generator, hori
         which=which, newest=at, lead=ahead, start=start, past=s.latents[row, first + behind],
         memory=s.memory[row[:, 0], first[:, 0]][:, : shape.memory],
         target=s.latents[row, here], known=s.known[row, here], before=s.latents[row, first + behind[-VAE_CONTEXT:]],
+        moved=Moved(
+            s.moved[row, first + behind], s.moved_memory[row[:, 0], first[:, 0]][:, : shape.memory],
+            s.moved[row, here], s.moved[row, first + behind[-VAE_CONTEXT:]],
+        ),
     )  # fmt: skip
 
 
@@ -304,6 +330,8 @@ def mistake(plans: Plans, rng: np.random.Generator) -> None:
     back = gap * (1 + t / SPRING_FRAMES) * torch.exp(-t / SPRING_FRAMES) + speed * t * torch.exp(-t / SPEED_FRAMES)
     plans.past[rows], plans.memory[rows], plans.before[rows] = other, memory, other[:, -VAE_CONTEXT:]
     plans.target[rows] += back
+    for moved in (plans.moved.past, plans.moved.memory, plans.moved.before):
+        moved[rows] = 0.0
 
 
 def disturb(plans: Plans, rng: np.random.Generator, noise: torch.Generator) -> None:
@@ -357,7 +385,7 @@ class Objective(nn.Module):  # type: ignore[misc]
     Args:
         model: that learns.
         config: of the run.
-        teacher: whose guided velocity is learnt instead of that of people, see `TrainConfig.speaker_guidance`.
+        teacher: whose velocity is learnt instead of that of people, see `TrainConfig.speaker_guidance`, `ambivalence`.
     """
 
     def __init__(self, model: Model, config: TrainConfig, teacher: Denoiser | None = None) -> None:
@@ -378,8 +406,14 @@ class Objective(nn.Module):  # type: ignore[misc]
         z = cos * target + sin * d.noise
         predicted = model.denoiser.velocity(z, d.angle, context, mask)
         if self.teacher is not None:
-            error = (predicted - self._guided(self.teacher, z, d, speaker, speaker_missing)).square()
-            losses = {"velocity": (error * self.weights).mean()}
+            unmoved = p.unmoved
+            before = model.vae.emphasise(unmoved.target, unmoved.before)[:, None]
+            z, d = cos * before + sin * d.noise, replace(d, plans=unmoved)
+            known = self._guided(self.teacher, z, d, speaker, speaker_missing)
+            error = (predicted - known + sin * (target - before)).square()
+            still = torch.cat([p.moved.past, p.moved.target], dim=1).abs().amax((1, 2)) < MOVED
+            weight = torch.where(still, USUAL if self.config.ambivalence else 1.0, 1.0)[:, None, None, None]
+            losses = {"velocity": (error * self.weights * weight).mean()}
             return losses["velocity"], losses
         wanted = cos * d.noise - sin * target
         known = p.known[:, None].expand_as(predicted)
@@ -400,6 +434,9 @@ class Objective(nn.Module):  # type: ignore[misc]
         """The velocity v = v(s, c) + (a - 1) (v(s, c) - v(none, c)) + (b - 1) (v(s, c) - v(s, none)) of `teacher` with
         guidance a on the speaker s and b on the conditions c; unguided draws have v(none, c).
         """
+        if not self.config.guides:
+            mask = context_mask(speaker_missing, d.past_missing, d.unguided)
+            return teacher.velocity(z, d.angle, teacher.context(speaker, d.plans.own, d.conditions), mask)
         a, b = self.config.speaker_guidance, self.config.condition_guidance
         heard, deaf = (
             context_mask(speaker_missing, d.past_missing, torch.full_like(d.unguided, which)) for which in (False, True)

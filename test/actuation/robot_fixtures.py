@@ -18,22 +18,13 @@ drivers:
 signals:
   gaze: {sum: {eyeLookUpLeft: 1, eyeLookDownLeft: -1}}
 joints:
-  eye:
-    unit: us
-    group: eyes
-    neutral: 1500
-    limits: {position: [1300, 1700], speed: 4000, acceleration: 80000, jerk: 4000000}
-    map: {sum: {gaze: 300}}
-    on_fault: release
-    output: {driver: servos, id: 0}
-  lid:
-    unit: us
-    group: lids
-    neutral: 1500
-    limits: {position: [1200, 1600], speed: 4000, acceleration: 80000, jerk: 4000000}
-    map: {sum: {eyeBlinkLeft: 1}, curve: [[0, 0], [0.5, -100], [1, -300]], follow: {eye: 0.5}}
-    on_fault: release
-    output: {driver: servos, id: 1}
+  eye: {unit: us, group: eyes, neutral: 1500,
+    limits: {position: [1300, 1700], speed: 4000, acceleration: 80000, jerk: 4000000}, map: {sum: {gaze: 300}},
+    on_fault: release, output: {driver: servos, id: 0}}
+  lid: {unit: us, group: lids, neutral: 1500,
+    limits: {position: [1200, 1600], speed: 4000, acceleration: 80000, jerk: 4000000},
+    map: {sum: {eyeBlinkLeft: 1}, curve: [[0, 0], [0.5, -100], [1, -300]], follow: {eye: 0.5}}, on_fault: release,
+    output: {driver: servos, id: 1}}
 """
     + JAW
     + """\
@@ -141,14 +132,9 @@ def odd_profile(folder: Path, seed: int, *, plausible: bool = False) -> Profile:
         limits = [float(f"{x:.1g}") if rng.random() < 0.5 else float(x) for x in limits]
         limits = [f"{name}: {x!r}" for name, x in zip(("speed", "acceleration", "jerk"), limits, strict=True)]
         text += f"""\
-  j{i}:
-    unit: rad
-    group: any
-    neutral: {float(neutral)!r}
-    limits: {{position: [{float(lower)!r}, {float(upper)!r}], {", ".join(limits)}}}
-    map: {{sum: {{jawOpen: {float(rng.choice([-2, 0.5, 1, 3]) * span)!r}, headYaw: {float(rng.normal() * span)!r}}}}}
-    on_fault: hold
-    output: {{driver: controller, id: j{i}}}
+  j{i}: {{unit: rad, group: any, neutral: {float(neutral)!r}, on_fault: hold, output: {{driver: controller, id: j{i}}},
+    limits: {{position: [{float(lower)!r}, {float(upper)!r}], {", ".join(limits)}}},
+    map: {{sum: {{jawOpen: {float(rng.choice([-2, 0.5, 1, 3]) * span)!r}, headYaw: {float(rng.normal() * span)!r}}}}}}}
 """
     path = folder / f"odd{seed}.yaml"
     path.write_text(text)

@@ -38,7 +38,7 @@ WRONG = [
     ("speed: 4000, ", "", "joints.eye.limits.speed", "missing"),
     ("neutral: 1500", "neutral: 900", "joints.eye.neutral", "outside"),
     ("unit: us", "unit: m", "joints.eye.unit", "wrong for a driver pca9685"),
-    ("id: 1}\n  jaw", "id: 0}\n  jaw", "joints.lid.output.id", "the id of eye already"),
+    ("id: 1}}\n  jaw", "id: 0}}\n  jaw", "joints.lid.output.id", "the id of eye already"),
     ("sum: {jawOpen: 20}", "sum: {jawopen: 20}", "joints.jaw.map.sum.jawopen", "neither a coefficient nor a signal"),
     ("sum: {gaze: 300}", "sum: {gaze: 300}, follow: {lid: 1}", "joints.eye.map.follow", "circle: joint eye"),
     ("sum: {eyeBlinkLeft: 1}, curve: [[0, 0], [0.5", "sum: {eyeBlinkLeft: 1}, curve: [[0, 0], [-0.5",

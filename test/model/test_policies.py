@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from reactdiff_ros.model.listener import Listener, ListenerConfig
 from reactdiff_ros.model.plan.level import HORIZON_FRAMES
 from reactdiff_ros.model.policies import fallback_listener, make_listener
 from reactdiff_ros.model.speaker.engagement import TAIL_S, OwnVoice
-from reactdiff_ros.types import Affect, ListenerControl, Reaction, SpeakerFrame, Voice
+from reactdiff_ros.types import Affect, Gaze, ListenerControl, Reaction, SpeakerFrame, Voice
 
 SIMPLE = ("rules", "mime", "random", "idle")
 BROW = INDEX["browOuterUpLeft"]
@@ -120,6 +121,24 @@ def test_rules_mirrors_smiles_after_a_human_delay_in_a_share_of_cases() -> None:
     assert 0.5 <= np.median(lags) <= 0.85
     assert max(lags) <= 1.0
     assert 0.25 <= np.median(amplitudes) <= 0.7
+
+
+def test_rules_waits_and_tilts_its_head_where_a_voice_falters_and_the_eyes_look_away() -> None:
+    def smiles(time_s: float, *, falters: bool, averted: bool) -> SpeakerFrame:
+        made = person(time_s, smile=0.6 * (time_s % 8 > 5), heard=voice(not falters or time_s % 1.1 < 0.6))
+        return replace(made, gaze=Gaze(0.4 * averted, 0.0, 1.0 - averted))
+
+    def answers(falters: bool, averted: bool) -> tuple[float, float]:
+        """How much it smiles, and how far its head is tilted, rad."""
+        listener = make_listener("rules", seed=5)
+        _, faces = shown(run(listener, 400, partial(smiles, falters=falters, averted=averted)))
+        return smile_of(faces).mean(), np.abs(faces[:, HEAD_ROLL]).mean()
+
+    sincere, hesitant = answers(falters=False, averted=False), answers(falters=True, averted=True)
+    assert hesitant[0] < 0.6 * sincere[0]
+    assert hesitant[1] > 1.8 * sincere[1]
+    for falters in (False, True):  # neither of both alone says so
+        assert answers(falters, averted=not falters)[1] < 1.2 * sincere[1]
 
 
 def test_without_a_microphone_a_moving_jaw_is_talk_and_silence_is_not_nodded_to() -> None:

@@ -39,26 +39,14 @@ drivers:
   board: {type: maestro, port: BOARD, timeout_s: 1.5}
   bus: {type: feetech, port: BUS}
 joints:
-  brow:
-    unit: us
-    group: brows
-    neutral: 1500
-    limits: {position: [1300, 1700], speed: 2000, acceleration: 30000, jerk: 900000}
-    map: {sum: {browInnerUp: 200}}
-    on_fault: release
-    output: {driver: board, id: 0}
+  brow: {unit: us, group: brows, neutral: 1500,
+    limits: {position: [1300, 1700], speed: 2000, acceleration: 30000, jerk: 900000}, map: {sum: {browInnerUp: 200}},
+    on_fault: release, output: {driver: board, id: 0}}
 """
     + JAW
     + """\
-  neck:
-    unit: deg
-    group: neck
-    neutral: 0
-    limits: {position: [-30, 30], speed: 90, acceleration: 400, jerk: 6000}
-    map: {sum: {headPitch: 57.3}}
-    on_fault: lower_then_release
-    lowered: 25
-    output: {driver: bus, id: 2}
+  neck: {unit: deg, group: neck, neutral: 0, limits: {position: [-30, 30], speed: 90, acceleration: 400, jerk: 6000},
+    map: {sum: {headPitch: 57.3}}, on_fault: lower_then_release, lowered: 25, output: {driver: bus, id: 2}}
 """
 )
 LOWERED = pytest.approx(2047 + 25 * 4096 / 360, abs=6.0)

@@ -135,6 +135,7 @@ ANSWERS = {
         "mouthFrown": (-0.01, 0.01),
     },
     "unsure": {"mouthPress": (0.15, 1), "browOuterUp": (0.1, 1)},
+    "ambivalence": {"browInnerUp": (0.15, 0.4), "mouthFrown": (-0.01, 0.01)},
 }  # fmt: skip
 """What each emotion adds to the listeners' faces: least and most, on average."""
 
@@ -156,12 +157,13 @@ def test_an_emotion_is_met_with_its_answer_as_late_as_people_s(emotion: str) -> 
 
 
 def test_who_smiles_the_most_does_not_smile_at_anger_or_distress_and_goes_on_at_surprise() -> None:
-    without, surprised, *hurt = (
+    without, surprised, torn, *hurt = (
         smile_curve(listened(emotion, smile=0.6, smiling=1.0)[:, SOON])
-        for emotion in ("", "surprise", "anger", "distress")
+        for emotion in ("", "surprise", "ambivalence", "anger", "distress")
     )
     assert without.mean() > 0.25
     np.testing.assert_array_equal(surprised, without)
+    assert 0.2 < torn.mean() / without.mean() < 0.5
     for smile in hurt:
         assert smile.mean() < 0.05
         assert (smile <= without).all()

@@ -84,14 +84,15 @@ def test_without_precursors_all_else_is_bit_equal():
     assert (a.contact | ~b.contact).all()
 
 
-@pytest.mark.parametrize("kind", ["smile", "flat_smile", "cue", *PLACEBOS])
+@pytest.mark.parametrize("kind", ["smile", "flat_smile", "ambivalent", "cue", *PLACEBOS])
 def test_an_insertion_changes_nothing_before_its_frame_and_a_placebo_what_is_read_alone(kind):
     frame = 260
     a, b = (make_speakers(12, 60, 500, insertion=event) for event in (None, Insertion(kind, frame)))
     assert differing(a, b, frame) <= {"took"}
     smile, cue = {"smile", "bright", "flat"}, {"cue", "low_pitch", "contact"}
-    changed = {"smile": smile, "flat_smile": smile, "cue": cue}.get(kind, set())
-    assert changed - {"flat"} <= differing(a, b) - {"took"} <= changed
+    changed = {"smile": smile, "flat_smile": smile, "cue": cue, "ambivalent": {"speech", "contact"}}.get(kind, set())
+    assert changed - {"flat"} <= differing(a, b) - {"took"}
+    assert kind == "ambivalent" or differing(a, b) - {"took"} <= changed
     assert b.took.any()
     for plain, other in ((stimulus_of(a), stimulus_of(b)), (observe(4, a), observe(4, b))):
         for f in fields(plain):
@@ -100,6 +101,24 @@ def test_an_insertion_changes_nothing_before_its_frame_and_a_placebo_what_is_rea
     if kind in PLACEBOS:
         assert ("mesh" if kind == "lost_frame" else "coefficients") in read
         assert not read & {"speaking", "mfcc", "pitch_hz", "camera", "microphone", "face"}
+
+
+def test_who_is_ambivalent_falters_and_looks_away_and_smiles_a_second_later() -> None:
+    at, one_s = 250, 25
+    smiles, falters = (make_speakers(5, 600, 500, insertion=Insertion(k, at)) for k in ("smile", "ambivalent"))
+    took = np.flatnonzero(falters.took & smiles.took)
+    sincere, ambivalent = (stimulus_of(s.take(took)) for s in (smiles, falters))
+    before, smiling = np.s_[:, at + 10 : at + one_s], np.s_[:, at + 2 * one_s : at + 3 * one_s]
+    assert ambivalent.smile[before].max() < 0.1
+    size = sincere.smile[:, at + one_s : at + 2 * one_s].mean()
+    assert ambivalent.smile[smiling].mean() == pytest.approx(size, rel=0.1)
+    assert ambivalent.ambivalence[before].mean() > 0.9
+    assert not sincere.ambivalence.any()
+    for part in (before, smiling):
+        assert not ambivalent.contact[part].any()
+        assert 0.3 < ambivalent.speech[part].mean() < 0.8
+    low, usual = (observe(5, s).pitch_hz[took][before] for s in (falters, smiles))
+    assert np.log(low[low > 0]).mean() < np.log(usual[usual > 0]).mean() - 0.1
 
 
 def test_the_stimulus_is_in_bounds_and_what_no_device_observes_is_not_in_it(people):

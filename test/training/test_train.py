@@ -33,7 +33,7 @@ from reactdiff_ros.simulator.speaker import make_speakers
 from reactdiff_ros.training import nods
 from reactdiff_ros.training.autoencoder import AutoencoderStep, DecoderFit, describe, labels_of, set_scale
 from reactdiff_ros.training.config import TrainConfig, config_from, fold_of
-from reactdiff_ros.training.data import MARGIN, simulated_pool, tail
+from reactdiff_ros.training.data import MARGIN, Pool, simulated_pool, tail
 from reactdiff_ros.training.export import export
 from reactdiff_ros.training.feedback import continuation, refit, stretches
 from reactdiff_ros.training.nets import Model
@@ -344,6 +344,24 @@ def test_guidance_is_distilled_into_the_networks(pool) -> None:
     assert lost(2.0, 1.5) > 1e-6
     drawn.unguided[:] = True
     assert lost(2.0, 1.5) == pytest.approx(0.0, abs=1e-9)  # and who hears nobody is not guided
+
+
+def test_answers_to_ambivalence_are_learnt_and_all_else_stays_as_the_teacher_has_it(pool) -> None:
+    """What is learnt is the teacher's velocity, shifted by what ambivalence adds to simulated listeners."""
+    c = config(start_from="before.pt", ambivalence=0.5, shape=SHAPE)
+    model = Model(SHAPE)
+    torn = simulated_pool(3, c, None).to_latents(model.vae)
+    assert torn.moved.abs().max() > 0.1
+
+    def lost(source: Pool) -> float:
+        s, drawn = draw_batch(c, source, None, np.random.default_rng(0))
+        with torch.no_grad():
+            return float(Objective(model, c, model.denoiser)(s, drawn)[0])
+
+    assert lost(pool) == 0.0
+    assert lost(torn) > 1e-6
+    with pytest.raises(ReactdiffError, match="give --from"):
+        config(ambivalence=0.5)
 
 
 def test_one_group_is_trained_and_the_others_are_drawn_as_before(tmp_path, whole) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, INDEX, SMILE
+from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, HEAD_ROLL, INDEX, SMILE, index
 from reactdiff_ros.model.style import smoothed, stretches
 from reactdiff_ros.types import REACTION_RATE_HZ
 
@@ -26,6 +26,9 @@ SMILE_ON: Final = 1.0 / 3.5
 """A smile: mouthSmile over this, which is AU12 over 1 on OpenFace's scale of 0..5 (mouthSmile = AU12 / 3.5)."""
 SMILE_SHORTEST_S: Final = 0.3
 SMOOTHING_FRAMES: Final = 7
+TILT_RAD: Final = 0.15
+"""A tilt of the head that counts as much concern as a frown of 1 does."""
+_FROWN: Final = list(index("mouthFrownLeft", "mouthFrownRight"))
 NOD_HALF_CYCLE_RAD: Final = 0.03
 """A half-cycle of a nod turns by at least this (1.7 degrees); three noise s.d. of a tracker's pitch."""
 NOD_TOTAL_RAD: Final = 0.052
@@ -127,6 +130,13 @@ def smile_curve(coefficients: Values) -> Values:
 def brow_curve(coefficients: Values) -> Values:
     """Mean of the three coefficients that raise the brows (..., 58) -> (...)."""
     return np.asarray(coefficients[..., _BROWS].mean(-1))
+
+
+def concern_curve(coefficients: Values) -> Values:
+    """The largest of inner brows, frown and tilt (1 = TILT_RAD), at most 1 (..., 58) -> (...)."""
+    c = coefficients
+    parts = [c[..., INDEX["browInnerUp"]], c[..., _FROWN].mean(-1), np.abs(c[..., HEAD_ROLL]) / TILT_RAD]
+    return np.asarray(np.minimum(np.max(parts, axis=0), 1.0))
 
 
 def smiles(curve: Values) -> Events:

@@ -17,10 +17,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from reactdiff_ros.coefficients import HEAD_ROLL, INDEX, index
+from reactdiff_ros.coefficients import index
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.metrics.bootstrap import draws, interval, means
-from reactdiff_ros.evaluation.metrics.events import brow_curve, smile_curve
+from reactdiff_ros.evaluation.metrics.events import brow_curve, concern_curve, smile_curve
 from reactdiff_ros.evaluation.results import Study
 from reactdiff_ros.recordings.labels import label_of
 from reactdiff_ros.recordings.listener import NO_SOUND, Listener
@@ -28,9 +28,6 @@ from reactdiff_ros.types import OnProgress
 
 GRIN: Final = 0.35
 """A smile that no one in distress should see."""
-TILT_RAD: Final = 0.15
-"""A tilt of the head that counts as much as a frown of 1 does."""
-_FROWN: Final = list(index("mouthFrownLeft", "mouthFrownRight"))
 _UP: Final = list(index("eyeLookUpLeft", "eyeLookUpRight"))
 _DOWN: Final = list(index("eyeLookDownLeft", "eyeLookDownRight"))
 FIGURES: Final = ("smile", "concern", "brow_raise")
@@ -44,7 +41,7 @@ class Shown:
     smile_p95: float
     smile_most: float
     concern: float
-    """Of the largest of inner brows, frown and tilt (1 = TILT_RAD)."""
+    """See `events.concern_curve`."""
     brow_raise: float
     up_minus_down: float
     seen_smile: float
@@ -64,14 +61,13 @@ def shown(path: Path, seed: int, style: str = "natural") -> Shown:
     track = Listener(style, seed=seed).react(path)
     people, faces = track.people(), track.faces
     smile = smile_curve(faces)
-    parts = [faces[:, INDEX["browInnerUp"]], faces[:, _FROWN].mean(axis=1), np.abs(faces[:, HEAD_ROLL]) / TILT_RAD]
     named = label_of(path)
     read = [frame.affect.label for frame in people if frame.affect is not None]
     return Shown(
         smile=float(smile.mean()),
         smile_p95=float(np.quantile(smile, 0.95)),
         smile_most=float(smile.max()),
-        concern=float(np.minimum(np.max(parts, axis=0), 1.0).mean()),
+        concern=float(concern_curve(faces).mean()),
         brow_raise=float(brow_curve(faces).mean()),
         up_minus_down=float((faces[:, _UP] - faces[:, _DOWN]).mean()),
         seen_smile=float(np.mean([smile_curve(frame.coefficients) for frame in people])),

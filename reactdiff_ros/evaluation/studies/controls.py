@@ -38,6 +38,7 @@ from reactdiff_ros.model.plan.level import HORIZON_FRAMES
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.style import smoothed, style_of
 from reactdiff_ros.settings import RANGES
+from reactdiff_ros.simulator.emotions import HESITATION_S
 from reactdiff_ros.simulator.observation import observe
 from reactdiff_ros.simulator.seeds import purpose_seed
 from reactdiff_ros.simulator.speaker import PLACEBOS, Insertion, InsertionKind, make_speakers, stimulus_of
@@ -51,6 +52,8 @@ Ints = NDArray[np.integer[Any]]
 
 AT: Final = 125
 """The event's frame: after 5 s of listening."""
+FALTERS_AT: Final = AT - round(HESITATION_S * REACTION_RATE_HZ)
+"""When voice and gaze falter, so that an ambivalent smile begins at AT."""
 FRAMES: Final = AT + 45
 """A trial ends 1.8 s after the event began."""
 SIZES: Final = (0.3, 0.5, 0.7, 0.9)
@@ -74,6 +77,7 @@ SMILE_MORE: Final = 0.1
 NOD_S: Final = (0.2, 1.5)
 NOD_MORE_RAD: Final = 0.035
 """A tenth of the 20 degrees that a listener's nods and shifts of the head span."""
+CONCERN_MORE: Final = 0.2
 LASTING: Final = 3
 """Frames for which a response holds."""
 
@@ -102,6 +106,11 @@ class Paired:
         """`responses` of dips of the head. Sway that differs by chance goes up as often as down; a nod goes down."""
         present, absent = (stream[:, _after(NOD_S), HEAD_PITCH] for stream in (self.present, self.absent))
         return responses(present - absent, NOD_MORE_RAD)
+
+    def concern_responses(self) -> dict[str, float]:
+        """`responses` of raised inner brows and a tilted head, in the window of smiles."""
+        present, absent = (events.concern_curve(stream[:, _after(SMILE_S)]) for stream in (self.present, self.absent))
+        return responses(present - absent, CONCERN_MORE)
 
     def mean_smiles(self) -> tuple[Values, Values]:
         """Mean smile (2, T) with and without the event from a second before it on, and the time axis in s."""
@@ -177,7 +186,8 @@ def find_trials(seed: int, kind: InsertionKind, wanted: int, bank: VoiceBank | N
     around = slice(AT - 25, AT + 38)
     for number in range(_MOST_POOLS):
         pool = purpose_seed("respond", seed, number)
-        speakers = make_speakers(pool, POOL, FRAMES, insertion=Insertion(kind, AT, SIZE))
+        at = FALTERS_AT if kind == "ambivalent" else AT
+        speakers = make_speakers(pool, POOL, FRAMES, insertion=Insertion(kind, at, SIZE))
         batch = observe(pool, speakers, bank)
         sensed = batch.mesh[:, around].mean(1) > 0.9
         if kind == "cue":
@@ -196,11 +206,11 @@ def bench_response(
 ) -> Study:  # fmt: skip
     """The figures of `reactdiff bench response`; see the command's help for what they mean."""
     smile_trials, cue_trials = find_trials(seed, "smile", trials, bank), find_trials(seed, "cue", trials, bank)
-    spoken_trials = find_trials(seed, "flat_smile", trials, bank)
+    spoken_trials, faltering_trials = (find_trials(seed, kind, trials, bank) for kind in ("flat_smile", "ambivalent"))
     # Streams to make: smiles, placebos, both without the event, of the simulated too; for three listeners, a cue and
-    # none, and a smile in speech with a bright voice, with a flat one and none.
+    # none, a smile in speech with a bright voice, with a flat one and none, and likewise sincere and ambivalent smiles.
     steps = len(SIZES) + 2 + len(PLACEBOS) + 3
-    steps += (1 + len(SIZES)) * len(REFERENCES) + 5 * len(ANSWERING) * (1 + len(REFERENCES))
+    steps += (1 + len(SIZES)) * len(REFERENCES) + 8 * len(ANSWERING) * (1 + len(REFERENCES))
     done = 0
 
     def streams(of: Trials, setting: str, insertion: Insertion | None, listener: StreamListener) -> FloatArray:
@@ -234,6 +244,18 @@ def bench_response(
             out[s] |= {"less": less, "less_low": less - half, "less_high": less + half}
         return out
 
+    def ambivalent_smiles(listener: StreamListener) -> dict[str, Any]:
+        """Responses to a sincere smile and to one after a faltering voice and averted gaze, by setting."""
+        out: dict[str, Any] = {}
+        for s in ANSWERING:
+            sincere = paired(faltering_trials, s, Insertion("smile", AT, SIZE), listener)
+            ambivalent = paired(faltering_trials, s, Insertion("ambivalent", FALTERS_AT, SIZE), listener)
+            out[s] = {"sincere": sincere.smile_responses(), "ambivalent": ambivalent.smile_responses()}
+            out[s] |= {"concern": ambivalent.concern_responses(), "concern_if_sincere": sincere.concern_responses()}
+            answered, all_ = out[s]["ambivalent"]["excess"], out[s]["sincere"]["excess"]
+            out[s]["over_sincere"] = answered / all_ if all_ > 0 else None
+        return out
+
     def natural(listener: StreamListener) -> dict[float, Paired]:
         """The trials of smiles under the default style, by size."""
         return {size: paired(smile_trials, "natural", Insertion("smile", AT, size), listener) for size in SIZES}
@@ -252,6 +274,7 @@ def bench_response(
     figures |= {
         "placebo": {
             "rate": float(np.mean(list(smiled.values()))), "by_kind": smiled,
+            "concern_excess": float(np.mean([pair.concern_responses()["excess"] for pair in placebos.values()])),
             "nod_excess_by_kind": {kind: pair.nod_responses()["excess"] for kind, pair in placebos.items()},
         },
         "smiles_of_simulated": {name: smiles_by_size(natural(StreamListener(name))) for name in REFERENCES},
@@ -259,6 +282,8 @@ def bench_response(
         "nods_of_simulated": {name: nods_to_cues(StreamListener(name)) for name in REFERENCES},
         "smiles_in_speech": smiles_in_speech(system),
         "smiles_in_speech_of_simulated": {name: smiles_in_speech(StreamListener(name)) for name in REFERENCES},
+        "ambivalent_smiles": ambivalent_smiles(system),
+        "ambivalent_smiles_of_simulated": {name: ambivalent_smiles(StreamListener(name)) for name in REFERENCES},
         "excess_rises_with_size": rises([by_size[f"{size:g}"]["excess"] for size in SIZES]),
         "wiring": wiring(system, smile_trials) if system.name == MODEL else None,
     }  # fmt: skip

@@ -41,6 +41,11 @@ TALKING_JAW: Final = 0.035
 LOW_PITCH_SHARE: Final = 26
 LOW_PITCH_S: Final = 0.11
 SPEECH_BEFORE_S: Final = 0.7
+HESITANT_S: Final = 1.2
+"""Over how long faltering and averted eyes are counted."""
+HALTS_A_SECOND: Final = 1.5
+"""So often fluent speech neither stops nor begins."""
+AVERTED: Final = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,8 @@ class Cues:
     """Talk of at least 0.7 s stopped."""
     low_pitch: bool = False
     """A region of low pitch within talk just completed."""
+    hesitant: bool = False
+    """The voice falters and the gaze stays away."""
     since_end_s: float = 0.0
     """Seconds since the phrase ended, by the voice's own count; 0 where not known."""
 
@@ -77,6 +84,8 @@ class CueFinder:
         self._low_ns: int | None = None
         self._low_reported = False
         self._last_ns: int | None = None
+        self._silent = True
+        self._halts = self._averted = 0.0
 
     def find(self, frame: SpeakerFrame, *, hears: bool, other_speaks: bool, robot_speaks: bool) -> Cues:
         """The cues of `frame`.
@@ -101,6 +110,7 @@ class CueFinder:
         elif self._talk_ns is None:
             self._talk_ns = now
         voice = frame.voice
+        recently = talking or (voice is not None and hears and voice.pause_s < HESITANT_S)
         known = hears and voice is not None and np.isfinite(voice.pause_s)
         return Cues(
             smile_began=began,
@@ -111,6 +121,7 @@ class CueFinder:
             talking=talking,
             phrase_ended=ended,
             low_pitch=self._low_pitch(frame, talking and long_enough),
+            hesitant=self._hesitates(frame, dt_s) and recently and not robot_speaks,
             since_end_s=float(voice.pause_s) if known and voice is not None else 0.0,
         )
 
@@ -139,6 +150,16 @@ class CueFinder:
         reported = to_s(frame.stamp_ns - self._sad_ns) >= 0.6 and not self._sad_reported
         self._sad_reported |= reported
         return reported
+
+    def _hesitates(self, frame: SpeakerFrame, dt_s: float) -> bool:
+        """Whether speech stopped or began often enough, and the gaze was away for long enough, in the last second."""
+        silent = frame.voice is None or not frame.voice.speaking
+        averted = 0.0 if frame.gaze is None else 1.0 - float(np.clip(np.nan_to_num(frame.gaze.contact, nan=1.0), 0, 1))
+        share = min(dt_s / HESITANT_S, 1.0)
+        self._halts += (silent != self._silent) / HESITANT_S - share * self._halts
+        self._averted += share * (averted - self._averted)
+        self._silent = silent
+        return self._halts > HALTS_A_SECOND and self._averted > AVERTED
 
     def _jaw_talks(self, frame: SpeakerFrame) -> bool:
         if not frame.mesh_present:
@@ -176,6 +197,8 @@ ANSWER: Final = 0.8
 APEX_S: Final = (2.0, 4.0)
 BROW_SHARE: Final = 0.45
 CONCERN_SHARE: Final = 0.6
+HESITANT_SHARE: Final = 0.3
+"""How many of the answers to a smile are left where the speaker hesitates."""
 TILT_EVERY_S: Final = 14.0
 """Mean time between tilts of the head while the other talks."""
 OWN_SMILES_PER_MIN: Final = 2.0
@@ -185,7 +208,8 @@ MOST: Final = 2.5
 
 class RulesListener(PolicyListener):
     """Mirrors smiles in a share of cases, nods at phrase ends, on low pitch and now and then within long speech,
-    raises brows at surprise, shows sympathy with sadness (frowns are hardly mirrored), tilts the head at long talk.
+    raises brows at surprise, shows sympathy with sadness (frowns are hardly mirrored), tilts the head at long talk and
+    at a voice that falters while the eyes look away; then it waits with nods and smiles.
 
     Attitude and responsiveness change how often it answers, smiling how often, long and strong it smiles, nodding how
     often it nods, liveliness how often it moves brows and head. While the robot itself speaks, it neither nods nor
@@ -258,7 +282,7 @@ class RulesListener(PolicyListener):
         self._asked_ns = now
         share = self._config.smile_share
         share += 0.35 * style.attitude + (1.0 - share) * style.responsiveness + 0.3 * style.smiling
-        if self._rng.random() < share:
+        if self._rng.random() < share * (HESITANT_SHARE if cues.hesitant else 1.0):
             self._begin_smile(cues.smile, self._later(now, MIMICRY_DELAY_S))
             self._evidence = True
 
@@ -305,7 +329,7 @@ class RulesListener(PolicyListener):
             self._smile = None
 
     def _nod(self, cues: Cues, now: int, dt_s: float) -> None:
-        if not (cues.talking or cues.phrase_ended):
+        if cues.hesitant or not (cues.talking or cues.phrase_ended):
             return
         self._talked_s += dt_s
         if self._nod_end_ns is not None and now < self._nod_end_ns + to_ns(NOD_REST_S):
@@ -342,7 +366,7 @@ class RulesListener(PolicyListener):
             self._evidence = True
 
     def _tilt(self, cues: Cues, now: int, dt_s: float) -> None:
-        every_s = TILT_EVERY_S / MOST**self._style.liveliness
+        every_s = (HESITANT_S if cues.hesitant else TILT_EVERY_S) / MOST**self._style.liveliness
         if cues.talking and now > self._tilt_end_ns and self._rng.random() < dt_s / every_s:
             tilt = draw_tilt(self._later(now, (0.1, 0.4)), self._rng)
             self._moves.add(tilt)
