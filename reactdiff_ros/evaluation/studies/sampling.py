@@ -24,7 +24,7 @@ from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve
 from reactdiff_ros.evaluation.metrics.spectra import Floats, Values
 from reactdiff_ros.evaluation.plots import plot_spectra
 from reactdiff_ros.evaluation.results import Study
-from reactdiff_ros.evaluation.studies import behaviour
+from reactdiff_ros.evaluation.studies import behaviour, conjunctions
 from reactdiff_ros.model.backends.runtime import VAE_CONTEXT
 from reactdiff_ros.model.diffusion.latents import GROUPS
 from reactdiff_ros.model.diffusion.sampler import Conditions, drawn_sides, ordinary
@@ -166,7 +166,7 @@ def _plan_difference(model: StreamListener, speaker: SpeakerBatch, conditions: C
 FULL: Final = "full"
 FIGURES: Final = (
     "smile coupling", "face with expectation", "smile reliance", "face reliance", "variance of smile",
-    "variance of head", "variance of brows", "nods a minute", "smiles a minute", "frechet",
+    "variance of head", "variance of brows", "nods a minute", "smiles a minute", "frechet", *conjunctions.FIGURES,
 )  # fmt: skip
 """One number a model each; variances are over the reference's."""
 SWEEP_STEPS: Final = (1, 2, 4, 8)
@@ -180,6 +180,7 @@ class Trial:
             simulate(purpose_seed("evaluate", seed, draw), items, round(seconds * 25), bank, prior="natural")
             for draw in (13, 14)
         )
+        self.seed, self.conjunctions = seed, conjunctions.speakers(seed, items, seconds, bank)
         self.items, self.fresh, self.expected = items, fresh.listener, behaviour.expected_listener(self.dyads, seed)
 
     def run(self, model: StreamListener) -> dict[str, float]:
@@ -199,6 +200,7 @@ class Trial:
             **{f"variance of {name}": variance[name] for name in ("smile", "head", "brows")},
             **{f"{kind} a minute": float(KINDS[kind](own).per_minute().mean()) for kind in ("nods", "smiles")},
             "frechet": spectra.frechet_distance(own, reference, self.fresh)["distance"],
+            **conjunctions.read_out(partial(speaker_tokens, model.networks), self.conjunctions, self.seed),
         }  # fmt: skip
 
 

@@ -12,13 +12,13 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bounds import judge_study
 from reactdiff_ros.evaluation.listeners import StreamListener
 from reactdiff_ros.evaluation.metrics.bootstrap import swept
-from reactdiff_ros.evaluation.studies import behaviour, controls, sampling, sessions
+from reactdiff_ros.evaluation.studies import behaviour, conjunctions, controls, sampling, sessions
 from reactdiff_ros.evaluation.studies.sampling import FULL, compare, difference, evaluate_ablations, grouped
 from reactdiff_ros.evaluation.studies.sessions import PARTS, VISIT, evaluate_sessions
 from reactdiff_ros.model.backends.weights import find_weights
 from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary
-from reactdiff_ros.model.diffusion.tokens import featurize
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, featurize
 from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.speaker import PLACEBOS
 from reactdiff_ros.styles import LISTENER_CONTROLS
@@ -131,6 +131,25 @@ def test_answers_to_smiles_and_cues_are_seen_and_to_no_placebo(monkeypatch: pyte
     assert judge_study("response", deaf)[bound].holds is False
     assert figures["nods_of_simulated"]["simulator"]["responsive_positive"]["excess"] > 0.1
     assert figures["smiles_in_speech_of_simulated"]["simulator"]["natural"]["less"] > 0.01, "a flat voice"
+    ambivalent = figures["ambivalent_smiles_of_simulated"]["simulator"]["responsive_positive"]
+    assert ambivalent["over_sincere"] < 0.5
+    assert ambivalent["concern"]["excess"] > 0.15
+    assert figures["within_bounds"]["concern at ambivalent smiles at least .15"] is False, "it does not look worried"
+
+
+def test_a_conjunction_is_read_out_of_face_and_voice_together_and_of_noise_not_at_all() -> None:
+    dyads = conjunctions.speakers(1, 40, 20, None)
+
+    def telling(batch: SpeakerBatch) -> np.ndarray:
+        return np.stack([dyads.truth.burst * batch.microphone, dyads.truth.smile * batch.camera], axis=-1)
+
+    def silent(batch: SpeakerBatch) -> np.ndarray:
+        return np.random.default_rng(1).standard_normal((*batch.camera.shape, 4))
+
+    areas, nothing = (conjunctions.read_out(tokens, dyads, 0) for tokens in (telling, silent))
+    assert areas["laugh, both"] > 0.95
+    assert max(areas["laugh, face alone"], areas["laugh, voice alone"]) < 0.9
+    assert 0.3 < nothing["laugh, both"] < 0.7
 
 
 def test_a_stream_is_like_itself_and_a_damped_copy_is_not() -> None:
