@@ -31,6 +31,7 @@ from .motion import (
     newest,
     ornstein,
     renewal,
+    single,
     steady,
     uniform,
 )  # fmt: skip
@@ -271,13 +272,9 @@ def _pauses(seed: Seed, worlds: int, frames: int) -> BoolArray:
 
 def insert_ambivalence(episodes: Episodes, frame: int, smile: float) -> Episodes:
     """An episode of ambivalence from `frame` on, in worlds without one then; its smile looks as a sincere one does."""
-    worlds, frames = episodes.level.shape
-
-    def every(value: float) -> FloatArray:
-        return np.full((worlds, 1), value, dtype=np.float32)
-
+    frames = episodes.level.shape[1]
     here = episodes.level[:, frame : frame + 1] < _HESITANT
-    extra = envelope(Events(every(frame * FRAME_S), every(1.0), every(0.4), every(2.2), every(0.8), here), frames)
+    extra = envelope(single(here, frame, 1.0, 0.4, 2.2, 0.8), frames)
     looks = np.where(here[..., None], 0, episodes.looks)
     ambivalent = KIND_NAMES.index("ambivalent")
     looks[:, ambivalent, sides("mouthSmile")] = smile

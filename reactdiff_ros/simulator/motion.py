@@ -121,6 +121,15 @@ def envelope(events: Events, frames: int) -> FloatArray:
     return paint(out, e.start, e.over, e.on, shape, e.amplitude, e.rise, e.hold, e.fall)
 
 
+def single(on: BoolArray, frame: int, amplitude: float, rise: float, hold: float, fall: float) -> Events:
+    """One event at the same frame of each world that has it, `on` (B, 1); seconds of rise, hold and fall."""
+
+    def every(value: float) -> FloatArray:
+        return np.full(on.shape, value, dtype=np.float32)
+
+    return Events(every(frame * FRAME_S), every(amplitude), every(rise), every(hold), every(fall), on)
+
+
 def cover(start: FloatArray, end: FloatArray, on: BoolArray, frames: int) -> BoolArray:
     """(B, T) whether the frame lies in any of the intervals start <= time < end, (B, N) each."""
     worlds = len(start)

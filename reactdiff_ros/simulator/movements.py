@@ -531,7 +531,7 @@ class Answer:
     still: float = 0.0
     """How much less head and eyes move."""
     hush: float = 0.0
-    """How much less is smiled, by whoever does not answer either."""
+    """How much less all smile, also those who do not answer."""
 
 
 ANSWERS: Final = {

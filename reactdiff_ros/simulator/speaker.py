@@ -22,7 +22,7 @@ from reactdiff_ros.types import FloatArray
 from . import behaviour
 from .behaviour import CUE_S, LOW_S, SLOW, Talk
 from .emotions import ANSWERED, HESITATION_S, Episodes, draw_episodes, insert_ambivalence
-from .motion import BoolArray, Events, IntArray, Seed, cover, envelope, low_pass, since
+from .motion import BoolArray, Events, IntArray, Seed, cover, envelope, low_pass, since, single
 from .stimulus import Stimulus
 
 InsertionKind = Literal[
@@ -260,12 +260,7 @@ def _late(low: BoolArray) -> BoolArray:
 def _inserted_smile(insertion: Insertion | None, worlds: int) -> Events | None:
     if insertion is None or insertion.kind not in ("smile", "flat_smile"):
         return None
-
-    def every(value: float) -> FloatArray:
-        return np.full((worlds, 1), value, dtype=np.float32)
-
-    start = every(insertion.frame * FRAME_S)
-    return Events(start, every(insertion.amplitude), every(0.55), every(1.2), every(0.8), np.ones((worlds, 1), bool))
+    return single(np.ones((worlds, 1), bool), insertion.frame, insertion.amplitude, 0.55, 1.2, 0.8)
 
 
 def _inserted_cue(insertion: Insertion | None, phrases: BoolArray) -> tuple[BoolArray, BoolArray, FloatArray]:

@@ -207,7 +207,7 @@ class TrainConfig:
 
     @property
     def distils(self) -> bool:
-        """Whether the networks learn from those of `start_from` instead of from people, or besides them."""
+        """Whether the networks learn from those of `start_from` instead of from people."""
         return self.guides or self.ambivalence > 0.0
 
     @property

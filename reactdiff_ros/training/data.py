@@ -25,7 +25,7 @@ from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT, CONTROL_NAME
 from reactdiff_ros.model.diffusion.head_mean import age_weights
 from reactdiff_ros.model.diffusion.memory import at_rest, traced
 from reactdiff_ros.model.diffusion.sampler import SIDED
-from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, featurize, heard_ages
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, featurize, heard_ages, withhold
 from reactdiff_ros.perception.blendshapes import OBSERVED
 from reactdiff_ros.simulator.dyads import simulate, unmoved
 from reactdiff_ros.simulator.observation import POSE_TRUST, SHOWN, appearance
@@ -41,16 +41,6 @@ from .config import Shape, TrainConfig
 from .nets import STIMULUS_NAMES, TRACED, Encoder, ListenerVae
 
 _SEED = 23
-
-
-def ablate(speaker: SpeakerBatch, parts: Sequence[str]) -> None:
-    """Take the voice or the face away, in place."""
-    if "voice" in parts:
-        speaker.microphone[:] = False
-    if "face" in parts:
-        for name in ("camera", "face", "mesh", "gaze_observed", "affect_observed"):
-            getattr(speaker, name)[:] = False
-        speaker.confidence[:] = 0.0
 
 
 def without_randomisation(speaker: SpeakerBatch, truth: Speakers, contact: FloatArray, seed: int) -> None:
@@ -240,7 +230,7 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
     )
     if "randomisation" in config.ablate:
         without_randomisation(dyads.speaker, dyads.truth, dyads.stimulus.contact, seed)
-    ablate(dyads.speaker, config.ablate)
+    withhold(dyads.speaker, config.ablate)
     features, observed = featurize(dyads.speaker)
     others = {}
     if config.ambivalence:

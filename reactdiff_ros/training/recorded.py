@@ -19,7 +19,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.backends.runtime import VAE_CONTEXT
 from reactdiff_ros.model.diffusion.conditions import CONTROL_COUNT, STYLE_COUNT
 from reactdiff_ros.model.diffusion.latents import GROUP_OF_COEFFICIENT, GROUPS, latents_observed
-from reactdiff_ros.model.diffusion.tokens import FRAME_S, featurize
+from reactdiff_ros.model.diffusion.tokens import FRAME_S, featurize, withhold
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.recordings.datasets import public
 from reactdiff_ros.recordings.datasets.dyads import folds, others_of, read_dyads
@@ -28,7 +28,7 @@ from reactdiff_ros.recordings.datasets.recordings import recordings
 from reactdiff_ros.types import FloatArray
 
 from .config import NAMELESS, TrainConfig, data_of, fold_of
-from .data import MARGIN, Pool, ablate, held, joined, tail, with_margin
+from .data import MARGIN, Pool, held, joined, tail, with_margin
 from .nets import STIMULUS_COUNT
 
 _EVERY = 5
@@ -188,7 +188,7 @@ def _part(
     without: Sequence[str],
 ) -> Pool:  # fmt: skip
     speaker, listener, seen = stack(found, frames)
-    ablate(speaker, without)
+    withhold(speaker, without)
     features, observed = featurize(speaker)
     style, given = (np.concatenate(column) for column in zip(*styles, strict=True))
     seen = _settled(np.pad(seen, ((0, 0), (MARGIN, 0), (0, 0)), mode="edge"))

@@ -1,4 +1,4 @@
-"""What a speaker encoder's tokens tell that neither face nor voice tells alone.
+"""What a speaker encoder's tokens hold that neither face nor voice shows alone.
 
 A linear classifier reads each conjunction out of the tokens of speakers that it was not fitted to. The same speakers
 without their voice, and without their face, show what one modality is worth.
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.evaluation.metrics.spectra import grouped_auc
-from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
+from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, withhold
 from reactdiff_ros.simulator.dyads import Dyads, simulate
 from reactdiff_ros.simulator.seeds import purpose_seed
 from reactdiff_ros.simulator.voices import VoiceBank
@@ -30,7 +30,8 @@ CONJUNCTIONS: Final[Mapping[str, Callable[[Dyads], Masks]]] = {
 """(B, T) where each is asked for, and where it is so: a smile with a flat voice among all speech, a laugh among coughs
 and silent amusement, a gaze away and a level pitch at the end of a phrase, and a smile of someone who falters.
 """
-MODALITIES: Final = ("both", "face alone", "voice alone")
+MODALITIES: Final[Mapping[str, tuple[str, ...]]] = {"both": (), "face alone": ("voice",), "voice alone": ("face",)}
+"""What is withheld from the listener in each."""
 FIGURES: Final = tuple(f"{name}, {how}" for name in CONJUNCTIONS for how in MODALITIES)
 _MOST: Final = 4000
 """Frames of each conjunction that the classifier gets, half of them where it is so."""
@@ -43,25 +44,15 @@ def speakers(seed: int, items: int, seconds: float, bank: VoiceBank | None) -> D
     return simulate(purpose_seed("evaluate", seed, 15), items, frames, bank, prior="natural", ambivalence=0.5)
 
 
-def one_modality(speaker: SpeakerBatch, how: str) -> SpeakerBatch:
-    """The speakers as a listener gets them who sees and hears, or does one of both."""
-    batch = speaker.take(np.arange(len(speaker.camera)))
-    if how == "face alone":
-        batch.microphone[:] = False
-    elif how == "voice alone":
-        for name in ("camera", "face", "mesh", "gaze_observed", "affect_observed"):
-            getattr(batch, name)[:] = False
-        batch.confidence[:] = 0.0
-    return batch
-
-
 def read_out(tokens_of: Callable[[SpeakerBatch], FloatArray], dyads: Dyads, seed: int) -> dict[str, float]:
     """FIGURES: areas under the curve (.5 = nothing) of the tokens (B, T, D) that `tokens_of` gives; NaN if too rare."""
     observed = (dyads.stimulus.seen > 0) & (dyads.stimulus.heard > 0)
     observed[:, :_WARM] = False
     found: dict[str, Any] = {}
-    for how in MODALITIES:
-        tokens = tokens_of(one_modality(dyads.speaker, how))
+    for how, withheld in MODALITIES.items():
+        speaker = dyads.speaker.take(np.arange(len(observed)))
+        withhold(speaker, withheld)
+        tokens = tokens_of(speaker)
         for i, (name, masks) in enumerate(CONJUNCTIONS.items()):
             where, positive = masks(dyads)
             rng, parts = np.random.default_rng([seed, i]), (positive, ~positive)

@@ -9,7 +9,7 @@ One vectorised, causal code path serves training (B simulated worlds) and the li
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -94,6 +94,16 @@ class SpeakerBatch:
     def take(self, rows: NDArray[np.integer[Any]]) -> SpeakerBatch:
         """The speakers of `rows`."""
         return SpeakerBatch(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+
+def withhold(speaker: SpeakerBatch, parts: Collection[str]) -> None:
+    """Take the "voice" or the "face" away, in place."""
+    if "voice" in parts:
+        speaker.microphone[:] = False
+    if "face" in parts:
+        for name in ("camera", "face", "mesh", "gaze_observed", "affect_observed"):
+            getattr(speaker, name)[:] = False
+        speaker.confidence[:] = 0.0
 
 
 def joined(batches: Sequence[SpeakerBatch]) -> SpeakerBatch:
