@@ -16,14 +16,11 @@ HEARD = json.dumps({"text": "I was at the lake."}).encode()
 REPLY = json.dumps({"choices": [{"message": {"content": "How nice."}}]}).encode()
 
 
-@pytest.mark.parametrize(
-    ("heard", "reply", "said"),
-    [
-        (HEARD, REPLY, "How nice."), (b"<html>", REPLY, None), (b'{"text": ""}', REPLY, None),
-        (HEARD, b'{"choices": []}', None), (HEARD, b'{"choices": [{"message": {"content": 7}}]}', None),
-        (b"late", REPLY, None), (HEARD, b"late", None), (b"overloaded", REPLY, None),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("heard", "reply", "said"), [
+    (HEARD, REPLY, "How nice."), (b"<html>", REPLY, None), (b'{"text": ""}', REPLY, None),
+    (HEARD, b'{"choices": []}', None), (HEARD, b'{"choices": [{"message": {"content": 7}}]}', None),
+    (b"late", REPLY, None), (HEARD, b"late", None), (b"overloaded", REPLY, None),
+])  # fmt: skip
 def test_an_endpoint_that_answers_nonsense_is_one_sentence(heard, reply, said, monkeypatch, capsys):
     conversation = loaded("examples/conversation.py")
     monkeypatch.setattr(conversation, "ANSWER_S", 1.0 if b"late" in (heard, reply) else 10.0)

@@ -51,14 +51,11 @@ def test_it_parses_and_is_executable(path):
     assert run(shell, "-n", path).returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("ended", "typed", "words", "said"),
-    [
-        ("5 0 5", 0, "test/ros", "6 passed"), ("5 5 5", 0, "test/none", "FAILED: pytest"),
-        ("0 137 0", 0, "", "FAILED: pytest"), ("0 0 1", 0, "", "FAILED: pytest"), ("0 0 0", 1, "", "FAILED: mypy"),
-        ("1 0 0", 0, "-m slow", "FAILED: pytest"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("ended", "typed", "words", "said"), [
+    ("5 0 5", 0, "test/ros", "6 passed"), ("5 5 5", 0, "test/none", "FAILED: pytest"),
+    ("0 137 0", 0, "", "FAILED: pytest"), ("0 0 1", 0, "", "FAILED: pytest"), ("0 0 0", 1, "", "FAILED: mypy"),
+    ("1 0 0", 0, "-m slow", "FAILED: pytest"),
+])  # fmt: skip
 def test_all_tests_fail_where_one_part_does(tmp_path, ended, typed, words, said):
     """With stand-ins for the programs that it runs; 5 is pytest's status where a run has no tests."""
     tools = tmp_path / "bin"

@@ -49,14 +49,11 @@ def test_a_style_that_is_saved_while_it_runs_is_found(tmp_path):
     assert book["anna"] == style
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "warm: {attitude: 3}", "warm: {smiles: 1}", "warm: {attitude: very}", "warm: {attitude: true}",
-        "warm: {resting: {noSuchMuscle: 0.1}}", "warm: {resting: {mouthSmileLeft: 0.9}}", "warm: {reference: 1}",
-        "warm: {reference: [1, 2, 3]}", "warm: {reference: [.nan, 0, 0, 0, 0, 0, 0, 9]}", "- a list", "warm: 3", "{",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("text", [
+    "warm: {attitude: 3}", "warm: {smiles: 1}", "warm: {attitude: very}", "warm: {attitude: true}",
+    "warm: {resting: {noSuchMuscle: 0.1}}", "warm: {resting: {mouthSmileLeft: 0.9}}", "warm: {reference: 1}",
+    "warm: {reference: [1, 2, 3]}", "warm: {reference: [.nan, 0, 0, 0, 0, 0, 0, 9]}", "- a list", "warm: 3", "{",
+])  # fmt: skip
 def test_bad_styles_are_one_sentence(tmp_path, text):
     path = tmp_path / "styles.yaml"
     path.write_text(text)

@@ -155,18 +155,15 @@ def test_a_look_of_ones_own_is_worn_and_a_broken_one_gives_its_sentence(browser,
         assert page.value("reactdiff.state().look") == "soft"
 
 
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        (None, "no such file"),
-        ("{", "line 1): expecting property name"),
-        ('{"eyes": {}}', "line 1, eyes): did you mean 'eye'?"),
-        ('{"eye": {\n\n"widht": 60}}', "has no key 'widht' (FILE, line 3, eye.widht): did you mean 'width'?"),
-        ('{"eye": {\n"width": 900}}', "width cannot be 900 (FILE, line 2, eye.width): give a number from 20 to 130"),
-        ('{"head": {"show": 1}}', "line 1, head.show): give true or false"),
-        ('{"eye": {"x": 90},\n"colour": {"eye": "url(x)"}}', "line 2, colour.eye): give a colour such as #3fbfae"),
-    ],
-)
+@pytest.mark.parametrize(("text", "sentence"), [
+    (None, "no such file"),
+    ("{", "line 1): expecting property name"),
+    ('{"eyes": {}}', "line 1, eyes): did you mean 'eye'?"),
+    ('{"eye": {\n\n"widht": 60}}', "has no key 'widht' (FILE, line 3, eye.widht): did you mean 'width'?"),
+    ('{"eye": {\n"width": 900}}', "width cannot be 900 (FILE, line 2, eye.width): give a number from 20 to 130"),
+    ('{"head": {"show": 1}}', "line 1, head.show): give true or false"),
+    ('{"eye": {"x": 90},\n"colour": {"eye": "url(x)"}}', "line 2, colour.eye): give a colour such as #3fbfae"),
+])  # fmt: skip
 def test_a_broken_look_gives_one_sentence(tmp_path, text, sentence):
     path = tmp_path / "look.json"
     if text is not None:
@@ -245,19 +242,16 @@ def test_what_an_avatar_lacks_is_said_and_a_vrm_without_single_features_is_moved
     assert read_model_file(glb(tmp_path / "old.vrm", ["A"], extensions=old)) == ModelFile(0, frozenset(ALL), False)
 
 
-@pytest.mark.parametrize(
-    ("make", "says"),
-    [
-        (lambda p: p.write_bytes(glb(p, ALL).read_bytes()[:-20]), "cut off"),
-        (lambda p: p.write_bytes(b"glTF"), "not a binary glTF"),
-        (lambda p: glb(p, ["Fcl_MTH_A", "x"]), "no morph targets that are named"),
-        (lambda p: glb(p, ALL, buffers=[{"uri": "http://elsewhere/a.bin"}]), "refers to other files"),
-        (lambda p: glb(p, [f"x{i}" for i in range(257)]), "more than 256"),
-        (lambda p: glb(p, ALL, meshes=[{"primitives": 3}]), "malformed"),
-        (lambda p: p.write_bytes(b"\0" * (64 * 1024 * 1024 + 1)), "larger than 64 MB"),
-        (lambda p: None, "cannot be read"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("make", "says"), [
+    (lambda p: p.write_bytes(glb(p, ALL).read_bytes()[:-20]), "cut off"),
+    (lambda p: p.write_bytes(b"glTF"), "not a binary glTF"),
+    (lambda p: glb(p, ["Fcl_MTH_A", "x"]), "no morph targets that are named"),
+    (lambda p: glb(p, ALL, buffers=[{"uri": "http://elsewhere/a.bin"}]), "refers to other files"),
+    (lambda p: glb(p, [f"x{i}" for i in range(257)]), "more than 256"),
+    (lambda p: glb(p, ALL, meshes=[{"primitives": 3}]), "malformed"),
+    (lambda p: p.write_bytes(b"\0" * (64 * 1024 * 1024 + 1)), "larger than 64 MB"),
+    (lambda p: None, "cannot be read"),
+])  # fmt: skip
 def test_a_file_that_cannot_be_shown_says_why(make, says, tmp_path):
     path = tmp_path / "a.glb"
     make(path)

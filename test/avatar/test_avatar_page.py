@@ -61,19 +61,16 @@ def perceived(**fault: str) -> dict[str, Any]:
     return {"perception_node": {"level": 1, "message": "", **fault}}
 
 
-@pytest.mark.parametrize(
-    ("status", "state", "sentence"),
-    [
-        ({"speaker": {**SPEAKER, "speaking": True, "loudness_dbfs": -25}}, "hearing", ""),
-        ({"speaker": SPEAKER, "listener": {"turn": "robot_speaking"}}, "speaking", ""),
-        ({"speaker": SPEAKER, "stages": perceived(picture_fault="blank")}, "squinting", "too dark"),
-        ({"speaker": SPEAKER, "stages": perceived(sound_fault="silent")}, "deaf", "microphone is mute"),
-        ({"speaker": {**SPEAKER, "microphone": False}, "stages": {"clip_node": {"level": 0}}}, "attentive", ""),
-        ({"speaker": SPEAKER, "stages": {"camera_node": DIM}}, "attentive", ""),
-        ({"speaker": BLIND}, "attentive", "No camera"),
-        ({"speaker": BLIND, "visitor": "free"}, "attentive", "press the button “Use my camera”"),
-    ],
-)
+@pytest.mark.parametrize(("status", "state", "sentence"), [
+    ({"speaker": {**SPEAKER, "speaking": True, "loudness_dbfs": -25}}, "hearing", ""),
+    ({"speaker": SPEAKER, "listener": {"turn": "robot_speaking"}}, "speaking", ""),
+    ({"speaker": SPEAKER, "stages": perceived(picture_fault="blank")}, "squinting", "too dark"),
+    ({"speaker": SPEAKER, "stages": perceived(sound_fault="silent")}, "deaf", "microphone is mute"),
+    ({"speaker": {**SPEAKER, "microphone": False}, "stages": {"clip_node": {"level": 0}}}, "attentive", ""),
+    ({"speaker": SPEAKER, "stages": {"camera_node": DIM}}, "attentive", ""),
+    ({"speaker": BLIND}, "attentive", "No camera"),
+    ({"speaker": BLIND, "visitor": "free"}, "attentive", "press the button “Use my camera”"),
+])  # fmt: skip
 def test_it_shows_what_it_does_and_lacks_and_that_it_records(stage, status, state, sentence):
     page, sign = stage.page, "document.getElementById('recording')"
     page.until(f"{sign}.hidden")

@@ -271,13 +271,10 @@ def test_the_page_is_found_and_needs_nothing_from_outside(server, script):
         assert set(re.findall(rb"https?://[^\s\"']+", page)) <= {b"http://www.w3.org/2000/svg"}, name
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        {"host": "http://x"}, {"host": "robot..lab"}, {"host": "x" * 64 + ".lab"}, {"port": 65536}, {"port_tries": 0},
-        {"look": 'x"><script>'}, {"max_clients": 0}, {"stale_s": float("nan")}, {"extra_hosts": ("a b",)},
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("bad", [
+    {"host": "http://x"}, {"host": "robot..lab"}, {"host": "x" * 64 + ".lab"}, {"port": 65536}, {"port_tries": 0},
+    {"look": 'x"><script>'}, {"max_clients": 0}, {"stale_s": float("nan")}, {"extra_hosts": ("a b",)},
+])  # fmt: skip
 def test_a_bad_setting_is_one_sentence(bad):
     with pytest.raises(ConfigError, match="screen face"):
         AvatarConfig(**bad)  # type: ignore[arg-type]

@@ -59,15 +59,12 @@ def faces(count: int) -> np.ndarray:
 # ---- what a user may write
 
 
-@pytest.mark.parametrize(
-    ("text", "target"),
-    [
-        # everything stays on this machine unless another is named
-        ("vmc", Target("vmc", "127.0.0.1", 39539)), ("live_link", Target("live_link", "127.0.0.1", 11111)),
-        ("arkit", Target("arkit", "127.0.0.1", 8770)), ("topic", Target("topic", "", 0)),
-        ("arkit@pc.local:12345", Target("arkit", "pc.local", 12345)), ("vmc@[::1]", Target("vmc", "::1", 39539)),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("text", "target"), [
+    # everything stays on this machine unless another is named
+    ("vmc", Target("vmc", "127.0.0.1", 39539)), ("live_link", Target("live_link", "127.0.0.1", 11111)),
+    ("arkit", Target("arkit", "127.0.0.1", 8770)), ("topic", Target("topic", "", 0)),
+    ("arkit@pc.local:12345", Target("arkit", "pc.local", 12345)), ("vmc@[::1]", Target("vmc", "::1", 39539)),
+])  # fmt: skip
 def test_targets_are_a_list_of_kinds_hosts_and_ports(text, target):
     assert parse_targets(text) == parse_targets(str(target)) == (target,)
     assert parse_targets(f"{text}, vmc@192.168.1.20") == (target, Target("vmc", "192.168.1.20", 39539))

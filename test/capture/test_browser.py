@@ -120,29 +120,23 @@ BUSY = WHOLE[: WHOLE.index(b"\xff\xda")] + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3
 """A small message that keeps a decoder busy."""
 
 
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        (b"", "not a JPEG"), (b"\xff\xd8\xff\xe0\x00\x00" + bytes(40), "not a JPEG"), (jpeg(2000, 16), "of 2000x16"),
-        (jpeg(16, 2000), "of 16x2000"), (of_hidden_size(), "of 4000x16"), (BUSY, "several scans"),
-        (jpeg(progressive=1), "several scans"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("content", "why"), [
+    (b"", "not a JPEG"), (b"\xff\xd8\xff\xe0\x00\x00" + bytes(40), "not a JPEG"), (jpeg(2000, 16), "of 2000x16"),
+    (jpeg(16, 2000), "of 16x2000"), (of_hidden_size(), "of 4000x16"), (BUSY, "several scans"),
+    (jpeg(progressive=1), "several scans"),
+])  # fmt: skip
 def test_what_is_no_small_jpeg_has_one_sentence_before_it_is_decoded(content, why):
     with pytest.raises(MessageError, match=rf"^a picture .*{why}"):
         browser.jpeg_size(content)
 
 
-@pytest.mark.parametrize(
-    ("bad", "why"),
-    [
-        (b"", "of 0 bytes"), (bytes(browser.MESSAGE_BYTES + 1), f"of {browser.MESSAGE_BYTES + 1} bytes"),
-        (HEAD.pack(2, PICTURE, 0, 0, 1.0), "version 2"), (HEAD.pack(1, 9, 0, 0, 1.0), "kind 9"),
-        (HEAD.pack(1, PICTURE, 0, 0, float("nan")), "time nan"), (message(SOUND, START_NS, bytes(100), rate=0), "0 Hz"),
-        (message(SOUND, START_NS, b"\0\0\0", rate=48000), "3 bytes of sound"),
-        (message(SOUND, START_NS, bytes(200_000), rate=48000), "200000 bytes of sound"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("bad", "why"), [
+    (b"", "of 0 bytes"), (bytes(browser.MESSAGE_BYTES + 1), f"of {browser.MESSAGE_BYTES + 1} bytes"),
+    (HEAD.pack(2, PICTURE, 0, 0, 1.0), "version 2"), (HEAD.pack(1, 9, 0, 0, 1.0), "kind 9"),
+    (HEAD.pack(1, PICTURE, 0, 0, float("nan")), "time nan"), (message(SOUND, START_NS, bytes(100), rate=0), "0 Hz"),
+    (message(SOUND, START_NS, b"\0\0\0", rate=48000), "3 bytes of sound"),
+    (message(SOUND, START_NS, bytes(200_000), rate=48000), "200000 bytes of sound"),
+])  # fmt: skip
 def test_a_malformed_message_has_one_sentence(bad, why):
     with pytest.raises(MessageError, match=why):
         compared().receive(bad, START_NS + NS)

@@ -219,14 +219,11 @@ def test_16_bits_are_scaled_as_opencv_does(encoding, big):
     np.testing.assert_array_equal(decode_image(encoding, H, W, *rows, big), expected)
 
 
-@pytest.mark.parametrize(
-    ("encoding", "height", "width", "step", "size", "word"),
-    [
-        ("rgb8", 480, 640, 1920, 30, "30 bytes"), ("rgb8", 0, 640, 1920, 30, "empty"), ("rgb8", 4, -1, 9, 30, "empty"),
-        ("rgb8", 4, 4, 11, 64, "step"), ("mono8", MAX_PIXELS, 2, 2, 30, "large"), ("nv12", 5, 4, 4, 64, "even"),
-        ("32FC1", 4, 4, 16, 64, "not supported"), ("yuyv", 4, 3, 6, 24, "cannot be converted"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("encoding", "height", "width", "step", "size", "word"), [
+    ("rgb8", 480, 640, 1920, 30, "30 bytes"), ("rgb8", 0, 640, 1920, 30, "empty"), ("rgb8", 4, -1, 9, 30, "empty"),
+    ("rgb8", 4, 4, 11, 64, "step"), ("mono8", MAX_PIXELS, 2, 2, 30, "large"), ("nv12", 5, 4, 4, 64, "even"),
+    ("32FC1", 4, 4, 16, 64, "not supported"), ("yuyv", 4, 3, 6, 24, "cannot be converted"),
+])  # fmt: skip
 def test_malformed_pictures_are_one_sentence(encoding, height, width, step, size, word):
     with pytest.raises(MessageError, match=rf"^[^\n]*{word}[^\n]*$"):
         decode_image(encoding, height, width, step, bytes(size), False)

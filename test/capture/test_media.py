@@ -131,15 +131,12 @@ def test_a_late_player_drops_pictures_and_never_sound_and_rushes_through_nothing
 
 
 @pytest.mark.clips
-@pytest.mark.parametrize(
-    ("name", "size", "rate", "seconds", "sound"),
-    [
-        ("mimictalk_german_20s.mp4", (512, 512), 25, 20.0, True),
-        ("emoface_angry_actor_3s.mov", (1080, 1920), 60, 3.37, True),
-        ("facegood_selfie_speech_12s.mp4", (544, 960), 29.485, 12.24, True),
-        ("emotions/dreamtalk_m030_happy.mp4", (256, 256), 25, 3.76, False),
-    ],
-)
+@pytest.mark.parametrize(("name", "size", "rate", "seconds", "sound"), [
+    ("mimictalk_german_20s.mp4", (512, 512), 25, 20.0, True),
+    ("emoface_angry_actor_3s.mov", (1080, 1920), 60, 3.37, True),
+    ("facegood_selfie_speech_12s.mp4", (544, 960), 29.485, 12.24, True),
+    ("emotions/dreamtalk_m030_happy.mp4", (256, 256), 25, 3.76, False),
+])  # fmt: skip
 def test_clips_of_many_kinds(clips, name, size, rate, seconds, sound):
     clip = MediaClip(clips(name))
     assert (clip.has_sound, clip.picture_size) == (sound, size)

@@ -69,21 +69,18 @@ def test_help_is_instant():
     assert {"rclpy", "cv2", "torch", "av", "numpy", "yaml"} & set(run.stdout.split()) == set()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        ("listen --clip x.mp4 --camera 0", 2, "--clip replaces"),
-        ("listen --camera none --microphone none", 2, "needs a camera"),
-        ("listen --clip /nowhere/talk.mp4", 2, "/nowhere/talk.mp4"),
-        ("dev simulate --dyads 1 --seconds 0", 2, "1.0<=x<=3600.0"),
-        ("lisen", 2, "Did you mean 'listen'?"),
-        ("react x.mp4 -o y.mp4 --policy modell", 2, "'--policy': 'modell' is unknown: did you mean 'mod"),
-        ("bag replay x -o y --policy modell", 2, "--policy cannot be 'modell': did you mean 'model'?"),
-        ("robot check ohbt", 1, "there is no such robot (ohbt): did you mean 'ohbot'?"),
-        ("bag info nosuch", 1, "the bag cannot be read (nosuch): it does not exist"),
-        ("study open bags", 2, "--key KEY"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "code", "words"), [
+    ("listen --clip x.mp4 --camera 0", 2, "--clip replaces"),
+    ("listen --camera none --microphone none", 2, "needs a camera"),
+    ("listen --clip /nowhere/talk.mp4", 2, "/nowhere/talk.mp4"),
+    ("dev simulate --dyads 1 --seconds 0", 2, "1.0<=x<=3600.0"),
+    ("lisen", 2, "Did you mean 'listen'?"),
+    ("react x.mp4 -o y.mp4 --policy modell", 2, "'--policy': 'modell' is unknown: did you mean 'mod"),
+    ("bag replay x -o y --policy modell", 2, "--policy cannot be 'modell': did you mean 'model'?"),
+    ("robot check ohbt", 1, "there is no such robot (ohbt): did you mean 'ohbot'?"),
+    ("bag info nosuch", 1, "the bag cannot be read (nosuch): it does not exist"),
+    ("study open bags", 2, "--key KEY"),
+])  # fmt: skip
 def test_what_is_wrong_is_a_sentence_with_what_is_right(arguments, code, words, tmp_path, monkeypatch, reactdiff):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bags").mkdir()

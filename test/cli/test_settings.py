@@ -27,22 +27,19 @@ parameters:
 """
 
 
-@pytest.mark.parametrize(
-    ("text", "line", "key", "todo"),
-    [
-        ("- a list\n", 1, "the file", "operations"),
-        ("arguments:\n  kamera: 1\n", 2, "arguments.kamera", "did you mean 'camera'?"),
-        ("arguments:\n  camera: [1, 2]\n", 2, "arguments.camera", ""),
-        ("arguments:\n  consent: form 12\n", 2, "arguments.consent", "listen consent:="),
-        ("parameter: {}\n", 1, "parameter", "did you mean 'parameters'?"),
-        ("parameters:\n  '*':\n    wings: 2\n", 3, "parameters.*.wings", ""),
-        ("parameters:\n  avatar_node:\n    port: 70000\n", 3, "parameters.avatar_node.port", "65535"),
-        ("parameters:\n  reaction_node:\n    policy: rules\n", 3, "parameters.reaction_node.policy", "arguments"),
-        ("format: two\n", 1, "format", "write 1"),
-        ("arguments: {camera: 1\n", 2, "the file", ""),
-        ("arguments:\n  camera: 1\n  camera: 2\n", 3, "arguments.camera", ""),
-    ],
-)
+@pytest.mark.parametrize(("text", "line", "key", "todo"), [
+    ("- a list\n", 1, "the file", "operations"),
+    ("arguments:\n  kamera: 1\n", 2, "arguments.kamera", "did you mean 'camera'?"),
+    ("arguments:\n  camera: [1, 2]\n", 2, "arguments.camera", ""),
+    ("arguments:\n  consent: form 12\n", 2, "arguments.consent", "listen consent:="),
+    ("parameter: {}\n", 1, "parameter", "did you mean 'parameters'?"),
+    ("parameters:\n  '*':\n    wings: 2\n", 3, "parameters.*.wings", ""),
+    ("parameters:\n  avatar_node:\n    port: 70000\n", 3, "parameters.avatar_node.port", "65535"),
+    ("parameters:\n  reaction_node:\n    policy: rules\n", 3, "parameters.reaction_node.policy", "arguments"),
+    ("format: two\n", 1, "format", "write 1"),
+    ("arguments: {camera: 1\n", 2, "the file", ""),
+    ("arguments:\n  camera: 1\n  camera: 2\n", 3, "arguments.camera", ""),
+])  # fmt: skip
 def test_what_is_wrong_is_said_with_file_line_and_key(text, line, key, todo, tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(text)

@@ -48,13 +48,10 @@ def test_blinks_are_human() -> None:
     assert 60 <= np.median(closings) <= 120
 
 
-@pytest.mark.parametrize(
-    ("x", "y", "names"),
-    [
-        (0.4, 0.0, ("OutRight", "InLeft")), (-0.4, 0.0, ("OutLeft", "InRight")),
-        (0.0, 0.3, ("DownLeft", "DownRight")), (0.0, -0.3, ("UpLeft", "UpRight")),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("x", "y", "names"), [
+    (0.4, 0.0, ("OutRight", "InLeft")), (-0.4, 0.0, ("OutLeft", "InRight")),
+    (0.0, 0.3, ("DownLeft", "DownRight")), (0.0, -0.3, ("UpLeft", "UpRight")),
+])  # fmt: skip
 def test_the_eyes_turn_to_the_person(x: float, y: float, names: tuple[str, str]) -> None:
     engine = ExpressionEngine(STILL, seed=3)
     faces = stack(run(engine, 2.0, lambda now: engine.on_gaze_target(target(now, x=x, y=y), now)))

@@ -40,13 +40,10 @@ def test_a_style_becomes_conditions_within_their_ranges() -> None:
         assert asked.late[0] == (REACTION_RATE_HZ if name == "delay" else 0)
 
 
-@pytest.mark.parametrize(
-    ("met_s", "greeting_s", "pleased", "attitude", "responsiveness"),
-    [
-        (0.0, 4.0, 1.0, 0.5, 1.0), (4.0, 4.0, 1.0, 0.5, 1.0), (5.0, 4.0, 1.0, 0.25, 0.5), (6.0, 4.0, 1.0, 0.0, 0.0),
-        (math.inf, 4.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0, 0.0), (0.0, 4.0, 0.0, 0.0, 0.0),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("met_s", "greeting_s", "pleased", "attitude", "responsiveness"), [
+    (0.0, 4.0, 1.0, 0.5, 1.0), (4.0, 4.0, 1.0, 0.5, 1.0), (5.0, 4.0, 1.0, 0.25, 0.5), (6.0, 4.0, 1.0, 0.0, 0.0),
+    (math.inf, 4.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0, 0.0), (0.0, 4.0, 0.0, 0.0, 0.0),
+])  # fmt: skip
 def test_a_greeting_answers_those_who_come_and_smile(met_s, greeting_s, pleased, attitude, responsiveness) -> None:
     found = greeting(Style(), met_s, greeting_s, pleased)
     assert (found.attitude, found.responsiveness) == pytest.approx((attitude, responsiveness))
@@ -91,13 +88,10 @@ def test_a_broad_smile_counts_for_as_long_as_it_is_fresh_and_what_cannot_be_seen
     assert after(25, speaker(0.5, left=1e9), BroadSmiles(1)) == pytest.approx(0.4)
 
 
-@pytest.mark.parametrize(
-    ("broad", "controls", "asked"),
-    [
-        (1.0, {}, 0.65), (0.5, {}, 0.325), (0.5, {"responsiveness": 0.9}, 0.9), (1.0, {"attitude": -0.5}, 0.325),
-        (1.0, {"smiling": -1.0}, 0.0),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("broad", "controls", "asked"), [
+    (1.0, {}, 0.65), (0.5, {}, 0.325), (0.5, {"responsiveness": 0.9}, 0.9), (1.0, {"attitude": -0.5}, 0.325),
+    (1.0, {"smiling": -1.0}, 0.0),
+])  # fmt: skip
 def test_a_broad_smile_asks_for_an_answer_but_of_who_is_cool_or_not_to_smile_less(broad, controls, asked) -> None:
     values = np.array([[controls.get(name, 0.0) for name in CONTROL_NAMES]], dtype=np.float32)
     smile = np.array([broad], dtype=np.float32)

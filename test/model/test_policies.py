@@ -230,16 +230,13 @@ def speaker(time_s: float) -> SpeakerFrame:
     return talk(time_s, values=values)
 
 
-@pytest.mark.parametrize(
-    ("control", "least", "measure"),
-    [
-        ("attitude", -1.0, lambda faces: smile_of(faces).mean()),
-        ("responsiveness", 0.0, lambda faces: smile_of(faces).mean()),
-        ("smiling", -1.0, lambda faces: smile_of(faces).mean()),
-        ("nodding", -1.0, lambda faces: (faces[:, HEAD_PITCH] > NOD).mean()),
-        ("liveliness", -1.0, lambda faces: faces[:, BROW].mean() / 0.05 + np.abs(faces[:, HEAD_ROLL]).mean() / 0.01),
-    ],
-)
+@pytest.mark.parametrize(("control", "least", "measure"), [
+    ("attitude", -1.0, lambda faces: smile_of(faces).mean()),
+    ("responsiveness", 0.0, lambda faces: smile_of(faces).mean()),
+    ("smiling", -1.0, lambda faces: smile_of(faces).mean()),
+    ("nodding", -1.0, lambda faces: (faces[:, HEAD_PITCH] > NOD).mean()),
+    ("liveliness", -1.0, lambda faces: faces[:, BROW].mean() / 0.05 + np.abs(faces[:, HEAD_ROLL]).mean() / 0.01),
+])  # fmt: skip
 def test_each_control_acts_monotonically_on_the_rules(control, least, measure) -> None:
     sizes = []
     for value in (least, (least + 1.0) / 2, 1.0):

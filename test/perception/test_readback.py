@@ -23,17 +23,14 @@ def run(nets: FaceNets) -> Readback:
     return run
 
 
-@pytest.mark.parametrize(
-    ("name", "least", "most"),
-    [
-        ("jawOpen", 0.60, 1.0), ("mouthSmileLeft", 0.45, 1.0), ("mouthSmileRight", 0.45, 1.0),
-        ("mouthFrownLeft", 0.35, 1.0), ("mouthPucker", 0.45, 1.0), ("mouthFunnel", 0.35, 1.0),
-        ("mouthStretch", 0.40, 1.0), ("mouthPress", 0.20, 0.9), ("mouthUpperUp", 0.35, 1.0), ("mouthLeft", 0.50, 1.0),
-        ("browDown", 0.35, 1.0), ("browInnerUp", 0.40, 1.0), ("browOuterUpLeft", 0.40, 1.0),
-        ("browOuterUpRight", 0.40, 1.0), ("eyeBlinkLeft", 0.70, 1.0), ("eyeBlinkRight", 0.70, 1.0),
-        ("eyeWide", 0.30, 1.0), ("eyeSquint", 0.12, 0.9),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "least", "most"), [
+    ("jawOpen", 0.60, 1.0), ("mouthSmileLeft", 0.45, 1.0), ("mouthSmileRight", 0.45, 1.0),
+    ("mouthFrownLeft", 0.35, 1.0), ("mouthPucker", 0.45, 1.0), ("mouthFunnel", 0.35, 1.0),
+    ("mouthStretch", 0.40, 1.0), ("mouthPress", 0.20, 0.9), ("mouthUpperUp", 0.35, 1.0), ("mouthLeft", 0.50, 1.0),
+    ("browDown", 0.35, 1.0), ("browInnerUp", 0.40, 1.0), ("browOuterUpLeft", 0.40, 1.0),
+    ("browOuterUpRight", 0.40, 1.0), ("eyeBlinkLeft", 0.70, 1.0), ("eyeBlinkRight", 0.70, 1.0),
+    ("eyeWide", 0.30, 1.0), ("eyeSquint", 0.12, 0.9),
+])  # fmt: skip
 def test_what_is_shown_comes_back(run: Readback, name: str, least: float, most: float) -> None:
     """`least` and `most`: how far its reading rises where 0.85 is shown."""
     rest = run.read(neutral(), 4)

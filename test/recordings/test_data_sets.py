@@ -63,17 +63,14 @@ def test_what_is_written_is_read_again(tmp_path: Path, example: Extracted) -> No
 ABOUT = {"format": "reactdiff-recording", "version": 1, "rate_hz": 25}
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"speaker_mfcc": None}, "speaker_mfcc is missing"),
-        ({"speaker_mfcc": np.zeros((FRAMES, 13), np.float32)}, r"speaker_mfcc is \(30, 13\).*instead of \(30, 26\)"),
-        ({"speaker_pitch_hz": np.full(FRAMES, np.nan)}, "speaker_pitch_hz holds values that are not finite"),
-        ({"observed": None}, "observed is missing"),
-        ({"about": np.array("{}")}, "not one that 'reactdiff extract' wrote"),
-        ({"about": np.array(json.dumps(ABOUT | {"rate_hz": 30}))}, "30 Hz instead of 1 at 25"),
-    ],
-)
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"speaker_mfcc": None}, "speaker_mfcc is missing"),
+    ({"speaker_mfcc": np.zeros((FRAMES, 13), np.float32)}, r"speaker_mfcc is \(30, 13\).*instead of \(30, 26\)"),
+    ({"speaker_pitch_hz": np.full(FRAMES, np.nan)}, "speaker_pitch_hz holds values that are not finite"),
+    ({"observed": None}, "observed is missing"),
+    ({"about": np.array("{}")}, "not one that 'reactdiff extract' wrote"),
+    ({"about": np.array(json.dumps(ABOUT | {"rate_hz": 30}))}, "30 Hz instead of 1 at 25"),
+])  # fmt: skip
 def test_a_bad_field_is_named(tmp_path: Path, example: Extracted, changes: dict[str, Any], words: str) -> None:
     path = tmp_path / "a.npz"
     save(path, example)
@@ -112,14 +109,11 @@ def test_resampling_keeps_the_mean_and_the_times() -> None:
     np.testing.assert_allclose(resampled(noise, 30.0).mean(), noise.mean(), rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "sentence"),
-    [
-        ("p1_gaze.csv", None, "lacks a file"), ("p1_gaze.csv", b"A B\n1 2\n1 2\n", "2 rows"),
-        ("p1_gaze.csv", b"A B\n1 2\n1 9\n", "gaze of line 3 is outside"),
-        ("p1_au12_r.csv", b"A B\n1 x\n", "line 2 is not two numbers"), ("p1_au06_r.csv", b"\xff\x00", "cannot be read"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "content", "sentence"), [
+    ("p1_gaze.csv", None, "lacks a file"), ("p1_gaze.csv", b"A B\n1 2\n1 2\n", "2 rows"),
+    ("p1_gaze.csv", b"A B\n1 2\n1 9\n", "gaze of line 3 is outside"),
+    ("p1_au12_r.csv", b"A B\n1 x\n", "line 2 is not two numbers"), ("p1_au06_r.csv", b"\xff\x00", "cannot be read"),
+])  # fmt: skip
 def test_a_wrong_layout_names_file_and_field(tmp_path: Path, name: str, content: bytes | None, sentence: str) -> None:
     write(tmp_path, "p1")
     (tmp_path / name).unlink()
@@ -316,16 +310,13 @@ def nan_in(values: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda v: v[:, :, :57], ["3DMM coefficients", "(100, 1, 57)", "(frames, 58)"]),
-        (lambda v: v[:70], ["70 and 100 frames", "Emotion"]),
-        (nan_in, ["not finite", "frame 40, column 7"]),
-        ({"speaker2_arkit": "../../other.npy"}, ["outside of its dataset"]),
-        ({"speaker2_arkit": "train/none.npy"}, ["a file is missing: the ARKit channels"]),
-    ],
-)
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda v: v[:, :, :57], ["3DMM coefficients", "(100, 1, 57)", "(frames, 58)"]),
+    (lambda v: v[:70], ["70 and 100 frames", "Emotion"]),
+    (nan_in, ["not finite", "frame 40, column 7"]),
+    ({"speaker2_arkit": "../../other.npy"}, ["outside of its dataset"]),
+    ({"speaker2_arkit": "train/none.npy"}, ["a file is missing: the ARKit channels"]),
+])  # fmt: skip
 def test_a_bad_array_or_line_is_named_with_its_file_and_field(tmp_path: Path, change: Any, words: list[str]) -> None:
     if callable(change):
         kind, root = "react", react(tmp_path, frames=100, splits=("train",))

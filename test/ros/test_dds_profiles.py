@@ -19,15 +19,12 @@ OLD, NEW = "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"
 NAMESPACE = "{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}"
 
 
-@pytest.mark.parametrize(
-    ("given", "profile", "reach"),
-    [
-        ({RANGE: "LOCALHOST"}, ALONE, "SYSTEM_DEFAULT"),  # else rmw_fastrtps would add shared memory
-        ({ONLY: "1", PEERS: "192.168.1.20"}, ALONE, "SYSTEM_DEFAULT"),
-        ({RANGE: "LOCALHOST", PEERS: "192.168.1.20"}, DISCOVERY, "LOCALHOST"),
-        ({ONLY: "0", RANGE: "SUBNET"}, DISCOVERY, "SUBNET"),
-    ],
-)
+@pytest.mark.parametrize(("given", "profile", "reach"), [
+    ({RANGE: "LOCALHOST"}, ALONE, "SYSTEM_DEFAULT"),  # else rmw_fastrtps would add shared memory
+    ({ONLY: "1", PEERS: "192.168.1.20"}, ALONE, "SYSTEM_DEFAULT"),
+    ({RANGE: "LOCALHOST", PEERS: "192.168.1.20"}, DISCOVERY, "LOCALHOST"),
+    ({ONLY: "0", RANGE: "SUBNET"}, DISCOVERY, "SUBNET"),
+])  # fmt: skip
 def test_a_face_that_stays_on_its_machine_has_a_profile_that_says_so(given, profile, reach):
     use_profile(alone=True, environment=given)
     assert (Path(given[OLD]).name, given[RANGE]) == (profile, reach)
@@ -94,18 +91,15 @@ def test_two_machines_find_each_other_without_multicast(domain):
 SECURE = {"ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_STRATEGY": "Enforce"}
 
 
-@pytest.mark.parametrize(
-    ("environment", "why"),
-    [
-        ({RANGE: "LOCALHOST"}, ""), ({RANGE: "OFF", PEERS: "192.0.2.1"}, ""), ({ONLY: "1", PEERS: "192.0.2.1"}, ""),
-        ({ONLY: "1", "ROS_DISTRO": "humble"}, ""), ({RANGE: "SUBNET", **SECURE}, ""),
-        ({}, f"({RANGE} is not set): set {RANGE}=LOCALHOST,"),
-        ({RANGE: "SYSTEM_DEFAULT", ONLY: "0"}, f"({RANGE} is SYSTEM_DEFAULT)"),
-        ({RANGE: "LOCALHOST", PEERS: "192.0.2.1"}, f"({PEERS} names 192.0.2.1)"),
-        ({RANGE: "LOCALHOST", "ROS_DISTRO": "humble"}, f"({ONLY} is not 1): set {ONLY}=1,"),
-        ({RANGE: "SUBNET", **SECURE, "ROS_SECURITY_STRATEGY": "Permissive"}, "is SUBNET)"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("environment", "why"), [
+    ({RANGE: "LOCALHOST"}, ""), ({RANGE: "OFF", PEERS: "192.0.2.1"}, ""), ({ONLY: "1", PEERS: "192.0.2.1"}, ""),
+    ({ONLY: "1", "ROS_DISTRO": "humble"}, ""), ({RANGE: "SUBNET", **SECURE}, ""),
+    ({}, f"({RANGE} is not set): set {RANGE}=LOCALHOST,"),
+    ({RANGE: "SYSTEM_DEFAULT", ONLY: "0"}, f"({RANGE} is SYSTEM_DEFAULT)"),
+    ({RANGE: "LOCALHOST", PEERS: "192.0.2.1"}, f"({PEERS} names 192.0.2.1)"),
+    ({RANGE: "LOCALHOST", "ROS_DISTRO": "humble"}, f"({ONLY} is not 1): set {ONLY}=1,"),
+    ({RANGE: "SUBNET", **SECURE, "ROS_SECURITY_STRATEGY": "Permissive"}, "is SUBNET)"),
+])  # fmt: skip
 def test_a_robot_that_other_machines_can_reach_has_one_sentence_and_one_that_they_cannot_none(environment, why):
     sentence = wider_than_this_machine(environment)
     assert why in sentence

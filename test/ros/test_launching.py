@@ -175,13 +175,10 @@ def test_the_labs_own_settings_count_what_is_given_wins_and_their_file_is_remove
     assert not list((tmp_path / "files").iterdir())
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "words"),
-    [
-        ("policy", "bogus", "use one of idle, mime"), ("outputs", "arkit@host:99999", "'99999' is not a port"),
-        ("namespace", "robot 1", "letters, digits and underscores"), ("robot", "hal9000", "screen"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "value", "words"), [
+    ("policy", "bogus", "use one of idle, mime"), ("outputs", "arkit@host:99999", "'99999' is not a port"),
+    ("namespace", "robot 1", "letters, digits and underscores"), ("robot", "hal9000", "screen"),
+])  # fmt: skip
 def test_a_wrong_argument_is_one_sentence_before_anything_starts(tmp_path, name, value, words):
     with pytest.raises(RuntimeError) as caught:
         ran(**{name: value})

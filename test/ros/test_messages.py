@@ -163,31 +163,28 @@ SEEN = {"gaze_observed": True, "position_observed": True, "affect_observed": Tru
 WHY = {"cues": ["a"], "smile": numbers(0.0), "brows": numbers(0.0), "nods_per_min": numbers(0.0)}
 
 
-@pytest.mark.parametrize(
-    ("kind", "read", "good", "bad"),
-    [
-        *(("Reaction", m.reaction_value, PLAN, bad) for bad in (
-            {"horizon": 0}, {"horizon": 3}, {"commit": 3}, {"frame_rate": NAN}, {"coefficients": numbers(*[NAN] * 116)},
-        )),
-        *(("AudioChunk", m.sound_value, SOUND, bad) for bad in (
-            {"sample_rate": 4_000_000}, {"channels": 33}, {"channels": 2}, {"sample_rate": 8000},
-        )),
-        *(("SpeechTiming", m.timing_value, TIMES, bad) for bad in (
-            {"symbols": ["a", "b"], "starts": numbers(0.2, 0.1), "ends": numbers(0.3, 0.3)}, {"ends": numbers(0.05)},
-            {"starts": numbers(-0.1)}, {"ends": numbers(NAN)}, {"ends": numbers()}, {"alphabet": "klingon"},
-        )),
-        *(("Mouth", m.mouth_value, MOUTH_OF_2, {"frames": frames}) for frames in (0, 3, 60_000)),
-        *(("Gesture", m.gesture_value, {"name": "nod"}, {"strength": bad}) for bad in (-0.1, 2.1, NAN)),
-        ("Explanation", m.explanation_value, WHY, {"cues": ["a", "b"]}),
-        ("ListenerControl", m.control_value, {"attitude": NAN}, {"attitude": math.inf}),
-        ("ExpressionFrame", m.expression_value, {"mode": "idle"}, {"mode": "asleep"}),
-        *(("SpeakerFrame", m.speaker_value, SEEN, bad) for bad in (
-            {"expression": "hungry"}, {"coefficients": [0.0, NAN] * 29}, {"confidence": [0.0, 1.1] * 29},
-            {"valence": NAN}, {"position": Point(y=math.inf)},
-            {"voice": msg.Voice(observed=True, mfcc=[0.0, NAN] * 13)},
-        )),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("kind", "read", "good", "bad"), [
+    *(("Reaction", m.reaction_value, PLAN, bad) for bad in (
+        {"horizon": 0}, {"horizon": 3}, {"commit": 3}, {"frame_rate": NAN}, {"coefficients": numbers(*[NAN] * 116)},
+    )),
+    *(("AudioChunk", m.sound_value, SOUND, bad) for bad in (
+        {"sample_rate": 4_000_000}, {"channels": 33}, {"channels": 2}, {"sample_rate": 8000},
+    )),
+    *(("SpeechTiming", m.timing_value, TIMES, bad) for bad in (
+        {"symbols": ["a", "b"], "starts": numbers(0.2, 0.1), "ends": numbers(0.3, 0.3)}, {"ends": numbers(0.05)},
+        {"starts": numbers(-0.1)}, {"ends": numbers(NAN)}, {"ends": numbers()}, {"alphabet": "klingon"},
+    )),
+    *(("Mouth", m.mouth_value, MOUTH_OF_2, {"frames": frames}) for frames in (0, 3, 60_000)),
+    *(("Gesture", m.gesture_value, {"name": "nod"}, {"strength": bad}) for bad in (-0.1, 2.1, NAN)),
+    ("Explanation", m.explanation_value, WHY, {"cues": ["a", "b"]}),
+    ("ListenerControl", m.control_value, {"attitude": NAN}, {"attitude": math.inf}),
+    ("ExpressionFrame", m.expression_value, {"mode": "idle"}, {"mode": "asleep"}),
+    *(("SpeakerFrame", m.speaker_value, SEEN, bad) for bad in (
+        {"expression": "hungry"}, {"coefficients": [0.0, NAN] * 29}, {"confidence": [0.0, 1.1] * 29},
+        {"valence": NAN}, {"position": Point(y=math.inf)},
+        {"voice": msg.Voice(observed=True, mfcc=[0.0, NAN] * 13)},
+    )),
+])  # fmt: skip
 def test_a_message_that_cannot_be_is_refused(kind, read, good, bad):
     read(getattr(msg, kind)(**good))
     with pytest.raises(MessageError):

@@ -62,13 +62,10 @@ def test_samplers_equal_the_reference_schedulers() -> None:
         torch.testing.assert_close(ours, x, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"widht": 3}, "paper.widht"), ({"heads": 3}, "multiples of heads"), ({"batch": 0}, "paper.batch"),
-        ({"hop": 50}, "shorter than the window"), ({"protocol": "live"}, "must be 'offline' or 'online'"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("values", "words"), [
+    ({"widht": 3}, "paper.widht"), ({"heads": 3}, "multiples of heads"), ({"batch": 0}, "paper.batch"),
+    ({"hop": 50}, "shorter than the window"), ({"protocol": "live"}, "must be 'offline' or 'online'"),
+])  # fmt: skip
 def test_wrong_settings_are_named(values: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         from_dict(values)

@@ -159,13 +159,10 @@ def test_a_cubic_has_a_known_jerk_and_a_jump_at_every_hop_is_seen() -> None:
     assert np.nanmean([*smooth.values()]) == pytest.approx(1.0, abs=0.15)
 
 
-@pytest.mark.parametrize(
-    ("stream", "at", "sentence"),
-    [
-        (np.zeros((100, 57)), times(100), "is not"), (np.zeros((100, 58)), times(100)[::-1], "do not rise"),
-        (np.full((100, 58), np.nan), times(100), "not numbers"), (np.zeros((10, 58)), times(10), "2 s at least"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("stream", "at", "sentence"), [
+    (np.zeros((100, 57)), times(100), "is not"), (np.zeros((100, 58)), times(100)[::-1], "do not rise"),
+    (np.full((100, 58), np.nan), times(100), "not numbers"), (np.zeros((10, 58)), times(10), "2 s at least"),
+])  # fmt: skip
 def test_bad_streams_are_named(stream: np.ndarray, at: np.ndarray, sentence: str) -> None:
     with pytest.raises(ReactdiffError, match=sentence):
         robot_metrics(stream, at)

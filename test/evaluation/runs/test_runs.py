@@ -304,23 +304,17 @@ def test_a_look_ahead_is_held_to_what_is_declared(tmp_path: Path, reactdiff) -> 
     assert f"looks further: frame {report['first_difference']['frame']}" in error
 
 
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("nobody", "unknown listener"), ("json:JSONDecoder", "must take seed="),
-        ("collections:Counter", "lacks name"), ("nowhere/own.py:Own", "the listener's file is missing"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("text", "sentence"), [
+    ("nobody", "unknown listener"), ("json:JSONDecoder", "must take seed="),
+    ("collections:Counter", "lacks name"), ("nowhere/own.py:Own", "the listener's file is missing"),
+])  # fmt: skip
 def test_a_listener_that_cannot_be_had_is_a_sentence(text: str, sentence: str, reactdiff) -> None:
     assert sentence in reactdiff("evaluate", "online", "--listener", text, "--cuts", 1, code=1)[1]
 
 
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        ("face = face[:, :57]", "has shape"), ("face[:] = np.nan", "not numbers"), ("slot -= 3", "begins in the past"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("change", "sentence"), [
+    ("face = face[:, :57]", "has shape"), ("face[:] = np.nan", "not numbers"), ("slot -= 3", "begins in the past"),
+])  # fmt: skip
 def test_plans_from_outside_are_checked(tmp_path: Path, change: str, sentence: str) -> None:
     path = own_listeners(tmp_path)
     path.write_text(path.read_text().replace("        return Reaction(", f"        {change}\n        return Reaction("))

@@ -100,14 +100,11 @@ def test_the_command_says_it_all_and_draws_it(given: dict[str, Path], tmp_path: 
     assert made.answered.sum(1).tolist() == [4, 1]
 
 
-@pytest.mark.parametrize(
-    ("option", "name", "why"),
-    [
-        ("--speech", "empty", "holds no speech"), ("--speech", "tone", "no speech is heard"),
-        ("--nods", "lacking.csv", "lacks velocity"), ("--nods", "words.csv", "not numeric"),
-        ("--nods", "negative.csv", "a value that no nod has"), ("--output", "plot.txt", "must end with"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("option", "name", "why"), [
+    ("--speech", "empty", "holds no speech"), ("--speech", "tone", "no speech is heard"),
+    ("--nods", "lacking.csv", "lacks velocity"), ("--nods", "words.csv", "not numeric"),
+    ("--nods", "negative.csv", "a value that no nod has"), ("--output", "plot.txt", "must end with"),
+])  # fmt: skip
 def test_bad_input_is_one_sentence(option: str, name: str, why: str, given, tmp_path: Path, reactdiff) -> None:
     (tmp_path / "empty").mkdir()
     write_sound(tmp_path / "tone" / "a.wav", 2.0)
