@@ -63,6 +63,10 @@ def dev() -> None:
     "github.com/daoramey/nonverbal-dynamics-VC-resolution (MIT; Diao et al., ICMI 2024), or files of the same form.",
 )  # fmt: skip
 @click.option(
+    "--speakers", type=common.FOLDER,
+    help="The same: half of the simulated speakers smile and look as these people do, at another pace and size.",
+)  # fmt: skip
+@click.option(
     "--recordings", type=common.FOLDER,
     help="Folder of your own recordings of two people, as 'reactdiff extract --pair' writes them.",
 )  # fmt: skip
@@ -86,7 +90,6 @@ def dev() -> None:
 @click.option("--keep", type=Number(0.0, 1.0), help="With --from: share of those networks in the new ones (0).")
 @click.option("--speaker-guidance", type=Number(1.0, 4.0), help="With --from: learn to react as with this guidance.")
 @click.option("--condition-guidance", type=Number(1.0, 4.0), help="The same for controls and style (1).")
-@click.option("--only", metavar="GROUP", multiple=True, help="With --keep-encoder: train this group alone; repeatable.")
 @click.option("--ablate", type=common.Choice(_ABLATIONS), multiple=True, help="Train without this part; repeatable.")
 @common.JSON
 def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:

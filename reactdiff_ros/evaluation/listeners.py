@@ -75,10 +75,13 @@ class Provenance:
 
     @property
     def calls(self) -> bool:
-        """Recorded calls (`dev train --dyads`) were among the training data; older manifests know no others."""
+        """Recorded calls were among the training data (`dev train --dyads`, `--speakers`); older manifests know no
+        others.
+        """
         described = [run for run in self.runs if "data" in run]
-        met = ("dyads" in r["data"] and "real" not in r.get("settings", {}).get("ablate", ()) for r in described)
-        return self.real and (not described or any(met))
+        learnt = (r for r in described if "real" not in r.get("settings", {}).get("ablate", ()))
+        met = ({"dyads", "speakers"} & {*r["data"]} for r in learnt)
+        return any(met) or (self.real and not described)
 
     @property
     def held_out(self) -> tuple[int, int] | None:

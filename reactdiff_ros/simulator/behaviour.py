@@ -125,7 +125,10 @@ def spoken(talk: Talk, frames: int) -> BoolArray:
     return cover(talk.start, talk.end, talk.on, frames)
 
 
-def gaze_contact(seed: Seed, talk: Talk, wander: FloatArray, speech: BoolArray, extra: BoolArray) -> BoolArray:
+def gaze_contact(
+    seed: Seed, talk: Talk, wander: FloatArray, speech: BoolArray, extra: BoolArray,
+    recorded: tuple[BoolArray, BoolArray] | None = None,
+) -> BoolArray:  # fmt: skip
     """(B, T) whether the speaker looks at the listener.
 
     At the listener 40 to 50 % of the time while speaking and about 80 % in silence, very different between people;
@@ -137,12 +140,15 @@ def gaze_contact(seed: Seed, talk: Talk, wander: FloatArray, speech: BoolArray, 
         wander: (B, T) unit-variance noise whose level makes glances.
         speech: (B, T).
         extra: (B, T) where the gaze is on the listener in any case.
+        recorded: (B,) whose glances are recorded ones, and these, (B, T).
     """
     rng = generator(seed, PART + 100)
     worlds, frames = speech.shape
     speaking = 0.35 + 0.35 * rng.standard_normal((worlds, 1), dtype=np.float32)
     silent = -1.15 + 0.35 * rng.standard_normal((worlds, 1), dtype=np.float32)
     looks = wander > np.where(speech, speaking, silent)
+    if recorded is not None:
+        looks = np.where(recorded[0][:, None], recorded[1], looks)
     shy = rng.random(talk.start.shape, dtype=np.float32) < 0.75
     avert = uniform(rng, 0.5, 1.5, talk.start.shape)
     moment = np.nan_to_num(talk.cue, nan=-1e6)

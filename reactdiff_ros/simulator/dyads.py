@@ -18,6 +18,7 @@ from reactdiff_ros.types import FloatArray
 
 from .listener import Listening, listen
 from .observation import observe
+from .resampled import Recorded
 from .speaker import Speakers, make_speakers, stimulus_of
 from .stimulus import Stimulus
 from .temperament import Prior, Temperament, draw_temperaments
@@ -67,6 +68,7 @@ def simulate(
     precursors: bool = True,
     emotions: float = 0.0,
     ambivalence: float = 0.0,
+    recorded: Recorded | None = None,
 ) -> Dyads:
     """Dyads from a seed.
 
@@ -83,10 +85,12 @@ def simulate(
         precursors: False leaves out what announces the speakers' events.
         emotions: share of the worlds whose speakers have emotional episodes; the others are the same without.
         ambivalence: share of these others whose speakers have episodes of ambivalence.
+        recorded: people whose smiles and glances a share of the speakers gets.
     """
     truth = make_speakers(
-        (seed, _SPEAKER), worlds, frames, precursors=precursors, emotions=emotions, ambivalence=ambivalence
-    )
+        (seed, _SPEAKER), worlds, frames, precursors=precursors, emotions=emotions, ambivalence=ambivalence,
+        recorded=recorded,
+    )  # fmt: skip
     speaker = observe((seed, _OBSERVE), truth, bank)
     stimulus = stimulus_of(truth, speaker.camera, speaker.microphone)
     pairs = worlds // 2

@@ -23,6 +23,7 @@ from . import behaviour
 from .behaviour import CUE_S, LOW_S, SLOW, Talk
 from .emotions import ANSWERED, HESITATION_S, Episodes, draw_episodes, insert_ambivalence
 from .motion import BoolArray, Events, IntArray, Seed, cover, envelope, low_pass, since, single
+from .resampled import Recorded, take_over
 from .stimulus import Stimulus
 
 InsertionKind = Literal[
@@ -128,6 +129,7 @@ def make_speakers(
     insertion: Insertion | None = None,
     emotions: float = 0.0,
     ambivalence: float = 0.0,
+    recorded: Recorded | None = None,
 ) -> Speakers:
     """B different speakers over `frames` frames of 25 Hz.
 
@@ -139,6 +141,7 @@ def make_speakers(
         insertion: an extra event; all else is bit-equal before its frame.
         emotions: share of the worlds that have emotional episodes; the others are bit-equal.
         ambivalence: share of these others that have episodes of ambivalence.
+        recorded: people whose smiles and glances a share of the speakers gets; the others are the same without.
 
     Raises:
         ValueError: the insertion's frame lies outside.
@@ -156,14 +159,18 @@ def make_speakers(
     present = behaviour.make_present(seed, worlds, frames)
     smiles, sincere, bursts, amused = behaviour.make_smiles(seed, people, frames)
     extra, flatly = _inserted_smile(insertion, worlds), insertion is not None and insertion.kind == "flat_smile"
-    base = envelope(smiles, frames)
+    base, looks = envelope(smiles, frames), None
+    if recorded is not None:
+        rows, curve, looking = recorded.draw(seed, worlds, frames)
+        smiles, bursts, base = take_over(smiles, bursts, base, rows, curve)
+        looks = rows, looking
     smile = np.maximum(base, envelope(extra, frames)) if extra is not None else base
     bouts = behaviour.make_bursts(seed, smiles, bursts, amused, base, frames)
     cheek, brighten, voiced = behaviour.announce(seed, people, smiles, sincere, frames, precursors)
     phrases = behaviour.spoken(talk, frames)
     inside, cue_forced, low = _inserted_cue(insertion, phrases)
     waves = behaviour.make_waves(seed, worlds, frames)
-    contact = behaviour.gaze_contact(seed, talk, waves[..., 0], phrases, cue_forced) & ~episodes.averted
+    contact = behaviour.gaze_contact(seed, talk, waves[..., 0], phrases, cue_forced, looks) & ~episodes.averted
     swell = 1 + 0.12 * waves[..., 3]
     flat = cover(smiles.start, smiles.over, smiles.on & ~sincere, frames)
     glad = cover(smiles.start, smiles.over, smiles.on & sincere, frames)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from reactdiff_ros.errors import ReactdiffError, explained
 from reactdiff_ros.model.backends.weights import encoder_strides
 from reactdiff_ros.model.diffusion.conditions import condition_count
-from reactdiff_ros.model.diffusion.latents import GROUP_NAMES, LATENT_COUNT
+from reactdiff_ros.model.diffusion.latents import LATENT_COUNT
 from reactdiff_ros.model.diffusion.memory import ROWS
 
 KINDS: Final = ("react", "mars", "dualtalk")
@@ -130,7 +130,8 @@ class TrainConfig:
     ambivalence: float = 0.0
     """Share of the others who have episodes of ambivalence. What is learnt is what the networks of `start_from` draw,
     shifted by what ambivalence adds to simulated listeners: the same ones with it and without. So everything else stays
-    as it is (learning without forgetting, Li and Hoiem 2016)."""
+    as it is (learning without forgetting, Li and Hoiem 2016). Smiles at these moments are the simulated ones: one that
+    is suppressed is another kind of event, not a shifted one."""
     pool_steps: int = 150
     """Steps until the next pool is drawn."""
     learning_rate: float = 6e-4
@@ -150,6 +151,8 @@ class TrainConfig:
     """File of the voice bank; empty: none."""
     dyads: str = ""
     """Folder of recorded calls; empty: none."""
+    speakers: str = ""
+    """Folder of recorded calls whose smiles and glances half of the simulated speakers get; empty: none."""
     recordings: str = ""
     """Folder of a lab's own recordings, as `reactdiff extract --pair` writes them; empty: none."""
     data: tuple[str, ...] = ()
@@ -173,9 +176,6 @@ class TrainConfig:
     the speaker and on the conditions (distillation of guidance: Meng et al. 2023; of several conditions: Liu et al.
     2022)."""
     condition_guidance: float = 1.0
-    only: tuple[str, ...] = ()
-    """Groups of latents whose rows of the denoiser's output are all that is trained; the other groups are drawn as by
-    the networks of `start_from`."""
     ablate: tuple[str, ...] = ()
     shape: Shape = Shape()
 
@@ -184,13 +184,6 @@ class TrainConfig:
             object.__setattr__(self, "shape", replace(self.shape, joined=JOINED))
         if self.distils and not self.start_from:
             raise ReactdiffError("what is distilled comes from networks that are there", todo="give --from as well")
-        if self.only and not (self.start_from and self.keep_encoder):
-            raise ReactdiffError(
-                "single groups are trained in existing networks", todo="give --from and --keep-encoder"
-            )
-        groups = [name for name in self.only if name not in GROUP_NAMES]
-        if groups:
-            raise ReactdiffError(f"there is no group {groups[0]}", todo=f"one of {', '.join(GROUP_NAMES)}")
         if self.keep and not self.start_from:
             raise ReactdiffError("there are no networks of which to keep a share", todo="give --from as well")
         unknown = [name for name in self.ablate if name not in ABLATIONS]
@@ -216,6 +209,11 @@ class TrainConfig:
         return (self.speaker_guidance, self.condition_guidance) != (1.0, 1.0)
 
     @property
+    def meets_speakers(self) -> bool:
+        """Whether recorded people are among the simulated speakers."""
+        return bool(self.speakers) and "real" not in self.ablate
+
+    @property
     def hears_sets(self) -> bool:
         """Whether the sound of public sets is read."""
         return bool(self.data) and self.sound and {"voice", "real"}.isdisjoint(self.ablate)
@@ -226,7 +224,7 @@ def config_from(values: dict[str, Any]) -> TrainConfig:
     known = {f.name for f in fields(TrainConfig)}
     given = {name: value for name, value in values.items() if name in known}
     given["shape"] = shape_of(values["shape"])
-    for name in ("ablate", "data", "only"):
+    for name in ("ablate", "data"):
         given[name] = tuple(values.get(name, ()))
     return TrainConfig(**given)
 

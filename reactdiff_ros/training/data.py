@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -27,9 +28,11 @@ from reactdiff_ros.model.diffusion.memory import at_rest, traced
 from reactdiff_ros.model.diffusion.sampler import SIDED
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, featurize, heard_ages, withhold
 from reactdiff_ros.perception.blendshapes import OBSERVED
+from reactdiff_ros.recordings.datasets.dyads import folds, read_dyads
 from reactdiff_ros.simulator.dyads import simulate, unmoved
 from reactdiff_ros.simulator.observation import POSE_TRUST, SHOWN, appearance
 from reactdiff_ros.simulator.policy import perceive
+from reactdiff_ros.simulator.resampled import Recorded
 from reactdiff_ros.simulator.seeds import Purpose, purpose_seed
 from reactdiff_ros.simulator.speaker import Speakers
 from reactdiff_ros.simulator.stimulus import Stimulus
@@ -37,7 +40,7 @@ from reactdiff_ros.simulator.temperament import Temperament
 from reactdiff_ros.simulator.voices import VoiceBank, load_bank
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
-from .config import Shape, TrainConfig
+from .config import Shape, TrainConfig, fold_of
 from .nets import STIMULUS_NAMES, TRACED, Encoder, ListenerVae
 
 _SEED = 23
@@ -227,6 +230,7 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
         controls=asked,
         emotions=config.emotions,
         ambivalence=config.ambivalence,
+        recorded=recorded_speakers(config.speakers, config.fold) if config.meets_speakers else None,
     )
     if "randomisation" in config.ablate:
         without_randomisation(dyads.speaker, dyads.truth, dyads.stimulus.contact, seed)
@@ -243,6 +247,22 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
         real=np.zeros(config.worlds), salience=salience(perceive(dyads.speaker)),
         stimulus=stimulus_and_traces(dyads.stimulus), **others,
     )  # fmt: skip
+
+
+@cache
+def recorded_speakers(folder: str, fold: str = "") -> Recorded:
+    """Everybody in the recorded calls of a folder as a speaker, but for those whom the fold leaves out.
+
+    Calls are as long as the shortest. Raises ReactdiffError: the folder or the fold is wrong.
+    """
+    found = read_dyads(Path(folder))
+    if fold:
+        number, count = fold_of(fold)
+        found = folds(found, count)[number][0]
+    frames = min(r.frames for r in found)
+    smile = [r.speaker.coefficients[0, :frames, INDEX["mouthSmileLeft"]] for r in found]
+    contact = [r.speaker.gaze[0, :frames, 2] > 0.5 for r in found]
+    return Recorded(np.stack(smile), np.stack(contact))
 
 
 def _shown(listener: FloatArray, dips: FloatArray, who: Temperament) -> FloatArray:

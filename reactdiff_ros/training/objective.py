@@ -78,7 +78,7 @@ def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * (mean.square() + torch.exp(log_var) - 1.0 - log_var)
 
 
-USUAL: Final = 5.0
+USUAL: Final = 3.0
 """Weight of plans that ambivalence does not move: they are so much more frequent in life than in its training."""
 MOTION, COOCCURRENCE, AUXILIARY, LEVEL = 0.05, 0.02, 0.3, 0.1
 """Weights of the losses on decoded coefficients' velocity and acceleration, on which action units occur together, on
@@ -114,6 +114,8 @@ MISTAKEN: Final = 0.07
 SPRING_FRAMES: Final = 10.0
 SPEED_FRAMES: Final = 2.0
 """Time constants with which they come back, and with which they lose the speed of the other."""
+SMILES: Final = torch.tensor([GROUPS[i].name == "smile" for i in GROUP_OF_LATENT])
+"""(L,) those of smiles, see `TrainConfig.ambivalence`."""
 SLOW_LATENTS: Final = torch.tensor([GROUPS[i].name not in ("blinks", "gaze") for i in GROUP_OF_LATENT])
 """(L,) those that another listener's past brings along, see `mistake`."""
 CLEAR: Final = 0.7
@@ -391,9 +393,8 @@ class Objective(nn.Module):  # type: ignore[misc]
     def __init__(self, model: Model, config: TrainConfig, teacher: Denoiser | None = None) -> None:
         super().__init__()
         self.model, self.config, self.teacher = model, config, teacher
-        learnt = torch.tensor([not config.only or GROUPS[i].name in config.only for i in GROUP_OF_LATENT])
-        self.register_buffer("learnt", learnt, persistent=False)
-        self.register_buffer("weights", LATENT_WEIGHT / LATENT_WEIGHT.mean() * learnt, persistent=False)
+        self.register_buffer("weights", LATENT_WEIGHT / LATENT_WEIGHT.mean(), persistent=False)
+        self.register_buffer("smiles", SMILES, persistent=False)
 
     def forward(self, s: Sequences, d: Drawn) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and its parts without their weights."""
@@ -408,11 +409,13 @@ class Objective(nn.Module):  # type: ignore[misc]
         if self.teacher is not None:
             unmoved = p.unmoved
             before = model.vae.emphasise(unmoved.target, unmoved.before)[:, None]
-            z, d = cos * before + sin * d.noise, replace(d, plans=unmoved)
-            known = self._guided(self.teacher, z, d, speaker, speaker_missing)
-            error = (predicted - known + sin * (target - before)).square()
-            still = torch.cat([p.moved.past, p.moved.target], dim=1).abs().amax((1, 2)) < MOVED
-            weight = torch.where(still, USUAL if self.config.ambivalence else 1.0, 1.0)[:, None, None, None]
+            z, unmoved_draw = cos * before + sin * d.noise, replace(d, plans=unmoved)
+            known = self._guided(self.teacher, z, unmoved_draw, speaker, speaker_missing)
+            still = (torch.cat([p.moved.past, p.moved.target], dim=1).abs().amax((1, 2)) < MOVED)[:, None, None, None]
+            shifted = known - sin * (target - before)
+            wanted = torch.where(still | ~self.smiles, shifted, cos * d.noise - sin * target)
+            error = (predicted - wanted).square()
+            weight = torch.where(still, USUAL if self.config.ambivalence else 1.0, 1.0)
             losses = {"velocity": (error * self.weights * weight).mean()}
             return losses["velocity"], losses
         wanted = cos * d.noise - sin * target
@@ -421,7 +424,7 @@ class Objective(nn.Module):  # type: ignore[misc]
         losses = {"velocity": masked_mean(error, known)}
         clean = model.vae.accumulate(cos * z - sin * predicted, p.before[:, None])
         losses |= self._decoded(s, d, clean)
-        losses["level"] = level_loss(clean, p.target, p.before[:, -1], p.known & self.learnt)
+        losses["level"] = level_loss(clean, p.target, p.before[:, -1], p.known)
         total = losses["velocity"] + LEVEL * losses["level"]
         if not self.config.keep_encoder:
             losses["auxiliary"], losses["stimulus"] = self._auxiliary(s, self.model.encoder(s.features, s.observed))
@@ -466,8 +469,8 @@ class Objective(nn.Module):  # type: ignore[misc]
             nothing = clean.sum() * 0.0
             return {"speed": nothing, "acceleration": nothing, "cooccurrence": nothing}
         before = p.before[plan]
-        # Latents that were not measured, or are not learnt, are taken as they are: they must not count as a difference.
-        estimate = torch.where(p.known[plan] & self.learnt, clean[plan, stretch], p.target[plan])
+        # Latents that were not measured are taken as they are: they must not count as a difference.
+        estimate = torch.where(p.known[plan], clean[plan, stretch], p.target[plan])
         here = torch.cat([before, estimate], dim=1)
         there = torch.cat([before, p.target[plan]], dim=1)
         with torch.no_grad():

@@ -154,10 +154,11 @@ def _grown(networks: dict[str, Tensor], shape: Shape, new: Shape) -> dict[str, T
 # --- which runs made a checkpoint ------------------------------------------------------------------------------------
 
 _FILES: Final = {
-    "bank": "voices", "dyads": "dyads", "recordings": "recordings", "expression_names": "expression_names",
+    "bank": "voices", "dyads": "dyads", "speakers": "speakers", "recordings": "recordings",
+    "expression_names": "expression_names",
 }  # fmt: skip
 _PEOPLE: Final = {"dyads", "recordings", *KINDS}
-"""Data that are recordings of people."""
+"""Data that are recordings of people who listen."""
 _LEFT_OUT: Final = {*_FILES, "data", "start_from", "shape", "threads", "workers", "checkpoint_steps"}
 """Settings that a run's description leaves out: paths, which mean nothing elsewhere, and what changes no result."""
 

@@ -94,8 +94,6 @@ class Trainer:
         self.average.to(self.accelerator.device).requires_grad_(False)
         self.autoencoder = AutoencoderStep(self.model.vae)
         self.model.vae.requires_grad_(False)
-        if config.only:  # other groups have no loss, so that their rows stay
-            self.model.requires_grad_(False).denoiser.out.requires_grad_(True)
         self._origin = _networks_before(config).to(self.accelerator.device) if config.distils or config.keep else None
         self._teacher = self._origin.denoiser if config.distils and self._origin else None
         objective = Objective(self.model, config, self._teacher)
@@ -121,7 +119,7 @@ class Trainer:
     def _parameters(self) -> list[Tensor]:
         m = self.model
         if self.config.keep_encoder:
-            return [p for p in m.denoiser.parameters() if p.requires_grad]
+            return [*m.denoiser.parameters()]
         return [*m.encoder.parameters(), *m.denoiser.parameters(), *m.aux.parameters()]
 
     # --- checkpoints ---------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from reactdiff_ros.simulator import motion, voices
 from reactdiff_ros.simulator.behaviour import SLOW, TALKER
 from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.observation import appearance, observe
+from reactdiff_ros.simulator.resampled import Recorded
 from reactdiff_ros.simulator.speaker import PLACEBOS, Insertion, Speakers, make_speakers, stimulus_of
 from reactdiff_ros.simulator.voices import COLUMNS, TAIL, load_bank, make_bank
 from reactdiff_ros.types import FloatArray
@@ -101,6 +102,22 @@ def test_an_insertion_changes_nothing_before_its_frame_and_a_placebo_what_is_rea
     if kind in PLACEBOS:
         assert ("mesh" if kind == "lost_frame" else "coefficients") in read
         assert not read & {"speaking", "mfcc", "pitch_hz", "camera", "microphone", "face"}
+
+
+def test_some_speakers_smile_and_look_as_recorded_people_and_the_others_are_the_same_without() -> None:
+    second = np.arange(750) % 250
+    smile = np.where((second > 50) & (second < 100), 0.6, 0.05).astype(np.float32)[None]
+    with_them = make_speakers(5, 60, 750, recorded=Recorded(smile, smile > 0.5, share=0.4))
+    plain = make_speakers(5, 60, 750)
+    calm = ~(with_them.smile == plain.smile).all(1)
+    assert 12 <= calm.sum() <= 36
+    assert differing(with_them.take(np.flatnonzero(~calm)), plain.take(np.flatnonzero(~calm))) == set()
+    taken = with_them.take(np.flatnonzero(calm & (with_them.episodes.level == 0).all(1)))
+    world, long = runs(taken.smile > 0.2)
+    assert np.bincount(world, minlength=len(taken.smile)).mean() == pytest.approx(3, abs=0.5)
+    assert np.median(long) == pytest.approx(49, abs=8)
+    assert (taken.smiles.on & (taken.smiles.start < 30)).sum(1).mean() == pytest.approx(3, abs=0.5)
+    assert taken.contact[taken.smile > 0.3].mean() > taken.contact[taken.smile < 0.1].mean() + 0.2
 
 
 def test_who_is_ambivalent_falters_and_looks_away_and_smiles_a_second_later() -> None:

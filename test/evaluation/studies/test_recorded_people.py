@@ -53,9 +53,9 @@ class Follower:
 
     name = "model"
 
-    def __init__(self, folder: Path, fold: str, *, real: bool = True) -> None:
+    def __init__(self, folder: Path, fold: str, *, real: bool = True, **facts: object) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        manifest = {"real": real, "fold": fold, "ablate": [], "seed": 0, "steps": 1}
+        manifest = {"real": real, "fold": fold, "ablate": [], "seed": 0, "steps": 1, **facts}
         (folder / "manifest.json").write_text(json.dumps(manifest))
         self.weights: Any = SimpleNamespace(folder=folder, name="stand-in", simulator="none")
 
@@ -81,11 +81,14 @@ def test_four_models_are_each_tested_on_their_own_pairs(calls: Calls, tmp_path: 
             evaluate_dyads(calls, others, systems=("model",), permutations=100)
 
 
-@pytest.mark.parametrize(("real", "note"), [(True, "was trained on these calls"), (False, "not trained on recorded")])
-def test_one_model_says_whether_it_saw_the_calls(calls: Calls, tmp_path: Path, real: bool, note: str) -> None:
-    model: Any = Follower(tmp_path, "", real=real)
+@pytest.mark.parametrize(("real", "data", "note"), [
+    (True, (), "was trained on these calls"), (False, (), "not trained on recorded"),
+    (False, ("speakers",), "was trained on these calls"),
+])  # fmt: skip
+def test_one_model_says_whether_it_saw_the_calls(calls: Calls, tmp_path: Path, real, data, note) -> None:
+    model: Any = Follower(tmp_path, "", real=real, training=[{"settings": {}, "data": data}] if data else [])
     found = evaluate_dyads(calls, [model], systems=("model",), permutations=100).figures["model"]
-    assert found["saw_these_pairs"] is real
+    assert found["saw_these_pairs"] is (real or bool(data))
     assert note in found["note"]
     assert (model.conditions.real == real).all(), "a source they did not meet"
     assert (model.conditions.style_given.any(), model.conditions.controls_given.any()) == (real, not real)
