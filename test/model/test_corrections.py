@@ -193,6 +193,16 @@ def test_nothing_is_smiled_at_that_hurts(label: str) -> None:
     assert heeding == Style(smiling=-1.0, responsiveness=0.0)
 
 
+@pytest.mark.parametrize(("sad", "then", "slots", "low", "high"), [
+    (75, "neutral", 50, 0.0, 0.05), (75, "neutral", 375, 0.55, 0.61), (75, "happy", 50, 0.4, 0.61),
+    (4, "neutral", 50, 0.4, 0.61),
+])  # fmt: skip
+def test_who_was_in_distress_is_smiled_at_again_as_it_fades_or_when_they_smile(sad, then, slots, low, high) -> None:
+    shown = watched([face(sad=1.0)] * sad + [face(**{then: 1.0})] * slots, smile=0.6)[1][-1, -1]
+    assert low <= shown[list(SMILE)].max() <= high
+    assert (shown[INDEX["browInnerUp"]] > 0.15) == (high < 0.1)
+
+
 HELD_BACK = {
     "unhappy": ([-0.3] * 100, 0, 0.0, 0.1),
     "hardly": ([-0.03] * 100, 0, 0.59, 0.61),

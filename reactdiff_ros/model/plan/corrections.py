@@ -433,6 +433,12 @@ _SURPRISE_S: Final = 3.0
 _FAMILIAR: Final = 0.8
 """Time constant with which surprise that goes on is answered less, and by how much. Nothing surprises for long, and
 lively talkers and children look surprised all the time."""
+_MOVED_S: Final = 1.0
+_MOVED_FOR_S: Final = 6.0
+"""Time constants with which a listener is moved by distress that lasts, and with which that fades: who wipes tears away
+and looks calm again is not beamed at. Someone who smiles is smiled at all the same."""
+_MOVED: Final = (0.2, 0.6)
+"""How moved a listener must be to hold a smile back, and to hold all of it back."""
 _HELD_S: Final = 1.0
 """How long an expression counts after it was seen last."""
 _LOOKS: Final = {
@@ -488,7 +494,7 @@ class Empathy:
         self._waiting: deque[tuple[int, NDArray[np.float64], float]] = deque(maxlen=256)
         self._seen = np.zeros(len(EXPRESSION_CLASSES))
         self._seen_ns: int | None = None
-        self._cheer = self._valence = 0.0
+        self._cheer = self._valence = self._moved = 0.0
         self._levels = self._wanted = np.zeros(5)
         self._surprise = self._familiar = 0.0
         self._slot: int | None = None
@@ -518,6 +524,9 @@ class Empathy:
             self._valence += (valence - self._valence) * (1.0 - math.exp(-passed_s / _GLUM_S))
             self._cheer = max(float(seen[_HAPPY]), self._cheer * math.exp(-passed_s / _FADE_S))
             self._seen_ns, self._seen = stamp_ns, seen
+            distress = _ramp(self._distressed - self._unmoved, *_HURT)
+            pace_s = _MOVED_S if distress > self._moved else _MOVED_FOR_S
+            self._moved += (distress - self._moved) * (1.0 - math.exp(-passed_s / pace_s))
         if self._seen_ns is None or now_ns - delay_ns - self._seen_ns > _HELD_S * NS:
             self._seen, self._valence = np.zeros(len(EXPRESSION_CLASSES)), 0.0
 
@@ -528,10 +537,20 @@ class Empathy:
 
     @property
     def negative(self) -> float:
-        """0..1, how surely the speaker is angry, disgusted, afraid or sad."""
-        distressed = float(self._seen[_DISTRESS].sum()) + _PERHAPS_AFRAID * float(self._seen[_SURPRISED])
-        hurt = float(self._seen[_HOSTILE].sum()) + max(distressed - self._cheer, 0.0)
-        return _ramp(hurt - self._unmoved, *_HURT)
+        """0..1, how surely the speaker is angry, disgusted, afraid or sad, or was in distress a moment ago."""
+        perhaps = _PERHAPS_AFRAID * float(self._seen[_SURPRISED])
+        hurt = float(self._seen[_HOSTILE].sum()) + max(self._distressed + perhaps, 0.0)
+        return max(_ramp(hurt - self._unmoved, *_HURT), self._still_moved)
+
+    @property
+    def _distressed(self) -> float:
+        """Evidence of sadness and fear, less that of a smile; can be below 0."""
+        return float(self._seen[_DISTRESS].sum()) - self._cheer
+
+    @property
+    def _still_moved(self) -> float:
+        """0..1, how far the listener is still moved by distress of the last seconds; not while no face is seen."""
+        return _ramp(self._moved, *_MOVED) * max(1.0 - self._cheer, 0.0) if self._seen.any() else 0.0
 
     @property
     def _unmoved(self) -> float:
@@ -545,6 +564,7 @@ class Empathy:
         likeliest = (_EVIDENCE * self._seen).max(axis=1)
         likeliest[CONCERNED] -= self._cheer
         wanted = np.array([_ramp(value - self._unmoved, *_SURE) for value in likeliest])
+        wanted[CONCERNED] = max(wanted[CONCERNED], 0.5 * self._still_moved)
         wanted[KEPT] = max(self.negative, _ramp(-self._valence - 0.5 * self._cheer, *_GLUM))
         if self._slot is not None:  # what the last plan had for this slot
             passed = max(slot - self._slot, 0)
