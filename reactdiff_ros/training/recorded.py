@@ -1,4 +1,4 @@
-"""Completion of groups of coefficients that a recording shows in part."""
+"""Recorded people as listeners to learn from: which recordings, in which pieces, completed where they show a part."""
 
 from __future__ import annotations
 
