@@ -51,7 +51,7 @@ soak: setup-evaluate setup-robots
 	    $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) \
 	    $(filter-out %/mimictalk_german_20s.mp4,$(wildcard $(CLIPS)/*.mp4)) || [ $$? = 1 ]; }
 
-# Your own weights in place of the shipped ones, whose heads are trained further on simulated dyads, as the last of their own runs did
+# Your own weights in place of the shipped ones, which are taught answers to ambivalence, as the last of their own runs did
 # (torch, espeak-ng): a few minutes with a GPU, otherwise a quarter to half an hour of one core. Measure them with 'make evidence'.
 # ARGS=--resume continues an interrupted run.
 DYADS ?= $(wildcard $(CLIPS)/dyads)

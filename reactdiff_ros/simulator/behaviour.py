@@ -42,6 +42,10 @@ LOW_S: Final = 0.16
 LEAD_S: Final = (0.3, 0.9)
 """How long before the cue its precursor begins (the simulator's definition)."""
 
+LAUGH_SIZE: Final = 0.55
+LAUGH_EDGES_S: Final = 0.8
+"""Smiles that laugh are at least as large, and by so much longer than the bout (chosen)."""
+
 # (falling pitch, gaze returns) of held pauses, and their shares (chosen: each sign alone says little).
 _HELD_SIGNS: Final = np.array([[True, False], [False, True], [False, False]])
 _HELD_SHARES: Final = (0.4, 0.3, 0.3)
@@ -219,9 +223,9 @@ def make_smiles(seed: Seed, p: People, frames: int) -> tuple[Events, BoolArray, 
     laughing, amused = funny < chance, (funny >= chance) & (funny < 1.6 * chance)
     bout = np.clip(log_normal(rng, 0.9, 0.45, shape), 0.4, 3.0)
     jolly = laughing | amused
-    length = np.where(jolly, np.maximum(length, bout + 0.8), length)
+    length = np.where(jolly, np.maximum(length, bout + LAUGH_EDGES_S), length)
     size = p.smile_size[:, None] * log_normal(rng, 1.0, 0.3, shape) * (length / 1.8) ** 0.12
-    size = np.where(jolly, np.maximum(size, uniform(rng, 0.55, 0.9, shape)), size)
+    size = np.where(jolly, np.maximum(size, uniform(rng, LAUGH_SIZE, 0.9, shape)), size)
     hold = np.maximum(length - 0.6 * (rise + fall), 0.04)
     cycle = 60.0 / p.smiles_per_minute
     busy = p.smile_s * 1.85 + 0.7

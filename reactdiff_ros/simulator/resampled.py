@@ -13,6 +13,7 @@ import numpy as np
 from reactdiff_ros.model.diffusion.tokens import FRAME_S
 from reactdiff_ros.types import FloatArray
 
+from .behaviour import LAUGH_EDGES_S, LAUGH_SIZE
 from .motion import BoolArray, Events, Seed, generator, log_normal, uniform
 
 PART: Final = 31
@@ -22,8 +23,6 @@ PACE: Final = (0.85, 1.18)
 """Frames of the recording in a frame of the world (chosen)."""
 SIZE_SIGMA: Final = 0.2
 """Deviation of the logarithm of a person's size (chosen)."""
-LAUGH_LEAST: Final = 0.55
-"""Smaller smiles do not laugh, as in `behaviour.make_smiles`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,5 +87,5 @@ def take_over(
     mixed = Events(**{
         name: np.where(rows[:, None], getattr(found, name), getattr(smiles, name)) for name in Events.__slots__
     })  # fmt: skip
-    may = (mixed.amplitude > LAUGH_LEAST) & (mixed.over - mixed.start > bouts + 0.8)
+    may = (mixed.amplitude > LAUGH_SIZE) & (mixed.over - mixed.start > bouts + LAUGH_EDGES_S)
     return mixed, np.where(may | ~rows[:, None], bouts, 0.0), np.where(rows[:, None], smile, base)

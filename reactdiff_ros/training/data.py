@@ -29,6 +29,7 @@ from reactdiff_ros.model.diffusion.sampler import SIDED
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, featurize, heard_ages, withhold
 from reactdiff_ros.perception.blendshapes import OBSERVED
 from reactdiff_ros.recordings.datasets.dyads import folds, read_dyads
+from reactdiff_ros.recordings.datasets.recording import Recording
 from reactdiff_ros.simulator.dyads import simulate, unmoved
 from reactdiff_ros.simulator.observation import POSE_TRUST, SHOWN, appearance
 from reactdiff_ros.simulator.policy import perceive
@@ -249,16 +250,21 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
     )  # fmt: skip
 
 
+def outside_fold(found: list[Recording], fold: str) -> list[Recording]:
+    """The recordings but for the pairs of the fold "i/n" (`fold_of`), which are held out; "": all of them."""
+    if not (fold and found):
+        return found
+    number, count = fold_of(fold)
+    return folds(found, count)[number][0]
+
+
 @cache
 def recorded_speakers(folder: str, fold: str = "") -> Recorded:
     """Everybody in the recorded calls of a folder as a speaker, but for those whom the fold leaves out.
 
     Calls are as long as the shortest. Raises ReactdiffError: the folder or the fold is wrong.
     """
-    found = read_dyads(Path(folder))
-    if fold:
-        number, count = fold_of(fold)
-        found = folds(found, count)[number][0]
+    found = outside_fold(read_dyads(Path(folder)), fold)
     frames = min(r.frames for r in found)
     smile = [r.speaker.coefficients[0, :frames, INDEX["mouthSmileLeft"]] for r in found]
     contact = [r.speaker.gaze[0, :frames, 2] > 0.5 for r in found]

@@ -22,13 +22,13 @@ from reactdiff_ros.model.diffusion.latents import GROUP_OF_COEFFICIENT, GROUPS, 
 from reactdiff_ros.model.diffusion.tokens import FRAME_S, featurize, withhold
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.recordings.datasets import public
-from reactdiff_ros.recordings.datasets.dyads import folds, others_of, read_dyads
+from reactdiff_ros.recordings.datasets.dyads import others_of, read_dyads
 from reactdiff_ros.recordings.datasets.recording import Recording, VoiceOf, stack
 from reactdiff_ros.recordings.datasets.recordings import recordings
 from reactdiff_ros.types import FloatArray
 
-from .config import NAMELESS, TrainConfig, data_of, fold_of
-from .data import MARGIN, Pool, held, joined, tail, with_margin
+from .config import NAMELESS, TrainConfig, data_of
+from .data import MARGIN, Pool, held, joined, outside_fold, tail, with_margin
 from .nets import STIMULUS_COUNT
 
 _EVERY = 5
@@ -124,9 +124,7 @@ def training_recordings(config: TrainConfig, voice_of: VoiceOf = None) -> Record
     found = read_dyads(Path(config.dyads)) if config.dyads else []
     found += list(recordings(Path(config.recordings), on_alone=alone.append)) if config.recordings else []
     found += public_recordings(config.data, config.expression_names, voice_of if config.hears_sets else None)
-    if config.fold and found:
-        number, count = fold_of(config.fold)
-        found = folds(found, count)[number][0]
+    found = outside_fold(found, config.fold)
     least = config.frames + tail(config.shape) + 1
     used = Recorded(pieces(found, least))
     short = Counter(r.source for r in found if r.frames < least)
