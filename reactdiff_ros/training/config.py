@@ -128,10 +128,9 @@ class TrainConfig:
     emotions: float = 0.0
     """Share of the simulated speakers who have emotional episodes."""
     ambivalence: float = 0.0
-    """Share of the others who have episodes of ambivalence. What is learnt is what the networks of `start_from` draw,
-    shifted by what ambivalence adds to simulated listeners: the same ones with it and without. So everything else stays
-    as it is (learning without forgetting, Li and Hoiem 2016). Smiles at these moments are the simulated ones: one that
-    is suppressed is another kind of event, not a shifted one."""
+    """Share of the others who have episodes of ambivalence. Plans that these change are learnt from simulated
+    listeners, all others from what the networks of `start_from` draw (learning without forgetting, Li and Hoiem 2016).
+    """
     pool_steps: int = 150
     """Steps until the next pool is drawn."""
     learning_rate: float = 6e-4

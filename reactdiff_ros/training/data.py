@@ -111,9 +111,7 @@ class Streams:
     memory: Tensor
     """(W, MARGIN + T, ROWS, L) states of `memory` before each frame."""
     moved: Tensor
-    """(W, MARGIN + T, L) what ambivalence of the speaker adds to the latents; a pool's is empty for nothing."""
-    moved_memory: Tensor
-    """(W, MARGIN + T, ROWS, L) and to the memory."""
+    """(W, MARGIN + T) whether ambivalence of the speaker changes the latents; a pool's is empty for nowhere."""
     tokens: Tensor
     """(W, T, D) of an encoder that is not trained; else empty. Those of a cut-out begin `reach_back` frames earlier."""
 
@@ -156,15 +154,12 @@ class Pool(Streams):
             self.latents = torch.cat([vae.encode(part) for part in self.listener.split(32)])
             neutral = vae.encode(self.listener.new_zeros(1, 4 * VAE_CONTEXT, COEFFICIENT_COUNT))[0, -1]
 
-        def remembered(latents: Tensor) -> Tensor:
-            rest = at_rest(neutral.cpu().numpy(), len(latents))
-            return torch.from_numpy(traced(latents.cpu().numpy(), rest)).to(device)
-
-        self.memory = remembered(self.latents)
+        rest = at_rest(neutral.cpu().numpy(), len(self.latents))
+        self.memory = torch.from_numpy(traced(self.latents.cpu().numpy(), rest)).to(device)
         if self.unmoved.numel():
             with torch.no_grad():
                 unmoved = torch.cat([vae.encode(part) for part in self.unmoved.split(32)])
-            self.moved, self.moved_memory = self.latents - unmoved, self.memory - remembered(unmoved)
+            self.moved = (self.latents - unmoved).abs().amax(-1) > MOVED
         return self
 
     def encoded(self, encoder: Encoder) -> Pool:
@@ -361,8 +356,7 @@ def cut(pool: Pool, rng: np.random.Generator, rows: Indices, frames: int, shape:
     start = rng.integers(0, last + 1, len(rows))
     start[rng.random(len(rows)) < 0.125] = 0
     if pool.moved.numel():
-        answers = pool.moved[:, MARGIN:].abs().amax(-1) > MOVED
-        world, frame = (index.cpu().numpy() for index in torch.nonzero(answers, as_tuple=True))
+        world, frame = (index.cpu().numpy() for index in torch.nonzero(pool.moved[:, MARGIN:], as_tuple=True))
         some, drawn = np.flatnonzero(rng.random(len(rows)) < 0.5), rng.integers(0, len(world), len(rows))
         rows = rows.copy()
         rows[some] = world[drawn[some]]
@@ -375,9 +369,7 @@ def cut(pool: Pool, rng: np.random.Generator, rows: Indices, frames: int, shape:
     here = wide[:, :frames]
     latents = pool.latents[row, wide]
     known = pool.known[row, wide] if pool.known.shape[1] > 1 else torch.ones_like(latents, dtype=torch.bool)
-    memory, moves = pool.memory[row, wide], bool(pool.moved.numel())
-    moved = pool.moved[row, wide] if moves else torch.zeros_like(latents)
-    moved_memory = pool.moved_memory[row, wide] if moves else torch.zeros_like(memory)
+    moved = pool.moved[row, wide] if pool.moved.numel() else torch.zeros_like(latents[..., 0], dtype=torch.bool)
     tokens = pool.tokens
     if tokens.numel():
         heard = offset.to(device)[:, None] + torch.arange(-reach_back(shape), frames, device=device)
@@ -386,7 +378,7 @@ def cut(pool: Pool, rng: np.random.Generator, rows: Indices, frames: int, shape:
         features=pool.features[row, here], observed=pool.observed[row, here], latents=latents, known=known,
         listener=pool.listener[row, wide], seen=pool.seen[row, wide], controls=pool.controls[who],
         style=pool.style[who], style_given=pool.style_given[who], real=pool.real[who],
-        salience=salience, stimulus=pool.stimulus[row, here], memory=memory, moved=moved, moved_memory=moved_memory,
+        salience=salience, stimulus=pool.stimulus[row, here], memory=pool.memory[row, wide], moved=moved,
         tokens=tokens, offset=offset,
     )  # fmt: skip
 

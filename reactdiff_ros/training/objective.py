@@ -7,7 +7,7 @@ recording does not show has no loss.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -24,7 +24,7 @@ from reactdiff_ros.model.diffusion.memory import tokens
 from reactdiff_ros.model.diffusion.tokens import heard_ages
 
 from .config import Shape, TrainConfig
-from .data import MARGIN, MOVED, Pool, Sequences, Streams, cut, filled, joined, reach_back
+from .data import MARGIN, Pool, Sequences, Streams, cut, filled, joined, reach_back
 from .nets import AUX_NAMES, BLOCKS, MASKED, STIMULUS_COUNT, STIMULUS_NAMES, TRACED, Denoiser, Model
 
 _STILL: Final = 0.05
@@ -114,8 +114,6 @@ MISTAKEN: Final = 0.07
 SPRING_FRAMES: Final = 10.0
 SPEED_FRAMES: Final = 2.0
 """Time constants with which they come back, and with which they lose the speed of the other."""
-SMILES: Final = torch.tensor([GROUPS[i].name == "smile" for i in GROUP_OF_LATENT])
-"""(L,) those of smiles, see `TrainConfig.ambivalence`."""
 SLOW_LATENTS: Final = torch.tensor([GROUPS[i].name not in ("blinks", "gaze") for i in GROUP_OF_LATENT])
 """(L,) those that another listener's past brings along, see `mistake`."""
 CLEAR: Final = 0.7
@@ -125,22 +123,13 @@ DECODED: Final = 12
 
 
 @dataclass(slots=True)
-class Moved:
-    """What ambivalence of the speaker adds to `Plans`."""
-
-    past: Tensor
-    memory: Tensor
-    target: Tensor
-    before: Tensor
-
-
-@dataclass(slots=True)
 class Plans:
     """N plans of a batch of sequences: what the denoiser is given and what it should draw.
 
     which (N,) sequence; newest (N,) frame of the newest token; lead (N,); start (N,) = newest + 1 + lead, these four on
     the processor; past (N, past, L); memory (N, ROWS, L) states of `diffusion.memory` before the target; target and
-    known (N, H, L); before (N, VAE_CONTEXT, L) what is decoded before the target.
+    known (N, H, L); before (N, VAE_CONTEXT, L) what is decoded before the target; moved (N,) whether ambivalence of the
+    speaker changes past or target.
     """
 
     which: Tensor
@@ -152,16 +141,7 @@ class Plans:
     target: Tensor
     known: Tensor
     before: Tensor
-    moved: Moved
-
-    @property
-    def unmoved(self) -> Plans:
-        """The plans of listeners who do not see ambivalence, with the same errors."""
-        m = self.moved
-        return replace(
-            self, past=self.past - m.past, memory=self.memory - m.memory, target=self.target - m.target,
-            before=self.before - m.before,
-        )  # fmt: skip
+    moved: Tensor
 
     @property
     def own(self) -> Tensor:
@@ -201,10 +181,7 @@ def draw_plans(s: Sequences, config: TrainConfig, rng: np.random.Generator, hori
         which=which, newest=at, lead=ahead, start=start, past=s.latents[row, first + behind],
         memory=s.memory[row[:, 0], first[:, 0]][:, : shape.memory],
         target=s.latents[row, here], known=s.known[row, here], before=s.latents[row, first + behind[-VAE_CONTEXT:]],
-        moved=Moved(
-            s.moved[row, first + behind], s.moved_memory[row[:, 0], first[:, 0]][:, : shape.memory],
-            s.moved[row, here], s.moved[row, first + behind[-VAE_CONTEXT:]],
-        ),
+        moved=s.moved[row, torch.cat([first + behind, here], dim=1)].any(1),
     )  # fmt: skip
 
 
@@ -332,8 +309,6 @@ def mistake(plans: Plans, rng: np.random.Generator) -> None:
     back = gap * (1 + t / SPRING_FRAMES) * torch.exp(-t / SPRING_FRAMES) + speed * t * torch.exp(-t / SPEED_FRAMES)
     plans.past[rows], plans.memory[rows], plans.before[rows] = other, memory, other[:, -VAE_CONTEXT:]
     plans.target[rows] += back
-    for moved in (plans.moved.past, plans.moved.memory, plans.moved.before):
-        moved[rows] = 0.0
 
 
 def disturb(plans: Plans, rng: np.random.Generator, noise: torch.Generator) -> None:
@@ -394,7 +369,6 @@ class Objective(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.model, self.config, self.teacher = model, config, teacher
         self.register_buffer("weights", LATENT_WEIGHT / LATENT_WEIGHT.mean(), persistent=False)
-        self.register_buffer("smiles", SMILES, persistent=False)
 
     def forward(self, s: Sequences, d: Drawn) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and its parts without their weights."""
@@ -406,19 +380,14 @@ class Objective(nn.Module):  # type: ignore[misc]
         target = model.vae.emphasise(p.target, p.before)[:, None]
         z = cos * target + sin * d.noise
         predicted = model.denoiser.velocity(z, d.angle, context, mask)
+        wanted = cos * d.noise - sin * target
         if self.teacher is not None:
-            unmoved = p.unmoved
-            before = model.vae.emphasise(unmoved.target, unmoved.before)[:, None]
-            z, unmoved_draw = cos * before + sin * d.noise, replace(d, plans=unmoved)
-            known = self._guided(self.teacher, z, unmoved_draw, speaker, speaker_missing)
-            still = (torch.cat([p.moved.past, p.moved.target], dim=1).abs().amax((1, 2)) < MOVED)[:, None, None, None]
-            shifted = known - sin * (target - before)
-            wanted = torch.where(still | ~self.smiles, shifted, cos * d.noise - sin * target)
-            error = (predicted - wanted).square()
-            weight = torch.where(still, USUAL if self.config.ambivalence else 1.0, 1.0)
+            moved = p.moved[:, None, None, None]
+            known = self._guided(self.teacher, z, d, speaker, speaker_missing)
+            error = (predicted - torch.where(moved, wanted, known)).square()
+            weight = torch.where(moved | (self.config.ambivalence == 0.0), 1.0, USUAL)
             losses = {"velocity": (error * self.weights * weight).mean()}
             return losses["velocity"], losses
-        wanted = cos * d.noise - sin * target
         known = p.known[:, None].expand_as(predicted)
         error = (predicted - wanted).square() * self.weights
         losses = {"velocity": masked_mean(error, known)}
