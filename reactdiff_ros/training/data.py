@@ -111,7 +111,7 @@ class Streams:
     memory: Tensor
     """(W, MARGIN + T, ROWS, L) states of `memory` before each frame."""
     moved: Tensor
-    """(W, MARGIN + T) whether ambivalence of the speaker changes the latents; a pool's is empty for nowhere."""
+    """(W, MARGIN + T) whether ambivalence of the speaker changes the latents."""
     tokens: Tensor
     """(W, T, D) of an encoder that is not trained; else empty. Those of a cut-out begin `reach_back` frames earlier."""
 
@@ -156,6 +156,7 @@ class Pool(Streams):
 
         rest = at_rest(neutral.cpu().numpy(), len(self.latents))
         self.memory = torch.from_numpy(traced(self.latents.cpu().numpy(), rest)).to(device)
+        self.moved = torch.zeros(self.latents.shape[:2], dtype=torch.bool, device=device)
         if self.unmoved.numel():
             with torch.no_grad():
                 unmoved = torch.cat([vae.encode(part) for part in self.unmoved.split(32)])
@@ -355,7 +356,7 @@ def cut(pool: Pool, rng: np.random.Generator, rows: Indices, frames: int, shape:
     last = pool.features.shape[1] - frames - tail(shape)
     start = rng.integers(0, last + 1, len(rows))
     start[rng.random(len(rows)) < 0.125] = 0
-    if pool.moved.numel():
+    if pool.moved.any():
         world, frame = (index.cpu().numpy() for index in torch.nonzero(pool.moved[:, MARGIN:], as_tuple=True))
         some, drawn = np.flatnonzero(rng.random(len(rows)) < 0.5), rng.integers(0, len(world), len(rows))
         rows = rows.copy()
@@ -369,7 +370,6 @@ def cut(pool: Pool, rng: np.random.Generator, rows: Indices, frames: int, shape:
     here = wide[:, :frames]
     latents = pool.latents[row, wide]
     known = pool.known[row, wide] if pool.known.shape[1] > 1 else torch.ones_like(latents, dtype=torch.bool)
-    moved = pool.moved[row, wide] if pool.moved.numel() else torch.zeros_like(latents[..., 0], dtype=torch.bool)
     tokens = pool.tokens
     if tokens.numel():
         heard = offset.to(device)[:, None] + torch.arange(-reach_back(shape), frames, device=device)
@@ -378,8 +378,8 @@ def cut(pool: Pool, rng: np.random.Generator, rows: Indices, frames: int, shape:
         features=pool.features[row, here], observed=pool.observed[row, here], latents=latents, known=known,
         listener=pool.listener[row, wide], seen=pool.seen[row, wide], controls=pool.controls[who],
         style=pool.style[who], style_given=pool.style_given[who], real=pool.real[who],
-        salience=salience, stimulus=pool.stimulus[row, here], memory=pool.memory[row, wide], moved=moved,
-        tokens=tokens, offset=offset,
+        salience=salience, stimulus=pool.stimulus[row, here], memory=pool.memory[row, wide],
+        moved=pool.moved[row, wide], tokens=tokens, offset=offset,
     )  # fmt: skip
 
 

@@ -383,8 +383,8 @@ class Objective(nn.Module):  # type: ignore[misc]
         wanted = cos * d.noise - sin * target
         if self.teacher is not None:
             moved = p.moved[:, None, None, None]
-            known = self._guided(self.teacher, z, d, speaker, speaker_missing)
-            error = (predicted - torch.where(moved, wanted, known)).square()
+            taught = self._guided(self.teacher, z, d, speaker, speaker_missing)
+            error = (predicted - torch.where(moved, wanted, taught)).square()
             weight = torch.where(moved | (self.config.ambivalence == 0.0), 1.0, USUAL)
             losses = {"velocity": (error * self.weights * weight).mean()}
             return losses["velocity"], losses
