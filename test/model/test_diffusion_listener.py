@@ -147,7 +147,7 @@ def shipped():
 def test_a_smile_comes_from_the_face_that_smiles_and_the_plan_is_drawn_again_as_it_was(shipped):
     shipped.control(ListenerControl(style="responsive"))
     effects, smiles = [], []
-    for seed in range(24):  # a smile is there or not: the mean of eight is off by .1
+    for seed in range(72):  # a smile is there or not: the mean of 24 is off by .1
         plans = drive(shipped, session(6.2, smile=lambda t: 0.9 if t > 5 else 0.0, talk=True), seed)
         question = shipped.question()
         assert len(question.steps) > 2
