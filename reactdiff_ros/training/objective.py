@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.model.backends.runtime import VAE_CONTEXT
-from reactdiff_ros.model.diffusion.conditions import GIVEN_COUNT, condition_vector
+from reactdiff_ros.model.diffusion.conditions import VALUES, condition_vector
 from reactdiff_ros.model.diffusion.latents import GROUP_OF_LATENT, GROUPS
 from reactdiff_ros.model.diffusion.memory import tokens
 from reactdiff_ros.model.diffusion.tokens import heard_ages
@@ -403,8 +403,11 @@ class Objective(nn.Module):  # type: ignore[misc]
 
     @torch.no_grad()  # type: ignore[untyped-decorator,unused-ignore]
     def _guided(self, teacher: Denoiser, z: Tensor, d: Drawn, speaker: Tensor, speaker_missing: Tensor) -> Tensor:
-        """The velocity v = v(s, c) + (a - 1) (v(s, c) - v(none, c)) + (b - 1) (v(s, c) - v(s, none)) of `teacher` with
+        """The velocity v = v(s, c) + (a - 1) (v(s, c) - v(none, c)) + (b - 1) (v(s, c) - v(s, 0)) of `teacher` with
         guidance a on the speaker s and b on the conditions c; unguided draws have v(none, c).
+
+        Where a condition is given, 0 is an ordinary listener. A listener of whom nothing is known would be one under
+        the wide prior, who smiles more, and ordinary ones would be guided to smile less than they do.
         """
         if not self.config.guides:
             mask = context_mask(speaker_missing, d.past_missing, d.unguided)
@@ -417,10 +420,10 @@ class Objective(nn.Module):  # type: ignore[misc]
         both, unheard = (teacher.velocity(z, d.angle, context, mask) for mask in (heard, deaf))
         guided = both + (a - 1) * (both - unheard)
         if b != 1.0:
-            nothing = d.conditions.clone()
-            nothing[:, :GIVEN_COUNT] = 0.0
-            untold = teacher.velocity(z, d.angle, teacher.context(speaker, d.plans.own, nothing), heard)
-            guided = guided + (b - 1) * (both - untold)
+            ordinary = d.conditions.clone()
+            ordinary[:, VALUES] = 0.0
+            usual = teacher.velocity(z, d.angle, teacher.context(speaker, d.plans.own, ordinary), heard)
+            guided = guided + (b - 1) * (both - usual)
         return torch.where(d.unguided[..., None, None], unheard, guided)
 
     def _heard(self, s: Sequences, p: Plans) -> tuple[Tensor, Tensor]:

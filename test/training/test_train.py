@@ -20,6 +20,7 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT, ROTATION
 from reactdiff_ros.errors import ReactdiffError, WeightsError
 from reactdiff_ros.model.backends.runtime import Networks
 from reactdiff_ros.model.backends.weights import AGES, CARD, CONDITION_COUNT, LOOKS, NODS, find_weights
+from reactdiff_ros.model.diffusion.conditions import VALUES
 from reactdiff_ros.model.diffusion.head_mean import head_mean
 from reactdiff_ros.model.diffusion.latents import GROUPS, LATENT_COUNT
 from reactdiff_ros.model.diffusion.sampler import Sampling, ordinary
@@ -342,6 +343,8 @@ def test_guidance_is_distilled_into_the_networks(pool) -> None:
 
     assert lost(1.0, 1.0 + 1e-9) == pytest.approx(0.0, abs=1e-9)  # a guidance of 1 is the teacher itself
     assert lost(2.0, 1.5) > 1e-6
+    drawn.conditions[:, VALUES] = 0.0
+    assert lost(1.0, 1.5) == pytest.approx(0.0, abs=1e-9)  # an ordinary listener stays ordinary
     drawn.unguided[:] = True
     assert lost(2.0, 1.5) == pytest.approx(0.0, abs=1e-9)  # and who hears nobody is not guided
 

@@ -68,3 +68,6 @@ def condition_vector(
 
 GIVEN_COUNT: Final = 2 * len(NETWORK_CONTROLS) + 2 * STYLE_COUNT
 """Entries of `condition_vector`, the first ones, that are 0 for a listener without conditions."""
+_STYLE: Final = 2 * len(NETWORK_CONTROLS)
+VALUES: Final = (*range(len(NETWORK_CONTROLS)), *range(_STYLE, _STYLE + STYLE_COUNT))
+"""Entries that are 0 for an ordinary listener."""
