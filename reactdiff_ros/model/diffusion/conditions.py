@@ -37,7 +37,7 @@ SOURCES: Final = ("simulated", "real")
 
 def condition_count(max_lead: int) -> int:
     """Width of the vector of `condition_vector`."""
-    return GIVEN_COUNT + 1 + max_lead
+    return _STYLE + 2 * STYLE_COUNT + 1 + max_lead
 
 
 def condition_vector(
@@ -66,8 +66,7 @@ def condition_vector(
     return np.concatenate(parts, axis=-1, dtype=np.float32)
 
 
-GIVEN_COUNT: Final = 2 * len(NETWORK_CONTROLS) + 2 * STYLE_COUNT
-"""Entries of `condition_vector`, the first ones, that are 0 for a listener without conditions."""
 _STYLE: Final = 2 * len(NETWORK_CONTROLS)
+"""Where the style begins in `condition_vector`."""
 VALUES: Final = (*range(len(NETWORK_CONTROLS)), *range(_STYLE, _STYLE + STYLE_COUNT))
-"""Entries that are 0 for an ordinary listener."""
+"""Entries of `condition_vector` that are 0 for an ordinary listener."""
