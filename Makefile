@@ -51,17 +51,16 @@ soak: setup-evaluate setup-robots
 	    $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) \
 	    $(filter-out %/mimictalk_german_20s.mp4,$(wildcard $(CLIPS)/*.mp4)) || [ $$? = 1 ]; }
 
-# Your own weights in place of the shipped ones, which are taught answers to ambivalence, as the last of their own runs did
-# (torch, espeak-ng): a few minutes with a GPU, otherwise a quarter to half an hour of one core. Measure them with 'make evidence'.
-# ARGS=--resume continues an interrupted run.
+# Your own weights in place of the shipped ones, which are trained on, as the last of their own runs did (torch, espeak-ng): a few
+# minutes with a GPU, otherwise half an hour of one core. Measure them with 'make evidence'. ARGS=--resume continues an interrupted run.
 DYADS ?= $(wildcard $(CLIPS)/dyads)
 GPU := $(shell command -v nvidia-smi)
 BF16 := $(shell grep -qsE 'avx512_bf16|amx_bf16' /proc/cpuinfo && echo --precision bf16)
 ON_GPU := --batch 64 --pool-steps 100 --workers 12 --precision tf32
-RECIPE := --from live --keep .5 --keep-encoder --ambivalence .6 --emotions .15 --voices runs/voices.npz --learning-rate 5e-4
+RECIPE := --from live --keep .5 --keep-encoder --ambivalence .6 --condition-guidance 3 --emotions .15 --seed 1
 LENGTH := $(if $(GPU),--minutes 3 $(ON_GPU) --worlds 256,--steps 3400 $(BF16))
 weights: setup-train setup-evaluate
-	@. ./env.sh && reactdiff dev train --output runs/live $(RECIPE) $(LENGTH) $(ARGS) \
+	@. ./env.sh && reactdiff dev train --output runs/live --voices runs/voices.npz $(RECIPE) --learning-rate 5e-4 $(LENGTH) $(ARGS) \
 	  && reactdiff dev export runs/live/checkpoint.pt --output resource/models/live
 
 # What each part of the training contributes: 18 trainings from scratch, 21 with DYADS, compared. Run again, it continues.

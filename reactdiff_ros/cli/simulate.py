@@ -125,10 +125,8 @@ def enough_memory(dyads: int, listeners: int, frames: int) -> None:
 
 
 def listeners_of(dyads: Dyads, seed: int, each: int, prior: Prior) -> dict[str, FloatArray]:
-    """`each` listeners of every speaker: the first is its own, the others are drawn from the same prior.
-
-    As in `dyads.simulate`, world i and world i + B / 2 share their listeners, and a style is measured on the other
-    world's stream. How many there are changes none of them.
+    """`each` listeners of every speaker: the first is its own, the others are drawn from the same prior. How many there
+    are changes none of them.
 
     Returns:
         Arrays of B speakers with M listeners over T frames: listener (B, M, T, 58), controls (B, M, 6), traits
@@ -136,28 +134,19 @@ def listeners_of(dyads: Dyads, seed: int, each: int, prior: Prior) -> dict[str, 
     """
     import numpy as np
 
-    from reactdiff_ros.model.style import style_of
+    from reactdiff_ros.simulator.dyads import styles
     from reactdiff_ros.simulator.listener import listen
     from reactdiff_ros.simulator.temperament import draw_temperaments
 
-    who, worlds = dyads.temperament, len(dyads.listener)
     names = ("listener", "controls", "traits", "style", "style_given")
-    own = (dyads.listener, who.controls, who.traits, dyads.style, dyads.style_given)
-    out = {n: np.empty((worlds, each, *a.shape[1:]), np.float32) for n, a in zip(names, own, strict=True)}
-    pairs, other = worlds // 2, np.arange(worlds)
-    other[:pairs], other[pairs : 2 * pairs] = np.arange(pairs) + pairs, np.arange(pairs)
-    paired = (other != np.arange(worlds))[:, None]
+    found = []
     for number in range(each):
-        values: tuple[FloatArray, ...] = own
+        who, shown = dyads.temperament, dyads.listener
         if number:
-            people = draw_temperaments(np.random.SeedSequence([seed, _PERSON, number]), worlds, prior=prior)
-            people = people.take(np.minimum(np.arange(worlds), other))
-            shown = listen(dyads.stimulus, people, np.random.SeedSequence([seed, _NOISE, number]))
-            style, given = (values[other] * paired for values in style_of(shown.coefficients))
-            values = (shown.coefficients, people.controls, people.traits, style * given, given)
-        for array, value in zip(out.values(), values, strict=True):
-            array[:, number] = value
-    return out
+            who = draw_temperaments(np.random.SeedSequence([seed, _PERSON, number]), len(shown), prior=prior)
+            shown = listen(dyads.stimulus, who, np.random.SeedSequence([seed, _NOISE, number])).coefficients
+        found.append((shown, who.controls, who.traits, *styles(dyads.stimulus, who, seed + number)))
+    return {name: np.stack(arrays, axis=1) for name, arrays in zip(names, zip(*found, strict=True), strict=True)}
 
 
 def statistics(stimulus: Stimulus, faces: FloatArray) -> dict[str, NDArray[Any]]:

@@ -1,20 +1,16 @@
-"""Simulated dyads: speakers, what perception delivers of them, and a listener for each, with its controls and style.
-
-Worlds come in pairs that share a listener: world i and world i + worlds / 2 have one temperament and two speakers.
-The style of a world is measured on the other world's stream, so that a network which is given a style learns what the
-style says about the person, and cannot read the answer off it.
-"""
+"""Simulated dyads: speakers, what perception delivers of them, and a listener for each, with its controls and style."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
 
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.model.style import style_of
-from reactdiff_ros.types import FloatArray
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 from .listener import Listening, listen
 from .observation import observe
@@ -24,10 +20,14 @@ from .stimulus import Stimulus
 from .temperament import Prior, Temperament, draw_temperaments
 from .voices import VoiceBank
 
-IDENTITY: Final = "2058182ce2a116eb"
+IDENTITY: Final = "85e57a4fc13c7b93"
 """What weights and results name as their simulator. It gets another value (`openssl rand -hex 8`) whenever a seed gives
 other dyads; a test compares the dyads of a seed with recorded figures. The first value was a hash of the sources."""
-_SPEAKER, _OBSERVE, _PERSON, _LISTENER = range(20, 24)
+_SPEAKER, _OBSERVE, _PERSON, _LISTENER, _STYLE = range(20, 25)
+STYLE_S: Final = 180.0
+"""For how long a person is seen with others, so that their style says something."""
+_TOGETHER: Final = 200
+"""Listeners at a time, so that memory stays small."""
 
 
 @dataclass(slots=True)
@@ -46,10 +46,6 @@ class Dyads:
     temperament: Temperament
     controls: FloatArray
     """(B, 6), see `conditions.CONTROL_NAMES`."""
-    style: FloatArray
-    """(B, 8) of the same listener with another speaker, see `conditions.STYLE_NAMES`."""
-    style_given: FloatArray
-    """(B, 8) 0 or 1."""
 
 
 def simulator_hash() -> str:
@@ -77,7 +73,7 @@ def simulate(
 
     Args:
         seed: the same seed, the same dyads.
-        worlds: B; with an odd number the last listener has no second speaker and no style.
+        worlds: B.
         frames: T.
         bank: voices; None: without MFCC of synthesised speech.
         controls: (B, 6) or (6,) sets the listeners' controls, NaN leaves one to the prior.
@@ -93,21 +89,11 @@ def simulate(
     )  # fmt: skip
     speaker = observe((seed, _OBSERVE), truth, bank)
     stimulus = stimulus_of(truth, speaker.camera, speaker.microphone)
-    pairs = worlds // 2
-    people = np.arange(worlds)
-    people[pairs : 2 * pairs] -= pairs
-    # A pair's controls are those of its first world; controls that are given may differ within a pair.
     who = draw_temperaments(np.random.SeedSequence([seed, _PERSON]), worlds, prior=prior, controls=controls)
-    own = who.controls
-    who = who.take(people)
-    if controls is not None:
-        given = np.isfinite(np.broadcast_to(np.asarray(controls, dtype=np.float32), own.shape))
-        who.controls = np.where(given, own, who.controls)
     listeners = listen(stimulus, who, np.random.SeedSequence([seed, _LISTENER]))
-    style, style_given = _style_of_others(listeners.coefficients, who, pairs)
     return Dyads(
         speaker=speaker, truth=truth, stimulus=stimulus, listener=listeners.coefficients, dips=listeners.dips,
-        temperament=who, controls=who.controls.copy(), style=style, style_given=style_given,
+        temperament=who, controls=who.controls.copy(),
     )  # fmt: skip
 
 
@@ -117,10 +103,26 @@ def unmoved(seed: int, dyads: Dyads) -> Listening:
     return listen(blind, dyads.temperament, np.random.SeedSequence([seed, _LISTENER]))
 
 
-def _style_of_others(coefficients: FloatArray, who: Temperament, pairs: int) -> tuple[FloatArray, FloatArray]:
-    values, given = style_of(coefficients)
-    other = np.arange(len(values))
-    other[:pairs], other[pairs : 2 * pairs] = np.arange(pairs) + pairs, np.arange(pairs)
-    alike = (other != np.arange(len(values))) & (who.controls == who.controls[other]).all(1)
-    given = given[other] * alike[:, None]
-    return (values[other] * given).astype(np.float32), given.astype(np.float32)
+def styles(stimulus: Stimulus, who: Temperament, seed: int, seconds: float = STYLE_S) -> tuple[FloatArray, FloatArray]:
+    """What is known of the listeners' styles after they were seen with other speakers: with their own one, the style
+    would give away the answer.
+
+    Args:
+        stimulus: (B, T) of all speakers; listener i meets i + 1, i + 2, ... one after another.
+        who: B listeners.
+        seed: of the listeners' noise.
+        seconds: for how long they were seen.
+
+    Returns:
+        values and given (B, 8), as `style_of`; nothing is given where there is no other speaker.
+    """
+    worlds, frames = stimulus.seen.shape
+    met = 1 + np.arange(math.ceil(seconds * REACTION_RATE_HZ / frames)) % max(worlds - 1, 1)
+    root = np.random.SeedSequence([seed, _STYLE])
+    parts = []
+    for rows in np.split(np.arange(worlds), range(_TOGETHER, worlds, _TOGETHER)):
+        others = [stimulus.take((rows + step) % worlds) for step in met]
+        row = {f.name: np.concatenate([getattr(o, f.name) for o in others], axis=1) for f in fields(stimulus)}
+        parts.append(style_of(listen(Stimulus(**row), who.take(rows), root).coefficients))
+    values, given = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return values, given * np.float32(worlds > 1)

@@ -12,6 +12,7 @@ from reactdiff_ros.model.backends.weights import encoder_strides
 from reactdiff_ros.model.diffusion.conditions import condition_count
 from reactdiff_ros.model.diffusion.latents import LATENT_COUNT
 from reactdiff_ros.model.diffusion.memory import ROWS
+from reactdiff_ros.simulator.dyads import STYLE_S
 
 KINDS: Final = ("react", "mars", "dualtalk")
 """Kinds of public sets of recorded people: REACT2023 and 2024, REACT2025 and 2026, DualTalk."""
@@ -123,6 +124,8 @@ class TrainConfig:
     worlds: int = 192
     """Simulated listeners of a pool."""
     world_frames: int = 500
+    style_seconds: float = STYLE_S
+    """For how long listeners are seen with others; their style comes from it (`model.style`)."""
     eager_share: float = 0.5
     """Share of the simulated listeners whose controls are drawn again so that they answer much."""
     emotions: float = 0.0

@@ -30,7 +30,7 @@ from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, featurize, heard_
 from reactdiff_ros.perception.blendshapes import OBSERVED
 from reactdiff_ros.recordings.datasets.dyads import folds, read_dyads
 from reactdiff_ros.recordings.datasets.recording import Recording
-from reactdiff_ros.simulator.dyads import simulate, unmoved
+from reactdiff_ros.simulator.dyads import simulate, styles, unmoved
 from reactdiff_ros.simulator.observation import POSE_TRUST, SHOWN, appearance
 from reactdiff_ros.simulator.policy import perceive
 from reactdiff_ros.simulator.resampled import Recorded
@@ -201,7 +201,7 @@ def _eager(seed: int, worlds: int, share: float) -> FloatArray:
     follows. What follows given the controls is the same whatever their prior is: only how often each is practised
     changes.
     """
-    rng, pairs = np.random.default_rng([seed, 13]), worlds // 2
+    rng = np.random.default_rng([seed, 13])
     out = np.full((worlds, CONTROL_COUNT), np.nan, dtype=np.float32)
     some = rng.random(worlds) < share
     drawn = {
@@ -210,7 +210,6 @@ def _eager(seed: int, worlds: int, share: float) -> FloatArray:
     }  # fmt: skip
     for name, values in drawn.items():
         out[:, CONTROL_NAMES.index(name)] = np.where(some, values, np.nan)
-    out[pairs : 2 * pairs] = out[:pairs]
     out[:, CONTROL_NAMES.index("delay")] = 0.0
     return out
 
@@ -238,9 +237,10 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
         blind = unmoved(seed, dyads)
         others["unmoved"] = _shown(blind.coefficients, blind.dips, dyads.temperament)
     listener = _shown(dyads.listener, dyads.dips, dyads.temperament)
+    style, style_given = styles(dyads.stimulus, dyads.temperament, seed, config.style_seconds)
     return Pool.of(
         features=features, observed=observed, listener=listener, seen=np.ones(listener.shape, bool),
-        known=np.ones((1, 1, 1), bool), controls=dyads.controls, style=dyads.style, style_given=dyads.style_given,
+        known=np.ones((1, 1, 1), bool), controls=dyads.controls, style=style, style_given=style_given,
         real=np.zeros(config.worlds), salience=salience(perceive(dyads.speaker)),
         stimulus=stimulus_and_traces(dyads.stimulus), **others,
     )  # fmt: skip

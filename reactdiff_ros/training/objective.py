@@ -18,10 +18,11 @@ from torch.nn import functional as F  # noqa: N812
 
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.model.backends.runtime import VAE_CONTEXT
-from reactdiff_ros.model.diffusion.conditions import VALUES, condition_vector
+from reactdiff_ros.model.diffusion.conditions import GIVEN, NETWORK_CONTROLS, STYLE_COUNT, VALUES, condition_vector
 from reactdiff_ros.model.diffusion.latents import GROUP_OF_LATENT, GROUPS
 from reactdiff_ros.model.diffusion.memory import tokens
 from reactdiff_ros.model.diffusion.tokens import heard_ages
+from reactdiff_ros.simulator.temperament import NATURAL_RESPONSIVENESS
 
 from .config import Shape, TrainConfig
 from .data import MARGIN, Pool, Sequences, Streams, cut, filled, joined, reach_back
@@ -92,6 +93,10 @@ _STIMULUS_SIZE = torch.tensor([_SIZES.get(name, 0.2) for name in (*STIMULUS_NAME
 
 LENGTH_SHARE: Final = (0.6, 0.2, 0.2)
 """How often a quarter, a half and all of the horizon is drawn at once; the live listener draws quarters."""
+ORDINARY: Final = torch.tensor(
+    [NATURAL_RESPONSIVENESS / 2 if name == "responsiveness" else 0.0 for name in NETWORK_CONTROLS] + [0.0] * STYLE_COUNT
+)
+"""Means of the conditions of simulated listeners who are as natural as people."""
 UNGUIDED: Final = 0.12
 """Share of the noise draws without any speaker, for classifier-free guidance."""
 UNREMEMBERED: Final = 0.1
@@ -403,11 +408,11 @@ class Objective(nn.Module):  # type: ignore[misc]
 
     @torch.no_grad()  # type: ignore[untyped-decorator,unused-ignore]
     def _guided(self, teacher: Denoiser, z: Tensor, d: Drawn, speaker: Tensor, speaker_missing: Tensor) -> Tensor:
-        """The velocity v = v(s, c) + (a - 1) (v(s, c) - v(none, c)) + (b - 1) (v(s, c) - v(s, 0)) of `teacher` with
+        """The velocity v = v(s, c) + (a - 1) (v(s, c) - v(none, c)) + (b - 1) (v(s, c) - v(s, o)) of `teacher` with
         guidance a on the speaker s and b on the conditions c; unguided draws have v(none, c).
 
-        Where a condition is given, 0 is an ordinary listener. A listener of whom nothing is known would be one under
-        the wide prior, who smiles more, and ordinary ones would be guided to smile less than they do.
+        o is ORDINARY where a condition is given. A listener of whom nothing is known would be one under the wide prior,
+        who smiles more, and ordinary ones would be guided to smile less than they do.
         """
         if not self.config.guides:
             mask = context_mask(speaker_missing, d.past_missing, d.unguided)
@@ -421,7 +426,7 @@ class Objective(nn.Module):  # type: ignore[misc]
         guided = both + (a - 1) * (both - unheard)
         if b != 1.0:
             ordinary = d.conditions.clone()
-            ordinary[:, VALUES] = 0.0
+            ordinary[:, VALUES] = ORDINARY.to(ordinary) * ordinary[:, GIVEN]
             usual = teacher.velocity(z, d.angle, teacher.context(speaker, d.plans.own, ordinary), heard)
             guided = guided + (b - 1) * (both - usual)
         return torch.where(d.unguided[..., None, None], unheard, guided)

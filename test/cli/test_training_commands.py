@@ -10,7 +10,7 @@ from generated_sets import FACEVERSE_ORDER, react, react_features
 
 from reactdiff_ros.cli.simulate import listeners_of
 from reactdiff_ros.model.backends.onnxruntime_backend import open_graph
-from reactdiff_ros.simulator.dyads import simulate
+from reactdiff_ros.simulator.dyads import simulate, styles
 
 LACKING = [name for name in ("torch", "accelerate", "onnx") if importlib.util.find_spec(name) is None]
 TORCH = pytest.mark.skipif(LACKING != [], reason="torch is not installed (requirements/train.txt)")
@@ -111,10 +111,9 @@ def test_simulated_dyads_have_statistics_and_pictures(tmp_path, reactdiff):
 def test_listeners_of_a_dyad_are_its_own_and_others_of_the_same_seed_and_worlds():
     dyads = simulate(5, 20, 1000, prior="natural")
     listeners, fewer, other = (listeners_of(dyads, *a, "natural") for a in ((5, 3), (5, 2), (6, 2)))
-    own = (dyads.listener, dyads.controls, dyads.temperament.traits, dyads.style, dyads.style_given)
+    style = styles(dyads.stimulus, dyads.temperament, 5)
+    own = (dyads.listener, dyads.controls, dyads.temperament.traits, *style)
     for (name, values), first in zip(listeners.items(), own, strict=True):
         assert np.array_equal(values[:, 0], first), name
         assert np.array_equal(values[:, :2], fewer[name]), name
     assert not np.array_equal(listeners["listener"][:, 1], other["listener"][:, 1])
-    # Two worlds share their listeners.
-    assert np.array_equal(listeners["traits"][:10], listeners["traits"][10:])

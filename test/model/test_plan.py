@@ -11,7 +11,7 @@ from reactdiff_ros.model.diffusion.latents import LATENT_COUNT, ORDER, accumulat
 from reactdiff_ros.model.diffusion.memory import at_rest, remembered, traced
 from reactdiff_ros.model.diffusion.sampler import NoiseTape, Sampling
 from reactdiff_ros.model.diffusion.solvers import sample
-from reactdiff_ros.model.style import LIMIT, style_of
+from reactdiff_ros.model.style import LIMIT, measured_style, style_of
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 16])
@@ -102,9 +102,18 @@ STYLES = {
 def test_style_is_measured_as_shares_rates_and_sizes_and_what_was_not_observed_is_left_open(name: str) -> None:
     face, style = STYLES[name]
     smiles = np.isin(np.arange(COEFFICIENT_COUNT), SMILE)
-    for expected, (values, known) in ((style, style_of(face)), ([*style[:4], 0, 0, 0, 0], style_of(face, smiles))):
+    measured = measured_style(face), measured_style(face, smiles)
+    for expected, (values, known) in zip((style, [*style[:4], 0, 0, 0, 0]), measured, strict=True):
         assert values[0] == pytest.approx(expected, abs=1e-3)
         assert known[0].tolist() == [float(value != 0) for value in expected]
+
+
+def test_a_short_clip_says_less_of_a_person_than_a_long_one() -> None:
+    ten = [0.09, 0.05, 0.05, 0.08, 0.08, 0.04, 0.38, 0.04]
+    three_minutes = [0.63, 0.49, 0.46, 0.61, 0.61, 0.43, 0.92, 0.44]
+    for seconds, of_each in ((10, ten), (180, three_minutes)):
+        shown = np.resize(STYLES["often and much"][0][0], (1, seconds * 25, COEFFICIENT_COUNT))
+        assert style_of(shown)[0][0] == pytest.approx(measured_style(shown)[0][0] * of_each, abs=0.02)
 
 
 @given(
@@ -115,7 +124,7 @@ def test_style_is_measured_as_shares_rates_and_sizes_and_what_was_not_observed_i
 def test_wild_streams_give_finite_styles(values: np.ndarray) -> None:
     wild = np.zeros((2, 150, COEFFICIENT_COUNT), dtype=np.float32)
     wild[..., [*SMILE, INDEX["browInnerUp"], HEAD_PITCH, HEAD_PITCH + 1, HEAD_PITCH + 2]] = values
-    style, known = style_of(wild)
+    style, known = measured_style(wild)
     assert np.isfinite(style).all()
     assert np.abs(style).max() <= LIMIT
     assert set(np.unique(known)) <= {0.0, 1.0}

@@ -12,6 +12,7 @@ SHAPE = Shape(
     past=8, speech=6, horizon=8, max_lead=8,
 )  # fmt: skip
 CONFIG = TrainConfig(
+    style_seconds=10.0,
     steps=8, vae_steps=4, decoder_steps=4, batch=4, plans=3, draws=2, frames=50, worlds=6, world_frames=150,
     pool_steps=4, checkpoint_steps=3, shape=SHAPE,
 )  # fmt: skip

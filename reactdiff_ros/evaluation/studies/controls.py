@@ -36,7 +36,7 @@ from reactdiff_ros.model.diffusion.tokens import SpeakerBatch, featurize
 from reactdiff_ros.model.plan.corrections import conditioning
 from reactdiff_ros.model.plan.level import HORIZON_FRAMES
 from reactdiff_ros.model.streams import speaker_tokens
-from reactdiff_ros.model.style import smoothed, style_of
+from reactdiff_ros.model.style import measured_style, smoothed
 from reactdiff_ros.settings import RANGES
 from reactdiff_ros.simulator.emotions import HESITATION_S
 from reactdiff_ros.simulator.observation import observe
@@ -531,7 +531,7 @@ def evaluate_controls(
     for entry, name in enumerate(entries):
 
         def statistic(one: Conditions, entry: int = entry) -> list[Values]:
-            found, given = style_of(runner.faces(one))
+            found, given = measured_style(runner.faces(one))
             return [np.where(given[:, entry] > 0, found[:, entry], np.nan)]
 
         settings = [style_setting(entry, value) for value in STYLE_VALUES]

@@ -29,12 +29,12 @@ from reactdiff_ros.evaluation.metrics.events import nods
 from reactdiff_ros.evaluation.plots import plot_systems, plot_time_line
 from reactdiff_ros.evaluation.results import Info, Item, Result, Study, System
 from reactdiff_ros.evaluation.runs.scoring import CURVES, STUDY_ROLES, between_speakers, with_curves
+from reactdiff_ros.model.diffusion.conditions import STYLE_COUNT
 from reactdiff_ros.model.diffusion.sampler import ordinary
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.model.streams import speaker_tokens
-from reactdiff_ros.model.style import style_of
 from reactdiff_ros.simulator.behaviour import SLOW
-from reactdiff_ros.simulator.dyads import simulate, simulator_hash
+from reactdiff_ros.simulator.dyads import simulate, simulator_hash, styles
 from reactdiff_ros.simulator.listener import listen
 from reactdiff_ros.simulator.observation import appearance, observe
 from reactdiff_ros.simulator.policy import perceive
@@ -123,9 +123,8 @@ class Material:
         return draw_temperaments(self.number(draw), self.items * each, prior="natural")
 
     def listeners(
-        self, draw: int, each: int, stimulus: Stimulus | None = None, speaker_of: NDArray[np.intp] | None = None,
-        noise: int | None = None,
-    ) -> FloatArray:  # fmt: skip
+        self, draw: int, each: int, stimulus: Stimulus | None = None, speaker_of: NDArray[np.intp] | None = None
+    ) -> FloatArray:
         """Coefficients (N * each, T, 58) of simulated people, the `each` of a speaker after each other.
 
         Args:
@@ -133,11 +132,10 @@ class Material:
             each: people a speaker.
             stimulus: what they know of the speakers; None: the truth.
             speaker_of: (N * each,) whom they listen to; None: their own speaker.
-            noise: the draw of their noise; None: of `draw`.
         """
         rows = np.repeat(np.arange(self.items), each) if speaker_of is None else speaker_of
         known = (stimulus or self.stimulus).take(rows)
-        return listen(known, self.temperaments(draw, each), self.number(draw if noise is None else noise)).coefficients
+        return listen(known, self.temperaments(draw, each), self.number(draw)).coefficients
 
 
 def make_material(
@@ -194,17 +192,16 @@ _GROUP: Final = 25
 def model(material: Material, listener: StreamListener, progress: OnProgress) -> Streams:
     """The model on its exported graphs: K streams a speaker, each from its own past, as the people of the oracle.
 
-    Each has the controls of one of those people, and the style as it shows while that one listens to somebody else,
-    with other noise: what a reference clip of a person would give.
+    Each has the controls of one of those people, and the style as it shows while that one listens to others, with other
+    noise: what a reference clip of a person would give.
     """
     tokens = speaker_tokens(listener.networks, material.perceived)
-    controls = material.temperaments(ORACLE, STREAMS).controls
-    elsewhere = material.listeners(ORACLE, STREAMS, speaker_of=other_speakers(material.items), noise=STYLE)
-    style, given = style_of(elsewhere)
-    people = replace(
-        ordinary(len(controls), controls), style=style.astype(np.float32), style_given=given.astype(np.float32)
-    )
-    seeds = np.arange(len(controls)) + (material.number(MODEL) >> 16)
+    who = material.temperaments(ORACLE, STREAMS)
+    rows = np.arange(len(who)).reshape(-1, STREAMS).T.ravel()  # speaker after speaker, so that the next ones are others
+    style = np.empty((2, len(who), STYLE_COUNT), dtype=np.float32)
+    style[:, rows] = styles(material.stimulus.take(rows // STREAMS), who.take(rows), material.number(STYLE))
+    people = replace(ordinary(len(who), who.controls), style=style[0], style_given=style[1])
+    seeds = np.arange(len(who)) + (material.number(MODEL) >> 16)
     out: list[Streams] = []
     for first in range(0, material.items, _GROUP):
         progress(first / material.items)

@@ -69,4 +69,6 @@ def condition_vector(
 _STYLE: Final = 2 * len(NETWORK_CONTROLS)
 """Where the style begins in `condition_vector`."""
 VALUES: Final = (*range(len(NETWORK_CONTROLS)), *range(_STYLE, _STYLE + STYLE_COUNT))
-"""Entries of `condition_vector` that are 0 for an ordinary listener."""
+"""Entries of the values: NETWORK_CONTROLS, then STYLE_NAMES."""
+GIVEN: Final = (*range(len(NETWORK_CONTROLS), _STYLE), *range(_STYLE + STYLE_COUNT, _STYLE + 2 * STYLE_COUNT))
+"""Entries that are 1 where that value is given."""
