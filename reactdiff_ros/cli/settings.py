@@ -159,8 +159,9 @@ def describe(
 def learn(result: Output, clip: Path, name: str, about: str | None, path: Path | None, force: bool) -> None:
     """Measure how the person in CLIP listens, and save it as a style.
 
-    The clip must show one face; a minute of listening works best. Only eight statistics are saved (amount, strength
-    and speed of smiles, frequency and size of nods, movement of head and brows), no pictures and no sound.
+    The clip must show one face, best for three minutes; a shorter one has less effect. Only eight statistics are saved
+    (amount, strength and speed of smiles, frequency and size of nods, movement of head and brows), no pictures and no
+    sound.
     """
     from reactdiff_ros.capture.media import MediaClip
     from reactdiff_ros.recordings.extraction import learn_reference

@@ -63,7 +63,7 @@ _ORDINARY: Final = np.exp(CENTRE)
 def style_of(
     coefficients: NDArray[np.floating[Any]], observed: NDArray[np.bool_] | None = None
 ) -> tuple[FloatArray, FloatArray]:
-    """Style of the people in N streams: `measured_style`, less what is chance."""
+    """Style of the people in N streams: `measured_style`, with the same arguments and errors, times `reliability`."""
     values, given = measured_style(coefficients, observed)
     return values * reliability(coefficients.shape[1] * FRAME_S), given
 
