@@ -34,8 +34,7 @@ from reactdiff_ros.model.diffusion.sampler import Conditions
 from reactdiff_ros.model.diffusion.tokens import SpeakerBatch
 from reactdiff_ros.model.plan.corrections import nod_conditions
 from reactdiff_ros.model.streams import speaker_tokens
-from reactdiff_ros.model.style import style_of
-from reactdiff_ros.simulator.dyads import simulator_hash
+from reactdiff_ros.simulator.dyads import simulator_hash, styles
 from reactdiff_ros.simulator.listener import listen
 from reactdiff_ros.simulator.observation import observe
 from reactdiff_ros.simulator.seeds import Purpose, purpose_seed
@@ -78,12 +77,11 @@ def material(networks: Networks, seed: int, bank: VoiceBank | None) -> Material:
     speaker = observe((seed, 21), truth, bank)
     misread(speaker, np.random.default_rng([seed, 25]))
     stimulus = stimulus_of(truth, speaker.camera, speaker.microphone)
-    others = stimulus.take(np.roll(np.arange(SPEAKERS), 1))
     conditions, begins = [], []
     for number in range(LISTENERS):
         who = draw_temperaments(np.random.SeedSequence([seed, 22, number]), SPEAKERS, prior="wide")
         begins.append(listen(stimulus, who, np.random.SeedSequence([seed, 23, number])).onsets["nod"])
-        style, given = style_of(listen(others, who, np.random.SeedSequence([seed, 24, number])).coefficients)
+        style, given = styles(stimulus, who, seed + number)
         every = np.ones_like(who.controls)
         source = np.zeros(SPEAKERS, dtype=np.float32)
         conditions.append(nod_conditions(Conditions(who.controls, every, style, given, source)))
