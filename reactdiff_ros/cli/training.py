@@ -199,7 +199,7 @@ def train_nods(result: Output, weights: Path, voices: Path | None, seed: int, po
     """Train the network that decides when to nod.
 
     The network reads the tokens of the encoder in WEIGHTS (a folder of 'reactdiff dev export'), which is not changed,
-    and is written to the same folder. Takes twenty minutes on one core. Earlier measurements of these weights do not
+    and is written to the same folder. Takes half an hour on one core. Earlier measurements of these weights do not
     apply any more.
     """
     from reactdiff_ros.evaluation.listeners import voices_facts
