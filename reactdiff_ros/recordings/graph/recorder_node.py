@@ -214,12 +214,12 @@ class RecorderNode(ReactdiffNode):
         return f"recording to {self._path}, without pictures and sound: no consent was given"
 
     def settings(self) -> dict[str, Any]:
-        """What is recorded where; `recording` is the text that people see."""
+        """What is recorded where, messages by topic; `recording` is the text that people see."""
         recording = getattr(self, "_recording", None)
         if recording is None or not recording.going_on:
             return {"recording": ""}
         what = "recording, with pictures and sound" if self._consent else "recording, without pictures and sound"
-        written = recording.written.total()
+        written = ", ".join(f"{topic} {count}" for topic, count in sorted(dict(recording.written).items()))
         return {"recording": what, "bag": self._path, "session": self._session, "messages": written}
 
     def observe_health(self) -> None:
