@@ -147,7 +147,7 @@ def test_with_consent_all_is_kept_also_what_was_set_before_and_nothing_is_overwr
     graph.publish(CONTROL, msg.ListenerControl(style="calm"))
     graph.until(lambda: graph.settings("reaction_node").get("style") == "calm", what="the style")
     with recording(graph, output=tmp_path / "two", consent="form 12") as recorder:
-        graph.until(lambda: CONTROLS[1] in graph.settings("recorder_node").get("messages", ""), what="the style's record")
+        graph.until(lambda: CONTROLS[1] in graph.settings("recorder_node").get("messages", ""), what="the style kept")
         speak(graph, recorder, "trial 1")
         page_says(graph, "recording, with pictures and sound")
     assert not list((tmp_path / "two").iterdir())
