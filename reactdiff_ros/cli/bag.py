@@ -129,7 +129,7 @@ def record(
     if output.exists() or output.is_symlink():
         raise MediaError("a file of this name already exists", where=str(output), todo="choose another name")
     join_graph(namespace, lan)
-    from reactdiff_ros.recordings.graph.recorder_node import record_until_stopped
+    from reactdiff_ros.recordings.graph.recorder_node import by_topic, record_until_stopped
 
     values = {
         "output": str(written_path(output).absolute()), "consent": consent.strip(), "session": session.strip(),
@@ -140,7 +140,7 @@ def record(
     without = "" if consent.strip() else " without pictures and sound (no --consent)"
     log(f"recording to {output}{without}; Ctrl-C ends it")
     result |= record_until_stopped(values, namespace=ros_namespace(namespace), use_sim_time=use_sim_time)
-    counts = ", ".join(f"{topic} {count}" for topic, count in result["messages"].items()) or "nothing"
+    counts = by_topic(result["messages"]) or "nothing"
     log(f"wrote {result['bag']}: {counts}" + (f"; {result['dropped']} dropped" if result["dropped"] else ""))
 
 

@@ -20,10 +20,8 @@ from reactdiff_ros.actuation.hardware import make_drivers
 from reactdiff_ros.actuation.robot.kinematics import SHORTEST
 from reactdiff_ros.errors import DeviceError
 
-CLOCK = time.monotonic
 
-
-def make(robot, port, tmp_path, clock=CLOCK):
+def make(robot, port, tmp_path, clock=time.monotonic):
     (driver,) = make_drivers(profile_at(port, tmp_path, robot), {}, clock, lock_folder=tmp_path).values()
     return driver
 
@@ -67,8 +65,7 @@ def test_a_daemon_that_dies_and_comes_back_is_found_but_nothing_is_armed(robot, 
     driver.arm("head_yaw", 0.0)
     robot.close()
     settle(driver, lambda: driver.faults())
-    assert {f.kind for f in driver.faults().values()} == {"gone"}
-    assert driver.armed == frozenset()
+    assert ({f.kind for f in driver.faults().values()}, driver.armed) == ({"gone"}, frozenset())
     assert "Reachy Mini is gone" in str(driver.faults()["head_yaw"])
     driver.release("head_yaw")
     with closing(FakeReachy(robot.port)) as again:
@@ -94,19 +91,16 @@ def test_what_is_wrong_with_its_daemon_is_a_fault_and_joints_are_not_armed(robot
     well = getattr(robot, name)
     setattr(robot, name, value)
     driver.command({"head_yaw": 0.1})
-    clock = driver._clock
 
-    def time_passes():
-        """As long as it says where it is; what it says is never old, however busy the machine is."""
-        reading = driver.reading("head_yaw")
-        if not robot.talks or (reading is not None and reading.time_s == clock.now_s):
-            clock.wait(0.1)
+    def time_passes():  # while states come: none is old because the machine is busy
+        state = driver.reading("head_yaw")
+        if not robot.talks or (state is not None and state.time_s == driver._clock.now_s):
+            driver._clock.wait(0.1)
 
     settle(driver, lambda: driver.faults() or time_passes())
     fault = driver.faults()["head_yaw"]
-    assert fault.kind == kind
+    assert (fault.kind, driver.armed) == (kind, frozenset())
     assert words in str(fault)
-    assert driver.armed == frozenset()
     if name == "talks":
         assert (driver.reading("head_yaw"), driver.holding("head_yaw")) == (None, None)
     setattr(robot, name, well)
@@ -151,8 +145,7 @@ def test_torque_goes_off_with_the_last_joint_also_that_of_another_program(robot,
         driver.release(joint)
     assert "disabled" not in robot.modes
     driver.release(joints[-1])
-    assert robot.modes == ["enabled", "disabled"]
-    assert driver.holding("head_yaw") is False
+    assert (robot.modes, driver.holding("head_yaw")) == (["enabled", "disabled"], False)
 
 
 @pytest.fixture
@@ -180,8 +173,7 @@ def test_furhat_asks_to_be_let_in_and_gets_face_and_head_as_its_api_wants_them(f
     face.command({"jaw_open": float("nan"), "mouth_pucker": 1.0})
     settle(face, lambda: furhat.params() and furhat.params()[-1].get("JAW_OPEN"))
     params = furhat.params()[-1]
-    assert len(params) == 51
-    assert (params["JAW_OPEN"], params["MOUTH_SMILE_LEFT"]) == (1.0, 0.25)
+    assert (len(params), params["JAW_OPEN"], params["MOUTH_SMILE_LEFT"]) == (51, 1.0, 0.25)
     assert all(map(str.isupper, params))
     # Ours: down, own left, own right; Furhat's: up, own right, own left.
     pose = {"type": "request.face.headpose", "yaw": -10.0, "pitch": -5.0, "roll": 3.0, "relative": False}

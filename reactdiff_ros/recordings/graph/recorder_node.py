@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -219,8 +219,8 @@ class RecorderNode(ReactdiffNode):
         if recording is None or not recording.going_on:
             return {"recording": ""}
         what = "recording, with pictures and sound" if self._consent else "recording, without pictures and sound"
-        written = ", ".join(f"{topic} {count}" for topic, count in sorted(dict(recording.written).items()))
-        return {"recording": what, "bag": self._path, "session": self._session, "messages": written}
+        written = dict(recording.written)  # a copy: the thread goes on
+        return {"recording": what, "bag": self._path, "session": self._session, "messages": by_topic(written)}
 
     def observe_health(self) -> None:
         """Report messages that were dropped because the disk is too slow."""
@@ -300,6 +300,11 @@ class RecorderNode(ReactdiffNode):
             study=self._sealed.get("study", ""),
             seal=seal,
         )
+
+
+def by_topic(messages: Mapping[str, int]) -> str:
+    """How many messages of each topic, as text."""
+    return ", ".join(f"{topic} {count}" for topic, count in sorted(messages.items()))
 
 
 def file_name(session: str) -> str:
