@@ -1,5 +1,6 @@
 """Waiting for what happens in other processes."""
 
+import subprocess
 import time
 from collections.abc import Callable
 
@@ -10,3 +11,12 @@ def until(condition: Callable[[], object], what: object = "", timeout_s: float =
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
+
+
+def ended(process: subprocess.Popen[bytes], timeout_s: float = 10.0) -> int:
+    """Its exit status; killed after the time."""
+    try:
+        return process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()

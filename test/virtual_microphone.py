@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deadline import ended
+
 SINK = "virtual_speaker"
 
 
@@ -64,8 +66,4 @@ def virtual_microphone(folder: Path) -> Iterator[VirtualMicrophone]:
         yield VirtualMicrophone(environment)
     finally:
         server.terminate()
-        try:
-            server.wait(5)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        ended(server)

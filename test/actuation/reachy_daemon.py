@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from bus_fixtures import until
+from deadline import ended
 from network_robots import free_port
 
 from reactdiff_ros.actuation.robot.profile import Profile, load_profile
@@ -74,11 +75,7 @@ def running(kind: str, folder: Path) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        try:
-            process.wait(10.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        ended(process)
 
 
 def rest(port: int) -> None:

@@ -243,6 +243,26 @@ def test_no_message_to_a_robot_in_the_network_comes_sooner_than_the_limits_assum
     assert min(np.diff(numbers)) > 0
 
 
+class Ending(asyncio.Event):
+    """A websocket that ends just as its first message has left."""
+
+    async def send_str(self, text: str) -> None:
+        asyncio.get_running_loop().call_soon(self.set)
+        await self.wait()
+
+    async def __aiter__(self):
+        await self.wait()
+        for message in ():
+            yield message
+
+
+def test_a_line_that_ends_just_as_a_message_leaves_is_given_up() -> None:
+    """Its sender must not go on: such a robot was never connected again."""
+    link = Link({"to": "ws://127.0.0.1:9"}, on_message=print, on_open=lambda _: link.send("to", "pose", {}))
+    with closing(link):
+        assert asyncio.run_coroutine_threadsafe(link._speak("to", Ending()), link._loop).result(5.0) is None
+
+
 # How far, in rad, joints may end from where they were told to be. Without physics they are there. In MuJoCo every joint
 # has 0.1 Nm of dry friction, and the motors hold with 10 Nm/rad: the head stays where it is while that is near.
 OFF = {"mockup-sim": 0.004, "sim": 0.05}

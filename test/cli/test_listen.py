@@ -21,7 +21,7 @@ import click
 import psutil
 import pytest
 import yaml
-from deadline import until
+from deadline import ended, until
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.access import LINK_VARIABLE
@@ -277,10 +277,7 @@ class Listening:
 
     def end(self) -> None:
         self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+        ended(self.process)
 
 
 @live

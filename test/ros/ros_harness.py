@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deadline import ended
 
 from tools.programs import with_us
 
@@ -73,11 +74,7 @@ class NodeProcess:
 
     def ended(self, timeout_s: float = START_S) -> int:
         """Wait for its own end; killed after the timeout. The exit status."""
-        try:
-            return self.process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait()
+        return ended(self.process, timeout_s)
 
 
 class RosGraph:

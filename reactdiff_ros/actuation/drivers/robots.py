@@ -48,6 +48,7 @@ RETRY_S: Final = 0.5
 CONNECT_S: Final = 2.0
 SEND_S: Final = 0.5
 """A message that does not leave within this time: the other side has stopped reading, the line is given up."""
+SWALLOWED_S: Final = 0.1
 MESSAGE_BYTES: Final = 1 << 20
 _T = TypeVar("_T")
 
@@ -180,9 +181,9 @@ class Link:
                     self._changed.notify_all()
             self.problem = "it ended the connection"
         finally:
-            sender.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await sender
+            while not sender.done():  # before Python 3.12, wait_for swallows a cancellation that comes as its work ends
+                sender.cancel()
+                await asyncio.wait([sender], timeout=SWALLOWED_S)
 
     async def _send(self, name: str, socket: aiohttp.ClientWebSocketResponse) -> None:
         wake, sent_s = self._wakes[name], -math.inf
