@@ -1,6 +1,4 @@
-"""Who may open a page: its hosts and origins, and beyond this machine who has its link. The encrypted page: who trusts
-its authority opens it; its certificate: who accepts it, how long it lasts, where it is kept.
-"""
+"""Who may open a page: hosts, origins, the link's token; the encrypted page and its certificate."""
 
 import hashlib
 import re

@@ -1,6 +1,4 @@
-"""What a page may ask for: commands to a robot, the end of a visit, a style or a gesture; who may, that a stop wins.
-The robot's part of the panel: its token, and one click or key that stops.
-"""
+"""What a page may ask for (commands to a robot, styles, gestures, the end of a visit) and who may; a stop wins."""
 
 import asyncio
 import itertools

@@ -1,6 +1,4 @@
-"""The face's page and the operator's screen in headless Chromium: coefficients come over the websocket, what the robot
-does in its status.
-"""
+"""The face's page and the operator's screen in headless Chromium, over the real websocket."""
 
 import json
 import re

@@ -1,6 +1,4 @@
-"""The servers of the face and of a robot's preview: newest wins, many pages, pages that misbehave; what they send, the
-files of the page, the settings.
-"""
+"""The servers of the face and of a robot's preview: newest wins, many pages, pages that misbehave, files."""
 
 import json
 import re

@@ -1,6 +1,4 @@
-"""Outputs to other avatars: what a user may write, which face is sent when, what leaves over VMC, Live Link Face and
-ARKit's websocket, read by code that the senders do not share, and receivers that are not there.
-"""
+"""Outputs to other avatars: settings, what is sent when, and what leaves over VMC, Live Link Face and ARKit."""
 
 import re
 import socket

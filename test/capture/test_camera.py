@@ -1,6 +1,4 @@
-"""The camera through OpenCV: stamps, loss, and what a device or a file gives; and picture messages to pixels, as OpenCV
-and cv_bridge read them.
-"""
+"""The camera through OpenCV: stamps, loss, bad devices and files; picture messages to pixels."""
 
 import contextlib
 import itertools

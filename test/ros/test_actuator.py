@@ -1,6 +1,4 @@
-"""actuator_node in a process of its own, before emulated servos: what they were told, and when; its next start after a
-kill, and the face's page.
-"""
+"""actuator_node in a process of its own, before emulated servos; its next start after a kill; the face's page."""
 
 import itertools
 import math

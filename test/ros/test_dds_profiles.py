@@ -1,6 +1,4 @@
-"""Which settings of Fast DDS a node takes: found quickly after a restart, room for pictures, the user's own first; and
-who can reach a robot.
-"""
+"""Settings of Fast DDS that a node takes, the user's own first; who can reach a robot."""
 
 import json
 import os

@@ -1,6 +1,4 @@
-"""The one table of nodes, and the launch files that start what it and the lab's settings say; what is wrong is one
-sentence before any start.
-"""
+"""The table of nodes and the launch files; what is wrong is one sentence before any start."""
 
 import io
 import re

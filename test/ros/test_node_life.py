@@ -1,6 +1,4 @@
-"""Life of a node: transitions, parameters, one of a name, clean ends, and what hangs is ended by force. The expression
-node starts fastest.
-"""
+"""Life of a node: transitions, parameters, one of a name, clean and forced ends, the start."""
 
 import os
 import re

@@ -1,6 +1,4 @@
-"""reaction_node: what computes its model, and one node for several robots: who joins, leaves or sends nonsense is the
-others' business in nothing.
-"""
+"""reaction_node: what computes its model, and one node for several robots that come, go or send nonsense."""
 
 from contextlib import suppress
 

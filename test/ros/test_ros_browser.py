@@ -1,6 +1,4 @@
-"""A visitor's camera and microphone, the robot's voice and what is chosen on the page, through its server and DDS: in
-headless Chromium, and from programs.
-"""
+"""A visitor's camera, microphone and choices through server and DDS, in Chromium and from programs."""
 
 import json
 import select
