@@ -39,6 +39,8 @@ _SLOWEST: Final = NOD_SLOWEST_S * REACTION_RATE_HZ
 _MIDDLE: Final = 0.41
 """Share of a half-cycle of a cosine in which it goes from a fifth to four fifths of its way."""
 BROW_ON: Final = 0.15
+FROWN_ON: Final = 0.08
+"""Mean of the mouth's corners pulled down: half the peak of a simulated listener's frown."""
 BLINK_ON: Final = 0.5
 LAUGH_SMILE: Final = 0.35
 LAUGH_JAW_SPEED: Final = 1.2
@@ -149,6 +151,12 @@ def brow_raises(coefficients: Values) -> Events:
     """Brow raises: the brows over 0.15 for 0.2 s or more; what is up all the time counts once."""
     smooth = smoothed(brow_curve(coefficients), 3)
     return episodes(smooth > BROW_ON, smooth, shortest_s=0.2, bridge_s=0.12)
+
+
+def frowns(coefficients: Values) -> Events:
+    """Frowns: the mouth's corners pulled down over FROWN_ON for 0.2 s or more; what lasts all the time counts once."""
+    smooth = smoothed(coefficients[..., _FROWN].mean(-1), 3)
+    return episodes(smooth > FROWN_ON, smooth, shortest_s=0.2, bridge_s=0.12)
 
 
 def blinks(coefficients: Values) -> Events:

@@ -20,7 +20,7 @@ from reactdiff_ros.evaluation.bounds import judge_study
 from reactdiff_ros.evaluation.listeners import StreamListener, provenance
 from reactdiff_ros.evaluation.metrics import bootstrap, spectra
 from reactdiff_ros.evaluation.metrics.coupling import own_couplings
-from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve
+from reactdiff_ros.evaluation.metrics.events import KINDS, brow_raises, frowns, smile_curve
 from reactdiff_ros.evaluation.metrics.spectra import Floats, Values
 from reactdiff_ros.evaluation.plots import plot_spectra
 from reactdiff_ros.evaluation.results import Study
@@ -41,6 +41,8 @@ CANDIDATES: Final = 10
 
 ANCESTRAL_STEPS: Final = 24
 RARE: Final = ("brow_raises", "nods", "blinks", "laughs", "smiles")
+LONG_S: Final = 4.0
+"""Few raised brows or frowns of simulated listeners last longer."""
 HELD_FRAMES: Final = 75
 BEFORE_FRAMES: Final = 100
 
@@ -119,11 +121,20 @@ def compare(streams: dict[str, FloatArray], reference: FloatArray, seed: int) ->
         "events_per_minute": {
             name: {kind: float(rate.mean()) for kind, rate in by_kind.items()} for name, by_kind in rates.items()
         },
+        "long_share": {name: long_shares(stream) for name, stream in every.items()},
         "events_over_ancestral": events_over("ancestral"),
         "events_over_reference": events_over("reference"),
         "bands_over_reference": {
             name: spectra.band_ratios(streams[name], reference) for name in ("raw", "ancestral", "shown")
         },
+    }
+
+
+def long_shares(stream: FloatArray) -> dict[str, float]:
+    """Shares of time in raised brows and in frowns that last longer than LONG_S, of streams (N, T, 58)."""
+    found = {"brow_raises": brow_raises(stream), "frowns": frowns(stream)}
+    return {
+        kind: float((e.end - e.start)[e.length_s > LONG_S].sum() / stream[..., 0].size) for kind, e in found.items()
     }
 
 

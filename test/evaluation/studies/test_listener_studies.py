@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION, SMILE
+from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION, SMILE, index
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bounds import judge_study
 from reactdiff_ros.evaluation.listeners import StreamListener
@@ -162,6 +162,10 @@ def test_a_stream_is_like_itself_and_a_damped_copy_is_not() -> None:
     assert found["bands_over_reference"]["raw"]["1.8-6.5 Hz"]["head"] == pytest.approx(1)
     assert found["variance"]["shown_over_reference"]["head"] == pytest.approx(0.25)
     assert found["events_over_ancestral"]["nods"]["ratio"] < 0.5
+    still = np.zeros((2, 1000, 58))
+    still[0, 100:300, index("mouthFrownLeft", "mouthFrownRight")] = 0.2
+    still[1, 100:150, index("browInnerUp", "browOuterUpLeft", "browOuterUpRight")] = 0.4  # is soon over
+    assert sampling.long_shares(still) == {"brow_raises": 0.0, "frowns": pytest.approx(0.1, abs=0.002)}
 
 
 @pytest.fixture
