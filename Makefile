@@ -58,7 +58,7 @@ GPU := $(shell command -v nvidia-smi)
 BF16 := $(shell grep -qsE 'avx512_bf16|amx_bf16' /proc/cpuinfo && echo --precision bf16)
 ON_GPU := --batch 64 --pool-steps 100 --workers 12 --precision tf32
 RECIPE := --from live --keep .5 --keep-encoder --ambivalence .6 --condition-guidance 3 --emotions .15 --seed 1
-LENGTH := $(if $(GPU),--minutes 3 $(ON_GPU) --worlds 256,--steps 3400 $(BF16))
+LENGTH := $(if $(GPU),--minutes 3 $(ON_GPU) --worlds 256,--steps 3400 --workers 1 $(BF16))
 weights: setup-train setup-evaluate
 	@. ./env.sh && reactdiff dev train --output runs/live --voices runs/voices.npz $(RECIPE) --learning-rate 5e-4 $(LENGTH) $(ARGS) \
 	  && reactdiff dev export runs/live/checkpoint.pt --output resource/models/live
