@@ -144,6 +144,7 @@ def shipped():
     return DiffusionListener(seed=3, config=ListenerConfig(greeting_s=0.0))
 
 
+@pytest.mark.timeout(900)  # two minutes of a core without AVX-512
 def test_a_smile_comes_from_the_face_that_smiles_and_the_plan_is_drawn_again_as_it_was(shipped):
     shipped.control(ListenerControl(style="responsive"))
     effects, smiles = [], []
