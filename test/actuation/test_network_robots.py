@@ -258,8 +258,7 @@ class Ending(asyncio.Event):
 
 def test_a_line_that_ends_just_as_a_message_leaves_is_given_up() -> None:
     """Its sender must not go on: such a robot was never connected again."""
-    link = Link({"to": "ws://127.0.0.1:9"}, on_message=print, on_open=lambda _: link.send("to", "pose", {}))
-    with closing(link):
+    with closing(Link({"to": "ws://127.0.0.1:9"}, on_message=print, on_open=lambda _: link.send("to", "", {}))) as link:
         assert asyncio.run_coroutine_threadsafe(link._speak("to", Ending()), link._loop).result(5.0) is None
 
 

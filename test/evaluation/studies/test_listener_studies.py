@@ -113,6 +113,7 @@ def test_small_answers_in_many_trials_count_more_often_than_large_ones_in_few_an
     assert small["mean"] == pytest.approx(large["mean"]) == pytest.approx(0.12)
 
 
+@pytest.mark.timeout(900)
 def test_answers_to_smiles_and_cues_are_seen_and_to_no_placebo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controls, "POOL", 60)
     figures = controls.bench_response(Answers("answers"), seed=1, trials=30).figures
