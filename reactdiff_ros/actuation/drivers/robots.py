@@ -49,6 +49,7 @@ CONNECT_S: Final = 2.0
 SEND_S: Final = 0.5
 """A message that does not leave within this time: the other side has stopped reading, the line is given up."""
 SWALLOWED_S: Final = 0.1
+"""A sender that is not done after this time has not heard that it is cancelled."""
 MESSAGE_BYTES: Final = 1 << 20
 _T = TypeVar("_T")
 

@@ -149,14 +149,17 @@ def smiles(curve: Values) -> Events:
 
 def brow_raises(coefficients: Values) -> Events:
     """Brow raises: the brows over 0.15 for 0.2 s or more; what is up all the time counts once."""
-    smooth = smoothed(brow_curve(coefficients), 3)
-    return episodes(smooth > BROW_ON, smooth, shortest_s=0.2, bridge_s=0.12)
+    return _held_above(BROW_ON, brow_curve(coefficients))
 
 
 def frowns(coefficients: Values) -> Events:
     """Frowns: the mouth's corners pulled down over FROWN_ON for 0.2 s or more; what lasts all the time counts once."""
-    smooth = smoothed(coefficients[..., _FROWN].mean(-1), 3)
-    return episodes(smooth > FROWN_ON, smooth, shortest_s=0.2, bridge_s=0.12)
+    return _held_above(FROWN_ON, coefficients[..., _FROWN].mean(-1))
+
+
+def _held_above(least: float, curve: Values) -> Events:
+    smooth = smoothed(curve, 3)
+    return episodes(smooth > least, smooth, shortest_s=0.2, bridge_s=0.12)
 
 
 def blinks(coefficients: Values) -> Events:
