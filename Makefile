@@ -51,16 +51,18 @@ soak: setup-evaluate setup-robots
 	    $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) \
 	    $(filter-out %/mimictalk_german_20s.mp4,$(wildcard $(CLIPS)/*.mp4)) || [ $$? = 1 ]; }
 
-# Your own weights in place of the shipped ones, which are trained on, as the last of their own runs did (torch, espeak-ng): a few
-# minutes with a GPU, otherwise half an hour of one core. Measure them with 'make evidence'. ARGS=--resume continues an interrupted run.
+# Your own weights in place of the shipped ones, which are trained on (torch, espeak-ng): a few minutes with a GPU, otherwise 25 to 45
+# of one core. Measure them with 'make evidence'. Run again, it continues where it stopped.
 DYADS ?= $(wildcard $(CLIPS)/dyads)
 GPU := $(shell command -v nvidia-smi)
 BF16 := $(shell grep -qsE 'avx512_bf16|amx_bf16' /proc/cpuinfo && echo --precision bf16)
 ON_GPU := --batch 64 --pool-steps 100 --workers 12 --precision tf32
-RECIPE := --from live --keep .5 --keep-encoder --ambivalence .6 --condition-guidance 3 --emotions .15 --seed 1
-LENGTH := $(if $(GPU),--minutes 3 $(ON_GPU) --worlds 256,--steps 3400 --workers 1 $(BF16))
+ALWAYS := --voices runs/voices.npz --keep-encoder $(if $(GPU),--minutes 2 $(ON_GPU) --worlds 256,--workers 1 $(BF16))
 weights: setup-train setup-evaluate
-	@. ./env.sh && reactdiff dev train --output runs/live --voices runs/voices.npz $(RECIPE) --learning-rate 5e-4 $(LENGTH) $(ARGS) \
+	@. ./env.sh && train() { [ ! -f "$$1/checkpoint.pt" ] || set -- "$$1" --resume; reactdiff dev train --output "$$@"; } \
+	  && train runs/data --from live --seed 7 --steps 1200 --learning-rate 6e-4 $(ALWAYS) $(ARGS) \
+	  && train runs/live --from runs/data/checkpoint.pt --ambivalence .6 --speaker-guidance 1.1 --condition-guidance 1.4 \
+	       --seed 1 --steps 1000 --learning-rate 5e-4 $(ALWAYS) $(ARGS) \
 	  && reactdiff dev export runs/live/checkpoint.pt --output resource/models/live
 
 # What each part of the training contributes: 18 trainings from scratch, 21 with DYADS, compared. Run again, it continues.

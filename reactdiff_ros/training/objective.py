@@ -20,7 +20,7 @@ from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.model.backends.runtime import VAE_CONTEXT
 from reactdiff_ros.model.diffusion.conditions import GIVEN, NETWORK_CONTROLS, STYLE_COUNT, VALUES, condition_vector
 from reactdiff_ros.model.diffusion.latents import GROUP_OF_LATENT, GROUPS
-from reactdiff_ros.model.diffusion.memory import tokens
+from reactdiff_ros.model.diffusion.memory import lasting, tokens
 from reactdiff_ros.model.diffusion.tokens import heard_ages
 from reactdiff_ros.simulator.temperament import NATURAL_RESPONSIVENESS
 
@@ -52,14 +52,14 @@ def motion_loss(faces: Tensor, wanted: Tensor, scale: Tensor, seen: Tensor) -> t
     return masked_mean(velocity.square(), both), masked_mean(acceleration.square(), both[:, 1:] & both[:, :-1])
 
 
-def level_loss(clean: Tensor, wanted: Tensor, last: Tensor, known: Tensor) -> Tensor:
+def level_loss(clean: Tensor, wanted: Tensor, last: Tensor, known: Tensor, clear: Tensor) -> Tensor:
     """Squared error of the mean over a stretch of latents `clean` (N, M, H, L), in deviations of how far the means of
-    those `wanted` (N, H, L) are from the `last` ones (N, L) before. `known` (N, H, L).
+    those `wanted` (N, H, L) are from the `last` ones (N, L) before. `known` (N, H, L) and `clear` (N, M): what counts.
     """
     mean, moved = wanted.mean(1), (wanted.mean(1) - last)
     size = moved.square().mean(0).sqrt().clamp(min=_STILL)
     error = (clean.mean(2) - mean[:, None]) / size
-    return masked_mean(error.square(), known[:, :1])
+    return masked_mean(error.square(), known[:, :1].bool() & clear[..., None])
 
 
 def second_moments(units: Tensor) -> Tensor:
@@ -114,13 +114,15 @@ DECIDED: Final = 1.15
 RETURN_FRAMES: Final = 20.0
 """Time constant with which an offset past comes back: about that with which two simulated listeners of one temperament
 to one speaker lose their difference."""
-MISTAKEN: Final = 0.07
+MISTAKEN: Final = 0.15
 """Share of the plans that continue another listener's past."""
 SPRING_FRAMES: Final = 10.0
 SPEED_FRAMES: Final = 2.0
 """Time constants with which they come back, and with which they lose the speed of the other."""
-SLOW_LATENTS: Final = torch.tensor([GROUPS[i].name not in ("blinks", "gaze") for i in GROUP_OF_LATENT])
-"""(L,) those that another listener's past brings along, see `mistake`."""
+SLOW_GROUPS: Final = [group for group in GROUPS if group.name not in ("blinks", "gaze")]
+"""Those that another listener's past brings along, see `mistake`."""
+HELD_S: Final = 20.0
+"""For how long that has lasted at most."""
 CLEAR: Final = 0.7
 """Noise angle (rad) below which the clean estimate says enough to be decoded."""
 DECODED: Final = 12
@@ -288,29 +290,33 @@ def forgotten(count: int, length: int, rng: np.random.Generator) -> Tensor:
 
 
 def mistake(plans: Plans, rng: np.random.Generator) -> None:
-    """Let some plans continue the past and memory of another listener, in place; blinks and gaze, which are quick, stay
-    their own. Rather of one who has shown something all the while, not of one who has just begun to: where these were
-    as likely, every other brow raise was broken off as it began.
+    """Let some plans continue what another listener has held for a while, in place: groups of its latents that are
+    farther from their mean than the plan's own, but for blinks and gaze, which are quick.
 
     In the data, raised inner brows of the last seconds have a reason in the speaker. A network that raises them by
-    mistake would take its own past for that reason and keep them up for half a minute. Here the speaker gives none, and
-    the target comes back to its own listener as a critically damped spring would, without a jump in speed, which fades
-    within a few frames.
+    mistake would take its own past for that reason and keep them up for half a minute. Here the speaker gives none: the
+    other has shown them all the while, for up to HELD_S by what is remembered, which no listener of the data does. The
+    target comes back to its own listener as a critically damped spring would, without a jump in speed, which fades
+    within a few frames. Where others could be less moved than the plan's own, brow raises came out of nothing.
     """
-    rows = torch.from_numpy(np.flatnonzero(rng.random(len(plans.past)) < MISTAKEN)).to(plans.past.device)
+    device = plans.past.device
+    rows = torch.from_numpy(np.flatnonzero(rng.random(len(plans.past)) < MISTAKEN)).to(device)
     if not len(rows):
         return
-    slow = SLOW_LATENTS.to(rows.device)
-    past = plans.past[..., slow]
-    away = (past - past.mean((0, 1))) / past.std((0, 1)).clamp(min=_STILL)
-    odd = away.abs().amin(1).amax(1).square().double() + 1e-3
-    others = torch.from_numpy(rng.choice(len(odd), len(rows), p=(odd / odd.sum()).cpu().numpy())).to(rows.device)
+    away = (plans.past - plans.past.mean((0, 1))) / plans.past.std((0, 1)).clamp(min=_STILL)
+    odd = torch.stack([away.abs().amin(1)[:, g.latents].amax(1) for g in SLOW_GROUPS], dim=1)
+    weight = odd.amax(1).square().double() + 1e-3
+    others = torch.from_numpy(rng.choice(len(odd), len(rows), p=(weight / weight.sum()).cpu().numpy())).to(device)
+    taken = torch.zeros((len(rows), 1, plans.past.shape[-1]), dtype=torch.bool, device=device)
+    for i, group in enumerate(SLOW_GROUPS):
+        taken[..., group.latents] = (odd[others, i] > odd[rows, i])[:, None, None]
     own = plans.past[rows]
-    other = torch.where(slow, plans.past[others], own)
-    memory = torch.where(slow, plans.memory[others], plans.memory[rows])
+    other = torch.where(taken, plans.past[others], own)
+    held = torch.from_numpy(HELD_S * rng.random(len(rows)).astype(np.float32) ** 2).to(device)
+    memory = torch.where(taken, lasting(plans.memory[others], plans.past[others].mean(1), held), plans.memory[rows])
     gap = other[:, -1:] - own[:, -1:]
     speed = other[:, -1:] - other[:, -2:-1] - own[:, -1:] + own[:, -2:-1]
-    t = torch.arange(1, plans.target.shape[1] + 1, device=rows.device)[:, None]
+    t = torch.arange(1, plans.target.shape[1] + 1, device=device)[:, None]
     back = gap * (1 + t / SPRING_FRAMES) * torch.exp(-t / SPRING_FRAMES) + speed * t * torch.exp(-t / SPEED_FRAMES)
     plans.past[rows], plans.memory[rows], plans.before[rows] = other, memory, other[:, -VAE_CONTEXT:]
     plans.target[rows] += back
@@ -398,7 +404,7 @@ class Objective(nn.Module):  # type: ignore[misc]
         losses = {"velocity": masked_mean(error, known)}
         clean = model.vae.accumulate(cos * z - sin * predicted, p.before[:, None])
         losses |= self._decoded(s, d, clean)
-        losses["level"] = level_loss(clean, p.target, p.before[:, -1], p.known)
+        losses["level"] = level_loss(clean, p.target, p.before[:, -1], p.known, d.angle < CLEAR)
         total = losses["velocity"] + LEVEL * losses["level"]
         if not self.config.keep_encoder:
             losses["auxiliary"], losses["stimulus"] = self._auxiliary(s, self.model.encoder(s.features, s.observed))

@@ -129,8 +129,7 @@ def test_ctrl_c_at_any_moment_lets_go_and_leaves_everything_as_it_was(kind, at, 
         servo = somebody.servo()
         assert not servo.motor.torque
         assert path.read_text() == OLD
-        offset = servo.get(31, 2) if kind == "sts" else servo.get(20, 4, signed=True)
-        assert offset == 0
+        assert (servo.get(31, 2) if kind == "sts" else servo.get(20, 4, signed=True)) == 0
     assert [p.name for p in tmp_path.iterdir() if "calibration" in p.name] == ["calibration.json"]
 
 

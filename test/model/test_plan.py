@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, INDEX, SMILE
 from reactdiff_ros.model.diffusion.latents import LATENT_COUNT, ORDER, accumulate, emphasise, feedback, responses
-from reactdiff_ros.model.diffusion.memory import at_rest, remembered, traced
+from reactdiff_ros.model.diffusion.memory import at_rest, lasting, remembered, traced
 from reactdiff_ros.model.diffusion.sampler import NoiseTape, Sampling
 from reactdiff_ros.model.diffusion.solvers import sample
 from reactdiff_ros.model.style import LIMIT, measured_style, style_of
@@ -67,6 +67,8 @@ def test_what_a_listener_remembers_of_itself_frame_by_frame_is_that_of_the_whole
     np.testing.assert_allclose(remembered(start, latents[:, :60]), whole[:, 60], atol=1e-5)
     there = remembered(torch.from_numpy(start), torch.from_numpy(latents[:, :60]))
     np.testing.assert_allclose(there.numpy(), whole[:, 60], atol=1e-5)
+    held = remembered(start, np.repeat(latents[:, :1], 60, axis=1))
+    np.testing.assert_allclose(lasting(start, latents[:, 0], np.full(2, 2.4, np.float32)), held, atol=1e-5)
     np.testing.assert_array_equal(start, before)
     noise = latents[0].astype(float)
     drawn = sample(gaussian_velocity(0.7), torch.from_numpy(noise), 5)

@@ -88,8 +88,7 @@ def test_expressions_of_anything_are_a_distribution(x):
 
 def test_smoothing_shrinks_noise_follows_a_quick_move_and_starts_again_after_a_pause_or_a_jump_back():
     smooth, noise = OneEuro(2.5, beta=5.0), np.random.default_rng(0).normal(0, 0.02, (500, 1))
-    out = np.array([smooth(k * STEP, x) for k, x in enumerate(noise)])
-    assert out[50:].std() < 0.75 * noise.std()
+    assert np.array([smooth(k * STEP, x) for k, x in enumerate(noise)])[50:].std() < 0.75 * noise.std()
     smooth = OneEuro(2.5, beta=5.0)
     still = [smooth(k * STEP, np.zeros(1))[0] for k in range(50)]
     first, second = (smooth((50 + k) * STEP, np.ones(1))[0] for k in range(2))

@@ -1,7 +1,4 @@
-"""Known faces are rendered, both sides alike, and read back: perception's regression test.
-
-Bounds are what docs/perception_noise.md shows, with some room.
-"""
+"""Known faces are rendered, both sides alike, and read back; bounds are docs/perception_noise.md with some room."""
 
 import numpy as np
 import pytest

@@ -44,8 +44,7 @@ def test_late_evidence_is_a_matter_of_clocks_if_no_load_explains_it_or_none_is_e
     for t in range(20):  # now and then in time: a busy machine
         assert "overloaded" in watch.sentence("a", 3 * NS, t * NS)
         assert not watch.sentence("a", NS // 2, t * NS + 1)
-    found = ["clocks" in watch.sentence("b", 2 * NS, t * NS) for t in range(8)]
-    assert found == [False] * 5 + [True] * 3
+    assert ["clocks" in watch.sentence("b", 2 * NS, t * NS) for t in range(8)] == [False] * 5 + [True] * 3
 
 
 def test_while_the_clock_stands_nothing_is_missed_and_one_sentence_says_why():

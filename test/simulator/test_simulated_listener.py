@@ -45,9 +45,7 @@ def nothing(count: int, frames: int) -> Stimulus:
 
 
 def answered(**given: float) -> float:
-    """Share of listeners whose smile changes within 0.3 to 1.5 s of the onset of a smile that rises in 0.5 s and lasts
-    1.2 s.
-    """
+    """Share of listeners whose smile changes 0.3 to 1.5 s after the onset of a smile of 1.2 s that rises in 0.5 s."""
     quiet, time = nothing(250, 120), np.arange(120) - 75
     up, down = np.clip(time / 12, 0, 1), np.clip((time - 42) / 20, 0, 1)
     smiled = replace(quiet, smile=quiet.smile + (0.7 * up**2 * (3 - 2 * up) * (1 - down)).astype(np.float32))

@@ -142,8 +142,7 @@ def test_the_autoencoder_s_graphs_are_its_networks(model, networks):
         ("latents", model.vae.encode, COEFFICIENT_COUNT), ("decode", model.vae.decode, LATENT_COUNT),
         ("attributes", model.vae.attributes, LATENT_COUNT),
     ):  # fmt: skip
-        values = torch.randn(3, 20, width)
-        graph = getattr(networks, name)
+        values, graph = torch.randn(3, 20, width), getattr(networks, name)
         np.testing.assert_allclose(graph(values.numpy()), net(values)[:, VAE_CONTEXT:], atol=1e-4)
 
 

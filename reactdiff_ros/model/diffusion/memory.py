@@ -8,6 +8,7 @@ Shapes: N listeners, T frames, ROWS tokens, L latents. A state (N, ROWS, L) hold
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final, TypeVar, cast
 
 import numpy as np
@@ -39,6 +40,16 @@ def remembered(state: Array, latents: Array) -> Array:
             state[..., row, :] += share * (now - state[..., row, :])
         state[..., -1, :] += _SHARES[_VARIED] * (now * now - state[..., -1, :])
     return state
+
+
+def lasting(state: Array, latents: Array, seconds: Array) -> Array:
+    """The state after listeners of `state` (N, ROWS, L) went on showing `latents` (N, L) for `seconds` (N,)."""
+    out = state + 0 * state
+    for row, constant in zip(range(out.shape[1]), (*MEANS_S, MEANS_S[_VARIED]), strict=False):
+        keep = math.e ** (-seconds / constant)[:, None]
+        shown = latents * latents if row == len(MEANS_S) else latents
+        out[:, row] = shown + keep * (out[:, row] - shown)
+    return cast(Array, out)
 
 
 def tokens(state: Array) -> Array:

@@ -144,9 +144,7 @@ class Own(SmileBack):
 
 
 def own_listeners(folder: Path, *, declared: str = "0.0", looks: str = "0.0") -> Path:
-    """The file of docs/bring_your_own_listener.md with SmileBack, and with Own, which declares one look-ahead and has
-    another.
-    """
+    """The file of docs/bring_your_own_listener.md with SmileBack, and Own, whose look-ahead is not the declared one."""
     page = Path(__file__).resolve().parents[3] / "docs" / "bring_your_own_listener.md"
     found = re.search(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     assert found is not None
