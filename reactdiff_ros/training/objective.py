@@ -119,8 +119,8 @@ MISTAKEN: Final = 0.15
 SPRING_FRAMES: Final = 10.0
 SPEED_FRAMES: Final = 2.0
 """Time constants with which they come back, and with which they lose the speed of the other."""
-SLOW_GROUPS: Final = [group for group in GROUPS if group.name not in ("blinks", "gaze")]
-"""Those that another listener's past brings along, see `mistake`."""
+QUICK: Final = ("blinks", "gaze")
+"""Groups that another listener's past does not bring along, see `mistake`."""
 HELD_S: Final = 20.0
 """For how long that has lasted at most."""
 CLEAR: Final = 0.7
@@ -304,12 +304,11 @@ def mistake(plans: Plans, rng: np.random.Generator) -> None:
     if not len(rows):
         return
     away = (plans.past - plans.past.mean((0, 1))) / plans.past.std((0, 1)).clamp(min=_STILL)
-    odd = torch.stack([away.abs().amin(1)[:, g.latents].amax(1) for g in SLOW_GROUPS], dim=1)
+    least = away.abs().amin(1)
+    odd = torch.stack([least[:, g.latents].amax(1) * (g.name not in QUICK) for g in GROUPS], dim=1)
     weight = odd.amax(1).square().double() + 1e-3
     others = torch.from_numpy(rng.choice(len(odd), len(rows), p=(weight / weight.sum()).cpu().numpy())).to(device)
-    taken = torch.zeros((len(rows), 1, plans.past.shape[-1]), dtype=torch.bool, device=device)
-    for i, group in enumerate(SLOW_GROUPS):
-        taken[..., group.latents] = (odd[others, i] > odd[rows, i])[:, None, None]
+    taken = (odd[others] > odd[rows])[:, None, torch.from_numpy(GROUP_OF_LATENT).to(device)]
     own = plans.past[rows]
     other = torch.where(taken, plans.past[others], own)
     held = torch.from_numpy(HELD_S * rng.random(len(rows)).astype(np.float32) ** 2).to(device)

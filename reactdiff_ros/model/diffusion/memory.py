@@ -45,10 +45,10 @@ def remembered(state: Array, latents: Array) -> Array:
 def lasting(state: Array, latents: Array, seconds: Array) -> Array:
     """The state after listeners of `state` (N, ROWS, L) went on showing `latents` (N, L) for `seconds` (N,)."""
     out = state + 0 * state
-    for row, constant in zip(range(out.shape[1]), (*MEANS_S, MEANS_S[_VARIED]), strict=False):
+    driven = [(latents, constant) for constant in MEANS_S] + [(latents * latents, MEANS_S[_VARIED])]
+    for row, (values, constant) in enumerate(driven[: out.shape[1]]):
         keep = math.e ** (-seconds / constant)[:, None]
-        shown = latents * latents if row == len(MEANS_S) else latents
-        out[:, row] = shown + keep * (out[:, row] - shown)
+        out[:, row] = values + keep * (out[:, row] - values)
     return cast(Array, out)
 
 
