@@ -123,8 +123,7 @@ def test_a_run_learns_from_each_kind(kind: str, tmp_path) -> None:
     list(trainer.run())
     assert (trainer.step, trainer.skipped) == (2, 0)
     real = trainer._recorded()
-    assert real.known[..., SMILE.latents].all()
-    assert real.known[..., HEAD.latents].all()
+    assert all(real.known[..., group.latents].all() for group in (SMILE, HEAD))
     assert real.observed[..., [name for name, _, _ in STREAMS].index("mfcc")].any()
     assert real.labelled.any() == (kind != "dualtalk")
     runs = runs_of(read_checkpoint(trainer.checkpoint))
@@ -145,14 +144,12 @@ def test_other_splits_are_never_opened(tmp_path) -> None:
 def test_a_pool_loses_the_mean_that_a_listener_will_have_while_it_plans() -> None:
     torch.manual_seed(0)
     with_heads = simulated_pool(3, CONFIG, None).encoded(Model(SHAPE).encoder)
-    rng = np.random.default_rng(0)
-    readout = rng.standard_normal((SHAPE.width + 1, 3)).astype(np.float32)
+    readout = np.random.default_rng(0).standard_normal((SHAPE.width + 1, 3)).astype(np.float32)
     before = with_heads.listener.clone()
     with_heads.without_head_mean(torch.from_numpy(readout), SHAPE)
     ages, tokens = heard_ages(SHAPE.as_dict()), with_heads.tokens.numpy()
     for t in (0, 1, 5, 140):
-        at = t - 1 - ages
-        missing = np.broadcast_to(at < 0, (len(tokens), len(at))).astype(np.float32)
+        missing = np.broadcast_to((at := t - 1 - ages) < 0, (len(tokens), len(ages))).astype(np.float32)
         mean = head_mean(readout, ages, tokens[:, np.maximum(at, 0)], missing)
         lost = (before - with_heads.listener)[:, MARGIN + t]
         np.testing.assert_allclose(lost[:, ROTATION], mean, atol=2e-5)
@@ -339,6 +336,11 @@ def test_a_kept_encoder_stays_and_older_networks_learn_to_remember(tmp_path) -> 
     assert changed(first, tuned.model) == {"denoiser", "head_mean", "vae.feedback"}
     assert (first["denoiser.from_memory.3.weight"] == 0).all()
     assert tuned.model.denoiser.from_memory[3].weight.any()
+    kept = begun(tmp_path, before.checkpoint, keep_encoder=True, seed=1, keep=1.0, keep_of=str(tuned.checkpoint))
+    list(kept.run())
+    assert "denoiser" in changed(kept.average.state_dict(), kept.model)
+    assert "denoiser" not in changed(kept.average.state_dict(), tuned.average)
+    assert runs_of(read_checkpoint(kept.checkpoint))[-1]["settings"]["keep_of"] == "tuned"
     with pytest.raises(ReactdiffError, match="another shape"):
         load_networks(before.model, SHAPE, tuned.model.state_dict(), "tuned")
 
