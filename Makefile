@@ -62,7 +62,7 @@ weights: setup-train setup-evaluate
 	@. ./env.sh && train() { [ ! -f "$$1/checkpoint.pt" ] || set -- "$$1" --resume; reactdiff dev train --output "$$@"; } \
 	  && train runs/data --from live --seed 7 --steps 1200 --learning-rate 6e-4 $(ALWAYS) $(ARGS) \
 	  && train runs/guided --from runs/data/checkpoint.pt --ambivalence .6 --speaker-guidance 1.1 --condition-guidance 1.4 \
-	       --keep .5 --keep-of live --seed 1 --steps 1000 --learning-rate 5e-4 $(ALWAYS) $(ARGS) \
+	       --seed 1 --steps 1000 --learning-rate 5e-4 $(ALWAYS) $(ARGS) \
 	  && reactdiff dev export runs/guided/checkpoint.pt --output resource/models/live
 
 # What each part of the training contributes: 18 trainings from scratch, 21 with DYADS, compared. Run again, it continues.

@@ -88,7 +88,6 @@ def dev() -> None:
 )  # fmt: skip
 @click.option("--keep-encoder", is_flag=True, default=None, help="With --from: train the denoiser alone.")
 @click.option("--keep", type=Number(0.0, 1.0), help="With --from: share of those networks in the new ones (0).")
-@click.option("--keep-of", type=common.PATH, help="With --keep: a share of these networks instead.")
 @click.option("--speaker-guidance", type=Number(0.5, 4.0), help="With --from: learn to react as with this guidance.")
 @click.option("--condition-guidance", type=Number(1.0, 4.0), help="The same for controls and style (1).")
 @click.option("--ablate", type=common.Choice(_ABLATIONS), multiple=True, help="Train without this part; repeatable.")

@@ -171,10 +171,8 @@ class TrainConfig:
     keep_encoder: bool = False
     """The encoder stays as it is in `start_from`: its tokens are computed once a pool, which halves the time."""
     keep: float = 0.0
-    """Share of the networks before in those that ship, whose rare movements a short run unlearns (weights of both are
-    averaged: Wortsman et al. 2022, arXiv 2109.01903)."""
-    keep_of: str = ""
-    """Which networks before, named as in `start_from`; empty: those of `start_from`."""
+    """Share of the networks of `start_from` in those that ship, whose rare movements a short run unlearns (weights of
+    both are averaged: Wortsman et al. 2022, arXiv 2109.01903)."""
     speaker_guidance: float = 1.0
     """With one of these two off 1, the networks learn to draw what those of `start_from` draw with so much guidance on
     the speaker and on the conditions (distillation of guidance: Meng et al. 2023; of several conditions: Liu et al.
@@ -190,8 +188,6 @@ class TrainConfig:
             raise ReactdiffError("what is distilled comes from networks that are there", todo="give --from as well")
         if self.keep and not self.start_from:
             raise ReactdiffError("there are no networks of which to keep a share", todo="give --from as well")
-        if self.keep_of and not self.keep:
-            raise ReactdiffError("no share of these networks is kept", where=self.keep_of, todo="give --keep as well")
         unknown = [name for name in self.ablate if name not in ABLATIONS]
         if unknown:
             raise ReactdiffError(f"{unknown[0]} cannot be ablated", todo=f"one of {', '.join(ABLATIONS)}")

@@ -174,7 +174,6 @@ def runs_of(state: dict[str, Any]) -> list[dict[str, Any]]:
     config, before = state["config"], list(state.get("before", ()))
     plain = asdict(TrainConfig())
     given = {name: config.get(name, plain[name]) for name in plain.keys() - _LEFT_OUT}
-    given["keep_of"] = Path(given["keep_of"].removesuffix(f"/{CHECKPOINT}")).name
     tuned = bool(config.get("start_from"))
     settings = {
         f.name: list(given[f.name]) if isinstance(given[f.name], tuple) else given[f.name]

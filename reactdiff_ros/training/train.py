@@ -93,8 +93,8 @@ class Trainer:
         self.average.to(self.accelerator.device).requires_grad_(False)
         self.autoencoder = AutoencoderStep(self.model.vae)
         self.model.vae.requires_grad_(False)
-        self._kept = self._of(config.keep_of or config.start_from) if config.keep else None
-        self._teacher = self._of(config.start_from).denoiser if config.distils else None
+        self._origin = _networks_before(config).to(self.accelerator.device) if config.distils or config.keep else None
+        self._teacher = self._origin.denoiser if config.distils and self._origin else None
         objective = Objective(self.model, config, self._teacher)
         # No weight decay: it would win where gradients say little, near pi/2, and leave events undecided.
         optimizer = torch.optim.Adam(self._parameters(), lr=config.learning_rate)
@@ -114,13 +114,6 @@ class Trainer:
             self.model.head_mean.zero_()
         self.average.load_state_dict(self.model.state_dict())
         self.vae_step, self.facts, self.before = self.config.vae_steps, start.facts, start.runs
-
-    def _of(self, networks: str) -> Model:
-        """Networks as they were before the run: a run that distils learns from them, and a share may be kept."""
-        model, start = Model(self.config.shape), read_start(Path(networks))
-        load_networks(model, start.shape, start.networks, networks)
-        model.requires_grad_(False).to(self.accelerator.device)
-        return model
 
     def _parameters(self) -> list[Tensor]:
         m = self.model
@@ -334,8 +327,8 @@ class Trainer:
             if self.step % c.checkpoint_steps == 0:
                 self._save_if_possible()
         if since[1] < 1.0 <= done:
-            if self._kept is not None:
-                self._move_average(self._kept, c.keep)
+            if self._origin is not None:
+                self._move_average(self._origin, c.keep)
             self._refit_feedback(pools)
 
     def _ready(self, pool: Pool) -> Pool:
@@ -445,3 +438,11 @@ def ridge(products: Tensor) -> Tensor:
     variance = (squares.diagonal() - squares[-1].square()).clamp(min=1e-9)
     variance[-1] = 0.0
     return torch.linalg.solve(squares + HEAD_MEAN_PENALTY * torch.diag(variance), cross).float()
+
+
+def _networks_before(config: TrainConfig) -> Model:
+    """The networks as they were before the run: what distils guidance learns from them, and a share may be kept."""
+    model, start = Model(config.shape), read_start(Path(config.start_from))
+    load_networks(model, start.shape, start.networks, config.start_from)
+    model.requires_grad_(False)
+    return model

@@ -336,11 +336,10 @@ def test_a_kept_encoder_stays_and_older_networks_learn_to_remember(tmp_path) -> 
     assert changed(first, tuned.model) == {"denoiser", "head_mean", "vae.feedback"}
     assert (first["denoiser.from_memory.3.weight"] == 0).all()
     assert tuned.model.denoiser.from_memory[3].weight.any()
-    kept = begun(tmp_path, before.checkpoint, keep_encoder=True, seed=1, keep=1.0, keep_of=str(tuned.checkpoint))
+    kept = begun(tmp_path, before.checkpoint, keep_encoder=True, seed=1, keep=1.0)
     list(kept.run())
     assert "denoiser" in changed(kept.average.state_dict(), kept.model)
-    assert "denoiser" not in changed(kept.average.state_dict(), tuned.average)
-    assert runs_of(read_checkpoint(kept.checkpoint))[-1]["settings"]["keep_of"] == "tuned"
+    assert "denoiser" not in changed(first, kept.average)
     with pytest.raises(ReactdiffError, match="another shape"):
         load_networks(before.model, SHAPE, tuned.model.state_dict(), "tuned")
 
