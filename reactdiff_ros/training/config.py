@@ -131,8 +131,7 @@ class TrainConfig:
     emotions: float = 0.0
     """Share of the simulated speakers who have emotional episodes."""
     ambivalence: float = 0.0
-    """Share of the others who have episodes of ambivalence. Plans that these change are learnt from simulated
-    listeners, all others from what the networks of `start_from` draw (learning without forgetting, Li and Hoiem 2016).
+    """Share of the others who have episodes of ambivalence; half of the sequences are then of listeners who answer it.
     """
     pool_steps: int = 150
     """Steps until the next pool is drawn."""
@@ -203,11 +202,6 @@ class TrainConfig:
     @property
     def distils(self) -> bool:
         """Whether the networks learn from those of `start_from` instead of from people."""
-        return self.guides or self.ambivalence > 0.0
-
-    @property
-    def guides(self) -> bool:
-        """Whether what they learn from these is guided."""
         return (self.speaker_guidance, self.condition_guidance) != (1.0, 1.0)
 
     @property

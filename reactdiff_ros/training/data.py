@@ -110,8 +110,6 @@ class Streams:
     known: Tensor
     memory: Tensor
     """(W, MARGIN + T, ROWS, L) states of `memory` before each frame."""
-    moved: Tensor
-    """(W, MARGIN + T) whether ambivalence of the speaker changes the latents."""
     tokens: Tensor
     """(W, T, D) of an encoder that is not trained; else empty. Those of a cut-out begin `reach_back` frames earlier."""
 
@@ -137,6 +135,8 @@ class Pool(Streams):
     labelled: Tensor
     unmoved: Tensor
     """(W, MARGIN + T, 58) the listeners if they did not see ambivalence; empty where there is none."""
+    moved: Tensor
+    """(W, MARGIN + T) whether ambivalence of the speaker changes the latents; empty where there is none."""
 
     @classmethod
     def of(cls, **arrays: NDArray[Any]) -> Pool:
@@ -156,7 +156,6 @@ class Pool(Streams):
 
         rest = at_rest(neutral.cpu().numpy(), len(self.latents))
         self.memory = torch.from_numpy(traced(self.latents.cpu().numpy(), rest)).to(device)
-        self.moved = torch.zeros(self.latents.shape[:2], dtype=torch.bool, device=device)
         if self.unmoved.numel():
             with torch.no_grad():
                 unmoved = torch.cat([vae.encode(part) for part in self.unmoved.split(32)])
@@ -379,7 +378,7 @@ def cut(pool: Pool, rng: np.random.Generator, rows: Indices, frames: int, shape:
         listener=pool.listener[row, wide], seen=pool.seen[row, wide], controls=pool.controls[who],
         style=pool.style[who], style_given=pool.style_given[who], real=pool.real[who],
         salience=salience, stimulus=pool.stimulus[row, here], memory=pool.memory[row, wide],
-        moved=pool.moved[row, wide], tokens=tokens, offset=offset,
+        tokens=tokens, offset=offset,
     )  # fmt: skip
 
 

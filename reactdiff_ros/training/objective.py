@@ -79,8 +79,6 @@ def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * (mean.square() + torch.exp(log_var) - 1.0 - log_var)
 
 
-USUAL: Final = 3.0
-"""Weight of plans that ambivalence does not move: they are so much more frequent in life than in its training."""
 MOTION, COOCCURRENCE, AUXILIARY, LEVEL = 0.05, 0.02, 0.3, 0.1
 """Weights of the losses on decoded coefficients' velocity and acceleration, on which action units occur together, on
 what is read from a speaker's token (the listener's next frames, the stimulus), and on a stretch's mean: slow changes,
@@ -135,8 +133,7 @@ class Plans:
 
     which (N,) sequence; newest (N,) frame of the newest token; lead (N,); start (N,) = newest + 1 + lead, these four on
     the processor; past (N, past, L); memory (N, ROWS, L) states of `diffusion.memory` before the target; target and
-    known (N, H, L); before (N, VAE_CONTEXT, L) what is decoded before the target; moved (N,) whether ambivalence of the
-    speaker changes past or target.
+    known (N, H, L); before (N, VAE_CONTEXT, L) what is decoded before the target.
     """
 
     which: Tensor
@@ -148,7 +145,6 @@ class Plans:
     target: Tensor
     known: Tensor
     before: Tensor
-    moved: Tensor
 
     @property
     def own(self) -> Tensor:
@@ -188,7 +184,6 @@ def draw_plans(s: Sequences, config: TrainConfig, rng: np.random.Generator, hori
         which=which, newest=at, lead=ahead, start=start, past=s.latents[row, first + behind],
         memory=s.memory[row[:, 0], first[:, 0]][:, : shape.memory],
         target=s.latents[row, here], known=s.known[row, here], before=s.latents[row, first + behind[-VAE_CONTEXT:]],
-        moved=s.moved[row, torch.cat([first + behind, here], dim=1)].any(1),
     )  # fmt: skip
 
 
@@ -372,7 +367,7 @@ class Objective(nn.Module):  # type: ignore[misc]
     Args:
         model: that learns.
         config: of the run.
-        teacher: whose velocity is learnt instead of that of people, see `TrainConfig.speaker_guidance`, `ambivalence`.
+        teacher: whose velocity is learnt instead of that of people, see `TrainConfig.speaker_guidance`.
     """
 
     def __init__(self, model: Model, config: TrainConfig, teacher: Denoiser | None = None) -> None:
@@ -392,11 +387,8 @@ class Objective(nn.Module):  # type: ignore[misc]
         predicted = model.denoiser.velocity(z, d.angle, context, mask)
         wanted = cos * d.noise - sin * target
         if self.teacher is not None:
-            moved = p.moved[:, None, None, None]
             taught = self._guided(self.teacher, z, d, speaker, speaker_missing)
-            error = (predicted - torch.where(moved, wanted, taught)).square()
-            weight = torch.where(moved | (self.config.ambivalence == 0.0), 1.0, USUAL)
-            losses = {"velocity": (error * self.weights * weight).mean()}
+            losses = {"velocity": ((predicted - taught).square() * self.weights).mean()}
             return losses["velocity"], losses
         known = p.known[:, None].expand_as(predicted)
         error = (predicted - wanted).square() * self.weights
@@ -419,9 +411,6 @@ class Objective(nn.Module):  # type: ignore[misc]
         o is ORDINARY where a condition is given. A listener of whom nothing is known would be one under the wide prior,
         who smiles more, and ordinary ones would be guided to smile less than they do.
         """
-        if not self.config.guides:
-            mask = context_mask(speaker_missing, d.past_missing, d.unguided)
-            return teacher.velocity(z, d.angle, teacher.context(speaker, d.plans.own, d.conditions), mask)
         a, b = self.config.speaker_guidance, self.config.condition_guidance
         heard, deaf = (
             context_mask(speaker_missing, d.past_missing, torch.full_like(d.unguided, which)) for which in (False, True)

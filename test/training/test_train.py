@@ -34,7 +34,7 @@ from reactdiff_ros.simulator.speaker import make_speakers
 from reactdiff_ros.training import nods
 from reactdiff_ros.training.autoencoder import AutoencoderStep, DecoderFit, describe, labels_of, set_scale
 from reactdiff_ros.training.config import TrainConfig, config_from, fold_of
-from reactdiff_ros.training.data import MARGIN, Pool, recorded_speakers, simulated_pool, tail
+from reactdiff_ros.training.data import MARGIN, cut, recorded_speakers, simulated_pool, tail
 from reactdiff_ros.training.export import export
 from reactdiff_ros.training.feedback import continuation, refit, stretches
 from reactdiff_ros.training.nets import Model
@@ -362,29 +362,24 @@ def test_guidance_is_distilled_into_the_networks(pool) -> None:
     assert lost(2.0, 1.5) == pytest.approx(0.0, abs=1e-9)  # and who hears nobody is not guided
 
 
-def test_answers_to_ambivalence_are_learnt_and_all_else_stays_as_the_teacher_has_it(pool) -> None:
-    c, model = config(start_from="before.pt", ambivalence=0.5), Model(SHAPE)
+def test_half_of_the_sequences_answer_ambivalence(pool) -> None:
+    c, model = config(ambivalence=0.5), Model(SHAPE)
     torn = simulated_pool(3, c, None).to_latents(model.vae)
-    assert torn.moved.any()
-    assert not torn.moved.all()
+    assert not pool.moved.any()
+    assert 0.0 < torn.moved.float().mean() < 0.2
 
-    def losses(source: Pool) -> tuple[float, float]:
-        """Of networks that are their own teacher, and of the same ones with another teacher."""
-        s, drawn = draw_batch(c, source, None, np.random.default_rng(0))
-        with torch.no_grad():
-            own, other = (float(Objective(model, c, by)(s, drawn)[0]) for by in (model.denoiser, Model(SHAPE).denoiser))
-        return own, other
+    def answering(moved: torch.Tensor) -> float:
+        """The share of sequences in which a listener answers, where these frames count as an answer."""
+        frames, rows, rng = 60, np.arange(c.worlds).repeat(20), np.random.default_rng(0)
+        torn.moved, torn.listener[..., 0] = moved, moved.float()
+        return float(
+            (cut(torn, rng, rows, frames, SHAPE).listener[:, MARGIN : MARGIN + frames, 0] > 0).any(1).float().mean()
+        )
 
-    assert losses(pool)[0] == 0.0
-    own, other = losses(torn)
-    assert 1e-6 < own < other
-    torn.moved[:] = True
-    own, other = losses(torn)
-    assert own == other > 1e-6
-    torn.moved[:] = False  # it may happen that nobody answers
-    assert losses(torn)[0] == 0.0
-    with pytest.raises(ReactdiffError, match="give --from"):
-        config(ambivalence=0.5)
+    one = torch.zeros_like(torn.moved)
+    one[5, MARGIN + 90] = True
+    assert answering(one) == pytest.approx(0.5, abs=0.07)
+    assert answering(torch.zeros_like(one)) == 0.0  # it may happen that nobody answers
 
 
 def test_training_goes_on_while_the_disk_is_full_and_saves_when_it_is_not(tmp_path, monkeypatch) -> None:
