@@ -51,18 +51,19 @@ soak: setup-evaluate setup-robots
 	    $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) \
 	    $(filter-out %/mimictalk_german_20s.mp4,$(wildcard $(CLIPS)/*.mp4)) || [ $$? = 1 ]; }
 
-# Your own weights in place of the shipped ones, which are trained on (torch, espeak-ng): a few minutes with a GPU, otherwise 12 to 30
+# Your own weights in place of the shipped ones, which are trained on (torch, espeak-ng): a few minutes with a GPU, otherwise 15 to 40
 # of one core. Measure them with 'make evidence'. Run again, it continues where it stopped.
 DYADS ?= $(wildcard $(CLIPS)/dyads)
 GPU := $(shell command -v nvidia-smi)
 BF16 := $(shell grep -qsE 'avx512_bf16|amx_bf16' /proc/cpuinfo && echo --precision bf16)
 ON_GPU := --batch 64 --pool-steps 100 --workers 12 --precision tf32
 ALWAYS := --voices runs/voices.npz --keep-encoder $(if $(GPU),--minutes 2 $(ON_GPU) --worlds 256,--workers 1 $(BF16))
-RUN := runs/weights
 weights: setup-train setup-evaluate
-	@. ./env.sh && reactdiff dev train --output $(RUN) $(if $(wildcard $(RUN)/checkpoint.pt),--resume,--from live --keep .5 \
-	    --ambivalence .6 --seed 7 --steps 1200 --learning-rate 6e-4) $(ALWAYS) $(ARGS) \
-	  && reactdiff dev export $(RUN)/checkpoint.pt --output resource/models/live
+	@. ./env.sh && train() { [ ! -f "$$1/checkpoint.pt" ] || set -- "$$1" --resume; reactdiff dev train --output "$$@"; } \
+	  && train runs/data --from live --keep .5 --ambivalence .6 --seed 7 --steps 1200 --learning-rate 6e-4 $(ALWAYS) $(ARGS) \
+	  && train runs/guided --from runs/data/checkpoint.pt --ambivalence .6 --speaker-guidance 1.1 --condition-guidance 1.4 --seed 1 --steps 400 \
+	       --learning-rate 5e-4 $(ALWAYS) $(ARGS) \
+	  && reactdiff dev export runs/guided/checkpoint.pt --output resource/models/live
 
 # What each part of the training contributes: 18 trainings from scratch, 21 with DYADS, compared. Run again, it continues.
 # FROM=live fine-tunes the shipped networks instead, with and without each part: cheaper, and less conclusive.

@@ -50,8 +50,8 @@ def dev() -> None:
 @click.option("--learning-rate", type=Number(1e-6, 1.0), help="Peak learning rate.")
 @click.option("--emotions", type=Number(0.0, 1.0), help="Share of simulated speakers who have emotional episodes (0).")
 @click.option("--ambivalence", type=Number(0.0, 1.0),
-              help="Share of the others who have episodes of ambivalence (0); half of the sequences are then answers "
-                   "to it.")  # fmt: skip
+              help="Share of the others who have episodes of ambivalence (0); a quarter of the sequences are then "
+                   "answers to it.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Processor threads (1).")
 @click.option("--workers", type=click.IntRange(0, 64), help="Processes that simulate dyads in the background (0).")
 @click.option("--precision", type=common.Choice(["no", "tf32", "bf16", "fp16"]),

@@ -131,8 +131,7 @@ class TrainConfig:
     emotions: float = 0.0
     """Share of the simulated speakers who have emotional episodes."""
     ambivalence: float = 0.0
-    """Share of the others who have episodes of ambivalence; half of the sequences are then of listeners who answer it.
-    """
+    """Share of the others who have episodes of ambivalence; a quarter of the sequences are then answers to it."""
     pool_steps: int = 150
     """Steps until the next pool is drawn."""
     learning_rate: float = 6e-4

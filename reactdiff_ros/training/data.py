@@ -350,14 +350,14 @@ def tail(shape: Shape) -> int:
 def cut(pool: Pool, rng: np.random.Generator, rows: Indices, frames: int, shape: Shape) -> Sequences:
     """A random cut-out of each of `rows`; one in eight begins with the session, where nothing came before.
 
-    Where listeners answer ambivalence, every other one is of a world and a time where one does.
+    Where listeners answer ambivalence, every fourth is of a world and a time where one does.
     """
     last = pool.features.shape[1] - frames - tail(shape)
     start = rng.integers(0, last + 1, len(rows))
     start[rng.random(len(rows)) < 0.125] = 0
     if pool.moved.any():
         world, frame = (index.cpu().numpy() for index in torch.nonzero(pool.moved[:, MARGIN:], as_tuple=True))
-        some, drawn = np.flatnonzero(rng.random(len(rows)) < 0.5), rng.integers(0, len(world), len(rows))
+        some, drawn = np.flatnonzero(rng.random(len(rows)) < 0.25), rng.integers(0, len(world), len(rows))
         rows = rows.copy()
         rows[some] = world[drawn[some]]
         start[some] = np.clip(frame[drawn] - rng.integers(0, frames, len(rows)), 0, last)[some]

@@ -362,7 +362,7 @@ def test_guidance_is_distilled_into_the_networks(pool) -> None:
     assert lost(2.0, 1.5) == pytest.approx(0.0, abs=1e-9)  # and who hears nobody is not guided
 
 
-def test_half_of_the_sequences_answer_ambivalence(pool) -> None:
+def test_a_quarter_of_the_sequences_answer_ambivalence(pool) -> None:
     c, model = config(ambivalence=0.5), Model(SHAPE)
     torn = simulated_pool(3, c, None).to_latents(model.vae)
     assert not pool.moved.any()
@@ -378,7 +378,7 @@ def test_half_of_the_sequences_answer_ambivalence(pool) -> None:
 
     one = torch.zeros_like(torn.moved)
     one[5, MARGIN + 90] = True
-    assert answering(one) == pytest.approx(0.5, abs=0.07)
+    assert answering(one) == pytest.approx(0.25, abs=0.07)
     assert answering(torch.zeros_like(one)) == 0.0  # it may happen that nobody answers
 
 
